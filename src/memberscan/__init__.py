@@ -1,0 +1,69 @@
+"""memberscan: can someone tell from a neuroimaging model who was in its training set?"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from memberscan.attacks import REGISTRY, Attack, gradient_attack
+    from memberscan.auditing import AuditResult, audit
+    from memberscan.cohort import Cohort
+    from memberscan.errors import MemberscanError
+    from memberscan.models import MODELS, ModelSpec
+    from memberscan.runs import Role, Roles, Run
+    from memberscan.threat import Access, ThreatModel
+    from memberscan.training import TrainingConfig, import_run, train
+
+# Heavy modules are imported when a name is first used, so that `import memberscan` costs nothing.
+_HOME = {
+    "REGISTRY": "attacks",
+    "Attack": "attacks",
+    "gradient_attack": "attacks",
+    "AuditResult": "auditing",
+    "audit": "auditing",
+    "Cohort": "cohort",
+    "MemberscanError": "errors",
+    "MODELS": "models",
+    "ModelSpec": "models",
+    "Role": "runs",
+    "Roles": "runs",
+    "Run": "runs",
+    "Access": "threat",
+    "ThreatModel": "threat",
+    "TrainingConfig": "training",
+    "import_run": "training",
+    "train": "training",
+}
+
+__all__ = [
+    "MODELS",
+    "REGISTRY",
+    "Access",
+    "Attack",
+    "AuditResult",
+    "Cohort",
+    "MemberscanError",
+    "ModelSpec",
+    "Role",
+    "Roles",
+    "Run",
+    "ThreatModel",
+    "TrainingConfig",
+    "audit",
+    "gradient_attack",
+    "import_run",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'memberscan' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"memberscan.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

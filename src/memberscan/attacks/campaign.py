@@ -1,0 +1,120 @@
+"""Attacks carried out: fitted on the known subjects of each draw, scored on all others, and again with membership permuted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from memberscan import seeds
+from memberscan.attacks.base import Attack, Features
+from memberscan.evidence.roc import aucs_of_rows
+from memberscan.evidence.scored import Scored
+from memberscan.progress import progress
+from memberscan.threat import ThreatModel
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """One attack with what it saw, once, of every scan."""
+
+    attack: Attack
+    features: Features
+
+
+@dataclass(frozen=True, eq=False)
+class Campaign:
+    """All attacks of an audit on the same subjects, with the same draws of the subjects known to the attacker.
+
+    Parameters
+    ----------
+    attacks
+        Attacks and their features; all of the same scans in the same order.
+    subject
+        For each scan, the position of its subject.
+    member
+        For each subject, whether it was trained on.
+    threat
+        How many subjects are known, and how often they are drawn.
+    seed
+        Root seed.
+    """
+
+    attacks: Sequence[Observed]
+    subject: Int[np.ndarray, " scans"]
+    member: Bool[np.ndarray, " subjects"]
+    threat: ThreatModel
+    seed: int
+
+    def scored(self) -> list[Scored]:
+        """Carry out every attack with the true membership."""
+        draws = self._draws(self.member, seeds.generator(self.seed, "known"))
+        return [self._carry_out(observed, self.member, draws) for observed in self.attacks]
+
+    def null(self, permutations: int) -> Float[np.ndarray, "permutations attacks"]:
+        """Carry out every attack with membership permuted before the known subjects are drawn; return mean AUCs."""
+        aucs = np.empty((permutations, len(self.attacks)))
+        with progress("permuting membership", permutations) as advance:
+            for b in range(permutations):
+                rng = seeds.generator(self.seed, "null", b)
+                member = rng.permutation(self.member)
+                draws = self._draws(member, rng)
+                for k, observed in enumerate(self.attacks):
+                    aucs[b, k] = _mean_auc(self._carry_out(observed, member, draws), member)
+                advance(1)
+        return aucs
+
+    def _draws(self, member: Bool[np.ndarray, " subjects"], rng: np.random.Generator) -> list[np.ndarray]:
+        """Draw which subjects are known, as many on each side, once for each repeat."""
+        inside, outside = np.flatnonzero(member), np.flatnonzero(~member)
+        k = self.threat.known_per_side(len(inside), len(outside))
+        draws = []
+        for _ in range(self.threat.repeats):
+            known = np.zeros(len(member), dtype=bool)
+            known[rng.choice(inside, k, replace=False)] = True
+            known[rng.choice(outside, k, replace=False)] = True
+            draws.append(known)
+        return draws
+
+    def _carry_out(self, observed: Observed, member: np.ndarray, draws: list[np.ndarray]) -> Scored:
+        attack, features = observed.attack, observed.features
+        if not attack.needs.leaked:
+            rule = attack.fit(features, np.zeros(0, dtype=bool))
+            scores = self._by_subject(rule.score(features))
+            # Without known subjects, the attacker still knows what share of these people was trained on.
+            threshold = np.quantile(scores, 1 - member.mean())
+            return Scored(attack.name, False, scores[None], np.array([threshold]))
+        rows = [self._by_subject(r) for r in self._fits(observed, member, draws)]
+        scores = np.where(np.stack(draws), np.nan, np.stack(rows))
+        return Scored(attack.name, True, scores, np.zeros(len(draws)))
+
+    def _fits(self, observed: Observed, member: np.ndarray, draws: list[np.ndarray]) -> Iterator[np.ndarray]:
+        for known in draws:
+            scans = np.flatnonzero(known[self.subject])
+            part = Features(observed.features.scan_ids[scans], observed.features.values[scans])
+            yield observed.attack.fit(part, member[self.subject[scans]]).score(observed.features)
+
+    def _by_subject(self, values: Float[np.ndarray, " scans"]) -> Float[np.ndarray, " subjects"]:
+        """Return the mean over each subject's scans; a sum would make much-scanned subjects look different."""
+        count = len(self.member)
+        return np.bincount(self.subject, values, count) / np.bincount(self.subject, minlength=count)
+
+
+def positions(scans: pd.DataFrame) -> tuple[Int[np.ndarray, " scans"], list[str]]:
+    """Return each scan's position among the subjects, and the subjects in order of first appearance."""
+    codes, subjects = pd.factorize(scans["subject_id"])
+    return codes.astype(np.int64), subjects.tolist()
+
+
+def _mean_auc(scored: Scored, member: Bool[np.ndarray, " subjects"]) -> float:
+    # Every draw leaves as many subjects to score, so the draws make a rectangle.
+    seen = scored.scored
+    scores = scored.scores[seen].reshape(len(seen), -1)
+    labels = np.broadcast_to(member, seen.shape)[seen].reshape(scores.shape).astype(float)
+    return float(aucs_of_rows(scores, labels).mean())

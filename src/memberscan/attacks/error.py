@@ -1,0 +1,55 @@
+"""The error attack: people whom the model was trained on are predicted better.
+
+Source: Yeom, Giacomelli, Fredrikson and Jha, "Privacy Risk in Machine Learning" (CSF 2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memberscan.attacks.base import Attack, Features, Needs, Rule
+from memberscan.threat import Access
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    from memberscan.signals.signals import Signals
+
+
+@dataclass(frozen=True)
+class ErrorAttack(Attack):
+    """Score minus the absolute error; where subjects are known, they set the threshold."""
+
+    def observe(self, signals: Signals) -> Features:
+        """Return absolute errors in years."""
+        return Features(signals.scans.index, np.abs(signals.residual)[:, None])
+
+    def fit(self, known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
+        """Place the threshold where two Gaussians with the known errors' spreads cross."""
+        if not len(member):
+            return Rule(np.array([-1.0]), None)
+        error = known.values[:, 0]
+        return Rule(np.array([-1.0]), crossing(error[member], error[~member]))
+
+
+def crossing(inside: Float[np.ndarray, " m"], outside: Float[np.ndarray, " n"]) -> float:
+    """Return the absolute error at which zero-mean Gaussians fitted to members' and non-members' errors cross.
+
+    With spreads s1 < s0: s1 s0 sqrt(2 ln(s0 / s1) / (s0^2 - s1^2)). Where members' errors are not the smaller, there is no
+    crossing to trust, and the median of all is returned.
+    """
+    s1, s0 = float(np.sqrt(np.mean(inside**2))), float(np.sqrt(np.mean(outside**2)))
+    if not 0 < s1 < s0 * (1 - 1e-9):
+        return float(np.median(np.concatenate([inside, outside])))
+    return s1 * s0 * float(np.sqrt(2 * np.log(s0 / s1) / (s0**2 - s1**2)))
+
+
+ERROR = ErrorAttack("error", "the size of the prediction error", Needs(Access.OUTPUTS))
+ZERO_KNOWLEDGE_ERROR = ErrorAttack(
+    "error:zero-knowledge",
+    "the size of the prediction error, with nobody's membership known",
+    Needs(Access.OUTPUTS, leaked=False),
+)

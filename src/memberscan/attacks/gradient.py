@@ -1,0 +1,43 @@
+"""The gradient of the loss in one layer, coordinate by coordinate.
+
+A linear rule on raw gradients cannot see that members' gradients are small in every direction; so each coordinate enters
+by its size and by its sign and size, both on a logarithmic scale.
+
+Source: Nasr, Shokri and Houmansadr (S&P 2019); rows of Gupta et al. (MIDL 2021). The transform is ours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memberscan.attacks.base import Needs
+from memberscan.attacks.learned import Block, LearnedAttack, symmetric_log
+from memberscan.signals.signals import Signals, gradient
+from memberscan.threat import Access
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+def gradient_blocks(layer: str) -> tuple[Block, Block]:
+    """Return the blocks that read one layer's gradients: sizes, and sizes with their sign."""
+
+    def signed(signals: Signals) -> Float[np.ndarray, "n p"]:
+        return symmetric_log(np.asarray(signals.arrays[gradient(layer)], dtype=float))
+
+    def sizes(signals: Signals) -> Float[np.ndarray, "n p"]:
+        return np.abs(signed(signals))
+
+    return sizes, signed
+
+
+def gradient_attack(layer: str) -> LearnedAttack:
+    """Return the attack on one layer: a landmark of the model, or a module path."""
+    return LearnedAttack(
+        f"gradient:{layer}",
+        f"the loss gradient of layer {layer}",
+        Needs(Access.WEIGHTS, layers=(layer,)),
+        gradient_blocks(layer),
+    )

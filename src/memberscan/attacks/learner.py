@@ -1,0 +1,76 @@
+"""The one learner behind all fitted attacks: a ridge classifier, no freer than the known subjects bear."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memberscan.attacks.base import Features, Rule
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+_PENALTIES = np.logspace(-3, 2, 11)
+
+
+def standardise(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Return columns with mean 0 and a total variance of 1, so that blocks of any width weigh the same together.
+
+    A column that does not vary becomes zero.
+    """
+    centred = np.asarray(values, dtype=float) - np.mean(values, axis=0, dtype=float)
+    spread = centred.std(axis=0)
+    varying = spread > 1e-12 * np.abs(values).max(axis=0, initial=1e-300)
+    scaled = np.divide(centred, spread, out=np.zeros_like(centred), where=varying)
+    return scaled / np.sqrt(max(int(varying.sum()), 1))
+
+
+def reduce_width(blocks: list[Float[np.ndarray, "n d"]]) -> Float[np.ndarray, "n r"]:
+    """Return coordinates, at most as many as scans, with the same inner products as all columns together.
+
+    A ridge classifier sees features through their inner products only, so nothing is lost: coordinates come from the
+    eigenvectors of the Gram matrix.
+    """
+    count, width = len(blocks[0]), sum(b.shape[1] for b in blocks)
+    if width <= count:
+        return np.hstack(blocks)
+    gram = sum((b @ b.T for b in blocks), start=np.zeros((count, count)))
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > values[-1] * 1e-10
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
+
+
+def ridge(known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
+    """Fit a ridge classifier to +1 and -1, both sides weighing the same, its penalty chosen by leave-one-out error.
+
+    The leave-one-out residual of a linear smoother with hat matrix H is (y - Hy) / (1 - diag H) (Allen, 1974); one
+    eigendecomposition serves all penalties.
+    """
+    y = np.where(member, 1.0, -1.0)
+    weight = np.where(member, 0.5 / member.mean(), 0.5 / (~member).mean())
+    root = np.sqrt(weight)
+    mean = np.average(known.values, axis=0, weights=weight)
+    target = y - np.average(y, weights=weight)
+    x = (known.values - mean) * root[:, None]
+    u, s, vt = _thin_svd(x)
+    energy = float((s**2).sum()) / len(y) or 1.0
+    projected = u.T @ (root * target)
+    best, coefficients = np.inf, np.zeros(x.shape[1])
+    for penalty in _PENALTIES * energy * len(y):
+        shrink = s**2 / (s**2 + penalty)
+        fitted, leverage = u @ (shrink * projected), (u**2) @ shrink + root**2 / weight.sum()
+        error = float(np.mean(((root * target - fitted) / np.maximum(1 - leverage, 1e-6)) ** 2))
+        if error < best:
+            best, coefficients = error, vt.T @ (s / (s**2 + penalty) * projected)
+    return Rule(coefficients, float(np.average(y, weights=weight) - mean @ coefficients))
+
+
+def _thin_svd(x: Float[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a thin SVD through the smaller Gram matrix, which is several times faster than of x itself."""
+    wide = x.shape[1] > x.shape[0]
+    values, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
+    kept = values > max(values[-1], 0.0) * 1e-12
+    s, vectors = np.sqrt(values[kept]), vectors[:, kept]
+    other = (x.T @ vectors if wide else x @ vectors) / s
+    return (vectors, s, other.T) if wide else (other, s, vectors.T)

@@ -1,0 +1,110 @@
+"""What an audit found: a plain dict, the scores behind it, and the ways to look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from memberscan import report
+from memberscan.errors import AuditFileError, BadInputError
+from memberscan.files import read_json, read_table, write_json, write_table, write_text
+
+DONE = "audit.json"
+SCORES = "scores.tsv"
+MATCHED = "matched.tsv"
+HTML = "audit.html"
+_OWNER_ONLY = 0o600
+
+
+@dataclass(frozen=True, eq=False)
+class AuditResult:
+    """What an audit found.
+
+    Parameters
+    ----------
+    content
+        The content of ``audit.json``; nothing in it is about a single person.
+    scores
+        One row a subject: whether it is a member, and the mean score of each attack over the draws in which it was not
+        known. About single persons: kept for the owner's eyes.
+    matched
+        Where the audit is confounded: the subjects to audit again, as many members as non-members; else empty.
+    """
+
+    content: Mapping[str, Any]
+    scores: pd.DataFrame
+    matched: pd.DataFrame
+
+    @classmethod
+    def load(cls, directory: Path | str) -> AuditResult:
+        """Read a saved audit.
+
+        Raises
+        ------
+        AuditFileError
+            If there is none, or it was written by a newer version.
+        """
+        directory = Path(directory)
+        if not (directory / DONE).is_file():
+            raise AuditFileError(f"{directory} holds no {DONE}; run memberscan audit first, or finish it")
+        try:
+            content = report.check(read_json(directory / DONE))
+        except BadInputError as error:
+            raise AuditFileError(str(error)) from error
+        tables = [read_table(directory / n) if (directory / n).exists() else pd.DataFrame() for n in (SCORES, MATCHED)]
+        return cls(content, *tables)
+
+    def save(self, directory: Path | str) -> Path:
+        """Write audit.json, the report and the scores; the last two tables are readable by the owner only.
+
+        Returns
+        -------
+        Path
+            The report, ``audit.html``.
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_table(directory / SCORES, self.scores, mode=_OWNER_ONLY)
+        if len(self.matched):
+            write_table(directory / MATCHED, self.matched, mode=_OWNER_ONLY)
+        page = self.render(directory)
+        # Last, since its presence says that the audit is finished.
+        write_json(directory / DONE, dict(self.content))
+        return page
+
+    def render(self, directory: Path | str) -> Path:
+        """Write the report alone, and return its path."""
+        page = Path(directory) / HTML
+        write_text(page, report.render_html(dict(self.content)))
+        return page
+
+    @property
+    def verdict(self) -> str:
+        """The verdict's label: leaks, no leak shown, inconclusive or confounded."""
+        return str(self.content["verdict"]["label"])
+
+    @property
+    def findings(self) -> pd.DataFrame:
+        """One row an attack: AUC and accuracy with their intervals."""
+        rows = [
+            {
+                "attack": f["attack"],
+                "access": f["access"],
+                **{f"auc_{k}": f["auc"][k] for k in ("value", "low", "high")},
+                "auc_simultaneous_low": f["auc"]["simultaneous"]["low"],
+                **{f"accuracy_{k}": f["accuracy"][k] for k in ("value", "low", "high")},
+                "p_value": f["p_value"],
+            }
+            for f in self.content["findings"]
+        ]
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        return f"AuditResult({self.verdict}: {self.content['verdict']['sentence']})"
+
+    def _repr_html_(self) -> str:
+        return report.render_html(dict(self.content))

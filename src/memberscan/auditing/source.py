@@ -1,0 +1,184 @@
+"""What is audited: a run or a file of predictions, with who is a member and what else is known of people."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from memberscan.errors import BadInputError
+from memberscan.files import fingerprint
+from memberscan.signals.predictions_file import read_predictions
+from memberscan.signals.signals import Signals
+from memberscan.threat import Access
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from memberscan.attacks.base import Needs
+    from memberscan.cohort import Cohort
+    from memberscan.runs import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Source(ABC):
+    """What is audited.
+
+    Parameters
+    ----------
+    scans
+        Scans of members and non-members, indexed by scan id: ``subject_id`` and ``age``.
+    member
+        By subject id, whether it was trained on.
+    covariates
+        By scan id, what a blind baseline may see beside age and scan count.
+    ignored
+        Columns that were not used as covariates.
+    """
+
+    scans: pd.DataFrame
+    member: pd.Series
+    covariates: pd.DataFrame
+    ignored: tuple[str, ...]
+
+    @abstractmethod
+    def lacks(self, needs: Needs) -> str | None:
+        """Return why an attack with these needs cannot be run here, or None if it can."""
+
+    @abstractmethod
+    def signals(self, needs: Sequence[Needs], directory: Path) -> Signals:
+        """Return what attacks with these needs see, keeping wide arrays in ``directory``."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return the target's kind, model, parameters, whether synthetic and whether randomised."""
+
+    @abstractmethod
+    def provenance(self) -> dict[str, Any]:
+        """Return fingerprints and versions: equal for equal targets."""
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionsSource(Source):
+    """A file of predictions."""
+
+    table: Signals
+    digest: str
+
+    @classmethod
+    def read(cls, path: Path) -> PredictionsSource:
+        """Read a predictions file."""
+        read = read_predictions(path)
+        return cls(
+            scans=read.signals.scans,
+            member=read.member,
+            covariates=read.covariates,
+            ignored=read.ignored,
+            table=read.signals,
+            digest=fingerprint(path.read_bytes()),
+        )
+
+    def lacks(self, needs: Needs) -> str | None:
+        if needs.access > Access.OUTPUTS:
+            return "needs the model's weights; a predictions file shows outputs only"
+        return None
+
+    def signals(self, needs: Sequence[Needs], directory: Path) -> Signals:  # noqa: ARG002
+        return self.table
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "predictions", "model": "unknown", "parameters": None, "synthetic": False, "randomised": False}
+
+    def provenance(self) -> dict[str, Any]:
+        return {"cohort": None, "roles": None, "weights": None, "predictions": self.digest, "threads": None}
+
+
+@dataclass(frozen=True, eq=False)
+class RunSource(Source):
+    """A run: a model with its weights, and the cohort that it was trained on."""
+
+    run: Run
+    cohort: Cohort
+    model: nn.Module = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path, cohort: Path | None) -> RunSource:
+        """Open a run with its cohort, at its recorded place or elsewhere."""
+        from memberscan.runs import Role, Run
+
+        run = Run.open(path)
+        data = run.cohort(cohort)
+        sides = {s: True for s in run.roles.subjects(Role.MEMBER)} | {s: False for s in run.roles.subjects(Role.NONMEMBER)}
+        scans = data.scans[data.scans["subject_id"].isin(list(sides))]
+        present = scans["subject_id"].unique()
+        return cls(
+            scans=scans[["subject_id", "age"]],
+            member=pd.Series({s: sides[s] for s in present}, dtype=bool),
+            covariates=scans[list(data.covariates)],
+            ignored=data.ignored,
+            run=run,
+            cohort=data,
+            model=run.load(),
+        )
+
+    def lacks(self, needs: Needs) -> str | None:
+        paths = self._paths(needs.layers)
+        if missing := [name for name in needs.layers if name not in paths]:
+            declared: Mapping[str, str] = getattr(self.model, "landmarks", {})
+            known = ", ".join(declared) or "none"
+            return (
+                f"the model has no layer {' or '.join(missing)} with parameters (its landmarks: {known}); "
+                "name a layer by its module path, as in gradient:encoder.conv6"
+            )
+        if needs.activation and not self._paths(["output"]):
+            return "the model declares no landmark 'output', so its last activation is not known"
+        return None
+
+    def signals(self, needs: Sequence[Needs], directory: Path) -> Signals:
+        from memberscan.signals.extract import Wanted, extract
+
+        layers = sorted({layer for n in needs for layer in n.layers})
+        wanted = Wanted(
+            gradients=self._paths(layers),
+            norms=any(n.norms for n in needs),
+            activation=self._paths(["output"])["output"] if any(n.activation for n in needs) else None,
+        )
+        return extract(self.run, self.cohort, self.scans.index.tolist(), wanted, directory)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "kind": "run",
+            "model": self.run.spec.name,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "synthetic": self.cohort.synthetic,
+            "randomised": self.run.randomised,
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        import torch
+
+        return {
+            "cohort": self.cohort.fingerprint,
+            "roles": self.run.roles.fingerprint,
+            "weights": self.run.weights_fingerprint,
+            "predictions": None,
+            "threads": torch.get_num_threads(),
+        }
+
+    def _paths(self, names: Sequence[str]) -> dict[str, str]:
+        from memberscan.signals.extract import landmark_paths
+
+        return landmark_paths(self.model, names)
+
+
+def open_source(path: Path, cohort: Path | None) -> Source:
+    """Open a run directory or a predictions file."""
+    if path.is_dir():
+        return RunSource.open(path, cohort)
+    if path.is_file():
+        return PredictionsSource.read(path)
+    raise BadInputError(f"{path} does not exist; give a run directory, or a TSV or CSV of predictions")

@@ -1,0 +1,68 @@
+"""``memberscan audit`` and ``report``: find out what a model gives away, and show it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memberscan.cli.options import AuditDir, Json, NoSeed, Seed, answer, console
+from memberscan.threat import Access, ThreatModel
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(audit)
+    app.command()(report)
+
+
+def audit(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Directory of a run, or a TSV or CSV of predictions.")],
+    directory: AuditDir,
+    access: Annotated[str, typer.Option(help="What the attacker sees: outputs or weights.")] = "outputs",
+    leaked: Annotated[float, typer.Option(help="Share of the smaller side that the attacker knows.")] = 0.5,
+    repeats: Annotated[int, typer.Option(help="Draws of the subjects it knows.")] = 5,
+    attacks: Annotated[
+        list[str] | None, typer.Option(help="Attack to run; may be repeated. By default all.")
+    ] = None,
+    cohort: Annotated[Path | None, typer.Option(help="The run's cohort, where it was moved.")] = None,
+    pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Name subjects in scores.tsv, by pseudonyms.")] = False,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Audit a model: can someone tell who was in its training set?
+
+    Example: `memberscan audit run audit --access weights`
+    """
+    from memberscan.auditing import audit as run_audit
+
+    threat = ThreatModel(Access.parse(access), leaked, repeats)
+    run_audit(
+        source, directory, threat=threat, attacks=attacks or (), cohort=cohort, pseudonyms=pseudonyms, seed=seed
+    )
+    _show(directory, json)
+
+
+def report(directory: AuditDir, seed: NoSeed = 0, json: Json = False) -> None:
+    """Render the report again from audit.json.
+
+    Example: `memberscan report audit`
+    """
+    del seed
+    from memberscan.auditing import AuditResult
+
+    AuditResult.load(directory).render(directory)
+    _show(directory, json)
+
+
+def _show(directory: Path, as_json: bool) -> None:
+    from memberscan.auditing import AuditResult
+    from memberscan.report import terminal_table
+
+    result = AuditResult.load(directory)
+    if as_json:
+        answer(dict(result.content), as_json=True)
+        return
+    console().print(terminal_table({directory.name: dict(result.content)}))
+    typer.echo(f"report: {directory / 'audit.html'}")

@@ -1,0 +1,94 @@
+"""``memberscan cohort``: build a cohort from a BIDS dataset, a table, or the phantom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memberscan.cli.options import CohortDir, Json, NoSeed, Seed, answer
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError
+
+app = typer.Typer(help="Build a cohort: scans, ages, and what else is known of people.", no_args_is_help=True)
+
+
+@app.command()
+def bids(
+    bids_dir: Annotated[Path, typer.Argument(metavar="BIDS_DIR", help="A BIDS dataset, raw or derivative.")],
+    cohort: CohortDir,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Entity that files must have, as desc=brain; may be repeated.")
+    ] = None,
+    spacing: Annotated[float, typer.Option(help="Edge of a voxel of the cohort's grid, mm.")] = 4.0,
+    seed: NoSeed = 0,
+    json: Json = False,
+) -> None:
+    """Build a cohort from the T1w scans of a BIDS dataset.
+
+    Example: `memberscan cohort bids ds000001 cohort --select desc=brain --spacing 4`
+    """
+    del seed
+    _print(Cohort.from_bids(bids_dir, cohort, select=_entities(select or []), spacing=spacing), json)
+
+
+@app.command()
+def table(
+    csv: Annotated[Path, typer.Argument(metavar="CSV", help="CSV or TSV, one row a scan.")],
+    cohort: CohortDir,
+    subject: Annotated[str, typer.Option(help="Column with the subject's id.")],
+    age: Annotated[str, typer.Option(help="Column with the age in years.")],
+    covariates: Annotated[str, typer.Option(help="Columns that are no features, separated by commas.")] = "",
+    seed: NoSeed = 0,
+    json: Json = False,
+) -> None:
+    """Build a cohort from a table of regional measures; all other numeric columns are features.
+
+    Example: `memberscan cohort table thickness.csv cohort --subject uid --age age --covariates sex,site`
+    """
+    del seed
+    names = [name.strip() for name in covariates.split(",") if name.strip()]
+    _print(Cohort.from_table(csv, cohort, subject=subject, age=age, covariates=names), json)
+
+
+@app.command()
+def phantom(
+    cohort: CohortDir,
+    subjects: Annotated[int, typer.Option(help="How many people.")] = 200,
+    spacing: Annotated[float, typer.Option(help="Edge of a voxel of the cohort's grid, mm.")] = 6.0,
+    scans_per_subject: Annotated[int, typer.Option(help="How many scans of each.")] = 1,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Make a cohort of synthetic, T1-like brains.
+
+    Example: `memberscan cohort phantom phantoms --subjects 200 --spacing 6`
+    """
+    made = Cohort.phantom(cohort, subjects=subjects, spacing=spacing, scans_per_subject=scans_per_subject, seed=seed)
+    _print(made, json)
+
+
+def _entities(pairs: list[str]) -> dict[str, str]:
+    """Read key=value pairs, given one an option or separated by commas."""
+    entities = {}
+    for pair in (p for text in pairs for p in text.split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise BadInputError(f"--select {pair!r} is not of the form entity=value, as in desc=brain")
+        entities[key.strip()] = value.strip()
+    return entities
+
+
+def _print(cohort: Cohort, as_json: bool) -> None:
+    facts = {
+        "cohort": str(cohort.path),
+        "scans": len(cohort),
+        "subjects": len(cohort.subjects),
+        "excluded": len(cohort.excluded),
+        "shape": list(cohort.shape),
+        "covariates": list(cohort.covariates),
+        "ignored": list(cohort.ignored),
+        "fingerprint": cohort.fingerprint,
+    }
+    answer(facts, as_json)

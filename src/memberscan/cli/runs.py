@@ -1,0 +1,143 @@
+"""``memberscan models``, ``train`` and ``import``: target models and the runs that hold them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memberscan.cli.options import CohortDir, Json, NoSeed, RunDir, Seed, answer, console
+from memberscan.errors import BadInputError
+
+if TYPE_CHECKING:
+    from memberscan.runs import Run
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(models)
+    app.command()(train)
+    app.command("import")(import_)
+
+
+def models(
+    grid: Annotated[str, typer.Option(help="Voxels along each axis of a volume.")] = "91x109x91",
+    seed: NoSeed = 0,
+    json: Json = False,
+) -> None:
+    """List the target models: parameters, landmarks, memory.
+
+    Example: `memberscan models --grid 46x55x46`
+    """
+    del seed
+    from rich.table import Table
+
+    from memberscan.models.footprint import describe
+
+    rows = describe(_grid(grid))
+    if json:
+        answer({"grid": grid, "models": rows}, as_json=True)
+        return
+    table = Table("model", "input", "parameters", "landmarks (parameters)", "weights", "activations a scan")
+    for row in rows:
+        if "reason" in row:
+            table.add_row(str(row["model"]), str(row["reason"]))
+            continue
+        landmarks = ", ".join(f"{name} ({its['parameters']:,})" for name, its in row["landmarks"].items())
+        shape = "x".join(map(str, row["input"]))
+        sizes = [f"{row[key] / 2**20:.1f} MiB" for key in ("weights_bytes", "activation_bytes_per_scan")]
+        table.add_row(row["model"], shape, f"{row['parameters']:,}", landmarks, *sizes)
+    console().print(table)
+
+
+def train(
+    cohort: CohortDir,
+    run: RunDir,
+    model: Annotated[str, typer.Option(help="cnn3d, slice-mean or mlp.")],
+    members: Annotated[str, typer.Option(help="Share of the subjects to train on, or a roles file.")] = "0.5",
+    epochs: Annotated[int, typer.Option(help="Epochs at most.")] = 60,
+    keep: Annotated[str, typer.Option(help="Which epoch to keep: last, or best by validation error.")] = "last",
+    validation: Annotated[float, typer.Option(help="Share of the members held out for validation.")] = 0.0,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop this many epochs after the best; needs validation.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Adam's; by default the model's own.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Scans a step.")] = 8,
+    width: Annotated[int | None, typer.Option(help="Width of the first layer; by default the model's own.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Share of features dropped in training.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Train a target model on some subjects and keep the others as non-members.
+
+    Example: `memberscan train cohort run --model cnn3d --members 0.5 --epochs 60`
+    """
+    from memberscan.training import TrainingConfig
+    from memberscan.training import train as train_run
+
+    options = {name: value for name, value in (("width", width), ("dropout", dropout)) if value is not None}
+    config = TrainingConfig(
+        epochs=epochs,
+        batch_size=batch_size,
+        keep=keep,
+        patience=patience,
+        precision=precision,
+        device=device,
+        seed=seed,
+        **({} if learning_rate is None else {"learning_rate": learning_rate}),
+    )
+    made = train_run(
+        cohort, run, model=model, members=_members(members), validation=validation, options=options, config=config
+    )
+    _print(made, json)
+
+
+def import_(
+    run: RunDir,
+    cohort: Annotated[Path, typer.Option(help="Cohort with its members and non-members.")],
+    model: Annotated[str, typer.Option(help="package.module:factory of a function that returns the network.")],
+    weights: Annotated[Path, typer.Option(help="safetensors, or a torch file of a state dict.")],
+    roles: Annotated[Path, typer.Option(help="TSV of subject and role: who was in its training set.")],
+    seed: NoSeed = 0,
+    json: Json = False,
+) -> None:
+    """Take in a model that was trained elsewhere.
+
+    Example: `memberscan import run --cohort cohort --model mylab.nets:brain_age --weights w.safetensors --roles roles.tsv`
+    """
+    del seed
+    from memberscan.training import import_run
+
+    _print(import_run(run, cohort=cohort, model=model, weights=weights, roles=roles), json)
+
+
+def _grid(text: str) -> tuple[int, int, int]:
+    try:
+        i, j, k = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise BadInputError(f"--grid {text!r} is not of the form 91x109x91") from None
+    return i, j, k
+
+
+def _members(text: str) -> float | Path:
+    try:
+        return float(text)
+    except ValueError:
+        return Path(text)
+
+
+def _print(run: Run, as_json: bool) -> None:
+    from memberscan.runs import Role
+
+    facts = {
+        "run": str(run.path),
+        "model": run.spec.name,
+        "members": len(run.roles.subjects(Role.MEMBER)),
+        "nonmembers": len(run.roles.subjects(Role.NONMEMBER)),
+        "validation": len(run.roles.subjects(Role.VALIDATION)),
+        "weights": run.weights_fingerprint,
+    }
+    answer(facts, as_json)

@@ -1,0 +1,47 @@
+"""``memberscan study``: run a study whose figures the documentation quotes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memberscan.cli.options import Json, Seed, answer, console
+from memberscan.errors import BadInputError
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command()(study)
+
+
+def study(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="overfitting, verdict, gap or chance.")],
+    out: Annotated[Path, typer.Option(help="Directory for what the study builds and its table and figure.")] = Path(
+        "studies-out"
+    ),
+    run: Annotated[
+        Path | None, typer.Option(help="For chance: a run whose non-members are labelled at random.")
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Run one of the studies behind the documentation and print its table.
+
+    Example: `memberscan study overfitting --out studies-out`
+    """
+    from rich.table import Table
+
+    from memberscan.studies import STUDIES
+
+    if name not in STUDIES:
+        raise BadInputError(f"study {name!r} is unknown; choose one of {', '.join(STUDIES)}")
+    rows = STUDIES[name](out / name, seed=seed, run=run)
+    if json:
+        answer({"study": name, "rows": rows.to_dict("records")}, as_json=True)
+        return
+    table = Table(*map(str, rows.columns))
+    for row in rows.itertuples(index=False):
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
+    console().print(table)

@@ -1,0 +1,75 @@
+"""Ages as people write them, turned into years."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+from memberscan.errors import ParticipantsError
+
+MAXIMUM_AGE = 120.0
+
+_WRITTEN_AGE = re.compile(
+    r"(?P<over>>=?|≥)?\s*(?P<number>[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\s*(?P<plus>\+)?"
+)
+
+_PER_YEAR = {"y": 1.0, "yr": 1.0, "year": 1.0, "m": 12.0, "mo": 12.0, "month": 12.0}
+_PER_YEAR |= {"w": 365.25 / 7, "wk": 365.25 / 7, "week": 365.25 / 7, "d": 365.25, "day": 365.25}
+
+
+class Age(NamedTuple):
+    """An age in years (NaN where none is given), and a note where the number is only a lower limit."""
+
+    years: float
+    note: str = ""
+
+
+def parse_age(text: str, *, per_year: float = 1.0) -> Age:
+    """Read an age as written in a table.
+
+    Parameters
+    ----------
+    text
+        Such as ``"26.9"``, ``"26,9"``, ``"89+"`` or ``"n/a"``.
+    per_year
+        Units of the written number in a year, from :func:`units_per_year`.
+
+    Returns
+    -------
+    Age
+        Years, NaN if the text is no number. "89+" (also ">89", ">=89") is kept as 89 years and noted: many
+        archives hide the ages of the oldest, so that the number is a lower limit and not an age.
+    """
+    match = _WRITTEN_AGE.fullmatch(text.strip())
+    if match is None:
+        return Age(math.nan)
+    years = float(match["number"].replace(",", ".")) / per_year
+    limit = bool(match["over"] or match["plus"])
+    return Age(years, f"written {text.strip()}") if limit else Age(years)
+
+
+def units_per_year(units: str) -> float:
+    """Return how many of a unit make a year: "years", "months", "weeks", "days", or a short form of these.
+
+    Raises
+    ------
+    ParticipantsError
+        If the unit is none of these.
+    """
+    name = units.strip().lower()
+    for known in (name, name.removesuffix("s"), name.removesuffix(".")):
+        if known in _PER_YEAR:
+            return _PER_YEAR[known]
+    raise ParticipantsError(
+        f'the units of "age" are {units!r}; write "Units": "years", "months", "weeks" or "days" in the JSON'
+    )
+
+
+def age_problem(text: str, age: Age) -> str:
+    """Return why a scan cannot be used with this age, or "" if it can."""
+    if not math.isfinite(age.years):
+        return f"no age (written {text!r})" if text.strip() else "no age"
+    if not 0 <= age.years <= MAXIMUM_AGE:
+        return f"implausible age ({age.years:g} years)"
+    return ""

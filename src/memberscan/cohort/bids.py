@@ -1,0 +1,204 @@
+"""T1-weighted scans of a BIDS dataset: which files are scans of their own, and who is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+
+from memberscan.cohort.build import ScanSource, build_volumes, check_spacing
+from memberscan.cohort.participants import Participants
+from memberscan.errors import AmbiguousScansError, BadInputError, CohortError
+
+# What tells one acquisition of a session from another; files that differ in anything else are versions of one
+# scan.
+ACQUISITION_ENTITIES = ("sub", "ses", "acq", "run")
+
+
+@dataclass(frozen=True)
+class T1wFile:
+    """A T1w image and the entities in its name, such as ``{"sub": "01", "desc": "brain"}``."""
+
+    path: Path
+    entities: dict[str, str]
+
+    @property
+    def scan_id(self) -> str:
+        """The name without the entities that only tell versions of one scan apart."""
+        return "_".join(f"{k}-{self.entities[k]}" for k in ACQUISITION_ENTITIES if k in self.entities)
+
+    @property
+    def subject_id(self) -> str:
+        """Such as "sub-01"."""
+        return f"sub-{self.entities['sub']}"
+
+    @property
+    def session(self) -> str:
+        """Such as "ses-2"; "" for a dataset without sessions."""
+        return f"ses-{self.entities['ses']}" if "ses" in self.entities else ""
+
+
+def build_from_bids(
+    bids: Path, path: Path, *, select: Mapping[str, str], spacing: float, workers: int | None = None
+) -> None:
+    """Build a cohort from every T1w image of a dataset that the selection lets through.
+
+    Ages come from a subject's sessions.tsv where it has ages, else from participants.tsv; all other columns
+    of participants.tsv are covariates by :func:`memberscan.cohort.covariates.select_covariates`.
+
+    Parameters
+    ----------
+    bids
+        A BIDS dataset, raw or derivative.
+    path
+        The cohort directory.
+    select
+        Entities that a file must have; an empty value asks for files without that entity.
+    spacing
+        Edge of a voxel of the cohort's grid, mm.
+    workers
+        Threads; by default the number of cores.
+
+    Raises
+    ------
+    CohortError
+        If the dataset is missing or empty, the selection matches nothing, or no scan survives.
+    ParticipantsError
+        If the tables are unreadable or give no ages.
+    AmbiguousScansError
+        If files of one session are versions of one scan.
+    """
+    spacing = check_spacing(spacing)
+    scans = choose_scans(find_t1w(bids), select)
+    participants = Participants.read(bids)
+    request = {
+        "command": "cohort bids",
+        "bids": str(bids.resolve()),
+        "select": dict(sorted(select.items())),
+        "spacing": spacing,
+    }
+    selection = "".join(
+        f", {key}-{value}" if value else f", no {key}" for key, value in sorted(select.items())
+    )
+    build_volumes(
+        path,
+        [_scan_source(scan, participants) for scan in scans],
+        participants.covariates,
+        request=request,
+        spacing=spacing,
+        source=f"BIDS dataset {bids.resolve().name}{selection}",
+        synthetic=False,
+        workers=workers,
+    )
+
+
+def find_t1w(bids: Path) -> list[T1wFile]:
+    """Return all T1w images of a dataset, sorted by name.
+
+    Raises
+    ------
+    CohortError
+        If there is no such directory, or no T1w image in it.
+    """
+    if not bids.is_dir():
+        raise CohortError(f"{bids} is not a directory; give the root of a BIDS dataset")
+    paths = sorted(
+        p for where in ("sub-*/anat", "sub-*/ses-*/anat") for p in bids.glob(f"{where}/*_T1w.nii*")
+    )
+    found = [T1wFile(p, parse_entities(p.name)) for p in paths if p.name.endswith((".nii", ".nii.gz"))]
+    scans = [scan for scan in found if "sub" in scan.entities]
+    if not scans:
+        raise CohortError(
+            f"{bids} has no T1w image; expected files such as sub-01/[ses-1/]anat/sub-01_T1w.nii.gz"
+        )
+    return scans
+
+
+def parse_entities(name: str) -> dict[str, str]:
+    """Return the key-value pairs of a BIDS file name, in its order; other parts are passed over."""
+    pairs = (part.split("-", 1) for part in name.split(".")[0].split("_")[:-1] if "-" in part)
+    return {key: value for key, value in pairs if key and value}
+
+
+def choose_scans(scans: Sequence[T1wFile], select: Mapping[str, str]) -> list[T1wFile]:
+    """Return the files that match a selection, which must leave one file for each acquisition.
+
+    Raises
+    ------
+    CohortError
+        If no file matches.
+    AmbiguousScansError
+        If two files are versions of one scan; the message says what to select.
+    BadInputError
+        If the selection names what a file name cannot hold.
+    """
+    for key in select:
+        if not key.isalnum():
+            raise BadInputError(
+                f"--select {key}={select[key]}: {key!r} is no BIDS entity; write for instance desc=brain"
+            )
+    chosen = [s for s in scans if all(s.entities.get(key, "") == value for key, value in select.items())]
+    if not chosen:
+        wanted = " ".join(f"{key}={value}" for key, value in select.items())
+        offers = "; ".join(
+            f"{key}: {', '.join(sorted({s.entities.get(key, '(none)') for s in scans})[:10])}"
+            for key in select
+        )
+        raise CohortError(f"none of {len(scans)} T1w images matches --select {wanted}; they have {offers}")
+    by_id: dict[str, list[T1wFile]] = {}
+    for scan in chosen:
+        by_id.setdefault(scan.scan_id, []).append(scan)
+    versions = [group for group in by_id.values() if len(group) > 1]
+    if versions:
+        raise AmbiguousScansError(_what_to_select(versions))
+    return chosen
+
+
+def _what_to_select(versions: Sequence[Sequence[T1wFile]]) -> str:
+    first = versions[0]
+    count = f"{len(versions)} scan{'s have' if len(versions) > 1 else ' has'} several versions"
+    message = f"{count}, such as {', '.join(scan.path.name for scan in first)}; "
+    keys = [
+        k
+        for k in {k: 0 for scan in first for k in scan.entities}
+        if len({s.entities.get(k) for s in first}) > 1
+    ]
+    if not keys:
+        return message + "these names differ only in their ending: delete all but one"
+    options = [
+        " or ".join(
+            f"--select {key}={value}" for value in sorted({scan.entities.get(key, "") for scan in first})
+        )
+        for key in keys
+    ]
+    return message + "choose one: " + "; ".join(options)
+
+
+def _scan_source(scan: T1wFile, participants: Participants) -> ScanSource:
+    written, age = participants.age(scan.subject_id, scan.session)
+    return ScanSource(
+        scan.scan_id,
+        scan.subject_id,
+        scan.session,
+        age,
+        partial(_load, scan.path),
+        written,
+        _stamp(scan.path),
+    )
+
+
+def _load(path: Path) -> Any:
+    return nib.load(path)
+
+
+def _stamp(path: Path) -> str:
+    """Return what changes when a file does; "missing" for a link to nowhere, as in data not yet fetched."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size}:{status.st_mtime_ns}"

@@ -1,0 +1,243 @@
+"""From a list of scans, wherever they come from, to a cohort of volumes on disk."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from memberscan import files
+from memberscan.cohort import manifest
+from memberscan.cohort.ages import Age, age_problem
+from memberscan.cohort.conform import UnusableScanError, conform, grid_shape
+from memberscan.cohort.store import Ledger, VolumeStore
+from memberscan.errors import BadInputError
+from memberscan.progress import progress
+
+LEDGER = "ledger.jsonl"
+
+
+@dataclass(frozen=True)
+class ScanSource:
+    """A scan that may enter a cohort.
+
+    Parameters
+    ----------
+    scan_id, subject_id, session
+        Its names; scan ids are unique.
+    age
+        In years, NaN if not known.
+    load
+        Returns the nibabel image; may raise anything.
+    written_age
+        The age as written, for the reason why it could not be used.
+    stamp
+        Changes when the data behind ``load`` do (of a file: size and time of change).
+    """
+
+    scan_id: str
+    subject_id: str
+    session: str
+    age: Age
+    load: Callable[[], Any]
+    written_age: str = ""
+    stamp: str = ""
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a scan: an entry of the ledger, or the reason why there is none."""
+
+    scan: ScanSource
+    entry: dict[str, Any] | None = None
+    reason: str = ""
+
+
+def build_volumes(
+    path: Path,
+    sources: Sequence[ScanSource],
+    people: pd.DataFrame,
+    *,
+    request: dict[str, Any],
+    spacing: float,
+    source: str,
+    synthetic: bool,
+    workers: int | None = None,
+) -> None:
+    """Conform every scan into the store of ``path``, and write what was kept and what was not.
+
+    The scans are done in threads, since reading and resampling release the interpreter's lock, and threads
+    leave nobody behind when the process is killed. Killed at any moment and called again, it goes on and ends
+    in the same bytes.
+
+    Parameters
+    ----------
+    path
+        The cohort directory.
+    sources
+        The scans, in any order; the store holds one row for each, in the order of their ids.
+    people
+        Covariates, indexed by subject id.
+    request
+        What was asked, as JSON values; the same request resumes.
+    spacing
+        Edge of a voxel, mm.
+    source
+        Where the data come from, in words.
+    synthetic
+        Whether they are phantoms.
+    workers
+        Threads; by default the number of cores.
+
+    Raises
+    ------
+    CohortError
+        If no scan survives.
+    OutputConflictError, StaleError, DiskFullError
+        If the directory holds something else, the finished cohort's data have changed, or the disk is full.
+    """
+    if workers is not None and workers < 1:
+        raise BadInputError(f"workers is {workers}; at least 1 is needed")
+    started = time.perf_counter()
+    sources = sorted(sources, key=lambda scan: scan.scan_id)
+    inputs = _inputs_fingerprint(sources, people)
+    if manifest.begin(path, request, inputs):
+        return
+    outcomes = _conform_all(path, sources, spacing, workers or os.cpu_count() or 1)
+    manifest.log_time(path, "conform", len(sources), time.perf_counter() - started)
+    covariates, ignored = manifest.split_covariates(people)
+    kept = [(o.scan, o.entry) for o in outcomes if o.entry is not None]
+    scans = pd.DataFrame([_scan_row(scan, entry) for scan, entry in kept])
+    if kept:
+        described = people[list(covariates)].reindex(scans["subject_id"]).reset_index(drop=True)
+        scans = pd.concat([scans, described], axis="columns")
+    facts = manifest.Facts(
+        kind="volumes",
+        shape=grid_shape(spacing),
+        spacing=spacing,
+        covariates=(*covariates, *manifest.STATISTICS),
+        ignored=ignored,
+        synthetic=synthetic,
+        source=source,
+    )
+    content = files.fingerprint([(scan.scan_id, entry["digest"]) for scan, entry in kept])
+    excluded = [(o.scan.scan_id, o.scan.subject_id, o.reason) for o in outcomes if o.reason]
+    manifest.finish(path, scans, excluded, facts, content=content, inputs=inputs)
+
+
+def _scan_row(scan: ScanSource, entry: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "scan_id": scan.scan_id,
+        "row": entry["row"],
+        "subject_id": scan.subject_id,
+        "session": scan.session,
+        "age": scan.age.years,
+        "age_note": scan.age.note,
+        **entry["statistics"],
+    }
+
+
+def check_spacing(spacing: float) -> float:
+    """Return the spacing as a float, or raise if it is no sensible edge of a voxel in mm."""
+    if not (math.isfinite(spacing) and 1 <= spacing <= 20):
+        raise BadInputError(f"spacing is {spacing}; give the edge of a voxel from 1 to 20 mm")
+    return float(spacing)
+
+
+def _conform_all(path: Path, sources: Sequence[ScanSource], spacing: float, workers: int) -> list[_Outcome]:
+    """Bring every scan into its row, or find out why not; then take out images shared by two subjects."""
+    ledger = Ledger(path / LEDGER)
+    with (
+        VolumeStore.open(path / manifest.VOLUMES, len(sources), grid_shape(spacing)) as store,
+        progress("conforming scans", len(sources)) as advance,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        work = partial(_conform_one, store=store, ledger=ledger, spacing=spacing, advance=advance)
+        outcomes = list(pool.map(work, range(len(sources)), sources))
+        ledger.settle([o.entry for o in outcomes if o.entry is not None])
+        outcomes = _without_shared_images(outcomes)
+        for row, outcome in enumerate(outcomes):
+            if outcome.entry is None:
+                store.clear(row)
+    return outcomes
+
+
+def _conform_one(
+    row: int,
+    scan: ScanSource,
+    *,
+    store: VolumeStore,
+    ledger: Ledger,
+    spacing: float,
+    advance: Callable[[int], None],
+) -> _Outcome:
+    if problem := age_problem(scan.written_age, scan.age):
+        outcome = _Outcome(scan, reason=problem)
+    elif entry := ledger.find(scan.scan_id, row, scan.stamp, store):
+        outcome = _Outcome(scan, entry)
+    else:
+        outcome = _load_and_write(row, scan, store=store, ledger=ledger, spacing=spacing)
+    advance(1)
+    return outcome
+
+
+def _load_and_write(
+    row: int, scan: ScanSource, *, store: VolumeStore, ledger: Ledger, spacing: float
+) -> _Outcome:
+    try:
+        conformed = conform(scan.load(), spacing)
+    except UnusableScanError as problem:
+        return _Outcome(scan, reason=str(problem))
+    except Exception as error:  # a damaged file may raise anything, and must not stop the others
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return _Outcome(scan, reason=f"unreadable ({message[:200]})")
+    entry = {
+        "scan_id": scan.scan_id,
+        "row": row,
+        "stamp": scan.stamp,
+        "digest": store.write(row, conformed.volume),
+        "statistics": conformed.statistics,
+    }
+    ledger.add(entry)
+    return _Outcome(scan, entry)
+
+
+def _without_shared_images(outcomes: Sequence[_Outcome]) -> list[_Outcome]:
+    """Exclude every image that stands under two subjects: one of the names, and so its age, must be wrong."""
+    kept = [(o.scan.scan_id, o.scan.subject_id, o.entry["digest"]) for o in outcomes if o.entry is not None]
+    reasons = shared_content(pd.DataFrame(kept, columns=["scan_id", "subject_id", "digest"]), "one image")
+    return [
+        _Outcome(o.scan, reason=reasons[o.scan.scan_id]) if o.scan.scan_id in reasons else o for o in outcomes
+    ]
+
+
+def shared_content(scans: pd.DataFrame, what: str) -> dict[str, str]:
+    """Return the scans whose content stands under more than one subject, each with the reason to exclude it.
+
+    Parameters
+    ----------
+    scans
+        Columns scan_id, subject_id and digest (of the content).
+    what
+        Names the content in the reason.
+    """
+    reasons: dict[str, str] = {}
+    for _, same in scans[scans["digest"].duplicated(keep=False)].groupby("digest", sort=False):
+        if same["subject_id"].nunique() > 1:
+            for scan, subject in zip(same["scan_id"], same["subject_id"], strict=True):
+                others = same.loc[same["subject_id"] != subject, "scan_id"]
+                reasons[scan] = f"{what} under two ids (also {', '.join(others.iloc[:3])})"
+    return reasons
+
+
+def _inputs_fingerprint(sources: Sequence[ScanSource], people: pd.DataFrame) -> str:
+    scans = [(s.scan_id, s.subject_id, s.session, str(s.age.years), s.age.note, s.stamp) for s in sources]
+    return files.fingerprint({"scans": scans, "people": people.to_csv(lineterminator="\n")})

@@ -1,0 +1,229 @@
+"""A cohort: one row a scan, what is known of it, and its input by scan id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from memberscan import files
+from memberscan.cohort import manifest
+from memberscan.errors import CohortError, MisalignedError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cohort:
+    """Scans of people with known ages, in a directory that was built once and is only read since.
+
+    Parameters
+    ----------
+    path
+        The directory.
+    kind
+        "volumes" (images on one grid) or "table" (one row of measures a scan).
+    scans
+        Indexed by scan id: ``row`` (position in the store), ``subject_id``, ``session``, ``age`` (years),
+        ``age_note`` ("" or, for instance, "written 89+": the age is a lower limit), then the covariates.
+    excluded
+        What was left out: scan_id, subject_id, reason.
+    covariates
+        Columns of ``scans`` that a blind baseline may see beside age and scan count.
+    ignored
+        Columns of the user's table that were not used, since they hold text with many levels.
+    shape
+        Of one input: voxels (i, j, k), or (features,).
+    spacing
+        Edge of a voxel, mm; None for a table.
+    features
+        Names of a table's features; empty for volumes.
+    synthetic
+        Whether these are phantoms. Say so wherever a number from them appears.
+    source
+        Where it came from, in words.
+    fingerprint
+        Digest of ids, ages, covariates and inputs: equal only for equal cohorts.
+    """
+
+    path: Path
+    kind: str
+    scans: pd.DataFrame
+    excluded: pd.DataFrame
+    covariates: tuple[str, ...]
+    ignored: tuple[str, ...]
+    shape: tuple[int, ...]
+    spacing: float | None
+    features: tuple[str, ...]
+    synthetic: bool
+    source: str
+    fingerprint: str
+
+    @classmethod
+    def open(cls, path: Path | str) -> Cohort:
+        """Open a finished cohort.
+
+        Raises
+        ------
+        CohortError
+            If there is none, it is unfinished, or its store is damaged.
+        StaleError
+            If its table of scans was changed by hand.
+        """
+        path = Path(path)
+        facts = manifest.read(path)
+        covariates = tuple(facts["covariates"])
+        cohort = cls(
+            path=path,
+            kind=facts["kind"],
+            scans=manifest.read_scans(path, covariates),
+            excluded=files.read_table(path / manifest.EXCLUDED, dtype=str),
+            covariates=covariates,
+            ignored=tuple(facts["ignored"]),
+            shape=tuple(facts["shape"]),
+            spacing=facts["spacing"],
+            features=tuple(facts["features"]),
+            synthetic=facts["synthetic"],
+            source=facts["source"],
+            fingerprint=facts["fingerprint"],
+        )
+        if cohort._store.shape[1:] != cohort.shape or len(cohort._store) <= cohort.scans["row"].max():
+            raise CohortError(
+                f"the store of {path} does not fit its {manifest.MANIFEST}; build the cohort again"
+            )
+        return cohort
+
+    @classmethod
+    def from_bids(
+        cls,
+        bids: Path | str,
+        path: Path | str,
+        *,
+        select: Mapping[str, str] | None = None,
+        spacing: float = 4.0,
+        workers: int | None = None,
+    ) -> Cohort:
+        """Build a cohort from the T1w images of a BIDS dataset; see :mod:`memberscan.cohort.bids`.
+
+        Parameters
+        ----------
+        bids
+            The dataset, raw or derivative; it is only read.
+        path
+            The cohort's directory. The same call on an unfinished one resumes, on a finished one only opens
+            it.
+        select
+            Entities that a file must have, such as ``{"desc": "brain"}``; ``{"desc": ""}`` asks for files
+            without.
+        spacing
+            Edge of a voxel of the cohort's grid, mm.
+        workers
+            Scans conformed at a time; by default the number of cores.
+        """
+        from memberscan.cohort.bids import build_from_bids
+
+        build_from_bids(Path(bids), Path(path), select=dict(select or {}), spacing=spacing, workers=workers)
+        return cls.open(path)
+
+    @classmethod
+    def from_table(
+        cls, csv: Path | str, path: Path | str, *, subject: str, age: str, covariates: Sequence[str] = ()
+    ) -> Cohort:
+        """Build a cohort from a CSV or TSV of regional measures; see :mod:`memberscan.cohort.table`.
+
+        Parameters
+        ----------
+        csv
+            The table, one row a scan.
+        path
+            The cohort's directory.
+        subject, age
+            Columns with the subject's id (repeated for repeat scans) and the age in years.
+        covariates
+            Columns that are not features but describe the scan. All other numeric columns are features.
+        """
+        from memberscan.cohort.table import build_from_table
+
+        build_from_table(Path(csv), Path(path), subject=subject, age=age, covariates=tuple(covariates))
+        return cls.open(path)
+
+    @classmethod
+    def phantom(
+        cls,
+        path: Path | str,
+        *,
+        subjects: int = 200,
+        spacing: float = 6.0,
+        scans_per_subject: int = 1,
+        seed: int = 0,
+        workers: int | None = None,
+    ) -> Cohort:
+        """Build a cohort of synthetic, T1-like brains; see :mod:`memberscan.cohort.phantom`.
+
+        Parameters
+        ----------
+        path
+            The cohort's directory.
+        subjects, scans_per_subject
+            How many people, and scans of each.
+        spacing
+            Edge of a voxel of the cohort's grid, mm.
+        seed
+            Everything about a scan follows from the seed, its subject's number and its own.
+        workers
+            Scans made at a time; by default the number of cores.
+        """
+        from memberscan.cohort.phantom import build_phantom
+
+        build_phantom(
+            Path(path), subjects=subjects, spacing=spacing, scans_per_subject=scans_per_subject, seed=seed,
+            workers=workers,
+        )  # fmt: skip
+        return cls.open(path)
+
+    def __len__(self) -> int:
+        return len(self.scans)
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.shape)) + (f" at {self.spacing:g} mm" if self.spacing else " features")
+        ages = f"{self.scans['age'].min():.0f}-{self.scans['age'].max():.0f} years"
+        phantom = ", synthetic" if self.synthetic else ""
+        return (
+            f"Cohort({self.source}: {len(self)} scans of {len(self.subjects)} subjects, {ages}, {size}, "
+            f"{len(self.excluded)} excluded{phantom})"
+        )
+
+    @property
+    def subjects(self) -> list[str]:
+        """Ids of the subjects, each once, in the order of their first scan."""
+        return self.scans["subject_id"].drop_duplicates().tolist()
+
+    def read(self, scan_ids: Sequence[str]) -> Float32[np.ndarray, "scans ..."]:
+        """Return the inputs of some scans, in the order asked for; only these are read from the disk.
+
+        Raises
+        ------
+        MisalignedError
+            If an id is not of this cohort.
+        """
+        rows = self.scans.index.get_indexer(pd.Index(scan_ids))
+        if (rows < 0).any():
+            unknown = [scan for scan, row in zip(scan_ids, rows, strict=True) if row < 0]
+            raise MisalignedError(f"{len(unknown)} scan ids are not in {self.path}: {', '.join(unknown[:3])}")
+        stored: np.ndarray = self._store[self.scans["row"].to_numpy()[rows]]
+        return stored.astype(np.float32)
+
+    @cached_property
+    def _store(self) -> np.ndarray:
+        name = manifest.VOLUMES if self.kind == "volumes" else manifest.FEATURES
+        try:
+            store: np.ndarray = np.load(self.path / name, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise CohortError(f"{self.path / name} is damaged ({error}); build the cohort again") from error
+        return store

@@ -1,0 +1,213 @@
+"""Every scan onto one grid, in one orientation and one intensity scale, whatever scanner it came from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from memberscan.errors import CohortError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float16, Float32
+
+FIELD_OF_VIEW_MM = (182.0, 218.0, 182.0)
+MAXIMUM_OUTSIDE = 0.1
+SKULL_STRIPPED_ZEROS = 0.4
+TALLEST_HEAD_MM = 280.0
+TOP_MARGIN_MM = 4.0
+FWHM_PER_SIGMA = math.sqrt(8 * math.log(2))
+_SAMPLED_VOXELS = 500_000
+
+
+class UnusableScanError(CohortError):
+    """One scan cannot be conformed; the message becomes its reason in excluded.tsv, and the build goes on."""
+
+
+@dataclass(frozen=True)
+class ConformedScan:
+    """A scan on the cohort's grid, and what was measured on it before its intensities were normalised."""
+
+    volume: Float16[np.ndarray, "i j k"]
+    statistics: dict[str, float]
+
+
+def grid_shape(spacing: float) -> tuple[int, int, int]:
+    """Return the shape of the cohort grid: 182 x 218 x 182 mm in voxels of ``spacing`` mm, rounded up."""
+    i, j, k = (math.ceil(extent / spacing - 1e-6) for extent in FIELD_OF_VIEW_MM)
+    return i, j, k
+
+
+def conform(image: Any, spacing: float) -> ConformedScan:
+    """Reorient to RAS+, resample to the cohort grid, and z-score over the whole volume.
+
+    No registration is done: a scan is moved so that the centre of its foreground is the centre of the grid,
+    and neither rotated nor scaled beyond what its own header says. Register and brain-extract beforehand
+    where a model needs it.
+
+    Parameters
+    ----------
+    image
+        A nibabel image, 3-D (trailing axes of length 1 are dropped), with any affine that can be inverted.
+    spacing
+        Edge of a grid voxel, mm.
+
+    Returns
+    -------
+    ConformedScan
+        ``volume``, float16, mean 0 and standard deviation 1 over all voxels, background included;
+        ``statistics`` of the native intensities (see :func:`image_statistics`).
+
+    Raises
+    ------
+    UnusableScanError
+        If the image is not 3-D, not finite, constant, or does not fit the grid.
+    """
+    data, affine = _load_canonical(image)
+    mask = foreground(data)
+    background = float(np.median(_thin(data)[~_thin(mask)])) if not _thin(mask).all() else 0.0
+    centre = _grid_centre(mask, affine, spacing)
+    sizes = nib.affines.voxel_sizes(affine)  # type: ignore[no-untyped-call]
+    # A Gaussian that takes the native resolution to the grid's, so that detail too fine for the grid cannot
+    # alias.
+    sigmas = np.sqrt(np.clip(spacing**2 - sizes**2, 0, None)) / FWHM_PER_SIGMA / sizes
+    smooth = ndimage.gaussian_filter(data, sigmas, mode="constant", cval=background)
+    to_native = np.linalg.inv(affine) @ _grid_affine(centre, spacing)
+    resampled = ndimage.affine_transform(
+        smooth, to_native[:3, :3], to_native[:3, 3], grid_shape(spacing),
+        order=1, mode="grid-constant", cval=background,
+    )  # fmt: skip
+    return ConformedScan(_zscore(resampled), image_statistics(data, mask, sizes))
+
+
+def foreground(data: Float32[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
+    """Return what is not air: all but exact zeros if these are many (skull-stripped), else what Otsu says."""
+    nonzero: np.ndarray = data != 0
+    if nonzero.mean() <= 1 - SKULL_STRIPPED_ZEROS:
+        return nonzero
+    above: np.ndarray = data > _otsu_threshold(_thin(data))
+    return above
+
+
+def image_statistics(
+    data: Float32[np.ndarray, "x y z"],
+    mask: Bool[np.ndarray, "x y z"],
+    voxel_sizes: Float[np.ndarray, " 3"],
+) -> dict[str, float]:
+    """Describe a native image in six numbers that know nothing of anatomy or of any model.
+
+    Returns
+    -------
+    dict
+        ``image_foreground`` (share of the voxels), ``image_p05``, ``image_p50``, ``image_p95`` (intensities
+        of the foreground, native units), ``image_sharpness`` (mean absolute difference of neighbours within
+        the foreground per mm, over p95 - p05; 0 if they are equal) and ``image_voxel_mm3`` (native voxel
+        volume).
+    """
+    low, middle, high = np.percentile(data[mask], [5, 50, 95]).tolist()
+    slopes = []
+    for axis, size in enumerate(voxel_sizes):
+        first, second = np.delete(mask, -1, axis), np.delete(mask, 0, axis)
+        steps = np.abs(np.diff(data, axis=axis)[first & second])
+        slopes.append(float(steps.mean(dtype=float)) / size if steps.size else 0.0)
+    return {
+        "image_foreground": float(mask.mean()),
+        "image_p05": low,
+        "image_p50": middle,
+        "image_p95": high,
+        "image_sharpness": float(np.mean(slopes)) / (high - low) if high > low else 0.0,
+        "image_voxel_mm3": float(np.prod(voxel_sizes)),
+    }
+
+
+def _load_canonical(image: Any) -> tuple[Float32[np.ndarray, "x y z"], Float[np.ndarray, "4 4"]]:
+    if image.get_data_dtype().kind not in "iufb":
+        raise UnusableScanError(f"unreadable (voxels of type {image.get_data_dtype()})")
+    if math.prod(image.shape[3:]) != 1:
+        raise UnusableScanError(f"4-D image of shape {'x'.join(map(str, image.shape))}")
+    if len(image.shape) < 3 or 0 in image.shape:
+        raise UnusableScanError(f"unreadable (not a volume: shape {'x'.join(map(str, image.shape))})")
+    affine = np.asarray(image.affine, dtype=float)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise UnusableScanError("unreadable (its affine cannot be inverted)")
+    with np.errstate(over="ignore"):
+        data = np.asarray(image.dataobj, dtype=np.float32).reshape(image.shape[:3])
+    if not np.isfinite(data).all():
+        raise UnusableScanError("NaN or infinite values in the image")
+    if data.min() == data.max():
+        raise UnusableScanError("constant image")
+    canonical = nib.as_closest_canonical(nib.Nifti1Image(data, affine))  # type: ignore[no-untyped-call]
+    return np.asarray(canonical.dataobj, dtype=np.float32), np.asarray(canonical.affine, dtype=float)
+
+
+def _grid_centre(
+    mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"], spacing: float
+) -> Float[np.ndarray, " 3"]:
+    """Return the world point (mm) that becomes the centre of the grid.
+
+    It is the middle of the foreground's bounding box, from its 0.5th to its 99.5th percentile along each
+    axis: a centre of mass would slide with the neck and with atrophy, a plain bounding box with a single
+    bright voxel. A foreground taller than the grid is a head with a neck: the grid then hangs from the top of
+    the head, and what is below its floor is not counted as lost.
+    """
+    stride = _stride(mask)
+    voxels = np.argwhere(mask[::stride, ::stride, ::stride]) * stride
+    if not len(voxels):
+        voxels = np.argwhere(mask)
+    # Plain einsum: the scans already share the cores, and BLAS would start its threads anew in each of them.
+    world = np.einsum("nj,ij->ni", voxels, affine[:3, :3]) + affine[:3, 3]
+    half = np.array(grid_shape(spacing)) * spacing / 2
+    low, high = np.percentile(world, [0.5, 99.5], axis=0)
+    centre: np.ndarray = (low + high) / 2
+    has_neck = 2 * half[2] < high[2] - low[2] <= TALLEST_HEAD_MM
+    if has_neck:
+        centre[2] = high[2] + TOP_MARGIN_MM - half[2]
+    lost = np.abs(world - centre) > half
+    if has_neck:
+        lost[:, 2] &= world[:, 2] > centre[2]
+    share = float(lost.any(axis=1).mean())
+    if share > MAXIMUM_OUTSIDE:
+        raise UnusableScanError(
+            f"{share:.0%} of the foreground outside the grid (over {MAXIMUM_OUTSIDE:.0%})"
+        )
+    return centre
+
+
+def _grid_affine(centre: Float[np.ndarray, " 3"], spacing: float) -> Float[np.ndarray, "4 4"]:
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = centre - spacing * (np.array(grid_shape(spacing)) - 1) / 2
+    return affine
+
+
+def _zscore(volume: Float32[np.ndarray, "i j k"]) -> Float16[np.ndarray, "i j k"]:
+    deviation = volume.std(dtype=float)
+    if deviation == 0:
+        raise UnusableScanError("constant image once resampled")
+    normal: np.ndarray = ((volume - volume.mean(dtype=float)) / deviation).astype(np.float16)
+    return normal
+
+
+def _otsu_threshold(data: Float32[np.ndarray, "x y z"]) -> float:
+    """Return the intensity that best parts the histogram in two (Otsu 1979), its top 0.1% set aside."""
+    counts, edges = np.histogram(data, bins=256, range=(data.min(), np.percentile(data, 99.9)))
+    middles = (edges[:-1] + edges[1:]) / 2
+    weight = np.cumsum(counts)
+    first = np.cumsum(counts * middles)
+    below = first / np.maximum(weight, 1)
+    above = (first[-1] - first) / np.maximum(weight[-1] - weight, 1)
+    between = weight * (weight[-1] - weight) * (below - above) ** 2.0
+    return float(edges[1:][np.argmax(between)])
+
+
+def _stride(data: np.ndarray) -> int:
+    return max(1, math.ceil(math.cbrt(data.size / _SAMPLED_VOXELS)))
+
+
+def _thin(data: np.ndarray) -> np.ndarray:
+    """Return a regular sample of the voxels: enough for a histogram, and quick for a scan of any size."""
+    step = _stride(data)
+    return data[::step, ::step, ::step]

@@ -1,0 +1,159 @@
+"""Tables of regional measures (cortical thickness, volumes): one row a scan, one column a feature."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from memberscan import files
+from memberscan.cohort import manifest
+from memberscan.cohort.ages import age_problem, parse_age
+from memberscan.cohort.build import shared_content
+from memberscan.cohort.covariates import as_numbers, missing_as_nan, read_text_table
+from memberscan.errors import BadInputError, CohortError
+
+
+def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariates: tuple[str, ...]) -> None:
+    """Build a cohort from a CSV or TSV.
+
+    A subject with several rows has several scans, named "id", "id#2", "id#3" in the order of the file. All
+    numeric columns but the age and the covariates are features; text columns are named as ignored. Rows with
+    a missing feature, without a plausible age, or equal in all features to a row of another subject are
+    excluded.
+
+    Parameters
+    ----------
+    csv
+        The table.
+    path
+        The cohort directory.
+    subject, age
+        Columns with the subject's id and the age in years.
+    covariates
+        Columns that describe the scan, or its scanner, and are not features.
+
+    Raises
+    ------
+    BadInputError
+        If a named column is not there, or is named twice.
+    CohortError
+        If there is no feature, or no row survives.
+    ParticipantsError
+        If the file cannot be read as a table.
+    """
+    started = time.perf_counter()
+    table = read_text_table(csv)
+    _check_columns(csv, table, [subject, age, *covariates])
+    values = missing_as_nan(table.drop(columns=[subject, age]))
+    features, texts = _split_features(values.drop(columns=list(covariates)))
+    if features.empty:
+        raise CohortError(f"{csv} has no numeric column besides {', '.join([subject, age, *covariates])}")
+    inputs = files.fingerprint(csv.read_bytes())
+    request = {"command": "cohort table", "table": str(csv.resolve())}
+    if manifest.begin(
+        path, request | {"subject": subject, "age": age, "covariates": list(covariates)}, inputs
+    ):
+        return
+    scans = _describe(table[subject], table[age])
+    reasons = _reasons(scans, features)
+    kept = reasons == ""
+    described, ignored = manifest.split_covariates(values[list(covariates)])
+    rows = scans[kept].assign(row=np.arange(kept.sum()))
+    stored = _npy_bytes(features[kept])
+    files.write_bytes(path / manifest.FEATURES, stored)
+    facts = manifest.Facts(
+        kind="table",
+        shape=(features.shape[1],),
+        features=tuple(features.columns),
+        covariates=described,
+        ignored=(*ignored, *texts),
+        source=f"table {csv.name}",
+    )
+    manifest.log_time(path, "table", len(table), time.perf_counter() - started)
+    manifest.finish(
+        path,
+        pd.concat([rows, values.loc[kept, list(described)]], axis="columns"),
+        list(zip(scans["scan_id"][~kept], scans["subject_id"][~kept], reasons[~kept], strict=True)),
+        facts,
+        content=files.fingerprint(stored),
+        inputs=inputs,
+    )
+
+
+def _check_columns(csv: Path, table: pd.DataFrame, named: list[str]) -> None:
+    missing = [name for name in named if name not in table.columns]
+    if missing:
+        raise BadInputError(
+            f"{csv} has no column {', '.join(map(repr, missing))}; it has: {', '.join(table.columns[:30])}"
+            + (f" and {len(table.columns) - 30} more" if len(table.columns) > 30 else "")
+        )
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        raise BadInputError(
+            f"column {twice[0]!r} is named twice; subject, age and covariates must all differ"
+        )
+    if table.empty:
+        raise CohortError(f"{csv} has a header and no rows; nothing can be built from it")
+
+
+def _split_features(values: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the numeric columns as float32, and the names of the others; an empty column is no feature."""
+    numbers = {name: as_numbers(values[name]) for name in values.columns}
+    numeric = {
+        name: column for name, column in numbers.items() if column is not None and column.notna().any()
+    }
+    with np.errstate(over="ignore"):
+        features = pd.DataFrame(numeric, index=values.index).astype(np.float32)
+    return features, [name for name in values.columns if name not in numeric]
+
+
+def _describe(subjects: pd.Series, written: pd.Series) -> pd.DataFrame:
+    ages = [parse_age(text) for text in written]
+    return pd.DataFrame(
+        {
+            "scan_id": _scan_ids(subjects.tolist()),
+            "subject_id": subjects,
+            "session": "",
+            "age": [age.years for age in ages],
+            "age_note": [age.note for age in ages],
+            "age_problem": [age_problem(text, age) for text, age in zip(written, ages, strict=True)],
+        }
+    )
+
+
+def _scan_ids(subjects: list[str]) -> list[str]:
+    """Return unique ids: the subject's own for its first row, then "id#2", "id#3", passing over used ones."""
+    taken, count, ids = set(subjects), Counter[str](), []
+    for subject in subjects:
+        count[subject] += 1
+        scan = subject if count[subject] == 1 else f"{subject}#{count[subject]}"
+        while count[subject] > 1 and scan in taken:
+            count[subject] += 1
+            scan = f"{subject}#{count[subject]}"
+        taken.add(scan)
+        ids.append(scan)
+    return ids
+
+
+def _reasons(scans: pd.DataFrame, features: pd.DataFrame) -> pd.Series:
+    """Return why each row is excluded, "" where it is kept."""
+    reasons = scans["age_problem"].copy()
+    unusable = ~np.isfinite(features.to_numpy())
+    first = features.columns[unusable.argmax(axis=1)]
+    without = unusable.any(axis=1) & (reasons == "")
+    reasons = reasons.mask(without, pd.Series([f"feature {name} is missing or not finite" for name in first]))
+    reasons = reasons.mask(scans["subject_id"] == "", "no subject id")
+    digests = [files.fingerprint(row.tobytes()) for row in features.to_numpy()]
+    shared = shared_content(scans.assign(digest=digests)[reasons == ""], "the same features")
+    return reasons.mask(scans["scan_id"].isin(shared), scans["scan_id"].map(shared))
+
+
+def _npy_bytes(features: pd.DataFrame) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, features.to_numpy(dtype=np.float32), allow_pickle=False)
+    return stream.getvalue()

@@ -1,0 +1,1 @@
+"""How sure we are: ROC, intervals, permutation, checks on the audit itself, the verdict."""

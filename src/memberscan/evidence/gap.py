@@ -1,0 +1,110 @@
+"""What the gap between training and test error alone predicts: a baseline beside every audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import special
+
+from memberscan.evidence.intervals import LEVEL, Interval
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What the error attack shows if residuals are Gaussian with mean zero and differ in spread only.
+
+    Not a finding: nobody was attacked. Intervals are percentile bootstraps over subjects.
+
+    Parameters
+    ----------
+    h
+        RMSE of non-members over RMSE of members, minus 1; ``None`` if members have no error at all.
+    auc, accuracy
+        Area and best balanced accuracy that follow from ``h``.
+    """
+
+    h: Interval | None
+    auc: Interval
+    accuracy: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "h": None if self.h is None else self.h.to_dict(),
+            "auc": self.auc.to_dict(),
+            "accuracy": self.accuracy.to_dict(),
+            "assumes": "residuals are Gaussian with mean zero; the two sides differ in spread only",
+        }
+
+
+def gap(
+    mean_square: Float[np.ndarray, " subjects"],
+    member: Bool[np.ndarray, " subjects"],
+    rng: np.random.Generator,
+    *,
+    resamples: int = 1000,
+) -> Gap:
+    """Return what the train/test gap predicts.
+
+    Parameters
+    ----------
+    mean_square
+        Mean squared residual of each subject over its scans, in years squared.
+    member
+        Who was trained on.
+    rng
+        Draws the resamples.
+    resamples
+        Bootstrap resamples of subjects, members and non-members apart.
+    """
+    inside, outside = mean_square[member], mean_square[~member]
+    ratio = np.empty(resamples + 1)
+    ratio[0] = _ratio(inside.mean(), outside.mean())
+    for b in range(1, resamples + 1):
+        ratio[b] = _ratio(
+            inside[rng.integers(len(inside), size=len(inside))].mean(),
+            outside[rng.integers(len(outside), size=len(outside))].mean(),
+        )
+    h = _percentile(ratio - 1) if np.isfinite(ratio).all() else None
+    return Gap(h, _percentile(auc_of_ratio(ratio)), _percentile(accuracy_of_ratio(ratio)))
+
+
+def auc_of_ratio(ratio: Float[np.ndarray, " *shape"]) -> Float[np.ndarray, " *shape"]:
+    """Return the AUC of -|r|, (2/pi) arctan k, when non-members' residuals are k times as spread.
+
+    Both are half-normal, and the ratio of two half-normals is half-Cauchy.
+    """
+    return np.asarray(2 / np.pi * np.arctan(ratio))
+
+
+def accuracy_of_ratio(ratio: Float[np.ndarray, " *shape"]) -> Float[np.ndarray, " *shape"]:
+    """Return the best balanced accuracy of a threshold on |r|, if non-members' residuals are k times as wide.
+
+    It is 1/2 + Phi(k t) - Phi(t), where t = sqrt(2 ln k / (k^2 - 1)) is where the two half-normal densities
+    cross, in standard deviations of non-members. Members with larger errors than non-members (k <= 1) give
+    1/2: this attacker takes small errors for membership.
+    """
+    k = np.maximum(np.asarray(ratio, dtype=float), 1.0)
+    finite = np.isfinite(k) & (k > 1)
+    inner = np.where(finite, k, 2.0)
+    t = np.sqrt(2 * np.log(inner) / ((inner - 1) * (inner + 1)))
+    accuracy = 0.5 + np.maximum(special.ndtr(inner * t) - special.ndtr(t), 0)
+    return np.where(finite, accuracy, np.where(k > 1, 1.0, 0.5))
+
+
+def _ratio(inside: float, outside: float) -> float:
+    """Return the ratio of root mean squares; no error on either side is no gap."""
+    if inside == 0:
+        return np.inf if outside > 0 else 1.0
+    return float(np.sqrt(outside / inside))
+
+
+def _percentile(values: Float[np.ndarray, " resamples"]) -> Interval:
+    """Return the first value with the percentile interval of the rest."""
+    low, high = np.quantile(values[1:], ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Interval(float(values[0]), float(low), float(high))

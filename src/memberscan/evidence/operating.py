@@ -1,0 +1,116 @@
+"""What an attack achieves where false alarms are rare: ROC curve, TPR at fixed FPR, worth of an alarm."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from memberscan.evidence.intervals import LEVEL
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    from memberscan.evidence.scored import Scored
+
+FPRS = (0.1, 0.01, 0.001)
+PRIORS = (0.5, 0.1, 0.01)
+CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Worth:
+    """The share of alarms that are right (PPV) where ``prior`` is the share of members among the screened."""
+
+    prior: float
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """The true-positive rate at one false-positive rate; ``None`` with a reason where it is not resolved."""
+
+    fpr: float
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str | None
+    ppv: tuple[Worth, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self) | {"ppv": [asdict(worth) for worth in self.ppv]}
+
+
+def operating_points(attack: Scored, member: Bool[np.ndarray, " subjects"]) -> tuple[OperatingPoint, ...]:
+    """Return TPR and PPV at a false-positive rate of 10%, 1% and 0.1%, never interpolated or extrapolated.
+
+    A rate is resolved if one draw scored at least 3/FPR non-members. Value and interval are means over draws.
+    """
+    draws = [_sides(row, member) for row in attack.scores]
+    nonmembers = min(len(outside) for _, outside in draws)
+    points = []
+    for fpr in FPRS:
+        needed = round(3 / fpr)
+        if nonmembers < needed:
+            reason = f"needs {needed} non-members scored in one draw, has {nonmembers}"
+            points.append(OperatingPoint(fpr, None, None, None, reason, ()))
+            continue
+        tpr = np.mean([tpr_interval(*sides, fpr) for sides in draws], axis=0)
+        worths = [
+            Worth(prior, *(prior * tpr / (prior * tpr + (1 - prior) * fpr)).tolist()) for prior in PRIORS
+        ]
+        value, low, high = tpr.tolist()
+        points.append(OperatingPoint(fpr, value, low, high, None, tuple(worths)))
+    return tuple(points)
+
+
+def tpr_interval(
+    inside: Float[np.ndarray, " members"], outside: Float[np.ndarray, " nonmembers"], fpr: float
+) -> tuple[float, float, float]:
+    """Return the TPR at the laxest threshold with an empirical FPR of at most ``fpr``, and its 95% interval.
+
+    The threshold is itself an estimate: the number of non-members beyond the true one is binomial, which
+    gives a band of order statistics. The interval runs from Clopper and Pearson's lower limit at the
+    strictest threshold of the band to their upper limit at the laxest, so it covers the TPR at the true
+    threshold.
+    """
+    descending = np.sort(outside)[::-1]
+    alpha = 1 - LEVEL
+    fewest, most = (int(stats.binom.ppf(p, len(outside), fpr)) for p in (alpha / 2, 1 - alpha / 2))
+    caught = [
+        int((inside > descending[beyond]).sum()) if beyond < len(outside) else len(inside)
+        for beyond in (int(fpr * len(outside) + 1e-9), most)
+    ]
+    surest = int((inside > descending[fewest - 1]).sum()) if fewest else 0
+    low = stats.binomtest(surest, len(inside)).proportion_ci(LEVEL, "exact").low
+    high = stats.binomtest(caught[1], len(inside)).proportion_ci(LEVEL, "exact").high
+    return caught[0] / len(inside), float(low), float(high)
+
+
+def roc_points(attack: Scored, member: Bool[np.ndarray, " subjects"]) -> Float[np.ndarray, "2 points"]:
+    """Return false- and true-positive rates for a curve on log-log axes, averaged over draws at equal FPR.
+
+    The rates are ones that the scored non-members can take, dense where they are small.
+    """
+    draws = [_sides(row, member) for row in attack.scores]
+    nonmembers = min(len(outside) for _, outside in draws)
+    steps = np.concatenate([[0, 1], np.geomspace(1, nonmembers, CURVE_POINTS - 2)])
+    beyond = np.unique(np.round(steps).astype(int))
+    tpr = np.zeros(len(beyond))
+    for inside, outside in draws:
+        allowed = (beyond * (len(outside) / nonmembers)).astype(int)
+        thresholds = np.append(np.sort(outside)[::-1], -np.inf)[allowed]
+        tpr += 1 - np.searchsorted(np.sort(inside), thresholds, side="right") / len(inside)
+    return np.stack([beyond / nonmembers, tpr / len(draws)])
+
+
+def _sides(
+    row: Float[np.ndarray, " subjects"], member: Bool[np.ndarray, " subjects"]
+) -> tuple[Float[np.ndarray, " members"], Float[np.ndarray, " nonmembers"]]:
+    scored = ~np.isnan(row)
+    return row[scored & member], row[scored & ~member]

@@ -1,0 +1,59 @@
+"""The smallest leak that an audit of this size could have seen: without it, "nothing found" means nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import optimize, stats
+from scipy.special import logit
+
+from memberscan.evidence.roc import hanley_mcneil_variance, null_variance
+
+if TYPE_CHECKING:
+    from memberscan.evidence.joint import Joint
+
+POWER = 0.8
+SMALL = 30
+"""Below this many subjects a side, scored in one draw, permutations decide instead of intervals."""
+
+
+def smallest_detectable_auc(estimates: Joint) -> float:
+    """Return the least AUC that the verdict's rule finds with 80% power, by the least sensitive attack.
+
+    Above it a leak would probably have been found; below it nothing is known. It depends on the numbers of
+    subjects and on how many attacks were tried, not on what they scored.
+    """
+    sides = zip(estimates.members.tolist(), estimates.nonmembers.tolist(), strict=True)
+    small = estimates.fewest < SMALL
+    return max(detectable_auc(n1, n0, estimates.critical, small=small) for n1, n0 in sides)
+
+
+def detectable_auc(members: int, nonmembers: int, critical: float, *, small: bool) -> float:
+    """Return the AUC found with 80% power, or 1 if these numbers bear none.
+
+    Parameters
+    ----------
+    members, nonmembers
+        Subjects scored in one draw.
+    critical
+        Standard errors between estimate and lower bound.
+    small
+        Whether chance is judged by permutation (errors under chance) or by an interval (errors on the logit
+        scale).
+    """
+    beta = float(stats.norm.ppf(POWER))
+    by_chance = float(np.sqrt(null_variance(members, nonmembers)))
+
+    def excess(auc: float) -> float:
+        error = float(np.sqrt(hanley_mcneil_variance(auc, members, nonmembers)))
+        if small:
+            return auc - 0.5 - critical * by_chance - beta * error
+        return float(logit(auc)) - (critical + beta) * error / (auc * (1 - auc))
+
+    # On the logit scale the excess falls again close to 1: seek the first AUC that suffices.
+    grid = np.linspace(0.5, 0.999, 500)
+    enough = np.flatnonzero([excess(a) >= 0 for a in grid])
+    if not len(enough):
+        return 1.0
+    return float(optimize.brentq(excess, grid[enough[0] - 1], grid[enough[0]]))

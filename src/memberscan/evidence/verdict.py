@@ -1,0 +1,150 @@
+"""The answer of an audit: one of four labels, and a sentence for somebody who protects data for a living."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from memberscan.evidence.power import SMALL, smallest_detectable_auc
+
+if TYPE_CHECKING:
+    from memberscan.evidence.blind import Blind
+    from memberscan.evidence.joint import Joint
+    from memberscan.evidence.permutation import NullCheck
+
+Label = Literal["leaks", "no leak shown", "inconclusive", "confounded"]
+
+SIGNIFICANCE = 0.01
+TELLING = 0.65
+"""An audit that could not have seen an AUC of this size does not get to say "no leak shown"."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the audit concludes about these subjects and this trained model.
+
+    Parameters
+    ----------
+    label
+        "leaks", "no leak shown", "inconclusive" or "confounded". None says that a model gives nothing away.
+    sentence
+        The same in plain words, with the numbers that it rests on.
+    smallest_detectable_auc
+        The least AUC that this audit would have found four times out of five; 1 if none.
+    attack
+        The attack that a "leaks" rests on.
+    """
+
+    label: Label
+    sentence: str
+    smallest_detectable_auc: float
+    attack: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+
+def judge(estimates: Joint, null: NullCheck, blind: Blind, within: Joint | None = None) -> Verdict:
+    """Apply the rule, in its order.
+
+    Where covariates alone tell members from non-members, and membership was not drawn at random, only success
+    within strata counts: ``leaks``, or else ``confounded``. Otherwise ``leaks`` if a simultaneous one-sided
+    99% lower bound exceeds .5; with fewer than 30 subjects a side scored in one draw, if a max-T p-value is
+    below .01. Otherwise ``inconclusive`` if an attack is significantly worse than chance, or if the smallest
+    AUC detectable with 80% power exceeds .65; else ``no leak shown``.
+
+    Parameters
+    ----------
+    estimates
+        Of all attacks, over all subjects.
+    null
+        Their p-values.
+    blind
+        The check without the model.
+    within
+        Estimates within strata; ``None`` if not needed or too few subjects are comparable.
+    """
+    if blind.gates:
+        return _judge_within(estimates if within is None else within, blind, comparable=within is not None)
+    detectable = smallest_detectable_auc(estimates)
+    if estimates.fewest < SMALL:
+        best = int(np.lexsort((-estimates.auc, null.p_values))[0])
+        leaks = bool(null.p_values[best] < SIGNIFICANCE)
+        certainty = f"max-T permutation p = {null.p_values[best]:.3f} over the {_attacks(estimates)} tried"
+    else:
+        best = estimates.strongest
+        leaks = bool(estimates.simultaneous_low[best] > 0.5)
+        certainty = _bound(estimates, best)
+    if leaks:
+        sentence = f"This model leaks who was in its training set: {_success(estimates, best)} ({certainty})."
+        return Verdict("leaks", sentence, detectable, estimates.attacks[best])
+    return _judge_without_success(estimates, detectable)
+
+
+def _judge_without_success(estimates: Joint, detectable: float) -> Verdict:
+    missed = f"an AUC of {_up(detectable)} (chance is 0.50)"
+    if estimates.below_chance.any():
+        worst = estimates.attacks[int(np.argmin(np.where(estimates.below_chance, estimates.auc, np.inf)))]
+        sentence = (
+            f"This audit cannot answer: attack {worst} does significantly worse than chance, so members and "
+            "non-members differ in a way that no attack expected. Find that difference and audit again."
+        )
+        return Verdict("inconclusive", sentence, detectable)
+    if detectable > TELLING:
+        sentence = (
+            "This audit is too small to answer: no attack was shown to succeed, but a leak would have been "
+            f"found reliably only from {missed} upwards."
+        )
+        return Verdict("inconclusive", sentence, detectable)
+    sentence = (
+        f"No leak was shown by the {_attacks(estimates)} tried; a leak weaker than {missed}, or one that "
+        "only other attacks find, could have been missed."
+    )
+    return Verdict("no leak shown", sentence, detectable)
+
+
+def _judge_within(estimates: Joint, blind: Blind, *, comparable: bool) -> Verdict:
+    detectable = smallest_detectable_auc(estimates) if comparable else 1.0
+    culprit = f"{blind.worst} (AUC {blind.covariates[0].auc:.2f} by itself)"
+    best = estimates.strongest
+    if comparable and estimates.simultaneous_low[best] > 0.5:
+        sentence = (
+            "This model leaks who was in its training set: even among people alike in the covariates, "
+            f"{_success(estimates, best)} ({_bound(estimates, best)}). Members and non-members also differ "
+            f"without the model, most of all in {culprit}."
+        )
+        return Verdict("leaks", sentence, detectable, estimates.attacks[best])
+    left = "no attack was shown to succeed among people alike in the covariates"
+    if not comparable:
+        left = "too few people are alike in the covariates to judge the attacks among them"
+    pairs = int(blind.matched.sum()) // 2
+    sentence = (
+        f"Members and non-members can be told apart without the model, most of all by {culprit}, and {left}: "
+        f"a leak is neither shown nor excluded. Audit again on the matched subset of {pairs} members and "
+        f"{pairs} non-members."
+    )
+    return Verdict("confounded", sentence, detectable)
+
+
+def _success(estimates: Joint, k: int) -> str:
+    pairs = f"{100 * estimates.auc[k]:.0f}% of pairs, where chance gives 50%"
+    return f"attack {estimates.attacks[k]} ranks a member above a non-member in {pairs}"
+
+
+def _bound(estimates: Joint, k: int) -> str:
+    low = math.floor(1000 * estimates.simultaneous_low[k]) / 10
+    return f"at least {low:.1f}% with 99% confidence over the {_attacks(estimates)} tried"
+
+
+def _attacks(estimates: Joint) -> str:
+    number = len(estimates.attacks)
+    return "one attack" if number == 1 else f"{number} attacks"
+
+
+def _up(auc: float) -> str:
+    """Write an AUC rounded up: never claim to have seen more than was seen."""
+    return f"{math.ceil(100 * auc - 1e-9) / 100:.2f}"

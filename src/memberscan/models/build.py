@@ -1,0 +1,99 @@
+"""From a name and an input shape to a network: our models by name, a user's by ``package.module:factory``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from memberscan.errors import ModelError
+from memberscan.models.cnn3d import CNN3D
+from memberscan.models.mlp import MLP
+from memberscan.models.regressor import AgeRegressor
+from memberscan.models.slice_mean import SliceMean
+
+MODELS: Mapping[str, type[AgeRegressor]] = MappingProxyType({"cnn3d": CNN3D, "slice-mean": SliceMean, "mlp": MLP})
+_AXES = {"cnn3d": 3, "slice-mean": 3, "mlp": 1}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All that is needed to build a network again: plain data, kept in ``run.json``.
+
+    Parameters
+    ----------
+    name
+        A name of :data:`MODELS`, or ``package.module:factory`` of a user's own.
+    shape
+        Shape of one input, without batch and channel.
+    options
+        Keyword arguments of one of our models; a user's factory takes none.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"name": self.name, "shape": list(self.shape), "options": dict(self.options)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> ModelSpec:
+        """Read what :meth:`to_dict` gives."""
+        return cls(value["name"], tuple(value["shape"]), dict(value["options"]))
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """Build a network with fresh weights.
+
+    Raises
+    ------
+    ModelError
+        If the name is unknown, the options do not fit, or the model cannot take inputs of this shape.
+    """
+    if ":" in spec.name:
+        return importable(spec.name)
+    if spec.name not in MODELS:
+        raise ModelError(
+            f"model {spec.name!r} is unknown; choose one of {', '.join(MODELS)}, "
+            "or give your own as package.module:factory"
+        )
+    if len(spec.shape) != _AXES[spec.name]:
+        needed = "a table of features" if _AXES[spec.name] == 1 else "volumes"
+        raise ModelError(f"model {spec.name!r} works on {needed}, but an input of this cohort has shape {spec.shape}")
+    try:
+        return MODELS[spec.name](spec.shape, **spec.options)
+    except TypeError as error:
+        known = ", ".join(list(inspect.signature(MODELS[spec.name].__init__).parameters)[2:])
+        raise ModelError(f"model {spec.name!r} takes the options {known}: {error}") from error
+
+
+def importable(name: str) -> nn.Module:
+    """Call a user's factory, given as ``package.module:factory``, and return the network it makes.
+
+    The current directory is searched too, as with ``python -m``.
+    """
+    module_name, _, attribute = name.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelError(
+            f"cannot import the model {name!r} ({error}); give package.module:factory, importable from here"
+        ) from error
+    try:
+        model = factory()
+    except Exception as error:
+        raise ModelError(f"the factory {name!r} failed ({type(error).__name__}: {error}); it is called with no arguments") from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"the factory {name!r} returned {type(model).__name__}; it must return a torch.nn.Module")
+    return model

@@ -1,0 +1,45 @@
+"""The paper's 3D-CNN: five blocks over the whole volume (2,948,801 parameters at 91x109x91)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor, nn
+
+from memberscan.models.encoder import FULL_WIDTH, ConvEncoder
+from memberscan.models.regressor import CONV1, CONV6, OUTPUT, AgeRegressor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class CNN3D(AgeRegressor):
+    """Brain age from a T1-weighted volume by a 3-D convolutional network.
+
+    Architecture of Gupta et al., "Membership Inference Attacks on Deep Regression Models for Neuroimaging" (MIDL 2021),
+    as in the authors' public model code; see :class:`~memberscan.models.encoder.ConvEncoder` for coarser grids.
+
+    Parameters
+    ----------
+    grid
+        Voxels along the three axes.
+    width
+        Channels of the first block.
+    dropout
+        Share of the features dropped before the output, in training only.
+    """
+
+    landmarks: ClassVar = {CONV1: "encoder.blocks.0.conv", CONV6: "encoder.conv6", OUTPUT: "output"}
+
+    def __init__(self, grid: Sequence[int], *, width: int = FULL_WIDTH, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.encoder = ConvEncoder(grid, width)
+        self.dropout = nn.Dropout3d(dropout)
+        self.output = nn.Conv3d(self.encoder.features, 1, kernel_size=1)
+        nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
+
+    def standardised(self, volumes: Float[Tensor, "n 1 i j k"]) -> Float[Tensor, " n"]:
+        """Predict the standardised age of each volume."""
+        result: Tensor = self.output(self.dropout(self.encoder(volumes)))
+        return result.flatten()

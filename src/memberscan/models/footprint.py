@@ -1,0 +1,73 @@
+"""How large a model is, and how much memory its activations take, without training it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from memberscan.errors import ModelError
+from memberscan.models.build import MODELS, ModelSpec, build
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Sizes of one model on one grid.
+
+    ``activation_bytes`` counts the outputs of all layers for one scan: what a backward pass keeps, roughly; it is not the
+    peak of any particular library.
+    """
+
+    parameters: int
+    parameter_bytes: int
+    activation_bytes: int
+
+
+def footprint(model: nn.Module, example: Tensor) -> Footprint:
+    """Run one example (a batch of one) through a model and count; works on the meta device, where nothing is computed."""
+    counted = 0
+
+    def count(module: nn.Module, _: object, output: object) -> None:
+        nonlocal counted
+        if not any(True for _ in module.children()) and isinstance(output, Tensor):
+            counted += output.numel() * output.element_size()
+
+    handles = [m.register_forward_hook(count) for m in model.modules()]
+    try:
+        with torch.no_grad():
+            model(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    sizes = [(p.numel(), p.numel() * p.element_size()) for p in model.parameters()]
+    return Footprint(sum(n for n, _ in sizes), sum(b for _, b in sizes), counted)
+
+
+def describe(grid: tuple[int, int, int]) -> list[dict[str, object]]:
+    """Return one row a target model for volumes: name, parameters, landmarks and memory on this grid."""
+    rows: list[dict[str, object]] = []
+    for name, kind in MODELS.items():
+        shape = (218,) if name == "mlp" else grid
+        with torch.device("meta"):
+            try:
+                model = build(ModelSpec(name, shape)).eval()
+            except ModelError as error:
+                rows.append({"model": name, "reason": str(error)})
+                continue
+            example = torch.zeros(1, *shape) if name == "mlp" else torch.zeros(1, 1, *shape)
+            size = footprint(model, example)
+        rows.append(
+            {
+                "model": name,
+                "input": list(shape),
+                "parameters": size.parameters,
+                "landmarks": {
+                    landmark: {"path": path, "parameters": sum(p.numel() for p in model.get_submodule(path).parameters())}
+                    for landmark, path in kind.landmarks.items()
+                },
+                "weights_bytes": size.parameter_bytes,
+                "activation_bytes_per_scan": size.activation_bytes,
+            }
+        )
+    return rows

@@ -1,0 +1,54 @@
+"""How scans enter a network: batches of a cohort, read ahead of the step that uses them, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+def as_inputs(cohort: Cohort, scan_ids: Sequence[str]) -> Float[Tensor, "n *shape"]:
+    """Read scans as a network takes them: volumes with a channel axis, tables as they are."""
+    values = torch.from_numpy(cohort.read(scan_ids))
+    return values if cohort.kind == "table" else values.unsqueeze(1)
+
+
+def batches(
+    cohort: Cohort, scan_ids: Sequence[str], size: int, *, order: np.ndarray | None = None
+) -> Iterator[tuple[Float[Tensor, "n *shape"], Float[Tensor, " n"]]]:
+    """Yield inputs and ages (years), one batch read in the background while the last one is used."""
+    ids = np.asarray(scan_ids, dtype=object)
+    if order is not None:
+        ids = ids[order]
+    ages = torch.from_numpy(cohort.scans.loc[ids, "age"].to_numpy(np.float32, copy=True))
+    starts = range(0, len(ids), size)
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(as_inputs, cohort, ids[:size].tolist())
+        for start in starts:
+            inputs = ahead.result()
+            if start + size < len(ids):
+                ahead = reader.submit(as_inputs, cohort, ids[start + size : start + 2 * size].tolist())
+            yield inputs, ages[start : start + size]
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of that name; "auto" is CUDA where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BadInputError(f"device {name!r} is unknown; choose auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BadInputError("device 'cuda' is asked for, but torch sees none; choose cpu")
+    return device

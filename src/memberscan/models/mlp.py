@@ -1,0 +1,53 @@
+"""A multilayer perceptron for tables of regional measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from memberscan.models.regressor import OUTPUT, AgeRegressor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class MLP(AgeRegressor):
+    """Brain age from a vector of regional measures; features are standardised by buffers, as ages are.
+
+    Parameters
+    ----------
+    shape
+        Number of features, as a sequence of one.
+    width
+        Units of each of the two hidden layers.
+    """
+
+    landmarks: ClassVar = {OUTPUT: "output"}
+    feature_mean: Tensor
+    feature_spread: Tensor
+
+    def __init__(self, shape: Sequence[int], *, width: int = 128) -> None:
+        super().__init__()
+        (features,) = shape
+        self.register_buffer("feature_mean", torch.zeros(features))
+        self.register_buffer("feature_spread", torch.ones(features))
+        self.hidden = nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.output = nn.Linear(width, 1)
+        nn.init.zeros_(self.output.bias)
+
+    def calibrate(self, ages: Float[Tensor, " n"], features: Float[Tensor, "n d"] | None = None) -> None:
+        """Take the scale of the training ages and of each feature."""
+        super().calibrate(ages)
+        if features is not None:
+            spread = features.double().std(dim=0) if len(features) > 1 else torch.ones_like(self.feature_spread)
+            self.feature_mean.copy_(features.double().mean(dim=0))
+            # A feature that does not vary carries nothing; dividing by its spread would.
+            self.feature_spread.copy_(torch.where(spread > 0, spread, 1.0))
+
+    def standardised(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        """Predict the standardised age of each row."""
+        result: Tensor = self.output(self.hidden((inputs - self.feature_mean) / self.feature_spread))
+        return result.flatten()

@@ -1,0 +1,120 @@
+"""Refuse what is not an audit.json of this version, so that rendering never meets a surprise half way."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+from memberscan.errors import AuditFileError
+
+SCHEMA = "memberscan.audit/1"
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "number": (int, float),
+    "integer": int,
+    "boolean": bool,
+    "null": type(None),
+}
+
+
+@functools.cache
+def published() -> dict[str, Any]:
+    """Return the published JSON Schema (draft 2020-12) of audit.json."""
+    text = resources.files("memberscan.report").joinpath("audit-1.schema.json").read_text("utf-8")
+    return dict(json.loads(text))
+
+
+def check(audit: Any) -> dict[str, Any]:
+    """Return ``audit`` if it is a complete audit of the schema this version knows.
+
+    The structure is compared with the published JSON Schema. Unknown keys are let through, so that a file
+    written by a later release of the same schema can still be shown. This says nothing about whether the
+    numbers are right.
+
+    Parameters
+    ----------
+    audit
+        The content of an audit.json, as parsed.
+
+    Raises
+    ------
+    AuditFileError
+        If it is of a newer schema, of no known schema, or incomplete; the message says where first.
+    """
+    name = audit.get("schema") if isinstance(audit, dict) else None
+    if not isinstance(audit, dict) or not isinstance(name, str):
+        raise AuditFileError(
+            'this is not an audit.json of memberscan (it names no "schema"); give the directory or file that '
+            "`memberscan audit` wrote"
+        )
+    if name != SCHEMA:
+        version = re.fullmatch(r"memberscan\.audit/(\d+)", name)
+        if version and int(version[1]) > int(SCHEMA.rpartition("/")[2]):
+            raise AuditFileError(
+                f"this audit was written in the newer schema {name}; this memberscan reads {SCHEMA}: "
+                "upgrade memberscan (pip install --upgrade memberscan) and run the same command again"
+            )
+        raise AuditFileError(
+            f"the schema {name!r} is unknown; this version of memberscan reads {SCHEMA}: run the audit again"
+        )
+    for problem in _problems(audit, published(), "audit.json"):
+        raise AuditFileError(f"{problem}; the file is incomplete or was edited: run the audit again")
+    return audit
+
+
+def _problems(value: Any, rule: dict[str, Any], path: str) -> Iterator[str]:
+    """Yield what is wrong with ``value``, by the few keywords that the published schema uses."""
+    if "$ref" in rule:
+        rule = published()["$defs"][rule["$ref"].rpartition("/")[2]]
+    if "anyOf" in rule:
+        if value is not None:
+            yield from _problems(value, rule["anyOf"][0], path)
+        return
+    kinds = rule.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if kinds and not any(_is(value, kind) for kind in kinds):
+        yield f"{path} is {_shown(value)}, and must be of type {' or '.join(kinds)}"
+        return
+    if "enum" in rule and value not in rule["enum"]:
+        yield f"{path} is {_shown(value)}, and must be one of {', '.join(map(repr, rule['enum']))}"
+    if isinstance(value, dict):
+        yield from _problems_inside(value, rule, path)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _problems(item, rule["items"], f"{path}[{index}]")
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        low, high = rule.get("minimum", -math.inf), rule.get("maximum", math.inf)
+        if not (low <= value <= high and math.isfinite(value)):
+            yield f"{path} is {_shown(value)}, and must be a number from {low} to {high}"
+
+
+def _problems_inside(value: dict[str, Any], rule: dict[str, Any], path: str) -> Iterator[str]:
+    for key in rule.get("required", []):
+        if key not in value:
+            yield f"{path} has no {key!r}"
+    known = rule.get("properties", {})
+    others = rule.get("additionalProperties")
+    for key, item in value.items():
+        inner = known.get(key, others)
+        if isinstance(inner, dict):
+            yield from _problems(item, inner, f"{path}.{key}")
+
+
+def _is(value: Any, kind: str) -> bool:
+    """Tell whether a value is of a JSON type; a Python bool is no number."""
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, _TYPES[kind])
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,82 @@
+"""The findings of one or several audits as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from memberscan.report import words
+from memberscan.report.schema import check
+
+_COLOURS = {
+    "leaks": "bold red",
+    "no leak shown": "bold blue",
+    "inconclusive": "bold yellow",
+    "confounded": "bold magenta",
+}
+
+
+def terminal_table(audits: Mapping[str, dict[str, Any]]) -> RenderableType:
+    """Return a renderable with the verdict and the findings of each audit, strongest first.
+
+    Parameters
+    ----------
+    audits
+        Contents of audit.json by the name under which each is shown.
+
+    Raises
+    ------
+    AuditFileError
+        If one of them is incomplete, or of a schema this version does not know.
+    """
+    parts: list[RenderableType] = []
+    for name, audit in audits.items():
+        parts += _one(name, check(audit))
+    return Group(*parts)
+
+
+def _one(name: str, audit: dict[str, Any]) -> list[RenderableType]:
+    verdict, target = audit["verdict"], audit["target"]
+    heading = Text.assemble(
+        (name, "bold"), "  ", (words.LABELS[verdict["label"]].upper(), _COLOURS[verdict["label"]])
+    )
+    about = f"{words.people(target['members'], 'member')}, {words.people(target['nonmembers'], 'non-member')}"
+    if target["synthetic"]:
+        about += ", synthetic phantom"
+    heading.append(f"  {about}", "dim")
+    parts: list[RenderableType] = [heading, Text(verdict["sentence"])]
+    if audit["findings"]:
+        parts.append(_findings(audit))
+    if audit["not_run"]:
+        names = words.listed([entry["attack"] for entry in audit["not_run"]])
+        parts.append(Text(f"Not run: {names} (the report says why).", "dim"))
+    return [*parts[:-1], Padding(parts[-1], (0, 0, 1, 0))]
+
+
+def _findings(audit: dict[str, Any]) -> Table:
+    findings = words.ranked(audit)
+    level = words.percent(findings[0]["auc"]["simultaneous"]["level"])
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("Attack", overflow="fold")
+    table.add_column("Sees")
+    table.add_column("AUC in strata" if words.judged_within_strata(audit) else "AUC", justify="right")
+    table.add_column("95% interval", no_wrap=True)
+    table.add_column(f"At least, {level}", justify="right")
+    table.add_column("Accuracy", justify="right")
+    for finding in findings:
+        auc, name = words.judged_auc(audit, finding), finding["attack"]
+        table.add_row(
+            Text(name if len(name) <= 22 else name.replace("+", "\n+")),
+            words.SEES[finding["access"]],
+            words.fraction(auc["value"]),
+            words.span(auc),
+            Text(words.fraction(auc["simultaneous"]["low"]), "bold" if words.exceeds_chance(auc) else ""),
+            words.percent(finding["accuracy"]["value"]),
+        )
+    return table

@@ -1,0 +1,76 @@
+"""Arrays on disk that are filled row by row, in any order, and survive a kill or a full disk."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memberscan import files
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+
+class RowFile:
+    """A sparse .npy file whose rows are written by ``pwrite``, by several threads at a time if need be.
+
+    On a full disk that is an error, where a write to a memory map would kill the process. Rows never written are holes
+    that read as zeros and take no space. The finished file is read with ``np.load(..., mmap_mode="r")``.
+    """
+
+    def __init__(self, path: Path, descriptor: int, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._offset = offset
+        self._shape = shape
+        self._dtype = dtype
+        self._row_bytes = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, rows: int, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[RowFile]:
+        """Open the file of interrupted work, or make one of zeros if there is none of this shape and type."""
+        kind = np.dtype(dtype).newbyteorder("<")
+        header = _npy_header((rows, *shape), kind)
+        size = len(header) + rows * kind.itemsize * int(np.prod(shape, dtype=np.int64))
+        with files.disk_guard(path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                if os.pread(descriptor, len(header), 0) != header or os.fstat(descriptor).st_size != size:
+                    os.ftruncate(descriptor, 0)
+                    _write_all(descriptor, header, 0)
+                    os.ftruncate(descriptor, size)
+                yield cls(path, descriptor, len(header), shape, kind)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def write(self, start: int, values: np.ndarray) -> None:
+        """Write consecutive rows; ``values`` has the shape (rows, *row shape)."""
+        data = np.ascontiguousarray(values, dtype=self._dtype)
+        with files.disk_guard(self._path):
+            _write_all(self._descriptor, data.tobytes(), self._offset + start * self._row_bytes)
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes now in one row."""
+        return os.pread(self._descriptor, self._row_bytes, self._offset + row * self._row_bytes)
+
+
+def _npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    stream = io.BytesIO()
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue()
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written

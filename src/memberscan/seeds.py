@@ -1,0 +1,23 @@
+"""One root seed, and a tree of named generators grown from it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+
+def sequence(root: int, *names: str | int) -> np.random.SeedSequence:
+    """Return the seed sequence at a named place of the tree; the same names always give the same one."""
+    digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
+    return np.random.SeedSequence(root, spawn_key=tuple(np.frombuffer(digest, dtype="<u4").tolist()))
+
+
+def generator(root: int, *names: str | int) -> np.random.Generator:
+    """Return a numpy generator for a named place of the tree."""
+    return np.random.default_rng(sequence(root, *names))
+
+
+def integer(root: int, *names: str | int) -> int:
+    """Return a 32-bit seed for libraries that take only an integer."""
+    return int(sequence(root, *names).generate_state(1)[0])

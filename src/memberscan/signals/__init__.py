@@ -1,0 +1,1 @@
+"""What a view of a run shows of each scan: predictions, activations, per-sample gradients."""

@@ -1,0 +1,97 @@
+"""Per-sample gradients of one layer's parameters, from what went in and the gradient of what came out."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+@singledispatch
+def parameter_gradients(
+    layer: nn.Module, inputs: Float[Tensor, "rows *a"], outputs: Float[Tensor, "rows *b"], count: int
+) -> Float[Tensor, "count p"]:
+    """Return each sample's gradient with respect to a layer's own parameters.
+
+    This is the rule for any layer: its own backward pass, one sample at a time. Layers with a cheaper one are registered
+    below.
+
+    Parameters
+    ----------
+    layer
+        A module with parameters of its own and none in sub-modules, in evaluation mode.
+    inputs
+        What went into it.
+    outputs
+        Gradient of each sample's loss with respect to what came out of it.
+    count
+        Number of samples n. The rows may be n k where a model folds another axis into the batch; then the k rows
+        of a sample follow each other, and their gradients are summed.
+
+    Returns
+    -------
+    Tensor
+        One row a sample: the parameters in the layer's order, flattened and concatenated.
+    """
+    parameters = tuple(layer.parameters(recurse=False))
+    rows = []
+    for x, g in zip(inputs.chunk(count), outputs.chunk(count), strict=True):
+        with torch.enable_grad():
+            leaves = [p.detach().requires_grad_() for p in parameters]
+            names = [name for name, _ in layer.named_parameters(recurse=False)]
+            out = torch.func.functional_call(layer, dict(zip(names, leaves, strict=True)), (x,))
+        rows.append(_flat(torch.autograd.grad(out, leaves, g)))
+    return torch.stack(rows)
+
+
+@parameter_gradients.register
+def _(layer: nn.Linear, inputs: Tensor, outputs: Tensor, count: int) -> Tensor:
+    x = inputs.reshape(count, -1, layer.in_features)
+    g = outputs.reshape(count, -1, layer.out_features)
+    weight = torch.einsum("nro,nri->noi", g, x).flatten(1)
+    return weight if layer.bias is None else torch.cat([weight, g.sum(1)], dim=1)
+
+
+@parameter_gradients.register(nn.Conv1d)
+@parameter_gradients.register(nn.Conv2d)
+@parameter_gradients.register(nn.Conv3d)
+def _convolution(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) -> Tensor:
+    if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        return parameter_gradients.dispatch(nn.Module)(layer, inputs, outputs, count)
+    if inputs[0, 0].shape == outputs[0, 0].shape and set(layer.kernel_size) == {1} and layer.groups == 1:
+        return _pointwise(layer, inputs, outputs, count)
+    rows = []
+    for x, g in zip(inputs.chunk(count), outputs.chunk(count), strict=True):
+        # The mask asks for the weight (and bias) alone: the gradient of the input is known already.
+        _, weight, bias = torch.ops.aten.convolution_backward(
+            g,
+            x,
+            layer.weight,
+            None if layer.bias is None else [layer.out_channels],
+            layer.stride,
+            layer.padding,
+            layer.dilation,
+            False,
+            [0] * len(layer.kernel_size),
+            layer.groups,
+            [False, True, layer.bias is not None],
+        )
+        rows.append(_flat((weight,) if layer.bias is None else (weight, bias)))
+    return torch.stack(rows)
+
+
+def _pointwise(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) -> Tensor:
+    """A 1x1 convolution is a matrix product over positions."""
+    x = inputs.reshape(count, -1, *inputs.shape[1:]).flatten(3)
+    g = outputs.reshape(count, -1, *outputs.shape[1:]).flatten(3)
+    weight = torch.einsum("nrov,nriv->noi", g, x).flatten(1)
+    return weight if layer.bias is None else torch.cat([weight, g.sum(dim=(1, 3))], dim=1)
+
+
+def _flat(gradients: tuple[Tensor, ...]) -> Tensor:
+    return torch.cat([g.flatten() for g in gradients])

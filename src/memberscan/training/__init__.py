@@ -1,0 +1,6 @@
+"""One training loop for every regime, resumable at any moment."""
+
+from memberscan.training.loop import TrainingConfig, fit
+from memberscan.training.train import import_run, train
+
+__all__ = ["TrainingConfig", "fit", "import_run", "train"]

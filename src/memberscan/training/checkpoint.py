@@ -1,0 +1,63 @@
+"""The state of a training between two epochs, in one safetensors file, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from memberscan.files import write_bytes
+
+
+@dataclass
+class Progress:
+    """How far a training has come: the history of its finished epochs and the best weights so far."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_loss: float = float("inf")
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs."""
+        return len(self.history)
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": tensor for index, slots in state.items() for name, tensor in slots.items()}
+
+
+def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Write everything that the next epoch depends on; random numbers are seeded by epoch and need no state."""
+    tensors = {
+        **{f"model.{k}": v for k, v in model.state_dict().items()},
+        **{f"optimizer.{k}": v for k, v in _optimizer_tensors(optimizer).items()},
+        **{f"best.{k}": v for k, v in progress.best_weights.items()},
+    }
+    metadata = {"progress": json.dumps([progress.history, progress.best_epoch, progress.best_loss])}
+    write_bytes(path, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata), mode=0o600)
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Restore a model and its optimizer in place, and return how far the training had come."""
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "best": {}}
+    with safe_open(path, framework="pt") as stored:
+        for key in stored.keys():  # noqa: SIM118 - safe_open is no mapping
+            group, _, name = key.partition(".")
+            groups[group][name] = stored.get_tensor(key)
+        history, best_epoch, best_loss = json.loads(stored.metadata()["progress"])
+    model.load_state_dict(groups["model"])
+    slots: dict[int, dict[str, Any]] = {}
+    for name, tensor in groups["optimizer"].items():
+        index, _, slot = name.partition(".")
+        slots.setdefault(int(index), {})[slot] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+    return Progress(history, best_epoch, best_loss, groups["best"])

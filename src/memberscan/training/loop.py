@@ -1,0 +1,158 @@
+"""The one training loop: Adam on squared error, the same on every device, the same when interrupted."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from memberscan import seeds
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError, ModelError
+from memberscan.models import AgeRegressor
+from memberscan.models.inputs import as_inputs, batches, resolve_device
+from memberscan.progress import progress as progress_bar
+from memberscan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+
+_SECONDS_BETWEEN_CHECKPOINTS = 5.0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained.
+
+    The defaults are the paper's except for the learning rate and dropout of cohorts far smaller than its own, which the
+    caller chooses; ``keep="best"`` takes the epoch with the lowest validation error, ``patience`` stops that many epochs
+    after it.
+    """
+
+    epochs: int = 60
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    batch_size: int = 8
+    keep: str = "last"
+    patience: int | None = None
+    precision: str = "fp32"
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise BadInputError(f"epochs is {self.epochs}; at least 1 is needed")
+        if self.batch_size < 1:
+            raise BadInputError(f"batch_size is {self.batch_size}; at least 1 is needed")
+        if self.keep not in ("last", "best"):
+            raise BadInputError(f"keep is {self.keep!r}; choose last or best")
+        if self.precision not in ("fp32", "bf16"):
+            raise BadInputError(f"precision is {self.precision!r}; choose fp32 or bf16")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+
+def fit(
+    model: AgeRegressor,
+    cohort: Cohort,
+    members: Sequence[str],
+    validation: Sequence[str],
+    config: TrainingConfig,
+    checkpoint: Path,
+) -> Progress:
+    """Train a model in place on the scans of the members, resuming from ``checkpoint`` where there is one.
+
+    Every epoch draws its order and its dropout from seeds of its own, so that a training that was interrupted ends in the
+    same weights, byte for byte, as one that was not (fp32, CPU, the same thread count).
+
+    Parameters
+    ----------
+    model
+        The network; on return it holds the weights to keep.
+    members, validation
+        Scan ids to train on, and to choose the epoch by.
+    checkpoint
+        File that the state between epochs is kept in; the caller removes it when its own work is done.
+
+    Raises
+    ------
+    ModelError
+        If the loss stops being finite.
+    """
+    device = resolve_device(config.device)
+    ages = torch.from_numpy(cohort.scans.loc[list(members), "age"].to_numpy(np.float32, copy=True))
+    model.calibrate(ages, as_inputs(cohort, members) if cohort.kind == "table" else None)
+    model.to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    state = load_checkpoint(checkpoint, model, optimizer) if checkpoint.exists() else Progress()
+    saved = time.monotonic()
+    with progress_bar("training", config.epochs, done=state.epoch) as advance:
+        while state.epoch < config.epochs and not _exhausted(state, config):
+            losses = {"train": _epoch(model, optimizer, cohort, members, config, device, state.epoch)}
+            if validation:
+                losses["validation"] = _mean_squared_error(model, cohort, validation, config, device)
+            state.history.append({"epoch": state.epoch + 1, **losses})
+            if validation and losses["validation"] < state.best_loss:
+                state.best_epoch, state.best_loss = state.epoch, losses["validation"]
+                state.best_weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+            if time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+                save_checkpoint(checkpoint, model, optimizer, state)
+                saved = time.monotonic()
+            advance(1)
+    if config.keep == "best":
+        model.load_state_dict(state.best_weights)
+    return state
+
+
+def _exhausted(state: Progress, config: TrainingConfig) -> bool:
+    return config.patience is not None and state.best_epoch > 0 and state.epoch - state.best_epoch >= config.patience
+
+
+def _autocast(config: TrainingConfig, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def _epoch(
+    model: AgeRegressor,
+    optimizer: torch.optim.Optimizer,
+    cohort: Cohort,
+    members: Sequence[str],
+    config: TrainingConfig,
+    device: torch.device,
+    epoch: int,
+) -> float:
+    """Train once over all members; return the mean squared error in years squared, as seen while training."""
+    order = seeds.generator(config.seed, "order", epoch).permutation(len(members))
+    torch.manual_seed(seeds.integer(config.seed, "dropout", epoch))
+    model.train()
+    total = 0.0
+    for inputs, ages in batches(cohort, members, config.batch_size, order=order):
+        target = (ages.to(device) - model.age_mean) / model.age_spread
+        with _autocast(config, device):
+            loss = nn.functional.mse_loss(model.standardised(inputs.to(device)).float(), target)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += loss.item() * len(ages)
+    if not math.isfinite(total):
+        raise ModelError(f"the loss is not finite in epoch {epoch + 1}; lower the learning rate ({config.learning_rate})")
+    return total / len(members) * float(model.age_spread) ** 2
+
+
+@torch.no_grad()
+def _mean_squared_error(
+    model: AgeRegressor, cohort: Cohort, scan_ids: Sequence[str], config: TrainingConfig, device: torch.device
+) -> float:
+    """Return the mean squared error in years squared, in evaluation mode."""
+    model.eval()
+    total = 0.0
+    for inputs, ages in batches(cohort, scan_ids, config.batch_size):
+        with _autocast(config, device):
+            total += float(((model(inputs.to(device)) - ages.to(device)) ** 2).sum())
+    return total / len(scan_ids)

@@ -1,0 +1,180 @@
+"""From a cohort to a finished run: trained here, or imported."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from memberscan import seeds
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError, ModelError
+from memberscan.files import begin, fingerprint, write_bytes, write_text
+from memberscan.models.inputs import as_inputs
+from memberscan.models import AgeRegressor, ModelSpec, build, load_weights, read_weights
+from memberscan.runs import Role, Roles, Run
+from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
+from memberscan.training.loop import TrainingConfig, fit
+
+CHECKPOINT = "checkpoint.safetensors"
+TIMINGS = "timings.jsonl"
+
+
+def train(
+    cohort: Cohort | Path | str,
+    path: Path | str,
+    *,
+    model: str,
+    members: float | Roles | Path | str = 0.5,
+    validation: float = 0.0,
+    options: Mapping[str, Any] | None = None,
+    config: TrainingConfig | None = None,
+) -> Run:
+    """Train a target model and write a run.
+
+    Parameters
+    ----------
+    cohort
+        The cohort, or its directory.
+    path
+        Directory of the run; an unfinished run there is resumed, a finished one returned as it is.
+    model
+        ``cnn3d``, ``slice-mean`` or ``mlp``.
+    members
+        Share of the subjects to train on, drawn at random; or the roles themselves, or a roles file.
+    validation
+        Share of the members held out to choose the epoch by.
+    options
+        Keyword arguments of the model, such as ``width``.
+    config
+        How to train.
+
+    Raises
+    ------
+    OutputConflictError
+        If ``path`` holds a run made with another configuration.
+    TooFewSubjectsError
+        If fewer than ten members or non-members remain.
+    """
+    cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
+    path, config = Path(path), config or TrainingConfig()
+    if config.keep == "best" and not validation and isinstance(members, float):
+        raise BadInputError("keep best needs validation subjects to choose the epoch by; add --validation 0.1")
+    spec = ModelSpec(model, cohort.shape, dict(options or {}))
+    randomised = isinstance(members, float)
+    roles = _roles(cohort, members, validation, config.seed)
+    request = {
+        "command": "train",
+        "cohort": cohort.fingerprint,
+        "model": spec.to_dict(),
+        "roles": roles.fingerprint,
+        **config.to_dict(),
+    }
+    network = _target(spec, config.seed)
+    if begin(path, request, done=DONE):
+        return Run.open(path)
+    roles.write(path / ROLES)
+    started, scans = time.perf_counter(), cohort.scans
+    ids = {role: scans.index[scans["subject_id"].isin(roles.subjects(role))].tolist() for role in Role}
+    if config.keep == "best" and not ids[Role.VALIDATION]:
+        raise BadInputError("keep best needs validation subjects, and the roles file names none")
+    state = fit(network, cohort, ids[Role.MEMBER], ids[Role.VALIDATION], config, path / CHECKPOINT)
+    write_text(path / HISTORY, "".join(json.dumps(row) + "\n" for row in state.history))
+    training = {
+        **config.to_dict(),
+        "kept_epoch": state.best_epoch if config.keep == "best" else state.epoch,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    _write_weights(path, network)
+    run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training).finish()
+    with (path / TIMINGS).open("a") as timings:
+        timings.write(json.dumps({"stage": "train", "seconds": round(time.perf_counter() - started, 3)}) + "\n")
+    (path / CHECKPOINT).unlink(missing_ok=True)
+    return run
+
+
+def import_run(
+    path: Path | str,
+    *,
+    cohort: Cohort | Path | str,
+    model: str,
+    weights: Path | str,
+    roles: Roles | Path | str,
+) -> Run:
+    """Take in a model that was trained elsewhere, as a run.
+
+    Parameters
+    ----------
+    path
+        Directory of the run to write.
+    cohort
+        The cohort that holds its members and non-members.
+    model
+        ``package.module:factory`` of a function that returns the network, or one of our names. The network maps a batch
+        (n, 1, i, j, k), or (n, features) for tables, to n ages in years.
+    weights
+        safetensors, or a torch file of a state dict.
+    roles
+        Who was in its training set.
+
+    Raises
+    ------
+    ModelError
+        If the network cannot be made, its weights do not fit, or it does not run on this cohort's inputs.
+    """
+    cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
+    path, weights = Path(path), Path(weights)
+    its_roles = _roles(cohort, roles, 0.0, 0)
+    spec = ModelSpec(model, cohort.shape)
+    network = build(spec).eval()
+    load_weights(network, read_weights(weights), source=str(weights))
+    try:
+        with torch.no_grad():
+            network(as_inputs(cohort, cohort.scans.index[:2].tolist()))
+    except Exception as error:
+        raise ModelError(
+            f"the model {model!r} does not run on inputs of shape {cohort.shape} ({type(error).__name__}: {error}); "
+            "a volume enters as (n, 1, i, j, k), a table as (n, features)"
+        ) from error
+    request = {
+        "command": "import",
+        "cohort": cohort.fingerprint,
+        "model": spec.to_dict(),
+        "roles": its_roles.fingerprint,
+        "weights": fingerprint(weights.read_bytes()),
+    }
+    if begin(path, request, done=DONE):
+        return Run.open(path)
+    its_roles.write(path / ROLES)
+    _write_weights(path, network)
+    return Run(path, spec, its_roles, False, cohort.path, cohort.fingerprint, {}).finish()
+
+
+def _roles(cohort: Cohort, members: float | Roles | Path | str, validation: float, seed: int) -> Roles:
+    if isinstance(members, float):
+        rng = seeds.generator(seed, "roles")
+        roles = Roles.draw(cohort.subjects, members=members, validation=validation, rng=rng)
+    else:
+        given = members if isinstance(members, Roles) else Roles.read(Path(members))
+        roles = given.restrict(cohort.subjects, absent=cohort.excluded["subject_id"].tolist())
+    roles.require_both_sides()
+    return roles
+
+
+def _target(spec: ModelSpec, seed: int) -> AgeRegressor:
+    torch.manual_seed(seeds.integer(seed, "weights"))
+    network = build(spec)
+    if not isinstance(network, AgeRegressor):
+        raise ModelError(f"{spec.name!r} is not one of our models; train it with your own code, then use memberscan import")
+    return network
+
+
+def _write_weights(path: Path, network: torch.nn.Module) -> None:
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    write_bytes(path / WEIGHTS, save(tensors))

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memberscan.cohort import Cohort
+from memberscan.cohort.table import _scan_ids
+from memberscan.errors import BadInputError, CohortError, OutputConflictError, ParticipantsError, StaleError
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def measures(rows: int) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(2.5, 0.2, (rows, 3)), columns=["thick a", "thick/b", "vol,c"])
+    table.insert(0, "uid", [f"p {n} é/\\" for n in range(rows)])
+    return table.assign(years=rng.uniform(20, 80, rows), sex=["F", "M"] * (rows // 2) + ["F"] * (rows % 2))
+
+
+def test_features_ids_and_covariates(tmp_path: Path) -> None:
+    table = measures(7).assign(note=[f"n{n}" for n in range(7)], nothing="")
+    table.to_csv(tmp_path / "t.csv", index=False)
+    cohort = Cohort.from_table(
+        tmp_path / "t.csv", tmp_path / "c", subject="uid", age="years", covariates=["sex"]
+    )
+    assert (cohort.kind, cohort.shape, cohort.spacing, cohort.synthetic) == ("table", (3,), None, False)
+    assert cohort.features == ("thick a", "thick/b", "vol,c")
+    assert cohort.covariates == ("sex",)
+    assert cohort.ignored == ("note", "nothing")
+    assert cohort.scans.index.tolist() == table["uid"].tolist()
+    np.testing.assert_array_equal(cohort.scans["age"], table["years"])
+    chosen = [table["uid"][5], table["uid"][2]]
+    np.testing.assert_array_equal(cohort.read(chosen), table.iloc[[5, 2], 1:4].to_numpy(np.float32))
+
+
+def test_repeated_subjects_have_several_scans(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.tsv", "id\tage\tx\na\t30\t1\nb\t40\t2\na\t31\t3\na\t31\t1\n")
+    cohort = Cohort.from_table(path, tmp_path / "c", subject="id", age="age")
+    assert cohort.scans["subject_id"].to_dict() == {"a": "a", "b": "b", "a#2": "a", "a#3": "a"}
+    assert cohort.subjects == ["a", "b"]
+    assert cohort.read(["a#2"]).tolist() == [[3]]
+
+
+@given(st.lists(st.sampled_from(["a", "b", "a#2", "a#3", "a#2#2"]), max_size=12))
+def test_scan_ids_are_unique_and_begin_with_their_subject(subjects: list[str]) -> None:
+    ids = _scan_ids(subjects)
+    assert len(set(ids)) == len(ids) == len(subjects)
+    firsts = dict(zip(reversed(subjects), reversed(ids), strict=True))
+    assert all(scan == subject for subject, scan in firsts.items())
+    assert all(scan.startswith(subject) for scan, subject in zip(ids, subjects, strict=True))
+
+
+IDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), min_size=1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(names=st.lists(IDS.map(str.strip).filter(bool), min_size=2, max_size=6, unique=True))
+def test_any_id_survives_the_way_to_disk_and_back(
+    names: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("ids")
+    pd.DataFrame({"id": names, "age": 40.0, "x": np.arange(len(names))}).to_csv(folder / "t.csv", index=False)
+    cohort = Cohort.from_table(folder / "t.csv", folder / "c", subject="id", age="age")
+    assert cohort.scans["subject_id"].tolist() == names
+    assert cohort.read(cohort.scans.index.tolist())[:, 0].tolist() == list(range(len(names)))
+
+
+def test_bad_rows_are_listed_with_their_reason(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "t.csv",
+        "id,age,x,y\nok,30,1,2\nlate,200,1,3\nnone,n/a,1,4\ngap,30,1,\nhuge,30,1e300,1\n"
+        "endless,30,inf,1\ntwin,30,7,7\nmate,44,7,7\nold,89+,5,5\n,30,8,8\n",
+    )
+    cohort = Cohort.from_table(path, tmp_path / "c", subject="id", age="age")
+    assert cohort.scans["age_note"].to_dict() == {"ok": "", "old": "written 89+"}
+    assert cohort.scans["row"].tolist() == [0, 1]
+    assert cohort.read(["old"]).tolist() == [[5, 5]]
+    assert cohort.excluded.fillna("").set_index("scan_id")["reason"].to_dict() == {
+        "late": "implausible age (200 years)",
+        "none": "no age (written 'n/a')",
+        "gap": "feature y is missing or not finite",
+        "huge": "feature x is missing or not finite",
+        "endless": "feature x is missing or not finite",
+        "twin": "the same features under two ids (also mate)",
+        "mate": "the same features under two ids (also twin)",
+        "": "no subject id",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error", "message"),
+    [
+        ("id,age,x\na,1,2\n", {"subject": "uid"}, BadInputError, "no column 'uid'; it has: id, age, x"),
+        ("id,age,x\na,1,2\n", {"covariates": ["sex", "site"]}, BadInputError, "'sex', 'site'"),
+        ("id,age,x\na,1,2\n", {"age": "id"}, BadInputError, "named twice"),
+        ("id,age,x\na,1,b\n", {}, CohortError, "no numeric column"),
+        ("id,age,x\n", {}, CohortError, "no rows"),
+        ("id,age,x\na,n/a,3\n", {}, CohortError, "no scan survives, 1 excluded"),
+        ("", {}, ParticipantsError, "cannot be read"),
+    ],
+)
+def test_bad_tables(
+    tmp_path: Path, text: str, options: dict[str, object], error: type[Exception], message: str
+) -> None:
+    path = write(tmp_path / "t.csv", text)
+    with pytest.raises(error, match=message):
+        Cohort.from_table(path, tmp_path / "c", **({"subject": "id", "age": "age"} | options))
+
+
+def test_a_changed_table_is_refused_and_another_request_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "id,age,x,z\na,30,2,1\n")
+    first = Cohort.from_table(path, tmp_path / "c", subject="id", age="age")
+    assert Cohort.from_table(path, tmp_path / "c", subject="id", age="age").fingerprint == first.fingerprint
+    with pytest.raises(OutputConflictError):
+        Cohort.from_table(path, tmp_path / "c", subject="id", age="age", covariates=["z"])
+    write(path, "id,age,x,z\na,30,2,2\n")
+    with pytest.raises(StaleError):
+        Cohort.from_table(path, tmp_path / "c", subject="id", age="age")
+
+
+def test_the_fingerprint_follows_values_ages_and_covariates(tmp_path: Path) -> None:
+    texts = [
+        "id,age,x,s\na,30,2,F\n",
+        "id,age,x,s\na,31,2,F\n",
+        "id,age,x,s\na,30,3,F\n",
+        "id,age,x,s\na,30,2,M\n",
+    ]
+    prints = set()
+    for number, text in enumerate([*texts, texts[0]]):
+        path = write(tmp_path / f"{number}.csv", text)
+        options = {"subject": "id", "age": "age", "covariates": ["s"]}
+        prints.add(Cohort.from_table(path, tmp_path / f"c{number}", **options).fingerprint)
+    assert len(prints) == len(texts)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from memberscan.evidence.intervals import auc_bounds
+from memberscan.evidence.joint import joint
+from memberscan.evidence.power import detectable_auc, smallest_detectable_auc
+from memberscan.evidence.roc import delong, null_variance
+
+
+@pytest.mark.parametrize("side", [40, 150, 600])
+@pytest.mark.parametrize("family", ["shift", "spread"])
+def test_the_smallest_detectable_auc_is_found_four_times_out_of_five(side, family):
+    critical = float(stats.norm.ppf(0.99))
+    auc = detectable_auc(side, side, critical, small=False)
+    rng, member, found = np.random.default_rng(side), np.arange(2 * side) < side, 0
+    for _ in range(300):
+        scores = rng.normal(size=2 * side)
+        if family == "shift":
+            scores = scores + np.sqrt(2) * stats.norm.ppf(auc) * member
+        else:
+            scores = -np.abs(scores * np.where(member, 1, np.tan(np.pi / 2 * auc)))
+        value, variance = delong(scores[None], member)
+        found += auc_bounds(float(value[0]), float(np.sqrt(variance[0, 0])), side, side, critical)[0] > 0.5
+    assert found / 300 == pytest.approx(0.8, abs=0.09)
+
+
+def test_power_of_the_permutation_rule_below_thirty():
+    critical, side = float(stats.norm.ppf(0.99)), 15
+    auc = detectable_auc(side, side, critical, small=True)
+    rng, member = np.random.default_rng(0), np.arange(2 * side) < side
+    scores = rng.normal(size=(2000, 2 * side)) + np.sqrt(2) * stats.norm.ppf(auc) * member
+    values = delong(scores, member)[0]
+    assert np.mean(values > 0.5 + critical * np.sqrt(null_variance(side, side))) == pytest.approx(
+        0.8, abs=0.06
+    )
+
+
+def test_more_subjects_see_more_and_more_attacks_see_less():
+    sizes = [detectable_auc(n, n, 2.33, small=False) for n in (30, 100, 1000, 10_000)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert detectable_auc(100, 100, 2.9, small=False) > sizes[1] > 0.5
+    assert detectable_auc(5, 5, 3.0, small=False) == 1.0
+
+
+def test_the_least_sensitive_attack_decides(simulate):
+    attacks, member = simulate(np.random.default_rng(0), 200, 200)
+    estimates = joint(attacks, member)
+    assert smallest_detectable_auc(estimates) == detectable_auc(100, 100, estimates.critical, small=False)
+    assert smallest_detectable_auc(joint(attacks[:1], member)) < smallest_detectable_auc(estimates)

@@ -1,0 +1,154 @@
+"""The page in a real browser: phone and desktop, light and dark, on paper, without the network."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memberscan.report import render_html
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="neither chromium nor chromedriver is installed"),
+]
+
+ARGUMENTS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+)
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One headless Chromium with a fresh profile."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for argument in ARGUMENTS.split():
+        options.add_argument(argument)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(DRIVER)))
+    browser.execute_cdp_cmd("Network.enable", {})
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture(scope="module")
+def urls(examples: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The address of each example's page."""
+    directory = tmp_path_factory.mktemp("pages")
+    addresses = {}
+    for name, audit in examples.items():
+        path: Path = directory / f"{name}.html"
+        path.write_text(render_html(audit), encoding="utf-8")
+        addresses[name] = path.as_uri()
+    return addresses
+
+
+def show(driver: Any, url: str, width: int = 1280, mode: str = "light", media: str = "screen") -> None:
+    """Open a page on an emulated screen, with the logs of earlier pages thrown away."""
+    phone = width < 600
+    metrics = {
+        "width": width,
+        "height": 844 if phone else 800,
+        "deviceScaleFactor": 2 if phone else 1,
+        "mobile": phone,
+    }
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": mode}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+    for log in ("browser", "performance"):
+        driver.get_log(log)
+    driver.get(url)
+
+
+def requested(driver: Any) -> set[str]:
+    """Return the addresses that the page asked for, apart from data that stand in the page itself."""
+    events = (json.loads(entry["message"])["message"] for entry in driver.get_log("performance"))
+    urls = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
+    return {url for url in urls if not url.startswith("data:")}
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["leaks", "no_leak_shown", "inconclusive", "confounded", "tiny"])
+def test_it_opens_quietly_and_fits(
+    driver: Any, urls: dict[str, str], name: str, width: int, mode: str
+) -> None:
+    show(driver, urls[name], width, mode)
+    assert requested(driver) == {urls[name]}
+    assert driver.get_log("browser") == []
+    driver.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    root = "document.documentElement"
+    scroll, client = driver.execute_script(f"return [{root}.scrollWidth, {root}.clientWidth]")
+    assert scroll <= client
+    paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+    brightness = sum(int(part) for part in paper.strip("rgb()").split(","))
+    assert (brightness > 384) == (mode == "light")
+
+
+@pytest.mark.parametrize("name", ["leaks", "no_leak_shown", "inconclusive", "confounded", "tiny"])
+def test_the_answer_is_on_the_first_screen(driver: Any, urls: dict[str, str], name: str) -> None:
+    show(driver, urls[name])
+    bottom = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom"
+    assert driver.execute_script(bottom, ".sentence") < 400
+    assert driver.execute_script(bottom, ".brief") < 800
+    show(driver, urls[name], 390)
+    assert driver.execute_script(bottom, ".sentence") < 844
+
+
+@pytest.mark.parametrize(("width", "shown"), [(390, "narrow"), (1280, "wide")])
+def test_text_in_figures_is_never_small(driver: Any, urls: dict[str, str], width: int, shown: str) -> None:
+    show(driver, urls["leaks"], width)
+    heights = driver.execute_script(
+        f"""return [...document.querySelectorAll('.{shown} svg')].map(svg => {{
+            const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+            return Math.min(...[...svg.querySelectorAll('text')].map(
+                text => parseFloat(getComputedStyle(text).fontSize) * scale));
+        }})"""
+    )
+    assert len(heights) == 4
+    assert min(heights) >= 9.5
+
+
+def test_values_open_without_a_script_of_the_page(driver: Any, urls: dict[str, str]) -> None:
+    show(driver, urls["leaks"])
+    height = "return document.querySelector('.values').getBoundingClientRect().height"
+    assert driver.execute_script(height) == 0
+    driver.execute_script("document.querySelector('summary').click()")
+    assert driver.execute_script(height) > 50
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_paper_is_white_and_shows_everything(driver: Any, urls: dict[str, str], mode: str) -> None:
+    show(driver, urls["leaks"], 794, mode, media="print")
+    heights = driver.execute_script(
+        "return [...document.querySelectorAll('.values')].map(v => v.getBoundingClientRect().height)"
+    )
+    assert min(heights) > 50
+    assert (
+        driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        == "rgb(255, 255, 255)"
+    )
+    widest = driver.execute_script(
+        "return Math.max(...[...document.querySelectorAll('table, figure')].map(e => e.scrollWidth))"
+    )
+    assert widest <= 794
+
+
+def test_it_prints(driver: Any, urls: dict[str, str]) -> None:
+    show(driver, urls["leaks"])
+    paper = {"paperWidth": 8.27, "paperHeight": 11.69, "printBackground": True}
+    pdf = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", paper)["data"])
+    assert pdf.startswith(b"%PDF-")
+    assert 3 <= pdf.count(b"/Type /Page\n") <= 15

@@ -1,0 +1,229 @@
+"""The page is whole, offline, honest, accessible, and the same bytes for the same audit."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memberscan.errors import AuditFileError
+from memberscan.report import render_html
+
+VOID = {"meta", "link", "wbr", "br", "hr", "img"}
+
+
+class Page(HTMLParser):
+    """Collects elements with their ancestors, and complains about tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None], tuple[str, ...]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs), tuple(self.open)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs), tuple(self.open)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs, _ in self.elements if name == tag]
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.words))
+
+
+@pytest.fixture(scope="session")
+def pages(examples: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The page of every example."""
+    return {name: render_html(audit) for name, audit in examples.items()}
+
+
+@pytest.fixture(params=["leaks", "no_leak_shown", "inconclusive", "confounded", "tiny"])
+def html(request: pytest.FixtureRequest, pages: dict[str, str]) -> str:
+    """The page of each example in turn."""
+    return pages[request.param]
+
+
+def test_the_same_audit_gives_the_same_bytes(leaking: dict[str, Any], pages: dict[str, str]) -> None:
+    before = copy.deepcopy(leaking)
+    assert render_html(leaking) == pages["leaks"]
+    assert leaking == before
+
+
+def test_another_process_gives_the_same_bytes(
+    leaking: dict[str, Any], pages: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "audit.json").write_text(json.dumps(leaking))
+    code = (
+        "import json, sys; from memberscan.report import render_html; "
+        "sys.stdout.buffer.write(render_html(json.load(open(sys.argv[1]))).encode()); "
+        "assert 'matplotlib.pyplot' not in sys.modules and 'torch' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "audit.json")]
+    environment = os.environ | {"PYTHONHASHSEED": "7", "MPLBACKEND": "svg"}
+    result = subprocess.run(command, capture_output=True, check=True, env=environment)
+    assert result.stdout.decode() == pages["leaks"]
+
+
+def test_structure(html: str) -> None:
+    page = Page(html)
+    ids = [attrs["id"] for _, attrs, _ in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    levels = [int(tag[1]) for tag, _, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    for link in page.all("a"):
+        assert (link["href"] or "")[1:] in ids
+    tables = page.all("table")
+    assert len(page.all("caption")) == len(tables) > 0
+    assert all(cell.get("scope") in ("col", "row") for cell in page.all("th"))
+    assert len(page.all("figcaption")) == len(page.all("figure")) > 0
+    for figure in page.all("svg"):
+        assert figure["role"] == "img"
+        assert all(name in ids for name in (figure["aria-labelledby"] or "").split())
+
+
+def test_nothing_is_fetched_or_run(html: str) -> None:
+    page = Page(html)
+    assert page.all("script") == []
+    assert not any(name.startswith("on") for _, attrs, _ in page.elements for name in attrs)
+    assert not re.search(r"https?://|@import|url\((?!#)", html)
+    assert {link["href"] for link in page.all("link")} == {"data:,"}
+
+
+def test_variables_are_defined_and_no_stand_in_colour_is_left(html: str) -> None:
+    assert set(re.findall(r"var\((--[a-z]+)\)", html)) <= set(re.findall(r"(--[a-z]+):", html))
+    assert "#0102" not in html
+
+
+def test_the_first_screen_says_what_matters(leaking: dict[str, Any], pages: dict[str, str]) -> None:
+    text = pages["leaks"]
+    first = Page(text[text.index("<header") : text.index("</header>") + len("</header>")]).text
+    assert leaking["verdict"]["sentence"] in first
+    assert "0.72 AUC, at least 0.62 with 99% confidence" in first
+    assert "picks the member 72 times in 100" in first
+    assert "200 members and 200 non-members" in first
+    assert "below 0.57" in first
+    assert "given this trained model" in first
+
+
+def test_no_verdict_promises_safety(html: str) -> None:
+    text = Page(html).text.lower()
+    assert not re.search(r"\bsafe", text)
+    assert "anonymous" not in text
+
+
+def test_below_chance_is_not_sold_as_a_finding(pages: dict[str, str]) -> None:
+    assert "not shown to do better than the coin" in pages["no_leak_shown"]
+    assert "not shown to do better than the coin" not in pages["leaks"]
+
+
+def test_synthetic_data_are_named(pages: dict[str, str]) -> None:
+    assert "Synthetic data." in pages["inconclusive"]
+    assert "Synthetic data." not in pages["leaks"]
+
+
+def test_confounding_is_explained_where_it_matters(pages: dict[str, str]) -> None:
+    text = Page(pages["confounded"]).text
+    assert "have nothing to do with the model, most of all by site" in text
+    assert "71 members and 71 non-members" in text
+    assert text.count("Not within strata:") == 2
+    assert "Judged within strata" in text
+    assert "the model names no landmark conv1" in text
+
+
+def test_chance_imbalance_decides_nothing(leaking: dict[str, Any]) -> None:
+    leaking["checks"]["blind"] |= {"tripped": True, "gates": False, "auc": 0.57, "p_value": 0.0004}
+    text = Page(render_html(leaking)).text
+    assert "the difference is chance and not confounding" in text
+    assert "permutation p < 0.001" in text
+    assert "Not within strata:" not in text
+
+
+def test_what_could_not_be_computed_is_said(pages: dict[str, str]) -> None:
+    text = Page(pages["tiny"]).text
+    assert "no usable covariate was given" in text
+    assert "needs 3000 non-members, 5 were scored" in text
+    assert "No group was large enough" in text
+    assert "How often an accusation is right" not in text
+    text = Page(pages["no_leak_shown"]).text
+    assert "known in closed form" in text
+    assert "postcode and referring physician" in text
+
+
+def test_an_audit_without_findings_still_renders(leaking: dict[str, Any]) -> None:
+    leaking["findings"], leaking["gains"], leaking["residuals"] = [], [], {"bands": []}
+    leaking["not_run"] = [{"attack": "error", "reason": "NaN predictions"}]
+    text = Page(render_html(leaking)).text
+    assert "No attack could be run" in text
+    assert "NaN predictions" in text
+
+
+def test_text_is_escaped(leaking: dict[str, Any]) -> None:
+    leaking["target"]["model"] = "<script>alert(1)</script>"
+    leaking["findings"][0]["attack"] = "a+<b>&"
+    leaking["verdict"]["sentence"] = '1 < 2 & "so"'
+    text = render_html(leaking)
+    assert "<script" not in text
+    assert "<b>&" not in text
+    assert '1 < 2 & "so"' in Page(text).text
+
+
+def test_values_follow_details_so_that_they_can_be_printed(pages: dict[str, str]) -> None:
+    text = pages["leaks"]
+    assert text.count("<details>") >= 5
+    assert len(re.findall(r'</details>\s*<div class="values">', text)) == text.count("<details>")
+
+
+def test_a_broken_audit_is_refused(leaking: dict[str, Any]) -> None:
+    del leaking["verdict"]
+    with pytest.raises(AuditFileError, match="verdict"):
+        render_html(leaking)
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, two: str) -> float:
+    high, low = sorted((luminance(one), luminance(two)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
+def test_contrast_in_both_modes(mode: int) -> None:
+    style = resources.files("memberscan.report").joinpath("templates/style.css").read_text()
+    block = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[mode]
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
+    for name in colours.keys() - {"paper", "rule", "shade"}:
+        assert contrast(colours[name], colours["paper"]) >= 4.5, name
+    assert contrast(colours["muted"], colours["shade"]) >= 4.5
+    assert colours["rule"] != colours["paper"]

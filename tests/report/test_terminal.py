@@ -1,0 +1,58 @@
+"""The terminal shows the same verdicts and numbers as the page, in eighty columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from memberscan.errors import AuditFileError
+from memberscan.report import terminal_table
+
+
+def shown(audits: dict[str, dict[str, Any]], width: int = 80) -> str:
+    console = Console(width=width, color_system=None)
+    with console.capture() as capture:
+        console.print(terminal_table(audits))
+    return capture.get()
+
+
+def test_several_audits_in_eighty_columns(examples: dict[str, dict[str, Any]]) -> None:
+    text = shown(examples)
+    assert max(map(len, text.splitlines())) <= 80
+    for label in ("LEAKS", "NO LEAK SHOWN", "INCONCLUSIVE", "CONFOUNDED"):
+        assert label in text
+    assert "synthetic phantom" in text
+    assert "Not run: gradient:conv1 and activation" in text
+    assert "AUC in" in text
+
+
+def test_strongest_first_and_with_its_bound(leaking: dict[str, Any]) -> None:
+    lines = shown({"cnn3d": leaking}).splitlines()
+    first = next(line for line in lines if "  weights  " in line)
+    assert first.startswith("prediction ")
+    assert "0.72" in first
+    assert "0.65 to 0.78" in first
+    assert "0.62" in first
+    assert "66%" in first
+
+
+def test_no_findings_no_table(leaking: dict[str, Any]) -> None:
+    leaking["findings"] = []
+    assert "Attack" not in shown({"a": leaking})
+
+
+def test_markup_in_names_is_not_interpreted(leaking: dict[str, Any]) -> None:
+    leaking["findings"][0]["attack"] = "[red]x[/red]"
+    leaking["verdict"]["sentence"] = "[bold]y"
+    text = shown({"[blue]z": leaking})
+    assert "[red]x[/red]" in text
+    assert "[bold]y" in text
+    assert "[blue]z" in text
+
+
+def test_a_newer_schema_is_refused(leaking: dict[str, Any]) -> None:
+    leaking["schema"] = "memberscan.audit/9"
+    with pytest.raises(AuditFileError, match="upgrade"):
+        terminal_table({"a": leaking})
