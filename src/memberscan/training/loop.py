@@ -28,13 +28,12 @@ _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 class TrainingConfig:
     """How a model is trained.
 
-    The defaults are the paper's except for the learning rate and dropout of cohorts far smaller than its own, which the
-    caller chooses; ``keep="best"`` takes the epoch with the lowest validation error, ``patience`` stops that many epochs
-    after it.
+    Adam on squared error with the paper's weight decay and batch. Without a ``learning_rate`` the model's own is taken;
+    ``keep="best"`` takes the epoch with the lowest validation error, ``patience`` stops that many epochs after it.
     """
 
     epochs: int = 60
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     weight_decay: float = 1e-4
     batch_size: int = 8
     keep: str = "last"
@@ -89,7 +88,7 @@ def fit(
     ages = torch.from_numpy(cohort.scans.loc[list(members), "age"].to_numpy(np.float32, copy=True))
     model.calibrate(ages, as_inputs(cohort, members) if cohort.kind == "table" else None)
     model.to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate or model.learning_rate, weight_decay=config.weight_decay)
     state = load_checkpoint(checkpoint, model, optimizer) if checkpoint.exists() else Progress()
     saved = time.monotonic()
     with progress_bar("training", config.epochs, done=state.epoch) as advance:
@@ -141,7 +140,7 @@ def _epoch(
         optimizer.step()
         total += loss.item() * len(ages)
     if not math.isfinite(total):
-        raise ModelError(f"the loss is not finite in epoch {epoch + 1}; lower the learning rate ({config.learning_rate})")
+        raise ModelError(f"the loss is not finite in epoch {epoch + 1}; lower the learning rate (--learning-rate)")
     return total / len(members) * float(model.age_spread) ** 2
 
 

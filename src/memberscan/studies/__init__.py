@@ -1,0 +1,43 @@
+"""Studies behind the documentation: each builds what it needs and returns the table that is quoted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+
+def _overfitting(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.overfitting import overfitting
+
+    del run
+    return overfitting(out, seed=seed)
+
+
+def _verdict(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.verdict_rates import verdict_rates
+
+    del out, run
+    return verdict_rates(seed=seed)
+
+
+def _gap(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.verdict_rates import gap_identity
+
+    del out, seed, run
+    return gap_identity()
+
+
+def _chance(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.chance import chance
+
+    return chance(out, seed=seed, run=run)
+
+
+STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
+    "overfitting": _overfitting,
+    "verdict": _verdict,
+    "gap": _gap,
+    "chance": _chance,
+}

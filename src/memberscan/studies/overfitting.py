@@ -1,0 +1,84 @@
+"""How leakage grows with overfitting: the same models trained longer and longer on phantoms, each audited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from memberscan.auditing import audit
+from memberscan.cohort import Cohort
+from memberscan.files import write_table
+from memberscan.threat import Access, ThreatModel
+from memberscan.training import TrainingConfig, train
+
+SUBJECTS, SPACING, WIDTH = 200, 8.0, 16
+EPOCHS = (5, 10, 20, 40, 80)
+BLACK_BOX, WHITE_BOX = "prediction+label", "prediction+label+gradient:conv6+gradient:output"
+_COLOURS = {BLACK_BOX: "#0072B2", WHITE_BOX: "#D55E00"}
+
+
+def overfitting(out: Path, *, seed: int = 0) -> pd.DataFrame:
+    """Train both target models for more and more epochs on the same phantoms, and audit each.
+
+    Returns
+    -------
+    DataFrame
+        One row a model and number of epochs: errors of members and non-members (years), accuracy of the black-box and
+        of the white-box attack, and what the weights add to the AUC with its paired 95% interval. Written with its figure to
+        ``out``. The brains are synthetic.
+    """
+    cohort = Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
+    rows = []
+    for model in ("cnn3d", "slice-mean"):
+        for epochs in EPOCHS:
+            config = TrainingConfig(epochs=epochs, seed=seed)
+            run = train(cohort, out / f"{model}-{epochs}", model=model, options={"width": WIDTH}, config=config)
+            threat = ThreatModel(access=Access.WEIGHTS)
+            result = audit(run.path, out / f"{model}-{epochs}-audit", threat=threat, seed=seed)
+            rows.append({"model": model, "epochs": epochs, **_row(dict(result.content))})
+    table = pd.DataFrame(rows)
+    write_table(out / "overfitting.tsv", table.round(4))
+    _figure(table).savefig(out / "overfitting.svg", metadata={"Date": None})
+    return table
+
+
+def _row(content: dict[str, Any]) -> dict[str, Any]:
+    found = {f["attack"]: f for f in content["findings"]}
+    (gain,) = (g["difference"] for g in content["gains"] if g["attack"] == WHITE_BOX)
+    row: dict[str, Any] = {
+        "members": content["target"]["members"],
+        "nonmembers": content["target"]["nonmembers"],
+        "mae_members": content["target"]["mae_members"],
+        "mae_nonmembers": content["target"]["mae_nonmembers"],
+    }
+    for box, name in (("black", BLACK_BOX), ("white", WHITE_BOX)):
+        for part in ("value", "low", "high"):
+            row[f"{box}_accuracy{'' if part == 'value' else '_' + part}"] = found[name]["accuracy"][part]
+    return row | {
+        "weights_add": gain["value"],
+        "weights_add_low": gain["low"],
+        "weights_add_high": gain["high"],
+        "verdict": content["verdict"]["label"],
+    }
+
+
+def _figure(table: pd.DataFrame) -> Figure:
+    models = table["model"].unique()
+    figure = Figure(figsize=(4.2 * len(models), 3.4), layout="constrained")
+    for axes, model in zip(figure.subplots(1, len(models), sharey=True), models, strict=True):
+        rows = table[table["model"] == model]
+        for box, name in (("black", BLACK_BOX), ("white", WHITE_BOX)):
+            value = rows[f"{box}_accuracy"]
+            errors = [value - rows[f"{box}_accuracy_low"], rows[f"{box}_accuracy_high"] - value]
+            axes.errorbar(rows["epochs"], value, errors, color=_COLOURS[name], marker="o", capsize=3, label=f"{box}-box")
+        axes.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
+        axes.set(title=model, xlabel="epochs", xscale="log", ylim=(0.35, 1.0))
+        axes.set_xticks(list(EPOCHS), labels=list(map(str, EPOCHS)), minor=False)
+        axes.minorticks_off()
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("attack accuracy (95% interval)")
+    figure.axes[0].legend(frameon=False, loc="upper left")
+    return figure
