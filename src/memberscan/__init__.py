@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from memberscan.models import MODELS, ModelSpec
     from memberscan.runs import Role, Roles, Run
     from memberscan.threat import Access, ThreatModel
-    from memberscan.training import TrainingConfig, import_run, train
+    from memberscan.training.loop import TrainingConfig
+    from memberscan.training.train import import_run, train
 
 # Heavy modules are imported when a name is first used, so that `import memberscan` costs nothing.
 _HOME = {

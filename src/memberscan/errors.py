@@ -72,7 +72,7 @@ class MisalignedError(BadInputError):
 
 
 class NotARegressorError(RefusedError):
-    """The target looks like a classifier, or does not predict years; its residuals would mislead the audit."""
+    """The target looks like a classifier, or does not predict years; its residuals would mislead an audit."""
 
 
 class OutputConflictError(RefusedError):

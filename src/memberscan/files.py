@@ -32,9 +32,13 @@ def disk_guard(path: Path) -> Iterator[None]:
         raise
 
 
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write a file under a temporary name and rename it into place, so that readers never see half of it."""
-    partial = path.with_name(f".{path.name}.partial")
+    partial = _partial(path)
     with disk_guard(path):
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as stream:
@@ -43,6 +47,12 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)
+
+
+def discard(path: Path) -> None:
+    """Remove a file of :func:`write_bytes`, and the half of one that a kill may have left beside it."""
+    path.unlink(missing_ok=True)
+    _partial(path).unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
@@ -75,20 +85,23 @@ def write_table(path: Path, table: pd.DataFrame, *, mode: int = 0o644) -> None:
 
 def read_table(path: Path, **options: Any) -> pd.DataFrame:
     """Read a tab-separated table written by :func:`write_table`; ``options`` go to ``pandas.read_csv``."""
-    return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, **options)
+    table: pd.DataFrame = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, **options)
+    return table
 
 
 def fingerprint(value: Any) -> str:
     """Return a short digest of any JSON value or of bytes."""
-    data = value if isinstance(value, bytes) else json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
+    data = (
+        value if isinstance(value, bytes) else json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
+    )
     return hashlib.sha256(data).hexdigest()[:32]
 
 
 def begin(directory: Path, request: dict[str, Any], *, done: str) -> bool:
     """Claim an output directory for one request; return whether that request is already finished there.
 
-    Every command that writes a directory calls this first. The request is stored in the directory, so that the same
-    command resumes or does nothing, and a different one is refused instead of mixing two results.
+    Every command that writes a directory calls this first. The request is stored in the directory, so that
+    the same command resumes or does nothing, and a different one is refused instead of mixing two results.
 
     Parameters
     ----------
@@ -115,7 +128,9 @@ def begin(directory: Path, request: dict[str, Any], *, done: str) -> bool:
                 "choose another output directory, or delete this one first"
             )
         return (directory / done).exists()
-    if directory.exists() and (not directory.is_dir() or any(p.name != f".{REQUEST}.partial" for p in directory.iterdir())):
+    if directory.exists() and (
+        not directory.is_dir() or any(p != _partial(stored) for p in directory.iterdir())
+    ):
         raise OutputConflictError(
             f"{directory} exists and is not a memberscan output; choose another output directory"
         )

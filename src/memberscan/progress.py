@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextlib.contextmanager
 def progress(what: str, total: int, *, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Show progress over ``total`` steps, of which ``done`` are behind us; yields a function that advances it."""
+    """Show progress over ``total`` steps, of which ``done`` are behind us; yields what advances it."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total, completed=done)
-        yield lambda steps=1: bar.advance(task, steps)
+        yield lambda steps: bar.advance(task, steps)

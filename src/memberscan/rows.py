@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,11 +20,22 @@ if TYPE_CHECKING:
 class RowFile:
     """A sparse .npy file whose rows are written by ``pwrite``, by several threads at a time if need be.
 
-    On a full disk that is an error, where a write to a memory map would kill the process. Rows never written are holes
-    that read as zeros and take no space. The finished file is read with ``np.load(..., mmap_mode="r")``.
+    On a full disk that is an error, where a write to a memory map would kill the process. Rows never written
+    are holes that read as zeros and take no space. The finished file is read with ``np.load`` and a memory
+    map. ``fresh`` says that there was no file to go on with, so that all rows are still zero.
     """
 
-    def __init__(self, path: Path, descriptor: int, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    def __init__(
+        self,
+        path: Path,
+        descriptor: int,
+        offset: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        *,
+        fresh: bool,
+    ) -> None:
+        self.fresh = fresh
         self._path = path
         self._descriptor = descriptor
         self._offset = offset
@@ -42,17 +53,23 @@ class RowFile:
         with files.disk_guard(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
-                if os.pread(descriptor, len(header), 0) != header or os.fstat(descriptor).st_size != size:
+                found = os.pread(descriptor, len(header), 0)
+                fresh = found != header or os.fstat(descriptor).st_size != size
+                if fresh:
                     os.ftruncate(descriptor, 0)
                     _write_all(descriptor, header, 0)
                     os.ftruncate(descriptor, size)
-                yield cls(path, descriptor, len(header), shape, kind)
+                yield cls(path, descriptor, len(header), shape, kind, fresh=fresh)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
 
     def write(self, start: int, values: np.ndarray) -> None:
         """Write consecutive rows; ``values`` has the shape (rows, *row shape)."""
+        if values.shape[1:] != self._shape:
+            raise ValueError(
+                f"rows of shape {values.shape[1:]} do not fit {self._path}, whose rows are {self._shape}"
+            )
         data = np.ascontiguousarray(values, dtype=self._dtype)
         with files.disk_guard(self._path):
             _write_all(self._descriptor, data.tobytes(), self._offset + start * self._row_bytes)
@@ -61,8 +78,17 @@ class RowFile:
         """Return the bytes now in one row."""
         return os.pread(self._descriptor, self._row_bytes, self._offset + row * self._row_bytes)
 
+    def digest(self, row: int) -> str:
+        """Return a digest of the bytes now in one row."""
+        return files.fingerprint(self.read(row))
 
-def _npy_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    def clear(self, row: int) -> None:
+        """Make one row zero; one that was never written stays a hole."""
+        if any(self.read(row)):
+            self.write(row, np.zeros((1, *self._shape), self._dtype))
+
+
+def _npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     stream = io.BytesIO()
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(stream, header)

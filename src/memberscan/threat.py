@@ -53,7 +53,7 @@ class ThreatModel:
             raise BadInputError(f"repeats is {self.repeats}; at least 1 draw is needed")
 
     def known_per_side(self, members: int, nonmembers: int) -> int:
-        """Return k = floor(leaked x min(members, nonmembers)): the subjects known to the attacker on each side."""
+        """Return how many subjects a side the attacker knows: floor(leaked x min(members, nonmembers))."""
         return int(self.leaked * min(members, nonmembers) + 1e-9)
 
     def to_dict(self) -> dict[str, Any]:

@@ -46,11 +46,15 @@ def auc(value: float, n: int, attacks: int) -> dict[str, Any]:
 def rate(fpr: float, shift: float, n: int) -> dict[str, Any]:
     if n < 3 / fpr:
         reason = f"needs {3 / fpr:.0f} non-members, {n} were scored"
-        ppv = [{"prior": prior, "value": None} for prior in (0.5, 0.1, 0.01)]
+        ppv = [{"prior": prior, "value": None, "low": None, "high": None} for prior in (0.5, 0.1, 0.01)]
         return {"fpr": fpr, "value": None, "low": None, "high": None, "reason": reason, "ppv": ppv}
     tpr = float(norm.sf(norm.isf(fpr) - shift))
-    ppv = [{"prior": q, "value": round(q * tpr / (q * tpr + (1 - q) * fpr), 6)} for q in (0.5, 0.1, 0.01)]
-    return {"fpr": fpr, **estimate(tpr, (tpr * (1 - tpr) / n) ** 0.5 * 1.3), "reason": None, "ppv": ppv}
+    found = estimate(tpr, (tpr * (1 - tpr) / n) ** 0.5 * 1.3)
+    ppv = [
+        {"prior": q, **{part: round(q * r / (q * r + (1 - q) * fpr), 6) for part, r in found.items()}}
+        for q in (0.5, 0.1, 0.01)
+    ]
+    return {"fpr": fpr, **found, "reason": None, "ppv": ppv}
 
 
 def finding(name: str, value: float, n: int, attacks: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -170,6 +174,7 @@ def build(aucs: dict[str, float], n: int, h: float, groups: dict[tuple[str, str]
             "cohort": "3f6c0d1c9a5be8470d2f1a66b7c3e915",
             "roles": "b01d7f52c6e94a83910c5e2d7fa86b34",
             "weights": "92ae41f0c3d7586b1e0fa9c4d2b7e861",
+            "predictions": None,
             "source": "runs/cnn3d",
         },
     }

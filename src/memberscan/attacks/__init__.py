@@ -6,7 +6,7 @@ from memberscan.attacks.combined import COMBINED
 from memberscan.attacks.error import ERROR, ZERO_KNOWLEDGE_ERROR
 from memberscan.attacks.gradient import gradient_attack
 from memberscan.attacks.gradient_magnitude import GRADIENT_MAGNITUDE, ZERO_KNOWLEDGE_GRADIENT
-from memberscan.attacks.learned import LearnedAttack
+from memberscan.attacks.learned import Block, LearnedAttack
 from memberscan.attacks.prediction_label import PREDICTION_LABEL
 from memberscan.errors import UnknownAttackError
 
@@ -41,13 +41,16 @@ def named(name: str) -> Attack:
     prefix, _, layer = name.partition(":")
     if prefix == "gradient" and layer:
         return gradient_attack(layer)
-    raise UnknownAttackError(f"attack {name!r} is unknown; choose from {', '.join(REGISTRY)}, or gradient:LAYER")
+    raise UnknownAttackError(
+        f"attack {name!r} is unknown; choose from {', '.join(REGISTRY)}, or gradient:LAYER"
+    )
 
 
 __all__ = [
     "DEFAULT_ATTACKS",
     "REGISTRY",
     "Attack",
+    "Block",
     "Features",
     "LearnedAttack",
     "Needs",

@@ -1,28 +1,31 @@
 """What enters the output layer: the network's last description of a scan, without its age.
 
-Source: a row of Gupta et al. (MIDL 2021); Nasr, Shokri and Houmansadr (S&P 2019) found activations alone to tell little.
+Source: a row of Gupta et al. (MIDL 2021); Nasr, Shokri and Houmansadr (S&P 2019) found activations alone to
+tell little.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from memberscan.attacks.base import Needs
-from memberscan.attacks.learned import LearnedAttack
+from memberscan.attacks.learned import Block, LearnedAttack
 from memberscan.signals.signals import ACTIVATION, Signals
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
+    import numpy as np
     from jaxtyping import Float
 
 
 def activations(signals: Signals) -> Float[np.ndarray, "n a"]:
     """Return what enters the output layer."""
-    return np.asarray(signals.arrays[ACTIVATION], dtype=float)
+    return signals.arrays[ACTIVATION]
 
 
 ACTIVATIONS = LearnedAttack(
-    "activation", "what enters the model's output layer", Needs(Access.WEIGHTS, activation=True), (activations,)
+    "activation",
+    "what enters the model's output layer",
+    Needs(Access.WEIGHTS, activation=True),
+    (Block(activations),),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from memberscan.errors import MisalignedError
+from memberscan.errors import MisalignedError, NonFiniteError
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
@@ -44,22 +44,41 @@ class Needs:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What an attack reads of each scan: one row a scan, labelled, without a word of who was a member."""
+    """What an attack reads of each scan: one row a scan, labelled, without a word of who was a member.
+
+    Raises
+    ------
+    MisalignedError
+        If ids repeat, or there are not as many as rows.
+    NonFiniteError
+        If a value is NaN or infinite.
+    """
 
     scan_ids: pd.Index
     values: Float[np.ndarray, "n d"]
+
+    def __post_init__(self) -> None:
+        if not self.scan_ids.is_unique or len(self.scan_ids) != len(self.values):
+            raise MisalignedError(
+                f"features of {len(self.values)} rows for {self.scan_ids.nunique()} different scans; "
+                "give one row a scan, with its id"
+            )
+        if not np.isfinite(self.values).all():
+            raise NonFiniteError("an attack's features are NaN or infinite; look for signals that overflow")
 
     def at(self, scan_ids: Sequence[str]) -> Features:
         """Return the rows of these scans, in this order; :class:`MisalignedError` if one is not there."""
         places = self.scan_ids.get_indexer(pd.Index(scan_ids))
         if (places < 0).any():
-            raise MisalignedError(f"scan {scan_ids[int(np.argmin(places))]!r} is not among the attack's features")
+            raise MisalignedError(
+                f"scan {scan_ids[int(np.argmin(places))]!r} is not among the attack's features"
+            )
         return Features(self.scan_ids[places], self.values[places])
 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """A linear score of features, learnt or given: higher always means more likely a member; above zero it says so.
+    """A linear score of features: higher always means more likely a member; above zero it says so.
 
     ``offset`` is None where no threshold was learnt; then whoever decides must bring one.
     """

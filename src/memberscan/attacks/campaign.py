@@ -1,19 +1,25 @@
-"""Attacks carried out: fitted on the known subjects of each draw, scored on all others, and again with membership permuted."""
+"""Attacks carried out: fitted on the known subjects of each draw, scored on all others.
+
+And the same again with membership permuted, for what chance alone would show.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from memberscan import seeds
 from memberscan.attacks.base import Attack, Features
+from memberscan.errors import MisalignedError
 from memberscan.evidence.roc import aucs_of_rows
 from memberscan.evidence.scored import Scored
 from memberscan.progress import progress
+from memberscan.signals.signals import Signals
 from memberscan.threat import ThreatModel
 
 if TYPE_CHECKING:
@@ -30,12 +36,14 @@ class Observed:
 
 @dataclass(frozen=True, eq=False)
 class Campaign:
-    """All attacks of an audit on the same subjects, with the same draws of the subjects known to the attacker.
+    """All attacks of an audit on the same subjects, with the same draws of the subjects that are known.
 
     Parameters
     ----------
     attacks
         Attacks and their features; all of the same scans in the same order.
+    subjects
+        Subject ids, sorted, so that the order of scans decides nothing.
     subject
         For each scan, the position of its subject.
     member
@@ -47,20 +55,51 @@ class Campaign:
     """
 
     attacks: Sequence[Observed]
+    subjects: tuple[str, ...]
     subject: Int[np.ndarray, " scans"]
     member: Bool[np.ndarray, " subjects"]
     threat: ThreatModel
     seed: int
 
+    @classmethod
+    def observe(
+        cls, attacks: Iterable[Attack], signals: Signals, member: pd.Series, threat: ThreatModel, seed: int
+    ) -> Campaign:
+        """Let every attack see the signals; ``member`` is joined to them by subject id.
+
+        Raises
+        ------
+        MisalignedError
+            If an attack's features are not of these scans, or membership not of these subjects.
+        """
+        scan_ids = signals.scans.index
+        codes, subjects = pd.factorize(signals.scans["subject_id"], sort=True)
+        if not member.index.is_unique or set(subjects) != set(member.index):
+            raise MisalignedError(
+                "membership and signals describe different subjects; give one value a subject"
+            )
+        observed = []
+        for attack in attacks:
+            features = attack.observe(signals)
+            if len(features.scan_ids) != len(scan_ids):
+                raise MisalignedError(
+                    f"attack {attack.name} describes {len(features.scan_ids)} scans of {len(scan_ids)}; "
+                    "its observe() must keep every scan"
+                )
+            observed.append(Observed(attack, features.at(scan_ids.tolist())))
+        sides = member.loc[subjects].to_numpy(bool)
+        return cls(observed, tuple(subjects), codes.astype(np.int64), sides, threat, seed)
+
     def scored(self) -> list[Scored]:
         """Carry out every attack with the true membership."""
         draws = self._draws(self.member, seeds.generator(self.seed, "known"))
-        return [self._carry_out(observed, self.member, draws) for observed in self.attacks]
+        with _one_thread():
+            return [self._carry_out(observed, self.member, draws) for observed in self.attacks]
 
     def null(self, permutations: int) -> Float[np.ndarray, "permutations attacks"]:
-        """Carry out every attack with membership permuted before the known subjects are drawn; return mean AUCs."""
+        """Return mean AUCs of every attack, with membership permuted before the known subjects are drawn."""
         aucs = np.empty((permutations, len(self.attacks)))
-        with progress("permuting membership", permutations) as advance:
+        with _one_thread(), progress("permuting membership", permutations) as advance:
             for b in range(permutations):
                 rng = seeds.generator(self.seed, "null", b)
                 member = rng.permutation(self.member)
@@ -85,7 +124,7 @@ class Campaign:
     def _carry_out(self, observed: Observed, member: np.ndarray, draws: list[np.ndarray]) -> Scored:
         attack, features = observed.attack, observed.features
         if not attack.needs.leaked:
-            rule = attack.fit(features, np.zeros(0, dtype=bool))
+            rule = attack.fit(features.at(()), np.zeros(0, dtype=bool))
             scores = self._by_subject(rule.score(features))
             # Without known subjects, the attacker still knows what share of these people was trained on.
             threshold = np.quantile(scores, 1 - member.mean())
@@ -101,15 +140,14 @@ class Campaign:
             yield observed.attack.fit(part, member[self.subject[scans]]).score(observed.features)
 
     def _by_subject(self, values: Float[np.ndarray, " scans"]) -> Float[np.ndarray, " subjects"]:
-        """Return the mean over each subject's scans; a sum would make much-scanned subjects look different."""
+        """Return the mean over each subject's scans; a sum would set much-scanned subjects apart."""
         count = len(self.member)
         return np.bincount(self.subject, values, count) / np.bincount(self.subject, minlength=count)
 
 
-def positions(scans: pd.DataFrame) -> tuple[Int[np.ndarray, " scans"], list[str]]:
-    """Return each scan's position among the subjects, and the subjects in order of first appearance."""
-    codes, subjects = pd.factorize(scans["subject_id"])
-    return codes.astype(np.int64), subjects.tolist()
+def _one_thread() -> threadpool_limits:
+    """Keep linear algebra to one thread: on small matrices, threads cost several times what they save."""
+    return threadpool_limits(1, "blas")
 
 
 def _mean_auc(scored: Scored, member: Bool[np.ndarray, " subjects"]) -> float:

@@ -36,10 +36,10 @@ class ErrorAttack(Attack):
 
 
 def crossing(inside: Float[np.ndarray, " m"], outside: Float[np.ndarray, " n"]) -> float:
-    """Return the absolute error at which zero-mean Gaussians fitted to members' and non-members' errors cross.
+    """Return the absolute error at which zero-mean Gaussians, fitted to the errors of each side, cross.
 
-    With spreads s1 < s0: s1 s0 sqrt(2 ln(s0 / s1) / (s0^2 - s1^2)). Where members' errors are not the smaller, there is no
-    crossing to trust, and the median of all is returned.
+    With spreads s1 < s0: s1 s0 sqrt(2 ln(s0 / s1) / (s0^2 - s1^2)). Where members' errors are not the
+    smaller, there is no crossing to trust, and the median of all is returned.
     """
     s1, s0 = float(np.sqrt(np.mean(inside**2))), float(np.sqrt(np.mean(outside**2)))
     if not 0 < s1 < s0 * (1 - 1e-9):

@@ -1,7 +1,7 @@
 """The gradient of the loss in one layer, coordinate by coordinate.
 
-A linear rule on raw gradients cannot see that members' gradients are small in every direction; so each coordinate enters
-by its size and by its sign and size, both on a logarithmic scale.
+A linear rule on raw gradients cannot see that members' gradients are small in every direction; so each
+coordinate enters by its size and by its sign and size, both on a logarithmic scale.
 
 Source: Nasr, Shokri and Houmansadr (S&P 2019); rows of Gupta et al. (MIDL 2021). The transform is ours.
 """
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+def log_size(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Return log(1 + |x| / median |x|), column by column."""
+    return np.asarray(np.abs(symmetric_log(values)))
+
+
 def gradient_blocks(layer: str) -> tuple[Block, Block]:
     """Return the blocks that read one layer's gradients: sizes, and sizes with their sign."""
 
-    def signed(signals: Signals) -> Float[np.ndarray, "n p"]:
-        return symmetric_log(np.asarray(signals.arrays[gradient(layer)], dtype=float))
+    def gradients(signals: Signals) -> Float[np.ndarray, "n p"]:
+        return signals.arrays[gradient(layer)]
 
-    def sizes(signals: Signals) -> Float[np.ndarray, "n p"]:
-        return np.abs(signed(signals))
-
-    return sizes, signed
+    return Block(gradients, log_size), Block(gradients, symmetric_log)
 
 
 def gradient_attack(layer: str) -> LearnedAttack:

@@ -1,10 +1,10 @@
 """How large the gradient of the loss is, layer by layer: training made it small for members.
 
-For squared error the gradient is -2 r times that of the prediction, so its norm holds the error and how much the
-prediction still moves with each layer's weights.
+For squared error the gradient is -2 r times that of the prediction, so its norm holds the error and how much
+the prediction still moves with each layer's weights.
 
-Source: Nasr, Shokri and Houmansadr, "Comprehensive Privacy Analysis of Deep Learning" (S&P 2019); a row of Gupta et al.
-(MIDL 2021).
+Source: Nasr, Shokri and Houmansadr, "Comprehensive Privacy Analysis of Deep Learning" (S&P 2019); a row of
+Gupta et al. (MIDL 2021).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memberscan.attacks.base import Attack, Features, Needs, Rule
-from memberscan.attacks.learned import LearnedAttack
+from memberscan.attacks.learned import Block, LearnedAttack
 from memberscan.signals.signals import GRADIENT_NORMS, Signals
 from memberscan.threat import Access
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 
 def log_norms(signals: Signals) -> Float[np.ndarray, "n layers"]:
-    """Return the logarithm of each layer's gradient norm; a layer whose gradient is always zero gives zeros."""
+    """Return the logarithm of each layer's gradient norm; a gradient that is always zero gives zeros."""
     norms = np.asarray(signals.arrays[GRADIENT_NORMS], dtype=float)
     # A scan predicted exactly has no gradient at all; it counts as a thousandth of the typical one.
     floor = 1e-3 * np.median(norms, axis=0)
-    return np.log(np.maximum(norms, np.where(floor > 0, floor, 1.0)))
+    return np.asarray(np.log(np.maximum(norms, np.where(floor > 0, floor, 1.0))))
 
 
 @dataclass(frozen=True)
 class GradientNormAttack(Attack):
-    """Score minus the norm of the whole gradient, with nobody's membership known."""
+    """Score minus the summed gradient norm, with nobody's membership known."""
 
     def observe(self, signals: Signals) -> Features:
-        """Return the norm of the gradient over all layers."""
+        """Return the sum of the layers' gradient norms."""
         norms = np.asarray(signals.arrays[GRADIENT_NORMS], dtype=float)
-        return Features(signals.scans.index, np.linalg.norm(norms, axis=1, keepdims=True))
+        return Features(signals.scans.index, norms.sum(axis=1, keepdims=True))
 
     def fit(self, known: Features, member: Bool[np.ndarray, " n"]) -> Rule:  # noqa: ARG002
         """Return the rule that needs no learning."""
@@ -46,10 +46,13 @@ class GradientNormAttack(Attack):
 
 
 GRADIENT_MAGNITUDE = LearnedAttack(
-    "gradient-magnitude", "the size of the loss gradient in each layer", Needs(Access.WEIGHTS, norms=True), (log_norms,)
+    "gradient-magnitude",
+    "the size of the loss gradient in each layer",
+    Needs(Access.WEIGHTS, norms=True),
+    (Block(log_norms),),
 )
 ZERO_KNOWLEDGE_GRADIENT = GradientNormAttack(
     "gradient-magnitude:zero-knowledge",
-    "the size of the whole loss gradient, with nobody's membership known",
+    "the summed size of the loss gradient, with nobody's membership known",
     Needs(Access.WEIGHTS, leaked=False, norms=True),
 )

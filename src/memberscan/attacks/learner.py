@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,37 +16,52 @@ _PENALTIES = np.logspace(-3, 2, 11)
 
 
 def standardise(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Return columns with mean 0 and a total variance of 1, so that blocks of any width weigh the same together.
-
-    A column that does not vary becomes zero.
-    """
-    centred = np.asarray(values, dtype=float) - np.mean(values, axis=0, dtype=float)
+    """Return columns with mean 0 and standard deviation 1; one that does not vary becomes zero."""
+    centred = values - np.mean(values, axis=0)
     spread = centred.std(axis=0)
     varying = spread > 1e-12 * np.abs(values).max(axis=0, initial=1e-300)
-    scaled = np.divide(centred, spread, out=np.zeros_like(centred), where=varying)
-    return scaled / np.sqrt(max(int(varying.sum()), 1))
+    return np.asarray(np.divide(centred, spread, out=np.zeros_like(centred), where=varying))
 
 
-def reduce_width(blocks: list[Float[np.ndarray, "n d"]]) -> Float[np.ndarray, "n r"]:
-    """Return coordinates, at most as many as scans, with the same inner products as all columns together.
+def joined(blocks: Iterable[Iterable[Float[np.ndarray, "n tile"]]]) -> Float[np.ndarray, "n d"]:
+    """Return the columns of all blocks, each block scaled to a total variance of 1.
 
-    A ridge classifier sees features through their inner products only, so nothing is lost: coordinates come from the
-    eigenvectors of the Gram matrix.
+    Parameters
+    ----------
+    blocks
+        Each as its standardised columns, some at a time.
     """
-    count, width = len(blocks[0]), sum(b.shape[1] for b in blocks)
-    if width <= count:
-        return np.hstack(blocks)
-    gram = sum((b @ b.T for b in blocks), start=np.zeros((count, count)))
+    wholes = [np.hstack(list(tiles)) for tiles in blocks]
+    return np.hstack([whole / np.sqrt(max(_varying(whole), 1)) for whole in wholes])
+
+
+def coordinates(blocks: Iterable[Iterable[Float[np.ndarray, "n tile"]]]) -> Float[np.ndarray, "n r"]:
+    """Return coordinates, at most as many as scans, with the same inner products as :func:`joined` columns.
+
+    A ridge classifier sees features through their inner products only, so nothing is lost: coordinates come
+    from the eigenvectors of the Gram matrix, and no block ever stands in memory whole.
+    """
+    gram = np.zeros(())
+    for tiles in blocks:
+        products, varying = np.zeros(()), 0
+        for tile in tiles:
+            products = products + tile @ tile.T
+            varying += _varying(tile)
+        gram = gram + products / max(varying, 1)
     values, vectors = np.linalg.eigh(gram)
     kept = values > values[-1] * 1e-10
     return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
 
 
-def ridge(known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
-    """Fit a ridge classifier to +1 and -1, both sides weighing the same, its penalty chosen by leave-one-out error.
+def _varying(standardised: Float[np.ndarray, "n d"]) -> int:
+    return int(standardised.any(axis=0).sum())
 
-    The leave-one-out residual of a linear smoother with hat matrix H is (y - Hy) / (1 - diag H) (Allen, 1974); one
-    eigendecomposition serves all penalties.
+
+def ridge(known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
+    """Fit a ridge classifier to +1 and -1, both sides weighing the same, with the best leave-one-out error.
+
+    The leave-one-out residual of a linear smoother with hat matrix H is (y - Hy) / (1 - diag H) (Allen,
+    1974); one eigendecomposition serves all penalties.
     """
     y = np.where(member, 1.0, -1.0)
     weight = np.where(member, 0.5 / member.mean(), 0.5 / (~member).mean())

@@ -1,4 +1,4 @@
-"""Whether some people are more exposed than others, and how far off the model is for whom, in groups of people."""
+"""Whether some people are more exposed than others, and how far off the model is for whom."""
 
 from __future__ import annotations
 
@@ -19,23 +19,31 @@ _PER_EXPOSURE_BAND, _PER_RESIDUAL_BAND = 60, 25
 
 
 def exposure(
-    attack: Scored, member: Bool[np.ndarray, " subjects"], age: Float[np.ndarray, " subjects"], sex: np.ndarray | None
+    attack: Scored,
+    member: Bool[np.ndarray, " subjects"],
+    age: Float[np.ndarray, " subjects"],
+    sex: pd.Series | None,
 ) -> dict[str, Any]:
     """Return how well one attack does among people of each age band and sex.
 
     Each interval is for its group alone; the groups were not chosen after looking, but many are looked at.
     """
-    groups: list[dict[str, Any]] = []
-    for low, high, inside in _bands(age, _PER_EXPOSURE_BAND, most=5):
-        groups.append(_group("age", f"{low:.0f}–{high:.0f}", attack, member, inside))
+    groups = [
+        _group("age", f"{low:.0f}–{high:.0f}", attack, member, inside)
+        for low, high, inside in _bands(age, _PER_EXPOSURE_BAND, most=5)
+    ]
     if sex is not None:
-        for level in sorted({str(s) for s in sex[~pd.isna(sex)]}):
-            groups.append(_group("sex", level, attack, member, np.array([str(s) == level for s in sex])))
+        levels = sorted(sex.dropna().unique())
+        groups += [_group("sex", level, attack, member, (sex == level).to_numpy(bool)) for level in levels]
     return {"attack": attack.attack, "groups": groups}
 
 
 def _group(
-    by: str, name: str, attack: Scored, member: Bool[np.ndarray, " subjects"], inside: Bool[np.ndarray, " subjects"]
+    by: str,
+    name: str,
+    attack: Scored,
+    member: Bool[np.ndarray, " subjects"],
+    inside: Bool[np.ndarray, " subjects"],
 ) -> dict[str, Any]:
     sides = [int((side & inside).sum()) for side in (member, ~member)]
     row: dict[str, Any] = {"by": by, "group": name, "members": sides[0], "nonmembers": sides[1]}
@@ -50,13 +58,16 @@ def _group(
 
 
 def residual_bands(
-    age: Float[np.ndarray, " subjects"], residual: Float[np.ndarray, " subjects"], member: Bool[np.ndarray, " subjects"]
+    age: Float[np.ndarray, " subjects"],
+    residual: Float[np.ndarray, " subjects"],
+    member: Bool[np.ndarray, " subjects"],
 ) -> list[dict[str, Any]]:
     """Return quantiles of signed residuals (years) by age band; a side with under five people is left out."""
     bands = []
     for low, high, inside in _bands(age, _PER_RESIDUAL_BAND, most=8):
         sides = {"members": residual[inside & member], "nonmembers": residual[inside & ~member]}
-        bands.append({"low": low, "high": high, **{name: _quantiles(values) for name, values in sides.items()}})
+        quantiles = {name: _quantiles(values) for name, values in sides.items()}
+        bands.append({"low": low, "high": high, **quantiles})
     return bands
 
 
@@ -72,8 +83,7 @@ def _bands(
     """Cut ages into bands of about equal numbers of people, at whole years."""
     count = int(np.clip(len(age) // people, 1, most))
     edges = np.unique(np.round(np.quantile(age, np.linspace(0, 1, count + 1))))
-    edges[0], edges[-1] = np.floor(age.min()), np.ceil(age.max())
-    if len(edges) < 2 or edges[0] == edges[-1]:
-        return [(float(np.floor(age.min())), float(np.floor(age.min()) + 1), np.ones(len(age), dtype=bool))]
+    low, high = np.floor(age.min()), np.ceil(age.max())
+    edges = np.array([low, *edges[(edges > low) & (edges < high)], max(high, low + 1)])
     place = np.clip(np.searchsorted(edges, age, side="right") - 1, 0, len(edges) - 2)
     return [(float(edges[b]), float(edges[b + 1]), place == b) for b in range(len(edges) - 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +30,10 @@ class AuditResult:
     content
         The content of ``audit.json``; nothing in it is about a single person.
     scores
-        One row a subject: whether it is a member, and the mean score of each attack over the draws in which it was not
-        known. About single persons: kept for the owner's eyes.
+        One row a subject: whether it is a member, and the mean score of each attack over the draws in which
+        it was not known. About single persons: kept for the owner's eyes.
     matched
-        Where the audit is confounded: the subjects to audit again, as many members as non-members; else empty.
+        Where the audit is confounded: the subjects to audit again, equally many of both sides; else empty.
     """
 
     content: Mapping[str, Any]
@@ -55,8 +56,11 @@ class AuditResult:
             content = report.check(read_json(directory / DONE))
         except BadInputError as error:
             raise AuditFileError(str(error)) from error
-        tables = [read_table(directory / n) if (directory / n).exists() else pd.DataFrame() for n in (SCORES, MATCHED)]
-        return cls(content, *tables)
+        scores, matched = (
+            read_table(directory / name) if (directory / name).exists() else pd.DataFrame()
+            for name in (SCORES, MATCHED)
+        )
+        return cls(content, scores, matched)
 
     def save(self, directory: Path | str) -> Path:
         """Write audit.json, the report and the scores; the last two tables are readable by the owner only.
@@ -107,4 +111,6 @@ class AuditResult:
         return f"AuditResult({self.verdict}: {self.content['verdict']['sentence']})"
 
     def _repr_html_(self) -> str:
-        return report.render_html(dict(self.content))
+        # In a frame of its own, since the page's styles would spill into the notebook.
+        page = html.escape(report.render_html(dict(self.content)))
+        return f'<iframe srcdoc="{page}" title="memberscan report" style="width:100%;height:80vh"></iframe>'

@@ -45,6 +45,11 @@ class Source(ABC):
     covariates: pd.DataFrame
     ignored: tuple[str, ...]
 
+    @property
+    @abstractmethod
+    def shows(self) -> Access:
+        """The greatest access that an attacker can have here."""
+
     @abstractmethod
     def lacks(self, needs: Needs) -> str | None:
         """Return why an attack with these needs cannot be run here, or None if it can."""
@@ -73,27 +78,44 @@ class PredictionsSource(Source):
     def read(cls, path: Path) -> PredictionsSource:
         """Read a predictions file."""
         read = read_predictions(path)
+        # Sorted, so that the order of rows does not change the result, not even in its last bits.
+        signals = read.signals.at(sorted(read.signals.scans.index))
         return cls(
-            scans=read.signals.scans,
+            scans=signals.scans,
             member=read.member,
-            covariates=read.covariates,
+            covariates=read.covariates.loc[signals.scans.index],
             ignored=read.ignored,
-            table=read.signals,
+            table=signals,
             digest=fingerprint(path.read_bytes()),
         )
 
+    @property
+    def shows(self) -> Access:
+        """Outputs only."""
+        return Access.OUTPUTS
+
     def lacks(self, needs: Needs) -> str | None:
+        """See :class:`Source`."""
         if needs.access > Access.OUTPUTS:
             return "needs the model's weights; a predictions file shows outputs only"
         return None
 
     def signals(self, needs: Sequence[Needs], directory: Path) -> Signals:  # noqa: ARG002
+        """Return what the file holds."""
         return self.table
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": "predictions", "model": "unknown", "parameters": None, "synthetic": False, "randomised": False}
+        """See :class:`Source`; a file does not say how its members were drawn."""
+        return {
+            "kind": "predictions",
+            "model": "unknown",
+            "parameters": None,
+            "synthetic": False,
+            "randomised": False,
+        }
 
     def provenance(self) -> dict[str, Any]:
+        """See :class:`Source`."""
         return {"cohort": None, "roles": None, "weights": None, "predictions": self.digest, "threads": None}
 
 
@@ -112,7 +134,8 @@ class RunSource(Source):
 
         run = Run.open(path)
         data = run.cohort(cohort)
-        sides = {s: True for s in run.roles.subjects(Role.MEMBER)} | {s: False for s in run.roles.subjects(Role.NONMEMBER)}
+        sides = dict.fromkeys(run.roles.subjects(Role.MEMBER), True)
+        sides |= dict.fromkeys(run.roles.subjects(Role.NONMEMBER), False)
         scans = data.scans[data.scans["subject_id"].isin(list(sides))]
         present = scans["subject_id"].unique()
         return cls(
@@ -125,7 +148,13 @@ class RunSource(Source):
             model=run.load(),
         )
 
+    @property
+    def shows(self) -> Access:
+        """Everything but its training."""
+        return Access.WEIGHTS
+
     def lacks(self, needs: Needs) -> str | None:
+        """See :class:`Source`."""
         paths = self._paths(needs.layers)
         if missing := [name for name in needs.layers if name not in paths]:
             declared: Mapping[str, str] = getattr(self.model, "landmarks", {})
@@ -139,7 +168,11 @@ class RunSource(Source):
         return None
 
     def signals(self, needs: Sequence[Needs], directory: Path) -> Signals:
+        """Run the model over the scans, or read what an earlier call left in ``directory``."""
         from memberscan.signals.extract import Wanted, extract
+
+        # Signals name scans, and are about single persons.
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
         layers = sorted({layer for n in needs for layer in n.layers})
         wanted = Wanted(
@@ -150,6 +183,7 @@ class RunSource(Source):
         return extract(self.run, self.cohort, self.scans.index.tolist(), wanted, directory)
 
     def describe(self) -> dict[str, Any]:
+        """See :class:`Source`."""
         return {
             "kind": "run",
             "model": self.run.spec.name,
@@ -159,6 +193,7 @@ class RunSource(Source):
         }
 
     def provenance(self) -> dict[str, Any]:
+        """See :class:`Source`; the thread count too, since sums depend on it in their last bits."""
         import torch
 
         return {

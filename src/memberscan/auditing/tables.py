@@ -25,9 +25,12 @@ _OWNER_ONLY = 0o600
 
 
 def scores_table(
-    subjects: Sequence[str], member: Bool[np.ndarray, " subjects"], scored: Sequence[Scored], pseudonyms: Path | None
+    subjects: Sequence[str],
+    member: Bool[np.ndarray, " subjects"],
+    scored: Sequence[Scored],
+    pseudonyms: Path | None,
 ) -> pd.DataFrame:
-    """Return each subject's mean score over the draws in which it was not known, sorted so that the order names nobody.
+    """Return each subject's mean score over the draws in which it was not known; the order names nobody.
 
     Parameters
     ----------
@@ -36,7 +39,8 @@ def scores_table(
     scored
         The attacks' scores.
     pseudonyms
-        A directory in which to keep a random salt and the key of the pseudonyms; None for a table without any name.
+        A directory in which to keep a random salt and the key of the pseudonyms; None for a table without any
+        name.
     """
     table = pd.DataFrame({"member": member.astype(int)})
     for attack in scored:
@@ -45,10 +49,11 @@ def scores_table(
         table[attack.attack] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
     if pseudonyms is not None:
         names = _pseudonyms(subjects, pseudonyms)
-        write_table(pseudonyms / KEY, pd.DataFrame({"subject": list(subjects), "pseudonym": names}), mode=_OWNER_ONLY)
+        key = pd.DataFrame({"subject": list(subjects), "pseudonym": names})
+        write_table(pseudonyms / KEY, key, mode=_OWNER_ONLY)
         table.insert(0, "pseudonym", names)
         return table.sort_values("pseudonym", ignore_index=True)
-    return table.sort_values([scored[0].attack, "member"], ignore_index=True)
+    return table.sort_values([*(attack.attack for attack in scored), "member"], ignore_index=True)
 
 
 def _pseudonyms(subjects: Sequence[str], directory: Path) -> list[str]:
@@ -59,9 +64,11 @@ def _pseudonyms(subjects: Sequence[str], directory: Path) -> list[str]:
     return [hmac.new(salt, subject.encode(), hashlib.sha256).hexdigest()[:16] for subject in subjects]
 
 
-def matched_table(target: Source, subjects: Sequence[str], matched: Bool[np.ndarray, " subjects"]) -> pd.DataFrame:
-    """Return a matched subset in the form in which it can be audited again: predictions, or roles for an import."""
-    chosen = {s for s, kept in zip(subjects, matched, strict=True) if kept}
+def matched_table(
+    target: Source, subjects: Sequence[str], matched: Bool[np.ndarray, " subjects"]
+) -> pd.DataFrame:
+    """Return a matched subset as it can be audited again: predictions, or roles for an import."""
+    chosen = [s for s, kept in zip(subjects, matched, strict=True) if kept]
     if isinstance(target, PredictionsSource):
         scans = target.scans[target.scans["subject_id"].isin(chosen)]
         table = scans.assign(
@@ -69,5 +76,5 @@ def matched_table(target: Source, subjects: Sequence[str], matched: Bool[np.ndar
             member=target.member.loc[scans["subject_id"]].astype(int).to_numpy(),
         )
         return table.join(target.covariates.loc[scans.index]).rename_axis("scan_id").reset_index()
-    roles = ["member" if target.member[s] else "non-member" for s in subjects if s in chosen]
-    return pd.DataFrame({"subject": [s for s in subjects if s in chosen], "role": roles})
+    roles = ["member" if target.member[s] else "non-member" for s in chosen]
+    return pd.DataFrame({"subject": chosen, "role": roles})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 import typer
 
@@ -25,7 +27,29 @@ for commands in (demonstration, runs, audits, studies):
 def main() -> None:
     """Run the command line: 0 done, 2 bad input, 3 refused; errors go to standard error."""
     try:
-        app()
+        app(several_values(sys.argv[1:], "--attacks"))
     except MemberscanError as error:
-        typer.secho(f"memberscan: {error}", err=True, fg="red" if sys.stderr.isatty() else None)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        # A path that may not be read or written; a full disk has a type of its own.
+        _fail(f"{error}; check the path and its permissions", MemberscanError.exit_code)
+
+
+def several_values(arguments: Sequence[str], option: str) -> list[str]:
+    """Return the arguments with an option repeated before each of its values, up to the next option."""
+    expanded: list[str] = []
+    taking = first = False
+    for argument in arguments:
+        if argument == option or argument.startswith("-"):
+            taking = first = argument == option
+        elif taking and not first:
+            expanded.append(option)
+        else:
+            first = False
+        expanded.append(argument)
+    return expanded
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.secho(f"memberscan: {message}", err=True, fg="red" if sys.stderr.isatty() else None)
+    sys.exit(code)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memberscan.cli.options import AuditDir, Json, NoSeed, Seed, answer, console
 from memberscan.threat import Access, ThreatModel
+
+if TYPE_CHECKING:
+    from memberscan.auditing import AuditResult
 
 
 def register(app: typer.Typer) -> None:
@@ -18,30 +21,40 @@ def register(app: typer.Typer) -> None:
 
 
 def audit(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Directory of a run, or a TSV or CSV of predictions.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Directory of a run, or a TSV or CSV of predictions.")
+    ],
     directory: AuditDir,
     access: Annotated[str, typer.Option(help="What the attacker sees: outputs or weights.")] = "outputs",
     leaked: Annotated[float, typer.Option(help="Share of the smaller side that the attacker knows.")] = 0.5,
     repeats: Annotated[int, typer.Option(help="Draws of the subjects it knows.")] = 5,
     attacks: Annotated[
-        list[str] | None, typer.Option(help="Attack to run; may be repeated. By default all.")
+        list[str] | None, typer.Option(metavar="NAME ...", help="Attacks to run. By default all.")
     ] = None,
     cohort: Annotated[Path | None, typer.Option(help="The run's cohort, where it was moved.")] = None,
-    pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Name subjects in scores.tsv, by pseudonyms.")] = False,
+    pseudonyms: Annotated[
+        bool, typer.Option("--pseudonyms", help="Name subjects in scores.tsv, by salted pseudonyms.")
+    ] = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Audit a model: can someone tell who was in its training set?
 
-    Example: `memberscan audit run audit --access weights`
+    Example: `memberscan audit run audit --access weights --attacks error gradient:conv6`
     """
     from memberscan.auditing import audit as run_audit
 
     threat = ThreatModel(Access.parse(access), leaked, repeats)
-    run_audit(
-        source, directory, threat=threat, attacks=attacks or (), cohort=cohort, pseudonyms=pseudonyms, seed=seed
+    result = run_audit(
+        source,
+        directory,
+        threat=threat,
+        attacks=attacks or (),
+        cohort=cohort,
+        pseudonyms=pseudonyms,
+        seed=seed,
     )
-    _show(directory, json)
+    _show(result, directory, json)
 
 
 def report(directory: AuditDir, seed: NoSeed = 0, json: Json = False) -> None:
@@ -52,15 +65,14 @@ def report(directory: AuditDir, seed: NoSeed = 0, json: Json = False) -> None:
     del seed
     from memberscan.auditing import AuditResult
 
-    AuditResult.load(directory).render(directory)
-    _show(directory, json)
+    result = AuditResult.load(directory)
+    result.render(directory)
+    _show(result, directory, json)
 
 
-def _show(directory: Path, as_json: bool) -> None:
-    from memberscan.auditing import AuditResult
+def _show(result: AuditResult, directory: Path, as_json: bool) -> None:
     from memberscan.report import terminal_table
 
-    result = AuditResult.load(directory)
     if as_json:
         answer(dict(result.content), as_json=True)
         return

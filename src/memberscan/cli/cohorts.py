@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memberscan.cli.options import CohortDir, Json, NoSeed, Seed, answer
-from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError
+
+if TYPE_CHECKING:
+    from memberscan.cohort import Cohort
 
 app = typer.Typer(help="Build a cohort: scans, ages, and what else is known of people.", no_args_is_help=True)
 
@@ -30,6 +32,8 @@ def bids(
     Example: `memberscan cohort bids ds000001 cohort --select desc=brain --spacing 4`
     """
     del seed
+    from memberscan.cohort import Cohort
+
     _print(Cohort.from_bids(bids_dir, cohort, select=_entities(select or []), spacing=spacing), json)
 
 
@@ -48,6 +52,8 @@ def table(
     Example: `memberscan cohort table thickness.csv cohort --subject uid --age age --covariates sex,site`
     """
     del seed
+    from memberscan.cohort import Cohort
+
     names = [name.strip() for name in covariates.split(",") if name.strip()]
     _print(Cohort.from_table(csv, cohort, subject=subject, age=age, covariates=names), json)
 
@@ -65,7 +71,11 @@ def phantom(
 
     Example: `memberscan cohort phantom phantoms --subjects 200 --spacing 6`
     """
-    made = Cohort.phantom(cohort, subjects=subjects, spacing=spacing, scans_per_subject=scans_per_subject, seed=seed)
+    from memberscan.cohort import Cohort
+
+    made = Cohort.phantom(
+        cohort, subjects=subjects, spacing=spacing, scans_per_subject=scans_per_subject, seed=seed
+    )
     _print(made, json)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+
+from memberscan.files import to_json
 
 Seed = Annotated[int, typer.Option(help="Root seed; the same seed gives the same result.")]
 NoSeed = Annotated[int, typer.Option(help="Accepted as by every command; nothing here is drawn at random.")]
@@ -26,7 +27,7 @@ def console() -> Console:
 def answer(facts: Mapping[str, Any], as_json: bool) -> None:
     """Print facts: as JSON, or one line each."""
     if as_json:
-        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        typer.echo(to_json(facts), nl=False)
         return
     width = max(map(len, facts), default=0)
     for name, value in facts.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,7 +35,7 @@ def models(
 
     from memberscan.models.footprint import describe
 
-    rows = describe(_grid(grid))
+    rows: list[dict[str, Any]] = [dict(row) for row in describe(_grid(grid))]
     if json:
         answer({"grid": grid, "models": rows}, as_json=True)
         return
@@ -57,14 +57,18 @@ def train(
     model: Annotated[str, typer.Option(help="cnn3d, slice-mean or mlp.")],
     members: Annotated[str, typer.Option(help="Share of the subjects to train on, or a roles file.")] = "0.5",
     epochs: Annotated[int, typer.Option(help="Epochs at most.")] = 60,
-    keep: Annotated[str, typer.Option(help="Which epoch to keep: last, or best by validation error.")] = "last",
+    keep: Annotated[
+        str, typer.Option(help="Which epoch to keep: last, or best by validation error.")
+    ] = "last",
     validation: Annotated[float, typer.Option(help="Share of the members held out for validation.")] = 0.0,
     patience: Annotated[
         int | None, typer.Option(help="Stop this many epochs after the best; needs validation.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Adam's; by default the model's own.")] = None,
     batch_size: Annotated[int, typer.Option(help="Scans a step.")] = 8,
-    width: Annotated[int | None, typer.Option(help="Width of the first layer; by default the model's own.")] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Width of the first layer; by default the model's own.")
+    ] = None,
     dropout: Annotated[float | None, typer.Option(help="Share of features dropped in training.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
@@ -87,10 +91,16 @@ def train(
         precision=precision,
         device=device,
         seed=seed,
-        **({} if learning_rate is None else {"learning_rate": learning_rate}),
+        learning_rate=learning_rate,
     )
     made = train_run(
-        cohort, run, model=model, members=_members(members), validation=validation, options=options, config=config
+        cohort,
+        run,
+        model=model,
+        members=_members(members),
+        validation=validation,
+        options=options,
+        config=config,
     )
     _print(made, json)
 
@@ -98,7 +108,9 @@ def train(
 def import_(
     run: RunDir,
     cohort: Annotated[Path, typer.Option(help="Cohort with its members and non-members.")],
-    model: Annotated[str, typer.Option(help="package.module:factory of a function that returns the network.")],
+    model: Annotated[
+        str, typer.Option(help="package.module:factory of a function that returns the network.")
+    ],
     weights: Annotated[Path, typer.Option(help="safetensors, or a torch file of a state dict.")],
     roles: Annotated[Path, typer.Option(help="TSV of subject and role: who was in its training set.")],
     seed: NoSeed = 0,
@@ -106,7 +118,7 @@ def import_(
 ) -> None:
     """Take in a model that was trained elsewhere.
 
-    Example: `memberscan import run --cohort cohort --model mylab.nets:brain_age --weights w.safetensors --roles roles.tsv`
+    Example: `memberscan import run --cohort cohort --model lab.nets:age --weights age.pt --roles roles.tsv`
     """
     del seed
     from memberscan.training import import_run

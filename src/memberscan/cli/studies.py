@@ -18,9 +18,9 @@ def register(app: typer.Typer) -> None:
 
 def study(
     name: Annotated[str, typer.Argument(metavar="NAME", help="overfitting, verdict, gap or chance.")],
-    out: Annotated[Path, typer.Option(help="Directory for what the study builds and its table and figure.")] = Path(
-        "studies-out"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Directory for what the study builds and its table and figure.")
+    ] = Path("studies-out"),
     run: Annotated[
         Path | None, typer.Option(help="For chance: a run whose non-members are labelled at random.")
     ] = None,
@@ -39,7 +39,11 @@ def study(
         raise BadInputError(f"study {name!r} is unknown; choose one of {', '.join(STUDIES)}")
     rows = STUDIES[name](out / name, seed=seed, run=run)
     if json:
-        answer({"study": name, "rows": rows.to_dict("records")}, as_json=True)
+        # JSON has no NaN.
+        answer(
+            {"study": name, "rows": rows.astype(object).where(rows.notna(), None).to_dict("records")},
+            as_json=True,
+        )
         return
     table = Table(*map(str, rows.columns))
     for row in rows.itertuples(index=False):

@@ -12,15 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from memberscan import files
 from memberscan.cohort import manifest
 from memberscan.cohort.ages import Age, age_problem
 from memberscan.cohort.conform import UnusableScanError, conform, grid_shape
-from memberscan.cohort.store import Ledger, VolumeStore
+from memberscan.cohort.store import Ledger
 from memberscan.errors import BadInputError
 from memberscan.progress import progress
+from memberscan.rows import RowFile
 
 LEDGER = "ledger.jsonl"
 
@@ -156,7 +158,7 @@ def _conform_all(path: Path, sources: Sequence[ScanSource], spacing: float, work
     """Bring every scan into its row, or find out why not; then take out images shared by two subjects."""
     ledger = Ledger(path / LEDGER)
     with (
-        VolumeStore.open(path / manifest.VOLUMES, len(sources), grid_shape(spacing)) as store,
+        RowFile.open(path / manifest.VOLUMES, len(sources), grid_shape(spacing), np.float16) as store,
         progress("conforming scans", len(sources)) as advance,
         ThreadPoolExecutor(workers) as pool,
     ):
@@ -174,7 +176,7 @@ def _conform_one(
     row: int,
     scan: ScanSource,
     *,
-    store: VolumeStore,
+    store: RowFile,
     ledger: Ledger,
     spacing: float,
     advance: Callable[[int], None],
@@ -190,7 +192,7 @@ def _conform_one(
 
 
 def _load_and_write(
-    row: int, scan: ScanSource, *, store: VolumeStore, ledger: Ledger, spacing: float
+    row: int, scan: ScanSource, *, store: RowFile, ledger: Ledger, spacing: float
 ) -> _Outcome:
     try:
         conformed = conform(scan.load(), spacing)
@@ -199,11 +201,12 @@ def _load_and_write(
     except Exception as error:  # a damaged file may raise anything, and must not stop the others
         message = " ".join(f"{type(error).__name__}: {error}".split())
         return _Outcome(scan, reason=f"unreadable ({message[:200]})")
+    store.write(row, conformed.volume[None])
     entry = {
         "scan_id": scan.scan_id,
         "row": row,
         "stamp": scan.stamp,
-        "digest": store.write(row, conformed.volume),
+        "digest": store.digest(row),
         "statistics": conformed.statistics,
     }
     ledger.add(entry)

@@ -19,7 +19,9 @@ from memberscan.models.mlp import MLP
 from memberscan.models.regressor import AgeRegressor
 from memberscan.models.slice_mean import SliceMean
 
-MODELS: Mapping[str, type[AgeRegressor]] = MappingProxyType({"cnn3d": CNN3D, "slice-mean": SliceMean, "mlp": MLP})
+MODELS: Mapping[str, type[AgeRegressor]] = MappingProxyType(
+    {"cnn3d": CNN3D, "slice-mean": SliceMean, "mlp": MLP}
+)
 _AXES = {"cnn3d": 3, "slice-mean": 3, "mlp": 1}
 
 
@@ -68,10 +70,14 @@ def build(spec: ModelSpec) -> nn.Module:
         )
     if len(spec.shape) != _AXES[spec.name]:
         needed = "a table of features" if _AXES[spec.name] == 1 else "volumes"
-        raise ModelError(f"model {spec.name!r} works on {needed}, but an input of this cohort has shape {spec.shape}")
+        raise ModelError(
+            f"model {spec.name!r} works on {needed}, but an input of this cohort has shape {spec.shape}"
+        )
     try:
-        return MODELS[spec.name](spec.shape, **spec.options)
-    except TypeError as error:
+        if spec.options.get("width", 1) < 1:
+            raise ValueError("width is at least 1")
+        return MODELS[spec.name](spec.shape, **spec.options)  # type: ignore[call-arg]
+    except (TypeError, ValueError, RuntimeError) as error:
         known = ", ".join(list(inspect.signature(MODELS[spec.name].__init__).parameters)[2:])
         raise ModelError(f"model {spec.name!r} takes the options {known}: {error}") from error
 
@@ -86,14 +92,19 @@ def importable(name: str) -> nn.Module:
         sys.path.insert(0, here)
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # the user's module runs on import, and may fail in any way
         raise ModelError(
-            f"cannot import the model {name!r} ({error}); give package.module:factory, importable from here"
+            f"cannot import the model {name!r} ({type(error).__name__}: {error}); "
+            "give package.module:factory, importable from here"
         ) from error
     try:
         model = factory()
     except Exception as error:
-        raise ModelError(f"the factory {name!r} failed ({type(error).__name__}: {error}); it is called with no arguments") from error
+        raise ModelError(
+            f"the factory {name!r} failed ({type(error).__name__}: {error}); it is called with no arguments"
+        ) from error
     if not isinstance(model, nn.Module):
-        raise ModelError(f"the factory {name!r} returned {type(model).__name__}; it must return a torch.nn.Module")
+        raise ModelError(
+            f"the factory {name!r} returned {type(model).__name__}; it must return a torch.nn.Module"
+        )
     return model

@@ -31,8 +31,8 @@ def block_count(grid: Sequence[int]) -> int:
         blocks += 1
     if blocks == 0:
         raise ModelError(
-            f"the model does not fit a grid of {'x'.join(map(str, grid))}: every axis needs at least 4 voxels; "
-            "build the cohort with a finer spacing"
+            f"the model does not fit a grid of {'x'.join(map(str, grid))}: every axis needs at least "
+            "4 voxels; build the cohort with a finer spacing"
         )
     return blocks
 
@@ -49,7 +49,7 @@ class ConvBlock(nn.Sequential):
 
 
 class ConvEncoder(nn.Module):
-    """Up to five :class:`ConvBlock`, then a 1x1 convolution to ``2 width`` features, averaged over what is left.
+    """Up to five :class:`ConvBlock`, then a 1x1 convolution to ``2 width`` features, averaged over the rest.
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ from memberscan.models.build import MODELS, ModelSpec, build
 class Footprint:
     """Sizes of one model on one grid.
 
-    ``activation_bytes`` counts the outputs of all layers for one scan: what a backward pass keeps, roughly; it is not the
-    peak of any particular library.
+    ``activation_bytes`` counts the outputs of all layers for one scan: what a backward pass keeps, roughly;
+    it is not the peak of any particular library.
     """
 
     parameters: int
@@ -25,7 +25,7 @@ class Footprint:
 
 
 def footprint(model: nn.Module, example: Tensor) -> Footprint:
-    """Run one example (a batch of one) through a model and count; works on the meta device, where nothing is computed."""
+    """Run one example (a batch of one) through a model and count; on the meta device nothing is computed."""
     counted = 0
 
     def count(module: nn.Module, _: object, output: object) -> None:
@@ -63,7 +63,10 @@ def describe(grid: tuple[int, int, int]) -> list[dict[str, object]]:
                 "input": list(shape),
                 "parameters": size.parameters,
                 "landmarks": {
-                    landmark: {"path": path, "parameters": sum(p.numel() for p in model.get_submodule(path).parameters())}
+                    landmark: {
+                        "path": path,
+                        "parameters": sum(p.numel() for p in model.get_submodule(path).parameters()),
+                    }
                     for landmark, path in kind.landmarks.items()
                 },
                 "weights_bytes": size.parameter_bytes,

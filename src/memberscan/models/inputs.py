@@ -1,4 +1,4 @@
-"""How scans enter a network: batches of a cohort, read ahead of the step that uses them, and where they go."""
+"""How scans enter a network: batches of a cohort, read ahead of the step that uses them, and the device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def as_inputs(cohort: Cohort, scan_ids: Sequence[str]) -> Float[Tensor, "n *shape"]:
+def as_inputs(cohort: Cohort, scan_ids: Sequence[str]) -> Float[Tensor, "n ..."]:
     """Read scans as a network takes them: volumes with a channel axis, tables as they are."""
     values = torch.from_numpy(cohort.read(scan_ids))
     return values if cohort.kind == "table" else values.unsqueeze(1)
@@ -25,7 +25,7 @@ def as_inputs(cohort: Cohort, scan_ids: Sequence[str]) -> Float[Tensor, "n *shap
 
 def batches(
     cohort: Cohort, scan_ids: Sequence[str], size: int, *, order: np.ndarray | None = None
-) -> Iterator[tuple[Float[Tensor, "n *shape"], Float[Tensor, " n"]]]:
+) -> Iterator[tuple[Float[Tensor, "n ..."], Float[Tensor, " n"]]]:
     """Yield inputs and ages (years), one batch read in the background while the last one is used."""
     ids = np.asarray(scan_ids, dtype=object)
     if order is not None:
@@ -47,8 +47,10 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise BadInputError(f"device {name!r} is unknown; choose auto, cpu or cuda") from error
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise BadInputError(f"device {name!r} is unknown; choose auto, cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise BadInputError("device 'cuda' is asked for, but torch sees none; choose cpu")
     return device

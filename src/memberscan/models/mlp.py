@@ -42,7 +42,9 @@ class MLP(AgeRegressor):
         """Take the scale of the training ages and of each feature."""
         super().calibrate(ages)
         if features is not None:
-            spread = features.double().std(dim=0) if len(features) > 1 else torch.ones_like(self.feature_spread)
+            spread = (
+                features.double().std(dim=0) if len(features) > 1 else torch.ones_like(self.feature_spread)
+            )
             self.feature_mean.copy_(features.double().mean(dim=0))
             # A feature that does not vary carries nothing; dividing by its spread would.
             self.feature_spread.copy_(torch.where(spread > 0, spread, 1.0))

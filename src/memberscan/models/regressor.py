@@ -1,4 +1,4 @@
-"""What every target model of ours shares: ages standardised by buffers, predictions in years, named landmarks."""
+"""What our target models share: ages standardised by buffers, predictions in years, named landmarks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CONV1, CONV6, OUTPUT = "conv1", "conv6", "output"
 class AgeRegressor(nn.Module, ABC):
     """A network that predicts age in years from standardised ages that it learns on.
 
-    The mean and spread of the training ages are buffers, so they travel with the weights, and an output bias of zero
-    is the mean training age. Sub-classes define :meth:`standardised` and the ``landmarks``: names of layers that attacks
-    refer to, with the module path of each. ``learning_rate`` is the one that trains on about a hundred scans in tens of
-    epochs; the paper's, for ten thousand scans, is 1e-4.
+    The mean and spread of the training ages are buffers, so they travel with the weights, and an output bias
+    of zero is the mean training age. Sub-classes define :meth:`standardised` and the ``landmarks``: names of
+    layers that attacks refer to, with the module path of each. ``learning_rate`` is the one that trains on
+    about a hundred scans in tens of epochs; the paper's, for ten thousand scans, is 1e-4.
     """
 
     landmarks: ClassVar[Mapping[str, str]] = {}

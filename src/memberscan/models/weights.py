@@ -34,8 +34,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UnsafeWeightsError(
-            f"{path} is a pickle that would execute code when loaded; save the weights alone with "
-            "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
+            f"{path} is a pickle that would execute code when loaded, or is damaged; save the weights alone "
+            "with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
         ) from error
     except Exception as error:
         raise ModelError(f"{path} is not a readable weights file ({error})") from error

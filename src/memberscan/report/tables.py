@@ -131,8 +131,8 @@ def named_correctly(audit: dict[str, Any], findings: list[dict[str, Any]]) -> Ta
     priors = sorted({p["prior"] for f in audit["findings"] for e in f["tpr"] for p in e["ppv"]}, reverse=True)
     rows = []
     for finding, entry in resolved:
-        values = {p["prior"]: p["value"] for p in entry["ppv"]}
-        cells = [NONE if values.get(p) is None else Cell(words.percent(values[p])) for p in priors]
+        worth = {p["prior"]: p for p in entry["ppv"]}
+        cells = [_estimate(worth.get(prior), words.percent) for prior in priors]
         rows.append([Cell(finding["attack"]), Cell(words.percent(entry["fpr"])), *cells])
     caption = (
         "Of the people named as members, how many are (positive predictive value), by how common members are "
@@ -269,6 +269,7 @@ def provenance(audit: dict[str, Any]) -> Table:
         "Fingerprint of the cohort": origin["cohort"] or "none",
         "Fingerprint of the roles": origin["roles"] or "none",
         "Fingerprint of the weights": origin["weights"] or "none",
+        "Fingerprint of the predictions": origin["predictions"] or "none",
         "Libraries": ", ".join(f"{name} {version}" for name, version in sorted(origin["versions"].items())),
         "Schema": audit["schema"],
     }

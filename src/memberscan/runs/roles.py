@@ -45,11 +45,13 @@ class Roles:
     of: Mapping[str, Role]
 
     @classmethod
-    def draw(cls, subjects: Sequence[str], *, members: float, validation: float, rng: np.random.Generator) -> Roles:
+    def draw(
+        cls, subjects: Sequence[str], *, members: float, validation: float, rng: np.random.Generator
+    ) -> Roles:
         """Draw roles at random: a share of members, of them a share for validation, the rest non-members.
 
-        Validation subjects come out of the members' share, as the paper's validation set comes out of its training set, so that members and
-        non-members stay exchangeable.
+        Validation subjects come out of the members' share, as the paper's validation set comes out of its
+        training set, so that members and non-members stay exchangeable.
         """
         if not 0 < members < 1:
             raise BadInputError(f"members is {members}; it is a share between 0 and 1, or a roles file")
@@ -58,10 +60,10 @@ class Roles:
         order = rng.permutation(len(subjects))
         inside = round(members * len(subjects))
         held = round(validation * inside)
-        roles = np.full(len(subjects), Role.NONMEMBER, dtype=object)
-        roles[order[:inside]] = Role.MEMBER
-        roles[order[:held]] = Role.VALIDATION
-        return cls(dict(zip(subjects, roles.tolist(), strict=True)))
+        role_at = [Role.VALIDATION] * held + [Role.MEMBER] * (inside - held)
+        role_at += [Role.NONMEMBER] * (len(subjects) - inside)
+        of = dict(zip(order.tolist(), role_at, strict=True))
+        return cls({subject: of[place] for place, subject in enumerate(subjects)})
 
     @classmethod
     def read(cls, path: Path) -> Roles:
@@ -79,7 +81,9 @@ class Roles:
         except ParticipantsError as error:
             raise RolesError(str(error)) from error
         if missing := {"subject", "role"} - set(table.columns):
-            raise RolesError(f"{path} has no column {' and '.join(sorted(missing))}; it needs subject and role")
+            raise RolesError(
+                f"{path} has no column {' and '.join(sorted(missing))}; it needs subject and role"
+            )
         return cls.from_pairs(zip(table["subject"], table["role"], strict=True), source=str(path))
 
     @classmethod
@@ -91,10 +95,13 @@ class Roles:
                 role = Role(text.strip().lower())
             except ValueError:
                 known = ", ".join(Role)
-                raise RolesError(f"{source}: subject {subject!r} has the unknown role {text!r}; roles are {known}") from None
+                raise RolesError(
+                    f"{source}: subject {subject!r} has the unknown role {text!r}; roles are {known}"
+                ) from None
             if of.setdefault(subject, role) is not role:
                 raise DataLeakageError(
-                    f"{source}: subject {subject!r} is both {of[subject]} and {role}; every subject has exactly one role"
+                    f"{source}: subject {subject!r} is both {of[subject]} and {role}; "
+                    "every subject has exactly one role"
                 )
         return cls(of)
 
@@ -117,10 +124,11 @@ class Roles:
         RolesError
             If a subject with a role is neither present nor excluded.
         """
-        if unknown := [s for s in self.of if s not in set(present) | set(absent)]:
-            named = ", ".join(repr(s) for s in unknown[:5])
+        known = set(present) | set(absent)
+        if unknown := [s for s in self.of if s not in known]:
+            named = ", ".join(repr(s) for s in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
             raise RolesError(
-                f"{len(unknown)} subjects with a role are not in the cohort ({named}{', ...' if len(unknown) > 5 else ''}); "
+                f"{len(unknown)} subjects with a role are not in the cohort ({named}); "
                 f"its subjects look like {list(present[:3])}"
             )
         return Roles({s: self.of[s] for s in present if s in self.of})
@@ -144,5 +152,6 @@ def require_both_sides(members: int, nonmembers: int) -> None:
     """Raise :class:`TooFewSubjectsError` unless there are at least ten members and ten non-members."""
     if min(members, nonmembers) < MINIMUM_PER_SIDE:
         raise TooFewSubjectsError(
-            f"there are {members} members and {nonmembers} non-members; an audit needs at least {MINIMUM_PER_SIDE} of each"
+            f"there are {members} members and {nonmembers} non-members; "
+            f"an audit needs at least {MINIMUM_PER_SIDE} of each"
         )

@@ -37,7 +37,8 @@ class Run:
     roles
         Every subject's role.
     randomised
-        Whether memberscan drew the roles at random itself, so that members and non-members differ by chance only.
+        Whether memberscan drew the roles at random itself, so that members and non-members differ by chance
+        only.
     cohort_path, cohort_fingerprint
         The cohort it was trained on.
     training
@@ -65,14 +66,22 @@ class Run:
         """
         path = Path(path)
         if not (path / DONE).is_file():
-            hint = "it was not finished: run the same train command again" if (path / "request.json").exists() else "it has no run.json"
+            hint = (
+                "it was not finished: run the same train command again"
+                if (path / "request.json").exists()
+                else "it has no run.json"
+            )
             raise BadInputError(f"{path} is not a run ({hint})")
         content = read_json(path / DONE)
         if content.get("schema") != _SCHEMA:
-            raise BadInputError(f"{path / DONE} has schema {content.get('schema')!r}, this version reads {_SCHEMA!r}")
+            raise BadInputError(
+                f"{path / DONE} has schema {content.get('schema')!r}, this version reads {_SCHEMA!r}"
+            )
         roles = Roles.read(path / ROLES)
         if roles.fingerprint != content["roles"]:
-            raise StaleError(f"{path / ROLES} was changed after training; restore it, or import the model again")
+            raise StaleError(
+                f"{path / ROLES} was changed after training; restore it, or import the model again"
+            )
         return cls(
             path=path,
             spec=ModelSpec.from_dict(content["model"]),
@@ -90,7 +99,10 @@ class Run:
             "model": self.spec.to_dict(),
             "roles": self.roles.fingerprint,
             "randomised": self.randomised,
-            "cohort": {"path": os.path.relpath(self.cohort_path, self.path), "fingerprint": self.cohort_fingerprint},
+            "cohort": {
+                "path": os.path.relpath(self.cohort_path, self.path),
+                "fingerprint": self.cohort_fingerprint,
+            },
             "weights": self.weights_fingerprint,
             "training": dict(self.training),
         }
@@ -100,7 +112,12 @@ class Run:
     @property
     def weights_fingerprint(self) -> str:
         """A digest of the weights file."""
-        return fingerprint((self.path / WEIGHTS).read_bytes())
+        try:
+            return fingerprint((self.path / WEIGHTS).read_bytes())
+        except FileNotFoundError as error:
+            raise StaleError(
+                f"{self.path / WEIGHTS} is gone; restore it, or train or import again"
+            ) from error
 
     def cohort(self, elsewhere: Path | None = None) -> Cohort:
         """Open the cohort that the run was trained on, at its recorded place or elsewhere.
@@ -114,7 +131,8 @@ class Run:
         if cohort.fingerprint != self.cohort_fingerprint:
             raise StaleError(
                 f"the run {self.path} was trained on another cohort than {cohort.path} "
-                f"(fingerprint {self.cohort_fingerprint[:8]}, found {cohort.fingerprint[:8]}); give the right one with --cohort"
+                f"(fingerprint {self.cohort_fingerprint[:8]}, found {cohort.fingerprint[:8]}); "
+                "give the right one with --cohort"
             )
         return cohort
 
@@ -127,7 +145,9 @@ class Run:
             If the weights file is not the one that the run was finished with.
         """
         if self.weights_fingerprint != read_json(self.path / DONE)["weights"]:
-            raise StaleError(f"{self.path / WEIGHTS} was changed after training; restore it, or import the model again")
+            raise StaleError(
+                f"{self.path / WEIGHTS} was changed after training; restore it, or import the model again"
+            )
         model = build(self.spec)
         load_weights(model, read_weights(self.path / WEIGHTS), source=str(self.path))
         return model.eval()

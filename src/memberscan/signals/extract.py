@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import StaleError
-from memberscan.files import read_json, write_json
+from memberscan.files import disk_guard, fingerprint, read_json, write_json
 from memberscan.models.footprint import footprint
 from memberscan.models.inputs import as_inputs, batches, resolve_device
 from memberscan.progress import progress
 from memberscan.rows import RowFile
 from memberscan.runs import Run
-from memberscan.signals.gradients import Capture, agrees_with_autograd, capture, capture_slowly, parameter_layers
+from memberscan.signals.gradients import (
+    Capture,
+    agrees_with_autograd,
+    capture,
+    capture_slowly,
+    parameter_layers,
+)
 from memberscan.signals.signals import ACTIVATION, GRADIENT_NORMS, PREDICTION, Signals, gradient
 
 MEMORY_LIMIT = 2 << 30
@@ -56,16 +62,15 @@ class Wanted:
 def landmark_paths(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
     """Return the module path of each name that this model has: a declared landmark, or a path itself."""
     declared: Mapping[str, str] = getattr(model, "landmarks", {})
-    modules = dict(model.named_modules())
-    paths = {name: declared.get(name, name) for name in names}
-    return {name: path for name, path in paths.items() if path in modules and any(modules[path].parameters(recurse=False))}
+    layers = set(parameter_layers(model))
+    return {name: path for name in names if (path := declared.get(name, name)) in layers}
 
 
 def extract(run: Run, cohort: Cohort, scan_ids: Sequence[str], wanted: Wanted, directory: Path) -> Signals:
-    """Run a model over scans and store what an attacker sees, batch by batch, resuming where an earlier call stopped.
+    """Run a model over scans and store what an attacker sees, batch by batch, resuming where a call stopped.
 
-    Memory does not grow with the number of scans: the batch is as large as :data:`MEMORY_LIMIT` allows for this model and
-    grid, and wide signals are read back memory-mapped.
+    Memory does not grow with the number of scans: the batch is as large as :data:`MEMORY_LIMIT` allows for
+    this model and grid, and wide signals are read back memory-mapped.
 
     Parameters
     ----------
@@ -82,84 +87,104 @@ def extract(run: Run, cohort: Cohort, scan_ids: Sequence[str], wanted: Wanted, d
     ------
     StaleError
         If the directory holds signals of another model or of other scans.
+    NotARegressorError
+        If the model gives another number of values than one a scan.
+    NonFiniteError
+        If a prediction is NaN or infinite.
     """
     device = resolve_device("auto")
     model = run.load().to(device)
-    layers = list(dict.fromkeys([*wanted.gradients.values(), *(parameter_layers(model) if wanted.norms else [])]))
-    first = cohort.scans.loc[list(scan_ids[:2])]
-    inputs = as_inputs(cohort, first.index.tolist()).to(device)
-    ages = torch.from_numpy(first["age"].to_numpy(np.float32, copy=True)).to(device)
-    size = _batch_size(model, inputs[:1], backward=wanted.needs_gradients)
-    fast = not layers or agrees_with_autograd(model, inputs, ages, layers)
+    every = parameter_layers(model) if wanted.norms else []
+    layers = list(dict.fromkeys([*wanted.gradients.values(), *every]))
+    entering = [wanted.activation] if wanted.activation else []
+    example = as_inputs(cohort, scan_ids[:2]).to(device)
+    size = _batch_size(model, example[:1], backward=wanted.needs_gradients)
+    fast = agrees_with_autograd(model, example, layers, entering)
     request = {
         "weights": run.weights_fingerprint,
         "cohort": cohort.fingerprint,
-        "scans": list(scan_ids),
+        "scans": fingerprint(list(scan_ids)),
         "gradients": dict(wanted.gradients),
-        "layers": layers,
+        "norms": every,
         "activation": wanted.activation,
         "route": "batched" if fast else "one at a time",
+        "device": device.type,
         "threads": torch.get_num_threads(),
         "batch": size,
     }
-    done = _rows_done(directory, request)
-    take = capture if fast else capture_slowly
-    entering = [wanted.activation] if wanted.activation else []
-    widths = _widths(take(model, inputs[:1], ages[:1], layers=layers, entering=entering), wanted)
-    with _row_files(directory, len(scan_ids), widths) as stores, progress("reading signals", len(scan_ids), done=done) as bar:
-        for x, y in batches(cohort, scan_ids[done:], size):
-            for name, values in _arrays(take(model, x.to(device), y.to(device), layers=layers, entering=entering), wanted).items():
-                stores[name].write(done, values)
-            done += len(y)
-            write_json(directory / _LEDGER, {"request": request, "rows": done})
-            bar(len(y))
+
+    def see(inputs: Tensor, ages: Tensor) -> dict[str, np.ndarray]:
+        take = capture if fast else capture_slowly
+        seen = take(model, inputs.to(device), ages.to(device), layers=layers, entering=entering)
+        return _arrays(seen, wanted, every)
+
+    widths = {name: (row.shape[1:], row.dtype) for name, row in see(example[:1], torch.zeros(1)).items()}
+    _write_rows(directory, request, widths, cohort, scan_ids, size, see)
     arrays = {name: np.load(directory / _file(name), mmap_mode="r", allow_pickle=False) for name in widths}
     return Signals(cohort.scans.loc[list(scan_ids), ["subject_id", "age"]], arrays)
 
 
-def _batch_size(model: nn.Module, example: torch.Tensor, *, backward: bool) -> int:
-    """Return how many scans fit the memory limit; the same on every machine, since sums depend on it in their last bits."""
+def _write_rows(
+    directory: Path,
+    request: dict[str, Any],
+    widths: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
+    cohort: Cohort,
+    scan_ids: Sequence[str],
+    size: int,
+    see: Callable[[Tensor, Tensor], dict[str, np.ndarray]],
+) -> None:
+    """Fill one file a signal, batch by batch, from where an earlier call stopped."""
+    done = _rows_done(directory, request)
+    with contextlib.ExitStack() as stack:
+        stores = {
+            name: stack.enter_context(RowFile.open(directory / _file(name), len(scan_ids), shape, dtype))
+            for name, (shape, dtype) in widths.items()
+        }
+        if any(store.fresh for store in stores.values()):
+            done = 0
+        advance = stack.enter_context(progress("reading signals", len(scan_ids), done=done))
+        for inputs, ages in batches(cohort, scan_ids[done:], size):
+            for name, values in see(inputs, ages).items():
+                stores[name].write(done, values)
+            done += len(ages)
+            write_json(directory / _LEDGER, {"request": request, "rows": done})
+            advance(len(ages))
+
+
+def _batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
+    """Return how many scans fit the memory limit.
+
+    It is the same on every machine, since the last bits of a sum depend on it.
+    """
     per_scan = footprint(model, example).activation_bytes * (_BACKWARD_FACTOR if backward else 1.0)
     return int(np.clip(MEMORY_LIMIT // max(per_scan, 1.0), 1, _LARGEST_BATCH))
 
 
 def _rows_done(directory: Path, request: dict[str, Any]) -> int:
     """Return how many rows an earlier call finished; refuse what was made from something else."""
-    directory.mkdir(parents=True, exist_ok=True)
+    with disk_guard(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     if not (directory / _LEDGER).exists():
         return 0
     stored = read_json(directory / _LEDGER)
     if stored["request"] != request:
-        raise StaleError(f"{directory} holds signals of another model, cohort or thread count; delete it and audit again")
+        raise StaleError(
+            f"{directory} holds signals of another model, cohort or thread count; delete it and audit again"
+        )
     return int(stored["rows"])
 
 
-def _arrays(seen: Capture, wanted: Wanted) -> dict[str, np.ndarray]:
+def _arrays(seen: Capture, wanted: Wanted, every: Sequence[str]) -> dict[str, np.ndarray]:
     """Return the rows of each signal that one batch gives."""
     arrays = {PREDICTION: seen.predictions.double().cpu().numpy()}
     if wanted.activation:
         arrays[ACTIVATION] = seen.entered[wanted.activation].float().cpu().numpy()
     for name, path in wanted.gradients.items():
         arrays[gradient(name)] = seen.gradients[path].float().cpu().numpy()
-    if wanted.norms:
-        norms = [g.norm(dim=1) for g in seen.gradients.values()]
+    if every:
+        norms = [seen.gradients[path].norm(dim=1) for path in every]
         arrays[GRADIENT_NORMS] = torch.stack(norms, dim=1).float().cpu().numpy()
     return arrays
-
-
-def _widths(seen: Capture, wanted: Wanted) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    return {name: (values.shape[1:], values.dtype) for name, values in _arrays(seen, wanted).items()}
-
-
-@contextlib.contextmanager
-def _row_files(
-    directory: Path, rows: int, widths: Mapping[str, tuple[tuple[int, ...], np.dtype]]
-) -> Iterator[dict[str, RowFile]]:
-    with contextlib.ExitStack() as stack:
-        yield {
-            name: stack.enter_context(RowFile.open(directory / _file(name), rows, shape, dtype))
-            for name, (shape, dtype) in widths.items()
-        }
 
 
 def _file(name: str) -> str:

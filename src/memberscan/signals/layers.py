@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @singledispatch
 def parameter_gradients(
-    layer: nn.Module, inputs: Float[Tensor, "rows *a"], outputs: Float[Tensor, "rows *b"], count: int
+    layer: nn.Module, inputs: Float[Tensor, "rows ..."], outputs: Float[Tensor, "rows ..."], count: int
 ) -> Float[Tensor, "count p"]:
     """Return each sample's gradient with respect to a layer's own parameters.
 
-    This is the rule for any layer: its own backward pass, one sample at a time. Layers with a cheaper one are registered
-    below.
+    This is the rule for any layer: its own backward pass, one sample at a time. Layers with a cheaper one are
+    registered below.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def parameter_gradients(
     outputs
         Gradient of each sample's loss with respect to what came out of it.
     count
-        Number of samples n. The rows may be n k where a model folds another axis into the batch; then the k rows
-        of a sample follow each other, and their gradients are summed.
+        Number of samples n. The rows may be n k where a model folds another axis into the batch; then the k
+        rows of a sample follow each other, and their gradients are summed.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Refuse targets that are no regressors of age: their residuals would give a false answer, reassuring or not."""
+"""Refuse targets that are no regressors of age: an audit of their residuals would give a false answer."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, 
     Raises
     ------
     NotARegressorError
-        If ages are class labels, predictions look like probabilities, or they are so far off that they must be in another
-        unit: three times as far as the mean age would be.
+        If ages are class labels, predictions look like probabilities, or they are so far off that they must
+        be in another unit: three times as far as the mean age would be.
     """
     if len(np.unique(ages)) <= 2:
         raise NotARegressorError(
-            f"the ages take {len(np.unique(ages))} values only, as class labels do; memberscan audits regressors of age, and "
-            "would report chance for a classifier: audit it with a tool for classifiers"
+            f"the ages take {len(np.unique(ages))} values only, as class labels do; memberscan audits "
+            "regressors of age, and would report chance for a classifier: audit it with a tool for those"
         )
     if predictions.min() >= 0 and predictions.max() <= 1 < ages.min():
         raise NotARegressorError(
-            f"the predictions lie between 0 and 1 while ages go from {ages.min():.0f} to {ages.max():.0f} years, as a "
-            "classifier's probabilities do; give predictions in years"
+            f"the predictions lie between 0 and 1 while ages go from {ages.min():.0f} to {ages.max():.0f} "
+            "years, as a classifier's probabilities do; give predictions in years"
         )
     error = float(np.abs(ages - predictions).mean())
     baseline = float(np.abs(ages - np.median(ages)).mean())
     if error > _FAR_OFF * baseline:
         raise NotARegressorError(
-            f"the mean absolute error is {error:.1f} years, where always answering the median age would give {baseline:.1f}; "
-            "the predictions are probably in another unit or standardised: give them in years"
+            f"the mean absolute error is {error:.1f} years, where always answering the median age would "
+            f"give {baseline:.1f}; the predictions are probably in another unit or "
+            "standardised: give them in years"
         )

@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from memberscan.cohort.covariates import as_covariate, missing_as_nan, read_text_table, select_covariates
+from memberscan.cohort.covariates import (
+    MISSING,
+    as_covariate,
+    missing_as_nan,
+    read_text_table,
+    select_covariates,
+)
 from memberscan.errors import DataLeakageError, MemberscanError, PredictionsError
 from memberscan.signals.signals import PREDICTION, Signals
 
@@ -34,7 +41,7 @@ def read_predictions(path: Path) -> Predictions:
     Raises
     ------
     PredictionsError
-        If columns are missing, ids repeat, a number is none, or there is one class only.
+        If columns are missing, ids repeat, a number is none, an age is missing, or there is one class only.
     DataLeakageError
         If a subject is both a member and a non-member.
     NonFiniteError
@@ -49,45 +56,57 @@ def read_predictions(path: Path) -> Predictions:
             f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}; "
             f"needed are {', '.join(REQUIRED)}"
         )
+    if table.empty:
+        raise PredictionsError(f"{path} has a header and no rows; write one row a scan")
     ids = "scan_id" if "scan_id" in table else "subject_id"
     if (twice := table[ids].duplicated()).any():
         hint = "" if ids == "scan_id" else "; repeat scans of a subject need a column scan_id"
-        raise PredictionsError(f"{path}: {ids} {table[ids][twice].iloc[0]!r} stands in more than one row{hint}")
+        raise PredictionsError(
+            f"{path}: {ids} {table[ids][twice].iloc[0]!r} stands in more than one row{hint}"
+        )
     table = table.set_index(pd.Index(table[ids], name="scan_id"))
-    age = _numbers(path, table["age"])
-    if age.isna().any():
-        raise PredictionsError(f"{path}: scan {age.index[age.isna()][0]!r} has no age; leave it out or find its age")
+    if (nameless := table["subject_id"].str.strip().eq("")).any():
+        raise PredictionsError(
+            f"{path}: scan {table.index[nameless][0]!r} has no subject_id; every row needs one"
+        )
+    age, prediction = _numbers(path, table["age"]), _numbers(path, table["prediction"])
+    if (unusable := ~np.isfinite(age)).any():
+        raise PredictionsError(
+            f"{path}: scan {table.index[unusable][0]!r} has no age; leave it out or find its age"
+        )
     scans = pd.DataFrame({"subject_id": table["subject_id"], "age": age})
-    prediction = _numbers(path, table["prediction"], may_be_nan=True)
     signals = Signals(scans, {PREDICTION: prediction.to_numpy(float)})
     kept, ignored = select_covariates(missing_as_nan(table), exclude=(*REQUIRED, "scan_id"))
     covariates = missing_as_nan(table)[list(kept)].apply(as_covariate)
     return Predictions(signals, _membership(path, table), covariates, ignored)
 
 
-def _numbers(path: Path, column: pd.Series, *, may_be_nan: bool = False) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce")
-    written = column.str.strip().str.lower()
-    bad = numbers.isna() & ~(written.isin({"nan", "n/a", "na", ""}) if may_be_nan else written.eq("never"))
+def _numbers(path: Path, column: pd.Series) -> pd.Series:
+    """Return a column as floats, missing values as NaN; the caller knows whether one may be missing."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    bad = numbers.isna() & ~column.str.strip().isin(MISSING)
     if bad.any():
         raise PredictionsError(
-            f"{path}: column {column.name} holds {column[bad].iloc[0]!r} (scan {column.index[bad][0]!r}); it must hold numbers"
+            f"{path}: column {column.name} holds {column[bad].iloc[0]!r} (scan {column.index[bad][0]!r}); "
+            "it must hold numbers"
         )
-    return numbers.astype(float)
+    return numbers
 
 
 def _membership(path: Path, table: pd.DataFrame) -> pd.Series:
     written = table["member"].str.strip().str.lower()
     if (unknown := ~written.isin(_TRUE | _FALSE)).any():
         raise PredictionsError(
-            f"{path}: column member holds {table['member'][unknown].iloc[0]!r}; write 1 for members and 0 for non-members"
+            f"{path}: column member holds {table['member'][unknown].iloc[0]!r}; "
+            "write 1 for members and 0 for non-members"
         )
     member = written.isin(_TRUE)
     by_subject = member.groupby(table["subject_id"], sort=False)
     both = by_subject.nunique() > 1
     if both.any():
         raise DataLeakageError(
-            f"{path}: subject {both.index[both][0]!r} is both a member and a non-member; a subject is on one side"
+            f"{path}: subject {both.index[both][0]!r} is both a member and a non-member; "
+            "every subject is on one side"
         )
     sides = by_subject.first()
     if sides.nunique() < 2:

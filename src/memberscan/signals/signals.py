@@ -34,8 +34,9 @@ class Signals:
     scans
         Indexed by scan id, unique: ``subject_id`` and ``age`` (years).
     arrays
-        By name: ``prediction`` (n,) in years; ``activation`` (n, a), what enters the output layer; ``gradient:LAYER``
-        (n, p), of the squared error in years squared; ``gradient-norms`` (n, layers). Wide ones are memory-mapped.
+        By name: ``prediction`` (n,) in years; ``activation`` (n, a), what enters the output layer;
+        ``gradient:LAYER`` (n, p), of the squared error in years squared; ``gradient-norms`` (n, layers). Wide
+        ones are memory-mapped.
 
     Raises
     ------
@@ -78,4 +79,6 @@ class Signals:
         places = self.scans.index.get_indexer(pd.Index(scan_ids))
         if (places < 0).any():
             raise MisalignedError(f"scan {scan_ids[int(np.argmin(places))]!r} is not among the signals")
-        return Signals(self.scans.iloc[places], {name: values[places] for name, values in self.arrays.items()})
+        return Signals(
+            self.scans.iloc[places], {name: values[places] for name, values in self.arrays.items()}
+        )

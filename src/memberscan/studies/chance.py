@@ -10,7 +10,7 @@ import pandas as pd
 
 from memberscan import seeds
 from memberscan.attacks import DEFAULT_ATTACKS, named
-from memberscan.attacks.campaign import Campaign, Observed, positions
+from memberscan.attacks.campaign import Campaign
 from memberscan.auditing.source import RunSource
 from memberscan.errors import BadInputError
 from memberscan.evidence.joint import joint
@@ -34,8 +34,9 @@ def chance(out: Path, *, seed: int = 0, run: Path | None = None) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        One row an attack: mean AUC over the labellings, in how many of them the 95% interval of the attack alone excludes
-        .5, and in how many the simultaneous one-sided 99% bound, which the verdict uses, exceeds it.
+        One row an attack: mean AUC over the labellings, in how many of them the 95% interval of the attack
+        alone excludes .5, and in how many the simultaneous one-sided 99% bound, which the verdict uses,
+        exceeds it.
     """
     if run is None:
         raise BadInputError("the study of chance needs a run whose non-members it can label: give --run RUN")
@@ -44,14 +45,14 @@ def chance(out: Path, *, seed: int = 0, run: Path | None = None) -> pd.DataFrame
     unseen = source.member.index[~source.member]
     scans = source.scans[source.scans["subject_id"].isin(unseen)]
     signals = dataclasses.replace(source, scans=scans).signals([a.needs for a in attacks], out / "signals")
-    subject, subjects = positions(signals.scans)
-    observed = [Observed(a, a.observe(signals)) for a in attacks]
-    threat = ThreatModel(Access.WEIGHTS)
+    unlabelled = source.member.loc[unseen]
+    campaign = Campaign.observe(attacks, signals, unlabelled, ThreatModel(Access.WEIGHTS), seed)
+    halves = np.arange(len(unseen)) % 2 == 0
     aucs, alone, together = [], [], []
     for labelling in range(LABELLINGS):
-        member = seeds.generator(seed, "labels", labelling).permutation(np.arange(len(subjects)) % 2 == 0)
-        scored = Campaign(observed, subject, member, threat, seeds.integer(seed, "draws", labelling)).scored()
-        estimates = joint(scored, member)
+        member = seeds.generator(seed, "labels", labelling).permutation(halves)
+        draws = seeds.integer(seed, "draws", labelling)
+        estimates = joint(dataclasses.replace(campaign, member=member, seed=draws).scored(), member)
         aucs.append(estimates.auc)
         alone.append([not interval.low <= 0.5 <= interval.high for interval in estimates.intervals])
         together.append(estimates.simultaneous_low > 0.5)

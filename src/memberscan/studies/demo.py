@@ -14,10 +14,10 @@ EPOCHS = {"cnn3d": 40, "slice-mean": 40}
 
 
 def run_demo(out: Path, *, seed: int = 0) -> dict[str, AuditResult]:
-    """Build a phantom cohort, train both target models on half of it, audit both; return the results by model.
+    """Build a phantom cohort, train both target models on half of it, audit both; return results by model.
 
-    The models are narrower and the grid coarser than the paper's, so that two cores need less than two minutes. The
-    brains are synthetic: the numbers show what a report looks like, not what real models leak.
+    The models are narrower and the grid coarser than the paper's, so that two cores need less than two
+    minutes. The brains are synthetic: the numbers show what a report looks like, not what real models leak.
     """
     cohort = Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
     results = {}

@@ -26,16 +26,18 @@ def overfitting(out: Path, *, seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a model and number of epochs: errors of members and non-members (years), accuracy of the black-box and
-        of the white-box attack, and what the weights add to the AUC with its paired 95% interval. Written with its figure to
-        ``out``. The brains are synthetic.
+        One row a model and number of epochs: errors of members and non-members (years), accuracy of the
+        black-box and of the white-box attack, and what the weights add to the AUC with its paired 95%
+        interval. Written with its figure to ``out``. The brains are synthetic.
     """
     cohort = Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
     rows = []
     for model in ("cnn3d", "slice-mean"):
         for epochs in EPOCHS:
             config = TrainingConfig(epochs=epochs, seed=seed)
-            run = train(cohort, out / f"{model}-{epochs}", model=model, options={"width": WIDTH}, config=config)
+            run = train(
+                cohort, out / f"{model}-{epochs}", model=model, options={"width": WIDTH}, config=config
+            )
             threat = ThreatModel(access=Access.WEIGHTS)
             result = audit(run.path, out / f"{model}-{epochs}-audit", threat=threat, seed=seed)
             rows.append({"model": model, "epochs": epochs, **_row(dict(result.content))})
@@ -73,7 +75,9 @@ def _figure(table: pd.DataFrame) -> Figure:
         for box, name in (("black", BLACK_BOX), ("white", WHITE_BOX)):
             value = rows[f"{box}_accuracy"]
             errors = [value - rows[f"{box}_accuracy_low"], rows[f"{box}_accuracy_high"] - value]
-            axes.errorbar(rows["epochs"], value, errors, color=_COLOURS[name], marker="o", capsize=3, label=f"{box}-box")
+            axes.errorbar(
+                rows["epochs"], value, errors, color=_COLOURS[name], marker="o", capsize=3, label=f"{box}-box"
+            )
         axes.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
         axes.set(title=model, xlabel="epochs", xscale="log", ylim=(0.35, 1.0))
         axes.set_xticks(list(EPOCHS), labels=list(map(str, EPOCHS)), minor=False)

@@ -35,15 +35,19 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"{index}.{name}": tensor for index, slots in state.items() for name, tensor in slots.items()}
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write everything that the next epoch depends on; random numbers are seeded by epoch and need no state."""
+def save_checkpoint(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Write all that the next epoch depends on; random numbers are seeded by epoch and need no state."""
     tensors = {
         **{f"model.{k}": v for k, v in model.state_dict().items()},
         **{f"optimizer.{k}": v for k, v in _optimizer_tensors(optimizer).items()},
         **{f"best.{k}": v for k, v in progress.best_weights.items()},
     }
     metadata = {"progress": json.dumps([progress.history, progress.best_epoch, progress.best_loss])}
-    write_bytes(path, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata), mode=0o600)
+    write_bytes(
+        path, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata), mode=0o600
+    )
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:

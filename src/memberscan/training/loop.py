@@ -28,8 +28,9 @@ _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 class TrainingConfig:
     """How a model is trained.
 
-    Adam on squared error with the paper's weight decay and batch. Without a ``learning_rate`` the model's own is taken;
-    ``keep="best"`` takes the epoch with the lowest validation error, ``patience`` stops that many epochs after it.
+    Adam on squared error with the paper's weight decay and batch. Without a ``learning_rate`` the model's own
+    is taken; ``keep="best"`` takes the epoch with the lowest validation error, ``patience`` stops that many
+    epochs after it.
     """
 
     epochs: int = 60
@@ -49,6 +50,10 @@ class TrainingConfig:
             raise BadInputError(f"batch_size is {self.batch_size}; at least 1 is needed")
         if self.keep not in ("last", "best"):
             raise BadInputError(f"keep is {self.keep!r}; choose last or best")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise BadInputError(f"learning_rate is {self.learning_rate}; it must be above 0")
+        if self.patience is not None and self.patience < 1:
+            raise BadInputError(f"patience is {self.patience}; at least 1 epoch is needed")
         if self.precision not in ("fp32", "bf16"):
             raise BadInputError(f"precision is {self.precision!r}; choose fp32 or bf16")
 
@@ -67,8 +72,8 @@ def fit(
 ) -> Progress:
     """Train a model in place on the scans of the members, resuming from ``checkpoint`` where there is one.
 
-    Every epoch draws its order and its dropout from seeds of its own, so that a training that was interrupted ends in the
-    same weights, byte for byte, as one that was not (fp32, CPU, the same thread count).
+    Every epoch draws its order and its dropout from seeds of its own, so that a training that was interrupted
+    ends in the same weights, byte for byte, as one that was not (fp32, CPU, the same thread count).
 
     Parameters
     ----------
@@ -88,7 +93,9 @@ def fit(
     ages = torch.from_numpy(cohort.scans.loc[list(members), "age"].to_numpy(np.float32, copy=True))
     model.calibrate(ages, as_inputs(cohort, members) if cohort.kind == "table" else None)
     model.to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate or model.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=config.learning_rate or model.learning_rate, weight_decay=config.weight_decay
+    )
     state = load_checkpoint(checkpoint, model, optimizer) if checkpoint.exists() else Progress()
     saved = time.monotonic()
     with progress_bar("training", config.epochs, done=state.epoch) as advance:
@@ -96,6 +103,11 @@ def fit(
             losses = {"train": _epoch(model, optimizer, cohort, members, config, device, state.epoch)}
             if validation:
                 losses["validation"] = _mean_squared_error(model, cohort, validation, config, device)
+            if not all(map(math.isfinite, losses.values())):
+                raise ModelError(
+                    f"the loss is not finite in epoch {state.epoch + 1}; "
+                    f"lower the learning rate ({optimizer.param_groups[0]['lr']})"
+                )
             state.history.append({"epoch": state.epoch + 1, **losses})
             if validation and losses["validation"] < state.best_loss:
                 state.best_epoch, state.best_loss = state.epoch, losses["validation"]
@@ -110,7 +122,11 @@ def fit(
 
 
 def _exhausted(state: Progress, config: TrainingConfig) -> bool:
-    return config.patience is not None and state.best_epoch > 0 and state.epoch - state.best_epoch >= config.patience
+    return (
+        config.patience is not None
+        and state.best_epoch > 0
+        and state.epoch - state.best_epoch >= config.patience
+    )
 
 
 def _autocast(config: TrainingConfig, device: torch.device) -> torch.autocast:
@@ -128,19 +144,18 @@ def _epoch(
 ) -> float:
     """Train once over all members; return the mean squared error in years squared, as seen while training."""
     order = seeds.generator(config.seed, "order", epoch).permutation(len(members))
-    torch.manual_seed(seeds.integer(config.seed, "dropout", epoch))
     model.train()
     total = 0.0
-    for inputs, ages in batches(cohort, members, config.batch_size, order=order):
-        target = (ages.to(device) - model.age_mean) / model.age_spread
-        with _autocast(config, device):
-            loss = nn.functional.mse_loss(model.standardised(inputs.to(device)).float(), target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        total += loss.item() * len(ages)
-    if not math.isfinite(total):
-        raise ModelError(f"the loss is not finite in epoch {epoch + 1}; lower the learning rate (--learning-rate)")
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seeds.integer(config.seed, "dropout", epoch))
+        for inputs, ages in batches(cohort, members, config.batch_size, order=order):
+            target = (ages.to(device) - model.age_mean) / model.age_spread
+            with _autocast(config, device):
+                loss = nn.functional.mse_loss(model.standardised(inputs.to(device)).float(), target)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.item() * len(ages)
     return total / len(members) * float(model.age_spread) ** 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from safetensors.torch import save
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
-from memberscan.files import begin, fingerprint, write_bytes, write_text
-from memberscan.models.inputs import as_inputs
+from memberscan.files import begin, discard, fingerprint, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build, load_weights, read_weights
+from memberscan.models.inputs import as_inputs, resolve_device
 from memberscan.runs import Role, Roles, Run
 from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
 from memberscan.training.loop import TrainingConfig, fit
@@ -63,11 +64,17 @@ def train(
     """
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path, config = Path(path), config or TrainingConfig()
-    if config.keep == "best" and not validation and isinstance(members, float):
-        raise BadInputError("keep best needs validation subjects to choose the epoch by; add --validation 0.1")
     spec = ModelSpec(model, cohort.shape, dict(options or {}))
-    randomised = isinstance(members, float)
+    randomised = isinstance(members, (int, float))
+    resolve_device(config.device)
     roles = _roles(cohort, members, validation, config.seed)
+    if (config.keep == "best" or config.patience) and not roles.subjects(Role.VALIDATION):
+        raise BadInputError(
+            "keep best and patience need validation subjects to choose the epoch by; add --validation 0.1, "
+            "or give some subjects that role in the roles file"
+        )
+    network = _target(spec, config.seed)
+    config = replace(config, learning_rate=config.learning_rate or network.learning_rate)
     request = {
         "command": "train",
         "cohort": cohort.fingerprint,
@@ -75,14 +82,12 @@ def train(
         "roles": roles.fingerprint,
         **config.to_dict(),
     }
-    network = _target(spec, config.seed)
     if begin(path, request, done=DONE):
+        discard(path / CHECKPOINT)
         return Run.open(path)
     roles.write(path / ROLES)
     started, scans = time.perf_counter(), cohort.scans
     ids = {role: scans.index[scans["subject_id"].isin(roles.subjects(role))].tolist() for role in Role}
-    if config.keep == "best" and not ids[Role.VALIDATION]:
-        raise BadInputError("keep best needs validation subjects, and the roles file names none")
     state = fit(network, cohort, ids[Role.MEMBER], ids[Role.VALIDATION], config, path / CHECKPOINT)
     write_text(path / HISTORY, "".join(json.dumps(row) + "\n" for row in state.history))
     training = {
@@ -94,8 +99,10 @@ def train(
     _write_weights(path, network)
     run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training).finish()
     with (path / TIMINGS).open("a") as timings:
-        timings.write(json.dumps({"stage": "train", "seconds": round(time.perf_counter() - started, 3)}) + "\n")
-    (path / CHECKPOINT).unlink(missing_ok=True)
+        timings.write(
+            json.dumps({"stage": "train", "seconds": round(time.perf_counter() - started, 3)}) + "\n"
+        )
+    discard(path / CHECKPOINT)
     return run
 
 
@@ -116,8 +123,8 @@ def import_run(
     cohort
         The cohort that holds its members and non-members.
     model
-        ``package.module:factory`` of a function that returns the network, or one of our names. The network maps a batch
-        (n, 1, i, j, k), or (n, features) for tables, to n ages in years.
+        ``package.module:factory`` of a function that returns the network, or one of our names. The network
+        maps a batch (n, 1, i, j, k), or (n, features) for tables, to n ages in years.
     weights
         safetensors, or a torch file of a state dict.
     roles
@@ -139,8 +146,8 @@ def import_run(
             network(as_inputs(cohort, cohort.scans.index[:2].tolist()))
     except Exception as error:
         raise ModelError(
-            f"the model {model!r} does not run on inputs of shape {cohort.shape} ({type(error).__name__}: {error}); "
-            "a volume enters as (n, 1, i, j, k), a table as (n, features)"
+            f"the model {model!r} does not run on inputs of shape {cohort.shape} "
+            f"({type(error).__name__}: {error}); a volume enters as (n, 1, i, j, k), a table as (n, features)"
         ) from error
     request = {
         "command": "import",
@@ -157,7 +164,7 @@ def import_run(
 
 
 def _roles(cohort: Cohort, members: float | Roles | Path | str, validation: float, seed: int) -> Roles:
-    if isinstance(members, float):
+    if isinstance(members, (int, float)):
         rng = seeds.generator(seed, "roles")
         roles = Roles.draw(cohort.subjects, members=members, validation=validation, rng=rng)
     else:
@@ -168,10 +175,13 @@ def _roles(cohort: Cohort, members: float | Roles | Path | str, validation: floa
 
 
 def _target(spec: ModelSpec, seed: int) -> AgeRegressor:
-    torch.manual_seed(seeds.integer(seed, "weights"))
-    network = build(spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seeds.integer(seed, "weights"))
+        network = build(spec)
     if not isinstance(network, AgeRegressor):
-        raise ModelError(f"{spec.name!r} is not one of our models; train it with your own code, then use memberscan import")
+        raise ModelError(
+            f"{spec.name!r} is not one of our models; train it with your own code, then use memberscan import"
+        )
     return network
 
 

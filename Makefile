@@ -1,0 +1,39 @@
+# Every target makes its own environment in .venv; only Python 3.11+, make and git are needed.
+PYTHON ?= python3
+BIN := .venv/bin
+export FLWR_TELEMETRY_ENABLED := 0
+export FLWR_DISABLE_UPDATE_CHECK := 1
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: demo test bench docs clean
+
+demo: .venv/core
+	$(BIN)/memberscan demo --out memberscan-demo
+
+test: .venv/all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -n 2 --cov --cov-report=term
+
+bench: .venv/all
+	$(BIN)/python -m benchmarks
+
+docs: .venv/all
+	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs docs/_build/html
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "memberscan needs Python 3.11 or newer"'
+	$(PYTHON) -m venv .venv
+
+.venv/core: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/all: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	touch $@ .venv/core
+
+clean:
+	rm -rf .venv docs/_build memberscan-demo studies-out

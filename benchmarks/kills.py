@@ -1,0 +1,195 @@
+"""What kill -9 does: each stage is killed at ten random moments, run again, and compared byte by byte.
+
+The moments are seeded and spread over the time from when the stage claims its output directory to its end,
+since a kill before that has nothing to spoil. Every kill starts in a directory of its own. What the second
+run leaves is compared with what an undisturbed one left: the same files, the same bytes, wall times
+(timings.jsonl) excepted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.harness import machine
+
+KILLS = 10
+SUBJECTS, WIDTH, EPOCHS = 40, 8, 60
+TITLE = "kill -9 at random moments, the same command again"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one stage: moments are seconds after the output directory appeared."""
+
+    stage: str
+    seconds: float
+    kills: int
+    moments: list[float]
+    equal: int
+    differences: list[str]
+
+    @property
+    def verdict(self) -> str:
+        """ "ok" if every kill ended in the same bytes."""
+        return "ok" if self.equal == self.kills else "over"
+
+
+class Study:
+    """Runs stages in a folder, each with a fixed number of threads, as many at a time as there are cores."""
+
+    def __init__(self, folder: Path, seed: int, threads: int) -> None:
+        self.folder = folder
+        self.random = np.random.default_rng(seed)
+        self.environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        self.at_a_time = max(1, (os.cpu_count() or 1) // threads)
+
+    def stage(self, name: str, output: str, before: Sequence[str], after: Sequence[str] = ()) -> Outcome:
+        """Run a stage undisturbed, then kill it; its command is ``before``, the output, then ``after``."""
+
+        def command(out: str) -> list[str]:
+            return [sys.executable, "-m", "memberscan", *before, out, *after, "--json"]
+
+        seconds = self._undisturbed(command(output), self.folder / output)
+        expected = digests(self.folder / output)
+        shares = (np.arange(KILLS) + self.random.random(KILLS)) / KILLS
+        with ThreadPoolExecutor(self.at_a_time) as pool:
+            jobs = [
+                pool.submit(
+                    self._kill, command(f"{output}-{i}"), self.folder / f"{output}-{i}", share * seconds
+                )
+                for i, share in enumerate(shares)
+            ]
+            moments = [job.result() for job in jobs]
+        found = [difference(expected, digests(self.folder / f"{output}-{i}")) for i in range(KILLS)]
+        return Outcome(name, seconds, KILLS, moments, sum(not d for d in found), sorted(filter(None, found)))
+
+    def _start(self, command: list[str], output: Path) -> subprocess.Popen[bytes]:
+        """Start a command, and return once its output directory is there."""
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while not output.exists() and process.poll() is None:
+            time.sleep(0.002)
+        return process
+
+    def _undisturbed(self, command: list[str], output: Path) -> float:
+        process = self._start(command, output)
+        start = time.perf_counter()
+        if process.wait():
+            raise SystemExit(
+                f"the undisturbed command failed with status {process.returncode}: {' '.join(command)}"
+            )
+        return time.perf_counter() - start
+
+    def _kill(self, command: list[str], output: Path, moment: float) -> float:
+        """Kill a command at a moment, or earlier if it is done by then; run it again; return the moment."""
+        while True:
+            process = self._start(command, output)
+            time.sleep(moment)
+            process.kill()
+            if process.wait() == -signal.SIGKILL:
+                break
+            shutil.rmtree(output)
+            moment *= 0.8
+        again = self._start(command, output)
+        if again.wait():
+            raise SystemExit(f"run again after a kill at {moment:.2f} s, it failed: {' '.join(command)}")
+        return moment
+
+
+def digests(directory: Path) -> dict[str, str]:
+    """Return a digest of every file, by its path in the directory."""
+    return {
+        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in directory.rglob("*")
+        if path.is_file() and path.name != "timings.jsonl"
+    }
+
+
+def difference(expected: dict[str, str], found: dict[str, str]) -> str:
+    """Return which files differ, are missing or are left over; nothing if none."""
+    changed = sorted(p for p in expected.keys() & found.keys() if expected[p] != found[p])
+    parts = {
+        "changed": changed,
+        "missing": sorted(expected.keys() - found.keys()),
+        "left over": sorted(found.keys() - expected.keys()),
+    }
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names)
+
+
+def run_all(folder: Path, options: argparse.Namespace) -> list[Outcome]:
+    """Kill each stage, on small sizes; training is long enough to have written checkpoints, one every 5 s."""
+    study = Study(folder, options.seed, options.threads)
+    bids = []
+    if options.bids:
+        before = ("cohort", "bids", str(options.bids.resolve()))
+        bids = [study.stage("cohort bids", "bids", before, ("--spacing", "8"))]
+    return [
+        *bids,
+        study.stage("cohort phantom", "cohort", ("cohort", "phantom"), ("--subjects", str(SUBJECTS))),
+        study.stage(
+            "train",
+            "run",
+            ("train", "cohort"),
+            ("--model", "cnn3d", "--width", str(WIDTH), "--epochs", str(EPOCHS)),
+        ),
+        study.stage("audit", "audit", ("audit", "run"), ("--access", "weights")),
+    ]
+
+
+def show(outcomes: Sequence[Outcome], *, threads: int, as_json: bool) -> int:
+    """Print the outcomes, and return an exit status: 1 if a kill changed a byte."""
+    if as_json:
+        rows = [{**asdict(o), "verdict": o.verdict} for o in outcomes]
+        print(
+            json.dumps({"title": TITLE, "threads": threads, "machine": machine(), "stages": rows}, indent=2)
+        )
+    else:
+        table = Table(
+            "stage", "undisturbed", "kills", "killed after", "equal", "", "differences", title=TITLE
+        )
+        for o in outcomes:
+            span = f"{min(o.moments):.1f} - {max(o.moments):.1f} s"
+            facts = (f"{o.seconds:.1f} s", str(o.kills), span, str(o.equal), o.verdict)
+            table.add_row(o.stage, *facts, "\n".join(o.differences))
+        Console(width=None if sys.stdout.isatty() else 110, highlight=False).print(table)
+    return 1 if any(o.verdict == "over" for o in outcomes) else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--bids", type=Path, help="a BIDS dataset to build a cohort from as well")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of each process (OMP_NUM_THREADS); more is slower"
+    )
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="memberscan-kills-") as folder:
+        outcomes = run_all(Path(folder), options)
+    return show(outcomes, threads=options.threads, as_json=options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

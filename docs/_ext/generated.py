@@ -1,0 +1,138 @@
+"""Parts of the reference that are read from the code they describe, so that they cannot fall behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+import typer
+
+from memberscan.cli import app as command_line
+from memberscan.report.schema import published
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Fill the places marked in the sources."""
+    app.connect("source-read", _fill)
+    app.connect("autodoc-process-docstring", _before_napoleon, priority=400)
+    app.connect("autodoc-process-docstring", _after_napoleon, priority=600)
+    return {"parallel_read_safe": True}
+
+
+def _fill(_: Sphinx, docname: str, source: list[str]) -> None:
+    if docname in _PARTS:
+        marker, write = _PARTS[docname]
+        source[0] = source[0].replace(marker, write())
+
+
+def _before_napoleon(
+    _: Sphinx, what: str, name: str, _obj: object, _options: object, lines: list[str]
+) -> None:
+    """Let errors be found from any module, and |r| be a size and no substitution."""
+    lines[:] = [re.sub(r"(?<!`)\|(\w+)\|", r"\\|\1\\|", line) for line in lines]
+    lines[:] = [re.sub(r":class:`(\w+Error)`", r":class:`.\1`", line) for line in lines]
+    if what in _NO_FIELDS:
+        _kept[name] = list(lines)
+
+
+def _after_napoleon(
+    _: Sphinx, what: str, name: str, _obj: object, _options: object, lines: list[str]
+) -> None:
+    """Undo what napoleon does to a property, whose first words before a colon it takes for a type."""
+    if what in _NO_FIELDS:
+        lines[:] = _kept.pop(name)
+
+
+def commands() -> str:
+    """Return a section for each command: what it does, its arguments and its options."""
+    root = typer.main.get_command(command_line)
+    return "\n".join(_command(path, command) for path, command in walk(root, "memberscan"))
+
+
+def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield all commands that are no groups, with the words that call them."""
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield path, command
+        return
+    for name, child in inner.items():
+        yield from walk(child, f"{path} {name}")
+
+
+def _command(path: str, command: click.Command) -> str:
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option"]
+    usage = " ".join([path, *(str(a.metavar or a.name).upper() for a in arguments)])
+    about, _, example = (command.help or "").partition("Example:")
+    lines = [f"## {path}", "", about.strip(), "", "```text", f"{usage} [OPTIONS]", "```", ""]
+    helps = [(str(a.metavar or a.name).upper(), getattr(a, "help", None)) for a in arguments]
+    lines += [f"`{name}`\n: {text}\n" for name, text in helps if text]
+    lines += ["| Option | Default | Meaning |", "|---|---|---|"]
+    lines += [f"| `{', '.join(o.opts)}` | {_default(o)} | {getattr(o, 'help', '')} |" for o in options]
+    return "\n".join([*lines, "", "```console", f"$ {example.strip().strip('`')}", "```", ""])
+
+
+def _default(option: click.Parameter) -> str:
+    if option.required:
+        return "required"
+    if getattr(option, "is_flag", False):
+        return "off"
+    empty = option.default is None or option.default == "" or callable(option.default)
+    return "" if empty else f"`{option.default}`"
+
+
+def schema() -> str:
+    """Return a section for each part of audit.json."""
+    rules = published()
+    parts = [_part(name, rule) for name, rule in rules["properties"].items()]
+    shared = [_part(name, rule) for name, rule in rules["$defs"].items()]
+    return "\n".join(["## Top level", *parts, "## Shared shapes", *shared])
+
+
+def _part(name: str, rule: dict[str, Any]) -> str:
+    rows = [f"| `{path}` | {_kind(inner)} | {_meaning(inner)} |" for path, inner in _flat("", rule)]
+    table = ["", "| Key | Type | Meaning |", "|---|---|---|", *rows] if rows else []
+    return "\n".join([f"### {name}", "", f"{_kind(rule).capitalize()}. {rule['description']}", *table, ""])
+
+
+def _flat(path: str, rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield all keys below a rule, with the path to each; lists are marked [], keys that vary {}."""
+    rule = rule.get("anyOf", [rule])[0]
+    if "items" in rule:
+        yield from _flat(f"{path}[]", rule["items"])
+    for key, inner in rule.get("properties", {}).items():
+        here = f"{path}.{key}".lstrip(".")
+        yield here, inner
+        yield from _flat(here, inner)
+
+
+def _meaning(rule: dict[str, Any]) -> str:
+    inner = rule.get("anyOf", [rule])[0]
+    shared = published()["$defs"].get(inner.get("$ref", "").rpartition("/")[2], {})
+    return str(rule.get("description") or shared.get("description", ""))
+
+
+def _kind(rule: dict[str, Any]) -> str:
+    if "$ref" in rule:
+        name = rule["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name})"
+    if "anyOf" in rule:
+        return f"{_kind(rule['anyOf'][0])} or null"
+    if "enum" in rule or "const" in rule:
+        return " or ".join(f'`"{value}"`' for value in rule.get("enum", [rule.get("const")]))
+    kinds = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+    inner = f" of {_kind(rule['items'])}" if "items" in rule else ""
+    return " or ".join(kinds) + inner
+
+
+_NO_FIELDS = ("property", "attribute", "data")
+_kept: dict[str, list[str]] = {}
+_PARTS: dict[str, tuple[str, Callable[[], str]]] = {
+    "reference/command-line": ("<!-- commands -->", commands),
+    "reference/audit-json": ("<!-- schema -->", schema),
+}

@@ -1,0 +1,195 @@
+"""The audit: from a run or a file of predictions to a result, stage by stage."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from memberscan import seeds
+from memberscan.attacks import DEFAULT_ATTACKS, Attack, named
+from memberscan.attacks.campaign import Campaign
+from memberscan.auditing.content import Outcome, content
+from memberscan.auditing.result import DONE, AuditResult
+from memberscan.auditing.source import Source, open_source
+from memberscan.auditing.subjects import Subjects
+from memberscan.auditing.tables import matched_table, scores_table
+from memberscan.errors import BadInputError, TooFewSubjectsError
+from memberscan.evidence.blind import blind
+from memberscan.evidence.confounding import within_strata
+from memberscan.evidence.gap import gap
+from memberscan.evidence.joint import Joint, joint
+from memberscan.evidence.permutation import normal_null, permuted_null
+from memberscan.evidence.scored import FEWEST
+from memberscan.evidence.verdict import judge
+from memberscan.files import begin
+from memberscan.signals.plausible import require_years
+from memberscan.signals.signals import PREDICTION
+from memberscan.threat import ThreatModel
+
+LARGEST_PERMUTED = 1000
+"""Up to this many subjects attacks are refitted with membership permuted; above, the closed form serves."""
+
+
+def audit(
+    source: Path | str,
+    directory: Path | str | None = None,
+    *,
+    threat: ThreatModel | None = None,
+    attacks: Sequence[str | Attack] = (),
+    cohort: Path | str | None = None,
+    pseudonyms: bool = False,
+    seed: int = 0,
+) -> AuditResult:
+    """Audit a model: can its members be told from its non-members?
+
+    Parameters
+    ----------
+    source
+        A run directory, or a TSV or CSV of predictions (columns subject_id, age, prediction, member).
+    directory
+        Where the result is kept; an unfinished audit there is resumed, a finished one returned as it is.
+        Without one nothing is kept until :meth:`AuditResult.save`, and there are no pseudonyms.
+    threat
+        What the attacker has; by default the outputs, and half of the smaller side known.
+    attacks
+        Names of attacks, or attacks of your own; by default all of the paper's and their zero-knowledge
+        versions.
+    cohort
+        The run's cohort, where it was moved.
+    pseudonyms
+        Whether ``scores.tsv`` names subjects, by salted pseudonyms whose key is kept beside it.
+    seed
+        Root seed of every draw; not negative.
+
+    Raises
+    ------
+    MemberscanError
+        One of its kinds, saying what to do: see :mod:`memberscan.errors`.
+    """
+    threat, source = threat or ThreatModel(), Path(source)
+    chosen = [a if isinstance(a, Attack) else named(a) for a in (attacks or DEFAULT_ATTACKS)]
+    _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
+    target = open_source(source, Path(cohort) if cohort else None)
+    _require_both_sides(target)
+    request = {
+        "command": "audit",
+        **target.provenance(),
+        "threat": threat.to_dict(),
+        "attacks": [a.name for a in chosen],
+        "pseudonyms": pseudonyms,
+        "seed": seed,
+    }
+    name = source.resolve().name
+    if directory is None:
+        with tempfile.TemporaryDirectory(prefix="memberscan-") as temporary:
+            return _audit(target, name, chosen, threat, Path(temporary), seed)
+    directory = Path(directory)
+    if begin(directory, request, done=DONE):
+        return AuditResult.load(directory)
+    result = _audit(target, name, chosen, threat, directory, seed, pseudonyms=pseudonyms)
+    result.save(directory)
+    return result
+
+
+def _audit(
+    target: Source,
+    name: str,
+    chosen: Sequence[Attack],
+    threat: ThreatModel,
+    directory: Path,
+    seed: int,
+    *,
+    pseudonyms: bool = False,
+) -> AuditResult:
+    known = threat.known_per_side(int(target.member.sum()), int((~target.member).sum()))
+    not_run = {a.name: reason for a in chosen if (reason := _obstacle(a, target, threat, known))}
+    attacks = {a.name: a for a in chosen if a.name not in not_run}
+    if not attacks:
+        reasons = "; ".join(f"{attack} {reason}" for attack, reason in not_run.items())
+        raise BadInputError(f"none of the attacks can be run: {reasons}")
+    signals = target.signals([a.needs for a in attacks.values()], directory / "signals")
+    require_years(signals.scans["age"].to_numpy(float), np.asarray(signals.arrays[PREDICTION]))
+    campaign = Campaign.observe(attacks.values(), signals, target.member, threat, seed)
+    people = Subjects.summarise(target, signals, campaign)
+    facts = _weigh(campaign, people, seed, randomised=target.describe()["randomised"])
+    outcome = Outcome(
+        source=target,
+        name=name,
+        # What the source cannot show, the attacker did not have.
+        threat=dataclasses.replace(threat, access=min(threat.access, target.shows)),
+        known_per_side=known,
+        attacks=attacks,
+        not_run=not_run,
+        subjects=people,
+        seed=seed,
+        **facts,
+    )
+    matched = pd.DataFrame()
+    if outcome.verdict.label == "confounded":
+        matched = matched_table(target, people.ids, outcome.blind.matched)
+    scores = scores_table(people.ids, people.member, outcome.scored, directory if pseudonyms else None)
+    return AuditResult(content(outcome), scores, matched)
+
+
+def _weigh(campaign: Campaign, people: Subjects, seed: int, *, randomised: bool) -> dict[str, Any]:
+    """Carry out the attacks and weigh what they show; the keys are those of :class:`Outcome`."""
+    scored = campaign.scored()
+    estimates = joint(scored, people.member)
+    if len(people.member) <= LARGEST_PERMUTED:
+        null = permuted_null(estimates, campaign.null(_permutations(estimates)))
+    else:
+        null = normal_null(estimates)
+    check = blind(people.covariates, people.member, seeds.generator(seed, "blind"), randomised=randomised)
+    within = within_strata(scored, people.member, check.strata, check.features) if check.gates else None
+    return {
+        "scored": scored,
+        "estimates": estimates,
+        "null": null,
+        "blind": check,
+        "within": within,
+        "gap": gap(people.mean_square, people.member, seeds.generator(seed, "gap")),
+        "verdict": judge(estimates, null, check, within),
+    }
+
+
+def _require_sense(attacks: Sequence[Attack], seed: int, *, pseudonyms: bool, kept: bool) -> None:
+    names = [a.name for a in attacks]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadInputError(f"attack {twice[0]!r} is asked for twice; name each attack once")
+    if seed < 0:
+        raise BadInputError(f"seed is {seed}; give a whole number from 0")
+    if pseudonyms and not kept:
+        raise BadInputError("pseudonyms need a directory to keep their key in; give one")
+
+
+def _require_both_sides(target: Source) -> None:
+    members = int(target.member.sum())
+    others = len(target.member) - members
+    if min(members, others) < FEWEST:
+        raise TooFewSubjectsError(
+            f"there are {members} members and {others} non-members with scans; "
+            f"an audit needs at least {FEWEST} of each"
+        )
+
+
+def _obstacle(attack: Attack, target: Source, threat: ThreatModel, known: int) -> str | None:
+    """Return why an attack cannot be run on this target by this attacker, or None."""
+    if lacking := target.lacks(attack.needs):
+        return lacking
+    access = attack.needs.access
+    if access > threat.access:
+        return f"needs access to {access}; this audit assumes {threat.access} only (--access {access})"
+    if attack.needs.leaked and not known:
+        return "learns from subjects whose membership is known, and this audit assumes none (--leaked 0.5)"
+    return None
+
+
+def _permutations(estimates: Joint) -> int:
+    """Return how many permutations: more where p-values decide, and each costs little."""
+    return 199 if estimates.fewest < 150 else 99

@@ -1,0 +1,172 @@
+"""From what an audit worked out to the content of audit.json: nothing about single people."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from memberscan import __version__
+from memberscan.attacks import Attack
+from memberscan.auditing.exposure import exposure, residual_bands
+from memberscan.auditing.source import Source
+from memberscan.auditing.subjects import Subjects
+from memberscan.evidence.blind import Blind
+from memberscan.evidence.findings import findings
+from memberscan.evidence.gap import Gap
+from memberscan.evidence.joint import SIMULTANEOUS_LEVEL, Joint, paired
+from memberscan.evidence.permutation import NullCheck
+from memberscan.evidence.scored import Scored
+from memberscan.evidence.verdict import Verdict
+from memberscan.report import SCHEMA
+from memberscan.threat import Access, ThreatModel
+
+_REFERENCE_ATTACK = "prediction+label"
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas")
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """All that an audit worked out.
+
+    Parameters
+    ----------
+    source, name
+        What was audited, and the last part of its path.
+    threat, known_per_side
+        What the attacker had, and how many members, and as many non-members, it knew.
+    attacks, not_run
+        Attacks that ran, and reasons why others did not, by name.
+    subjects, scored
+        People, and the attacks' scores of them.
+    estimates, null, blind, within, gap, verdict
+        What the evidence says.
+    seed
+        Root seed.
+    """
+
+    source: Source
+    name: str
+    threat: ThreatModel
+    known_per_side: int
+    attacks: Mapping[str, Attack]
+    not_run: Mapping[str, str]
+    subjects: Subjects
+    scored: Sequence[Scored]
+    estimates: Joint
+    null: NullCheck
+    blind: Blind
+    within: Joint | None
+    gap: Gap
+    verdict: Verdict
+    seed: int
+
+
+def content(outcome: Outcome) -> dict[str, Any]:
+    """Return the content of audit.json."""
+    people = outcome.subjects
+    return {
+        "schema": SCHEMA,
+        "target": _target(outcome),
+        "threat": {**outcome.threat.to_dict(), "known_per_side": outcome.known_per_side},
+        "findings": _findings(outcome),
+        "gains": _gains(outcome),
+        "not_run": [{"attack": name, "reason": reason} for name, reason in outcome.not_run.items()],
+        "checks": {
+            "gap": {key: outcome.gap.to_dict()[key] for key in ("h", "auc", "accuracy")},
+            "null": _null(outcome.null),
+            "blind": _blind(outcome.blind, outcome.source.ignored),
+        },
+        "exposure": exposure(
+            outcome.scored[outcome.estimates.strongest], people.member, people.age, people.sex
+        ),
+        "residuals": {"bands": residual_bands(people.age, people.residual, people.member)},
+        "verdict": {
+            key: outcome.verdict.to_dict()[key] for key in ("label", "sentence", "smallest_detectable_auc")
+        },
+        "provenance": _provenance(outcome),
+    }
+
+
+def _target(outcome: Outcome) -> dict[str, Any]:
+    people, member = outcome.subjects, outcome.subjects.member
+    return {
+        **outcome.source.describe(),
+        "members": int(member.sum()),
+        "nonmembers": int((~member).sum()),
+        "scans": len(outcome.source.scans),
+        "mae_members": float(people.mean_absolute[member].mean()),
+        "mae_nonmembers": float(people.mean_absolute[~member].mean()),
+        "rmse_members": float(np.sqrt(people.mean_square[member].mean())),
+        "rmse_nonmembers": float(np.sqrt(people.mean_square[~member].mean())),
+    }
+
+
+def _findings(outcome: Outcome) -> list[dict[str, Any]]:
+    rows = []
+    for k, finding in enumerate(findings(outcome.scored, outcome.subjects.member, outcome.estimates)):
+        attack = outcome.attacks[finding.attack]
+        row = finding.to_dict()
+        row["auc"].pop("standard_error")
+        row |= {"title": attack.title, "access": str(attack.needs.access), "fitted": attack.needs.leaked}
+        row |= {"p_value": float(outcome.null.p_values[k]), "within_strata": None}
+        if outcome.within is not None:
+            simultaneous = {"level": SIMULTANEOUS_LEVEL, "low": float(outcome.within.simultaneous_low[k])}
+            auc = outcome.within.intervals[k].to_dict() | {"simultaneous": simultaneous}
+            row["within_strata"] = {"auc": auc}
+        rows.append(row)
+    return rows
+
+
+def _gains(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return what each attack on the weights adds over the outputs, on the same subjects and draws."""
+    scored = {s.attack: s for s in outcome.scored}
+    if _REFERENCE_ATTACK not in scored:
+        return []
+    rows = []
+    for name, attack in outcome.attacks.items():
+        if attack.needs.access > Access.OUTPUTS and attack.needs.leaked:
+            gain = paired(scored[name], scored[_REFERENCE_ATTACK], outcome.subjects.member)
+            difference = {"value": gain.value, "low": gain.low, "high": gain.high}
+            rows.append({"attack": gain.attack, "over": gain.over, "difference": difference})
+    return rows
+
+
+def _null(null: NullCheck) -> dict[str, Any]:
+    permuted = null.permutations is not None
+    return {
+        "method": "permutation" if permuted else "closed form",
+        "permutations": null.permutations,
+        "p_values": dict(zip(null.attacks, null.p_values.tolist(), strict=True)),
+        "mean_auc": dict(zip(null.attacks, null.null_mean.tolist(), strict=True)) if permuted else None,
+    }
+
+
+def _blind(check: Blind, ignored: Sequence[str]) -> dict[str, Any]:
+    per_side = int(check.matched.sum()) // 2
+    return {
+        "auc": check.auc,
+        "p_value": check.p_value,
+        "tripped": check.tripped,
+        "gates": check.gates,
+        "covariates": [{"name": c.name, "auc": c.auc, "p_value": c.p_value} for c in check.covariates],
+        "worst": check.worst if check.tripped else None,
+        "ignored": [*ignored, *check.ignored],
+        "matched": {"members": per_side, "nonmembers": per_side} if check.tripped else None,
+    }
+
+
+def _provenance(outcome: Outcome) -> dict[str, Any]:
+    facts = outcome.source.provenance()
+    libraries = (*_LIBRARIES, "torch") if facts["weights"] else _LIBRARIES
+    return {
+        "memberscan": __version__,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
+        "seed": outcome.seed,
+        **facts,
+        "source": outcome.name,
+    }

@@ -1,0 +1,82 @@
+"""People instead of scans: what an audit knows of each subject, in the order of the attacks' scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    from memberscan.attacks.campaign import Campaign
+    from memberscan.auditing.source import Source
+    from memberscan.signals.signals import Signals
+
+_SEX = ("sex", "gender")
+
+
+@dataclass(frozen=True, eq=False)
+class Subjects:
+    """What is known of each subject, over its scans.
+
+    Parameters
+    ----------
+    ids
+        Subject ids.
+    member
+        Who was trained on.
+    age
+        Mean age at the scans, years.
+    residual, mean_absolute, mean_square
+        Mean residual, mean absolute and mean squared residual; years, and years squared.
+    covariates
+        What a blind baseline may see: mean age, scan count, and the source's own covariates (means of
+        numbers, the first value of text).
+    """
+
+    ids: tuple[str, ...]
+    member: Bool[np.ndarray, " subjects"]
+    age: Float[np.ndarray, " subjects"]
+    residual: Float[np.ndarray, " subjects"]
+    mean_absolute: Float[np.ndarray, " subjects"]
+    mean_square: Float[np.ndarray, " subjects"]
+    covariates: pd.DataFrame
+
+    @classmethod
+    def summarise(cls, source: Source, signals: Signals, campaign: Campaign) -> Subjects:
+        """Average over the scans of each subject."""
+        count = np.bincount(campaign.subject).astype(float)
+
+        def mean(values: Float[np.ndarray, " scans"]) -> Float[np.ndarray, " subjects"]:
+            return np.asarray(np.bincount(campaign.subject, values) / count)
+
+        r, age = signals.residual, mean(signals.scans["age"].to_numpy(float))
+        own = {"age": age, "scan count": count}
+        covariates = _by_subject(source, campaign.subjects).rename(
+            columns={name: f"{name} (as given)" for name in own}
+        )
+        covariates = pd.DataFrame(own, index=covariates.index).join(covariates)
+        return cls(campaign.subjects, campaign.member, age, mean(r), mean(np.abs(r)), mean(r**2), covariates)
+
+    @property
+    def sex(self) -> pd.Series | None:
+        """Sex as the source writes it, missing where it is not known; None if no column is called so."""
+        name = next((c for c in self.covariates if str(c).lower() in _SEX), None)
+        if name is None:
+            return None
+        written = self.covariates[name]
+        if pd.api.types.is_numeric_dtype(written):
+            return written.map(lambda code: f"{code:g}", na_action="ignore")
+        return written
+
+
+def _by_subject(source: Source, subjects: tuple[str, ...]) -> pd.DataFrame:
+    grouped = source.covariates.groupby(source.scans["subject_id"], sort=False)
+    columns = {
+        str(name): grouped[str(name)].agg("mean" if pd.api.types.is_numeric_dtype(values) else "first")
+        for name, values in source.covariates.items()
+    }
+    return pd.DataFrame(columns, index=pd.Index(subjects))

@@ -1,0 +1,262 @@
+"""The audit of a file of predictions, from the file to the verdict."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from memberscan import AuditResult, ThreatModel, audit
+from memberscan.attacks import REGISTRY
+from memberscan.errors import BadInputError, OutputConflictError, TooFewSubjectsError
+from memberscan.evidence.gap import auc_of_ratio
+from memberscan.files import read_table
+from memberscan.threat import Access
+
+from .conftest import MakePredictions, predictions_table, require_valid
+
+
+def test_a_leak_is_found_and_told(predictions: MakePredictions, tmp_path: Path):
+    result = audit(predictions(ratio=3.0, subjects=120), tmp_path / "audit")
+    content = dict(result.content)
+    require_valid(content)
+    assert result.verdict == "leaks"
+    assert [f["attack"] for f in content["findings"]] == ["error", "prediction+label", "error:zero-knowledge"]
+    weights = {name for name, attack in REGISTRY.items() if attack.needs.access is Access.WEIGHTS}
+    assert {entry["attack"] for entry in content["not_run"]} == weights
+    assert all("predictions file shows outputs only" in entry["reason"] for entry in content["not_run"])
+    target = content["target"]
+    assert (target["members"], target["nonmembers"], target["scans"]) == (60, 60, 120)
+    assert (target["kind"], target["randomised"], target["parameters"]) == ("predictions", False, None)
+    assert content["threat"]["known_per_side"] == 30
+    assert content["checks"]["null"]["permutations"] >= 99
+    low, high = (result.findings.set_index("attack").loc["error:zero-knowledge", f"auc_{e}"] for e in ("low", "high"))
+    assert low <= auc_of_ratio(np.array(3.0)) <= high
+
+
+def test_target_errors_are_those_of_the_file(predictions: MakePredictions):
+    path = predictions(ratio=2.0)
+    table = pd.read_csv(path, sep="\t")
+    r = table["age"] - table["prediction"]
+    target = audit(path, attacks=["error"]).content["target"]
+    for side, name in ((1, "members"), (0, "nonmembers")):
+        assert target[f"mae_{name}"] == pytest.approx(r[table["member"] == side].abs().mean())
+        assert target[f"rmse_{name}"] == pytest.approx(np.sqrt((r[table["member"] == side] ** 2).mean()))
+
+
+def test_what_is_saved_is_what_was_found(predictions: MakePredictions, tmp_path: Path):
+    result = audit(predictions(), tmp_path / "audit", seed=3)
+    loaded = AuditResult.load(tmp_path / "audit")
+    assert json.loads((tmp_path / "audit" / "audit.json").read_text()) == dict(result.content) == dict(loaded.content)
+    pd.testing.assert_frame_equal(loaded.scores, result.scores)
+    assert stat.S_IMODE((tmp_path / "audit" / "scores.tsv").stat().st_mode) == 0o600
+    without = audit(predictions(), seed=3)
+    assert dict(without.content) == dict(result.content)
+    without.save(tmp_path / "other")
+    for name in ("audit.json", "scores.tsv", "audit.html"):
+        assert (tmp_path / "other" / name).read_bytes() == (tmp_path / "audit" / name).read_bytes()
+
+
+def test_leaked_0_leaves_the_zero_knowledge_attacks(predictions: MakePredictions):
+    content = audit(predictions(ratio=3.0), threat=ThreatModel(leaked=0)).content
+    require_valid(dict(content))
+    assert [f["attack"] for f in content["findings"]] == ["error:zero-knowledge"]
+    reasons = {entry["attack"]: entry["reason"] for entry in content["not_run"]}
+    assert "--leaked 0.5" in reasons["error"]
+    assert content["threat"]["known_per_side"] == 0
+    assert content["findings"][0]["scored"] == {"members": 40, "nonmembers": 40}
+
+
+@pytest.mark.parametrize("leaked", [0.04, 0.9])
+def test_an_attacker_may_know_very_few_or_nearly_all(leaked, predictions: MakePredictions):
+    content = audit(predictions(ratio=3.0), threat=ThreatModel(leaked=leaked)).content
+    require_valid(dict(content))
+    known = int(leaked * 40)
+    assert content["findings"][0]["scored"] == {"members": 40 - known, "nonmembers": 40 - known}
+
+
+def test_repeats_change_estimates_but_never_narrow_intervals(predictions: MakePredictions):
+    path = predictions(ratio=1.5)
+    widths = []
+    for repeats in (1, 3, 30):
+        finding = audit(path, threat=ThreatModel(repeats=repeats), attacks=["error"]).content["findings"][0]
+        widths.append(finding["auc"]["high"] - finding["auc"]["low"])
+    np.testing.assert_allclose(widths, widths[0], rtol=0.2)
+
+
+def test_weights_cannot_be_assumed_of_a_file(predictions: MakePredictions):
+    """What no attack could use must not stand in the report as what the attacker had."""
+    content = audit(predictions(), threat=ThreatModel(Access.WEIGHTS)).content
+    assert content["threat"]["access"] == "outputs"
+    assert {f["access"] for f in content["findings"]} == {"outputs"}
+
+
+def test_only_attacks_that_cannot_run_are_refused_with_the_reasons(predictions: MakePredictions):
+    with pytest.raises(BadInputError, match=r"none of the attacks can be run: gradient:conv1 .*outputs only"):
+        audit(predictions(), attacks=["gradient:conv1"])
+
+
+def test_an_attack_asked_for_twice_is_refused(predictions: MakePredictions):
+    with pytest.raises(BadInputError, match="'error' is asked for twice"):
+        audit(predictions(), attacks=["error", REGISTRY["error"]])
+
+
+def test_the_order_of_rows_changes_nothing(predictions: MakePredictions, tmp_path: Path):
+    path = predictions(scans=2, ratio=2.0)
+    table = pd.read_csv(path, sep="\t", dtype=str)
+    table.sample(frac=1, random_state=0)[table.columns[::-1]].to_csv(tmp_path / "other.csv", index=False)
+    one, other = dict(audit(path).content), dict(audit(tmp_path / "other.csv").content)
+    for content in (one, other):
+        del content["provenance"]
+        content["checks"]["blind"]["covariates"].sort(key=lambda c: c["name"])
+        # Columns in another order are summed in another order.
+        for part in ("auc", "p_value"):
+            content["checks"]["blind"][part] = round(content["checks"]["blind"][part], 6)
+    assert one == other
+
+
+def test_several_scans_count_as_one_subject(predictions: MakePredictions):
+    result = audit(predictions(scans=3, ratio=2.0))
+    content = dict(result.content)
+    require_valid(content)
+    assert content["target"]["scans"] == 240
+    assert (content["target"]["members"], content["target"]["nonmembers"]) == (40, 40)
+    assert content["findings"][-1]["scored"] == {"members": 40, "nonmembers": 40}
+    assert len(result.scores) == 80
+
+
+def test_a_difference_in_scan_count_is_seen_by_the_blind_check(tmp_path: Path):
+    table = predictions_table(np.random.default_rng(0), 120, scans=3)
+    lost = (table["member"] == 0) & (table.groupby("subject_id").cumcount() > 0) & (table.index % 5 > 0)
+    table[~lost].to_csv(tmp_path / "p.csv", index=False)
+    blind = audit(tmp_path / "p.csv", attacks=["error"]).content["checks"]["blind"]
+    assert blind["tripped"] and blind["worst"] == "scan count"
+
+
+@pytest.mark.parametrize("name", ["scan count", "scans", "age (as given)", "Sex ", "a\u00e9/b", "member_since"])
+def test_covariates_may_have_any_name(name, tmp_path: Path):
+    table = predictions_table(np.random.default_rng(1), 60)
+    table[name] = np.random.default_rng(2).normal(size=60)
+    table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
+    content = audit(tmp_path / "p.tsv", attacks=["error"]).content
+    require_valid(dict(content))
+    assert {"age", "scan count", "icv"} >= {c["name"] for c in content["checks"]["blind"]["covariates"]} - {
+        "sex",
+        name.strip(),
+        f"{name} (as given)",
+    }
+
+
+def test_a_text_column_of_many_levels_is_named_and_ignored(tmp_path: Path):
+    table = predictions_table(np.random.default_rng(2), 60)
+    table["postcode"] = [f"AB{n}" for n in range(60)]
+    table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
+    blind = audit(tmp_path / "p.tsv", attacks=["error"]).content["checks"]["blind"]
+    assert "postcode" in blind["ignored"]
+    assert "postcode" not in {c["name"] for c in blind["covariates"]}
+
+
+def test_missing_covariates_are_borne(tmp_path: Path):
+    table = predictions_table(np.random.default_rng(3), 60)
+    table.loc[::3, "sex"] = "n/a"
+    table.loc[::4, "icv"] = np.nan
+    table["empty"] = "n/a"
+    table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
+    content = dict(audit(tmp_path / "p.tsv").content)
+    require_valid(content)
+    assert {g["group"] for g in content["exposure"]["groups"] if g["by"] == "sex"} == {"F", "M"}
+
+
+def test_confounded_predictions_name_the_culprit_and_a_subset_to_audit_again(
+    predictions: MakePredictions, tmp_path: Path
+):
+    path = predictions(subjects=300, older=1.2)
+    result = audit(path, tmp_path / "audit")
+    require_valid(dict(result.content))
+    blind = result.content["checks"]["blind"]
+    assert result.verdict == "confounded"
+    assert blind["gates"] and blind["worst"] == "age"
+    assert "age" in result.content["verdict"]["sentence"]
+    assert all(f["within_strata"] for f in result.content["findings"])
+    matched = tmp_path / "audit" / "matched.tsv"
+    assert stat.S_IMODE(matched.stat().st_mode) == 0o600
+    pairs = blind["matched"]["members"]
+    assert read_table(matched)["member"].value_counts().to_dict() == {1: pairs, 0: pairs}
+    again = audit(matched, tmp_path / "again")
+    assert (again.content["target"]["members"], again.content["target"]["nonmembers"]) == (pairs, pairs)
+    assert again.verdict != "confounded"
+    assert abs(again.content["checks"]["blind"]["auc"] - 0.5) < 0.1
+
+
+def test_a_leak_shows_through_confounding(predictions: MakePredictions):
+    result = audit(predictions(subjects=600, older=1.0, ratio=3.0), attacks=["error:zero-knowledge"])
+    assert result.content["checks"]["blind"]["gates"]
+    assert result.verdict == "leaks"
+
+
+def test_fewer_than_ten_on_a_side_is_too_few(tmp_path: Path):
+    table = predictions_table(np.random.default_rng(4), 40)
+    table.drop(table.index[table["member"] == 1][9:]).to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(TooFewSubjectsError, match="9 members and 20 non-members .*at least 10"):
+        audit(tmp_path / "p.csv", tmp_path / "audit")
+    assert not (tmp_path / "audit").exists()
+
+
+def test_ten_a_side_are_enough(predictions: MakePredictions):
+    content = dict(audit(predictions(subjects=20)).content)
+    require_valid(content)
+    assert content["verdict"]["label"] == "inconclusive"
+
+
+def test_a_large_file_takes_the_closed_form(predictions: MakePredictions):
+    content = dict(audit(predictions(subjects=1200, ratio=1.3)).content)
+    require_valid(content)
+    assert content["checks"]["null"]["method"] == "closed form"
+    assert content["checks"]["null"]["permutations"] is None
+
+
+def test_members_without_any_error_are_a_leak_and_no_crash(tmp_path: Path):
+    table = predictions_table(np.random.default_rng(5), 80)
+    table.loc[table["member"] == 1, "prediction"] = table["age"]
+    table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
+    result = audit(tmp_path / "p.tsv", tmp_path / "audit")
+    require_valid(dict(result.content))
+    assert result.content["checks"]["gap"]["h"] is None
+    assert result.content["checks"]["gap"]["auc"]["value"] == 1
+    assert result.verdict == "leaks"
+    assert "without any error" in (tmp_path / "audit" / "audit.html").read_text()
+
+
+def test_everybody_predicted_the_same_is_no_crash(tmp_path: Path):
+    table = predictions_table(np.random.default_rng(6), 60).assign(prediction=62.0)
+    table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
+    content = dict(audit(tmp_path / "p.tsv").content)
+    require_valid(content)
+    assert content["verdict"]["label"] != "leaks"
+
+
+def test_a_seed_must_not_be_negative(predictions: MakePredictions):
+    with pytest.raises(BadInputError, match="seed is -1"):
+        audit(predictions(), seed=-1)
+
+
+def test_another_configuration_is_refused(predictions: MakePredictions, tmp_path: Path):
+    path = predictions()
+    audit(path, tmp_path / "audit", attacks=["error"])
+    for other in ({"seed": 1}, {"threat": ThreatModel(leaked=0.4)}, {"attacks": ()}, {"pseudonyms": True}):
+        with pytest.raises(OutputConflictError, match="another configuration"):
+            audit(path, tmp_path / "audit", **({"attacks": ["error"]} | other))
+    with pytest.raises(OutputConflictError, match="predictions"):
+        audit(predictions("other.tsv", seed=1), tmp_path / "audit", attacks=["error"])
+
+
+def test_a_directory_of_somebody_else_is_left_alone(predictions: MakePredictions, tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(OutputConflictError, match="not a memberscan output"):
+        audit(predictions(), tmp_path / "mine")
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]

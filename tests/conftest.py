@@ -1,0 +1,102 @@
+"""Tiny cohorts and a tiny run, made once for all tests; nobody may write into them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# Equal bytes ask for an equal thread count, and the tests share few cores. It counts only before torch is loaded.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from memberscan import files
+from memberscan.cohort import Cohort, manifest
+from memberscan.runs import Run
+from memberscan.training import TrainingConfig, train
+
+GRID = (9, 10, 11)
+SUBJECTS = 26
+
+
+def make_volumes(path: Path, ages: Sequence[float], subjects: Sequence[str], seed: int = 0) -> Cohort:
+    """Write a cohort of small noisy volumes whose brightness gradient follows age, one scan a row of ``ages``."""
+    rng = np.random.default_rng(seed)
+    path.mkdir(parents=True)
+    volumes = rng.normal(size=(len(ages), *GRID))
+    volumes += np.linspace(-1, 1, GRID[1])[:, None] * (np.asarray(ages)[:, None, None, None] - 60) / 10
+    np.save(path / manifest.VOLUMES, volumes.astype(np.float16))
+    scans = pd.DataFrame(
+        {
+            "scan_id": [f"{subject}/scan {row}" for row, subject in enumerate(subjects)],
+            "row": np.arange(len(ages)),
+            "subject_id": list(subjects),
+            "session": "",
+            "age": np.asarray(ages, dtype=float),
+            "age_note": "",
+            "sex": rng.choice(["F", "M"], len(ages)),
+        }
+    )
+    facts = manifest.Facts(
+        kind="volumes",
+        shape=GRID,
+        source="test",
+        covariates=("sex",),
+        ignored=(),
+        spacing=20.0,
+        synthetic=True,
+    )
+    content = files.fingerprint((path / manifest.VOLUMES).read_bytes())
+    manifest.finish(path, scans, [("lost", "sub lost", "unreadable")], facts, content=content, inputs="")
+    return Cohort.open(path)
+
+
+@pytest.fixture(scope="session")
+def cohort_maker() -> Callable[..., Cohort]:
+    """Return :func:`make_volumes`, for tests that need a cohort of their own."""
+    return make_volumes
+
+
+@pytest.fixture(scope="session")
+def volumes(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """Volumes on an odd grid; every fourth subject has two scans; ids with spaces, slashes and Greek."""
+    subjects = [f"sub-{n:02d} é/α" for n in range(SUBJECTS)]
+    subjects += subjects[::4]
+    ages = np.random.default_rng(1).uniform(45, 80, len(subjects)).round(1)
+    return make_volumes(tmp_path_factory.mktemp("volumes") / "cohort", ages.tolist(), subjects)
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """Phantoms at 12 mm."""
+    return Cohort.phantom(tmp_path_factory.mktemp("phantoms") / "cohort", subjects=22, spacing=12, workers=1)
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """A table of seven measures, one of them constant, of 40 subjects."""
+    rng = np.random.default_rng(2)
+    ages = rng.uniform(45, 80, 40).round(1)
+    measures = pd.DataFrame(rng.normal(size=(40, 7)), columns=[f"thickness {n}" for n in range(7)])
+    measures["thickness 0"] += ages / 10
+    measures["thickness 6"] = 2.5
+    people = pd.DataFrame(
+        {"id": [f"p {n}" for n in range(40)], "age": ages, "sex": rng.choice(["F", "M"], 40)}
+    )
+    folder = tmp_path_factory.mktemp("table")
+    people.join(measures).to_csv(folder / "table.csv", index=False)
+    return Cohort.from_table(
+        folder / "table.csv", folder / "cohort", subject="id", age="age", covariates=["sex"]
+    )
+
+
+@pytest.fixture(scope="session")
+def run(volumes: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A narrow 3D-CNN, trained on half of ``volumes`` for three epochs."""
+    path = tmp_path_factory.mktemp("run") / "run"
+    return train(
+        volumes, path, model="cnn3d", options={"width": 4}, config=TrainingConfig(epochs=3, device="cpu")
+    )

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError
+from memberscan.models.inputs import as_inputs, batches, resolve_device
+
+
+def test_volumes_get_a_channel_and_tables_stay_as_they_are(volumes: Cohort, table: Cohort) -> None:
+    ids = volumes.scans.index[:2].tolist()
+    assert as_inputs(volumes, ids).shape == (2, 1, *volumes.shape)
+    assert as_inputs(table, table.scans.index[:3].tolist()).shape == (3, *table.shape)
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 100])
+def test_batches_hold_every_scan_once_in_the_order_asked_for(volumes: Cohort, size: int) -> None:
+    ids = volumes.scans.index.tolist()[::-1][:11]
+    order = np.random.default_rng(0).permutation(11)
+    parts = list(batches(volumes, ids, size, order=order))
+    assert [len(y) for _, y in parts[:-1]] == [size] * (len(parts) - 1)
+    shuffled = [ids[place] for place in order]
+    torch.testing.assert_close(torch.cat([x for x, _ in parts]), as_inputs(volumes, shuffled))
+    expected = volumes.scans.loc[shuffled, "age"].to_numpy(np.float32)
+    np.testing.assert_array_equal(torch.cat([y for _, y in parts]), expected)
+
+
+def test_no_scans_give_no_batches(volumes: Cohort) -> None:
+    assert list(batches(volumes, [], 4)) == []
+
+
+def test_devices_go_by_name() -> None:
+    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_device("auto").type in ("cpu", "cuda")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "meta"])
+def test_an_unknown_device_is_an_error(name: str) -> None:
+    with pytest.raises(BadInputError, match="choose auto, cpu or cuda"):
+        resolve_device(name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
+def test_cuda_where_there_is_none_is_an_error() -> None:
+    with pytest.raises(BadInputError, match="choose cpu"):
+        resolve_device("cuda")

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memberscan.errors import BadInputError, DataLeakageError, RolesError, TooFewSubjectsError
+from memberscan.runs import Role, Roles
+
+ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
+
+
+@given(
+    st.lists(ids, min_size=1, max_size=60, unique=True),
+    st.floats(0.01, 0.99),
+    st.floats(0, 0.9),
+    st.integers(0, 2**32 - 1),
+)
+def test_every_subject_is_drawn_into_one_role_and_the_shares_are_right(
+    subjects: list[str], members: float, validation: float, seed: int
+) -> None:
+    roles = Roles.draw(subjects, members=members, validation=validation, rng=np.random.default_rng(seed))
+    drawn = {role: roles.subjects(role) for role in Role}
+    assert list(roles.of) == subjects
+    assert sorted(sum(drawn.values(), [])) == sorted(subjects)
+    inside = len(drawn[Role.MEMBER]) + len(drawn[Role.VALIDATION])
+    assert abs(inside - members * len(subjects)) <= 0.5
+    assert abs(len(drawn[Role.VALIDATION]) - validation * inside) <= 0.5
+    assert not drawn[Role.REFERENCE]
+
+
+def test_every_subject_is_as_likely_a_member_as_any_other() -> None:
+    subjects = [f"sub-{n}" for n in range(20)]
+    rng = np.random.default_rng(0)
+    draws = [Roles.draw(subjects, members=0.4, validation=0.25, rng=rng) for _ in range(2000)]
+    share = np.mean([[roles.of[s] is Role.MEMBER for s in subjects] for roles in draws], axis=0)
+    assert np.abs(share - 0.3).max() < 5 * np.sqrt(0.3 * 0.7 / 2000)
+
+
+def test_equal_generators_draw_equal_roles_and_others_do_not() -> None:
+    def draw(seed: int) -> Roles:
+        rng = np.random.default_rng(seed)
+        return Roles.draw([f"s{n}" for n in range(40)], members=0.5, validation=0.1, rng=rng)
+
+    assert draw(1) == draw(1) != draw(2)
+    assert draw(1).fingerprint == draw(1).fingerprint != draw(2).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("members", "validation"),
+    [(0.0, 0.0), (1.0, 0.0), (-1, 0.0), (float("nan"), 0.0), (0.5, 1.0), (0.5, -0.1)],
+)
+def test_shares_out_of_range_are_errors(members: float, validation: float) -> None:
+    with pytest.raises(BadInputError, match="share"):
+        Roles.draw(["a", "b"], members=members, validation=validation, rng=np.random.default_rng(0))
+
+
+@given(st.dictionaries(ids, st.sampled_from(Role), min_size=1, max_size=20))
+def test_roles_survive_the_file_whatever_the_ids(
+    tmp_path_factory: pytest.TempPathFactory, of: dict[str, Role]
+) -> None:
+    path = tmp_path_factory.mktemp("roles") / "roles.tsv"
+    Roles(of).write(path)
+    assert Roles.read(path) == Roles(of)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@given(st.permutations([("a b", Role.MEMBER), ("c/d", Role.NONMEMBER), ("é", Role.VALIDATION)]))
+def test_the_fingerprint_does_not_depend_on_the_order(pairs: list[tuple[str, Role]]) -> None:
+    assert Roles(dict(pairs)).fingerprint == Roles(dict(sorted(pairs))).fingerprint
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_csv_with_other_columns_and_loose_spelling_is_read(tmp_path: Path) -> None:
+    roles = Roles.read(
+        write(tmp_path / "r.csv", "site,subject,role\nA,x, Member \nB,y,NON-MEMBER\nB,y,non-member\n")
+    )
+    assert roles.of == {"x": Role.MEMBER, "y": Role.NONMEMBER}
+
+
+def test_a_subject_on_two_sides_is_leakage_and_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.tsv", "subject\trole\nsub é\tmember\nb\tmember\nsub é\tnon-member\n")
+    with pytest.raises(DataLeakageError, match=r"r\.tsv.*'sub é' is both member and non-member"):
+        Roles.read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("subject\trole\na\ttraining\n", "unknown role 'training'; roles are member, non-member, validation"),
+        ("subject\trole\na\t\n", "unknown role ''"),
+        ("id\trole\na\tmember\n", "no column subject"),
+        ("name\tside\na\tmember\n", "no column role and subject"),
+        ("", "cannot be read as a table"),
+        ("subject\tsubject\trole\n", "several columns"),
+    ],
+)
+def test_malformed_files_are_errors_that_name_the_file(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RolesError, match=rf"r\.tsv.*{message}"):
+        Roles.read(write(tmp_path / "r.tsv", text))
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RolesError, match="does not exist"):
+        Roles.read(tmp_path / "roles.tsv")
+
+
+def test_roles_follow_the_cohort_and_drop_who_was_excluded() -> None:
+    roles = Roles({"c": Role.MEMBER, "lost": Role.MEMBER, "a": Role.NONMEMBER})
+    kept = roles.restrict(["a", "b", "c"], absent=["lost"])
+    assert list(kept.of.items()) == [("a", Role.NONMEMBER), ("c", Role.MEMBER)]
+
+
+def test_a_subject_that_the_cohort_never_had_is_an_error_that_shows_both() -> None:
+    roles = Roles({f"{n}": Role.MEMBER for n in range(7)})
+    with pytest.raises(RolesError, match=r"7 subjects .*'4', \.\.\.\).*\['sub-1', 'sub-2'\]"):
+        roles.restrict(["sub-1", "sub-2"])
+
+
+@pytest.mark.parametrize(
+    ("members", "nonmembers", "enough"), [(10, 10, True), (9, 10, False), (50, 9, False)]
+)
+def test_an_audit_needs_ten_a_side(members: int, nonmembers: int, enough: bool) -> None:
+    of = {f"m{n}": Role.MEMBER for n in range(members)} | {f"n{n}": Role.NONMEMBER for n in range(nonmembers)}
+    if enough:
+        Roles(of).require_both_sides()
+    else:
+        with pytest.raises(TooFewSubjectsError, match=f"{members} members and {nonmembers} non-members"):
+            Roles(of).require_both_sides()

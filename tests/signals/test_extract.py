@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from memberscan.cohort import Cohort
+from memberscan.errors import DiskFullError, ModelError, NonFiniteError, NotARegressorError, StaleError
+from memberscan.models.inputs import as_inputs
+from memberscan.runs import Role, Roles, Run
+from memberscan.signals import extract as module
+from memberscan.signals.extract import Wanted, extract, landmark_paths
+from memberscan.signals.gradients import capture_slowly, parameter_layers
+from memberscan.signals.signals import ACTIVATION, GRADIENT_NORMS, PREDICTION, gradient
+from memberscan.training import import_run
+
+PATHS = {"conv1": "encoder.blocks.0.conv", "conv6": "encoder.conv6", "output": "output"}
+ALL = Wanted(PATHS, norms=True, activation="output")
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(path.iterdir())}
+
+
+def test_signals_are_those_of_the_slow_route_in_the_order_asked_for(
+    run: Run, volumes: Cohort, tmp_path: Path
+) -> None:
+    ids = volumes.scans.index.tolist()[::-1][:11]
+    signals = extract(run, volumes, ids, ALL, tmp_path / "s")
+    model = run.load()
+    ages = torch.tensor(volumes.scans.loc[ids, "age"].to_numpy(np.float32))
+    every = parameter_layers(model)
+    slow = capture_slowly(model, as_inputs(volumes, ids), ages, layers=every, entering=["output"])
+    assert signals.scans.index.tolist() == ids
+    np.testing.assert_allclose(signals.arrays[PREDICTION], slow.predictions, rtol=1e-6)
+    np.testing.assert_allclose(signals.residual, ages - slow.predictions, atol=1e-4)
+    np.testing.assert_allclose(signals.arrays[ACTIVATION], slow.entered["output"], rtol=1e-4, atol=1e-6)
+    for name, path in PATHS.items():
+        expected = slow.gradients[path].numpy()
+        np.testing.assert_allclose(
+            signals.arrays[gradient(name)], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
+        )
+    norms = np.stack([slow.gradients[path].norm(dim=1).numpy() for path in every], axis=1)
+    np.testing.assert_allclose(signals.arrays[GRADIENT_NORMS], norms, rtol=1e-3, atol=1e-4 * norms.max())
+
+
+def test_wide_signals_are_memory_mapped_and_outputs_alone_have_nothing_else(
+    run: Run, volumes: Cohort, tmp_path: Path
+) -> None:
+    ids = volumes.scans.index[:5].tolist()
+    signals = extract(run, volumes, ids, ALL, tmp_path / "all")
+    assert all(isinstance(values, np.memmap) for values in signals.arrays.values())
+    outputs = extract(run, volumes, ids, Wanted(), tmp_path / "outputs")
+    assert list(outputs.arrays) == [PREDICTION]
+    np.testing.assert_allclose(outputs.arrays[PREDICTION], signals.arrays[PREDICTION], rtol=1e-6)
+
+
+class Killed(BaseException):
+    """What a test raises in place of a kill."""
+
+
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_interrupted_work_goes_on_and_ends_in_the_same_bytes(
+    run: Run, volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    ids = volumes.scans.index.tolist()
+    extract(run, volumes, ids, ALL, tmp_path / "whole")
+    real, seen = module.batches, []
+
+    def interrupted(*arguments: Any) -> Iterator[Any]:
+        for number, part in enumerate(real(*arguments)):
+            if number == batch:
+                raise Killed
+            yield part
+
+    def counted(*arguments: Any) -> Iterator[Any]:
+        for part in real(*arguments):
+            seen.append(len(part[1]))
+            yield part
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, "batches", interrupted)
+        extract(run, volumes, ids, ALL, tmp_path / "part")
+    monkeypatch.setattr(module, "batches", counted)
+    extract(run, volumes, ids, ALL, tmp_path / "part")
+    assert sum(seen) == len(ids) - 8 * batch
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+    seen.clear()
+    extract(run, volumes, ids, ALL, tmp_path / "part")
+    assert not sum(seen)
+
+
+def test_a_kill_within_a_batch_loses_that_batch_only(
+    run: Run, volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = volumes.scans.index.tolist()
+    extract(run, volumes, ids, ALL, tmp_path / "whole")
+    real = module.RowFile.write
+    writes = 0
+
+    def write(self: Any, start: int, values: np.ndarray) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == 8:
+            real(self, start, values[:2])
+            raise Killed
+        real(self, start, values)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module.RowFile, "write", write)
+        extract(run, volumes, ids, ALL, tmp_path / "part")
+    extract(run, volumes, ids, ALL, tmp_path / "part")
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("spoil", ["delete", "truncate"])
+def test_a_lost_array_is_made_again_and_never_read_as_zeros(
+    run: Run, volumes: Cohort, tmp_path: Path, spoil: str
+) -> None:
+    ids = volumes.scans.index[:9].tolist()
+    extract(run, volumes, ids, ALL, tmp_path / "s")
+    whole = contents(tmp_path / "s")
+    lost = tmp_path / "s" / "prediction.npy"
+    if spoil == "delete":
+        lost.unlink()
+    else:
+        os.truncate(lost, 150)
+    extract(run, volumes, ids, ALL, tmp_path / "s")
+    assert contents(tmp_path / "s") == whole
+
+
+def test_signals_of_other_scans_layers_or_threads_are_refused(
+    run: Run, volumes: Cohort, tmp_path: Path
+) -> None:
+    ids = volumes.scans.index[:6].tolist()
+    extract(run, volumes, ids, Wanted({"output": "output"}), tmp_path / "s")
+    before = contents(tmp_path / "s")
+    for other_ids, wanted in ((ids[::-1], Wanted({"output": "output"})), (ids, ALL), (ids[:5], Wanted())):
+        with pytest.raises(StaleError, match="delete it and audit again"):
+            extract(run, volumes, other_ids, wanted, tmp_path / "s")
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(StaleError, match="thread count"):
+            extract(run, volumes, ids, Wanted({"output": "output"}), tmp_path / "s")
+    finally:
+        torch.set_num_threads(1)
+    assert contents(tmp_path / "s") == before
+
+
+def test_a_full_disk_is_an_error_and_the_same_call_goes_on(
+    run: Run, volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = volumes.scans.index.tolist()
+    extract(run, volumes, ids, ALL, tmp_path / "whole")
+    real, left = os.pwrite, 17
+
+    def filling(*arguments: Any) -> int:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(DiskFullError, match="run the same command again"):
+        patch.setattr(os, "pwrite", filling)
+        extract(run, volumes, ids, ALL, tmp_path / "part")
+    extract(run, volumes, ids, ALL, tmp_path / "part")
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+
+
+def test_the_batch_follows_the_memory_limit(
+    run: Run, volumes: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, example = run.load(), as_inputs(volumes, volumes.scans.index[:1].tolist())
+    assert module._batch_size(model, example, backward=True) == 8
+    activations = module.footprint(model, example).activation_bytes
+    monkeypatch.setattr(module, "MEMORY_LIMIT", int(3.5 * 2.5 * activations))
+    assert module._batch_size(model, example, backward=True) == 3
+    monkeypatch.setattr(module, "MEMORY_LIMIT", 1)
+    assert module._batch_size(model, example, backward=False) == 1
+
+
+def test_layers_go_by_landmark_or_path_and_those_without_parameters_are_not_there(run: Run) -> None:
+    model = run.load()
+    names = ["conv1", "conv6", "output", "encoder.blocks.1.conv", "encoder.relu", "encoder", "absent"]
+    assert landmark_paths(model, names) == PATHS | {"encoder.blocks.1.conv": "encoder.blocks.1.conv"}
+    assert landmark_paths(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), ["conv1", "1"]) == {"1": "1"}
+
+
+@pytest.fixture
+def bring(volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that imports a user's model, given as the body of its forward pass."""
+
+    def make(forward: str, outputs: int = 1) -> Run:
+        (tmp_path / "brought.py").write_text(
+            "import torch\nfrom torch import nn\n"
+            "class Net(nn.Module):\n"
+            "    def __init__(self):\n"
+            "        super().__init__()\n"
+            f"        self.conv, self.last = nn.Conv3d(1, 4, 3), nn.Linear(4, {outputs})\n"
+            "    def forward(self, x):\n"
+            f"        {forward}\n"
+        )
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delitem(sys.modules, "brought", raising=False)
+        torch.manual_seed(0)
+        save_file(
+            {
+                **nn.Conv3d(1, 4, 3).state_dict(prefix="conv."),
+                **nn.Linear(4, outputs).state_dict(prefix="last."),
+            },
+            tmp_path / "w.safetensors",
+        )
+        roles = Roles({s: list(Role)[n % 2] for n, s in enumerate(volumes.subjects)})
+        return import_run(
+            tmp_path / "imported",
+            cohort=volumes,
+            model="brought:Net",
+            weights=tmp_path / "w.safetensors",
+            roles=roles,
+        )
+
+    return make
+
+
+def test_a_model_that_folds_its_batch_awkwardly_takes_the_slow_route(
+    bring: Any, volumes: Cohort, tmp_path: Path
+) -> None:
+    run = bring(
+        "n = len(x); return self.last(self.conv(torch.cat([x, -x])).tanh().mean((2, 3, 4))).view(2, n).mean(0)"
+    )
+    ids = volumes.scans.index[:10].tolist()
+    signals = extract(
+        run, volumes, ids, Wanted({"conv": "conv"}, norms=True, activation="last"), tmp_path / "s"
+    )
+    assert '"one at a time"' in (tmp_path / "s" / "signals.json").read_text()
+    ages = torch.tensor(volumes.scans.loc[ids, "age"].to_numpy(np.float32))
+    slow = capture_slowly(run.load(), as_inputs(volumes, ids), ages, layers=["conv"], entering=["last"])
+    np.testing.assert_allclose(signals.arrays[gradient("conv")], slow.gradients["conv"], rtol=1e-5)
+    np.testing.assert_allclose(signals.arrays[ACTIVATION], slow.entered["last"], rtol=1e-5)
+
+
+def test_an_ordinary_model_takes_the_fast_route(bring: Any, volumes: Cohort, tmp_path: Path) -> None:
+    run = bring("return self.last(self.conv(x).relu_().mean((2, 3, 4)))")
+    extract(run, volumes, volumes.scans.index[:3].tolist(), Wanted({"conv": "conv"}), tmp_path / "s")
+    assert '"batched"' in (tmp_path / "s" / "signals.json").read_text()
+
+
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted({"conv": "conv"})])
+def test_a_classifier_is_refused(bring: Any, volumes: Cohort, tmp_path: Path, wanted: Wanted) -> None:
+    run = bring("return self.last(self.conv(x).mean((2, 3, 4))).softmax(1)", outputs=2)
+    with pytest.raises(NotARegressorError, match="one number a scan") as caught:
+        extract(run, volumes, volumes.scans.index[:5].tolist(), wanted, tmp_path / "s")
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted({"conv": "conv"}, norms=True)])
+def test_nan_predictions_are_refused_also_the_second_time(
+    bring: Any, volumes: Cohort, tmp_path: Path, wanted: Wanted
+) -> None:
+    run = bring("return self.last(self.conv(x).mean((2, 3, 4))).flatten() / (x.mean((1, 2, 3, 4)) > 0)  * 0")
+    for _ in range(2):
+        with pytest.raises(NonFiniteError, match=f"of {len(volumes)} predictions are NaN"):
+            extract(run, volumes, volumes.scans.index.tolist(), wanted, tmp_path / "s")
+
+
+def test_a_model_for_another_grid_is_refused_on_import(bring: Any) -> None:
+    with pytest.raises(ModelError, match=r"does not run on inputs of shape \(9, 10, 11\)"):
+        bring("return self.last(self.conv(x).flatten(1))")
+
+
+def test_a_run_whose_weights_were_changed_gives_no_signals(run: Run, volumes: Cohort, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    with (tmp_path / "run" / "weights.safetensors").open("r+b") as stream:
+        stream.seek(-2, os.SEEK_END)
+        stream.write(b"\x7f\x00")
+    with pytest.raises(StaleError):
+        extract(
+            Run.open(tmp_path / "run"), volumes, volumes.scans.index[:2].tolist(), Wanted(), tmp_path / "s"
+        )

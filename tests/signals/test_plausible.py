@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from memberscan.errors import NotARegressorError
+from memberscan.signals.plausible import require_years
+
+RNG = np.random.default_rng(0)
+AGES = RNG.uniform(45, 80, 200)
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        AGES,
+        AGES + RNG.normal(0, 4, 200),
+        np.full(200, 62.0),
+        AGES + 15,
+        np.full(200, 45.0),
+        62 - (AGES - 62),
+    ],
+    ids=["perfect", "usual", "mean age", "biased", "badly biased", "reversed"],
+)
+def test_predictions_in_years_pass_however_bad(predictions: np.ndarray) -> None:
+    require_years(AGES, predictions)
+
+
+@pytest.mark.parametrize(
+    ("ages", "predictions", "message"),
+    [
+        (RNG.integers(0, 2, 200).astype(float), RNG.uniform(0, 1, 200), "2 values only.*class labels"),
+        (np.full(200, 60.0), AGES, "1 values only"),
+        (AGES, RNG.uniform(0, 1, 200), "between 0 and 1.*probabilities.*in years"),
+        (AGES, (AGES - AGES.mean()) / AGES.std(), "another unit or standardised"),
+        (AGES, AGES * 12, "another unit"),
+        (AGES, AGES * 365.25, "another unit"),
+        (AGES, RNG.normal(0, 3, 200), "another unit"),
+    ],
+    ids=["labels", "one age", "probabilities", "standardised", "months", "days", "logits"],
+)
+def test_what_is_not_in_years_is_refused_before_it_gives_a_false_answer(
+    ages: np.ndarray, predictions: np.ndarray, message: str
+) -> None:
+    with pytest.raises(NotARegressorError, match=message) as caught:
+        require_years(ages, predictions)
+    assert caught.value.exit_code == 3

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memberscan.errors import DataLeakageError, MisalignedError, NonFiniteError, PredictionsError
+from memberscan.signals.predictions_file import read_predictions
+from memberscan.signals.signals import PREDICTION
+
+# Python's csv dialect, which spreadsheets share, has no way to write these; all else may stand in an id.
+ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).filter(str.strip)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def rows(*lines: str, header: str = "subject_id\tage\tprediction\tmember") -> str:
+    return "\n".join([header, *lines]) + "\n"
+
+
+GOOD = ("a\t60\t61.5\t1", "b\t70.5\t66\t0")
+
+
+@given(
+    st.dictionaries(
+        ids, st.tuples(st.floats(18, 100), st.floats(-50, 150), st.booleans()), min_size=2, max_size=20
+    ),
+    st.sampled_from([".tsv", ".csv"]),
+)
+def test_what_is_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, people: dict[str, tuple[float, float, bool]], suffix: str
+) -> None:
+    table = pd.DataFrame(
+        [(s, age, p, int(m)) for s, (age, p, m) in people.items()],
+        columns=["subject_id", "age", "prediction", "member"],
+    )
+    table.loc[:1, "member"] = [0, 1]
+    path = tmp_path_factory.mktemp("predictions") / f"p{suffix}"
+    table.to_csv(path, sep="\t" if suffix == ".tsv" else ",", index=False)
+    read = read_predictions(path)
+    assert read.signals.scans.index.tolist() == read.signals.scans["subject_id"].tolist() == list(people)
+    np.testing.assert_allclose(read.signals.scans["age"], table["age"], rtol=1e-15)
+    np.testing.assert_allclose(read.signals.arrays[PREDICTION], table["prediction"], rtol=1e-15)
+    assert read.member.to_dict() == dict(zip(table["subject_id"], table["member"] == 1, strict=True))
+
+
+def test_repeat_scans_and_covariates_are_kept_by_scan_and_names_are_ignored(tmp_path: Path) -> None:
+    header = "scan_id\tsubject_id\tsite\tage\tprediction\tmember\theight\tname"
+    lines = [
+        f"s{n} x/ß\tp {n // 2}\t{'AB'[n % 2]}\t{50 + n}\t{52 + n}\t{n // 2 % 2}\t{'n/a' if n == 3 else 1.5 + n}\tname{n}"
+        for n in range(44)
+    ]
+    read = read_predictions(write(tmp_path / "p.tsv", rows(*lines, header=header)))
+    assert len(read.signals.scans) == 44
+    assert read.member.size == 22
+    assert read.member["p 3"] and not read.member["p 2"]
+    assert read.ignored == ("name",)
+    assert list(read.covariates) == ["site", "height"]
+    assert read.covariates.index.equals(read.signals.scans.index)
+    assert read.covariates.loc["s1 x/ß"].tolist() == ["B", 2.5]
+    assert np.isnan(read.covariates.loc["s3 x/ß", "height"])
+
+
+@pytest.mark.parametrize("levels", [20, 21])
+def test_text_of_over_20_levels_is_as_good_as_a_name(tmp_path: Path, levels: int) -> None:
+    lines = [f"s{n}\t60\t61\t{n % 2}\tlevel {n % levels}" for n in range(2 * levels)]
+    text = rows(*lines, header="subject_id\tage\tprediction\tmember\tscanner")
+    read = read_predictions(write(tmp_path / "p.tsv", text))
+    assert read.ignored == (() if levels == 20 else ("scanner",))
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"), [("1", "0"), ("True", "FALSE"), ("yes", " No"), ("member", "non-member")]
+)
+def test_membership_may_be_written_in_words(tmp_path: Path, yes: str, no: str) -> None:
+    read = read_predictions(write(tmp_path / "p.tsv", rows(f"a\t60\t61\t{yes}", f"b\t60\t61\t{no}")))
+    assert read.member.to_dict() == {"a": True, "b": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (rows(*GOOD, "a\t61\t60\t1"), "subject_id 'a' stands in more than one row; .*column scan_id"),
+        (
+            rows("x\ta\t6\t6\t1", "x\tb\t6\t6\t0", header="scan_id\tsubject_id\tage\tprediction\tmember"),
+            "scan_id 'x'",
+        ),
+        (
+            rows("a\t60\t1", header="subject_id\tage\tmember"),
+            "no column prediction; it has subject_id, age, member",
+        ),
+        (rows("a", header="id"), "no column subject_id, age, prediction, member"),
+        (rows("a\tsixty\t61\t1", *GOOD[1:]), "column age holds 'sixty' .scan 'a'.*must hold numbers"),
+        (rows("a\t89+\t61\t1", *GOOD[1:]), "column age holds '89\\+'"),
+        (rows("a\t60\t61,5\t1", *GOOD[1:]), "column prediction holds '61,5'"),
+        (rows("a\t\t61\t1", *GOOD[1:]), "scan 'a' has no age"),
+        (rows("a\tn/a\t61\t1", *GOOD[1:]), "scan 'a' has no age"),
+        (rows("a\tinf\t61\t1", *GOOD[1:]), "scan 'a' has no age"),
+        (rows("a\t60\t61\tmaybe", *GOOD[1:]), "column member holds 'maybe'.*write 1 for members"),
+        (rows("a\t60\t61\t", *GOOD[1:]), "column member holds ''"),
+        (rows("a\t60\t61\t1"), "holds members only"),
+        (rows("a\t60\t61\t0", "b\t60\t61\t0"), "holds non-members only"),
+        (rows("\t60\t61\t0", *GOOD), "has no subject_id"),
+        (rows(), "header and no rows"),
+        ("", "cannot be read as a table"),
+        (rows(*GOOD, header="subject_id\tage\tage\tmember"), "several columns called age"),
+    ],
+)
+def test_bad_files_are_errors_that_name_the_file_and_the_cell(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(PredictionsError, match=rf"p\.tsv.*{message}") as caught:
+        read_predictions(write(tmp_path / "p.tsv", text))
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("written", ["nan", "NaN", "n/a", "", "inf", "-inf"])
+def test_predictions_that_are_nan_or_infinite_are_refused(tmp_path: Path, written: str) -> None:
+    with pytest.raises(NonFiniteError, match="1 of 2 predictions"):
+        read_predictions(write(tmp_path / "p.tsv", rows(f"a\t60\t{written}\t1", *GOOD[1:])))
+
+
+def test_a_subject_on_both_sides_is_leakage(tmp_path: Path) -> None:
+    text = rows("1\ta\t60\t6\t1", "2\ta\t60\t6\t0", header="scan_id\tsubject_id\tage\tprediction\tmember")
+    with pytest.raises(DataLeakageError, match="'a' is both a member and a non-member"):
+        read_predictions(write(tmp_path / "p.tsv", text))
+
+
+def test_a_file_that_is_missing_or_binary_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PredictionsError, match="does not exist"):
+        read_predictions(tmp_path / "p.tsv")
+    (tmp_path / "p.tsv").write_bytes(b"\x89HDF\r\n\x1a\n\xff\xfe" * 9)
+    with pytest.raises(PredictionsError, match=r"p\.tsv"):
+        read_predictions(tmp_path / "p.tsv")
+
+
+def test_scans_that_are_not_in_the_file_are_not_made_up(tmp_path: Path) -> None:
+    with pytest.raises(MisalignedError):
+        read_predictions(write(tmp_path / "p.tsv", rows(*GOOD))).signals.at(["c"])
+
+
+def test_torch_is_not_needed(tmp_path: Path) -> None:
+    import subprocess
+
+    write(tmp_path / "p.tsv", rows(*GOOD))
+    code = (
+        "import sys; from pathlib import Path; from memberscan.signals.predictions_file import read_predictions;"
+        f"read_predictions(Path({str(tmp_path / 'p.tsv')!r})); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
