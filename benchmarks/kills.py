@@ -78,7 +78,9 @@ class Study:
             ]
             moments = [job.result() for job in jobs]
         found = [difference(expected, digests(self.folder / f"{output}-{i}")) for i in range(KILLS)]
-        return Outcome(name, seconds, KILLS, moments, sum(not d for d in found), sorted(filter(None, found)))
+        equal = sum(not d for d in found)
+        print(f"{name}: {equal} of {KILLS} equal", file=sys.stderr, flush=True)
+        return Outcome(name, seconds, KILLS, moments, equal, sorted(filter(None, found)))
 
     def _start(self, command: list[str], output: Path) -> subprocess.Popen[bytes]:
         """Start a command, and return once its output directory is there."""
@@ -96,10 +98,8 @@ class Study:
     def _undisturbed(self, command: list[str], output: Path) -> float:
         process = self._start(command, output)
         start = time.perf_counter()
-        if process.wait():
-            raise SystemExit(
-                f"the undisturbed command failed with status {process.returncode}: {' '.join(command)}"
-            )
+        process.wait()
+        _require_success(process, command)
         return time.perf_counter() - start
 
     def _kill(self, command: list[str], output: Path, moment: float) -> float:
@@ -110,12 +110,18 @@ class Study:
             process.kill()
             if process.wait() == -signal.SIGKILL:
                 break
+            _require_success(process, command)
             shutil.rmtree(output)
             moment *= 0.8
         again = self._start(command, output)
-        if again.wait():
-            raise SystemExit(f"run again after a kill at {moment:.2f} s, it failed: {' '.join(command)}")
+        again.wait()
+        _require_success(again, command)
         return moment
+
+
+def _require_success(process: subprocess.Popen[bytes], command: Sequence[str]) -> None:
+    if process.returncode:
+        raise SystemExit(f"a command failed with status {process.returncode}: {' '.join(command)}")
 
 
 def digests(directory: Path) -> dict[str, str]:

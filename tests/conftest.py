@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-# Equal bytes ask for an equal thread count, and the tests share few cores. It counts only before torch is loaded.
+# Equal bytes ask for an equal thread count, and tests share few cores. It counts only before torch is loaded.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
@@ -23,7 +23,7 @@ SUBJECTS = 26
 
 
 def make_volumes(path: Path, ages: Sequence[float], subjects: Sequence[str], seed: int = 0) -> Cohort:
-    """Write a cohort of small noisy volumes whose brightness gradient follows age, one scan a row of ``ages``."""
+    """Write a cohort of small noisy volumes whose brightness gradient follows age, one scan for each age."""
     rng = np.random.default_rng(seed)
     path.mkdir(parents=True)
     volumes = rng.normal(size=(len(ages), *GRID))

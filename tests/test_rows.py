@@ -116,10 +116,13 @@ def test_a_full_disk_is_an_error_and_keeps_what_was_written(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     path = tmp_path / "r.npy"
-    with monkeypatch.context() as patch, pytest.raises(DiskFullError, match=r"r\.npy"):
-        with RowFile.open(path, 2, SHAPE, "f2") as store:
-            store.write(0, rows(1))
-            patch.setattr(os, "pwrite", full)
-            store.write(1, rows(1))
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(DiskFullError, match=r"r\.npy"),
+        RowFile.open(path, 2, SHAPE, "f2") as store,
+    ):
+        store.write(0, rows(1))
+        patch.setattr(os, "pwrite", full)
+        store.write(1, rows(1))
     with RowFile.open(path, 2, SHAPE, "f2") as store:
         assert store.read(0) == rows(1).tobytes()

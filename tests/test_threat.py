@@ -26,7 +26,7 @@ def test_an_unknown_access_lists_the_known_ones(text: str) -> None:
 
 @pytest.mark.parametrize("leaked", [-0.1, 0.91, 1.0, math.nan])
 def test_leaked_is_a_share_that_leaves_somebody_to_attack(leaked: float) -> None:
-    with pytest.raises(BadInputError, match="leaked is .*0 to 0.9"):
+    with pytest.raises(BadInputError, match=r"leaked is .*0 to 0\.9"):
         ThreatModel(leaked=leaked)
 
 

@@ -25,7 +25,7 @@ def test_every_subject_is_drawn_into_one_role_and_the_shares_are_right(
     roles = Roles.draw(subjects, members=members, validation=validation, rng=np.random.default_rng(seed))
     drawn = {role: roles.subjects(role) for role in Role}
     assert list(roles.of) == subjects
-    assert sorted(sum(drawn.values(), [])) == sorted(subjects)
+    assert sorted(subject for group in drawn.values() for subject in group) == sorted(subjects)
     inside = len(drawn[Role.MEMBER]) + len(drawn[Role.VALIDATION])
     assert abs(inside - members * len(subjects)) <= 0.5
     assert abs(len(drawn[Role.VALIDATION]) - validation * inside) <= 0.5

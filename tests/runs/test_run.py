@@ -48,7 +48,7 @@ def test_a_run_finds_its_cohort_after_both_were_moved(copy: Path, volumes: Cohor
 
 
 def test_another_cohort_is_refused(run: Run, table: Cohort) -> None:
-    with pytest.raises(StaleError, match="another cohort.*--cohort"):
+    with pytest.raises(StaleError, match=r"another cohort.*--cohort"):
         run.cohort(table.path)
 
 
@@ -80,7 +80,7 @@ def test_changed_roles_are_refused_and_reordered_ones_are_not(copy: Path) -> Non
 
 
 def test_what_is_no_run_says_why(tmp_path: Path, copy: Path) -> None:
-    with pytest.raises(BadInputError, match="no run.json"):
+    with pytest.raises(BadInputError, match=r"no run\.json"):
         Run.open(tmp_path)
     (copy / DONE).unlink()
     with pytest.raises(BadInputError, match="not finished: run the same train command again"):

@@ -45,7 +45,7 @@ class TiedWeights(nn.Module):
 
 
 class Folded(nn.Module):
-    """Slices are folded into the batch: sample by sample, as slices of one sample follow each other, or the other way."""
+    """Slices are folded into the batch: those of one sample follow each other, or lie apart."""
 
     def __init__(self, samples_first: bool) -> None:
         super().__init__()

@@ -237,7 +237,7 @@ def test_a_model_that_folds_its_batch_awkwardly_takes_the_slow_route(
     bring: Any, volumes: Cohort, tmp_path: Path
 ) -> None:
     run = bring(
-        "n = len(x); return self.last(self.conv(torch.cat([x, -x])).tanh().mean((2, 3, 4))).view(2, n).mean(0)"
+        "return self.last(self.conv(torch.cat([x, -x])).tanh().mean((2, 3, 4))).view(2, len(x)).mean(0)"
     )
     ids = volumes.scans.index[:10].tolist()
     signals = extract(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def test_what_is_written_is_read(
 def test_repeat_scans_and_covariates_are_kept_by_scan_and_names_are_ignored(tmp_path: Path) -> None:
     header = "scan_id\tsubject_id\tsite\tage\tprediction\tmember\theight\tname"
     lines = [
-        f"s{n} x/ß\tp {n // 2}\t{'AB'[n % 2]}\t{50 + n}\t{52 + n}\t{n // 2 % 2}\t{'n/a' if n == 3 else 1.5 + n}\tname{n}"
+        f"s{n} x/ß\tp {n // 2}\t{'AB'[n % 2]}\t{50 + n}\t{52 + n}\t{n // 2 % 2}\t"
+        f"{'n/a' if n == 3 else 1.5 + n}\tname{n}"
         for n in range(44)
     ]
     read = read_predictions(write(tmp_path / "p.tsv", rows(*lines, header=header)))
@@ -148,11 +150,10 @@ def test_scans_that_are_not_in_the_file_are_not_made_up(tmp_path: Path) -> None:
 
 
 def test_torch_is_not_needed(tmp_path: Path) -> None:
-    import subprocess
-
     write(tmp_path / "p.tsv", rows(*GOOD))
     code = (
-        "import sys; from pathlib import Path; from memberscan.signals.predictions_file import read_predictions;"
+        "import sys; from pathlib import Path\n"
+        "from memberscan.signals.predictions_file import read_predictions\n"
         f"read_predictions(Path({str(tmp_path / 'p.tsv')!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,7 +17,8 @@ from memberscan.training import TrainingConfig, loop, train
 loop._SECONDS_BETWEEN_CHECKPOINTS = -1.0
 print("ready", flush=True)
 config = TrainingConfig(epochs=60, device="cpu", keep="best")
-train(Path(sys.argv[1]), Path(sys.argv[2]), model="cnn3d", validation=0.2, members=0.6, options={"width": 4}, config=config)
+options = {"model": "cnn3d", "options": {"width": 4}, "members": 0.6, "validation": 0.2}
+train(Path(sys.argv[1]), Path(sys.argv[2]), config=config, **options)
 """
 
 

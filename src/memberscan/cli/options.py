@@ -9,8 +9,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from memberscan.files import to_json
-
 Seed = Annotated[int, typer.Option(help="Root seed; the same seed gives the same result.")]
 NoSeed = Annotated[int, typer.Option(help="Accepted as by every command; nothing here is drawn at random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
@@ -27,6 +25,8 @@ def console() -> Console:
 def answer(facts: Mapping[str, Any], as_json: bool) -> None:
     """Print facts: as JSON, or one line each."""
     if as_json:
+        from memberscan.files import to_json
+
         typer.echo(to_json(facts), nl=False)
         return
     width = max(map(len, facts), default=0)

@@ -1,0 +1,158 @@
+"""The same command gives the same bytes: twice, after a kill at any moment, and whatever the thread count."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from memberscan import Access, AuditResult, ThreatModel, audit
+from memberscan.auditing import conduct, result
+from memberscan.errors import DiskFullError
+from memberscan.runs import Run
+
+from .conftest import MakePredictions
+
+THREAT = ThreatModel(Access.WEIGHTS, repeats=1)
+ATTACKS = ("error", "gradient:conv1", "gradient-magnitude")
+FILES = ("audit.json", "scores.tsv", "audit.html")
+
+
+class Killed(BaseException):
+    """What no handler of ours may swallow."""
+
+
+def read(directory: Path) -> dict[str, bytes]:
+    return {name: (directory / name).read_bytes() for name in FILES}
+
+
+@pytest.fixture(scope="module")
+def whole(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What an audit that nobody interrupted writes."""
+    directory = tmp_path_factory.mktemp("whole") / "audit"
+    audit(run.path, directory, threat=THREAT, attacks=ATTACKS)
+    return read(directory)
+
+
+def test_the_same_seed_gives_the_same_bytes_elsewhere(run: Run, whole: dict[str, bytes], tmp_path: Path):
+    audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
+    assert read(tmp_path / "audit") == whole
+
+
+def test_another_seed_gives_other_scores_of_the_same_people(predictions: MakePredictions):
+    path = predictions()
+    one, other = (audit(path, attacks=["error", "error:zero-knowledge"], seed=seed).scores for seed in (0, 1))
+    column = "error:zero-knowledge"
+    np.testing.assert_array_equal(np.sort(one[column]), np.sort(other[column]))
+    assert not one["error"].equals(other["error"])
+
+
+def test_a_finished_audit_is_not_touched(predictions: MakePredictions, tmp_path: Path):
+    path = predictions()
+    first = audit(path, tmp_path / "audit", attacks=["error"], pseudonyms=True)
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "audit").iterdir()}
+    again = audit(path, tmp_path / "audit", attacks=["error"], pseudonyms=True)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "audit").iterdir()} == before
+    assert dict(again.content) == dict(first.content)
+
+
+STAGES: list[tuple[Any, str]] = [
+    (conduct, "require_years"),
+    (conduct.Campaign, "scored"),
+    (conduct.Campaign, "null"),
+    (conduct, "blind"),
+    (conduct, "judge"),
+    (conduct, "scores_table"),
+    (conduct.AuditResult, "save"),
+    (conduct.AuditResult, "render"),
+    (result, "write_json"),
+]
+
+
+@pytest.mark.parametrize(("where", "stage"), STAGES, ids=[stage for _, stage in STAGES])
+def test_an_audit_killed_in_any_stage_ends_in_the_same_bytes(
+    where: Any, stage: str, run: Run, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, stage, die)
+        with pytest.raises(Killed):
+            audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
+    assert not (tmp_path / "audit" / "audit.json").exists()
+    audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
+    assert read(tmp_path / "audit") == whole
+
+
+def test_a_full_disk_loses_nothing(
+    run: Run, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from memberscan import files
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    def request_only(directory: Path) -> Callable[[], list[str]]:
+        return lambda: [p.name for p in directory.iterdir() if not p.name.startswith(".")]
+
+    left = request_only(tmp_path / "audit")
+    with monkeypatch.context() as patch:
+        kept = files.write_json
+
+        def then_full(path: Path, *arguments: Any, **options: Any) -> None:
+            kept(path, *arguments, **options)
+            if path.name == "request.json":
+                patch.setattr(files.os, "fsync", full)
+
+        patch.setattr(files, "write_json", then_full)
+        with pytest.raises(DiskFullError, match="run the same command again"):
+            audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
+    assert "audit.json" not in left()
+    audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
+    assert read(tmp_path / "audit") == whole
+
+
+COMMAND = "from memberscan.cli import main; main()"
+
+
+@pytest.mark.parametrize("delay", [0.3, 1.5, 3.0])
+def test_an_audit_killed_by_the_system_ends_in_the_same_bytes(
+    delay: float, run: Run, whole: dict[str, bytes], tmp_path: Path
+):
+    command = [sys.executable, "-c", COMMAND, "audit", str(run.path), str(tmp_path / "audit")]
+    command += ["--access", "weights", "--repeats", "1", "--attacks", *ATTACKS]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
+    assert read(tmp_path / "audit") == whole
+
+
+def test_the_thread_count_does_not_change_an_audit_of_predictions(
+    predictions: MakePredictions, tmp_path: Path
+):
+    path = predictions(subjects=200)
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            audit(path, tmp_path / str(threads))
+    assert read(tmp_path / "1") == read(tmp_path / "2")
+
+
+def test_a_loaded_result_renders_the_same_page(run: Run, whole: dict[str, bytes], tmp_path: Path):
+    audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
+    AuditResult.load(tmp_path / "audit").render(tmp_path / "audit")
+    assert read(tmp_path / "audit") == whole
