@@ -65,8 +65,6 @@ def attempt() -> Callable[..., Campaign]:
         repeats: int = 5,
         seed: int = 0,
     ) -> Campaign:
-        return Campaign.observe(
-            attacks, signals, member, ThreatModel(Access.WEIGHTS, leaked, repeats), seed
-        )
+        return Campaign.observe(attacks, signals, member, ThreatModel(Access.WEIGHTS, leaked, repeats), seed)
 
     return observe

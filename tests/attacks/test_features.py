@@ -58,10 +58,14 @@ def test_crossing_is_where_the_two_densities_meet(spread, ratio, seed):
     def difference(error: float) -> float:
         return float(stats.norm.logpdf(error, scale=s1) - stats.norm.logpdf(error, scale=s0))
 
-    assert crossing(inside, outside) == pytest.approx(optimize.brentq(difference, 1e-9 * s1, 50 * s0), rel=1e-6)
+    assert crossing(inside, outside) == pytest.approx(
+        optimize.brentq(difference, 1e-9 * s1, 50 * s0), rel=1e-6
+    )
 
 
-@pytest.mark.parametrize(("inside", "outside"), [([3.0, 5.0], [1.0, 2.0]), ([1.0, 2.0], [1.0, 2.0]), ([0.0], [4.0])])
+@pytest.mark.parametrize(
+    ("inside", "outside"), [([3.0, 5.0], [1.0, 2.0]), ([1.0, 2.0], [1.0, 2.0]), ([0.0], [4.0])]
+)
 def test_crossing_is_the_median_where_members_are_not_predicted_better(inside, outside):
     assert crossing(np.array(inside), np.array(outside)) == np.median(inside + outside)
 

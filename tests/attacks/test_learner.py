@@ -50,7 +50,9 @@ def test_ridge_equals_leaving_one_out_by_hand(members, others, width, shift):
     member = np.arange(members + others) < members
     x = rng.normal(size=(len(member), width)) * rng.uniform(0.5, 2, width) + 3
     x[:, 0] += shift * member
-    np.testing.assert_allclose(ridge(features(x), member).score(features(x)), ridge_by_loop(x, member), atol=1e-7)
+    np.testing.assert_allclose(
+        ridge(features(x), member).score(features(x)), ridge_by_loop(x, member), atol=1e-7
+    )
 
 
 def test_ridge_says_nothing_where_features_say_nothing():
@@ -60,7 +62,9 @@ def test_ridge_says_nothing_where_features_say_nothing():
 
 def test_ridge_bears_one_known_subject_a_side():
     rule = ridge(features(np.array([[1.0, 0.2], [-1.0, 0.1]])), np.array([True, False]))
-    assert rule.score(features(np.array([[5.0, 0.0]])))[0] > 0 > rule.score(features(np.array([[-5.0, 0.0]])))[0]
+    assert (
+        rule.score(features(np.array([[5.0, 0.0]])))[0] > 0 > rule.score(features(np.array([[-5.0, 0.0]])))[0]
+    )
 
 
 @given(columns)

@@ -34,7 +34,9 @@ def test_a_leak_is_found_and_told(predictions: MakePredictions, tmp_path: Path):
     assert (target["kind"], target["randomised"], target["parameters"]) == ("predictions", False, None)
     assert content["threat"]["known_per_side"] == 30
     assert content["checks"]["null"]["permutations"] >= 99
-    low, high = (result.findings.set_index("attack").loc["error:zero-knowledge", f"auc_{e}"] for e in ("low", "high"))
+    low, high = (
+        result.findings.set_index("attack").loc["error:zero-knowledge", f"auc_{e}"] for e in ("low", "high")
+    )
     assert low <= auc_of_ratio(np.array(3.0)) <= high
 
 
@@ -51,7 +53,11 @@ def test_target_errors_are_those_of_the_file(predictions: MakePredictions):
 def test_what_is_saved_is_what_was_found(predictions: MakePredictions, tmp_path: Path):
     result = audit(predictions(), tmp_path / "audit", seed=3)
     loaded = AuditResult.load(tmp_path / "audit")
-    assert json.loads((tmp_path / "audit" / "audit.json").read_text()) == dict(result.content) == dict(loaded.content)
+    assert (
+        json.loads((tmp_path / "audit" / "audit.json").read_text())
+        == dict(result.content)
+        == dict(loaded.content)
+    )
     pd.testing.assert_frame_equal(loaded.scores, result.scores)
     assert stat.S_IMODE((tmp_path / "audit" / "scores.tsv").stat().st_mode) == 0o600
     without = audit(predictions(), seed=3)
@@ -106,17 +112,13 @@ def test_an_attack_asked_for_twice_is_refused(predictions: MakePredictions):
 
 
 def test_the_order_of_rows_changes_nothing(predictions: MakePredictions, tmp_path: Path):
-    path = predictions(scans=2, ratio=2.0)
+    path = predictions(scans=3, ratio=2.0)
     table = pd.read_csv(path, sep="\t", dtype=str)
-    table.sample(frac=1, random_state=0)[table.columns[::-1]].to_csv(tmp_path / "other.csv", index=False)
-    one, other = dict(audit(path).content), dict(audit(tmp_path / "other.csv").content)
-    for content in (one, other):
-        del content["provenance"]
-        content["checks"]["blind"]["covariates"].sort(key=lambda c: c["name"])
-        # Columns in another order are summed in another order.
-        for part in ("auc", "p_value"):
-            content["checks"]["blind"][part] = round(content["checks"]["blind"][part], 6)
-    assert one == other
+    table.sample(frac=1, random_state=0).to_csv(tmp_path / "other.csv", index=False)
+    one, other = audit(path), audit(tmp_path / "other.csv")
+    pd.testing.assert_frame_equal(one.scores, other.scores, check_exact=True)
+    contents = [{key: value for key, value in r.content.items() if key != "provenance"} for r in (one, other)]
+    assert contents[0] == contents[1]
 
 
 def test_several_scans_count_as_one_subject(predictions: MakePredictions):
@@ -129,6 +131,15 @@ def test_several_scans_count_as_one_subject(predictions: MakePredictions):
     assert len(result.scores) == 80
 
 
+def test_sex_may_be_a_number(tmp_path: Path):
+    table = predictions_table(np.random.default_rng(7), 80)
+    table["sex"] = table["sex"].map({"F": 2, "M": 1}).where(table.index > 3)
+    table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
+    groups = audit(tmp_path / "p.tsv", attacks=["error"]).content["exposure"]["groups"]
+    assert [g["group"] for g in groups if g["by"] == "sex"] == ["1", "2"]
+    assert sum(g["members"] + g["nonmembers"] for g in groups if g["by"] == "sex") == 76
+
+
 def test_a_difference_in_scan_count_is_seen_by_the_blind_check(tmp_path: Path):
     table = predictions_table(np.random.default_rng(0), 120, scans=3)
     lost = (table["member"] == 0) & (table.groupby("subject_id").cumcount() > 0) & (table.index % 5 > 0)
@@ -137,7 +148,9 @@ def test_a_difference_in_scan_count_is_seen_by_the_blind_check(tmp_path: Path):
     assert blind["tripped"] and blind["worst"] == "scan count"
 
 
-@pytest.mark.parametrize("name", ["scan count", "scans", "age (as given)", "Sex ", "a\u00e9/b", "member_since"])
+@pytest.mark.parametrize(
+    "name", ["scan count", "scans", "age (as given)", "Sex ", "a\u00e9/b", "member_since"]
+)
 def test_covariates_may_have_any_name(name, tmp_path: Path):
     table = predictions_table(np.random.default_rng(1), 60)
     table[name] = np.random.default_rng(2).normal(size=60)
@@ -201,7 +214,7 @@ def test_a_leak_shows_through_confounding(predictions: MakePredictions):
 def test_fewer_than_ten_on_a_side_is_too_few(tmp_path: Path):
     table = predictions_table(np.random.default_rng(4), 40)
     table.drop(table.index[table["member"] == 1][9:]).to_csv(tmp_path / "p.csv", index=False)
-    with pytest.raises(TooFewSubjectsError, match="9 members and 20 non-members .*at least 10"):
+    with pytest.raises(TooFewSubjectsError, match=r"9 members and 20 non-members .*at least 10"):
         audit(tmp_path / "p.csv", tmp_path / "audit")
     assert not (tmp_path / "audit").exists()
 

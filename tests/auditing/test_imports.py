@@ -1,4 +1,4 @@
-"""Nobody pays for what is not used: an audit of predictions must not load torch, nor ``import memberscan`` anything."""
+"""Nobody pays for what is not used: an audit of predictions loads no torch, ``import memberscan`` nothing."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ def test_an_audit_of_predictions_does_not_load_torch(predictions: MakePrediction
 
 
 def test_the_command_does_not_load_torch_for_predictions(predictions: MakePredictions, tmp_path: Path):
+    arguments = ["memberscan", "audit", str(predictions()), str(tmp_path / "audit")]
     code = (
-        f"import sys; sys.argv = ['memberscan', 'audit', {str(predictions())!r}, {str(tmp_path / 'audit')!r}]\n"
+        f"import sys; sys.argv = {arguments!r}\n"
         "from memberscan.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code"
     )

@@ -7,9 +7,12 @@ import stat
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from memberscan import Access, ThreatModel, audit
+from memberscan.auditing import conduct
 from memberscan.auditing.tables import KEY, SALT
+from memberscan.errors import BadInputError
 from memberscan.files import read_table
 from memberscan.runs import Run
 
@@ -30,7 +33,12 @@ def test_what_is_shared_names_nobody(predictions: MakePredictions, tmp_path: Pat
 
 
 def test_a_run_s_audit_names_nobody_and_keeps_signals_to_the_owner(run: Run, tmp_path: Path):
-    audit(run.path, tmp_path / "audit", threat=ThreatModel(Access.WEIGHTS, repeats=1), attacks=["gradient:conv1"])
+    audit(
+        run.path,
+        tmp_path / "audit",
+        threat=ThreatModel(Access.WEIGHTS, repeats=1),
+        attacks=["gradient:conv1"],
+    )
     for name in ("audit.json", "audit.html", "scores.tsv", "request.json"):
         assert "sub-0" not in (tmp_path / "audit" / name).read_text()
     found = modes(tmp_path / "audit")
@@ -62,6 +70,28 @@ def test_pseudonyms_are_salted_and_their_key_is_the_owner_s(predictions: MakePre
     ordered = one.drop(columns="pseudonym").sort_values([*plain.columns[1:], "member"], ignore_index=True)
     pd.testing.assert_frame_equal(ordered, plain)
     assert "Subjekt" not in (tmp_path / "one" / "scores.tsv").read_text()
+
+
+def test_pseudonyms_survive_a_kill(
+    predictions: MakePredictions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, folder = predictions(), tmp_path / "audit"
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conduct.AuditResult, "save", die)
+        with pytest.raises(KeyboardInterrupt):
+            audit(path, folder, attacks=["error"], pseudonyms=True)
+    key = (folder / KEY).read_bytes()
+    audit(path, folder, attacks=["error"], pseudonyms=True)
+    assert (folder / KEY).read_bytes() == key
+
+
+def test_pseudonyms_need_a_place_for_their_key(predictions: MakePredictions):
+    with pytest.raises(BadInputError, match="need a directory"):
+        audit(predictions(), pseudonyms=True)
 
 
 def test_a_pseudonym_belongs_to_its_subject(predictions: MakePredictions, tmp_path: Path):

@@ -132,9 +132,7 @@ def test_an_audit_killed_by_the_system_ends_in_the_same_bytes(
     command = [sys.executable, "-c", COMMAND, "audit", str(run.path), str(tmp_path / "audit")]
     command += ["--access", "weights", "--repeats", "1", "--attacks", *ATTACKS]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
     process.wait()

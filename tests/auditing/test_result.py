@@ -61,7 +61,7 @@ def test_a_result_without_scores_can_still_be_read(edited):
 
 
 def test_a_newer_schema_is_refused(edited):
-    with pytest.raises(AuditFileError, match="newer schema memberscan.audit/2.*upgrade memberscan"):
+    with pytest.raises(AuditFileError, match=r"newer schema memberscan.audit/2.*upgrade memberscan"):
         AuditResult.load(edited(schema="memberscan.audit/2"))
 
 
@@ -78,5 +78,5 @@ def test_a_damaged_file_is_refused(text: str, tmp_path: Path):
 
 
 def test_a_directory_without_an_audit_is_refused(tmp_path: Path):
-    with pytest.raises(AuditFileError, match="holds no audit.json; run memberscan audit first"):
+    with pytest.raises(AuditFileError, match=r"holds no audit\.json; run memberscan audit first"):
         AuditResult.load(tmp_path)

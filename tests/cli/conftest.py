@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,7 +45,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
 
 @pytest.fixture
 def refused(command: Command) -> Callable[..., None]:
-    """Return a function that fails unless a command ends with a code and a message on standard error alone."""
+    """Return a function that fails unless a command ends with a code, and a message on standard error."""
 
     def check(*arguments: object, code: int, says: str) -> None:
         done = command(*arguments)
@@ -78,3 +79,21 @@ def predictions(tmp_path: Path) -> Path:
     """A predictions file."""
     people().to_csv(tmp_path / "p.tsv", sep="\t", index=False)
     return tmp_path / "p.tsv"
+
+
+@pytest.fixture
+def bids(tmp_path: Path) -> Path:
+    """A derivative of two people, in two versions each."""
+    root = tmp_path / "bids"
+    rows = ["participant_id\tage"]
+    for n in (1, 2):
+        folder = root / f"sub-{n}" / "anat"
+        folder.mkdir(parents=True)
+        data = np.zeros((20, 22, 18), dtype=np.float32)
+        data[4:16, 4:18, 4:14] = np.random.default_rng(n).uniform(50, 100, (12, 14, 10))
+        image = nib.Nifti1Image(data, np.diag([10.0, 10, 10, 1]))
+        for entities in ("space-MNI_desc-brain", "space-MNI_desc-head"):
+            nib.save(image, folder / f"sub-{n}_{entities}_T1w.nii.gz")
+        rows.append(f"sub-{n}\t{60 + n}")
+    (root / "participants.tsv").write_text("\n".join(rows) + "\n")
+    return root

@@ -1,8 +1,7 @@
-"""Bad input gets a clear error with the right exit code, says what to do, and nothing is lost."""
+"""Bad datasets, roles, models and runs get a clear error with the right exit code that says what to do."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,6 @@ import pandas as pd
 import pytest
 import torch
 
-from memberscan import files
 from memberscan.cohort import Cohort
 from memberscan.runs import Run
 
@@ -22,27 +20,22 @@ from .conftest import Command, people
 Refused = Callable[..., None]
 
 
-@pytest.fixture
-def written(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
-    """Return a function that writes a predictions file."""
-
-    def write(table: pd.DataFrame) -> Path:
-        table.to_csv(tmp_path / "p.csv", index=False)
-        return tmp_path / "p.csv"
-
-    return write
-
-
 def image(folder: Path, name: str, data: np.ndarray) -> None:
     (folder / name / "anat").mkdir(parents=True)
-    nib.save(nib.Nifti1Image(data.astype(np.float32), np.eye(4) * 8), folder / name / "anat" / f"{name}_T1w.nii.gz")
-
-
-# Datasets
+    nib.save(
+        nib.Nifti1Image(data.astype(np.float32), np.eye(4) * 8), folder / name / "anat" / f"{name}_T1w.nii.gz"
+    )
 
 
 def test_a_missing_dataset(refused: Refused, tmp_path: Path):
-    refused("cohort", "bids", tmp_path / "nowhere", tmp_path / "cohort", code=2, says="does not exist")
+    refused(
+        "cohort",
+        "bids",
+        tmp_path / "nowhere",
+        tmp_path / "cohort",
+        code=2,
+        says="give the root of a BIDS dataset",
+    )
 
 
 def test_an_empty_dataset(refused: Refused, tmp_path: Path):
@@ -79,9 +72,6 @@ def test_a_cohort_that_is_none(refused: Refused, tmp_path: Path):
     refused("train", tmp_path / "c", tmp_path / "run", "--model", "cnn3d", code=2, says=str(tmp_path / "c"))
 
 
-# Roles and runs
-
-
 @pytest.fixture
 def roles(volumes: Cohort, tmp_path: Path) -> pd.DataFrame:
     """Half members, half non-members."""
@@ -96,7 +86,15 @@ def save(roles: pd.DataFrame, path: Path) -> Path:
 
 def test_a_subject_on_both_sides(roles: pd.DataFrame, volumes: Cohort, refused: Refused, tmp_path: Path):
     both = pd.concat([roles, roles.iloc[:1].assign(role="non-member")])
-    arguments = ("train", volumes.path, tmp_path / "run", "--model", "cnn3d", "--members", save(both, tmp_path))
+    arguments = (
+        "train",
+        volumes.path,
+        tmp_path / "run",
+        "--model",
+        "cnn3d",
+        "--members",
+        save(both, tmp_path),
+    )
     refused(*arguments, code=2, says="every subject has exactly one role")
 
 
@@ -113,7 +111,9 @@ def test_a_roles_file_that_is_missing(volumes: Cohort, refused: Refused, tmp_pat
 
 
 def test_a_model_that_does_not_fit_the_grid(volumes: Cohort, table: Cohort, refused: Refused, tmp_path: Path):
-    refused("train", volumes.path, tmp_path / "a", "--model", "mlp", code=2, says="works on a table of features")
+    refused(
+        "train", volumes.path, tmp_path / "a", "--model", "mlp", code=2, says="works on a table of features"
+    )
     refused("train", table.path, tmp_path / "b", "--model", "cnn3d", code=2, says="works on volumes")
     refused("train", volumes.path, tmp_path / "c", "--model", "resnet", code=2, says="choose one of cnn3d")
 
@@ -127,8 +127,10 @@ def foreign(
     (tmp_path / "foreign_nets.py").write_text(
         "from torch import nn\n\n\n"
         "def wrong_grid():\n    return nn.Sequential(nn.Flatten(), nn.Linear(7, 1))\n\n\n"
-        "def classes():\n    return nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(1, 4))\n\n\n"
-        "def linear():\n    return nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(1, 1))\n"
+        "def pooled(n):\n"
+        "    return nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(1, n))\n\n\n"
+        "def classes():\n    return pooled(4)\n\n\n"
+        "def linear():\n    return pooled(1)\n"
     )
 
     def arguments(model: str, weights: Path) -> tuple[object, ...]:
@@ -141,7 +143,9 @@ def foreign(
 
 
 def state(tmp_path: Path, **shapes: tuple[int, ...]) -> Path:
-    torch.save({name.replace("_", "."): torch.full(shape, 0.5) for name, shape in shapes.items()}, tmp_path / "w.pt")
+    torch.save(
+        {name.replace("_", "."): torch.full(shape, 0.5) for name, shape in shapes.items()}, tmp_path / "w.pt"
+    )
     return tmp_path / "w.pt"
 
 
@@ -154,23 +158,20 @@ def test_weights_that_do_not_fit(foreign, refused: Refused, tmp_path: Path):
     refused(*foreign("linear", state(tmp_path, **{"2_weight": (3, 3)})), code=2, says="w.pt")
 
 
-def test_a_classifier_given_as_a_regressor(foreign, command: Command, refused: Refused, tmp_path: Path):
+def test_a_classifier_given_as_a_regressor(foreign, refused: Refused, tmp_path: Path):
     weights = state(tmp_path, **{"2_weight": (4, 1), "2_bias": (4,)})
-    done = command(*foreign("classes", weights))
-    if done.code == 0:
-        refused("audit", tmp_path / "mine", tmp_path / "audit", code=3, says="one number a scan")
-    else:
-        assert done.code == 3 and "one number a scan" in " ".join(done.err.split())
-    assert not (tmp_path / "audit" / "audit.json").exists()
+    refused(
+        *foreign("classes", weights), code=3, says="memberscan audits regressors of age, one number a scan"
+    )
+    assert not (tmp_path / "mine").exists()
 
 
 def test_a_model_that_predicts_nan(foreign, command: Command, refused: Refused, tmp_path: Path):
-    torch.save({"2.weight": torch.tensor([[float("nan")]]), "2.bias": torch.tensor([60.0])}, tmp_path / "w.pt")
-    done = command(*foreign("linear", tmp_path / "w.pt"))
-    if done.code == 0:
-        refused("audit", tmp_path / "mine", tmp_path / "audit", code=2, says="NaN")
-    else:
-        assert done.code == 2 and "NaN" in done.err
+    torch.save(
+        {"2.weight": torch.tensor([[float("nan")]]), "2.bias": torch.tensor([60.0])}, tmp_path / "w.pt"
+    )
+    assert command(*foreign("linear", tmp_path / "w.pt")).code == 0
+    refused("audit", tmp_path / "mine", tmp_path / "audit", code=2, says="predictions are NaN or infinite")
 
 
 class Evil:
@@ -182,7 +183,7 @@ class Evil:
 
 def test_a_weights_file_that_is_a_pickle(foreign, refused: Refused, tmp_path: Path):
     torch.save({"2.weight": Evil()}, tmp_path / "w.pt")
-    refused(*foreign("linear", tmp_path / "w.pt"), code=2, says="state dict")
+    refused(*foreign("linear", tmp_path / "w.pt"), code=2, says="save the weights alone")
     assert not (tmp_path / "evil").exists()
     assert not (tmp_path / "mine").exists()
 
@@ -200,132 +201,3 @@ def test_an_unfinished_run(run: Run, refused: Refused, tmp_path: Path):
     shutil.copytree(run.path, tmp_path / "run")
     (tmp_path / "run" / "run.json").unlink()
     refused("audit", tmp_path / "run", tmp_path / "audit", code=2, says="run the same train command again")
-
-
-# Predictions
-
-
-def test_a_source_that_does_not_exist(refused: Refused, tmp_path: Path):
-    refused("audit", tmp_path / "p.tsv", tmp_path / "a", code=2, says="give a run directory, or a TSV or CSV")
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (lambda t: t.rename(columns={"prediction": "brain_age"}), "has no column prediction"),
-        (lambda t: pd.concat([t, t.iloc[:1]]), "stands in more than one row"),
-        (lambda t: t.assign(prediction=t["prediction"].where(t.index != 3)), "NaN"),
-        (lambda t: t.assign(age=t["age"].astype(str).where(t.index != 3, "old")), "'old'"),
-        (lambda t: t.assign(prediction=t["prediction"].astype(str).where(t.index != 3, "n.d.")), "'n.d.'"),
-        (lambda t: t.assign(age=t["age"].where(t.index != 3)), "has no age"),
-        (lambda t: t.assign(member=1), "members only"),
-        (lambda t: t.assign(member=0), "non-members only"),
-        (lambda t: t.assign(member="maybe"), "write 1 for members and 0 for non-members"),
-        (lambda t: t.head(0), "p.csv"),
-        (lambda t: t.head(19), "at least 10 of each"),
-        (
-            lambda t: pd.concat([t, t.head(1).assign(member=0)]).assign(scan_id=range(61)),
-            "is both a member and a non-member",
-        ),
-    ],
-    ids=[
-        "a column missing", "duplicate ids", "NaN predictions", "text as age", "text as prediction", "no age",
-        "members only", "non-members only", "no membership", "no rows", "too few", "a subject on both sides",
-    ],
-)  # fmt: skip
-def test_bad_predictions(change, says: str, written, refused: Refused, tmp_path: Path):
-    refused("audit", written(change(people())), tmp_path / "audit", code=2, says=says)
-    assert not (tmp_path / "audit").exists()
-
-
-def test_a_file_that_is_no_table(refused: Refused, tmp_path: Path):
-    (tmp_path / "p.tsv").write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff\xfe")
-    refused("audit", tmp_path / "p.tsv", tmp_path / "audit", code=2, says="p.tsv")
-
-
-def test_probabilities_are_refused(written, refused: Refused, tmp_path: Path):
-    table = people()
-    path = written(table.assign(prediction=np.linspace(0, 1, len(table))))
-    refused("audit", path, tmp_path / "audit", code=3, says="classifier's probabilities")
-
-
-# Options
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        (("--access", "rounds"), "choose one of: outputs, weights"),
-        (("--leaked", "1.5"), "it is a share from 0 to 0.9"),
-        (("--leaked", "nan"), "it is a share from 0 to 0.9"),
-        (("--repeats", "0"), "at least 1 draw"),
-        (("--attacks", "eror"), "unknown; choose from error"),
-        (("--attacks", "error", "error"), "name each attack once"),
-        (("--attacks", "gradient:conv1"), "outputs only"),
-        (("--seed", "-1"), "seed"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)
-def test_bad_options_of_audit(options: tuple[str, ...], says: str, predictions: Path, refused: Refused, tmp_path: Path):
-    refused("audit", predictions, tmp_path / "audit", *options, code=2, says=says)
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        (("--epochs", "0"), "at least 1"),
-        (("--keep", "first"), "choose last or best"),
-        (("--keep", "best"), "--validation 0.1"),
-        (("--precision", "fp16"), "choose fp32 or bf16"),
-        (("--members", "1.5"), "between 0 and 1"),
-        (("--validation", "1"), "from 0 to below 1"),
-        (("--device", "abacus"), "abacus"),
-        (("--batch-size", "0"), "at least 1"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)
-def test_bad_options_of_train(options: tuple[str, ...], says: str, volumes: Cohort, refused: Refused, tmp_path: Path):
-    refused("train", volumes.path, tmp_path / "run", "--model", "cnn3d", *options, code=2, says=says)
-
-
-@pytest.mark.parametrize("grid", ["91x109", "axbxc", "", "0x5x5"])
-def test_a_grid_that_is_none(grid: str, command: Command):
-    done = command("models", "--grid", grid)
-    assert "Traceback" not in done.err
-    assert done.code == 2 or "0" in grid
-
-
-# Outputs and reports
-
-
-def test_a_newer_schema(predictions: Path, command: Command, refused: Refused, tmp_path: Path):
-    command("audit", predictions, tmp_path / "audit", "--attacks", "error")
-    stored = tmp_path / "audit" / "audit.json"
-    stored.write_text(json.dumps(json.loads(stored.read_text()) | {"schema": "memberscan.audit/9"}))
-    refused("report", tmp_path / "audit", code=2, says="upgrade memberscan")
-
-
-def test_a_report_of_nothing(refused: Refused, tmp_path: Path):
-    refused("report", tmp_path, code=2, says="run memberscan audit first")
-
-
-def test_an_output_that_holds_other_files(predictions: Path, refused: Refused, tmp_path: Path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").write_text("x")
-    refused("audit", predictions, tmp_path / "out", code=3, says="choose another output directory")
-    refused("cohort", "phantom", tmp_path / "out", code=3, says="choose another output directory")
-
-
-def test_an_output_that_is_a_file(predictions: Path, refused: Refused, tmp_path: Path):
-    refused("audit", predictions, predictions, code=3, says="choose another output directory")
-    refused("audit", predictions, predictions / "audit", code=2, says="check the path")
-
-
-def test_a_full_disk(predictions: Path, command: Command, refused: Refused, tmp_path: Path, monkeypatch):
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fsync", full)
-        refused("audit", predictions, tmp_path / "audit", code=3, says="the disk is full")
-    assert command("audit", predictions, tmp_path / "audit").code == 0

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError
-from memberscan.models.inputs import as_inputs, batches, resolve_device
+from memberscan.errors import BadInputError, NotARegressorError
+from memberscan.models.inputs import as_inputs, batches, predict, resolve_device
 
 
 def test_volumes_get_a_channel_and_tables_stay_as_they_are(volumes: Cohort, table: Cohort) -> None:
@@ -46,3 +47,24 @@ def test_an_unknown_device_is_an_error(name: str) -> None:
 def test_cuda_where_there_is_none_is_an_error() -> None:
     with pytest.raises(BadInputError, match="choose cpu"):
         resolve_device("cuda")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_classifier_is_refused_whatever_the_batch(count: int, classes: int) -> None:
+    with pytest.raises(NotARegressorError, match=f"{count}, {classes}.*one number a scan"):
+        predict(nn.Linear(6, classes), torch.zeros(count, 6))
+
+
+def test_a_model_that_gives_a_tuple_or_one_number_for_all_is_refused() -> None:
+    class Tuple(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            return super().forward(input), input  # type: ignore[return-value]
+
+    class Mean(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            return super().forward(input).mean()
+
+    for model in (Tuple(6, 1), Mean(6, 1)):
+        with pytest.raises(NotARegressorError):
+            predict(model, torch.zeros(3, 6))

@@ -4,14 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from memberscan.errors import NotARegressorError
 from memberscan.models import ModelSpec, build
 from memberscan.signals.gradients import (
     agrees_with_autograd,
     capture,
     capture_slowly,
     parameter_layers,
-    predict,
 )
 
 from .awkward import FOUND_OUT, SERVED, VECTOR, Mixing, SharedTwice
@@ -143,26 +141,3 @@ def test_a_prediction_that_happens_to_be_right_does_not_hide_a_wrong_gradient() 
             return super().forward(inputs) * 1e-4
 
     assert not agrees_with_autograd(Right(), sample(VECTOR, 2), ["hidden"])
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("classes", [2, 3])
-def test_a_classifier_is_refused_whatever_the_batch(count: int, classes: int) -> None:
-    with pytest.raises(NotARegressorError, match=f"{count}, {classes}.*one number a scan"):
-        predict(nn.Linear(6, classes), sample(VECTOR, count))
-    with pytest.raises(NotARegressorError):
-        agrees_with_autograd(nn.Linear(6, classes), sample(VECTOR, count), ["0"][:0])
-
-
-def test_a_model_that_gives_a_tuple_or_one_number_for_all_is_refused() -> None:
-    class Tuple(nn.Linear):
-        def forward(self, input: Tensor) -> Tensor:
-            return super().forward(input), input  # type: ignore[return-value]
-
-    class Mean(nn.Linear):
-        def forward(self, input: Tensor) -> Tensor:
-            return super().forward(input).mean()
-
-    for model in (Tuple(6, 1), Mean(6, 1)):
-        with pytest.raises(NotARegressorError):
-            predict(model, sample(VECTOR))

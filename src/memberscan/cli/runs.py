@@ -127,10 +127,10 @@ def import_(
 
 
 def _grid(text: str) -> tuple[int, int, int]:
-    try:
-        i, j, k = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise BadInputError(f"--grid {text!r} is not of the form 91x109x91") from None
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
+        raise BadInputError(f"--grid {text!r} is not of the form 91x109x91")
+    i, j, k = map(int, parts)
     return i, j, k
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError
+from memberscan.errors import BadInputError, NotARegressorError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -54,3 +54,22 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise BadInputError("device 'cuda' is asked for, but torch sees none; choose cpu")
     return device
+
+
+def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
+    """Run a model and check that it gives one number a scan.
+
+    Raises
+    ------
+    NotARegressorError
+        If it gives another number of values than one a scan, as a classifier does.
+    """
+    output = model(inputs)
+    if not isinstance(output, Tensor) or output.numel() != len(inputs):
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise NotARegressorError(
+            f"the model gives an output of shape {shape} for {len(inputs)} scans; memberscan audits "
+            "regressors of age, one number a scan: a classifier's scores have no residual, and an audit of "
+            "them would be meaningless"
+        )
+    return output.flatten()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from memberscan.errors import NotARegressorError
+from memberscan.models.inputs import predict
 from memberscan.signals.layers import parameter_gradients
 
 if TYPE_CHECKING:
@@ -52,25 +52,6 @@ class _Call:
 
     entered: Tensor
     left: GradientEdge | None
-
-
-def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
-    """Run a model and check that it gives one number a scan.
-
-    Raises
-    ------
-    NotARegressorError
-        If it gives another number of values than one a scan, as a classifier does.
-    """
-    output = model(inputs)
-    if not isinstance(output, Tensor) or output.numel() != len(inputs):
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise NotARegressorError(
-            f"the model gives an output of shape {shape} for {len(inputs)} scans; memberscan audits "
-            "regressors of age, one number a scan: a classifier's scores have no residual, and an audit of "
-            "them would be meaningless"
-        )
-    return output.flatten()
 
 
 def parameter_layers(model: nn.Module) -> list[str]:

@@ -14,10 +14,10 @@ from safetensors.torch import save
 
 from memberscan import seeds
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, ModelError
+from memberscan.errors import BadInputError, MemberscanError, ModelError
 from memberscan.files import begin, discard, fingerprint, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build, load_weights, read_weights
-from memberscan.models.inputs import as_inputs, resolve_device
+from memberscan.models.inputs import as_inputs, predict, resolve_device
 from memberscan.runs import Role, Roles, Run
 from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
 from memberscan.training.loop import TrainingConfig, fit
@@ -134,6 +134,8 @@ def import_run(
     ------
     ModelError
         If the network cannot be made, its weights do not fit, or it does not run on this cohort's inputs.
+    NotARegressorError
+        If it gives more than one number a scan, as a classifier does.
     """
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path, weights = Path(path), Path(weights)
@@ -143,7 +145,9 @@ def import_run(
     load_weights(network, read_weights(weights), source=str(weights))
     try:
         with torch.no_grad():
-            network(as_inputs(cohort, cohort.scans.index[:2].tolist()))
+            predict(network, as_inputs(cohort, cohort.scans.index[:2].tolist()))
+    except MemberscanError:
+        raise
     except Exception as error:
         raise ModelError(
             f"the model {model!r} does not run on inputs of shape {cohort.shape} "
