@@ -19,6 +19,8 @@ from memberscan.threat import Access
 
 from .conftest import MakePredictions, predictions_table, require_valid
 
+QUICK = ("error", "error:zero-knowledge")
+
 
 def test_a_leak_is_found_and_told(predictions: MakePredictions, tmp_path: Path):
     result = audit(predictions(ratio=3.0, subjects=120), tmp_path / "audit")
@@ -51,7 +53,7 @@ def test_target_errors_are_those_of_the_file(predictions: MakePredictions):
 
 
 def test_what_is_saved_is_what_was_found(predictions: MakePredictions, tmp_path: Path):
-    result = audit(predictions(), tmp_path / "audit", seed=3)
+    result = audit(predictions(), tmp_path / "audit", attacks=QUICK, seed=3)
     loaded = AuditResult.load(tmp_path / "audit")
     assert (
         json.loads((tmp_path / "audit" / "audit.json").read_text())
@@ -60,7 +62,7 @@ def test_what_is_saved_is_what_was_found(predictions: MakePredictions, tmp_path:
     )
     pd.testing.assert_frame_equal(loaded.scores, result.scores)
     assert stat.S_IMODE((tmp_path / "audit" / "scores.tsv").stat().st_mode) == 0o600
-    without = audit(predictions(), seed=3)
+    without = audit(predictions(), attacks=QUICK, seed=3)
     assert dict(without.content) == dict(result.content)
     without.save(tmp_path / "other")
     for name in ("audit.json", "scores.tsv", "audit.html"):
@@ -79,7 +81,7 @@ def test_leaked_0_leaves_the_zero_knowledge_attacks(predictions: MakePredictions
 
 @pytest.mark.parametrize("leaked", [0.04, 0.9])
 def test_an_attacker_may_know_very_few_or_nearly_all(leaked, predictions: MakePredictions):
-    content = audit(predictions(ratio=3.0), threat=ThreatModel(leaked=leaked)).content
+    content = audit(predictions(ratio=3.0), threat=ThreatModel(leaked=leaked, repeats=1)).content
     require_valid(dict(content))
     known = int(leaked * 40)
     assert content["findings"][0]["scored"] == {"members": 40 - known, "nonmembers": 40 - known}
@@ -96,7 +98,7 @@ def test_repeats_change_estimates_but_never_narrow_intervals(predictions: MakePr
 
 def test_weights_cannot_be_assumed_of_a_file(predictions: MakePredictions):
     """What no attack could use must not stand in the report as what the attacker had."""
-    content = audit(predictions(), threat=ThreatModel(Access.WEIGHTS)).content
+    content = audit(predictions(), threat=ThreatModel(Access.WEIGHTS, repeats=1)).content
     assert content["threat"]["access"] == "outputs"
     assert {f["access"] for f in content["findings"]} == {"outputs"}
 
@@ -115,14 +117,14 @@ def test_the_order_of_rows_changes_nothing(predictions: MakePredictions, tmp_pat
     path = predictions(scans=3, ratio=2.0)
     table = pd.read_csv(path, sep="\t", dtype=str)
     table.sample(frac=1, random_state=0).to_csv(tmp_path / "other.csv", index=False)
-    one, other = audit(path), audit(tmp_path / "other.csv")
+    one, other = (audit(p, threat=ThreatModel(repeats=2)) for p in (path, tmp_path / "other.csv"))
     pd.testing.assert_frame_equal(one.scores, other.scores, check_exact=True)
     contents = [{key: value for key, value in r.content.items() if key != "provenance"} for r in (one, other)]
     assert contents[0] == contents[1]
 
 
 def test_several_scans_count_as_one_subject(predictions: MakePredictions):
-    result = audit(predictions(scans=3, ratio=2.0))
+    result = audit(predictions(scans=3, ratio=2.0), attacks=QUICK)
     content = dict(result.content)
     require_valid(content)
     assert content["target"]["scans"] == 240
@@ -179,7 +181,7 @@ def test_missing_covariates_are_borne(tmp_path: Path):
     table.loc[::4, "icv"] = np.nan
     table["empty"] = "n/a"
     table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
-    content = dict(audit(tmp_path / "p.tsv").content)
+    content = dict(audit(tmp_path / "p.tsv", threat=ThreatModel(repeats=1)).content)
     require_valid(content)
     assert {g["group"] for g in content["exposure"]["groups"] if g["by"] == "sex"} == {"F", "M"}
 
@@ -188,7 +190,7 @@ def test_confounded_predictions_name_the_culprit_and_a_subset_to_audit_again(
     predictions: MakePredictions, tmp_path: Path
 ):
     path = predictions(subjects=300, older=1.2)
-    result = audit(path, tmp_path / "audit")
+    result = audit(path, tmp_path / "audit", attacks=QUICK)
     require_valid(dict(result.content))
     blind = result.content["checks"]["blind"]
     assert result.verdict == "confounded"
@@ -199,7 +201,7 @@ def test_confounded_predictions_name_the_culprit_and_a_subset_to_audit_again(
     assert stat.S_IMODE(matched.stat().st_mode) == 0o600
     pairs = blind["matched"]["members"]
     assert read_table(matched)["member"].value_counts().to_dict() == {1: pairs, 0: pairs}
-    again = audit(matched, tmp_path / "again")
+    again = audit(matched, tmp_path / "again", attacks=QUICK)
     assert (again.content["target"]["members"], again.content["target"]["nonmembers"]) == (pairs, pairs)
     assert again.verdict != "confounded"
     assert abs(again.content["checks"]["blind"]["auc"] - 0.5) < 0.1
@@ -236,7 +238,7 @@ def test_members_without_any_error_are_a_leak_and_no_crash(tmp_path: Path):
     table = predictions_table(np.random.default_rng(5), 80)
     table.loc[table["member"] == 1, "prediction"] = table["age"]
     table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
-    result = audit(tmp_path / "p.tsv", tmp_path / "audit")
+    result = audit(tmp_path / "p.tsv", tmp_path / "audit", threat=ThreatModel(repeats=1))
     require_valid(dict(result.content))
     assert result.content["checks"]["gap"]["h"] is None
     assert result.content["checks"]["gap"]["auc"]["value"] == 1
@@ -247,7 +249,7 @@ def test_members_without_any_error_are_a_leak_and_no_crash(tmp_path: Path):
 def test_everybody_predicted_the_same_is_no_crash(tmp_path: Path):
     table = predictions_table(np.random.default_rng(6), 60).assign(prediction=62.0)
     table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
-    content = dict(audit(tmp_path / "p.tsv").content)
+    content = dict(audit(tmp_path / "p.tsv", threat=ThreatModel(repeats=1)).content)
     require_valid(content)
     assert content["verdict"]["label"] != "leaks"
 

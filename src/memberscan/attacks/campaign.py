@@ -93,13 +93,13 @@ class Campaign:
     def scored(self) -> list[Scored]:
         """Carry out every attack with the true membership."""
         draws = self._draws(self.member, seeds.generator(self.seed, "known"))
-        with _one_thread():
+        with one_thread():
             return [self._carry_out(observed, self.member, draws) for observed in self.attacks]
 
     def null(self, permutations: int) -> Float[np.ndarray, "permutations attacks"]:
         """Return mean AUCs of every attack, with membership permuted before the known subjects are drawn."""
         aucs = np.empty((permutations, len(self.attacks)))
-        with _one_thread(), progress("permuting membership", permutations) as advance:
+        with one_thread(), progress("permuting membership", permutations) as advance:
             for b in range(permutations):
                 rng = seeds.generator(self.seed, "null", b)
                 member = rng.permutation(self.member)
@@ -145,7 +145,7 @@ class Campaign:
         return np.bincount(self.subject, values, count) / np.bincount(self.subject, minlength=count)
 
 
-def _one_thread() -> threadpool_limits:
+def one_thread() -> threadpool_limits:
     """Keep linear algebra to one thread: on small matrices, threads cost several times what they save."""
     return threadpool_limits(1, "blas")
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from memberscan import seeds
 from memberscan.attacks import DEFAULT_ATTACKS, Attack, named
-from memberscan.attacks.campaign import Campaign
+from memberscan.attacks.campaign import Campaign, one_thread
 from memberscan.auditing.content import Outcome, content
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.source import Source, open_source
@@ -117,7 +117,8 @@ def _audit(
     require_years(signals.scans["age"].to_numpy(float), np.asarray(signals.arrays[PREDICTION]))
     campaign = Campaign.observe(attacks.values(), signals, target.member, threat, seed)
     people = Subjects.summarise(target, signals, campaign)
-    facts = _weigh(campaign, people, seed, randomised=target.describe()["randomised"])
+    with one_thread():
+        facts = _weigh(campaign, people, seed, randomised=target.describe()["randomised"])
     outcome = Outcome(
         source=target,
         name=name,
