@@ -256,11 +256,9 @@ def test_an_ordinary_model_takes_the_fast_route(bring: Any, volumes: Cohort, tmp
     assert '"batched"' in (tmp_path / "s" / "signals.json").read_text()
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted({"conv": "conv"})])
-def test_a_classifier_is_refused(bring: Any, volumes: Cohort, tmp_path: Path, wanted: Wanted) -> None:
-    run = bring("return self.last(self.conv(x).mean((2, 3, 4))).softmax(1)", outputs=2)
+def test_a_classifier_is_refused_where_it_is_brought(bring: Any) -> None:
     with pytest.raises(NotARegressorError, match="one number a scan") as caught:
-        extract(run, volumes, volumes.scans.index[:5].tolist(), wanted, tmp_path / "s")
+        bring("return self.last(self.conv(x).mean((2, 3, 4))).softmax(1)", outputs=2)
     assert caught.value.exit_code == 3
 
 

@@ -85,3 +85,22 @@ def test_layers_without_a_rule_of_their_own_agree_too() -> None:
         check(layer, values(6, 4, 7, 8), 3)
     check(nn.LayerNorm([4, 7]), values(3, 4, 7), 3)
     check(nn.ConvTranspose2d(4, 2, 3, stride=2), values(3, 4, 7, 8), 3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_first_layers_of_3d_networks_agree_with_autograd(data: st.DataObject) -> None:
+    per_axis = lambda low, high: tuple(data.draw(st.integers(low, high)) for _ in range(3))  # noqa: E731
+    layer = nn.Conv3d(
+        1,
+        data.draw(st.integers(1, 3)),
+        per_axis(1, 3),  # type: ignore[arg-type]
+        padding=per_axis(0, 2),  # type: ignore[arg-type]
+        bias=data.draw(st.booleans()),
+    )
+    count, folded = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 2))
+    check(
+        layer,
+        values(count * folded, 1, *data.draw(st.sampled_from([(7, 8, 9), (3, 4, 5), (11, 3, 4)]))),
+        count,
+    )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from functools import singledispatch
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+
+_SLABS = 4
 
 
 @singledispatch
@@ -65,6 +69,8 @@ def _convolution(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) 
         return parameter_gradients.dispatch(nn.Module)(layer, inputs, outputs, count)
     if inputs[0, 0].shape == outputs[0, 0].shape and set(layer.kernel_size) == {1} and layer.groups == 1:
         return _pointwise(layer, inputs, outputs, count)
+    if _is_first_layer(layer) and inputs.device.type == "cpu":
+        return _first_layer(layer, inputs, outputs, count)
     rows = []
     for x, g in zip(inputs.chunk(count), outputs.chunk(count), strict=True):
         # The mask asks for the weight (and bias) alone: the gradient of the input is known already.
@@ -91,6 +97,41 @@ def _pointwise(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) ->
     g = outputs.reshape(count, -1, *outputs.shape[1:]).flatten(3)
     weight = torch.einsum("nrov,nriv->noi", g, x).flatten(1)
     return weight if layer.bias is None else torch.cat([weight, g.sum(dim=(1, 3))], dim=1)
+
+
+def _is_first_layer(layer: nn.Conv3d) -> bool:
+    """Return whether a layer reads one channel of volumes, voxel by voxel, as a first layer does."""
+    plain = set(layer.stride) == {1} and set(layer.dilation) == {1}
+    return isinstance(layer, nn.Conv3d) and layer.in_channels == 1 and plain
+
+
+def _first_layer(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) -> Tensor:
+    """With one channel in, the weight's gradient is a matrix product over positions, some slabs at a time.
+
+    The general convolution takes about twice as long for it on a CPU.
+    """
+    padding = cast("tuple[int, ...]", layer.padding)
+    margins = [margin for p in reversed(padding) for margin in (p, p)]
+    offsets, taps = tuple(layer.kernel_size), math.prod(layer.kernel_size)
+    depth, *plane = outputs.shape[2:]
+    rows = []
+    for x, g in zip(inputs.chunk(count), outputs.chunk(count), strict=True):
+        weight = x.new_zeros(layer.out_channels, taps + 1)
+        for volume, upstream in zip(nn.functional.pad(x[:, 0], margins), g, strict=True):
+            windows = volume
+            for axis, size in enumerate(offsets):
+                windows = windows.unfold(axis, size, 1)
+            windows = windows.permute(3, 4, 5, 0, 1, 2)
+            for start in range(0, depth, _SLABS):
+                slabs = min(_SLABS, depth - start)
+                # The last row, of ones, gives the bias its gradient.
+                columns = x.new_ones(taps + 1, slabs * math.prod(plane))
+                columns[:taps].view(*offsets, slabs, *plane).copy_(windows[..., start : start + slabs, :, :])
+                weight.addmm_(upstream[:, start : start + slabs].flatten(1), columns.T)
+        rows.append(weight)
+    stacked = torch.stack(rows)
+    flat = stacked[..., :taps].flatten(1)
+    return flat if layer.bias is None else torch.cat([flat, stacked[..., taps]], dim=1)
 
 
 def _flat(gradients: tuple[Tensor, ...]) -> Tensor:
