@@ -10,7 +10,7 @@ from memberscan.threat import Access, ThreatModel
 from memberscan.training import TrainingConfig, train
 
 SUBJECTS, SPACING, WIDTH = 140, 8.0, 16
-EPOCHS = {"cnn3d": 40, "slice-mean": 40}
+EPOCHS = {"cnn3d": 40, "slice-mean": 80}
 
 
 def run_demo(out: Path, *, seed: int = 0) -> dict[str, AuditResult]:
