@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
 
 from memberscan.report import svg, tables, words
 from memberscan.report.figures import Drawing, both
+
+_ROOM = 38
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def attacks(audit: dict[str, Any]) -> Drawing:
     gap = audit["checks"]["gap"]["auc"]
 
     def paint(figure: Figure, narrow: bool) -> None:
-        _intervals(figure.subplots(), rows, gap=gap["value"], narrow=narrow)
+        shown = [replace(row, label=_short(row.label)) for row in rows] if narrow else rows
+        _intervals(figure.subplots(), shown, gap=gap["value"], narrow=narrow)
 
     return both(
         "attacks",
@@ -56,6 +59,11 @@ def attacks(audit: dict[str, Any]) -> Drawing:
         f"{words.fraction(gap['value'])}. The table below holds all values.",
         paint,
     )
+
+
+def _short(attack: str) -> str:
+    """Return the name of an attack, cut in its middle where a phone has no room for it beside its value."""
+    return attack if len(attack) <= _ROOM else f"{attack[: _ROOM // 2]}…{attack[-_ROOM // 2 + 1 :]}"
 
 
 def exposure(audit: dict[str, Any]) -> Drawing:
@@ -105,7 +113,8 @@ def _intervals(axes: Axes, rows: Sequence[Row], *, gap: float | None, narrow: bo
         axes.plot(
             [gap, gap], [-0.6, len(rows) - 0.35], color=svg.SECOND, linewidth=1.5, linestyle=(0, (4, 3))
         )
-        _mark(axes, gap, "error gap alone", "left" if chance_left else "right", color=svg.SECOND)
+        far = gap > low + 0.8 * (high - low)
+        _mark(axes, gap, "error gap alone", "left" if chance_left and not far else "right", color=svg.SECOND)
     for place, row in enumerate(rows):
         _interval(axes, place, row)
 
