@@ -39,6 +39,18 @@ class DataLeakageError(RolesError):
     """One subject stands on two sides of a split that must be disjoint."""
 
 
+class TranscriptError(BadInputError):
+    """The transcript of a federation is incomplete, damaged, or of several models."""
+
+
+class FederationError(RefusedError):
+    """A federation cannot go on: too few learners answer, or their parts do not fit together."""
+
+
+class EncryptionError(BadInputError):
+    """A key or a ciphertext of a federation is damaged, foreign, or of other parameters."""
+
+
 class TooFewSubjectsError(BadInputError):
     """Fewer subjects than an audit can say anything about."""
 
@@ -57,6 +69,10 @@ class PredictionsError(BadInputError):
 
 class NonFiniteError(BadInputError):
     """A model or a file gives NaN or infinite predictions."""
+
+
+class MissingExtraError(BadInputError):
+    """What was asked needs a package of an extra that is not installed."""
 
 
 class UnknownAttackError(BadInputError):

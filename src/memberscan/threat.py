@@ -1,19 +1,24 @@
-"""The threat model: what an attacker sees of a model, knows of people, and can train."""
+"""The threat model: who attacks, what it sees of a model, and what it knows of people."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from memberscan.errors import BadInputError
 
 
 class Access(IntEnum):
-    """How much of the target an attacker sees; a greater access includes the lesser ones."""
+    """How much of the target an attacker sees; a greater access includes the lesser ones.
+
+    ``ROUNDS`` is the global model of every round of a federation, ``UPDATES`` every learner's own model too.
+    """
 
     OUTPUTS = 1
     WEIGHTS = 2
+    ROUNDS = 3
+    UPDATES = 4
 
     def __str__(self) -> str:
         return self.name.lower()
@@ -28,6 +33,40 @@ class Access(IntEnum):
             raise BadInputError(f"access {text!r} is unknown; choose one of: {names}") from None
 
 
+class Attacker(StrEnum):
+    """Who attacks: somebody outside, or a party of a federation.
+
+    ``LEARNER`` sees each round's global model and knows its own people; ``SERVER`` sees every learner's model;
+    ``ACTIVE_SERVER`` also changes what it broadcasts; ``AGGREGATE`` sees sums over learners only, as a server
+    does under secure aggregation.
+    """
+
+    OUTSIDER = "outsider"
+    LEARNER = "learner"
+    SERVER = "server"
+    ACTIVE_SERVER = "active-server"
+    AGGREGATE = "aggregate"
+
+    @property
+    def access(self) -> Access | None:
+        """What this party of a federation sees; None for an outsider, of whom it must be said."""
+        return {
+            Attacker.OUTSIDER: None,
+            Attacker.LEARNER: Access.ROUNDS,
+            Attacker.AGGREGATE: Access.ROUNDS,
+            Attacker.SERVER: Access.UPDATES,
+            Attacker.ACTIVE_SERVER: Access.UPDATES,
+        }[self]
+
+    @classmethod
+    def parse(cls, text: str) -> Attacker:
+        """Return the attacker of that name."""
+        try:
+            return cls(text.lower())
+        except ValueError:
+            raise BadInputError(f"attacker {text!r} is unknown; choose one of: {', '.join(cls)}") from None
+
+
 @dataclass(frozen=True)
 class ThreatModel:
     """What the attacker is assumed to have.
@@ -35,22 +74,35 @@ class ThreatModel:
     Parameters
     ----------
     access
-        What it sees of the target.
+        What it sees of the target; a party of a federation sees what its place gives it.
     leaked
-        Share of the smaller side (members or non-members) whose membership it already knows, in [0, 0.9].
+        Share of the smaller side (members or non-members) whose membership it already knows, in [0, 0.9]. In
+        a federation: share of the held-out subjects that it knows to be non-members.
     repeats
-        How many times the known subjects are drawn anew, for attacks that learn from them.
+        How many times the known subjects are drawn anew, for attacks that learn from them. In a federation
+        they are drawn once.
+    attacker
+        Who it is.
     """
 
     access: Access = Access.OUTPUTS
     leaked: float = 0.5
     repeats: int = 5
+    attacker: Attacker = Attacker.OUTSIDER
 
     def __post_init__(self) -> None:
         if not 0 <= self.leaked <= 0.9:
             raise BadInputError(f"leaked is {self.leaked}; it is a share from 0 to 0.9")
         if self.repeats < 1:
             raise BadInputError(f"repeats is {self.repeats}; at least 1 draw is needed")
+        if self.attacker.access is None:
+            if self.access > Access.WEIGHTS:
+                raise BadInputError(
+                    f"an outsider has no access to {self.access}; choose an attacker within the federation"
+                )
+        else:
+            object.__setattr__(self, "access", self.attacker.access)
+            object.__setattr__(self, "repeats", 1)
 
     def known_per_side(self, members: int, nonmembers: int) -> int:
         """Return how many subjects a side the attacker knows: floor(leaked x min(members, nonmembers))."""
@@ -58,4 +110,4 @@ class ThreatModel:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return asdict(self) | {"access": str(self.access)}
+        return asdict(self) | {"access": str(self.access), "attacker": str(self.attacker)}

@@ -99,7 +99,7 @@ def test_imported_roles_are_gated_and_their_matched_roles_can_be_imported(
     monkeypatch.setattr(Blind, "tripped", True)
     by_age = volumes.scans.groupby("subject_id")["age"].mean().sort_values().index.tolist()
     pairs = [(s, "member" if n >= 13 else "non-member") for n, s in enumerate(by_age)]
-    roles = Roles.from_pairs(pairs)
+    roles = Roles.from_rows(pairs)
     weights = run.path / "weights.safetensors"
     made = import_run(
         tmp_path / "run",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
+from memberscan.evidence.pairs import PairScores
 from memberscan.evidence.scored import Scored
 
 Simulate = Callable[..., tuple[list[Scored], np.ndarray]]
@@ -38,5 +39,35 @@ def simulate() -> Simulate:
             scores[known] = np.nan
             attacks.append(Scored(f"fitted {k}", True, scores, np.full(draws, shift / 2)))
         return attacks, member
+
+    return draw
+
+
+@pytest.fixture
+def federate() -> Callable[..., tuple[list[PairScores], np.ndarray]]:
+    """Return a function that draws attacks among learners whose scores share an effect of the subject."""
+
+    def draw(
+        rng: np.random.Generator,
+        sizes: Sequence[int],
+        held_out: int,
+        *,
+        shift: float = 0.0,
+        shared: float = 0.5,
+        attacks: int = 1,
+    ) -> tuple[list[PairScores], np.ndarray]:
+        learners = len(sizes)
+        home = np.repeat([*range(learners), -1], [*sizes, held_out])
+        own = home == np.arange(learners)[:, None]
+        subject = np.sqrt(shared) * rng.normal(size=len(home))
+        names = tuple(f"site {k}" for k in range(learners))
+        drawn = []
+        for k in range(attacks):
+            noise = np.sqrt(1 - shared) * rng.normal(size=(learners, learners, len(home)))
+            scores = np.where(own[:, None], np.nan, subject + noise + shift * own)
+            scores[np.arange(learners), np.arange(learners)] = np.nan
+            thresholds = np.full((learners, learners), shift / 2)
+            drawn.append(PairScores(f"attack {k}", True, names, names, scores, thresholds))
+        return drawn, home
 
     return draw

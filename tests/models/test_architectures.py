@@ -28,7 +28,7 @@ def small(name: str) -> tuple[AgeRegressor, Tensor]:
     shape = (7,) if name == "mlp" else (9, 10, 11)
     model = build(ModelSpec(name, shape, {"width": 4})).eval()
     assert isinstance(model, AgeRegressor)
-    model.calibrate(torch.tensor([50.0, 60.0, 75.0]))
+    model.calibrate(model.moments(torch.tensor([50.0, 60.0, 75.0])), 3)
     return model, torch.randn(5, *(shape if name == "mlp" else (1, *shape)))
 
 
@@ -108,14 +108,14 @@ def test_a_batch_gives_what_its_scans_give_one_at_a_time(name: str) -> None:
 def test_equal_ages_and_a_single_age_leave_a_usable_scale() -> None:
     for ages in (torch.tensor([60.0, 60.0]), torch.tensor([60.0])):
         model = MLP((3,))
-        model.calibrate(ages, torch.ones(len(ages), 3))
+        model.calibrate(model.moments(ages, torch.ones(len(ages), 3)), len(ages))
         assert torch.isfinite(model(torch.randn(2, 3))).all()
         assert model.age_spread > 0
 
 
 def test_features_are_standardised_by_buffers_and_constant_ones_are_left_alone() -> None:
     model = MLP((2,))
-    model.calibrate(torch.tensor([50.0, 70.0]), torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
+    model.calibrate(model.moments(torch.tensor([50.0, 70.0]), torch.tensor([[1.0, 5.0], [3.0, 5.0]])), 2)
     assert model.feature_mean.tolist() == [2, 5]
     torch.testing.assert_close(model.feature_spread, torch.tensor([2**0.5, 1.0]))
     assert {"age_mean", "age_spread", "feature_mean", "feature_spread"} <= set(model.state_dict())

@@ -24,7 +24,7 @@ def sample(shape: tuple[int, ...], count: int = 3) -> Tensor:
 def ours(name: str) -> tuple[nn.Module, tuple[int, ...]]:
     shape = (7,) if name == "mlp" else (9, 10, 11)
     model = build(ModelSpec(name, shape, {"width": 4})).eval()
-    model.calibrate(AGES)  # type: ignore[operator]
+    model.calibrate(model.moments(AGES), len(AGES))  # type: ignore[operator]
     return model, shape if name == "mlp" else (1, *shape)
 
 

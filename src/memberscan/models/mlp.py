@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from memberscan.models.regressor import OUTPUT, AgeRegressor
+from memberscan.models.regressor import OUTPUT, AgeRegressor, spread_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -38,14 +38,22 @@ class MLP(AgeRegressor):
         self.output = nn.Linear(width, 1)
         nn.init.zeros_(self.output.bias)
 
-    def calibrate(self, ages: Float[Tensor, " n"], features: Float[Tensor, "n d"] | None = None) -> None:
-        """Take the scale of the training ages and of each feature."""
-        super().calibrate(ages)
+    def moments(
+        self, ages: Float[Tensor, " n"], features: Float[Tensor, "n d"] | None = None
+    ) -> dict[str, Tensor]:
+        """Return the moments of the ages and of each feature."""
+        moments = super().moments(ages)
         if features is not None:
-            spread = (
-                features.double().std(dim=0) if len(features) > 1 else torch.ones_like(self.feature_spread)
-            )
-            self.feature_mean.copy_(features.double().mean(dim=0))
+            x = features.double()
+            moments |= {"feature": x.mean(dim=0), "feature_square": (x**2).mean(dim=0)}
+        return moments
+
+    def calibrate(self, moments: Mapping[str, Tensor], count: int) -> None:
+        """Take the scale of the training ages and of each feature."""
+        super().calibrate(moments, count)
+        if "feature" in moments:
+            spread = spread_of(moments["feature"], moments["feature_square"], count)
+            self.feature_mean.copy_(moments["feature"])
             # A feature that does not vary carries nothing; dividing by its spread would.
             self.feature_spread.copy_(torch.where(spread > 0, spread, 1.0))
 

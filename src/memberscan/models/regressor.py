@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 CONV1, CONV6, OUTPUT = "conv1", "conv6", "output"
+ROUNDING = 1e-12
+"""Share of the mean square below which a variance computed from moments is rounding."""
 
 
 class AgeRegressor(nn.Module, ABC):
@@ -34,12 +36,23 @@ class AgeRegressor(nn.Module, ABC):
         self.register_buffer("age_mean", torch.zeros(()))
         self.register_buffer("age_spread", torch.ones(()))
 
-    def calibrate(self, ages: Float[Tensor, " n"], features: Float[Tensor, "n d"] | None = None) -> None:
-        """Take the scale of the training ages (years); ``features`` are given for tables only."""
+    def moments(
+        self, ages: Float[Tensor, " n"], features: Float[Tensor, "n d"] | None = None
+    ) -> dict[str, Tensor]:
+        """Return means, and means of squares, of the ages (and of a table's features), in double precision.
+
+        They are all that :meth:`calibrate` needs, and the mean over a federation is the mean of its learners'.
+        """
         del features
-        self.age_mean.fill_(ages.double().mean())
+        ages = ages.double()
+        return {"age": ages.mean(), "age_square": (ages**2).mean()}
+
+    def calibrate(self, moments: Mapping[str, Tensor], count: int) -> None:
+        """Take the scale of ``count`` training ages (and features) with these moments."""
+        spread = spread_of(moments["age"], moments["age_square"], count)
+        self.age_mean.fill_(moments["age"])
         # Equal ages have no spread; any positive scale trains then.
-        self.age_spread.fill_(ages.double().std().clamp_min(1e-3) if len(ages) > 1 else 1.0)
+        self.age_spread.fill_(spread.clamp_min(1e-3) if count > 1 else 1.0)
 
     @abstractmethod
     def standardised(self, inputs: Tensor) -> Float[Tensor, " n"]:
@@ -48,3 +61,10 @@ class AgeRegressor(nn.Module, ABC):
     def forward(self, inputs: Tensor) -> Float[Tensor, " n"]:
         """Predict age in years."""
         return self.standardised(inputs).float() * self.age_spread + self.age_mean
+
+
+def spread_of(mean: Tensor, square: Tensor, count: int) -> Tensor:
+    """Return the standard deviation of a sample from its moments; what is only rounding is zero."""
+    variance = square - mean**2
+    variance = torch.where(variance > ROUNDING * square, variance, 0.0)
+    return torch.sqrt(variance * count / max(count - 1, 1))

@@ -1,4 +1,4 @@
-"""Refuse what is not an audit.json of this version, so that rendering never meets a surprise half way."""
+"""Refuse what is not an audit.json or consortium.json of this version, so that rendering meets no surprise."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from typing import Any
 from memberscan.errors import AuditFileError
 
 SCHEMA = "memberscan.audit/1"
+CONSORTIUM_SCHEMA = "memberscan.consortium/1"
+
+_FILES = {SCHEMA: "audit-1.schema.json", CONSORTIUM_SCHEMA: "consortium-1.schema.json"}
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "object": dict,
@@ -26,9 +29,9 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 @functools.cache
-def published() -> dict[str, Any]:
-    """Return the published JSON Schema (draft 2020-12) of audit.json."""
-    text = resources.files("memberscan.report").joinpath("audit-1.schema.json").read_text("utf-8")
+def published(name: str = SCHEMA) -> dict[str, Any]:
+    """Return the published JSON Schema (draft 2020-12) of that name."""
+    text = resources.files("memberscan.report").joinpath(_FILES[name]).read_text("utf-8")
     return dict(json.loads(text))
 
 
@@ -65,18 +68,38 @@ def check(audit: Any) -> dict[str, Any]:
         raise AuditFileError(
             f"the schema {name!r} is unknown; this version of memberscan reads {SCHEMA}: run the audit again"
         )
-    for problem in _problems(audit, published(), "audit.json"):
+    rule = published()
+    for problem in _problems(audit, rule, "audit.json", rule["$defs"]):
         raise AuditFileError(f"{problem}; the file is incomplete or was edited: run the audit again")
     return audit
 
 
-def _problems(value: Any, rule: dict[str, Any], path: str) -> Iterator[str]:
-    """Yield what is wrong with ``value``, by the few keywords that the published schema uses."""
+def check_consortium(content: Any) -> dict[str, Any]:
+    """Return ``content`` if it is a complete consortium.json of the schema this version knows.
+
+    Raises
+    ------
+    AuditFileError
+        If it is not.
+    """
+    name = content.get("schema") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or name != CONSORTIUM_SCHEMA:
+        raise AuditFileError(
+            f"this is no consortium.json of the schema {CONSORTIUM_SCHEMA}; merge the audits again"
+        )
+    rule = published(CONSORTIUM_SCHEMA)
+    for problem in _problems(content, rule, "consortium.json", rule["$defs"]):
+        raise AuditFileError(f"{problem}; the file is incomplete or was edited: merge the audits again")
+    return content
+
+
+def _problems(value: Any, rule: dict[str, Any], path: str, shapes: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with ``value``, by the few keywords that the published schemas use."""
     if "$ref" in rule:
-        rule = published()["$defs"][rule["$ref"].rpartition("/")[2]]
+        rule = shapes[rule["$ref"].rpartition("/")[2]]
     if "anyOf" in rule:
         if value is not None:
-            yield from _problems(value, rule["anyOf"][0], path)
+            yield from _problems(value, rule["anyOf"][0], path, shapes)
         return
     kinds = rule.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
@@ -86,17 +109,19 @@ def _problems(value: Any, rule: dict[str, Any], path: str) -> Iterator[str]:
     if "enum" in rule and value not in rule["enum"]:
         yield f"{path} is {_shown(value)}, and must be one of {', '.join(map(repr, rule['enum']))}"
     if isinstance(value, dict):
-        yield from _problems_inside(value, rule, path)
+        yield from _problems_inside(value, rule, path, shapes)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _problems(item, rule["items"], f"{path}[{index}]")
+            yield from _problems(item, rule["items"], f"{path}[{index}]", shapes)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         low, high = rule.get("minimum", -math.inf), rule.get("maximum", math.inf)
         if not (low <= value <= high and math.isfinite(value)):
             yield f"{path} is {_shown(value)}, and must be a number from {low} to {high}"
 
 
-def _problems_inside(value: dict[str, Any], rule: dict[str, Any], path: str) -> Iterator[str]:
+def _problems_inside(
+    value: dict[str, Any], rule: dict[str, Any], path: str, shapes: dict[str, Any]
+) -> Iterator[str]:
     for key in rule.get("required", []):
         if key not in value:
             yield f"{path} has no {key!r}"
@@ -105,7 +130,7 @@ def _problems_inside(value: dict[str, Any], rule: dict[str, Any], path: str) -> 
     for key, item in value.items():
         inner = known.get(key, others)
         if isinstance(inner, dict):
-            yield from _problems(item, inner, f"{path}.{key}")
+            yield from _problems(item, inner, f"{path}.{key}", shapes)
 
 
 def _is(value: Any, kind: str) -> bool:

@@ -31,8 +31,9 @@ class Table:
 NONE = Cell("n/a")
 
 
-def _estimate(estimate: dict[str, Any] | None, form: Any = words.fraction) -> Cell:
-    return Cell(form(estimate["value"]), words.span(estimate, form)) if estimate else NONE
+def estimate(value: dict[str, Any] | None, form: Any = words.fraction) -> Cell:
+    """Return an estimate with its interval below, or n/a."""
+    return Cell(form(value["value"]), words.span(value, form)) if value else NONE
 
 
 def attacks(audit: dict[str, Any]) -> Table:
@@ -44,15 +45,15 @@ def attacks(audit: dict[str, Any]) -> Table:
         row = [
             Cell(finding["attack"], finding["title"]),
             Cell(words.SEES[finding["access"]]),
-            _estimate(finding["auc"]),
+            estimate(finding["auc"]),
         ]
         if strata:
-            row.append(_estimate(finding["within_strata"] and finding["within_strata"]["auc"]))
+            row.append(estimate(finding["within_strata"] and finding["within_strata"]["auc"]))
         bound = words.judged_auc(audit, finding)["simultaneous"]["low"]
         scored = finding["scored"]
         row += [
             Cell(words.fraction(bound)),
-            _estimate(finding["accuracy"], words.percent),
+            estimate(finding["accuracy"], words.percent),
             Cell(words.p_value(finding["p_value"])),
             Cell(f"{scored['members']:,}\u00a0+\u00a0{scored['nonmembers']:,}"),
         ]
@@ -122,7 +123,7 @@ def _rate(entry: dict[str, Any] | None, notes: tuple[str | None, ...]) -> Cell:
         return NONE
     if entry["value"] is None:
         return Cell("n/a", mark=1 + notes.index(entry["reason"]))
-    return _estimate(entry, words.percent)
+    return estimate(entry, words.percent)
 
 
 def named_correctly(audit: dict[str, Any], findings: list[dict[str, Any]]) -> Table:
@@ -132,7 +133,7 @@ def named_correctly(audit: dict[str, Any], findings: list[dict[str, Any]]) -> Ta
     rows = []
     for finding, entry in resolved:
         worth = {p["prior"]: p for p in entry["ppv"]}
-        cells = [_estimate(worth.get(prior), words.percent) for prior in priors]
+        cells = [estimate(worth.get(prior), words.percent) for prior in priors]
         rows.append([Cell(finding["attack"]), Cell(words.percent(entry["fpr"])), *cells])
     caption = (
         "Of the people named as members, how many are (positive predictive value), by how common members are "
@@ -172,14 +173,14 @@ def exposure(audit: dict[str, Any]) -> Table:
     """Return the strongest attack by group of people."""
     rows = []
     for group in audit["exposure"]["groups"]:
-        auc = _estimate(group["auc"]) if group["auc"] else Cell("n/a", group["reason"] or "")
+        auc = estimate(group["auc"]) if group["auc"] else Cell("n/a", group["reason"] or "")
         rows.append(
             [
                 Cell(group_name(group)),
                 Cell(words.count(group["members"])),
                 Cell(words.count(group["nonmembers"])),
                 auc,
-                _estimate(group["accuracy"], words.percent),
+                estimate(group["accuracy"], words.percent),
             ]
         )
     caption = f"The attack “{audit['exposure']['attack']}” by group, with 95% intervals for each group alone."

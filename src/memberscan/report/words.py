@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 LABELS = {
@@ -10,7 +11,7 @@ LABELS = {
     "inconclusive": "Inconclusive",
     "confounded": "Confounded",
 }
-SEES = {"outputs": "outputs", "weights": "weights"}
+SEES = {"outputs": "outputs", "weights": "weights", "rounds": "rounds", "updates": "updates"}
 
 
 def fraction(value: float) -> str:
@@ -62,6 +63,11 @@ def people(value: int, what: str) -> str:
 def span(estimate: dict[str, Any], form: Any = fraction) -> str:
     """Return the interval of an estimate, "0.58 to 0.70"."""
     return f"{form(estimate['low'])} to {form(estimate['high'])}"
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a key by which "learner-2" comes before "learner-10"."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def listed(items: list[str]) -> str:

@@ -2,5 +2,6 @@
 
 from memberscan.runs.roles import Role, Roles
 from memberscan.runs.run import Run
+from memberscan.runs.transcript import Transcript
 
-__all__ = ["Role", "Roles", "Run"]
+__all__ = ["Role", "Roles", "Run", "Transcript"]

@@ -1,9 +1,10 @@
-"""Who was in the training set: one role a subject, never a scan."""
+"""Who was in the training set, and of whose: one role a subject, never a scan."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from memberscan.errors import (
 from memberscan.files import fingerprint, write_table
 
 MINIMUM_PER_SIDE = 10
+_NO_LEARNER = ("", "n/a", "nan")
 
 
 class Role(StrEnum):
@@ -40,9 +42,12 @@ class Roles:
     ----------
     of
         Role by subject id.
+    learner
+        In a federation, by subject id: the learner that holds the subject. Held-out subjects may have none.
     """
 
     of: Mapping[str, Role]
+    learner: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def draw(
@@ -67,14 +72,14 @@ class Roles:
 
     @classmethod
     def read(cls, path: Path) -> Roles:
-        """Read ``roles.tsv``: columns subject and role, one line a subject.
+        """Read ``roles.tsv``: columns subject, role and, of a federation, learner; one line a subject.
 
         Raises
         ------
         RolesError
             If the file is missing, a column is missing, or a role is unknown.
         DataLeakageError
-            If a subject has two roles.
+            If a subject has two roles, or is held by two learners.
         """
         try:
             table = read_text_table(path)
@@ -84,13 +89,15 @@ class Roles:
             raise RolesError(
                 f"{path} has no column {' and '.join(sorted(missing))}; it needs subject and role"
             )
-        return cls.from_pairs(zip(table["subject"], table["role"], strict=True), source=str(path))
+        columns = [c for c in ("subject", "role", "learner") if c in table]
+        return cls.from_rows(table[columns].itertuples(index=False), source=str(path))
 
     @classmethod
-    def from_pairs(cls, pairs: Iterable[tuple[str, str]], *, source: str = "roles") -> Roles:
-        """Check (subject, role) pairs; ``source`` names them in errors."""
+    def from_rows(cls, rows: Iterable[Sequence[str]], *, source: str = "roles") -> Roles:
+        """Check rows of subject, role and, where there is one, learner; ``source`` names them in errors."""
         of: dict[str, Role] = {}
-        for subject, text in pairs:
+        held: dict[str, str] = {}
+        for subject, text, *its_learner in rows:
             try:
                 role = Role(text.strip().lower())
             except ValueError:
@@ -103,11 +110,29 @@ class Roles:
                     f"{source}: subject {subject!r} is both {of[subject]} and {role}; "
                     "every subject has exactly one role"
                 )
-        return cls(of)
+            learner = str(its_learner[0]).strip() if its_learner else ""
+            if learner in _NO_LEARNER:
+                continue
+            if held.setdefault(subject, learner) != learner:
+                raise DataLeakageError(
+                    f"{source}: subject {subject!r} is held by both {held[subject]} and {learner}; "
+                    "every subject belongs to one learner"
+                )
+        return cls(of, held)
 
     def subjects(self, role: Role) -> list[str]:
         """Return the subjects of one role, in the order they were given."""
         return [subject for subject, its in self.of.items() if its is role]
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """The learners that hold members, in natural order: learner-2 before learner-10."""
+        names = {self.learner[s] for s, role in self.of.items() if role is Role.MEMBER and s in self.learner}
+        return natural_order(names)
+
+    def members_of(self, learner: str) -> list[str]:
+        """Return the members that a learner trained on, in the order they were given."""
+        return [s for s in self.subjects(Role.MEMBER) if self.learner.get(s) == learner]
 
     def restrict(self, present: Sequence[str], *, absent: Sequence[str] = ()) -> Roles:
         """Keep the subjects of a cohort, in the cohort's order.
@@ -131,7 +156,10 @@ class Roles:
                 f"{len(unknown)} subjects with a role are not in the cohort ({named}); "
                 f"its subjects look like {list(present[:3])}"
             )
-        return Roles({s: self.of[s] for s in present if s in self.of})
+        kept = [s for s in present if s in self.of]
+        return Roles(
+            {s: self.of[s] for s in kept}, {s: self.learner[s] for s in kept if s in self.learner}
+        )
 
     def require_both_sides(self) -> None:
         """Raise :class:`TooFewSubjectsError` unless there are at least ten members and ten non-members."""
@@ -140,12 +168,21 @@ class Roles:
     def write(self, path: Path) -> None:
         """Write ``roles.tsv``."""
         rows = {"subject": list(self.of), "role": [str(r) for r in self.of.values()]}
+        if self.learner:
+            rows["learner"] = [self.learner.get(s, "n/a") for s in self.of]
         write_table(path, pd.DataFrame(rows), mode=0o600)
 
     @property
     def fingerprint(self) -> str:
-        """A digest of who has which role."""
-        return fingerprint(sorted((s, str(r)) for s, r in self.of.items()))
+        """A digest of who has which role, with whom."""
+        pairs = sorted((s, str(r)) for s, r in self.of.items())
+        return fingerprint([pairs, sorted(self.learner.items())] if self.learner else pairs)
+
+
+def natural_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names sorted with their numbers as numbers."""
+    pieces = {name: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", name)] for name in names}
+    return tuple(sorted(pieces, key=pieces.__getitem__))
 
 
 def require_both_sides(members: int, nonmembers: int) -> None:

@@ -13,6 +13,7 @@ from memberscan.errors import BadInputError, StaleError
 from memberscan.files import fingerprint, read_json, write_json
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.runs.roles import Roles
+from memberscan.runs.transcript import ROUNDS, Transcript
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,6 +44,8 @@ class Run:
         The cohort it was trained on.
     training
         Configuration, seeds, thread count and versions, as JSON values; empty for an imported model.
+    federation
+        Of a federated run: environment, rounds, local epochs and what was protected, as JSON values.
     """
 
     path: Path
@@ -52,6 +55,7 @@ class Run:
     cohort_path: Path
     cohort_fingerprint: str
     training: Mapping[str, Any]
+    federation: Mapping[str, Any] | None = None
 
     @classmethod
     def open(cls, path: Path | str) -> Run:
@@ -90,6 +94,7 @@ class Run:
             cohort_path=Path(os.path.normpath(path / content["cohort"]["path"])),
             cohort_fingerprint=content["cohort"]["fingerprint"],
             training=content["training"],
+            federation=content.get("federation"),
         )
 
     def finish(self) -> Run:
@@ -105,6 +110,7 @@ class Run:
             },
             "weights": self.weights_fingerprint,
             "training": dict(self.training),
+            "federation": None if self.federation is None else dict(self.federation),
         }
         write_json(self.path / DONE, content)
         return self
@@ -118,6 +124,11 @@ class Run:
             raise StaleError(
                 f"{self.path / WEIGHTS} is gone; restore it, or train or import again"
             ) from error
+
+    @property
+    def transcript(self) -> Transcript:
+        """The transcript of a federated run; :class:`TranscriptError` if there is none."""
+        return Transcript.open(self.path / ROUNDS)
 
     def cohort(self, elsewhere: Path | None = None) -> Cohort:
         """Open the cohort that the run was trained on, at its recorded place or elsewhere.

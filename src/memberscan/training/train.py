@@ -74,7 +74,7 @@ def train(
             "or give some subjects that role in the roles file"
         )
     network = _target(spec, config.seed)
-    config = replace(config, learning_rate=config.learning_rate or network.learning_rate)
+    config = replace(config, learning_rate=config.rate_for(network))
     request = {
         "command": "train",
         "cohort": cohort.fingerprint,

@@ -1,0 +1,173 @@
+"""What the parties of a deployed federation prepare: the app that Flower runs, and each site's own roles."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+from memberscan import seeds
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError, OutputConflictError
+from memberscan.federation.settings import Settings
+from memberscan.files import disk_guard, write_text
+from memberscan.models import MODELS
+from memberscan.runs import Role, Roles
+
+APP = "memberscan.federation.apps"
+
+_PYPROJECT = """\
+# What Flower runs, and how: change the settings below, or one of them for one run with 'flwr run --run-config'.
+[project]
+name = "memberscan-federation"
+version = "{version}"
+description = "Federated training of a brain-age model, with a transcript that can be audited"
+license = "Apache-2.0"
+dependencies = ["memberscan[federated]=={version}"]
+
+[tool.flwr.app]
+publisher = "memberscan"
+
+[tool.flwr.app.components]
+serverapp = "{app}:server_app"
+clientapp = "{app}:client_app"
+
+[tool.flwr.app.config]
+{config}
+"""
+
+_README = """\
+# A federation of {learners} learners
+
+Flower takes this folder to the parties; the code is memberscan's own, installed at each of them. The whole
+way, with certificates and keys, is in memberscan's documentation: "Run a deployed federation".
+
+The server, once all SuperNodes are registered and online:
+
+    flwr run {name} consortium --stream
+
+Each site, with its own cohort, roles and key:
+
+    flower-supernode --superlink SERVER:8000 --root-certificates ca.crt \\
+        --auth-supernode-private-key site-a.key \\
+        --node-config 'cohort="/data/cohort" learner="site-a" roles="/data/roles.tsv"'
+
+The transcript is written on the server, to {run}/rounds.
+"""
+
+
+def init(
+    directory: Path, settings: Settings, *, run: Path, learners: int, public: Path | None = None
+) -> list[Path]:
+    """Write the folder that ``flwr run`` is given: what to run, with which settings, and a README.
+
+    Parameters
+    ----------
+    directory
+        The folder; made if absent.
+    settings
+        What the federation does.
+    run
+        Directory of the run that the server is to write, on the server's machine.
+    learners
+        How many to wait for before the first round.
+    public
+        The learners' public key, on the server's machine; needed where ``settings.secure`` is "ckks".
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    BadInputError
+        If the model is none of ours, or fewer learners are waited for than a round needs.
+    OutputConflictError
+        If the folder holds anything: it may be an app whose federation is under way.
+    """
+    if settings.model not in MODELS:
+        raise BadInputError(f"model {settings.model!r} cannot be federated; choose {', '.join(MODELS)}")
+    if learners < settings.min_learners:
+        raise BadInputError(
+            f"learners is {learners}, and a round needs {settings.min_learners}; wait for more"
+        )
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise OutputConflictError(f"{directory} is not an empty folder; choose another, or empty it first")
+    config = run_config(settings, run=run, learners=learners, public=public)
+    # JSON's strings, numbers and truth values are TOML's too.
+    lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in config.items())
+    texts = {
+        "pyproject.toml": _PYPROJECT.format(version=version("memberscan"), app=APP, config=lines),
+        "README.md": _README.format(learners=learners, name=directory.name, run=config["run"]),
+    }
+    with disk_guard(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_text(directory / name, text)
+    return [directory / name for name in texts]
+
+
+def run_config(
+    settings: Settings, *, run: Path, learners: int, public: Path | None = None
+) -> dict[str, str | int | float]:
+    """Return the settings as Flower's run config: flat, and in its spelling.
+
+    Zero and "" leave a choice to the model. No key is left out, since ``flwr run --run-config`` changes only
+    those that are there. Paths are made absolute: the server's app runs wherever its SuperLink was started.
+    """
+    training = settings.training
+    return {
+        "run": str(run.absolute()),
+        "model": settings.model,
+        **{"width": 0, "dropout": 0.0, **settings.options},
+        "rounds": settings.rounds,
+        "local-epochs": training.epochs,
+        "learning-rate": training.learning_rate or 0.0,
+        "batch-size": training.batch_size,
+        "optimizer": training.optimizer,
+        "learners": learners,
+        "min-learners": settings.min_learners,
+        "timeout": settings.timeout,
+        "secure": settings.secure,
+        "public": str(public.absolute()) if public else "",
+        "seed": training.seed,
+    }
+
+
+def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int) -> Roles:
+    """Draw whom a site holds out of a federation; all others are its members.
+
+    The draw depends on the learner's name too, so that sites that share a seed do not share a pattern.
+
+    Parameters
+    ----------
+    cohort
+        The site's own subjects.
+    learner
+        Its name in the federation.
+    held_out
+        Share of its subjects kept out of training, by whom the audit tells what members look like.
+    seed
+        Root seed.
+    """
+    rng = seeds.generator(seed, "held-out", learner)
+    roles = Roles.draw(cohort.subjects, members=1 - held_out, validation=0, rng=rng)
+    return Roles(roles.of, dict.fromkeys(roles.subjects(Role.MEMBER), learner))
+
+
+def write_site_roles(path: Path, roles: Roles) -> None:
+    """Write a site's roles, and never over others, since they say who was in a training set.
+
+    Raises
+    ------
+    OutputConflictError
+        If the file is there and says something else.
+    """
+    if path.exists():
+        if Roles.read(path).fingerprint == roles.fingerprint:
+            return
+        raise OutputConflictError(f"{path} holds other roles; choose another file, or delete it first")
+    with disk_guard(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    roles.write(path)

@@ -1,0 +1,98 @@
+"""What carries messages between the parties of a simulated federation: this process, or Ray."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError, MissingExtraError
+from memberscan.federation.client import Site, client_app
+from memberscan.federation.flower import task_identity
+from memberscan.federation.local import RUN_ID, SERVER, LocalGrid
+from memberscan.federation.server import conduct
+from memberscan.federation.settings import Settings
+from memberscan.runs import Roles
+from memberscan.runs.transcript import SEEN_BY_LEARNERS
+
+ENGINES = ("local", "ray")
+
+
+def simulate(
+    cohort: Cohort,
+    roles: Roles,
+    settings: Settings,
+    transcript: Path,
+    *,
+    engine: str = "local",
+    keys: tuple[bytes, bytes] | None = None,
+) -> None:
+    """Run a federation of the learners that ``roles`` names, on this machine.
+
+    Parameters
+    ----------
+    cohort
+        All learners' scans; each learner is given its own only.
+    roles
+        Who holds whom.
+    settings
+        What to do.
+    transcript
+        Where the transcript is kept.
+    engine
+        "local" or "ray".
+    keys
+        The learners' secret and the server's public key, where updates are encrypted.
+    """
+    if engine not in ENGINES:
+        raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(ENGINES)}")
+    secret, public = keys or (None, None)
+    members = {name: _scans_of(cohort, roles, name) for name in roles.learners}
+    path, keep = cohort.path, transcript / SEEN_BY_LEARNERS
+
+    def locate(context: Context) -> Site:
+        name = list(members)[int(context.node_config["partition-id"])]
+        return Site(name, Cohort.open(path), members[name], secret, keep)
+
+    app, nodes = client_app(locate), len(members)
+    if engine == "local":
+        grid = LocalGrid(app, nodes, settings.training.seed)
+        with task_identity(RUN_ID, SERVER):
+            conduct(grid, settings, transcript, expected=nodes, public=public)
+    else:
+        _on_ray(app, nodes, settings, transcript, public)
+
+
+def _scans_of(cohort: Cohort, roles: Roles, learner: str) -> tuple[str, ...]:
+    return tuple(cohort.scans.index[cohort.scans["subject_id"].isin(roles.members_of(learner))])
+
+
+def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, public: bytes | None) -> None:
+    if importlib.util.find_spec("ray") is None:
+        raise MissingExtraError(
+            "the engine 'ray' needs Ray, which is not installed: pip install 'memberscan[simulation]'"
+        )
+    from flwr.simulation import run_simulation
+
+    server = ServerApp()
+
+    @server.main()
+    def main(grid: Grid, context: Context) -> None:  # noqa: ARG001
+        conduct(grid, settings, transcript, expected=nodes, public=public)
+
+    # Flower logs every message; what a user needs to know comes as errors and in the transcript.
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    run_simulation(
+        server,
+        app,
+        nodes,
+        backend_config={
+            "init_args": {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"},
+            "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+        },
+    )

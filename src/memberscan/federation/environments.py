@@ -1,0 +1,156 @@
+"""Who holds whom: the paper's federated environments, for any number of learners and any cohort."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError, CohortError
+from memberscan.runs import Role, Roles
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+ENVIRONMENTS = ("uniform-iid", "uniform-noniid", "skewed-iid", "skewed-noniid")
+BY_COLUMN = "by-site"
+"""The environment of a federation whose learners are the values of a column."""
+SKEW = 1.35
+AGE_GROUPS = 4
+
+
+def draw_roles(
+    cohort: Cohort, environment: str, learners: int, held_out: float, rng: np.random.Generator
+) -> Roles:
+    """Draw who is held out, and which learner holds each of the others.
+
+    Uniform learners hold equally many subjects; skewed ones a geometric series of ratio 1.35. IID learners
+    draw at random; non-IID ones take a quarter of the ages each, over and over: the youngest first if uniform,
+    the oldest first if skewed. Held-out subjects are drawn at random beforehand, so only IID members are
+    exchangeable with them.
+
+    Source: the environments of Gupta et al. (MIDL 2021).
+
+    Parameters
+    ----------
+    cohort
+        All subjects.
+    environment
+        One of :data:`ENVIRONMENTS`.
+    learners
+        How many; at least two.
+    held_out
+        Share of the subjects kept out of training.
+    rng
+        Draws.
+
+    Raises
+    ------
+    BadInputError
+        If an argument is out of range, or there are fewer subjects than learners.
+    """
+    if environment not in ENVIRONMENTS:
+        raise BadInputError(f"environment {environment!r} is unknown; choose {', '.join(ENVIRONMENTS)}")
+    if learners < 2:
+        raise BadInputError(f"learners is {learners}; a federation has at least 2")
+    members, nonmembers = _hold_out(cohort.subjects, held_out, rng)
+    size, kind = environment.split("-")
+    sizes = apportion(len(members), np.ones(learners) if size == "uniform" else SKEW ** -np.arange(learners))
+    if min(sizes) < 1:
+        raise BadInputError(f"{len(members)} members are too few for {learners} learners of environment {environment}")
+    ages = cohort.scans.groupby("subject_id")["age"].mean().loc[members].to_numpy(float)
+    groups = np.zeros(learners, dtype=int)
+    if kind == "noniid":
+        groups = np.arange(learners) % min(AGE_GROUPS, learners)
+        groups = groups if size == "uniform" else groups.max() - groups
+    held_by = _by_age(ages, sizes, groups, rng)
+    names = [f"learner-{k + 1}" for k in range(learners)]
+    return _roles(cohort, {s: names[k] for s, k in zip(members, held_by, strict=True)}, nonmembers)
+
+
+def roles_by_column(cohort: Cohort, column: str, held_out: float, rng: np.random.Generator) -> Roles:
+    """Let each value of a covariate be a learner, as a site is; a share of all subjects is held out.
+
+    Raises
+    ------
+    CohortError
+        If the cohort has no such covariate, a subject has no value or several, or there is one value only.
+    """
+    if column not in cohort.covariates:
+        raise CohortError(
+            f"the cohort has no covariate {column!r} to tell learners apart by; it has "
+            f"{', '.join(cohort.covariates) or 'none'}"
+        )
+    values = cohort.scans.groupby("subject_id")[column]
+    if len(torn := values.nunique(dropna=False).loc[lambda n: n != 1].index):
+        raise CohortError(f"subject {torn[0]!r} has several values of {column}; one learner holds one subject")
+    value = values.first().dropna().astype(str)
+    if len(nobody := sorted(set(cohort.subjects) - set(value.index))):
+        raise CohortError(f"subject {nobody[0]!r} has no {column}; leave it out of the cohort, or fill it in")
+    names = {v: re.sub(r"[^A-Za-z0-9._-]+", "-", v).strip("-.") or "site" for v in value.unique()}
+    if len(names) < 2 or len(set(names.values())) < len(names):
+        raise CohortError(
+            f"the values of {column} ({', '.join(sorted(names))}) do not give two or more different names "
+            "of learners; rename them with letters, digits, '.', '_' and '-'"
+        )
+    members, nonmembers = _hold_out(cohort.subjects, held_out, rng)
+    return _roles(cohort, {s: names[value[s]] for s in members}, nonmembers)
+
+
+def apportion(total: int, shares: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Return whole numbers in these proportions that add up to ``total`` (largest remainders)."""
+    exact = total * shares / shares.sum()
+    whole = np.floor(exact).astype(int)
+    # The stable sort gives equal remainders to the first learners, whatever the last bits say.
+    order = np.argsort(-np.round(exact - whole, 9), kind="stable")
+    whole[order[: total - whole.sum()]] += 1
+    return np.asarray(whole)
+
+
+def _by_age(
+    ages: Float[np.ndarray, " members"],
+    sizes: Int[np.ndarray, " learners"],
+    groups: Int[np.ndarray, " learners"],
+    rng: np.random.Generator,
+) -> Int[np.ndarray, " members"]:
+    """Return each member's learner: learners of one age group share a stretch of ages, drawn at random."""
+    by_age = np.lexsort((rng.permutation(len(ages)), ages if groups.any() else np.zeros(len(ages))))
+    held_by = np.empty(len(ages), dtype=int)
+    start = 0
+    for group in np.unique(groups):
+        inside = np.flatnonzero(groups == group)
+        stretch = rng.permutation(by_age[start : start + sizes[inside].sum()])
+        held_by[stretch] = np.repeat(inside, sizes[inside])
+        start += len(stretch)
+    return held_by
+
+
+def _hold_out(
+    subjects: list[str], held_out: float, rng: np.random.Generator
+) -> tuple[list[str], list[str]]:
+    if not 0 < held_out < 1:
+        raise BadInputError(f"held_out is {held_out}; it is a share between 0 and 1")
+    order = [subjects[k] for k in rng.permutation(len(subjects))]
+    cut = round(held_out * len(subjects))
+    return sorted(order[cut:]), order[:cut]
+
+
+def _roles(cohort: Cohort, learner: dict[str, str], nonmembers: list[str]) -> Roles:
+    outside = set(nonmembers)
+    of = {s: Role.NONMEMBER if s in outside else Role.MEMBER for s in cohort.subjects}
+    return Roles(of, {s: learner[s] for s in cohort.subjects if s in learner})
+
+
+def age_table(cohort: Cohort, roles: Roles) -> pd.DataFrame:
+    """Return one row a learner: how many members it holds, and the mean and spread of their ages (years)."""
+    ages = cohort.scans.groupby("subject_id")["age"].mean()
+    rows = []
+    for name in roles.learners:
+        its = ages.loc[roles.members_of(name)]
+        rows.append(
+            {"name": name, "members": len(its), "age_mean": its.mean(), "age_sd": its.std(ddof=1) if len(its) > 1 else 0.0}
+        )
+    return pd.DataFrame(rows)

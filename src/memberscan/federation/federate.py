@@ -1,0 +1,138 @@
+"""From a cohort to a finished federated run, with its transcript."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from memberscan import seeds
+from memberscan.cohort import Cohort
+from memberscan.errors import MissingExtraError
+from memberscan.federation.environments import BY_COLUMN, draw_roles, roles_by_column
+from memberscan.federation.settings import Settings
+from memberscan.files import begin, discard, write_bytes
+from memberscan.models import ModelSpec
+from memberscan.runs import Roles, Run
+from memberscan.runs.run import DONE, ROLES, WEIGHTS
+from memberscan.runs.transcript import ROUNDS, Transcript
+
+TIMINGS = "timings.jsonl"
+
+
+def federate(
+    cohort: Cohort | Path | str,
+    path: Path | str,
+    *,
+    settings: Settings,
+    environment: str = "uniform-iid",
+    learners: int = 8,
+    held_out: float = 0.2,
+    by: str | None = None,
+    engine: str = "local",
+) -> Run:
+    """Train a model in a federation simulated on this machine, and keep its transcript.
+
+    Parameters
+    ----------
+    cohort
+        The cohort, or its directory; each learner is given a part of it.
+    path
+        Directory of the run; an unfinished federation there is resumed, a finished one returned as it is.
+    settings
+        Model, rounds, how a learner trains, and what is protected.
+    environment, learners
+        How subjects are dealt out: see :func:`memberscan.federation.environments.draw_roles`.
+    held_out
+        Share of the subjects kept out: the non-members of an audit.
+    by
+        A covariate whose values are the learners, instead of ``environment`` and ``learners``.
+    engine
+        "local" or "ray".
+
+    Raises
+    ------
+    MissingExtraError
+        If Flower, or what ``engine`` or ``settings.secure`` need, is not installed.
+    FederationError
+        If too few learners are left in a round.
+    """
+    engines = _engines()
+    cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
+    path, seed = Path(path), settings.training.seed
+    rng = seeds.generator(seed, "federation")
+    if by is not None:
+        environment, roles = BY_COLUMN, roles_by_column(cohort, by, held_out, rng)
+    else:
+        roles = draw_roles(cohort, environment, learners, held_out, rng)
+    roles.require_both_sides()
+    request = {
+        "command": "federate",
+        "cohort": cohort.fingerprint,
+        "environment": environment,
+        "roles": roles.fingerprint,
+        "engine": engine,
+        **settings.to_dict(),
+    }
+    if begin(path, request, done=DONE):
+        return Run.open(path)
+    roles.write(path / ROLES)
+    keys = _keys(path) if settings.secure == "ckks" else None
+    started = time.perf_counter()
+    engines.simulate(cohort, roles, settings, path / ROUNDS, engine=engine, keys=keys)
+    seconds = round(time.perf_counter() - started, 3)
+    return _finish(path, cohort, roles, settings, environment, seconds)
+
+
+def _finish(
+    path: Path, cohort: Cohort, roles: Roles, settings: Settings, environment: str, seconds: float
+) -> Run:
+    transcript = Transcript.open(path / ROUNDS)
+    last = transcript.global_model(len(transcript.rounds))
+    write_bytes(path / WEIGHTS, save(last))
+    training = {
+        **settings.training.to_dict(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    federation: Mapping[str, Any] = {
+        "environment": environment,
+        "rounds": len(transcript.rounds),
+        "local_epochs": settings.training.epochs,
+        "secure": settings.secure,
+    }
+    spec = ModelSpec(settings.model, cohort.shape, dict(settings.options))
+    # Only IID learners are exchangeable with the held-out.
+    randomised = environment.endswith("-iid")
+    run = Run(
+        path, spec, roles, randomised, cohort.path, cohort.fingerprint, training, federation
+    ).finish()
+    with (path / TIMINGS).open("a") as timings:
+        timings.write(json.dumps({"stage": "federate", "seconds": seconds}) + "\n")
+    return run
+
+
+def _engines() -> Any:
+    try:
+        from memberscan.federation import engines
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"a federation needs Flower ({error.name} is not installed): pip install 'memberscan[federated]'"
+        ) from error
+    return engines
+
+
+def _keys(path: Path) -> tuple[bytes, bytes]:
+    """Return the federation's keys, made once; in a simulation one machine plays all parties."""
+    from memberscan.federation.ckks import PUBLIC, SECRET, write_keys
+
+    # The public key is written last.
+    if not (path / PUBLIC).exists():
+        discard(path / SECRET)
+        write_keys(path)
+    return (path / SECRET).read_bytes(), (path / PUBLIC).read_bytes()

@@ -1,0 +1,105 @@
+"""The engine in this process: Flower's apps, with no server and no Ray between them."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid
+
+from memberscan import seeds
+from memberscan.federation.flower import CLIENT_FAILED, Run, task_identity
+
+RUN_ID, SERVER = 1, 1
+
+
+class LocalGrid(Grid):
+    """A grid whose nodes are calls of the client app, one after the other.
+
+    Messages are copied, as a network would, so that the parties share nothing; Python's ``random`` is seeded
+    for each call. A learner cannot straggle here: the server waits for each.
+
+    Parameters
+    ----------
+    app
+        The learners' app.
+    nodes
+        How many learners.
+    seed
+        Root seed.
+    """
+
+    def __init__(self, app: ClientApp, nodes: int, seed: int) -> None:
+        self._app = app
+        self._seed = seed
+        self._contexts = {
+            # Node 1 is the server.
+            place + 2: Context(
+                run_id=RUN_ID,
+                node_id=place + 2,
+                node_config={"partition-id": place, "num-partitions": nodes},
+                state=RecordDict(),
+                run_config={},
+            )
+            for place in range(nodes)
+        }
+        self._replies: dict[str, Message] = {}
+        self._sent = 0
+
+    def set_run(self, run: Run) -> None:
+        """Do nothing: there is one run."""
+
+    @property
+    def run(self) -> Run:
+        """Not there: nothing asks a federation in one process for it."""
+        raise NotImplementedError("a federation in one process has no Flower run")
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the learners' nodes."""
+        return list(self._contexts)
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        """Return a message of the server."""
+        return Message(content, dst_node_id, message_type, group_id=group_id, ttl=ttl)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Have messages answered, and return what their answers are pulled by."""
+        names = []
+        for message in messages:
+            self._sent += 1
+            self._replies[str(self._sent)] = self._answer(copy.deepcopy(message))
+            names.append(str(self._sent))
+        return names
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Return answers, each once."""
+        return [self._replies.pop(name) for name in message_ids]
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None  # noqa: ARG002
+    ) -> Iterable[Message]:
+        """Yield the answer of one learner after the other."""
+        for message in messages:
+            yield from self.pull_messages(self.push_messages([message]))
+
+    def _answer(self, message: Message) -> Message:
+        node = message.metadata.dst_node_id
+        state = random.getstate()
+        random.seed(seeds.integer(self._seed, "node", node, self._sent))
+        try:
+            with task_identity(RUN_ID, node):
+                return copy.deepcopy(self._app(message, self._contexts[node]))
+        except Exception as error:  # a learner that fails must not end the others
+            return Message(Error(CLIENT_FAILED, f"failed ({_name(error)})"), reply_to=message)
+        finally:
+            random.setstate(state)
+
+
+def _name(error: BaseException) -> Any:
+    return f"{type(error).__name__}: {error}"

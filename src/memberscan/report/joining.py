@@ -1,0 +1,94 @@
+"""Join what several sites found about their own people: means over sites, Holm's correction over all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+_TWO_SIDED = float(norm.ppf(0.975))
+
+
+def mean_over_sites(estimates: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the unweighted mean of fractions that sites found independently, with its 95% interval.
+
+    Each site's standard error is taken back from its interval: on the logit scale, v (1 - v) times the
+    interval's length there over 2 x 1.96 (delta method), or on the scale of the fraction itself where the
+    value or an end is 0 or 1 and has no logit. The error of the mean is the root of the summed squares over
+    the number of sites, and the interval is laid on the logit scale again. One site is returned unchanged.
+
+    What it is not: a value for all people (a site of 10 counts as much as one of 1,000), an interval over
+    other sites or over training again, or valid where sites share people, held-out ones included. All sites
+    judge the same trained models, and that common part is not in the interval.
+
+    Parameters
+    ----------
+    estimates
+        ``value``, ``low`` and ``high`` of each site.
+    """
+    if len(estimates) == 1:
+        return {key: estimates[0][key] for key in ("value", "low", "high")}
+    value, low, high = (np.array([e[key] for e in estimates]) for key in ("value", "low", "high"))
+    inside = (low > 0) & (high < 1)
+    errors = (high - low) / (2 * _TWO_SIDED)
+    spread = logit(high[inside]) - logit(low[inside])
+    errors[inside] = value[inside] * (1 - value[inside]) * spread / (2 * _TWO_SIDED)
+    mean = float(value.mean())
+    error = float(np.sqrt((errors**2).sum())) / len(estimates)
+    if mean in (0, 1):
+        half = _TWO_SIDED * error
+        return {"value": mean, "low": max(0.0, mean - half), "high": min(1.0, mean + half)}
+    half = _TWO_SIDED * error / (mean * (1 - mean))
+    return {
+        "value": mean,
+        "low": float(expit(logit(mean) - half)),
+        "high": float(expit(logit(mean) + half)),
+    }
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's step-down adjustment (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1)
+    return [float(q) for q in adjusted]
+
+
+def correct(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return pairs with Holm's correction over all of each attack's, as one audit has it."""
+    corrected = [pair | {"p_holm": None} for pair in pairs]
+    for attack in {pair["attack"] for pair in corrected}:
+        mine = [p for p in corrected if p["attack"] == attack and p["p_value"] is not None]
+        for pair, p in zip(mine, holm([m["p_value"] for m in mine]), strict=True):
+            pair["p_holm"] = p
+    return corrected
+
+
+def rows(
+    parts: Iterable[Sequence[dict[str, Any]]], key: Callable[[dict[str, Any]], Any], values: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return rows that stand in several lists under one key as one row, with means over sites.
+
+    Parameters
+    ----------
+    parts
+        Each site's rows.
+    key
+        What makes rows the same, of a kind that sorts.
+    values
+        Names of the estimates to average; null where no site has one.
+    """
+    grouped: dict[Any, list[dict[str, Any]]] = {}
+    for part in parts:
+        for row in part:
+            grouped.setdefault(key(row), []).append(row)
+    joined = []
+    for _, same in sorted(grouped.items(), key=lambda item: item[0]):
+        means = {name: [row[name] for row in same if row[name] is not None] for name in values}
+        joined.append(same[0] | {name: mean_over_sites(e) if e else None for name, e in means.items()})
+    return joined

@@ -1,0 +1,229 @@
+"""The transcript of a federation: every global model, and every learner's model, round by round."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from memberscan.errors import TranscriptError
+from memberscan.files import disk_guard, fingerprint, read_json, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROUNDS = "rounds"
+MANIFEST = "transcript.json"
+GLOBAL = "global"
+CIPHERTEXT = "ciphertext"
+SEEN_BY_LEARNERS = "seen-by-learners"
+"""Where the learners of an encrypted federation keep the global models that they decrypt."""
+_ROUND = "round.json"
+_SCHEMA = "memberscan.transcript/1"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Participation:
+    """What one learner reported of one round: scans trained on, steps taken, mean squared error (years squared)."""
+
+    samples: int
+    steps: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """Who took part in one round, and who was left out and why."""
+
+    number: int
+    took_part: Mapping[str, Participation]
+    left_out: Mapping[str, str]
+    digests: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        took_part = {name: asdict(its) for name, its in self.took_part.items()}
+        return {
+            "number": self.number,
+            "took_part": took_part,
+            "left_out": dict(self.left_out),
+            "digests": dict(self.digests),
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Round:
+        """Read what :meth:`to_dict` gives."""
+        took_part = {name: Participation(**facts) for name, facts in value["took_part"].items()}
+        return cls(value["number"], took_part, value["left_out"], value["digests"])
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What passed between the server and the learners of a federation, as files that are never changed.
+
+    Round 0 holds the initial model only; round t holds the model of each learner after its training on the
+    global model of round t - 1, and the global model made of them. Where updates were encrypted, the learners'
+    models are not there, and the global ones were visible to learners only.
+
+    Parameters
+    ----------
+    path
+        Its directory.
+    learners
+        All learners of the federation, in natural order.
+    secure
+        How updates were protected from the server: "none" or "ckks".
+    settings
+        How the learners train, as JSON values.
+    rounds
+        The finished rounds, from the first; the initial model is not among them.
+    """
+
+    path: Path
+    learners: tuple[str, ...]
+    secure: str
+    settings: Mapping[str, Any]
+    rounds: tuple[Round, ...]
+
+    @classmethod
+    def begin(
+        cls, path: Path, *, learners: tuple[str, ...], secure: str, settings: Mapping[str, Any]
+    ) -> Transcript:
+        """Begin a transcript, or go on with one that was interrupted."""
+        if (path / MANIFEST).exists():
+            return cls.open(path)
+        with disk_guard(path):
+            path.mkdir(parents=True, exist_ok=True)
+        content = {"schema": _SCHEMA, "learners": learners, "secure": secure, "settings": dict(settings)}
+        write_json(path / MANIFEST, content)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Transcript:
+        """Open a transcript, finished or not.
+
+        Raises
+        ------
+        TranscriptError
+            If there is none, or a round before the last one is missing.
+        """
+        path = Path(path)
+        if not (path / MANIFEST).is_file():
+            raise TranscriptError(f"{path} is not a transcript (it has no {MANIFEST})")
+        content = read_json(path / MANIFEST)
+        if content.get("schema") != _SCHEMA:
+            raise TranscriptError(
+                f"{path / MANIFEST} has schema {content.get('schema')!r}, this version reads {_SCHEMA!r}"
+            )
+        numbers = sorted(int(p.name) for p in path.iterdir() if p.is_dir() and p.name.isdecimal())
+        if missing := sorted(set(range(max(numbers, default=-1) + 1)) - set(numbers)):
+            raise TranscriptError(
+                f"{path} lacks round {missing[0]} (it has {_spans(numbers)}); restore its directory "
+                f"{path / _name(missing[0])}, or federate again into another directory"
+            )
+        rounds = tuple(Round.from_dict(read_json(path / _name(n) / _ROUND)) for n in numbers if n)
+        return cls(path, tuple(content["learners"]), content["secure"], content["settings"], rounds)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the initial model is there."""
+        return (self.path / _name(0)).exists()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all that was recorded."""
+        facts = [self.learners, self.secure, dict(self.settings), [r.to_dict() for r in self.rounds]]
+        return fingerprint([facts, read_json(self.path / _name(0) / _ROUND)["digests"]])
+
+    def global_model(self, number: int) -> dict[str, Tensor]:
+        """Return the global state dict at the end of a round; round 0 is the initial one."""
+        return self._read(number, GLOBAL)
+
+    def learner_model(self, number: int, learner: str) -> dict[str, Tensor]:
+        """Return the state dict that a learner sent in a round."""
+        return self._read(number, learner)
+
+    def record(
+        self,
+        number: int,
+        global_model: Mapping[str, Tensor],
+        learner_models: Mapping[str, Mapping[str, Tensor]] = _NOTHING,
+        took_part: Mapping[str, Participation] = _NOTHING,
+        left_out: Mapping[str, str] = _NOTHING,
+        *,
+        seen_by_learners: str | None = None,
+    ) -> Transcript:
+        """Write a finished round, whole or not at all, and return the longer transcript.
+
+        Parameters
+        ----------
+        number
+            The round; 0 for the initial model.
+        global_model, learner_models
+            State dicts; of an encrypted federation, the ciphertexts of the global model and nothing else.
+        took_part, left_out
+            By learner.
+        seen_by_learners
+            Of an encrypted federation, the digest of the global model that the learners decrypted.
+        """
+        partial = self.path / f".{_name(number)}.partial"
+        with disk_guard(self.path):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+        digests = {} if seen_by_learners is None else {GLOBAL: seen_by_learners}
+        models = {GLOBAL: global_model} if seen_by_learners is None else {CIPHERTEXT: global_model}
+        for name, model in {**models, **learner_models}.items():
+            data = save({k: v.detach().cpu().contiguous() for k, v in model.items()})
+            write_bytes(partial / _file(name), data)
+            if name != CIPHERTEXT:
+                digests[name] = fingerprint(data)
+        write_json(partial / _ROUND, Round(number, took_part, left_out, digests).to_dict())
+        with disk_guard(self.path):
+            partial.rename(self.path / _name(number))
+        # Only the last ciphertexts are ever needed again, and they are large.
+        (self.path / _name(number - 1) / _file(CIPHERTEXT)).unlink(missing_ok=True)
+        return Transcript.open(self.path)
+
+    def ciphertext(self, number: int) -> dict[str, Tensor]:
+        """Return the ciphertexts of the last global model, as the server holds them."""
+        try:
+            return load((self.path / _name(number) / _file(CIPHERTEXT)).read_bytes())
+        except (FileNotFoundError, SafetensorError) as error:
+            raise TranscriptError(f"the ciphertexts of round {number} in {self.path} are gone ({error})") from error
+
+    def _read(self, number: int, name: str) -> dict[str, Tensor]:
+        folder = self.path / _name(number)
+        seen = self.secure != "none" and name == GLOBAL
+        path = self.path / SEEN_BY_LEARNERS / _file(_name(number)) if seen else folder / _file(name)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise TranscriptError(
+                f"{path} is not there: {name} was left out of the round, its model was encrypted, or the file is gone"
+            ) from error
+        if fingerprint(data) != read_json(folder / _ROUND)["digests"].get(name):
+            raise TranscriptError(f"{path} is truncated or was changed since it was recorded; restore it")
+        try:
+            return load(data)
+        except SafetensorError as error:
+            raise TranscriptError(f"{path} is not readable ({error})") from error
+
+
+def _name(number: int) -> str:
+    return f"{number:04d}"
+
+
+def _file(name: str) -> str:
+    return f"{name}.safetensors"
+
+
+def _spans(numbers: list[int]) -> str:
+    return f"rounds {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"round {numbers[0]} only"
