@@ -182,12 +182,12 @@ def test_the_batch_follows_the_memory_limit(
     run: Run, volumes: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, example = run.load(), as_inputs(volumes, volumes.scans.index[:1].tolist())
-    assert module._batch_size(model, example, backward=True) == 8
+    assert module.batch_size(model, example, backward=True) == 8
     activations = module.footprint(model, example).activation_bytes
     monkeypatch.setattr(module, "MEMORY_LIMIT", int(3.5 * 2.5 * activations))
-    assert module._batch_size(model, example, backward=True) == 3
+    assert module.batch_size(model, example, backward=True) == 3
     monkeypatch.setattr(module, "MEMORY_LIMIT", 1)
-    assert module._batch_size(model, example, backward=False) == 1
+    assert module.batch_size(model, example, backward=False) == 1
 
 
 def test_layers_go_by_landmark_or_path_and_those_without_parameters_are_not_there(run: Run) -> None:

@@ -131,7 +131,7 @@ def test_interrupted_training_ends_in_the_same_bytes(
         "config": TrainingConfig(epochs=5, device="cpu", keep=keep),
     }
     whole = go(volumes, tmp_path / "whole", **options)
-    real, started = loop._epoch, []
+    real, started = loop.train_epoch, []
 
     def interrupted(*arguments: Any) -> float:
         started.append(arguments[-1])
@@ -139,7 +139,7 @@ def test_interrupted_training_ends_in_the_same_bytes(
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(loop, "_epoch", interrupted)
+    monkeypatch.setattr(loop, "train_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         go(volumes, tmp_path / "part", **options)
     with pytest.raises(BadInputError, match="not finished"):
@@ -157,7 +157,7 @@ def test_the_same_command_on_a_finished_run_does_nothing_but_tidy(
     before = {p: p.stat().st_mtime_ns for p in run.path.iterdir()}
     (run.path / CHECKPOINT).write_bytes(b"left by a kill")
     (run.path / f".{CHECKPOINT}.partial").write_bytes(b"half")
-    monkeypatch.setattr(loop, "_epoch", None)
+    monkeypatch.setattr(loop, "train_epoch", None)
     assert go(volumes, tmp_path / "run") == run
     assert {p: p.stat().st_mtime_ns for p in run.path.iterdir()} == before
 

@@ -7,8 +7,11 @@ from memberscan.attacks.error import ERROR, ZERO_KNOWLEDGE_ERROR
 from memberscan.attacks.gradient import gradient_attack
 from memberscan.attacks.gradient_magnitude import GRADIENT_MAGNITUDE, ZERO_KNOWLEDGE_GRADIENT
 from memberscan.attacks.learned import Block, LearnedAttack
+from memberscan.attacks.loss_series import LOSS_SERIES, ZERO_KNOWLEDGE_LOSS_SERIES
 from memberscan.attacks.prediction_label import PREDICTION_LABEL
+from memberscan.attacks.updates import UPDATE_ATTACKS, UpdateAttack
 from memberscan.errors import UnknownAttackError
+from memberscan.threat import Attacker
 
 REGISTRY: dict[str, Attack] = {
     attack.name: attack
@@ -23,12 +26,21 @@ REGISTRY: dict[str, Attack] = {
         COMBINED,
         ZERO_KNOWLEDGE_ERROR,
         ZERO_KNOWLEDGE_GRADIENT,
+        LOSS_SERIES,
+        ZERO_KNOWLEDGE_LOSS_SERIES,
     )
 }
-DEFAULT_ATTACKS = tuple(REGISTRY)
+DEFAULT_ATTACKS = tuple(name for name, attack in REGISTRY.items() if not attack.needs.rounds)
+ATTACKS_OF: dict[Attacker, tuple[str, ...]] = {
+    Attacker.OUTSIDER: DEFAULT_ATTACKS,
+    Attacker.LEARNER: tuple(REGISTRY),
+    Attacker.SERVER: tuple(UPDATE_ATTACKS),
+    Attacker.AGGREGATE: tuple(UPDATE_ATTACKS),
+}
+"""What each attacker tries unless it is said otherwise."""
 
 
-def named(name: str) -> Attack:
+def named(name: str) -> Attack | UpdateAttack:
     """Return the attack of that name; ``gradient:LAYER`` is one for any layer.
 
     Raises
@@ -38,23 +50,28 @@ def named(name: str) -> Attack:
     """
     if name in REGISTRY:
         return REGISTRY[name]
+    if name in UPDATE_ATTACKS:
+        return UPDATE_ATTACKS[name]
     prefix, _, layer = name.partition(":")
     if prefix == "gradient" and layer:
         return gradient_attack(layer)
     raise UnknownAttackError(
-        f"attack {name!r} is unknown; choose from {', '.join(REGISTRY)}, or gradient:LAYER"
+        f"attack {name!r} is unknown; choose from {', '.join([*REGISTRY, *UPDATE_ATTACKS])}, or gradient:LAYER"
     )
 
 
 __all__ = [
+    "ATTACKS_OF",
     "DEFAULT_ATTACKS",
     "REGISTRY",
+    "UPDATE_ATTACKS",
     "Attack",
     "Block",
     "Features",
     "LearnedAttack",
     "Needs",
     "Rule",
+    "UpdateAttack",
     "gradient_attack",
     "named",
 ]

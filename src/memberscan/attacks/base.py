@@ -33,6 +33,10 @@ class Needs:
         Layers whose gradients it reads: landmark names or module paths.
     norms, activation
         Whether it reads the gradient norms of all layers, or the input of the output layer.
+    rounds
+        Whether it reads the predictions of every round's global model.
+    others
+        Fewest other learners that an attack on updates compares a learner with.
     """
 
     access: Access
@@ -40,6 +44,8 @@ class Needs:
     layers: tuple[str, ...] = ()
     norms: bool = False
     activation: bool = False
+    rounds: bool = False
+    others: int = 0
 
 
 @dataclass(frozen=True, eq=False)

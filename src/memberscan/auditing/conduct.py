@@ -12,16 +12,18 @@ import numpy as np
 import pandas as pd
 
 from memberscan import seeds
-from memberscan.attacks import DEFAULT_ATTACKS, Attack, named
+from memberscan.attacks import ATTACKS_OF, Attack, UpdateAttack, named
 from memberscan.attacks.campaign import Campaign, one_thread
-from memberscan.auditing.content import Outcome, content
+from memberscan.auditing.content import Outcome, content, gains
+from memberscan.auditing.federated import audit_party, federation_of_outsider
 from memberscan.auditing.result import DONE, AuditResult
-from memberscan.auditing.source import Source, open_source
+from memberscan.auditing.source import RunSource, Source, open_source
 from memberscan.auditing.subjects import Subjects
 from memberscan.auditing.tables import matched_table, scores_table
 from memberscan.errors import BadInputError, TooFewSubjectsError
 from memberscan.evidence.blind import blind
 from memberscan.evidence.confounding import within_strata
+from memberscan.evidence.findings import findings
 from memberscan.evidence.gap import gap
 from memberscan.evidence.joint import Joint, joint
 from memberscan.evidence.permutation import normal_null, permuted_null
@@ -30,8 +32,9 @@ from memberscan.evidence.verdict import judge
 from memberscan.files import begin
 from memberscan.signals.plausible import require_years
 from memberscan.signals.signals import PREDICTION
-from memberscan.threat import ThreatModel
+from memberscan.threat import Attacker, ThreatModel
 
+_NO_UPDATES = "needs the learners' updates; an outsider sees the final model only (--attacker server)"
 LARGEST_PERMUTED = 1000
 """Up to this many subjects attacks are refitted with membership permuted; above, the closed form serves."""
 
@@ -41,7 +44,7 @@ def audit(
     directory: Path | str | None = None,
     *,
     threat: ThreatModel | None = None,
-    attacks: Sequence[str | Attack] = (),
+    attacks: Sequence[str | Attack | UpdateAttack] = (),
     cohort: Path | str | None = None,
     pseudonyms: bool = False,
     seed: int = 0,
@@ -56,10 +59,10 @@ def audit(
         Where the result is kept; an unfinished audit there is resumed, a finished one returned as it is.
         Without one nothing is kept until :meth:`AuditResult.save`, and there are no pseudonyms.
     threat
-        What the attacker has; by default the outputs, and half of the smaller side known.
+        Who attacks, and what it has; by default an outsider with the outputs, and half of the smaller side
+        known.
     attacks
-        Names of attacks, or attacks of your own; by default all of the paper's and their zero-knowledge
-        versions.
+        Names of attacks, or attacks of your own; by default all that this attacker could try.
     cohort
         The run's cohort, where it was moved.
     pseudonyms
@@ -73,7 +76,8 @@ def audit(
         One of its kinds, saying what to do: see :mod:`memberscan.errors`.
     """
     threat, source = threat or ThreatModel(), Path(source)
-    chosen = [a if isinstance(a, Attack) else named(a) for a in (attacks or DEFAULT_ATTACKS)]
+    names = attacks or ATTACKS_OF[threat.attacker]
+    chosen = [a if isinstance(a, (Attack, UpdateAttack)) else named(a) for a in names]
     _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
     target = open_source(source, Path(cohort) if cohort else None)
     _require_both_sides(target)
@@ -100,15 +104,42 @@ def audit(
 def _audit(
     target: Source,
     name: str,
-    chosen: Sequence[Attack],
+    chosen: Sequence[Attack | UpdateAttack],
     threat: ThreatModel,
     directory: Path,
     seed: int,
     *,
     pseudonyms: bool = False,
 ) -> AuditResult:
+    if threat.attacker is Attacker.OUTSIDER:
+        outcome = _audit_model(target, name, chosen, threat, directory, seed)
+    elif isinstance(target, RunSource):
+        outcome = audit_party(target, name, chosen, threat, directory, seed)
+    else:
+        raise BadInputError(
+            f"a {threat.attacker} is a party of a federation, and a predictions file shows none; audit a run"
+        )
+    people = outcome.subjects
+    matched = pd.DataFrame()
+    if outcome.verdict.label == "confounded" and threat.attacker is Attacker.OUTSIDER:
+        matched = matched_table(target, people.ids, outcome.blind.matched)
+    scores = scores_table(people.ids, people.member, outcome.scored, directory if pseudonyms else None)
+    return AuditResult(content(outcome), scores, matched)
+
+
+def _audit_model(
+    target: Source,
+    name: str,
+    everything: Sequence[Attack | UpdateAttack],
+    threat: ThreatModel,
+    directory: Path,
+    seed: int,
+) -> Outcome:
+    """Audit the final model, as somebody outside sees it."""
+    chosen = [a for a in everything if isinstance(a, Attack)]
     known = threat.known_per_side(int(target.member.sum()), int((~target.member).sum()))
     not_run = {a.name: reason for a in chosen if (reason := _obstacle(a, target, threat, known))}
+    not_run |= {a.name: _NO_UPDATES for a in everything if isinstance(a, UpdateAttack)}
     attacks = {a.name: a for a in chosen if a.name not in not_run}
     if not attacks:
         reasons = "; ".join(f"{attack} {reason}" for attack, reason in not_run.items())
@@ -119,7 +150,7 @@ def _audit(
     people = Subjects.summarise(target, signals, campaign)
     with one_thread():
         facts = _weigh(campaign, people, seed, randomised=target.describe()["randomised"])
-    outcome = Outcome(
+    return Outcome(
         source=target,
         name=name,
         # What the source cannot show, the attacker did not have.
@@ -129,13 +160,10 @@ def _audit(
         not_run=not_run,
         subjects=people,
         seed=seed,
+        gains=gains(attacks, facts["scored"], people.member),
+        federation=federation_of_outsider(target),
         **facts,
     )
-    matched = pd.DataFrame()
-    if outcome.verdict.label == "confounded":
-        matched = matched_table(target, people.ids, outcome.blind.matched)
-    scores = scores_table(people.ids, people.member, outcome.scored, directory if pseudonyms else None)
-    return AuditResult(content(outcome), scores, matched)
 
 
 def _weigh(campaign: Campaign, people: Subjects, seed: int, *, randomised: bool) -> dict[str, Any]:
@@ -150,6 +178,7 @@ def _weigh(campaign: Campaign, people: Subjects, seed: int, *, randomised: bool)
     within = within_strata(scored, people.member, check.strata, check.features) if check.gates else None
     return {
         "scored": scored,
+        "findings": findings(scored, people.member, estimates),
         "estimates": estimates,
         "null": null,
         "blind": check,
@@ -159,7 +188,9 @@ def _weigh(campaign: Campaign, people: Subjects, seed: int, *, randomised: bool)
     }
 
 
-def _require_sense(attacks: Sequence[Attack], seed: int, *, pseudonyms: bool, kept: bool) -> None:
+def _require_sense(
+    attacks: Sequence[Attack | UpdateAttack], seed: int, *, pseudonyms: bool, kept: bool
+) -> None:
     names = [a.name for a in attacks]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise BadInputError(f"attack {twice[0]!r} is asked for twice; name each attack once")
@@ -184,6 +215,8 @@ def _obstacle(attack: Attack, target: Source, threat: ThreatModel, known: int) -
     if lacking := target.lacks(attack.needs):
         return lacking
     access = attack.needs.access
+    if attack.needs.rounds:
+        return "needs every round's global model; an outsider sees the final model only (--attacker learner)"
     if access > threat.access:
         return f"needs access to {access}; this audit assumes {threat.access} only (--access {access})"
     if attack.needs.leaked and not known:

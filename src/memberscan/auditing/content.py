@@ -6,17 +6,20 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool
+
 from memberscan import __version__
-from memberscan.attacks import Attack
+from memberscan.attacks import Attack, UpdateAttack
 from memberscan.auditing.exposure import exposure, residual_bands
 from memberscan.auditing.source import Source
 from memberscan.auditing.subjects import Subjects
 from memberscan.evidence.blind import Blind
-from memberscan.evidence.findings import findings
+from memberscan.evidence.findings import Finding
 from memberscan.evidence.gap import Gap
 from memberscan.evidence.joint import SIMULTANEOUS_LEVEL, Joint, paired
 from memberscan.evidence.permutation import NullCheck
@@ -43,27 +46,32 @@ class Outcome:
         Attacks that ran, and reasons why others did not, by name.
     subjects, scored
         People, and the attacks' scores of them.
-    estimates, null, blind, within, gap, verdict
-        What the evidence says.
+    findings, estimates, null, blind, within, gap, verdict
+        What the evidence says; no estimates and no null where no attack could be run.
     seed
         Root seed.
+    gains, federation
+        As they stand in audit.json: what the weights add, and what is known of a federation's parties.
     """
 
     source: Source
     name: str
     threat: ThreatModel
     known_per_side: int
-    attacks: Mapping[str, Attack]
+    attacks: Mapping[str, Attack | UpdateAttack]
     not_run: Mapping[str, str]
     subjects: Subjects
     scored: Sequence[Scored]
-    estimates: Joint
-    null: NullCheck
+    findings: Sequence[Finding]
+    estimates: Joint | None
+    null: NullCheck | None
     blind: Blind
     within: Joint | None
     gap: Gap
     verdict: Verdict
     seed: int
+    gains: list[dict[str, Any]]
+    federation: dict[str, Any] | None
 
 
 def content(outcome: Outcome) -> dict[str, Any]:
@@ -74,22 +82,28 @@ def content(outcome: Outcome) -> dict[str, Any]:
         "target": _target(outcome),
         "threat": {**outcome.threat.to_dict(), "known_per_side": outcome.known_per_side},
         "findings": _findings(outcome),
-        "gains": _gains(outcome),
+        "gains": outcome.gains,
         "not_run": [{"attack": name, "reason": reason} for name, reason in outcome.not_run.items()],
         "checks": {
             "gap": {key: outcome.gap.to_dict()[key] for key in ("h", "auc", "accuracy")},
             "null": _null(outcome.null),
             "blind": _blind(outcome.blind, outcome.source.ignored),
         },
-        "exposure": exposure(
-            outcome.scored[outcome.estimates.strongest], people.member, people.age, people.sex
-        ),
+        "exposure": _exposure(outcome),
         "residuals": {"bands": residual_bands(people.age, people.residual, people.member)},
         "verdict": {
             key: outcome.verdict.to_dict()[key] for key in ("label", "sentence", "smallest_detectable_auc")
         },
+        "federation": outcome.federation,
         "provenance": _provenance(outcome),
     }
+
+
+def _exposure(outcome: Outcome) -> dict[str, Any]:
+    if outcome.estimates is None:
+        return {"attack": None, "groups": []}
+    people = outcome.subjects
+    return exposure(outcome.scored[outcome.estimates.strongest], people.member, people.age, people.sex)
 
 
 def _target(outcome: Outcome) -> dict[str, Any]:
@@ -108,7 +122,9 @@ def _target(outcome: Outcome) -> dict[str, Any]:
 
 def _findings(outcome: Outcome) -> list[dict[str, Any]]:
     rows = []
-    for k, finding in enumerate(findings(outcome.scored, outcome.subjects.member, outcome.estimates)):
+    if outcome.null is None:
+        return []
+    for k, finding in enumerate(outcome.findings):
         attack = outcome.attacks[finding.attack]
         row = finding.to_dict()
         row["auc"].pop("standard_error")
@@ -122,21 +138,25 @@ def _findings(outcome: Outcome) -> list[dict[str, Any]]:
     return rows
 
 
-def _gains(outcome: Outcome) -> list[dict[str, Any]]:
+def gains(
+    attacks: Mapping[str, Attack], attempts: Sequence[Scored], member: Bool[np.ndarray, " subjects"]
+) -> list[dict[str, Any]]:
     """Return what each attack on the weights adds over the outputs, on the same subjects and draws."""
-    scored = {s.attack: s for s in outcome.scored}
+    scored = {s.attack: s for s in attempts}
     if _REFERENCE_ATTACK not in scored:
         return []
     rows = []
-    for name, attack in outcome.attacks.items():
+    for name, attack in attacks.items():
         if attack.needs.access > Access.OUTPUTS and attack.needs.leaked:
-            gain = paired(scored[name], scored[_REFERENCE_ATTACK], outcome.subjects.member)
+            gain = paired(scored[name], scored[_REFERENCE_ATTACK], member)
             difference = {"value": gain.value, "low": gain.low, "high": gain.high}
             rows.append({"attack": gain.attack, "over": gain.over, "difference": difference})
     return rows
 
 
-def _null(null: NullCheck) -> dict[str, Any]:
+def _null(null: NullCheck | None) -> dict[str, Any]:
+    if null is None:
+        return {"method": "permutation", "permutations": None, "p_values": {}, "mean_auc": None}
     permuted = null.permutations is not None
     return {
         "method": "permutation" if permuted else "closed form",

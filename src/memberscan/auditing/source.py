@@ -17,11 +17,13 @@ from memberscan.signals.signals import Signals
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from memberscan.attacks.base import Needs
     from memberscan.cohort import Cohort
-    from memberscan.runs import Run
+    from memberscan.runs import Run, Transcript
+    from memberscan.signals.updates import Updates
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +183,24 @@ class RunSource(Source):
             activation=self._paths(["output"])["output"] if any(n.activation for n in needs) else None,
         )
         return extract(self.run, self.cohort, self.scans.index.tolist(), wanted, directory)
+
+    def predictions_by_round(
+        self, transcript: Transcript, rounds: Sequence[int], directory: Path
+    ) -> np.ndarray:
+        """Return predictions of each scan by each round's global model."""
+        from memberscan.signals.rounds import predictions_by_round
+
+        ids = self.scans.index.tolist()
+        return predictions_by_round(self.run, transcript, self.cohort, ids, rounds, directory)
+
+    def updates(
+        self, transcript: Transcript, rounds: Sequence[int], directory: Path, *, aggregate: bool
+    ) -> Updates:
+        """Return what each scan has to do with the learners' updates, or with their sum."""
+        from memberscan.signals.observe_updates import observe_updates
+
+        ids = self.scans.index.tolist()
+        return observe_updates(self.run, transcript, self.cohort, ids, rounds, directory, aggregate=aggregate)
 
     def describe(self) -> dict[str, Any]:
         """See :class:`Source`."""

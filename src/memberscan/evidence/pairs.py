@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -207,17 +207,7 @@ class PairResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {
-            "attack": self.attack,
-            "attacker": self.attacker,
-            "victim": self.victim,
-            "scored": {"members": self.members, "nonmembers": self.nonmembers},
-            "auc": None if self.auc is None else self.auc.to_dict(),
-            "accuracy": None if self.accuracy is None else self.accuracy.to_dict(),
-            "p_value": self.p_value,
-            "p_holm": self.p_holm,
-            "reason": self.reason,
-        }
+        return asdict(self)
 
 
 def pair_results(

@@ -127,9 +127,9 @@ def pooled(
     sides = compared(attacks, home)
     pairs = [sides.pairs(attack) for attack in attacks]
     auc, sensitivity, specificity = (np.zeros((resamples + 1, len(attacks))) for _ in range(3))
-    outside = _weights(len(sides.outside), resamples, rng)
+    outside = resample_weights(len(sides.outside), resamples, rng)
     for v, positions in enumerate(sides.inside):
-        inside = _weights(len(positions), resamples, rng)
+        inside = resample_weights(len(positions), resamples, rng)
         for k, attack in enumerate(attacks):
             attackers = np.flatnonzero(pairs[k][:, v])
             if not len(attackers):
@@ -152,7 +152,9 @@ def pooled(
     )
 
 
-def _weights(subjects: int, resamples: int, rng: np.random.Generator) -> Float[np.ndarray, "rows subjects"]:
+def resample_weights(
+    subjects: int, resamples: int, rng: np.random.Generator
+) -> Float[np.ndarray, "rows subjects"]:
     """Return how often each subject counts: once in the first row, as often as drawn in the others."""
     weights = np.ones((resamples + 1, subjects))
     if subjects:

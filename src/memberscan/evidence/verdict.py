@@ -48,7 +48,30 @@ class Verdict:
         return asdict(self)
 
 
-def judge(estimates: Joint, null: NullCheck, blind: Blind, within: Joint | None = None) -> Verdict:
+@dataclass(frozen=True)
+class Sides:
+    """How the sentence of a confounded audit names whom covariates tell apart, and what it advises."""
+
+    names: str = "Members and non-members"
+    remedy: str | None = None
+
+
+def nothing_seen() -> Verdict:
+    """Return the verdict on an attacker to whom nothing was shown that an attack could work on."""
+    sentence = (
+        "No attack could be run: this attacker was shown nothing to attack. That is no finding about the model, "
+        "and other attackers see more: audit those too."
+    )
+    return Verdict("inconclusive", sentence, 1.0)
+
+
+def judge(
+    estimates: Joint,
+    null: NullCheck,
+    blind: Blind,
+    within: Joint | None = None,
+    sides: Sides | None = None,
+) -> Verdict:
     """Apply the rule, in its order.
 
     Where covariates alone tell members from non-members, and membership was not drawn at random, only success
@@ -67,9 +90,12 @@ def judge(estimates: Joint, null: NullCheck, blind: Blind, within: Joint | None 
         The check without the model.
     within
         Estimates within strata; ``None`` if not needed or too few subjects are comparable.
+    sides
+        How to name the two sides, where it is not simply members and non-members.
     """
     if blind.gates:
-        return _judge_within(estimates if within is None else within, blind, comparable=within is not None)
+        judged = estimates if within is None else within
+        return _judge_within(judged, blind, sides or Sides(), comparable=within is not None)
     detectable = smallest_detectable_auc(estimates)
     if estimates.fewest < SMALL:
         best = int(np.lexsort((-estimates.auc, null.p_values))[0])
@@ -107,14 +133,14 @@ def _judge_without_success(estimates: Joint, detectable: float) -> Verdict:
     return Verdict("no leak shown", sentence, detectable)
 
 
-def _judge_within(estimates: Joint, blind: Blind, *, comparable: bool) -> Verdict:
+def _judge_within(estimates: Joint, blind: Blind, sides: Sides, *, comparable: bool) -> Verdict:
     detectable = smallest_detectable_auc(estimates) if comparable else 1.0
     culprit = f"{blind.worst} (AUC {blind.covariates[0].auc:.2f} by itself)"
     best = estimates.strongest
     if comparable and estimates.simultaneous_low[best] > 0.5:
         sentence = (
             "This model leaks who was in its training set: even among people alike in the covariates, "
-            f"{_success(estimates, best)} ({_bound(estimates, best)}). Members and non-members also differ "
+            f"{_success(estimates, best)} ({_bound(estimates, best)}). {sides.names} also differ "
             f"without the model, most of all in {culprit}."
         )
         return Verdict("leaks", sentence, detectable, estimates.attacks[best])
@@ -122,10 +148,10 @@ def _judge_within(estimates: Joint, blind: Blind, *, comparable: bool) -> Verdic
     if not comparable:
         left = "too few people are alike in the covariates to judge the attacks among them"
     pairs = int(blind.matched.sum()) // 2
+    remedy = sides.remedy or f"Audit again on the matched subset of {pairs} members and {pairs} non-members."
     sentence = (
-        f"Members and non-members can be told apart without the model, most of all by {culprit}, and {left}: "
-        f"a leak is neither shown nor excluded. Audit again on the matched subset of {pairs} members and "
-        f"{pairs} non-members."
+        f"{sides.names} can be told apart without the model, most of all by {culprit}, and {left}: "
+        f"a leak is neither shown nor excluded. {remedy}"
     )
     return Verdict("confounded", sentence, detectable)
 

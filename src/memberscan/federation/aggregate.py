@@ -171,9 +171,7 @@ class Encrypted(Aggregator):
         )
 
 
-def federated_average(
-    models: Sequence[Mapping[str, Tensor]], samples: Sequence[int]
-) -> dict[str, Tensor]:
+def federated_average(models: Sequence[Mapping[str, Tensor]], samples: Sequence[int]) -> dict[str, Tensor]:
     """Return the average of state dicts weighted by samples, summed in double precision.
 
     Whole numbers, such as counters of batches, are taken from the first. Source: McMahan, Moore, Ramage,
@@ -184,7 +182,9 @@ def federated_average(
     average = {}
     for name, first in models[0].items():
         if first.is_floating_point():
-            weighted = [model[name].double() * (count / total) for model, count in zip(models, samples, strict=True)]
+            weighted = [
+                model[name].double() * (count / total) for model, count in zip(models, samples, strict=True)
+            ]
             average[name] = torch.stack(weighted).sum(dim=0).to(first.dtype)
         else:
             average[name] = first.clone()

@@ -80,7 +80,9 @@ def locate(context: Context) -> Site:
 
 def _given(config: Mapping[str, bool | float | int | str], name: str) -> bool | float | int | str:
     if not config.get(name):
-        raise BadInputError(f"the configuration has no {name!r}; give it to flwr run, or in the node's config")
+        raise BadInputError(
+            f"the configuration has no {name!r}; give it to flwr run, or in the node's config"
+        )
     return config[name]
 
 

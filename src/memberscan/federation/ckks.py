@@ -232,7 +232,7 @@ def _checked(name: str, array: np.ndarray) -> np.ndarray:
     if not np.all(np.abs(array) < LIMIT):
         raise EncryptionError(
             f"{name} has values that are not finite, or not below {LIMIT:g} in magnitude; "
-            "the training diverged: lower the learning rate"
+            "if the training diverged, lower the learning rate"
         )
     return array
 

@@ -56,7 +56,9 @@ class Site:
     def key(self) -> bytes:
         """Return the key; :class:`BadInputError` if there is none."""
         if self.secret is None:
-            raise BadInputError(f"learner {self.learner} has no key to decrypt with; give it the learners' secret")
+            raise BadInputError(
+                f"learner {self.learner} has no key to decrypt with; give it the learners' secret"
+            )
         return self.secret
 
 
@@ -166,9 +168,7 @@ def _decrypted(content: RecordDict, template: Mapping[str, Tensor], site: Site) 
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
 
-def _protected(
-    state: Mapping[str, Tensor], settings: Settings, site: Site
-) -> dict[str, ConfigRecord]:
+def _protected(state: Mapping[str, Tensor], settings: Settings, site: Site) -> dict[str, ConfigRecord]:
     if settings.secure == "none":
         return {MODEL: clear(state)}  # type: ignore[dict-item]
     from memberscan.federation.ckks import encrypt

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from importlib.metadata import version
 from pathlib import Path
 
 from memberscan import seeds
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, OutputConflictError
+from memberscan.errors import BadInputError, OutputConflictError, RolesError
 from memberscan.federation.settings import Settings
 from memberscan.files import disk_guard, write_text
 from memberscan.models import MODELS
 from memberscan.runs import Role, Roles
+from memberscan.runs.transcript import GLOBAL
 
 APP = "memberscan.federation.apps"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _PYPROJECT = """\
-# What Flower runs, and how: change the settings below, or one of them for one run with 'flwr run --run-config'.
+# What Flower runs, and how; 'flwr run --run-config' changes one of the settings below for one run.
 [project]
 name = "memberscan-federation"
 version = "{version}"
@@ -99,7 +103,7 @@ def init(
     lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in config.items())
     texts = {
         "pyproject.toml": _PYPROJECT.format(version=version("memberscan"), app=APP, config=lines),
-        "README.md": _README.format(learners=learners, name=directory.name, run=config["run"]),
+        "README.md": _README.format(learners=learners, name=shlex.quote(directory.name), run=config["run"]),
     }
     with disk_guard(directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -150,7 +154,20 @@ def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int) ->
         Share of its subjects kept out of training, by whom the audit tells what members look like.
     seed
         Root seed.
+
+    Raises
+    ------
+    RolesError
+        If the name is one that a server cannot call a file by.
+    BadInputError
+        If ``held_out`` is not between 0 and 1.
     """
+    if not _NAME.fullmatch(learner) or learner.lower() in (GLOBAL, "nan"):
+        raise RolesError(
+            f"{learner!r} cannot name a learner; use letters, digits, '.', '_' and '-', and not {GLOBAL!r}"
+        )
+    if not 0 < held_out < 1:
+        raise BadInputError(f"held_out is {held_out}; it is a share between 0 and 1")
     rng = seeds.generator(seed, "held-out", learner)
     roles = Roles.draw(cohort.subjects, members=1 - held_out, validation=0, rng=rng)
     return Roles(roles.of, dict.fromkeys(roles.subjects(Role.MEMBER), learner))

@@ -60,7 +60,9 @@ def draw_roles(
     size, kind = environment.split("-")
     sizes = apportion(len(members), np.ones(learners) if size == "uniform" else SKEW ** -np.arange(learners))
     if min(sizes) < 1:
-        raise BadInputError(f"{len(members)} members are too few for {learners} learners of environment {environment}")
+        raise BadInputError(
+            f"{len(members)} members are too few for {learners} learners of environment {environment}"
+        )
     ages = cohort.scans.groupby("subject_id")["age"].mean().loc[members].to_numpy(float)
     groups = np.zeros(learners, dtype=int)
     if kind == "noniid":
@@ -86,7 +88,9 @@ def roles_by_column(cohort: Cohort, column: str, held_out: float, rng: np.random
         )
     values = cohort.scans.groupby("subject_id")[column]
     if len(torn := values.nunique(dropna=False).loc[lambda n: n != 1].index):
-        raise CohortError(f"subject {torn[0]!r} has several values of {column}; one learner holds one subject")
+        raise CohortError(
+            f"subject {torn[0]!r} has several values of {column}; one learner holds one subject"
+        )
     value = values.first().dropna().astype(str)
     if len(nobody := sorted(set(cohort.subjects) - set(value.index))):
         raise CohortError(f"subject {nobody[0]!r} has no {column}; leave it out of the cohort, or fill it in")
@@ -128,9 +132,7 @@ def _by_age(
     return held_by
 
 
-def _hold_out(
-    subjects: list[str], held_out: float, rng: np.random.Generator
-) -> tuple[list[str], list[str]]:
+def _hold_out(subjects: list[str], held_out: float, rng: np.random.Generator) -> tuple[list[str], list[str]]:
     if not 0 < held_out < 1:
         raise BadInputError(f"held_out is {held_out}; it is a share between 0 and 1")
     order = [subjects[k] for k in rng.permutation(len(subjects))]
@@ -151,6 +153,11 @@ def age_table(cohort: Cohort, roles: Roles) -> pd.DataFrame:
     for name in roles.learners:
         its = ages.loc[roles.members_of(name)]
         rows.append(
-            {"name": name, "members": len(its), "age_mean": its.mean(), "age_sd": its.std(ddof=1) if len(its) > 1 else 0.0}
+            {
+                "name": name,
+                "members": len(its),
+                "age_mean": its.mean(),
+                "age_sd": its.std(ddof=1) if len(its) > 1 else 0.0,
+            }
         )
     return pd.DataFrame(rows)

@@ -109,9 +109,7 @@ def _finish(
     spec = ModelSpec(settings.model, cohort.shape, dict(settings.options))
     # Only IID learners are exchangeable with the held-out.
     randomised = environment.endswith("-iid")
-    run = Run(
-        path, spec, roles, randomised, cohort.path, cohort.fingerprint, training, federation
-    ).finish()
+    run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training, federation).finish()
     with (path / TIMINGS).open("a") as timings:
         timings.write(json.dumps({"stage": "federate", "seconds": seconds}) + "\n")
     return run

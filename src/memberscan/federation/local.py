@@ -63,7 +63,12 @@ class LocalGrid(Grid):
         return list(self._contexts)
 
     def create_message(
-        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
     ) -> Message:
         """Return a message of the server."""
         return Message(content, dst_node_id, message_type, group_id=group_id, ttl=ttl)
@@ -82,7 +87,10 @@ class LocalGrid(Grid):
         return [self._replies.pop(name) for name in message_ids]
 
     def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None  # noqa: ARG002
+        self,
+        messages: Iterable[Message],
+        *,
+        timeout: float | None = None,  # noqa: ARG002
     ) -> Iterable[Message]:
         """Yield the answer of one learner after the other."""
         for message in messages:

@@ -63,9 +63,7 @@ def conduct(
     """
     learners, absent = _greet(grid, settings, expected)
     names = natural_order([*(learner.name for learner in learners), *absent])
-    transcript = Transcript.begin(
-        path, learners=names, secure=settings.secure, settings=settings.to_dict()
-    )
+    transcript = Transcript.begin(path, learners=names, secure=settings.secure, settings=settings.to_dict())
     initial = regressor(settings, learners[0].shape)
     if settings.secure == "none":
         aggregator: Aggregator = Plain(initial, transcript)
@@ -96,7 +94,9 @@ class Post:
         name_of = {learner.node: learner.name for learner in learners}
         replies, failures = _exchange(self.grid, self.settings, kind, list(name_of), content, facts)
         missing = f"did not answer within {self.settings.timeout:g} s"
-        left_out = {name: failures.get(node, missing) for node, name in name_of.items() if node not in replies}
+        left_out = {
+            name: failures.get(node, missing) for node, name in name_of.items() if node not in replies
+        }
         # In the order of the learners, whoever was first: sums depend on it in their last bits.
         return {name: replies[node] for node, name in name_of.items() if node in replies}, left_out
 
@@ -217,5 +217,7 @@ def _too_few(when: str, left: int, left_out: Mapping[str, str], settings: Settin
 
 def _required(public: bytes | None) -> bytes:
     if public is None:
-        raise FederationError("the server needs the learners' public key to add ciphertexts with; give it one")
+        raise FederationError(
+            "the server needs the learners' public key to add ciphertexts with; give it one"
+        )
     return public

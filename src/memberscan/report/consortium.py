@@ -39,7 +39,9 @@ def consortium(audits: Audits) -> dict[str, Any]:
         If two audits of one transcript and attacker hold pairs of the same victim.
     """
     if not audits:
-        raise BadInputError("there is no audit to merge; name at least one directory that memberscan audit wrote")
+        raise BadInputError(
+            "there is no audit to merge; name at least one directory that memberscan audit wrote"
+        )
     groups: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
     for name, audit in audits.items():
         federation = check(audit)["federation"]
@@ -114,13 +116,11 @@ def _entry(group: dict[str, dict[str, Any]], name: str, federation: str | None) 
         "model": first["target"]["model"],
         **{key: facts[key] for key in kept},
         "audits": list(group),
-        "learners": joining.rows(
-            ([_named(row) for row in part["learners"]] for part in held), _by_name, ()
-        ),
+        "learners": _known_first([f["learners"] for f in held], "age_mean"),
         "findings": _findings(parts),
         "not_run": [{"audit": site, **row} for site, part in parts.items() for row in part["not_run"]],
         "pairs": _pairs(parts),
-        "victims": _victims(held),
+        "victims": _known_first([f["victims"] for f in held], "auc"),
         "by_round": joining.rows(
             (f["by_round"] for f in held), lambda r: (r["round"], r["attack"]), ("auc", "accuracy")
         ),
@@ -131,4 +131,124 @@ def _entry(group: dict[str, dict[str, Any]], name: str, federation: str | None) 
         "left_out": joining.rows(
             (f["left_out"] for f in held), lambda r: (r["round"], words.natural(r["learner"])), ()
         ),
+    }
+
+
+def _once(group: Audits) -> Audits:
+    """Return the audits of a group without those that repeat another, and refuse those that overlap."""
+    kept: dict[str, dict[str, Any]] = {}
+    for name, audit in group.items():
+        same = ("findings", "federation")
+        if not any(all(audit[key] == other[key] for key in same) for other in kept.values()):
+            kept[name] = audit
+    victims = {
+        name: {p["victim"] for p in parties.judged(audit["federation"]["pairs"])}
+        for name, audit in kept.items()
+        if audit["federation"]
+    }
+    for one, other in combinations(victims, 2):
+        both = sorted(victims[one] & victims[other], key=words.natural)
+        if both:
+            raise MisalignedError(
+                f"the audits {one} and {other} are of the same transcript and attacker, and both judge people of "
+                f"{words.listed(both)}, with results that differ: give one of the two, or let each site audit "
+                "its own people only"
+            )
+    return kept
+
+
+def _known_first(parts: list[list[dict[str, Any]]], value: str) -> list[dict[str, Any]]:
+    """Return one row a name, from the site that knows ``value`` if any does."""
+    together = sorted((row for part in parts for row in part), key=lambda row: row[value] is None)
+    return joining.rows([together], lambda row: words.natural(row["name"]), ())
+
+
+def _pairs(parts: Audits) -> list[dict[str, Any]]:
+    """Return all pairs; one that a site could not judge gives way to the same pair of the site that could."""
+    together = [pair for part in parts.values() if part["federation"] for pair in part["federation"]["pairs"]]
+    pairs = joining.rows(
+        [sorted(together, key=lambda pair: pair["auc"] is None)],
+        lambda p: (p["attack"], words.natural(p["attacker"]), words.natural(p["victim"])),
+        (),
+    )
+    return joining.correct(pairs) if len(parts) > 1 else pairs
+
+
+def _findings(parts: Audits) -> list[dict[str, Any]]:
+    """Return one finding an attack, the strongest first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for audit in parts.values():
+        for finding in audit["findings"]:
+            judged = {"auc": words.judged_auc(audit, finding), "accuracy": finding["accuracy"]}
+            found.setdefault(finding["attack"], []).append(judged)
+    rows = [
+        {
+            "attack": attack,
+            "sites": len(values),
+            **{key: joining.mean_over_sites([v[key] for v in values]) for key in ("auc", "accuracy")},
+        }
+        for attack, values in found.items()
+    ]
+    return sorted(rows, key=lambda row: (-row["auc"]["low"], row["attack"]))
+
+
+def _sources(parts: list[dict[str, Any]]) -> dict[str, Any] | None:
+    if not parts:
+        return None
+    blind = [part["blind"] for part in parts if part["blind"]]
+    return {
+        **parts[0],
+        "accuracy": joining.mean_over_sites([part["accuracy"] for part in parts]),
+        "blind": joining.mean_over_sites(blind) if len(blind) == len(parts) else None,
+    }
+
+
+def _secure(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what to compare: one model and environment, seen in the clear and under secure aggregation."""
+    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for entry in entries:
+        if entry["federation"]:
+            grouped.setdefault((entry["model"], entry["environment"] or ""), []).append(entry)
+    comparisons = []
+    for (model, environment), group in grouped.items():
+        hidden = [e for e in group if e["secure"] == "ckks" or e["attacker"] == "aggregate"]
+        plain = [e for e in group if e["attacker"] in ("server", "active-server") and e["visible_to_server"]]
+        if hidden and plain:
+            names = [e["name"] for e in (*plain, *hidden)]
+            comparisons.append({"model": model, "environment": environment or None, "entries": names})
+    return comparisons
+
+
+def _sites(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return, for each learner of each federation, the strongest pair of each attacker against it."""
+    federations: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        if entry["federation"]:
+            federations.setdefault(entry["federation"], []).append(entry)
+    sites = []
+    for federation, views in federations.items():
+        learners = _known_first([view["learners"] for view in views], "age_mean")
+        for learner in learners:
+            against = [_against(view, learner["name"]) for view in views if view["pairs"]]
+            sites.append(
+                {
+                    "name": learner["name"],
+                    "federation": federation,
+                    "members": learner["members"],
+                    "against": against,
+                }
+            )
+    return sites
+
+
+def _against(entry: dict[str, Any], site: str) -> dict[str, Any]:
+    """Return what one attacker can do to one site; people of a sum may be anybody's."""
+    mine = [pair for pair in entry["pairs"] if pair["victim"] in (site, parties.ALL)]
+    judged = parties.judged(mine)
+    return {
+        "entry": entry["name"],
+        "pair": parties.strongest(mine),
+        "pairs": len(judged),
+        "shown": sum(map(parties.shown, judged)),
+        "victim": next((v for v in entry["victims"] if v["name"] in (site, parties.ALL)), None),
     }

@@ -40,7 +40,7 @@ def attacks(audit: dict[str, Any]) -> Drawing:
                 finding["attack"],
                 auc,
                 bound=auc["simultaneous"]["low"],
-                marker="s" if finding["access"] == "weights" else "o",
+                marker="o" if finding["access"] == "outputs" else "s",
                 strong=words.exceeds_chance(auc),
             )
         )

@@ -36,6 +36,11 @@ class Matrix:
     reasons: list[str]
 
     @property
+    def steps(self) -> tuple[float, ...]:
+        """AUCs at which the colour changes."""
+        return STEPS
+
+    @property
     def compact(self) -> bool:
         """Whether the names of columns are short enough to stand upright."""
         return max(map(len, self.heads), default=0) <= 3

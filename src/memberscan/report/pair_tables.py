@@ -49,7 +49,9 @@ def by_round(rows: Sequence[dict[str, Any]]) -> Table:
 
 def coverage(rows: Sequence[dict[str, Any]]) -> Table:
     """Return the AUC of each attack by coverage."""
-    cells = [[Cell(row["attack"]), Cell(words.percent(row["coverage"])), estimate(row["auc"])] for row in rows]
+    cells = [
+        [Cell(row["attack"]), Cell(words.percent(row["coverage"])), estimate(row["auc"])] for row in rows
+    ]
     caption = "By the share of a learner’s people for whom the server holds a scan, with 95% intervals."
     return Table(caption, ("Attack", "Coverage", "AUC"), cells)
 
@@ -83,7 +85,9 @@ def victims(rows: Sequence[dict[str, Any]]) -> Table:
         ]
         for row in rows
     ]
-    caption = "How well each learner’s people are told from those held out by what is known without any model."
+    caption = (
+        "How well each learner’s people are told from those held out by what is known without any model."
+    )
     return Table(caption, ("Victim", "AUC, no model", "Permutation p-value", "Told apart by"), cells)
 
 
@@ -125,8 +129,22 @@ def findings(entries: Sequence[dict[str, Any]]) -> Table:
         for entry in entries
         for finding in entry["findings"]
     ]
-    caption = "Every attack, pooled over pairs, with 95% intervals; where several audits were joined, their mean."
+    caption = (
+        "Every attack, pooled over pairs, with 95% intervals; where several audits were joined, their mean."
+    )
     return Table(caption, ("Attack", "Who attacks what", "AUC", "Accuracy", "Audits"), cells)
+
+
+def not_run(entries: Sequence[dict[str, Any]]) -> Table:
+    """Return the attacks that were not run, by audit."""
+    cells = [
+        [Cell(row["attack"]), Cell(row["audit"]), Cell(row["reason"])]
+        for entry in entries
+        for row in entry["not_run"]
+    ]
+    return Table(
+        "Nothing is known about what these attacks would have shown.", ("Attack", "Audit", "Reason"), cells
+    )
 
 
 def secure(entries: Sequence[dict[str, Any]]) -> Table:
@@ -144,7 +162,9 @@ def secure(entries: Sequence[dict[str, Any]]) -> Table:
                 Cell(f"{sum(map(parties.shown, tried))} of {len(tried)}" if tried else "n/a"),
             ]
         )
-    caption = "The strongest attack of each attacker. n/a is not zero: it says that there was nothing to attack."
+    caption = (
+        "The strongest attack of each attacker. n/a is not zero: it says that there was nothing to attack."
+    )
     return Table(caption, ("Who attacks what", "Sees", "AUC", "Attack", "Pairs shown"), cells)
 
 

@@ -76,7 +76,9 @@ def _sees(federation: dict[str, Any]) -> list[str]:
     if who == "aggregate":
         return ["It sees the sum of the learners’ models in every round, and no learner’s own model."]
     if hidden:
-        return ["It is the server of a federation that encrypts: it adds ciphertexts and sees no model at all."]
+        return [
+            "It is the server of a federation that encrypts: it adds ciphertexts and sees no model at all."
+        ]
     if who == "server":
         return [f"It is {server}. It plays by the rules."]
     return [
@@ -143,6 +145,11 @@ def confounded(victims: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted((v for v in victims if v["tripped"]), key=lambda v: -(v["auc"] or 0))
 
 
+def checked(victims: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether the check without the model had anything to look at."""
+    return any(victim["auc"] is not None for victim in victims)
+
+
 def caveat(victim: dict[str, Any]) -> str:
     """Return what the check without the model says of one victim, in a sentence."""
     by = f", most of all by {victim['worst']}" if victim["worst"] else ""
@@ -151,6 +158,26 @@ def caveat(victim: dict[str, Any]) -> str:
     if victim["gates"]:
         return f"{told}: membership and site cannot be told apart here"
     return f"{told}; the draw was random, so this is chance"
+
+
+def sources(found: dict[str, Any]) -> str:
+    """Return how well learners are named as the source of a person, beside a guess that never sees a model."""
+    accuracy, blind = found["accuracy"], found["blind"]
+    text = (
+        "Asked which learner has a person, an attacker who compares the models of all learners is right in "
+        f"{words.percent(accuracy['value'])} of the cases ({words.span(accuracy, words.percent)}); a guess would "
+        f"be in {words.percent(found['chance'])}."
+    )
+    if blind is None:
+        return f"{text} No classifier without a model stands beside it, so the images alone may tell as much."
+    seen = f"the {found['blind_name']} alone" if found["blind_name"] else "no model"
+    text += (
+        f" A classifier that sees {seen} is right in {words.percent(blind['value'])} "
+        f"({words.span(blind, words.percent)})"
+    )
+    if accuracy["low"] > blind["high"]:
+        return f"{text}: the models tell more than that."
+    return f"{text}: the models are not shown to tell more than that."
 
 
 def against(entry: dict[str, Any], pair: dict[str, Any]) -> str:
@@ -163,9 +190,7 @@ def against(entry: dict[str, Any], pair: dict[str, Any]) -> str:
     }.get(entry["attacker"], "Somebody outside")
     whose = "the federation’s people" if pair["victim"] == ALL else "your people"
     if not shown(pair):
-        return (
-            f"{who} was not shown to tell {whose} from others (AUC at most {words.fraction(pair['auc']['high'])})."
-        )
+        return f"{who} was not shown to tell {whose} from others (AUC at most {words.fraction(pair['auc']['high'])})."
     often = words.in_hundred(pair["auc"]["value"])
     return f"{who} can tell {whose} from others: of a pair, it picks the right one {often}."
 
@@ -175,3 +200,46 @@ def short(names: Sequence[str]) -> list[str]:
     start = os.path.commonprefix(list(names)).rpartition("-")
     cut = len(start[0]) + 1 if start[1] and len(set(names)) > 1 else 0
     return [name[cut:] for name in names]
+
+
+WHO = {
+    "outsider": "An outsider holds the final model, or may query it.",
+    "learner": "A learner sees the global model of every round and knows its own people; it attacks those of the others.",
+    "server": "A server receives what every learner sends, and plays by the rules.",
+    "active-server": "An active server changes the model that it sends out. This was simulated.",
+    "aggregate": "Whoever sees sums over all learners, and no learner’s own model.",
+}
+"""Attackers in one sentence each, for a page that has several."""
+
+
+def tone(audits: Sequence[dict[str, Any]]) -> str:
+    """Return the class of a page with several verdicts: that of the gravest."""
+    verdicts = {audit["verdict"] for audit in audits}
+    order = ("leaks", "confounded", "inconclusive", "no leak shown")
+    return next(label for label in order if label in verdicts).replace(" ", "-")
+
+
+def counted(audits: Sequence[dict[str, Any]]) -> str:
+    """Return how many audits have which verdict, the gravest first."""
+    verdicts = [audit["verdict"] for audit in audits]
+    return ", ".join(f"{verdicts.count(v)} {words.LABELS[v].lower()}" for v in words.LABELS if v in verdicts)
+
+
+def answer(content: dict[str, Any]) -> str:
+    """Return what several audits say together, in a sentence that adds no judgement to theirs."""
+    leaking = {audit["entry"] for audit in content["audits"] if audit["verdict"] == "leaks"}
+    total = len(content["audits"])
+    if not leaking:
+        return f"No leak was shown in {words.people(total, 'audit')}; each says how small a leak it would have seen."
+    count = sum(audit["verdict"] == "leaks" for audit in content["audits"])
+    who = dict.fromkeys(_BY[e["attacker"]] for e in content["entries"] if e["name"] in leaking)
+    return f"Membership leaks to {words.listed(list(who))}, by {count} of {words.people(total, 'audit')}."
+
+
+_BY = {
+    "outsider": "outsiders",
+    "learner": "other learners",
+    "server": "the server",
+    "active-server": "a server that breaks the rules",
+    "aggregate": "whoever sees sums",
+}

@@ -75,7 +75,9 @@ def _figure(
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, 0.45), max(high, 0.65))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}" if up == "accuracy" else f"{y:.2f}"))
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda y, _: f"{y:.0%}" if up == "accuracy" else f"{y:.2f}")
+        )
         axes.xaxis.set_major_locator(MaxNLocator(6 if narrow else 10, integer=not shares))
         if shares:
             axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0%}"))

@@ -65,9 +65,9 @@ def span(estimate: dict[str, Any], form: Any = fraction) -> str:
     return f"{form(estimate['low'])} to {form(estimate['high'])}"
 
 
-def natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> tuple[tuple[int, str], ...]:
     """Return a key by which "learner-2" comes before "learner-10"."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", name))
 
 
 def listed(items: list[str]) -> str:
@@ -83,10 +83,15 @@ def in_hundred(auc: float) -> str:
     return f"{times} times in 100"
 
 
-def judged_within_strata(audit: dict[str, Any]) -> bool:
-    """Tell whether the blind check decided that attacks are judged within strata."""
+def differ(audit: dict[str, Any]) -> bool:
+    """Tell whether the blind check found that the sides differ, and that this is no chance."""
     blind = audit["checks"]["blind"]
     return bool(blind["tripped"] and blind["gates"])
+
+
+def judged_within_strata(audit: dict[str, Any]) -> bool:
+    """Tell whether attacks are judged within strata, since the sides differ."""
+    return differ(audit) and any(finding["within_strata"] for finding in audit["findings"])
 
 
 def judged_auc(audit: dict[str, Any], finding: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +128,7 @@ def exceeds_chance(auc: dict[str, Any]) -> bool:
 
 
 def attacker(threat: dict[str, Any]) -> list[str]:
-    """Return what the attacker is assumed to see and know, one sentence each."""
+    """Return what an attacker from outside is assumed to see and know, one sentence each."""
     sees = {
         "outputs": "It sees the model’s predictions only, as anyone can who may query the model.",
         "weights": "It holds the model itself, as anyone does once the weights are published: "

@@ -157,9 +157,7 @@ class Roles:
                 f"its subjects look like {list(present[:3])}"
             )
         kept = [s for s in present if s in self.of]
-        return Roles(
-            {s: self.of[s] for s in kept}, {s: self.learner[s] for s in kept if s in self.learner}
-        )
+        return Roles({s: self.of[s] for s in kept}, {s: self.learner[s] for s in kept if s in self.learner})
 
     def require_both_sides(self) -> None:
         """Raise :class:`TooFewSubjectsError` unless there are at least ten members and ten non-members."""

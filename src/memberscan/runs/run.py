@@ -16,7 +16,7 @@ from memberscan.runs.roles import Roles
 from memberscan.runs.transcript import ROUNDS, Transcript
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 DONE = "run.json"
 WEIGHTS = "weights.safetensors"
@@ -159,6 +159,10 @@ class Run:
             raise StaleError(
                 f"{self.path / WEIGHTS} was changed after training; restore it, or import the model again"
             )
+        return self.model_with(read_weights(self.path / WEIGHTS))
+
+    def model_with(self, weights: dict[str, Tensor]) -> nn.Module:
+        """Build the network with other weights of the same run, in evaluation mode."""
         model = build(self.spec)
-        load_weights(model, read_weights(self.path / WEIGHTS), source=str(self.path))
+        load_weights(model, weights, source=str(self.path))
         return model.eval()

@@ -197,7 +197,9 @@ class Transcript:
         try:
             return load((self.path / _name(number) / _file(CIPHERTEXT)).read_bytes())
         except (FileNotFoundError, SafetensorError) as error:
-            raise TranscriptError(f"the ciphertexts of round {number} in {self.path} are gone ({error})") from error
+            raise TranscriptError(
+                f"the ciphertexts of round {number} in {self.path} are gone ({error})"
+            ) from error
 
     def _read(self, number: int, name: str) -> dict[str, Tensor]:
         folder = self.path / _name(number)

@@ -98,7 +98,7 @@ def extract(run: Run, cohort: Cohort, scan_ids: Sequence[str], wanted: Wanted, d
     layers = list(dict.fromkeys([*wanted.gradients.values(), *every]))
     entering = [wanted.activation] if wanted.activation else []
     example = as_inputs(cohort, scan_ids[:2]).to(device)
-    size = _batch_size(model, example[:1], backward=wanted.needs_gradients)
+    size = batch_size(model, example[:1], backward=wanted.needs_gradients)
     fast = agrees_with_autograd(model, example, layers, entering)
     request = {
         "weights": run.weights_fingerprint,
@@ -118,40 +118,54 @@ def extract(run: Run, cohort: Cohort, scan_ids: Sequence[str], wanted: Wanted, d
         seen = take(model, inputs.to(device), ages.to(device), layers=layers, entering=entering)
         return _arrays(seen, wanted, every)
 
-    widths = {name: (row.shape[1:], row.dtype) for name, row in see(example[:1], torch.zeros(1)).items()}
-    _write_rows(directory, request, widths, cohort, scan_ids, size, see)
-    arrays = {name: np.load(directory / _file(name), mmap_mode="r", allow_pickle=False) for name in widths}
+    arrays = stored_rows(directory, request, cohort, scan_ids, size, see, "reading signals")
     return Signals(cohort.scans.loc[list(scan_ids), ["subject_id", "age"]], arrays)
 
 
-def _write_rows(
+def stored_rows(
     directory: Path,
     request: dict[str, Any],
-    widths: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
     cohort: Cohort,
     scan_ids: Sequence[str],
     size: int,
     see: Callable[[Tensor, Tensor], dict[str, np.ndarray]],
-) -> None:
-    """Fill one file a signal, batch by batch, from where an earlier call stopped."""
+    what: str,
+) -> dict[str, np.ndarray]:
+    """Fill one file a signal, batch by batch, from where an earlier call stopped, and map them into memory.
+
+    Parameters
+    ----------
+    directory, request
+        Where, and what the rows depend on.
+    cohort, scan_ids, size
+        Which scans, and how many at a time.
+    see
+        Gives the rows of each signal from inputs and ages.
+    what
+        Says in the progress bar what is done.
+    """
+    one = see(as_inputs(cohort, scan_ids[:1]), torch.zeros(1))
     done = _rows_done(directory, request)
     with contextlib.ExitStack() as stack:
         stores = {
-            name: stack.enter_context(RowFile.open(directory / _file(name), len(scan_ids), shape, dtype))
-            for name, (shape, dtype) in widths.items()
+            name: stack.enter_context(
+                RowFile.open(directory / _file(name), len(scan_ids), row.shape[1:], row.dtype)
+            )
+            for name, row in one.items()
         }
         if any(store.fresh for store in stores.values()):
             done = 0
-        advance = stack.enter_context(progress("reading signals", len(scan_ids), done=done))
+        advance = stack.enter_context(progress(what, len(scan_ids), done=done))
         for inputs, ages in batches(cohort, scan_ids[done:], size):
             for name, values in see(inputs, ages).items():
                 stores[name].write(done, values)
             done += len(ages)
             write_json(directory / _LEDGER, {"request": request, "rows": done})
             advance(len(ages))
+    return {name: np.load(directory / _file(name), mmap_mode="r", allow_pickle=False) for name in one}
 
 
-def _batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
+def batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
     """Return how many scans fit the memory limit.
 
     It is the same on every machine, since the last bits of a sum depend on it.

@@ -62,7 +62,7 @@ def parameter_layers(model: nn.Module) -> list[str]:
 def capture(
     model: nn.Module,
     inputs: Tensor,
-    ages: Float[Tensor, " n"],
+    ages: Float[Tensor, " n"] | None,
     *,
     layers: Sequence[str] = (),
     entering: Sequence[str] = (),
@@ -77,14 +77,14 @@ def capture(
     model
         In evaluation mode, without coupling between the samples of a batch: see :func:`agrees_with_autograd`.
     inputs, ages
-        A batch; ages in years.
+        A batch; ages in years. Without ages the gradients are those of the predictions themselves.
     layers, entering
         Module paths.
     """
     with _parameters_require_grad(model, False), _recording(model, layers, entering) as calls:
         with torch.set_grad_enabled(bool(layers)):
             predictions = predict(model, inputs)
-        upstream = -2 * (ages - predictions.detach())
+        upstream = torch.ones_like(predictions) if ages is None else -2 * (ages - predictions.detach())
         watched = [(path, call) for path in layers for call in calls[path]]
         edges = [call.left for _, call in watched]
         leaving = torch.autograd.grad(predictions, edges, upstream, allow_unused=True) if edges else ()  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ def capture(
 def capture_slowly(
     model: nn.Module,
     inputs: Tensor,
-    ages: Float[Tensor, " n"],
+    ages: Float[Tensor, " n"] | None,
     *,
     layers: Sequence[str] = (),
     entering: Sequence[str] = (),
@@ -113,11 +113,11 @@ def capture_slowly(
     asked = [p for group in parameters.values() for p in group]
     parts = []
     with _parameters_require_grad(model, True):
-        for x, age in zip(inputs.tensor_split(len(inputs)), ages, strict=True):
+        for place, x in enumerate(inputs.tensor_split(len(inputs))):
             with _recording(model, (), entering) as calls, torch.set_grad_enabled(bool(asked)):
                 prediction = predict(model, x)
-                loss = ((age - prediction) ** 2).sum()
-            flat = iter(torch.autograd.grad(loss, asked, materialize_grads=True) if asked else ())
+                what = prediction.sum() if ages is None else ((ages[place] - prediction) ** 2).sum()
+            flat = iter(torch.autograd.grad(what, asked, materialize_grads=True) if asked else ())
             rows = {
                 path: torch.cat([next(flat).flatten() for _ in group]) for path, group in parameters.items()
             }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PREDICTION = "prediction"
 ACTIVATION = "activation"
 GRADIENT_NORMS = "gradient-norms"
+ROUND_PREDICTIONS = "round-predictions"
 
 
 def gradient(layer: str) -> str:
@@ -35,8 +36,8 @@ class Signals:
         Indexed by scan id, unique: ``subject_id`` and ``age`` (years).
     arrays
         By name: ``prediction`` (n,) in years; ``activation`` (n, a), what enters the output layer;
-        ``gradient:LAYER`` (n, p), of the squared error in years squared; ``gradient-norms`` (n, layers). Wide
-        ones are memory-mapped.
+        ``gradient:LAYER`` (n, p), of the squared error in years squared; ``gradient-norms`` (n, layers);
+        ``round-predictions`` (n, rounds), of each round's global model. Wide ones are memory-mapped.
 
     Raises
     ------

@@ -1,0 +1,80 @@
+"""Source inference: which learner holds a person, and how much of that the person's input gives away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from memberscan.evidence.intervals import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float
+
+    from memberscan.attacks.parties import Parties
+    from memberscan.cohort import Cohort
+    from memberscan.signals.updates import Updates
+
+_BLOCKS = 6
+_FOLDS = 5
+
+
+def source_inference(updates: Updates, parties: Parties) -> dict[str, Any]:
+    """Return how often the learner whose models predict a member best is the one that holds it.
+
+    Each learner's errors are first scaled by their mean over the held-out subjects that are known, so that a
+    learner with good models is not named for everybody. By the mean error over rounds.
+
+    Source: Hu, Salcic, Sun, Dobbie and Zhang, "Source inference attacks in federated learning" (ICDM 2021);
+    for a regression, ours.
+
+    Returns
+    -------
+    dict
+        ``accuracy`` with its interval, and ``chance``: the share of the largest learner.
+    """
+    age = updates.scans["age"].to_numpy(float)
+    error = np.nanmean(np.abs(age[None, :, None] - updates.local), axis=0)
+    columns = [updates.learners.index(victim) for victim in parties.victims]
+    by_subject = parties.by_subject(error[:, columns].T)
+    scale = by_subject[:, parties.known] if parties.known.any() else by_subject[:, ~parties.member]
+    named = np.argmin(by_subject / scale.mean(axis=1, keepdims=True), axis=0)
+    member = parties.member
+    right = named[member] == parties.home[member]
+    counts = np.bincount(parties.home[member])
+    return {
+        "accuracy": wilson(float(right.mean()), len(right)).to_dict(),
+        "chance": float(counts.max() / counts.sum()),
+    }
+
+
+def image_baseline(cohort: Cohort, scan_ids: Sequence[str], parties: Parties) -> dict[str, float] | None:
+    """Return how often a classifier of the inputs alone, never of a model, names the learner of a member.
+
+    Volumes enter as means over a coarse grid of blocks, tables as they are; a ridge classifier is
+    cross-validated over subjects. None if some learner has fewer members than there are folds.
+    """
+    member = parties.member
+    if np.bincount(parties.home[member]).min() < _FOLDS:
+        return None
+    features = parties.by_subject(np.stack([_coarse(cohort, scan) for scan in scan_ids]).T).T[member]
+    model = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-1, 4, 11)))
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
+    right = cross_val_predict(model, features, parties.home[member], cv=folds) == parties.home[member]
+    return wilson(float(right.mean()), len(right)).to_dict()
+
+
+def _coarse(cohort: Cohort, scan_id: str) -> Float[np.ndarray, " features"]:
+    """Return a scan as at most 6 x 6 x 6 means of blocks, or a row of a table as it is."""
+    values = cohort.read([scan_id])[0].astype(float)
+    for axis in range(values.ndim if cohort.kind == "volumes" else 0):
+        cuts = np.linspace(0, values.shape[axis], min(_BLOCKS, values.shape[axis]) + 1).astype(int)
+        sums = np.add.reduceat(values, cuts[:-1], axis=axis)
+        values = sums / np.diff(cuts).reshape([-1 if a == axis else 1 for a in range(values.ndim)])
+    return np.asarray(values.ravel())

@@ -1,0 +1,193 @@
+"""Working out what each scan has to do with the learners' updates, round by round, without storing a gradient.
+
+One backward pass gives each scan's Jacobian, the gradient of its prediction; layer by layer it is multiplied
+with all updates of the round at once, measured, sketched and dropped. The loss gradient of a scan is -2 r
+times its Jacobian, r = age - prediction, so everything about it follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from memberscan import seeds
+from memberscan.cohort import Cohort
+from memberscan.files import fingerprint
+from memberscan.models.inputs import as_inputs, predict, resolve_device
+from memberscan.runs import Run, Transcript
+from memberscan.signals.extract import batch_size, stored_rows
+from memberscan.signals.gradients import agrees_with_autograd, capture, capture_slowly, parameter_layers
+from memberscan.signals.updates import AGGREGATE, Updates
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+SKETCH = 4096
+"""Numbers that a Jacobian is sketched to; a model with fewer parameters is kept whole."""
+
+
+def observe_updates(
+    run: Run,
+    transcript: Transcript,
+    cohort: Cohort,
+    scan_ids: Sequence[str],
+    rounds: Sequence[int],
+    directory: Path,
+    *,
+    aggregate: bool = False,
+) -> Updates:
+    """Work out, round by round, what scans have to do with updates; resumes where a call stopped.
+
+    Memory does not grow with the rounds, and with the scans only by the sketches' memory map.
+
+    Parameters
+    ----------
+    run, transcript, cohort
+        The federation.
+    scan_ids
+        Which scans, in the order of the rows.
+    rounds
+        Which rounds, from 1.
+    directory
+        Where the arrays are kept.
+    aggregate
+        Whether only the sum of the updates is seen.
+    """
+    learners = (AGGREGATE,) if aggregate else transcript.learners
+    views = [
+        _observe_round(run, transcript, cohort, scan_ids, number, learners, directory / f"{number:04d}")
+        for number in rounds
+    ]
+    stacked = {
+        name: np.stack([view[name] for view in views])
+        for name in ("took_part", "before", "local", "products", "norms", "descent_norms", "descent_sketches")
+    }
+    scans = cohort.scans.loc[list(scan_ids), ["subject_id", "age"]]
+    return Updates(scans, learners, tuple(rounds), sketches=[view["sketches"] for view in views], **stacked)
+
+
+def _observe_round(
+    run: Run,
+    transcript: Transcript,
+    cohort: Cohort,
+    scan_ids: Sequence[str],
+    number: int,
+    learners: Sequence[str],
+    directory: Path,
+) -> dict[str, np.ndarray]:
+    device = resolve_device("auto")
+    model = run.model_with(transcript.global_model(number - 1)).to(device)
+    layers = parameter_layers(model)
+    present = transcript.rounds[number - 1].took_part
+    ends = {
+        name: transcript.global_model(number) if name == AGGREGATE else transcript.learner_model(number, name)
+        for name in learners
+        if name == AGGREGATE or name in present
+    }
+    locals_ = {name: run.model_with(end).to(device) for name, end in ends.items()}
+    descents = {name: _difference(model, end, layers) for name, end in locals_.items()}
+    places = [learners.index(name) for name in ends]
+    width = sum(d.shape[0] for d in next(iter(descents.values())).values())
+    sketch = Sketch(
+        min(SKETCH, width), {path: d.shape[0] for path, d in next(iter(descents.values())).items()}
+    )
+    example = as_inputs(cohort, scan_ids[:2]).to(device)
+    fast = agrees_with_autograd(model, example, layers)
+    size = batch_size(model, example[:1], backward=True)
+
+    def see(inputs: Tensor, ages: Tensor) -> dict[str, np.ndarray]:  # noqa: ARG001
+        seen = (capture if fast else capture_slowly)(model, inputs.to(device), None, layers=layers)
+        shape = len(inputs), len(learners), len(layers)
+        products, local = np.zeros(shape, np.float32), np.full(shape[:2], np.nan)
+        for layer, path in enumerate(layers):
+            stack = torch.stack([descents[name][path] for name in ends])
+            products[:, places, layer] = (seen.gradients[path] @ stack.T).cpu().numpy()
+        with torch.no_grad():
+            for place, end in zip(places, locals_.values(), strict=True):
+                local[:, place] = predict(end, inputs.to(device)).double().cpu().numpy()
+        norms = torch.stack([seen.gradients[path].norm(dim=1) for path in layers], dim=1)
+        return {
+            "before": seen.predictions.double().cpu().numpy(),
+            "local": local,
+            "products": products,
+            "norms": norms.float().cpu().numpy(),
+            "sketches": sketch(seen.gradients).float().cpu().numpy(),
+        }
+
+    request = {
+        "round": transcript.rounds[number - 1].digests | {"before": fingerprint(number - 1)},
+        "transcript": transcript.fingerprint,
+        "cohort": cohort.fingerprint,
+        "scans": fingerprint(list(scan_ids)),
+        "learners": list(learners),
+        "route": "batched" if fast else "one at a time",
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "batch": size,
+        "sketch": sketch.width,
+    }
+    arrays = stored_rows(directory, request, cohort, scan_ids, size, see, f"reading round {number}")
+    took_part = np.zeros(len(learners), dtype=bool)
+    took_part[places] = True
+    descent_norms = np.zeros((len(learners), len(layers)))
+    descent_sketches = np.zeros((len(learners), sketch.width), np.float32)
+    for place, name in zip(places, ends, strict=True):
+        descent_norms[place] = [float(descents[name][path].norm()) for path in layers]
+        flat = {path: d[None] for path, d in descents[name].items()}
+        descent_sketches[place] = sketch(flat).float().cpu().numpy()[0]
+    facts = {"took_part": took_part, "descent_norms": descent_norms, "descent_sketches": descent_sketches}
+    return {**arrays, **facts}
+
+
+class Sketch:
+    """A fixed random projection that keeps inner products in expectation: a count sketch.
+
+    Every coordinate is added, with a random sign, to one of ``width`` sums; with as many sums as coordinates,
+    nothing is lost. Source: Charikar, Chen and Farach-Colton, "Finding frequent items in data streams" (2002).
+    """
+
+    def __init__(self, width: int, sizes: Mapping[str, int]) -> None:
+        self.width = width
+        total = sum(sizes.values())
+        rng = seeds.generator(0, "sketch", total, width)
+        whole = width >= total
+        place = np.arange(total) if whole else rng.integers(width, size=total)
+        sign = np.ones(total) if whole else rng.choice([-1.0, 1.0], total)
+        cuts = np.cumsum(list(sizes.values()))[:-1]
+        self._place = dict(zip(sizes, map(torch.from_numpy, np.split(place, cuts)), strict=True))
+        self._sign = {
+            path: torch.from_numpy(part.astype(np.float32))
+            for path, part in zip(sizes, np.split(sign, cuts), strict=True)
+        }
+
+    def __call__(self, gradients: Mapping[str, Float[Tensor, "n p"]]) -> Float[Tensor, "n width"]:
+        """Return the sketch of rows that come layer by layer."""
+        first = next(iter(gradients.values()))
+        result = first.new_zeros(len(first), self.width)
+        for path, rows in gradients.items():
+            place, sign = self._place[path].to(rows.device), self._sign[path].to(rows.device)
+            result.index_add_(1, place, rows * sign)
+        return result
+
+
+def _difference(model: nn.Module, end: nn.Module, layers: Sequence[str]) -> dict[str, Tensor]:
+    """Return the descent, before minus after, of each layer's own parameters in one row."""
+    with torch.no_grad():
+        return {
+            path: torch.cat(
+                [
+                    (p - q).flatten()
+                    for p, q in zip(
+                        model.get_submodule(path).parameters(recurse=False),
+                        end.get_submodule(path).parameters(recurse=False),
+                        strict=True,
+                    )
+                ]
+            )
+            for path in layers
+        }

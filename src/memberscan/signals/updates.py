@@ -1,0 +1,72 @@
+"""What each scan has to do with the learners' updates, as arrays: what a server can work out of its rounds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jaxtyping import Bool, Float
+
+AGGREGATE = "all"
+"""Name of the one learner that somebody sees who sees sums only."""
+
+
+@dataclass(frozen=True, eq=False)
+class Updates:
+    """What somebody sees of scans who sees the learners' updates, or their sum.
+
+    Parameters
+    ----------
+    scans
+        Indexed by scan id: ``subject_id`` and ``age`` (years).
+    learners
+        Whose updates; ``("all",)`` for their sum.
+    rounds
+        Which rounds.
+    took_part
+        Whether a learner took part in a round.
+    before
+        Predictions by the global model that the round began with, years.
+    local
+        Predictions by each learner's model at its end, years; NaN where it took no part.
+    products
+        Inner product of a scan's Jacobian and the descent, global minus local model, by layer.
+    norms
+        Norm of a scan's Jacobian, by layer.
+    descent_norms
+        Norm of the descent, by layer.
+    sketches
+        Sketch of each scan's Jacobian, memory-mapped, one array a round.
+    descent_sketches
+        Sketch of each descent, by the same projection.
+    """
+
+    scans: pd.DataFrame
+    learners: tuple[str, ...]
+    rounds: tuple[int, ...]
+    took_part: Bool[np.ndarray, "rounds learners"]
+    before: Float[np.ndarray, "rounds scans"]
+    local: Float[np.ndarray, "rounds scans learners"]
+    products: Float[np.ndarray, "rounds scans learners layers"]
+    norms: Float[np.ndarray, "rounds scans layers"]
+    descent_norms: Float[np.ndarray, "rounds learners layers"]
+    sketches: Sequence[Float[np.ndarray, "scans sketch"]]
+    descent_sketches: Float[np.ndarray, "rounds learners sketch"]
+
+    def of(self, scans: Bool[np.ndarray, " scans"]) -> Updates:
+        """Return what was seen of some of the scans."""
+        return dataclasses.replace(
+            self,
+            scans=self.scans[scans],
+            before=self.before[:, scans],
+            local=self.local[:, scans],
+            products=self.products[:, scans],
+            norms=self.norms[:, scans],
+            sketches=[sketch[scans] for sketch in self.sketches],
+        )

@@ -1,0 +1,165 @@
+"""A federation of two sites over TLS on loopback: whole transcript, strangers turned away, clear refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
+
+from memberscan.cohort import Cohort
+from memberscan.runs.transcript import Transcript
+
+from .deployment import Deployment, deployment, documented, write_certificates, write_key
+
+SUBJECTS = {"site-a": 30, "site-b": 20}
+MEMBERS = {"site-a": 24, "site-b": 16}
+SITES = tuple(SUBJECTS)
+STRANGERS = {
+    "site-c": "[code: 2004] Failed to activate SuperNode",
+    "site-d": "[code: 2001] SuperNode authentication is enabled",
+    "site-e": "CERTIFICATE_VERIFY_FAILED",
+}
+
+
+# One test, since the federation takes most of a minute and tests are shared out among processes.
+def test_the_howto_runs_a_federation_and_turns_strangers_away(tmp_path: Path) -> None:
+    with deployment(tmp_path) as made:
+        prepare(made)
+        run = made.start("server", made.words("flwr run", "server"), name="flwr run")
+        made.supernode("site-c")
+        made.supernode("site-d", key=False)
+        made.supernode("site-e", ca="other.crt")
+        made.wait("the run ended", lambda: run.poll() is not None, "server", *SITES)
+        the_run_completed(made)
+        the_transcript_is_whole(tmp_path / "server" / "run" / "rounds")
+        no_name_of_a_subject_reached_the_server(tmp_path)
+        for site, reason in STRANGERS.items():
+            refused(made, site, "Exit Code: 305", reason)
+        a_port_in_use_is_named(made)
+        what_is_registered_outlives_a_restart(made)
+
+
+def prepare(made: Deployment) -> None:
+    """Follow the how-to up to the run; site-c is not registered, site-e trusts another authority."""
+    folder = made.folder
+    for site in (*SITES, *STRANGERS):
+        (folder / site).mkdir()
+        shutil.copy(folder / "server" / "ca.crt", folder / site)
+        write_key(folder / site, site)
+    write_certificates(folder / "site-e" / "other")
+    shutil.copy(folder / "site-e" / "other" / "ca.crt", folder / "site-e" / "other.crt")
+    for site, subjects in SUBJECTS.items():
+        make_cohort(folder / site, site, subjects)
+        made.call(site, made.words("memberscan federation site", site))
+        shutil.copy(folder / site / f"{site}.key.pub", folder / "server")
+    made.call("server", made.words("memberscan federation init", "server"))
+    made.superlink()
+    for site in SITES:
+        register = made.words("flwr supernode register", "server")
+        made.call("server", [word.replace("site-a", site) for word in register])
+        made.supernode(site)
+
+
+def make_cohort(folder: Path, site: str, subjects: int) -> None:
+    rng = np.random.default_rng(subjects)
+    measures = pd.DataFrame(rng.normal(size=(subjects, 5)), columns=[f"thickness {n}" for n in range(5)])
+    ages = rng.uniform(45, 80, subjects).round(1)
+    measures["thickness 0"] += ages / 10
+    people = pd.DataFrame({"id": [f"{site} person {n}" for n in range(subjects)], "age": ages})
+    people.join(measures).to_csv(folder / "table.csv", index=False)
+    Cohort.from_table(folder / "table.csv", folder / "cohort", subject="id", age="age")
+
+
+def the_run_completed(made: Deployment) -> None:
+    runs = json.loads(made.call("server", [*made.words("flwr list", "server"), "--format", "json"]))["runs"]
+    if [run["status"] for run in runs] != ["finished:completed"]:
+        made.fail(f"the runs are {runs}")
+
+
+def the_transcript_is_whole(path: Path) -> None:
+    transcript = Transcript.open(path)
+    assert transcript.learners == SITES
+    assert [entry.number for entry in transcript.rounds] == [1, 2]
+    for entry in transcript.rounds:
+        assert not entry.left_out
+        assert {site: part.samples for site, part in entry.took_part.items()} == MEMBERS
+        files = {p.stem for p in (path / f"{entry.number:04d}").glob("*.safetensors")}
+        assert files == {"global", *SITES}
+        parts = [transcript.learner_model(entry.number, site) for site in SITES]
+        for name, value in transcript.global_model(entry.number).items():
+            mean = 0.6 * parts[0][name].double() + 0.4 * parts[1][name].double()
+            torch.testing.assert_close(value.double(), mean, rtol=1e-5, atol=1e-5)
+
+
+def no_name_of_a_subject_reached_the_server(folder: Path) -> None:
+    def holding(words: bytes, machine: str) -> list[str]:
+        files = (p for p in (folder / machine).rglob("*") if p.is_file())
+        return sorted(p.name for p in files if words in p.read_bytes())
+
+    assert "roles.tsv" in holding(b"site-a person ", "site-a")
+    assert "transcript.json" in holding(b"site-a", "server")
+    assert holding(b"site-a person ", "server") == []
+
+
+def refused(made: Deployment, name: str, *words: str) -> None:
+    assert made.processes[name].wait(30) == 1
+    text = made.log(name).read_text()
+    assert all(word in text for word in words), text
+
+
+def a_port_in_use_is_named(made: Deployment) -> None:
+    made.start("server", made.words("flower-superlink", "server"), name="second superlink")
+    refused(made, "second superlink", "address already in use")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        made.supernode("site-c", port=taken.getsockname()[1])
+        refused(made, "site-c", "address already in use")
+    assert made.online() == len(SITES)
+
+
+def what_is_registered_outlives_a_restart(made: Deployment) -> None:
+    made.processes["server"].terminate()
+    made.processes["server"].wait(30)
+    made.superlink()
+    made.wait("both sites are back", lambda: made.online() == len(SITES))
+
+
+@pytest.mark.skipif(not shutil.which("openssl") or not shutil.which("ssh-keygen"), reason="needs both")
+def test_the_commands_that_make_certificates_and_keys_work(tmp_path: Path) -> None:
+    for command in (*documented("openssl"), *documented("ssh-keygen")):
+        subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    client = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    for name in ("server.example.org", "localhost", "127.0.0.1"):
+        shake_hands(server, client, name)
+    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+        shake_hands(server, client, "elsewhere.example.org")
+    private = load_ssh_private_key((tmp_path / "site-a.key").read_bytes(), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    assert private.public_key() == load_ssh_public_key((tmp_path / "site-a.key.pub").read_bytes())
+
+
+def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
+    """Raise unless a client that expects this name accepts the server's certificate."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server, server_hostname=name),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    while ends:
+        end = ends.pop(0)
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            ends.append(end)
