@@ -36,9 +36,9 @@ class Access(IntEnum):
 class Attacker(StrEnum):
     """Who attacks: somebody outside, or a party of a federation.
 
-    ``LEARNER`` sees each round's global model and knows its own people; ``SERVER`` sees every learner's model;
-    ``ACTIVE_SERVER`` also changes what it broadcasts; ``AGGREGATE`` sees sums over learners only, as a server
-    does under secure aggregation.
+    ``LEARNER`` sees each round's global model and knows its own people; ``SERVER`` sees every learner's
+    model; ``ACTIVE_SERVER`` also changes what it broadcasts; ``AGGREGATE`` sees sums over learners only, as a
+    server does under secure aggregation.
     """
 
     OUTSIDER = "outsider"

@@ -56,7 +56,8 @@ def named(name: str) -> Attack | UpdateAttack:
     if prefix == "gradient" and layer:
         return gradient_attack(layer)
     raise UnknownAttackError(
-        f"attack {name!r} is unknown; choose from {', '.join([*REGISTRY, *UPDATE_ATTACKS])}, or gradient:LAYER"
+        f"attack {name!r} is unknown; "
+        f"choose from {', '.join([*REGISTRY, *UPDATE_ATTACKS])}, or gradient:LAYER"
     )
 
 

@@ -26,7 +26,7 @@ def series(signals: Signals) -> Float[np.ndarray, "n rounds"]:
 
 
 def course(signals: Signals) -> Float[np.ndarray, "n 4"]:
-    """Return the mean and the last error, its slope over the rounds, and how steady the residual's sign is."""
+    """Return the mean and last error, its slope over rounds, and how steady the residual's sign is."""
     r = series(signals)
     error = np.abs(r)
     time = np.arange(r.shape[1]) - (r.shape[1] - 1) / 2

@@ -104,7 +104,7 @@ def by_one(
 def share_threshold(
     row: Float[np.ndarray, " subjects"], home: Int[np.ndarray, " subjects"], victim: int
 ) -> float:
-    """Return the threshold of an attacker that knows only what share of the people compared are the victim's."""
+    """Return the threshold of an attacker that knows only which share of those compared is the victim's."""
     asked = ~np.isnan(row) & ((home == victim) | (home == HELD_OUT))
     if not asked.any():
         return 0.0

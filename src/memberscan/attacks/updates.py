@@ -1,8 +1,8 @@
 """Attacks on updates: each gives every scan a score for having been in one learner's data.
 
 A learner's descent in a round is about a weighted sum of its scans' loss gradients, g = -2 r J with the
-residual r = age - prediction and the Jacobian J; so a member's gradient points along it, and its residual under
-the learner's own model is small. No attack here needs to know anybody's membership.
+residual r = age - prediction and the Jacobian J; so a member's gradient points along it, and its residual
+under the learner's own model is small. No attack here needs to know anybody's membership.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _where_present(updates: Updates, values: Float[np.ndarray, "rounds scans lea
     return np.where(updates.took_part[:, None, :], values, np.nan)
 
 
-def residual(updates: Updates, predictions: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+def residual(updates: Updates, predictions: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
     """Return age minus predictions, years; the scans are the second axis."""
     age = updates.scans["age"].to_numpy(float)
     return np.asarray(age.reshape(1, -1, *([1] * (predictions.ndim - 2))) - predictions)
@@ -83,11 +83,11 @@ def gradient_norms(updates: Updates) -> Float[np.ndarray, "rounds scans"]:
 
 
 def cosines(updates: Updates) -> Float[np.ndarray, "rounds scans learners"]:
-    """Return the cosine of each scan's loss gradient and each learner's descent; 0 where one of them is zero."""
+    """Return the cosine of each scan's loss gradient and each learner's descent; 0 where one is zero."""
     descent = np.sqrt((updates.descent_norms**2).sum(axis=2))
     scale = gradient_norms(updates)[:, :, None] * descent[:, None, :]
     products = descent_products(updates)
-    return np.divide(products, scale, out=np.zeros_like(products), where=scale > _LEAST)
+    return np.asarray(np.divide(products, scale, out=np.zeros_like(products), where=scale > _LEAST))
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,9 @@ class AllForOne(UpdateAttack):
     the score of a round is Phi((m - mean_others) / sd_others). With few others the spread is shrunk towards
     its mean over scans, as if that had come from ``prior`` more of them.
 
-    Source: Zhu et al., "FedMIA: An effective membership inference attack exploiting 'all for one' principle in
-    federated learning" (CVPR 2025). The shrinkage, and the error in place of a classifier's loss, are ours.
+    Source: Zhu et al., "FedMIA: An effective membership inference attack exploiting 'all for one' principle
+    in federated learning" (CVPR 2025). The shrinkage, and the error in place of a classifier's loss, are
+    ours.
     """
 
     measure: Callable[[Updates], Float[np.ndarray, "rounds scans learners"]] = cosines
@@ -171,8 +172,8 @@ class LeastSquares(UpdateAttack):
 
     The descent D is written as the sum of c_j J_j over all candidate scans, c = (K + lambda)^-1 J D with the
     Gram matrix K = J J'; a member's c has the sign of -r. The score is -sign(r) c / se, se^2 the diagonal of
-    (K + lambda)^-1, and each round's scores are scaled to unit spread. It helps as far as the candidates cover
-    the learner's data, and less with more candidates than the network has effective parameters.
+    (K + lambda)^-1, and each round's scores are scaled to unit spread. It helps as far as the candidates
+    cover the learner's data, and less with more candidates than the network has effective parameters.
 
     The Jacobians are sketched, and lambda is ``ridge`` times the mean of the Gram matrix' diagonal. The test
     is ours; it is a gradient-span test for a scalar output.

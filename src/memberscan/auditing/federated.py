@@ -130,10 +130,10 @@ def audit_party(
 
 
 def federation_of_outsider(target: Source) -> dict[str, Any] | None:
-    """Return what is known of the federation whose final model an outsider attacks; None if there was none."""
+    """Return what is known of the federation whose final model an outsider attacks; None if none."""
     if not isinstance(target, RunSource) or target.run.federation is None:
         return None
-    nobody = {"pairs": [], "victims": [], "by_round": [], "coverage": [], "sources": None}
+    nobody: dict[str, Any] = {"pairs": [], "victims": [], "by_round": [], "coverage": [], "sources": None}
     ages = target.scans.groupby("subject_id")["age"].mean()
     its = {name: ages[target.run.roles.members_of(name)] for name in target.run.roles.learners}
     return {**_federation(target, target.run.transcript, Attacker.OUTSIDER, its, 0), **nobody}
@@ -191,8 +191,8 @@ def _parties(target: RunSource, transcript: Transcript, threat: ThreatModel, see
     known[seeds.generator(seed, "known-held-out").choice(outside, count, replace=False)] = True
     if len(outside) - count < FEWEST:
         raise TooFewSubjectsError(
-            f"{len(outside)} people are held out, and attackers know {count} of them; at least {FEWEST} must be "
-            "left to score: hold out more, or let them know fewer (--leaked 0.3)"
+            f"{len(outside)} people are held out, and attackers know {count} of them; at least {FEWEST} must "
+            "be left to score: hold out more, or let them know fewer (--leaked 0.3)"
         )
     return Parties(tuple(names), codes.astype(np.int64), victims, home.astype(np.int64), known)
 

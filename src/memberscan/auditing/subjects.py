@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
     from memberscan.attacks.campaign import Campaign
+    from memberscan.attacks.parties import Parties
     from memberscan.auditing.source import Source
     from memberscan.signals.signals import Signals
 
@@ -46,7 +47,7 @@ class Subjects:
     covariates: pd.DataFrame
 
     @classmethod
-    def summarise(cls, source: Source, signals: Signals, campaign: Campaign) -> Subjects:
+    def summarise(cls, source: Source, signals: Signals, campaign: Campaign | Parties) -> Subjects:
         """Average over the scans of each subject."""
         count = np.bincount(campaign.subject).astype(float)
 

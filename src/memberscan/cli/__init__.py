@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from memberscan.cli import audits, cohorts, demonstration, runs, studies
+from memberscan.cli import audits, cohorts, demonstration, federate, federation, runs, studies
 from memberscan.errors import MemberscanError
 
 app = typer.Typer(
@@ -20,7 +20,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(cohorts.app, name="cohort")
-for commands in (demonstration, runs, audits, studies):
+app.add_typer(federation.app, name="federation")
+for commands in (demonstration, runs, federate, audits, studies):
     commands.register(app)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memberscan.cli.options import AuditDir, Json, NoSeed, Seed, answer, console
-from memberscan.threat import Access, ThreatModel
+from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.auditing import AuditResult
@@ -25,7 +25,11 @@ def audit(
         Path, typer.Argument(metavar="SOURCE", help="Directory of a run, or a TSV or CSV of predictions.")
     ],
     directory: AuditDir,
-    access: Annotated[str, typer.Option(help="What the attacker sees: outputs or weights.")] = "outputs",
+    attacker: Annotated[
+        str,
+        typer.Option(help="outsider, or of a federation: learner, server, aggregate or active-server."),
+    ] = "outsider",
+    access: Annotated[str, typer.Option(help="What an outsider sees: outputs or weights.")] = "outputs",
     leaked: Annotated[float, typer.Option(help="Share of the smaller side that the attacker knows.")] = 0.5,
     repeats: Annotated[int, typer.Option(help="Draws of the subjects it knows.")] = 5,
     attacks: Annotated[
@@ -44,7 +48,7 @@ def audit(
     """
     from memberscan.auditing import audit as run_audit
 
-    threat = ThreatModel(Access.parse(access), leaked, repeats)
+    threat = ThreatModel(Access.parse(access), leaked, repeats, Attacker.parse(attacker))
     result = run_audit(
         source,
         directory,

@@ -29,9 +29,10 @@ def within_pairs(
 ) -> Joint | None:
     """Pool attacks over pairs, comparing only subjects alike in their covariates; None if too few are.
 
-    As :func:`memberscan.evidence.confounding.within_strata`, pair by pair: the covariates are regressed out of
-    the scores, and only subjects in one stratum of the victim's blind score are compared. A victim with fewer
-    than ten such subjects on a side drops out. Errors as of :func:`memberscan.evidence.pooled.pooled`.
+    As :func:`memberscan.evidence.confounding.within_strata`, pair by pair: the covariates are regressed out
+    of the scores, and only subjects in one stratum of the victim's blind score are compared. A victim with
+    fewer than ten such subjects on a side drops out. Errors as of
+    :func:`memberscan.evidence.pooled.pooled`.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def within_pairs(
         total = np.einsum("bj,bj->b", inside @ alike, outside)
         for k, attack in enumerate(attacks):
             for a in np.flatnonzero(sides.pairs(attack)[:, v]):
-                row = _adjusted(attack, a, v, asked, features[v])
+                row = _adjusted(attack, int(a), v, asked, features[v])
                 first, second = row[members][:, None], row[others][None]
                 wins = alike * ((first > second) + (first >= second)) / 2
                 sums[:, k] += np.einsum("bj,bj->b", inside @ wins, outside) / np.maximum(total, 1)

@@ -1,4 +1,4 @@
-"""Federations on Flower: environments, the parties' apps and the engines that run them; writes a transcript."""
+"""Federations on Flower: environments, the parties' apps, and engines that run them; writes a transcript."""
 
 import os
 

@@ -75,7 +75,8 @@ class Plain(Aggregator):
         for name, tensor in model.items():
             if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
                 raise ModelError(
-                    f"sent another model: {name} has shape {tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
+                    f"sent another model: {name} is {tensor.dtype} of shape {tuple(tensor.shape)}, not "
+                    f"{expected[name].dtype} of shape {tuple(expected[name].shape)}"
                 )
             if not torch.isfinite(tensor).all():
                 raise ModelError(f"sent NaN or infinite values in {name}")
@@ -104,7 +105,7 @@ class Encrypted(Aggregator):
         self.public = public
 
     def begin(self, post: Post, learners: Sequence[Learner]) -> None:
-        """Have one learner scale the initial model by the encrypted moments: dividing is not for ciphertexts."""
+        """Have one learner scale the initial model by the encrypted moments: ciphertexts do not divide."""
         from memberscan.federation.ckks import weighted_sum
 
         samples = [learner.samples for learner in learners]

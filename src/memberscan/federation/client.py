@@ -86,7 +86,7 @@ def _answer(
 
 
 def hello(content: RecordDict, site: Site) -> RecordDict:
-    """Say who it is, how many scans it trains on, and the moments that the common scale of ages is made of."""
+    """Say who it is, how many scans it trains on, and the moments that the scale of ages is made of."""
     settings = _settings(content)
     network = regressor(settings, site.cohort.shape)
     moments = moments_of(network, site.cohort, site.members)
@@ -103,7 +103,7 @@ def start(content: RecordDict, site: Site) -> RecordDict:
     template = moments_of(network, site.cohort, site.members[:1])
     load_weights(network, opened(content), source="the server")
     network.calibrate(_decrypted(content, template, site), int(fact(content, "samples")))
-    return RecordDict(_protected(network.state_dict(), settings, site))
+    return RecordDict({**_protected(network.state_dict(), settings, site)})
 
 
 def train(content: RecordDict, site: Site) -> RecordDict:

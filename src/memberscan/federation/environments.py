@@ -28,9 +28,9 @@ def draw_roles(
     """Draw who is held out, and which learner holds each of the others.
 
     Uniform learners hold equally many subjects; skewed ones a geometric series of ratio 1.35. IID learners
-    draw at random; non-IID ones take a quarter of the ages each, over and over: the youngest first if uniform,
-    the oldest first if skewed. Held-out subjects are drawn at random beforehand, so only IID members are
-    exchangeable with them.
+    draw at random; non-IID ones take a quarter of the ages each, over and over: the youngest first if
+    uniform, the oldest first if skewed. Held-out subjects are drawn at random beforehand, so only IID members
+    are exchangeable with them.
 
     Source: the environments of Gupta et al. (MIDL 2021).
 

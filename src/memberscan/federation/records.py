@@ -47,7 +47,7 @@ def chunks(content: RecordDict) -> list[bytes]:
     ModelError
         If it holds none.
     """
-    found = content.config_records.get(SEALED, {}).get(SEALED)
+    found = content.config_records.get(SEALED, ConfigRecord()).get(SEALED)
     if not isinstance(found, list) or not all(isinstance(chunk, bytes) for chunk in found):
         raise ModelError("the message holds no ciphertexts; is every party set to --secure ckks?")
     return [chunk for chunk in found if isinstance(chunk, bytes)]
@@ -55,7 +55,7 @@ def chunks(content: RecordDict) -> list[bytes]:
 
 def fact(content: RecordDict, name: str) -> str | int | float:
     """Return one of the facts that a message states; :class:`ModelError` if it does not."""
-    value = content.config_records.get(FACTS, {}).get(name)
+    value = content.config_records.get(FACTS, ConfigRecord()).get(name)
     if not isinstance(value, (str, int, float)):
         raise ModelError(f"the message does not state {name!r}")
     return value

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
-from torch import Tensor
 
 from memberscan.errors import FederationError, MemberscanError
 from memberscan.federation.aggregate import Aggregator, Encrypted, Plain
 from memberscan.federation.client import regressor
-from memberscan.federation.records import FACTS, MODEL, fact
+from memberscan.federation.records import FACTS, fact
 from memberscan.federation.settings import Settings
 from memberscan.progress import progress
 from memberscan.runs.roles import natural_order
@@ -186,7 +184,7 @@ def _round(
     left_out: dict[str, str],
     number: int,
 ) -> None:
-    """Carry out one round: whoever does not answer, or sends what does not fit, is left out of it and named."""
+    """Carry out one round: who does not answer, or sends what does not fit, is left out of it and named."""
     replies, silent = post.ask("train", learners, aggregator.message(), round=number)
     left_out |= silent
     fitting: dict[str, RecordDict] = {}
@@ -210,8 +208,8 @@ def _round(
 def _too_few(when: str, left: int, left_out: Mapping[str, str], settings: Settings) -> str:
     reasons = "; ".join(f"{name} {reason}" for name, reason in left_out.items())
     return (
-        f"{when} only {left} learners are left, fewer than --min-learners {settings.min_learners} ({reasons}); "
-        "every finished round is kept: mend the learners and run the same command again"
+        f"{when} only {left} learners are left, fewer than --min-learners {settings.min_learners} "
+        f"({reasons}); every finished round is kept: mend the learners and run the same command again"
     )
 
 

@@ -41,7 +41,7 @@ class AgeRegressor(nn.Module, ABC):
     ) -> dict[str, Tensor]:
         """Return means, and means of squares, of the ages (and of a table's features), in double precision.
 
-        They are all that :meth:`calibrate` needs, and the mean over a federation is the mean of its learners'.
+        They are all that :meth:`calibrate` needs, and a federation's are the mean of its learners'.
         """
         del features
         ages = ages.double()

@@ -85,7 +85,7 @@ def render_consortium(content: dict[str, Any]) -> str:
     shown: dict[str, Any] = {"grids": grids}
     lines = [line for entry in content["entries"] if (line := _main_line(entry))]
     if lines:
-        shown["rounds"] = rounds.by_round(lines)
+        shown["rounds"] = rounds.by_round(lines, band=len(lines) == 1)
     page = _ENVIRONMENT.get_template("consortium.html.j2")
     return page.render(content=content, shown=shown, **_VOCABULARY)
 
@@ -104,7 +104,7 @@ def _federated(audit: dict[str, Any]) -> dict[str, Any]:
     by_round = rounds.lines(federation["by_round"], "round", "accuracy")
     if by_round:
         by_round.sort(key=lambda line: ranked.index(line.label) if line.label in ranked else len(ranked))
-        shown["rounds"] = rounds.by_round(by_round)
+        shown["rounds"] = rounds.by_round(by_round, band=True)
     coverage = rounds.lines(federation["coverage"], "coverage", "auc")
     if coverage:
         shown["coverage"] = rounds.coverage(coverage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Matrix:
     attack: str
     attackers: list[str]
     victims: list[str]
+    stem: str
     heads: list[str]
     squares: list[list[Square]]
     reasons: list[str]
@@ -61,7 +63,13 @@ def build(pairs: Sequence[dict[str, Any]], attack: str) -> Matrix:
     attackers = sorted({a for a, _ in mine}, key=words.natural)
     squares = [[_square(mine.get((a, v)), own=a == v) for v in victims] for a in attackers]
     reasons = dict.fromkeys(s.reason for row in squares for s in row if s.reason)
-    return Matrix(attack, attackers, victims, parties.short(victims), squares, list(reasons))
+    return Matrix(attack, attackers, victims, *_short(victims), squares, list(reasons))
+
+
+def _short(names: Sequence[str]) -> tuple[str, list[str]]:
+    """Return what all names begin with, up to a hyphen, and the rest of each: "learner-" and "1", "2"."""
+    stem = "".join(os.path.commonprefix(list(names)).rpartition("-")[:2]) if len(names) > 1 else ""
+    return stem, [name.removeprefix(stem) for name in names]
 
 
 def _square(pair: dict[str, Any] | None, *, own: bool) -> Square:
@@ -72,4 +80,4 @@ def _square(pair: dict[str, Any] | None, *, own: bool) -> Square:
     if pair["auc"] is None:
         return Square("n/a", reason=pair["reason"] or "not judged")
     value = pair["auc"]["value"]
-    return Square(words.rough(value), bisect_right(STEPS, value) - 1, parties.shown(pair))
+    return Square(words.rough(value), bisect_right(STEPS, round(value, 2)) - 1, parties.shown(pair))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Sequence
 from typing import Any
 
@@ -132,7 +131,7 @@ def success(pairs: Sequence[dict[str, Any]], attack: str) -> str:
     found = sum(map(shown, tried))
     if not tried:
         return f"None of {words.people(len(mine), 'pair')} could be judged."
-    text = f"The attack succeeds in {found} of {words.people(len(tried), 'pair')}"
+    text = f"The attack {attack} succeeds in {found} of {words.people(len(tried), 'pair')}"
     text += f" (p < {SIGNIFICANT:g} after Holm’s correction over them)."
     missing = len(mine) - len(tried)
     if missing:
@@ -193,13 +192,6 @@ def against(entry: dict[str, Any], pair: dict[str, Any]) -> str:
         return f"{who} was not shown to tell {whose} from others (AUC at most {words.fraction(pair['auc']['high'])})."
     often = words.in_hundred(pair["auc"]["value"])
     return f"{who} can tell {whose} from others: of a pair, it picks the right one {often}."
-
-
-def short(names: Sequence[str]) -> list[str]:
-    """Return names without what they all begin with, up to a hyphen: "1" for "learner-1"."""
-    start = os.path.commonprefix(list(names)).rpartition("-")
-    cut = len(start[0]) + 1 if start[1] and len(set(names)) > 1 else 0
-    return [name[cut:] for name in names]
 
 
 WHO = {

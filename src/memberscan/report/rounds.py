@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from memberscan.report import svg, words
 from memberscan.report.figures import Drawing, both
@@ -16,7 +16,6 @@ from memberscan.report.figures import Drawing, both
 _COLORS = (svg.MEMBER, svg.NONMEMBER, svg.SECOND, svg.INK)
 _MARKERS = "os^Dv<>p"
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
-_BANDS = 3
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,9 @@ def lines(rows: Sequence[dict[str, Any]], x: str, y: str) -> list[Line]:
     return [Line(name, [r[x] for r in mine], [r[y] for r in mine]) for name, mine in ordered.items()]
 
 
-def by_round(shown: Sequence[Line]) -> Drawing:
-    """Draw balanced accuracy by round."""
-    return _figure("rounds", shown, "Accuracy by round", "round", "accuracy", words.percent)
+def by_round(shown: Sequence[Line], *, band: bool) -> Drawing:
+    """Draw balanced accuracy by round, if asked with the interval of the first line as a band."""
+    return _figure("rounds", shown, "Accuracy by round", "round", "accuracy", words.percent, band=band)
 
 
 def coverage(shown: Sequence[Line]) -> Drawing:
@@ -52,12 +51,12 @@ def coverage(shown: Sequence[Line]) -> Drawing:
         "share of a learner’s people whom the server can ask about",
         "AUC",
         words.rough,
-        shares=True,
+        band=True,
     )
 
 
 def _figure(
-    name: str, shown: Sequence[Line], title: str, across: str, up: str, form: Any, *, shares: bool = False
+    name: str, shown: Sequence[Line], title: str, across: str, up: str, form: Any, *, band: bool
 ) -> Drawing:
     said = "; ".join(
         f"{line.label}: {form(line.estimates[0]['value'])} at first, {form(line.estimates[-1]['value'])} at last"
@@ -70,7 +69,7 @@ def _figure(
         axes.grid(True, axis="y")
         axes.axhline(0.5, color=svg.MUTED, linewidth=1, linestyle=(0, (2, 3)))
         for place, line in enumerate(shown):
-            _draw(axes, line, place, band=len(shown) <= _BANDS)
+            _draw(axes, line, place, band=band and place == 0)
         axes.margins(x=0.02)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, 0.45), max(high, 0.65))

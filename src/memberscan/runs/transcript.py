@@ -32,7 +32,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Participation:
-    """What one learner reported of one round: scans trained on, steps taken, mean squared error (years squared)."""
+    """What one learner reported of one round: scans trained on, steps, mean squared error (years squared)."""
 
     samples: int
     steps: int
@@ -70,8 +70,8 @@ class Transcript:
     """What passed between the server and the learners of a federation, as files that are never changed.
 
     Round 0 holds the initial model only; round t holds the model of each learner after its training on the
-    global model of round t - 1, and the global model made of them. Where updates were encrypted, the learners'
-    models are not there, and the global ones were visible to learners only.
+    global model of round t - 1, and the global model made of them. Where updates were encrypted, the
+    learners' models are not there, and the global ones were visible to learners only.
 
     Parameters
     ----------
@@ -209,7 +209,8 @@ class Transcript:
             data = path.read_bytes()
         except FileNotFoundError as error:
             raise TranscriptError(
-                f"{path} is not there: {name} was left out of the round, its model was encrypted, or the file is gone"
+                f"{path} is not there: {name} was left out of the round, its model was encrypted, or the "
+                "file is gone"
             ) from error
         if fingerprint(data) != read_json(folder / _ROUND)["digests"].get(name):
             raise TranscriptError(f"{path} is truncated or was changed since it was recorded; restore it")

@@ -1,4 +1,4 @@
-"""Working out what each scan has to do with the learners' updates, round by round, without storing a gradient.
+"""What each scan has to do with the learners' updates, worked out without storing a gradient.
 
 One backward pass gives each scan's Jacobian, the gradient of its prediction; layer by layer it is multiplied
 with all updates of the round at once, measured, sketched and dropped. The loss gradient of a scan is -2 r
@@ -120,7 +120,7 @@ def _observe_round(
         }
 
     request = {
-        "round": transcript.rounds[number - 1].digests | {"before": fingerprint(number - 1)},
+        "round": {**transcript.rounds[number - 1].digests, "number": str(number)},
         "transcript": transcript.fingerprint,
         "cohort": cohort.fingerprint,
         "scans": fingerprint(list(scan_ids)),
@@ -147,8 +147,9 @@ def _observe_round(
 class Sketch:
     """A fixed random projection that keeps inner products in expectation: a count sketch.
 
-    Every coordinate is added, with a random sign, to one of ``width`` sums; with as many sums as coordinates,
-    nothing is lost. Source: Charikar, Chen and Farach-Colton, "Finding frequent items in data streams" (2002).
+    Every coordinate is added, with a random sign, to one of ``width`` sums; with as many sums as
+    coordinates, nothing is lost. Source: Charikar, Chen and Farach-Colton, "Finding frequent items in data
+    streams" (ICALP 2002).
     """
 
     def __init__(self, width: int, sizes: Mapping[str, int]) -> None:

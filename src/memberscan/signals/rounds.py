@@ -28,7 +28,7 @@ def predictions_by_round(
     rounds: Sequence[int],
     directory: Path,
 ) -> Float[np.ndarray, "scans rounds"]:
-    """Return predictions in years by the global model at the end of each round; resumes where a call stopped."""
+    """Return predictions (years) by the global model at the end of each round; resumes where it stopped."""
     device = resolve_device("auto")
     example = as_inputs(cohort, scan_ids[:1]).to(device)
     columns = []

@@ -1,4 +1,4 @@
-"""What each scan has to do with the learners' updates, as arrays: what a server can work out of its rounds."""
+"""What each scan has to do with the learners' updates, as arrays: what a server can work out."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from memberscan import seeds
-from memberscan.attacks import DEFAULT_ATTACKS, named
+from memberscan.attacks import DEFAULT_ATTACKS, REGISTRY
 from memberscan.attacks.campaign import Campaign
 from memberscan.auditing.source import RunSource
 from memberscan.errors import BadInputError
@@ -41,7 +41,7 @@ def chance(out: Path, *, seed: int = 0, run: Path | None = None) -> pd.DataFrame
     if run is None:
         raise BadInputError("the study of chance needs a run whose non-members it can label: give --run RUN")
     source = RunSource.open(run, None)
-    attacks = [a for a in map(named, DEFAULT_ATTACKS) if source.lacks(a.needs) is None]
+    attacks = [a for name in DEFAULT_ATTACKS if source.lacks((a := REGISTRY[name]).needs) is None]
     unseen = source.member.index[~source.member]
     scans = source.scans[source.scans["subject_id"].isin(unseen)]
     signals = dataclasses.replace(source, scans=scans).signals([a.needs for a in attacks], out / "signals")
