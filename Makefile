@@ -28,7 +28,7 @@ docs: .venv/all
 	$(PYTHON) -m venv .venv
 
 .venv/core: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[federated]'
 	touch $@
 
 .venv/all: .venv/bin/python pyproject.toml

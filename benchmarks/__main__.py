@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 
-NAMES = ("gradients", "memory", "loading", "predictions", "ckks", "kills")
+NAMES = ("gradients", "memory", "loading", "predictions", "federation", "ckks", "kills")
 
 
 def main() -> int:

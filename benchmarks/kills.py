@@ -31,6 +31,10 @@ from benchmarks.harness import machine
 
 KILLS = 10
 SUBJECTS, WIDTH, EPOCHS = 40, 8, 60
+FEDERATION = (
+    *("--model", "cnn3d", "--width", str(WIDTH), "--learners", "3"),
+    *("--held-out", "0.5", "--rounds", "10"),
+)
 TITLE = "kill -9 at random moments, the same command again"
 
 
@@ -161,6 +165,8 @@ def run_all(folder: Path, options: argparse.Namespace) -> list[Outcome]:
             ("--model", "cnn3d", "--width", str(WIDTH), "--epochs", str(EPOCHS)),
         ),
         study.stage("audit", "audit", ("audit", "run"), ("--access", "weights")),
+        study.stage("federate", "federation", ("federate", "cohort"), FEDERATION),
+        study.stage("audit --attacker server", "server", ("audit", "federation"), ("--attacker", "server")),
     ]
 
 

@@ -8,12 +8,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memberscan.attacks import DEFAULT_ATTACKS, REGISTRY, Attack, Features, Rule, named
+from memberscan.attacks import (
+    ATTACKS_OF,
+    DEFAULT_ATTACKS,
+    REGISTRY,
+    UPDATE_ATTACKS,
+    Attack,
+    Features,
+    Rule,
+    named,
+)
 from memberscan.attacks.campaign import Campaign
 from memberscan.errors import MisalignedError, NonFiniteError, UnknownAttackError
 from memberscan.evidence.joint import joint
-from memberscan.signals.signals import ACTIVATION, GRADIENT_NORMS, PREDICTION, Signals, gradient
-from memberscan.threat import Access, ThreatModel
+from memberscan.signals.signals import (
+    ACTIVATION,
+    GRADIENT_NORMS,
+    PREDICTION,
+    ROUND_PREDICTIONS,
+    Signals,
+    gradient,
+)
+from memberscan.threat import Access, Attacker, ThreatModel
 
 ATTACKS = (*REGISTRY.values(), named("gradient:encoder.block.3"))
 every_attack = pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
@@ -49,6 +65,15 @@ def test_the_paper_s_rows_and_the_zero_knowledge_attacks_are_registered():
     )
     outputs = {"error", "prediction+label", "error:zero-knowledge"}
     assert {a.name for a in REGISTRY.values() if a.needs.access is Access.OUTPUTS} == outputs
+    assert set(REGISTRY) - set(DEFAULT_ATTACKS) == {"loss-series", "loss-series:zero-knowledge"}
+
+
+def test_every_party_tries_what_its_place_allows():
+    assert ATTACKS_OF[Attacker.OUTSIDER] == DEFAULT_ATTACKS
+    assert ATTACKS_OF[Attacker.LEARNER] == tuple(REGISTRY)
+    for attacker in (Attacker.SERVER, Attacker.AGGREGATE):
+        assert ATTACKS_OF[attacker] == tuple(UPDATE_ATTACKS)
+    assert not set(REGISTRY) & set(UPDATE_ATTACKS)
 
 
 @pytest.mark.parametrize("name", ["", "eror", "gradient", "gradient:", "Error"])
@@ -111,7 +136,9 @@ def test_it_reads_only_what_it_declares(attack, simulate):
     declared = {PREDICTION, *map(gradient, attack.needs.layers)}
     declared |= {ACTIVATION} if attack.needs.activation else set()
     declared |= {GRADIENT_NORMS} if attack.needs.norms else set()
-    assert attack.needs.access is (Access.OUTPUTS if declared == {PREDICTION} else Access.WEIGHTS)
+    declared |= {ROUND_PREDICTIONS} if attack.needs.rounds else set()
+    expected = Access.OUTPUTS if declared == {PREDICTION} else Access.WEIGHTS
+    assert attack.needs.access is (Access.ROUNDS if attack.needs.rounds else expected)
     bare = Signals(signals.scans, {name: signals.arrays[name] for name in declared})
     np.testing.assert_array_equal(attack.observe(bare).values, attack.observe(signals).values)
 

@@ -1,7 +1,8 @@
-"""Predictions files with a known leak, confounded ones, and the published schema to hold results against."""
+"""Predictions files with a known leak, confounded ones, federations, and the published schema."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from memberscan import AuditResult, ThreatModel, TrainingConfig, audit
+from memberscan.cohort import Cohort
 from memberscan.report.schema import published
+from memberscan.runs import Run
+from memberscan.threat import Attacker
 
 VALIDATOR = jsonschema.Draft202012Validator(published())
 MakePredictions = Callable[..., Path]
@@ -58,3 +63,56 @@ def predictions(tmp_path: Path) -> MakePredictions:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """A table of 24 measures of 128 subjects, every eighth with two scans, for federations."""
+    rng = np.random.default_rng(0)
+    ages = rng.uniform(45, 80, 128).round(1)
+    measures = pd.DataFrame(rng.normal(size=(128, 24)), columns=[f"m {n}" for n in range(24)])
+    measures["m 0"] += (ages - 62) / 10
+    table = pd.DataFrame({"id": [f"Person {n:03d}" for n in range(128)], "age": ages})
+    table = table.assign(sex=rng.choice(["F", "M"], 128)).join(measures)
+    again = table[::8].copy()
+    again[measures.columns] += 0.3 * rng.normal(size=(16, 24))
+    folder = tmp_path_factory.mktemp("people")
+    pd.concat([table, again]).to_csv(folder / "table.csv", index=False)
+    return Cohort.from_table(
+        folder / "table.csv", folder / "cohort", subject="id", age="age", covariates=["sex"]
+    )
+
+
+@pytest.fixture(scope="session")
+def federated(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """Return a function that federates four learners over four rounds, each environment once."""
+    pytest.importorskip("flwr")
+
+    @functools.cache
+    def run(environment: str = "uniform-iid", secure: str = "none") -> Run:
+        from memberscan.federation.federate import federate
+        from memberscan.federation.settings import Settings
+
+        training = TrainingConfig(epochs=8, learning_rate=3e-3, device="cpu")
+        settings = Settings("mlp", {"width": 32}, training, rounds=4, secure=secure)
+        path = tmp_path_factory.mktemp("federated") / "run"
+        return federate(
+            people, path, settings=settings, environment=environment, learners=4, held_out=0.25
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def audited(
+    federated: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., AuditResult]:
+    """Return a function that audits such a federation as one of its parties, each once; read only."""
+
+    @functools.cache
+    def result(attacker: str, environment: str = "uniform-iid", secure: str = "none") -> AuditResult:
+        directory = tmp_path_factory.mktemp("audited") / "audit"
+        run = federated(environment, secure)
+        return audit(run.path, directory, threat=ThreatModel(attacker=Attacker(attacker)))
+
+    return result

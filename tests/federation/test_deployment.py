@@ -112,9 +112,10 @@ def no_name_of_a_subject_reached_the_server(folder: Path) -> None:
 
 
 def refused(made: Deployment, name: str, *words: str) -> None:
-    assert made.processes[name].wait(30) == 1
+    made.wait(f"{name} gave up", lambda: made.processes[name].poll() is not None)
     text = made.log(name).read_text()
-    assert all(word in text for word in words), text
+    if made.processes[name].returncode != 1 or not all(word in text for word in words):
+        made.fail(f"{name} does not end with 1 and {words}")
 
 
 def a_port_in_use_is_named(made: Deployment) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from memberscan.report import consortium
+
 Audit = dict[str, Any]
 
 TITLES = {
@@ -407,8 +409,20 @@ def server() -> Audit:
     audit = federated(aucs, "server", [120, 88, 65, 48, 36, 26, 20, 15], seed=2)
     federation = audit["federation"]
     federation["environment"] = "skewed-noniid"
-    federation["victims"][0] |= {"auc": 0.83, "p_value": 0.001, "tripped": True, "gates": True, "worst": "age"}
-    federation["victims"][3] |= {"auc": 0.71, "p_value": 0.004, "tripped": True, "gates": True, "worst": "age"}
+    federation["victims"][0] |= {
+        "auc": 0.83,
+        "p_value": 0.001,
+        "tripped": True,
+        "gates": True,
+        "worst": "age",
+    }
+    federation["victims"][3] |= {
+        "auc": 0.71,
+        "p_value": 0.004,
+        "tripped": True,
+        "gates": True,
+        "worst": "age",
+    }
     federation["coverage"] = [
         {"attack": "ntk-least-squares", "coverage": share, "auc": estimate(0.5 + 0.36 * share**0.5, 0.03)}
         for share in (0.25, 0.5, 0.75, 1.0)
@@ -432,7 +446,12 @@ def encrypted() -> Audit:
     audit["not_run"] = [{"attack": name, "reason": reason} for name in ("error:rounds", "gradient-cosine")]
     audit["findings"] = []
     audit["federation"] |= {"pairs": [], "by_round": [], "secure": "ckks", "visible_to_server": False}
-    audit["checks"]["null"] = {"method": "permutation", "permutations": None, "p_values": {}, "mean_auc": None}
+    audit["checks"]["null"] = {
+        "method": "permutation",
+        "permutations": None,
+        "p_values": {},
+        "mean_auc": None,
+    }
     audit["exposure"]["attack"] = None
     audit["verdict"] |= {
         "label": "inconclusive",
@@ -458,6 +477,18 @@ def outside() -> Audit:
     return audit
 
 
+def site(number: int, sites: int = 4) -> Audit:
+    """What one site of a deployed federation finds with its own people only."""
+    audit = federated(
+        {"gradient-cosine": 0.75, "error:rounds": 0.66}, "server", [40] * sites, seed=10 + number
+    )
+    federation, name = audit["federation"], f"learner-{number}"
+    federation |= {"environment": None, "transcript": "d" * 32}
+    for key, named in (("learners", "name"), ("victims", "name"), ("pairs", "victim")):
+        federation[key] = [row for row in federation[key] if row[named] == name]
+    return audit
+
+
 EXAMPLES: dict[str, Callable[[], Audit]] = {
     f.__name__: f
     for f in (
@@ -471,6 +502,22 @@ EXAMPLES: dict[str, Callable[[], Audit]] = {
 def examples() -> dict[str, Audit]:
     """One audit for each kind of answer; not to be changed."""
     return {name: make() for name, make in EXAMPLES.items()}
+
+
+@pytest.fixture(scope="session")
+def merging(examples: dict[str, Audit]) -> dict[str, Audit]:
+    """Audits to merge: several attackers, with and without encryption, and four sites; not to be changed."""
+    plain = federated({"gradient-cosine": 0.74, "error:rounds": 0.66}, "server", [48] * 8, seed=1)
+    views = {
+        name: examples[name] for name in ("learner", "server", "encrypted", "summed", "outside", "leaks")
+    }
+    return {**views, "plain": plain, **{f"site-{n}": site(n) for n in range(1, 5)}}
+
+
+@pytest.fixture(scope="session")
+def merged(merging: dict[str, Audit]) -> Audit:
+    """The content of their consortium.json; not to be changed."""
+    return consortium(merging)
 
 
 @pytest.fixture(params=list(EXAMPLES))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from memberscan.report import render_html
+from memberscan.report import render_consortium, render_html
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="neither chromium nor chromedriver is installed"),
 ]
 
+CENTRAL = ["leaks", "no_leak_shown", "inconclusive", "confounded", "tiny"]
 ARGUMENTS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
@@ -44,13 +45,16 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def urls(examples: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def urls(
+    examples: dict[str, dict[str, Any]], merged: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     """The address of each example's page."""
     directory = tmp_path_factory.mktemp("pages")
     addresses = {}
-    for name, audit in examples.items():
+    pages = {name: render_html(audit) for name, audit in examples.items()}
+    for name, page in {**pages, "consortium": render_consortium(merged)}.items():
         path: Path = directory / f"{name}.html"
-        path.write_text(render_html(audit), encoding="utf-8")
+        path.write_text(page, encoding="utf-8")
         addresses[name] = path.as_uri()
     return addresses
 
@@ -81,7 +85,7 @@ def requested(driver: Any) -> set[str]:
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("name", ["leaks", "no_leak_shown", "inconclusive", "confounded", "tiny"])
+@pytest.mark.parametrize("name", [*CENTRAL, "learner", "server", "encrypted", "consortium"])
 def test_it_opens_quietly_and_fits(
     driver: Any, urls: dict[str, str], name: str, width: int, mode: str
 ) -> None:
@@ -97,7 +101,7 @@ def test_it_opens_quietly_and_fits(
     assert (brightness > 384) == (mode == "light")
 
 
-@pytest.mark.parametrize("name", ["leaks", "no_leak_shown", "inconclusive", "confounded", "tiny"])
+@pytest.mark.parametrize("name", [*CENTRAL, "learner", "encrypted", "consortium"])
 def test_the_answer_is_on_the_first_screen(driver: Any, urls: dict[str, str], name: str) -> None:
     show(driver, urls[name])
     bottom = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom"
@@ -107,9 +111,12 @@ def test_the_answer_is_on_the_first_screen(driver: Any, urls: dict[str, str], na
     assert driver.execute_script(bottom, ".sentence") < 844
 
 
+@pytest.mark.parametrize(("name", "figures"), [("leaks", 4), ("server", 5), ("consortium", 1)])
 @pytest.mark.parametrize(("width", "shown"), [(390, "narrow"), (1280, "wide")])
-def test_text_in_figures_is_never_small(driver: Any, urls: dict[str, str], width: int, shown: str) -> None:
-    show(driver, urls["leaks"], width)
+def test_text_in_figures_is_never_small(
+    driver: Any, urls: dict[str, str], width: int, shown: str, name: str, figures: int
+) -> None:
+    show(driver, urls[name], width)
     heights = driver.execute_script(
         f"""return [...document.querySelectorAll('.{shown} svg')].map(svg => {{
             const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
@@ -117,8 +124,39 @@ def test_text_in_figures_is_never_small(driver: Any, urls: dict[str, str], width
                 text => parseFloat(getComputedStyle(text).fontSize) * scale));
         }})"""
     )
-    assert len(heights) == 4
+    assert len(heights) == figures
     assert min(heights) >= 9.5
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["learner", "server", "consortium"])
+def test_grids_can_be_read(driver: Any, urls: dict[str, str], name: str, width: int, mode: str) -> None:
+    show(driver, urls[name], width, mode)
+    squares = driver.execute_script(
+        """return [...document.querySelectorAll('.grid td[class^=s]')].map(cell => {
+            const style = getComputedStyle(cell), numbers = c => c.match(/[\\d.]+/g).slice(0, 3).map(Number);
+            return {ink: numbers(style.color), paper: numbers(style.backgroundColor),
+                    size: parseFloat(style.fontSize), frame: style.outlineStyle, bold: style.fontWeight,
+                    shown: cell.classList.contains('stands'), cut: cell.scrollWidth > cell.clientWidth};
+        })"""
+    )
+    assert len(squares) >= 4
+    for square in squares:
+        assert contrast(square["ink"], square["paper"]) >= 4.5
+        assert square["size"] >= 11
+        assert not square["cut"]
+        assert (square["frame"] == "solid") == square["shown"] == (square["bold"] == "700")
+    assert any(square["shown"] for square in squares)
+
+
+def contrast(one: list[float], two: list[float]) -> float:
+    """Return the contrast of two colours by WCAG 2."""
+    lights = []
+    for colour in (one, two):
+        linear = [(c / 255 + 0.055) ** 2.4 / 1.055**2.4 if c > 10.3 else c / 255 / 12.92 for c in colour]
+        lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
 
 
 def test_values_open_without_a_script_of_the_page(driver: Any, urls: dict[str, str]) -> None:

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from memberscan.errors import AuditFileError
-from memberscan.report import render_html
+from memberscan.report import render_consortium, render_html
 
+CENTRAL = ["leaks", "no_leak_shown", "inconclusive", "confounded", "tiny"]
 VOID = {"meta", "link", "wbr", "br", "hr", "img"}
 
 
@@ -58,12 +59,13 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="session")
-def pages(examples: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """The page of every example."""
-    return {name: render_html(audit) for name, audit in examples.items()}
+def pages(examples: dict[str, dict[str, Any]], merged: dict[str, Any]) -> dict[str, str]:
+    """The page of every example, and that of a consortium."""
+    alone = {name: render_html(audit) for name, audit in examples.items()}
+    return {**alone, "consortium": render_consortium(merged)}
 
 
-@pytest.fixture(params=["leaks", "no_leak_shown", "inconclusive", "confounded", "tiny"])
+@pytest.fixture(params=[*CENTRAL, "learner", "server", "encrypted", "summed", "outside", "consortium"])
 def html(request: pytest.FixtureRequest, pages: dict[str, str]) -> str:
     """The page of each example in turn."""
     return pages[request.param]
@@ -80,7 +82,7 @@ def test_another_process_gives_the_same_bytes(
 ) -> None:
     (tmp_path / "audit.json").write_text(json.dumps(leaking))
     code = (
-        "import json, sys; from memberscan.report import render_html; "
+        "import json, sys; from memberscan.report import render_consortium, render_html; "
         "sys.stdout.buffer.write(render_html(json.load(open(sys.argv[1]))).encode()); "
         "assert 'matplotlib.pyplot' not in sys.modules and 'torch' not in sys.modules"
     )
@@ -102,8 +104,8 @@ def test_structure(html: str) -> None:
         assert (link["href"] or "")[1:] in ids
     tables = page.all("table")
     assert len(page.all("caption")) == len(tables) > 0
-    assert all(cell.get("scope") in ("col", "row") for cell in page.all("th"))
-    assert len(page.all("figcaption")) == len(page.all("figure")) > 0
+    assert all(cell.get("scope") in ("col", "row", "colgroup") for cell in page.all("th"))
+    assert len(page.all("figcaption")) == len(page.all("figure"))
     for figure in page.all("svg"):
         assert figure["role"] == "img"
         assert all(name in ids for name in (figure["aria-labelledby"] or "").split())

@@ -72,7 +72,9 @@ def test_a_hundred_pairs(auc: float) -> None:
 
 
 def test_figures_are_drawn_for_page_and_phone(audit: dict[str, Any]) -> None:
-    drawings = [intervals.attacks(audit), figures.roc(audit), figures.residuals(audit)]
+    drawings = [figures.residuals(audit)]
+    if audit["findings"]:
+        drawings += [intervals.attacks(audit), figures.roc(audit)]
     if audit["exposure"]["groups"]:
         drawings.append(intervals.exposure(audit))
     for drawing in drawings:

@@ -99,7 +99,9 @@ def test_what_was_not_seen_in_words(leaking: dict[str, Any]) -> None:
 def test_the_strongest_has_the_highest_simultaneous_bound(examples: dict[str, dict[str, Any]]) -> None:
     for audit in examples.values():
         best = words.strongest(audit)
-        assert best is not None
+        if best is None:
+            assert audit["findings"] == []
+            continue
         bounds = [words.judged_auc(audit, f)["simultaneous"]["low"] for f in audit["findings"]]
         assert words.judged_auc(audit, best)["simultaneous"]["low"] == max(bounds)
     confounded = examples["confounded"]

@@ -185,8 +185,8 @@ class LeastSquares(UpdateAttack):
         """See :class:`UpdateAttack`."""
         sign = -np.sign(residual(updates, updates.before))
         scores = np.empty((*sign.shape, len(updates.learners)))
-        for t, sketch in enumerate(updates.sketches):
-            jacobian = np.asarray(sketch, dtype=float)
+        for t in range(len(updates.rounds)):
+            jacobian = np.asarray(updates.sketch(t), dtype=float)
             gram = jacobian @ jacobian.T
             gram[np.diag_indices_from(gram)] += max(self.ridge * np.trace(gram) / len(gram), _LEAST)
             inverse = np.linalg.inv(gram)

@@ -19,7 +19,7 @@ from memberscan.auditing.content import Outcome
 from memberscan.auditing.source import RunSource, Source
 from memberscan.auditing.sources import image_baseline, source_inference
 from memberscan.auditing.subjects import Subjects
-from memberscan.errors import BadInputError, TooFewSubjectsError
+from memberscan.errors import BadInputError, RolesError, TooFewSubjectsError
 from memberscan.evidence.blind import Blind, blind
 from memberscan.evidence.gap import gap
 from memberscan.evidence.joint import Joint
@@ -79,14 +79,18 @@ def audit_party(
     Raises
     ------
     BadInputError
-        If the run has no transcript, or no attack can be run for another reason than encryption.
+        If the run is not of a federation, or no attack can be run for another reason than encryption.
+    RolesError
+        If a member is held by nobody, or by a learner that the transcript does not name.
     TooFewSubjectsError
         If fewer than ten held-out subjects are left to score.
     """
-    transcript = target.run.transcript
-    rounds = tuple(r.number for r in transcript.rounds)
-    if not rounds:
-        raise BadInputError(f"{transcript.path} has no finished round; federate first")
+    if target.run.federation is None:
+        raise BadInputError(
+            f"the run {target.run.path} is not of a federation, so it has no {threat.attacker}; audit it as an "
+            "outsider (--attacker outsider), or federate first"
+        )
+    transcript, rounds = _rounds(target)
     parties = _parties(target, transcript, threat, seed)
     reasons = {a.name: _obstacle(a, target, transcript, threat, parties) for a in chosen}
     not_run = {attack: reason for attack, reason in reasons.items() if reason}
@@ -127,6 +131,31 @@ def audit_party(
         federation=federation,
         **facts,
     )
+
+
+def attempt(
+    target: RunSource,
+    chosen: Sequence[Attack | UpdateAttack],
+    threat: ThreatModel,
+    directory: Path,
+    seed: int,
+) -> tuple[list[PairScores], Parties]:
+    """Carry out attacks as one party, and nothing else: what two parties show is compared by their scores.
+
+    With the same ``leaked`` and seed, every party knows, and scores, the same people.
+    """
+    transcript, rounds = _rounds(target)
+    parties = _parties(target, transcript, threat, seed)
+    view = _view(target, transcript, {a.name: a for a in chosen}, threat, rounds, directory)
+    with one_thread():
+        return [_carry_out(a, view, parties, transcript, threat) for a in chosen], parties
+
+
+def _rounds(target: RunSource) -> tuple[Transcript, tuple[int, ...]]:
+    transcript = target.run.transcript
+    if not transcript.rounds:
+        raise BadInputError(f"{transcript.path} has no finished round; federate first")
+    return transcript, tuple(r.number for r in transcript.rounds)
 
 
 def federation_of_outsider(target: Source) -> dict[str, Any] | None:
@@ -182,6 +211,12 @@ def _parties(target: RunSource, transcript: Transcript, threat: ThreatModel, see
         )
     member = target.member.loc[names].to_numpy(bool)
     place = {name: k for k, name in enumerate(victims)}
+    for subject in names[member]:
+        if learner.get(subject) not in place:
+            raise RolesError(
+                f"member {subject!r} is held by {learner.get(subject, 'no learner')} in roles.tsv; the "
+                f"transcript's learners are {', '.join(transcript.learners)}"
+            )
     home = np.array([place[learner[s]] if m else HELD_OUT for s, m in zip(names, member, strict=True)])
     if threat.attacker is Attacker.AGGREGATE:
         victims, home = (AGGREGATE,), np.where(member, 0, HELD_OUT)
@@ -242,6 +277,8 @@ def _of_victims(scores: np.ndarray, view: View, parties: Parties) -> np.ndarray:
 
 def _blind_victims(target: RunSource, people: Subjects, parties: Parties, seed: int) -> dict[str, Blind]:
     """Try to tell each victim's people from the held-out ones without any model."""
+    # Who is held out of a federation of ours is drawn at random, whoever holds the others.
+    drawn = bool((target.run.federation or {}).get("environment"))
     checks = {}
     for v, victim in enumerate(parties.victims):
         asked = (parties.home == v) | (parties.home == HELD_OUT)
@@ -249,7 +286,7 @@ def _blind_victims(target: RunSource, people: Subjects, parties: Parties, seed: 
             people.covariates[asked],
             (parties.home == v)[asked],
             seeds.generator(seed, "blind", victim),
-            randomised=target.run.randomised or victim == AGGREGATE,
+            randomised=target.run.randomised or (victim == AGGREGATE and drawn),
         )
     return checks
 

@@ -5,11 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.linear_model import RidgeClassifierCV
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
 from memberscan.evidence.intervals import wilson
 
 if TYPE_CHECKING:
@@ -29,7 +24,8 @@ def source_inference(updates: Updates, parties: Parties) -> dict[str, Any]:
     """Return how often the learner whose models predict a member best is the one that holds it.
 
     Each learner's errors are first scaled by their mean over the held-out subjects that are known, so that a
-    learner with good models is not named for everybody. By the mean error over rounds.
+    learner with good models is not named for everybody. By the mean error over the rounds that a learner took
+    part in; one that never did is never named.
 
     Source: Hu, Salcic, Sun, Dobbie and Zhang, "Source inference attacks in federated learning" (ICDM 2021);
     for a regression, ours.
@@ -40,11 +36,12 @@ def source_inference(updates: Updates, parties: Parties) -> dict[str, Any]:
         ``accuracy`` with its interval, and ``chance``: the share of the largest learner.
     """
     age = updates.scans["age"].to_numpy(float)
-    error = np.nanmean(np.abs(age[None, :, None] - updates.local), axis=0)
-    columns = [updates.learners.index(victim) for victim in parties.victims]
-    by_subject = parties.by_subject(error[:, columns].T)
+    columns = np.array([updates.learners.index(victim) for victim in parties.victims])
+    present = np.flatnonzero(updates.took_part[:, columns].any(axis=0))
+    local = updates.local[:, :, columns[present]]
+    by_subject = parties.by_subject(np.nanmean(np.abs(age[None, :, None] - local), axis=0).T)
     scale = by_subject[:, parties.known] if parties.known.any() else by_subject[:, ~parties.member]
-    named = np.argmin(by_subject / scale.mean(axis=1, keepdims=True), axis=0)
+    named = present[np.argmin(by_subject / scale.mean(axis=1, keepdims=True), axis=0)]
     member = parties.member
     right = named[member] == parties.home[member]
     counts = np.bincount(parties.home[member])
@@ -60,6 +57,12 @@ def image_baseline(cohort: Cohort, scan_ids: Sequence[str], parties: Parties) ->
     Volumes enter as means over a coarse grid of blocks, tables as they are; a ridge classifier is
     cross-validated over subjects. None if some learner has fewer members than there are folds.
     """
+    # An audit of predictions must not pay for this import.
+    from sklearn.linear_model import RidgeClassifierCV
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     member = parties.member
     if np.bincount(parties.home[member]).min() < _FOLDS:
         return None

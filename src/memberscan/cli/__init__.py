@@ -28,7 +28,7 @@ for commands in (demonstration, runs, federate, audits, studies):
 def main() -> None:
     """Run the command line: 0 done, 2 bad input, 3 refused; errors go to standard error."""
     try:
-        app(several_values(sys.argv[1:], "--attacks"))
+        app(several_values(several_values(sys.argv[1:], "--attacks"), "--merge"))
     except MemberscanError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:

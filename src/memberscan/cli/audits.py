@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memberscan.cli.options import AuditDir, Json, NoSeed, Seed, answer, console
+from memberscan.errors import BadInputError
 from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
@@ -61,17 +62,52 @@ def audit(
     _show(result, directory, json)
 
 
-def report(directory: AuditDir, seed: NoSeed = 0, json: Json = False) -> None:
-    """Render the report again from audit.json.
+def report(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="AUDIT", help="Directory of the audit to render again.")
+    ] = None,
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="AUDIT ...", help="Audits to join, as directories or files audit.json."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --merge: directory for consortium.html.")
+    ] = None,
+    seed: NoSeed = 0,
+    json: Json = False,
+) -> None:
+    """Render the report of an audit again, or join several audits into a consortium's page.
 
-    Example: `memberscan report audit`
+    Example: `memberscan report --merge site-a --merge site-b --out consortium`
     """
     del seed
+    if merge:
+        if directory is not None or out is None:
+            raise BadInputError(
+                "report --merge takes audits and --out DIR; name each audit, and where to write"
+            )
+        _merge(merge, out, json)
+        return
+    if directory is None or out is not None:
+        raise BadInputError("report takes one AUDIT, or --merge AUDIT AUDIT ... --out DIR to join several")
     from memberscan.auditing import AuditResult
 
     result = AuditResult.load(directory)
     result.render(directory)
     _show(result, directory, json)
+
+
+def _merge(sources: list[Path], out: Path, as_json: bool) -> None:
+    from memberscan.auditing.merging import PAGE, load_audits, merge
+    from memberscan.report import terminal_table
+
+    audits = load_audits(sources)
+    content = merge(audits, out)
+    if as_json:
+        answer(content, as_json=True)
+        return
+    console().print(terminal_table(audits))
+    typer.echo(f"report: {out / PAGE}")
 
 
 def _show(result: AuditResult, directory: Path, as_json: bool) -> None:

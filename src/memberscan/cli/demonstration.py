@@ -20,7 +20,7 @@ def demo(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Build a phantom cohort, train both target models, audit both, write the reports: two minutes at most.
+    """Build a phantom cohort, train both target models and a federation, audit all: two minutes at most.
 
     Example: `memberscan demo --out memberscan-demo`
     """

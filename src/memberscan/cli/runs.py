@@ -109,21 +109,40 @@ def import_(
     run: RunDir,
     cohort: Annotated[Path, typer.Option(help="Cohort with its members and non-members.")],
     model: Annotated[
-        str, typer.Option(help="package.module:factory of a function that returns the network.")
+        str,
+        typer.Option(help="package.module:factory of a function that returns the network, or one of ours."),
     ],
-    weights: Annotated[Path, typer.Option(help="safetensors, or a torch file of a state dict.")],
-    roles: Annotated[Path, typer.Option(help="TSV of subject and role: who was in its training set.")],
+    roles: Annotated[
+        Path, typer.Option(help="TSV of subject, role and, of a federation, learner: who was in training.")
+    ],
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="safetensors, or a torch file of a state dict; default: the last global model."),
+    ] = None,
+    transcript: Annotated[
+        Path | None, typer.Option(help="Of a federation: folder with one folder of state dicts a round.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Width of the first layer of one of our models; by default its own.")
+    ] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="Share of features that one of our models dropped in training.")
+    ] = None,
     seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
-    """Take in a model that was trained elsewhere.
+    """Take in a model, or a federation, that was trained elsewhere.
 
     Example: `memberscan import run --cohort cohort --model lab.nets:age --weights age.pt --roles roles.tsv`
     """
     del seed
     from memberscan.training import import_run
 
-    _print(import_run(run, cohort=cohort, model=model, weights=weights, roles=roles), json)
+    options = {name: value for name, value in (("width", width), ("dropout", dropout)) if value is not None}
+    made = import_run(
+        run, cohort=cohort, model=model, roles=roles, weights=weights, transcript=transcript, options=options
+    )
+    _print(made, json)
 
 
 def _grid(text: str) -> tuple[int, int, int]:
@@ -152,4 +171,6 @@ def _print(run: Run, as_json: bool) -> None:
         "validation": len(run.roles.subjects(Role.VALIDATION)),
         "weights": run.weights_fingerprint,
     }
+    if run.federation is not None:
+        facts |= {"learners": len(run.transcript.learners), "rounds": run.federation["rounds"]}
     answer(facts, as_json)

@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def study(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="overfitting, verdict, gap or chance.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="overfitting, verdict, gap, chance, federated or parties.")
+    ],
     out: Annotated[
         Path, typer.Option(help="Directory for what the study builds and its table and figure.")
     ] = Path("studies-out"),

@@ -68,8 +68,7 @@ def within_pairs(
         for k, attack in enumerate(attacks):
             for a in np.flatnonzero(sides.pairs(attack)[:, v]):
                 row = _adjusted(attack, int(a), v, asked, features[v])
-                first, second = row[members][:, None], row[others][None]
-                wins = alike * ((first > second) + (first >= second)) / 2
+                wins = alike * (1 + np.sign(row[members][:, None] - row[others][None])) / 2
                 sums[:, k] += np.einsum("bj,bj->b", inside @ wins, outside) / np.maximum(total, 1)
                 counts[k] += 1
     if not counts.all():

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from memberscan.errors import FederationError, ModelError
 from memberscan.federation.records import MODEL, SEALED, chunks, clear, fact, opened, sealed
+from memberscan.federation.settings import Settings
 from memberscan.runs.transcript import Participation, Transcript
 
 if TYPE_CHECKING:
@@ -57,9 +58,14 @@ class Plain(Aggregator):
 
     def begin(self, post: Post, learners: Sequence[Learner]) -> None:  # noqa: ARG002
         """See :class:`Aggregator`."""
-        moments = federated_average(
-            [opened(learner.moments) for learner in learners], [learner.samples for learner in learners]
-        )
+        models = {learner.name: opened(learner.moments) for learner in learners}
+        forms = {name: {k: tuple(v.shape) for k, v in its.items()} for name, its in models.items()}
+        if odd := [name for name, form in forms.items() if form != forms[learners[0].name]]:
+            raise FederationError(
+                f"the moments of {odd[0]} and of {learners[0].name} are of different things; "
+                "install the same version of memberscan everywhere"
+            )
+        moments = federated_average(list(models.values()), [learner.samples for learner in learners])
         self.initial.calibrate(moments, sum(learner.samples for learner in learners))
         self.transcript = self.transcript.record(0, self.initial.state_dict())
 
@@ -112,11 +118,9 @@ class Encrypted(Aggregator):
         shares = [count / sum(samples) for count in samples]
         moments = weighted_sum([chunks(learner.moments) for learner in learners], shares, self.public)
         content = {MODEL: clear(self.initial.state_dict()), SEALED: sealed(moments)}
-        replies, failures = post.ask("query.start", learners[:1], content, samples=sum(samples))
-        if not replies:
-            raise FederationError(f"the initial model could not be scaled: {failures}")
+        (reply,) = post.ask_one("query.start", learners, content, samples=sum(samples)).values()
         # A sum of one, since only sums are decrypted.
-        first = weighted_sum([chunks(replies[learners[0].name])], [1.0], self.public)
+        first = weighted_sum([chunks(reply)], [1.0], self.public)
         self._record(post, learners, first, 0, {}, {})
 
     def message(self) -> Mapping[str, object]:
@@ -158,10 +162,12 @@ class Encrypted(Aggregator):
         left_out: Mapping[str, str],
     ) -> None:
         """Let the learners keep the model, and record its ciphertexts with the digest of what they saw."""
-        keepers = learners if post.settings.everyone_keeps else learners[:1]
-        kept, failures = post.ask("query.keep", keepers, {SEALED: sealed(ciphertext)}, round=number)
-        if not kept:
-            raise FederationError(f"no learner could decrypt the global model of round {number}: {failures}")
+        content = {SEALED: sealed(ciphertext)}
+        kept: Mapping[str, RecordDict] = {}
+        if post.settings.everyone_keeps:
+            kept, _ = post.ask("query.keep", learners, content, round=number)
+        # In a simulation they share a disk. Among machines, all have failed when nobody has kept it.
+        kept = kept or post.ask_one("query.keep", learners, content, round=number)
         digest = str(fact(next(iter(kept.values())), "digest"))
         stored = {
             f"{place:06d}": torch.from_numpy(np.frombuffer(chunk, np.uint8).copy())
@@ -170,6 +176,14 @@ class Encrypted(Aggregator):
         self.transcript = self.transcript.record(
             number, stored, {}, took_part, left_out, seen_by_learners=digest
         )
+
+
+def check_moments(content: RecordDict, settings: Settings) -> None:
+    """Raise :class:`ModelError` if the moments of a learner's ages cannot be averaged."""
+    if settings.secure != "none":
+        chunks(content)
+    elif not all(torch.isfinite(tensor).all() for tensor in opened(content).values()):
+        raise ModelError("states moments of its ages that are not finite")
 
 
 def federated_average(models: Sequence[Mapping[str, Tensor]], samples: Sequence[int]) -> dict[str, Tensor]:

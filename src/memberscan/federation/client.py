@@ -82,7 +82,8 @@ def _answer(
     try:
         return Message(handler(message.content, locate(context)), reply_to=message)
     except MemberscanError as error:
-        return Message(Error(REFUSED, str(error)), reply_to=message)
+        # The server shows the last line of a reason, which in a traceback is the one that says it.
+        return Message(Error(REFUSED, " ".join(str(error).split())), reply_to=message)
 
 
 def hello(content: RecordDict, site: Site) -> RecordDict:

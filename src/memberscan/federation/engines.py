@@ -12,15 +12,35 @@ from flwr.serverapp import Grid, ServerApp
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, MissingExtraError
-from memberscan.federation.client import Site, client_app
+from memberscan.federation.client import Site, client_app, regressor
 from memberscan.federation.flower import task_identity
 from memberscan.federation.local import RUN_ID, SERVER, LocalGrid
 from memberscan.federation.server import conduct
 from memberscan.federation.settings import Settings
+from memberscan.models.inputs import resolve_device
 from memberscan.runs import Roles
 from memberscan.runs.transcript import SEEN_BY_LEARNERS
 
 ENGINES = ("local", "ray")
+
+
+def check(cohort: Cohort, roles: Roles, settings: Settings, engine: str) -> None:
+    """Refuse what could not begin, before anything is written.
+
+    Raises
+    ------
+    BadInputError
+        If the engine or the device is unknown, the model does not fit the cohort, or there are too few
+        learners.
+    """
+    if engine not in ENGINES:
+        raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(ENGINES)}")
+    resolve_device(settings.training.device)
+    regressor(settings, cohort.shape)
+    if len(roles.learners) < settings.min_learners:
+        raise BadInputError(
+            f"{len(roles.learners)} learners hold members, fewer than min_learners {settings.min_learners}"
+        )
 
 
 def simulate(
@@ -49,8 +69,6 @@ def simulate(
     keys
         The learners' secret and the server's public key, where updates are encrypted.
     """
-    if engine not in ENGINES:
-        raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(ENGINES)}")
     secret, public = keys or (None, None)
     members = {name: _scans_of(cohort, roles, name) for name in roles.learners}
     path, keep = cohort.path, transcript / SEEN_BY_LEARNERS

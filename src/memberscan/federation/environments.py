@@ -11,6 +11,7 @@ import pandas as pd
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, CohortError
 from memberscan.runs import Role, Roles
+from memberscan.runs.transcript import RESERVED
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -94,8 +95,8 @@ def roles_by_column(cohort: Cohort, column: str, held_out: float, rng: np.random
     value = values.first().dropna().astype(str)
     if len(nobody := sorted(set(cohort.subjects) - set(value.index))):
         raise CohortError(f"subject {nobody[0]!r} has no {column}; leave it out of the cohort, or fill it in")
-    names = {v: re.sub(r"[^A-Za-z0-9._-]+", "-", v).strip("-.") or "site" for v in value.unique()}
-    if len(names) < 2 or len(set(names.values())) < len(names):
+    names = {v: re.sub(r"[^A-Za-z0-9._-]+", "-", v).strip("-._") or "site" for v in value.unique()}
+    if len(names) < 2 or len(set(names.values()) - set(RESERVED)) < len(names):
         raise CohortError(
             f"the values of {column} ({', '.join(sorted(names))}) do not give two or more different names "
             "of learners; rename them with letters, digits, '.', '_' and '-'"

@@ -57,6 +57,10 @@ def federate(
 
     Raises
     ------
+    BadInputError
+        If an argument is out of range, or the model does not fit the cohort; nothing is written then.
+    OutputConflictError
+        If ``path`` holds a run made with another configuration.
     MissingExtraError
         If Flower, or what ``engine`` or ``settings.secure`` need, is not installed.
     FederationError
@@ -71,6 +75,7 @@ def federate(
     else:
         roles = draw_roles(cohort, environment, learners, held_out, rng)
     roles.require_both_sides()
+    engines.check(cohort, roles, settings, engine)
     request = {
         "command": "federate",
         "cohort": cohort.fingerprint,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Iterable
-from typing import Any
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -21,7 +20,8 @@ class LocalGrid(Grid):
     """A grid whose nodes are calls of the client app, one after the other.
 
     Messages are copied, as a network would, so that the parties share nothing; Python's ``random`` is seeded
-    for each call. A learner cannot straggle here: the server waits for each.
+    for each call, by what is asked, of whom and in which round, so that a federation that was interrupted
+    draws the same. A learner cannot straggle here: the server waits for each.
 
     Parameters
     ----------
@@ -99,15 +99,13 @@ class LocalGrid(Grid):
     def _answer(self, message: Message) -> Message:
         node = message.metadata.dst_node_id
         state = random.getstate()
-        random.seed(seeds.integer(self._seed, "node", node, self._sent))
+        asked = message.metadata.message_type, message.metadata.group_id
+        random.seed(seeds.integer(self._seed, "node", node, *asked))
         try:
             with task_identity(RUN_ID, node):
                 return copy.deepcopy(self._app(message, self._contexts[node]))
         except Exception as error:  # a learner that fails must not end the others
-            return Message(Error(CLIENT_FAILED, f"failed ({_name(error)})"), reply_to=message)
+            reason = " ".join(f"failed ({type(error).__name__}: {error})".split())
+            return Message(Error(CLIENT_FAILED, reason), reply_to=message)
         finally:
             random.setstate(state)
-
-
-def _name(error: BaseException) -> Any:
-    return f"{type(error).__name__}: {error}"

@@ -30,8 +30,8 @@ def opened(content: RecordDict) -> dict[str, Tensor]:
     try:
         record = content.array_records[MODEL]
         return {name: torch.from_numpy(np.array(array.numpy())) for name, array in record.items()}
-    except (KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"the message holds no readable state dict ({error})") from error
+    except Exception as error:  # bytes that somebody sent may fail in any way
+        raise ModelError(f"the message holds no readable state dict ({error!r})") from error
 
 
 def sealed(chunks: list[bytes]) -> ConfigRecord:

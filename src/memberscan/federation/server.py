@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -12,14 +13,14 @@ from pathlib import Path
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
-from memberscan.errors import FederationError, MemberscanError
-from memberscan.federation.aggregate import Aggregator, Encrypted, Plain
+from memberscan.errors import FederationError, MemberscanError, ModelError
+from memberscan.federation.aggregate import Aggregator, Encrypted, Plain, check_moments
 from memberscan.federation.client import regressor
 from memberscan.federation.records import FACTS, fact
 from memberscan.federation.settings import Settings
 from memberscan.progress import progress
 from memberscan.runs.roles import natural_order
-from memberscan.runs.transcript import GLOBAL, Participation, Transcript
+from memberscan.runs.transcript import RESERVED, Participation, Transcript
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _POLL_SECONDS = 1.0
@@ -58,10 +59,12 @@ def conduct(
     ------
     FederationError
         If too few learners come, or too few are left in a round; what is finished is kept.
+    OutputConflictError
+        If the transcript is of a federation with other settings.
     """
-    learners, absent = _greet(grid, settings, expected)
-    names = natural_order([*(learner.name for learner in learners), *absent])
+    learners, absent, names = _greet(grid, settings, expected)
     transcript = Transcript.begin(path, learners=names, secure=settings.secure, settings=settings.to_dict())
+    absent = {name: "is not connected" for name in transcript.learners if name not in names} | absent
     initial = regressor(settings, learners[0].shape)
     if settings.secure == "none":
         aggregator: Aggregator = Plain(initial, transcript)
@@ -88,7 +91,7 @@ class Post:
     def ask(
         self, kind: str, learners: Sequence[Learner], content: Mapping[str, object], **facts: str | float
     ) -> tuple[dict[str, RecordDict], dict[str, str]]:
-        """Send the same content to learners; see :class:`Post`."""
+        """Send the same content to learners, and wait for all of them."""
         name_of = {learner.node: learner.name for learner in learners}
         replies, failures = _exchange(self.grid, self.settings, kind, list(name_of), content, facts)
         missing = f"did not answer within {self.settings.timeout:g} s"
@@ -97,6 +100,28 @@ class Post:
         }
         # In the order of the learners, whoever was first: sums depend on it in their last bits.
         return {name: replies[node] for node, name in name_of.items() if node in replies}, left_out
+
+    def ask_one(
+        self, kind: str, learners: Sequence[Learner], content: Mapping[str, object], **facts: str | float
+    ) -> dict[str, RecordDict]:
+        """Send content to one learner after the other, until one of them answers.
+
+        Raises
+        ------
+        FederationError
+            If none does.
+        """
+        failures: dict[str, str] = {}
+        for learner in learners:
+            replies, missing = self.ask(kind, [learner], content, **facts)
+            if replies:
+                return replies
+            failures |= missing
+        reasons = "; ".join(f"{name} {reason}" for name, reason in failures.items())
+        raise FederationError(
+            f"no learner could do what the server cannot without a key ({kind}: {reasons}); every finished "
+            "round is kept: mend the learners and run the same command again"
+        )
 
 
 def _exchange(
@@ -129,22 +154,34 @@ def _last_line(reason: str | None) -> str:
     return lines[-1].strip() if lines else "failed without saying why"
 
 
-def _greet(grid: Grid, settings: Settings, expected: int) -> tuple[list[Learner], dict[str, str]]:
-    """Wait for the learners and ask who they are; return those that fit together, and why others do not."""
+def _greet(
+    grid: Grid, settings: Settings, expected: int
+) -> tuple[list[Learner], dict[str, str], tuple[str, ...]]:
+    """Wait for the learners and ask who they are.
+
+    Returns those that fit together, why others do not, and the names of all that said theirs.
+    """
     nodes = _wait(grid, expected, settings)
     replies, failures = _exchange(grid, settings, "query.hello", nodes, {}, {})
-    learners = [_learner(node, content) for node, content in replies.items()]
+    learners = []
+    for node in nodes:
+        try:
+            if node in replies:
+                learners.append(_learner(node, replies[node], settings))
+            else:
+                failures.setdefault(node, f"did not answer within {settings.timeout:g} s")
+        except MemberscanError as error:
+            failures[node] = str(error)
     names = [learner.name for learner in learners]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise FederationError(f"two nodes call themselves {twice[0]!r}; give every learner a name of its own")
-    if bad := sorted(name for name in names if not _NAME.fullmatch(name) or name == GLOBAL):
+    if bad := sorted(name for name in names if not _NAME.fullmatch(name) or name in RESERVED):
         raise FederationError(
             f"the learner's name {bad[0]!r} cannot name a file; use letters, digits, '.', '_' and '-', "
-            f"and not {GLOBAL!r}"
+            f"and none of {', '.join(RESERVED)}"
         )
     if not learners:
-        why = "; ".join(sorted(set(failures.values()))) or f"none answered within {settings.timeout:g} s"
-        raise FederationError(f"no learner can take part: {why}")
+        raise FederationError(f"no learner can take part: {'; '.join(sorted(set(failures.values())))}")
     shapes = [learner.shape for learner in learners]
     common = max(set(shapes), key=lambda shape: (shapes.count(shape), shape))
     absent = {
@@ -156,7 +193,7 @@ def _greet(grid: Grid, settings: Settings, expected: int) -> tuple[list[Learner]
     fitting = {learner.name: learner for learner in learners if learner.shape == common}
     if len(fitting) < settings.min_learners:
         raise FederationError(_too_few("before the first round", len(fitting), absent, settings))
-    return [fitting[name] for name in natural_order(fitting)], absent
+    return [fitting[name] for name in natural_order(fitting)], absent, natural_order(names)
 
 
 def _wait(grid: Grid, expected: int, settings: Settings) -> list[int]:
@@ -172,9 +209,29 @@ def _wait(grid: Grid, expected: int, settings: Settings) -> list[int]:
     return nodes
 
 
-def _learner(node: int, content: RecordDict) -> Learner:
-    shape = tuple(json.loads(str(fact(content, "shape"))))
-    return Learner(str(fact(content, "learner")), node, int(fact(content, "samples")), shape, content)
+def _learner(node: int, content: RecordDict, settings: Settings) -> Learner:
+    """Read how a learner introduces itself; :class:`ModelError` if it does so in another way."""
+    name = str(fact(content, "learner"))
+    try:
+        samples, shape = int(fact(content, "samples")), tuple(json.loads(str(fact(content, "shape"))))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ModelError(f"introduces itself in no readable way ({error})") from error
+    if samples < 1:
+        raise ModelError("holds no scan to train on")
+    check_moments(content, settings)
+    return Learner(name, node, samples, shape, content)
+
+
+def _participation(content: RecordDict) -> Participation:
+    """Read what a learner reports of its training; :class:`ModelError` if that cannot be."""
+    try:
+        samples, steps = int(fact(content, "samples")), int(fact(content, "steps"))
+        loss = float(fact(content, "loss"))
+    except (ValueError, OverflowError) as error:
+        raise ModelError(f"reports its training in no readable way ({error})") from error
+    if samples < 1 or not math.isfinite(loss):
+        raise ModelError(f"reports {samples} samples and a loss of {loss}, which cannot be averaged")
+    return Participation(samples, steps, loss)
 
 
 def _round(
@@ -191,14 +248,11 @@ def _round(
     took_part: dict[str, Participation] = {}
     for name, content in replies.items():
         try:
-            took_part[name] = Participation(
-                int(fact(content, "samples")), int(fact(content, "steps")), float(fact(content, "loss"))
-            )
+            its = _participation(content)
             aggregator.check(content)
-            fitting[name] = content
+            fitting[name], took_part[name] = content, its
         except MemberscanError as error:
             left_out[name] = str(error)
-            took_part.pop(name, None)
     if len(fitting) < post.settings.min_learners:
         raise FederationError(_too_few(f"in round {number}", len(fitting), left_out, post.settings))
     present = [learner for learner in learners if learner.name in fitting]

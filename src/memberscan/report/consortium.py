@@ -18,9 +18,9 @@ def consortium(audits: Audits) -> dict[str, Any]:
     """Return the content of consortium.json.
 
     Audits of one transcript and one attacker are taken for those of different sites, each with its own people
-    as victims: pairs and victims are put together, Holm's correction runs over all pairs, and pooled values
-    are means over sites (:func:`memberscan.report.joining.mean_over_sites`, which says what they are not). All
-    others stand side by side. An audit given twice counts once.
+    as victims: pairs and victims are put together, Holm's correction runs over all pairs of an attack, and
+    pooled values are means over sites (:func:`memberscan.report.joining.mean_over_sites` says what they are
+    not). All others stand side by side. An audit given twice counts once.
 
     No verdict is made here: each audit keeps its own.
 
@@ -107,7 +107,7 @@ def _entry(group: dict[str, dict[str, Any]], name: str, federation: str | None) 
         "transcript": None,
         "rounds": None,
     }
-    parts = _once(group)
+    parts = _once(_own_people(group))
     held = [part["federation"] for part in parts.values() if part["federation"]]
     kept = ("environment", "attacker", "secure", "visible_to_server", "transcript", "rounds")
     return {
@@ -150,11 +150,32 @@ def _once(group: Audits) -> Audits:
         both = sorted(victims[one] & victims[other], key=words.natural)
         if both:
             raise MisalignedError(
-                f"the audits {one} and {other} are of the same transcript and attacker, and both judge people of "
-                f"{words.listed(both)}, with results that differ: give one of the two, or let each site audit "
-                "its own people only"
+                f"the audits {one} and {other} are of the same transcript and attacker, and both judge "
+                f"people of {words.listed(both)}, with results that differ: give one of the two, or let each "
+                "site audit its own people only"
             )
     return kept
+
+
+def _own_people(group: Audits) -> Audits:
+    """Name the victims that sites call "all", as who sees sums does: at a site these are its own people."""
+    if len(group) == 1:
+        return group
+    named = {}
+    for name, audit in group.items():
+        federation = audit["federation"]
+        if federation and len(federation["learners"]) == 1:
+            own = federation["learners"][0]["name"]
+            federation = federation | {
+                "pairs": [
+                    p | {"victim": own} if p["victim"] == parties.ALL else p for p in federation["pairs"]
+                ],
+                "victims": [
+                    v | {"name": own} if v["name"] == parties.ALL else v for v in federation["victims"]
+                ],
+            }
+        named[name] = audit | {"federation": federation}
+    return named
 
 
 def _known_first(parts: list[list[dict[str, Any]]], value: str) -> list[dict[str, Any]]:

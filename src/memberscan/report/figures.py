@@ -42,7 +42,7 @@ def roc(audit: dict[str, Any]) -> Drawing:
     """Draw the ROC curves on log-log axes, down to the rate that the scored non-members can resolve."""
     first = words.strongest(audit)
     second = words.runner_up(audit)
-    resolved = max(1, *(f["scored"]["nonmembers"] for f in audit["findings"]))
+    resolved = max([1, *(f["scored"]["nonmembers"] for f in audit["findings"])])
 
     def paint(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots()

@@ -16,8 +16,8 @@ def mean_over_sites(estimates: Sequence[dict[str, float]]) -> dict[str, float]:
     """Return the unweighted mean of fractions that sites found independently, with its 95% interval.
 
     Each site's standard error is taken back from its interval: on the logit scale, v (1 - v) times the
-    interval's length there over 2 x 1.96 (delta method), or on the scale of the fraction itself where the
-    value or an end is 0 or 1 and has no logit. The error of the mean is the root of the summed squares over
+    interval's length there over 2 x 1.96 (delta method), or where an end is 0 or 1 and has no logit, the
+    greater part of the interval over 1.96. The error of the mean is the root of the summed squares over
     the number of sites, and the interval is laid on the logit scale again. One site is returned unchanged.
 
     What it is not: a value for all people (a site of 10 counts as much as one of 1,000), an interval over
@@ -33,7 +33,7 @@ def mean_over_sites(estimates: Sequence[dict[str, float]]) -> dict[str, float]:
         return {key: estimates[0][key] for key in ("value", "low", "high")}
     value, low, high = (np.array([e[key] for e in estimates]) for key in ("value", "low", "high"))
     inside = (low > 0) & (high < 1)
-    errors = (high - low) / (2 * _TWO_SIDED)
+    errors = np.maximum(high - value, value - low) / _TWO_SIDED
     spread = logit(high[inside]) - logit(low[inside])
     errors[inside] = value[inside] * (1 - value[inside]) * spread / (2 * _TWO_SIDED)
     mean = float(value.mean())

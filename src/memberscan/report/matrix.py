@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ STEPS = (0.0, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9)
 
 @dataclass(frozen=True)
 class Square:
-    """One cell: what it says, its step of colour (None: not judged), whether it stands, and why it is empty."""
+    """One cell: what it says, its step of colour or None, whether it stands, and why it is empty."""
 
     text: str
     step: int | None = None
@@ -68,7 +67,8 @@ def build(pairs: Sequence[dict[str, Any]], attack: str) -> Matrix:
 
 def _short(names: Sequence[str]) -> tuple[str, list[str]]:
     """Return what all names begin with, up to a hyphen, and the rest of each: "learner-" and "1", "2"."""
-    stem = "".join(os.path.commonprefix(list(names)).rpartition("-")[:2]) if len(names) > 1 else ""
+    stems = {"".join(name.rpartition("-")[:2]) for name in names}
+    stem = stems.pop() if len(stems) == 1 and len(names) > 1 else ""
     return stem, [name.removeprefix(stem) for name in names]
 
 

@@ -25,8 +25,8 @@ def pairs(rows: Sequence[dict[str, Any]]) -> Table:
         for pair in rows
     ]
     caption = (
-        "Every attack on every pair. Under each estimate stands the pair’s own 95% interval; the last p-value "
-        "is corrected over all pairs of its attack. Scored: members + non-members."
+        "Every attack on every pair. Under each estimate stands the pair’s own 95% interval; the last "
+        "p-value is corrected over all pairs of its attack. Scored: members + non-members."
     )
     columns = ("Attack", "Attacker", "Victim", "AUC", "Accuracy", "p\u2011value", "p, Holm", "Scored")
     return Table(caption, columns, cells)
@@ -110,8 +110,8 @@ def audits(content: dict[str, Any]) -> Table:
         for row in content["audits"]
     ]
     caption = (
-        "The audits, each with its own verdict. Smallest: the smallest AUC that it would have detected with 80% "
-        "power. People: members + non-members."
+        "The audits, each with its own verdict. Smallest: the smallest AUC that it would have detected with "
+        "80% power. People: members + non-members."
     )
     return Table(caption, ("Audit", "Verdict", "Smallest AUC", "People"), cells)
 

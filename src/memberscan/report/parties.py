@@ -69,8 +69,8 @@ def _sees(federation: dict[str, Any]) -> list[str]:
     if who == "learner":
         learners = len(federation["learners"])
         return [
-            f"It is one of the {learners} learners; each attacks each other in turn. It plays by the rules, sees "
-            "the global model of every round, and no other learner’s own model."
+            f"It is one of the {learners} learners; each attacks each other in turn. It plays by the rules, "
+            "sees the global model of every round, and no other learner’s own model."
         ]
     if who == "aggregate":
         return ["It sees the sum of the learners’ models in every round, and no learner’s own model."]
@@ -81,8 +81,8 @@ def _sees(federation: dict[str, Any]) -> list[str]:
     if who == "server":
         return [f"It is {server}. It plays by the rules."]
     return [
-        f"It is {server}, and it breaks the rules: it changes the model that it sends out and watches what comes "
-        "back. This was simulated; no real federation was disturbed."
+        f"It is {server}, and it breaks the rules: it changes the model that it sends out and watches what "
+        "comes back. This was simulated; no real federation was disturbed."
     ]
 
 
@@ -160,12 +160,12 @@ def caveat(victim: dict[str, Any]) -> str:
 
 
 def sources(found: dict[str, Any]) -> str:
-    """Return how well learners are named as the source of a person, beside a guess that never sees a model."""
+    """Return how well learners are named as the source of a person, beside a guess without a model."""
     accuracy, blind = found["accuracy"], found["blind"]
     text = (
         "Asked which learner has a person, an attacker who compares the models of all learners is right in "
-        f"{words.percent(accuracy['value'])} of the cases ({words.span(accuracy, words.percent)}); a guess would "
-        f"be in {words.percent(found['chance'])}."
+        f"{words.percent(accuracy['value'])} of the cases ({words.span(accuracy, words.percent)}); a guess "
+        f"would be in {words.percent(found['chance'])}."
     )
     if blind is None:
         return f"{text} No classifier without a model stands beside it, so the images alone may tell as much."
@@ -189,14 +189,15 @@ def against(entry: dict[str, Any], pair: dict[str, Any]) -> str:
     }.get(entry["attacker"], "Somebody outside")
     whose = "the federation’s people" if pair["victim"] == ALL else "your people"
     if not shown(pair):
-        return f"{who} was not shown to tell {whose} from others (AUC at most {words.fraction(pair['auc']['high'])})."
+        most = words.fraction(pair["auc"]["high"])
+        return f"{who} was not shown to tell {whose} from others (AUC at most {most})."
     often = words.in_hundred(pair["auc"]["value"])
     return f"{who} can tell {whose} from others: of a pair, it picks the right one {often}."
 
 
 WHO = {
     "outsider": "An outsider holds the final model, or may query it.",
-    "learner": "A learner sees the global model of every round and knows its own people; it attacks those of the others.",
+    "learner": "A learner sees the global model of every round, and attacks the people of the others.",
     "server": "A server receives what every learner sends, and plays by the rules.",
     "active-server": "An active server changes the model that it sends out. This was simulated.",
     "aggregate": "Whoever sees sums over all learners, and no learner’s own model.",
@@ -222,7 +223,7 @@ def answer(content: dict[str, Any]) -> str:
     leaking = {audit["entry"] for audit in content["audits"] if audit["verdict"] == "leaks"}
     total = len(content["audits"])
     if not leaking:
-        return f"No leak was shown in {words.people(total, 'audit')}; each says how small a leak it would have seen."
+        return f"No leak was shown by {words.people(total, 'audit')}; each says what it could have missed."
     count = sum(audit["verdict"] == "leaks" for audit in content["audits"])
     who = dict.fromkeys(_BY[e["attacker"]] for e in content["entries"] if e["name"] in leaking)
     return f"Membership leaks to {words.listed(list(who))}, by {count} of {words.people(total, 'audit')}."

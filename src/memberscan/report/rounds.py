@@ -28,7 +28,7 @@ class Line:
 
 
 def lines(rows: Sequence[dict[str, Any]], x: str, y: str) -> list[Line]:
-    """Return one line an attack, in the order in which attacks first appear; rows without a value are left out."""
+    """Return one line an attack, as attacks first appear; rows without a value are left out."""
     grouped: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row[y] is not None:
@@ -59,7 +59,7 @@ def _figure(
     name: str, shown: Sequence[Line], title: str, across: str, up: str, form: Any, *, band: bool
 ) -> Drawing:
     said = "; ".join(
-        f"{line.label}: {form(line.estimates[0]['value'])} at first, {form(line.estimates[-1]['value'])} at last"
+        f"{line.label}: {form(line.estimates[0]['value'])}, at last {form(line.estimates[-1]['value'])}"
         for line in shown
     )
     rows = (len(shown) + 1) // 2
@@ -74,12 +74,12 @@ def _figure(
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, 0.45), max(high, 0.65))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_formatter(
-            FuncFormatter(lambda y, _: f"{y:.0%}" if up == "accuracy" else f"{y:.2f}")
-        )
-        axes.xaxis.set_major_locator(MaxNLocator(6 if narrow else 10, integer=not shares))
-        if shares:
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0%}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: form(y)))
+        if name == "rounds":
+            axes.xaxis.set_major_locator(MaxNLocator(6 if narrow else 10, integer=True))
+        else:
+            axes.xaxis.set_major_locator(FixedLocator(sorted({x for line in shown for x in line.x})))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: words.percent(x)))
         axes.set_xlabel(across)
         axes.set_ylabel(up)
         axes.annotate(
@@ -99,7 +99,7 @@ def _figure(
         name,
         (340 + 20 * rows, 280 + 19 * len(shown)),
         title,
-        f"{up[0].upper()}{up[1:]} by {across}, where 0.5 is chance. {said}. The table below holds all values.",
+        f"{up[0].upper()}{up[1:]} by {across}, where 0.5 is chance. {said}. The table below has the values.",
         paint,
     )
 

@@ -1,4 +1,4 @@
-"""Refuse what is not an audit.json or consortium.json of this version, so that rendering meets no surprise."""
+"""Refuse what is not an audit.json or consortium.json of this version, so that rendering never fails."""
 
 from __future__ import annotations
 

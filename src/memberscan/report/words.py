@@ -149,9 +149,10 @@ def attacker(threat: dict[str, Any]) -> list[str]:
 def unseen(audit: dict[str, Any]) -> list[str]:
     """Return what this audit could not see, one sentence each."""
     auc = fraction(audit["verdict"]["smallest_detectable_auc"])
-    sentences = [
+    missed = (
         f"A leak with an AUC below {auc}: with this many people, it is missed more than one time in five."
-    ]
+    )
+    sentences = [missed if audit["findings"] else "Any leak: no attack could be run."]
     if audit["not_run"]:
         which = "One attack" if len(audit["not_run"]) == 1 else f"{len(audit['not_run'])} attacks"
         sentences.append(f"{which} that could not be run; the reasons are below.")

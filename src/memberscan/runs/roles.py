@@ -180,7 +180,8 @@ class Roles:
 def natural_order(names: Iterable[str]) -> tuple[str, ...]:
     """Return names sorted with their numbers as numbers."""
     pieces = {name: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", name)] for name in names}
-    return tuple(sorted(pieces, key=pieces.__getitem__))
+    # The name itself parts site-1 and site-01, whatever the order that they come in.
+    return tuple(sorted(pieces, key=lambda name: (pieces[name], name)))
 
 
 def require_both_sides(members: int, nonmembers: int) -> None:

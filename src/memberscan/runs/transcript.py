@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from memberscan.errors import TranscriptError
-from memberscan.files import disk_guard, fingerprint, read_json, write_bytes, write_json
+from memberscan.errors import OutputConflictError, TranscriptError
+from memberscan.files import disk_guard, fingerprint, read_json, to_json, write_bytes, write_json
+from memberscan.runs.roles import natural_order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +26,8 @@ ROUNDS = "rounds"
 MANIFEST = "transcript.json"
 GLOBAL = "global"
 CIPHERTEXT = "ciphertext"
+RESERVED = (GLOBAL, CIPHERTEXT)
+"""Names of files of a round that are no learner's."""
 SEEN_BY_LEARNERS = "seen-by-learners"
 """Where the learners of an encrypted federation keep the global models that they decrypt."""
 _ROUND = "round.json"
@@ -32,11 +37,14 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Participation:
-    """What one learner reported of one round: scans trained on, steps, mean squared error (years squared)."""
+    """What one learner reported of one round: scans trained on, steps, mean squared error (years squared).
+
+    An imported transcript does not say the last two, and 0 scans of a learner whose people are not here.
+    """
 
     samples: int
-    steps: int
-    loss: float
+    steps: int | None = None
+    loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,9 +105,27 @@ class Transcript:
     def begin(
         cls, path: Path, *, learners: tuple[str, ...], secure: str, settings: Mapping[str, Any]
     ) -> Transcript:
-        """Begin a transcript, or go on with one that was interrupted."""
+        """Begin a transcript, or go on with one that was interrupted; learners may join it then.
+
+        Raises
+        ------
+        OutputConflictError
+            If there is one of a federation with other settings.
+        """
+        wanted = json.loads(to_json({**settings, "secure": secure}))
         if (path / MANIFEST).exists():
-            return cls.open(path)
+            earlier = cls.open(path)
+            found = {**earlier.settings, "secure": earlier.secure}
+            if found != wanted:
+                keys = sorted(k for k in found.keys() | wanted.keys() if found.get(k) != wanted.get(k))
+                changes = ", ".join(f"{k} (was {found.get(k)!r}, now {wanted.get(k)!r})" for k in keys)
+                raise OutputConflictError(
+                    f"{path} is of a federation with other settings: {changes}; "
+                    "take those, or another directory"
+                )
+            if set(learners) <= set(earlier.learners):
+                return earlier
+            learners = natural_order({*earlier.learners, *learners})
         with disk_guard(path):
             path.mkdir(parents=True, exist_ok=True)
         content = {"schema": _SCHEMA, "learners": learners, "secure": secure, "settings": dict(settings)}
@@ -113,24 +139,26 @@ class Transcript:
         Raises
         ------
         TranscriptError
-            If there is none, or a round before the last one is missing.
+            If there is none, it is damaged, or a round before the last one is missing.
         """
         path = Path(path)
         if not (path / MANIFEST).is_file():
             raise TranscriptError(f"{path} is not a transcript (it has no {MANIFEST})")
         content = read_json(path / MANIFEST)
-        if content.get("schema") != _SCHEMA:
-            raise TranscriptError(
-                f"{path / MANIFEST} has schema {content.get('schema')!r}, this version reads {_SCHEMA!r}"
-            )
-        numbers = sorted(int(p.name) for p in path.iterdir() if p.is_dir() and p.name.isdecimal())
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if schema != _SCHEMA:
+            raise TranscriptError(f"{path / MANIFEST} has schema {schema!r}, this version reads {_SCHEMA!r}")
+        numbers = sorted(int(p.name) for p in path.iterdir() if re.fullmatch("[0-9]{4,}", p.name))
         if missing := sorted(set(range(max(numbers, default=-1) + 1)) - set(numbers)):
             raise TranscriptError(
                 f"{path} lacks round {missing[0]} (it has {_spans(numbers)}); restore its directory "
                 f"{path / _name(missing[0])}, or federate again into another directory"
             )
-        rounds = tuple(Round.from_dict(read_json(path / _name(n) / _ROUND)) for n in numbers if n)
-        return cls(path, tuple(content["learners"]), content["secure"], content["settings"], rounds)
+        rounds = tuple(_round(path / _name(n) / _ROUND, n) for n in numbers)[1:]
+        try:
+            return cls(path, tuple(content["learners"]), content["secure"], content["settings"], rounds)
+        except (KeyError, TypeError) as error:
+            raise TranscriptError(f"{path / MANIFEST} is damaged ({error!r}); restore it") from error
 
     @property
     def begun(self) -> bool:
@@ -192,6 +220,19 @@ class Transcript:
         (self.path / _name(number - 1) / _file(CIPHERTEXT)).unlink(missing_ok=True)
         return Transcript.open(self.path)
 
+    def copy(self, path: Path) -> Transcript:
+        """Copy it to another directory, without ciphertexts, which no audit reads."""
+        places = [self.path / MANIFEST]
+        for number in range(len(self.rounds) + 1):
+            places.append(stated := self.path / _name(number) / _ROUND)
+            places += [self._place(number, name) for name in read_json(stated)["digests"]]
+        for place in places:
+            copied = path / place.relative_to(self.path)
+            with disk_guard(path):
+                copied.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(copied, place.read_bytes())
+        return Transcript.open(path)
+
     def ciphertext(self, number: int) -> dict[str, Tensor]:
         """Return the ciphertexts of the last global model, as the server holds them."""
         try:
@@ -203,8 +244,7 @@ class Transcript:
 
     def _read(self, number: int, name: str) -> dict[str, Tensor]:
         folder = self.path / _name(number)
-        seen = self.secure != "none" and name == GLOBAL
-        path = self.path / SEEN_BY_LEARNERS / _file(_name(number)) if seen else folder / _file(name)
+        path = self._place(number, name)
         try:
             data = path.read_bytes()
         except FileNotFoundError as error:
@@ -218,6 +258,21 @@ class Transcript:
             return load(data)
         except SafetensorError as error:
             raise TranscriptError(f"{path} is not readable ({error})") from error
+
+    def _place(self, number: int, name: str) -> Path:
+        if self.secure != "none" and name == GLOBAL:
+            return self.path / SEEN_BY_LEARNERS / _file(_name(number))
+        return self.path / _name(number) / _file(name)
+
+
+def _round(path: Path, number: int) -> Round:
+    try:
+        its = Round.from_dict(read_json(path))
+    except (OSError, KeyError, TypeError, AttributeError) as error:
+        raise TranscriptError(f"{path} is missing or damaged ({error!r}); restore it") from error
+    if its.number != number:
+        raise TranscriptError(f"{path} is of round {its.number}; restore the name of its directory")
+    return its
 
 
 def _name(number: int) -> str:

@@ -96,17 +96,17 @@ def _observe_round(
     sketch = Sketch(
         min(SKETCH, width), {path: d.shape[0] for path, d in next(iter(descents.values())).items()}
     )
+    stacks = {path: torch.stack([descents[name][path] for name in ends]) for path in layers}
     example = as_inputs(cohort, scan_ids[:2]).to(device)
     fast = agrees_with_autograd(model, example, layers)
-    size = batch_size(model, example[:1], backward=True)
+    # A model that mixes the samples of a batch predicts something else for each scan alone.
+    size = batch_size(model, example[:1], backward=True) if fast else 1
 
     def see(inputs: Tensor, ages: Tensor) -> dict[str, np.ndarray]:  # noqa: ARG001
         seen = (capture if fast else capture_slowly)(model, inputs.to(device), None, layers=layers)
         shape = len(inputs), len(learners), len(layers)
         products, local = np.zeros(shape, np.float32), np.full(shape[:2], np.nan)
-        for layer, path in enumerate(layers):
-            stack = torch.stack([descents[name][path] for name in ends])
-            products[:, places, layer] = (seen.gradients[path] @ stack.T).cpu().numpy()
+        products[:, places] = inner_products(seen.gradients, stacks).float().cpu().numpy()
         with torch.no_grad():
             for place, end in zip(places, locals_.values(), strict=True):
                 local[:, place] = predict(end, inputs.to(device)).double().cpu().numpy()
@@ -142,6 +142,16 @@ def _observe_round(
         descent_sketches[place] = sketch(flat).float().cpu().numpy()[0]
     facts = {"took_part": took_part, "descent_norms": descent_norms, "descent_sketches": descent_sketches}
     return {**arrays, **facts}
+
+
+def inner_products(
+    gradients: Mapping[str, Float[Tensor, "n p"]], directions: Mapping[str, Float[Tensor, "d p"]]
+) -> Float[Tensor, "n d layers"]:
+    """Return the inner product of each scan's gradient and each direction, layer by layer.
+
+    One backward pass serves all directions; forward mode needs one pass a direction.
+    """
+    return torch.stack([rows @ directions[path].T for path, rows in gradients.items()], dim=2)
 
 
 class Sketch:

@@ -15,6 +15,7 @@ from memberscan.files import fingerprint
 from memberscan.models.inputs import as_inputs, predict, resolve_device
 from memberscan.runs import Run, Transcript
 from memberscan.signals.extract import batch_size, stored_rows
+from memberscan.signals.gradients import agrees_with_autograd
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -30,11 +31,13 @@ def predictions_by_round(
 ) -> Float[np.ndarray, "scans rounds"]:
     """Return predictions (years) by the global model at the end of each round; resumes where it stopped."""
     device = resolve_device("auto")
-    example = as_inputs(cohort, scan_ids[:1]).to(device)
+    example = as_inputs(cohort, scan_ids[:2]).to(device)
     columns = []
     for number in rounds:
         model = run.model_with(transcript.global_model(number)).to(device)
-        size = batch_size(model, example, backward=False)
+        # A model that mixes the samples of a batch predicts something else for each scan alone.
+        alone = not agrees_with_autograd(model, example, [])
+        size = 1 if alone else batch_size(model, example[:1], backward=False)
         request = {
             "transcript": transcript.fingerprint,
             "round": number,

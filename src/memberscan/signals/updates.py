@@ -11,7 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
 AGGREGATE = "all"
 """Name of the one learner that somebody sees who sees sums only."""
@@ -42,9 +42,11 @@ class Updates:
     descent_norms
         Norm of the descent, by layer.
     sketches
-        Sketch of each scan's Jacobian, memory-mapped, one array a round.
+        Sketches of Jacobians, memory-mapped, one array a round: read them with :meth:`sketch`.
     descent_sketches
         Sketch of each descent, by the same projection.
+    rows
+        Which rows of the sketches are those of the scans; None for all.
     """
 
     scans: pd.DataFrame
@@ -56,8 +58,14 @@ class Updates:
     products: Float[np.ndarray, "rounds scans learners layers"]
     norms: Float[np.ndarray, "rounds scans layers"]
     descent_norms: Float[np.ndarray, "rounds learners layers"]
-    sketches: Sequence[Float[np.ndarray, "scans sketch"]]
+    sketches: Sequence[Float[np.ndarray, "stored sketch"]]
     descent_sketches: Float[np.ndarray, "rounds learners sketch"]
+    rows: Int[np.ndarray, " scans"] | None = None
+
+    def sketch(self, place: int) -> Float[np.ndarray, "scans sketch"]:
+        """Return the sketch of each scan's Jacobian in the round at this place; the others stay on disk."""
+        stored = self.sketches[place]
+        return stored if self.rows is None else stored[self.rows]
 
     def of(self, scans: Bool[np.ndarray, " scans"]) -> Updates:
         """Return what was seen of some of the scans."""
@@ -68,5 +76,5 @@ class Updates:
             local=self.local[:, scans],
             products=self.products[:, scans],
             norms=self.norms[:, scans],
-            sketches=[sketch[scans] for sketch in self.sketches],
+            rows=np.flatnonzero(scans) if self.rows is None else self.rows[scans],
         )

@@ -35,9 +35,25 @@ def _chance(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return chance(out, seed=seed, run=run)
 
 
+def _federated(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.federated import federated
+
+    del run
+    return federated(out, seed=seed)
+
+
+def _parties(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.parties import parties
+
+    del run
+    return parties(out, seed=seed)
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
     "gap": _gap,
     "chance": _chance,
+    "federated": _federated,
+    "parties": _parties,
 }

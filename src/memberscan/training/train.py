@@ -1,4 +1,4 @@
-"""From a cohort to a finished run: trained here, or imported."""
+"""From a cohort to a finished run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from safetensors.torch import save
 
 from memberscan import seeds
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, MemberscanError, ModelError
-from memberscan.files import begin, discard, fingerprint, write_bytes, write_text
-from memberscan.models import AgeRegressor, ModelSpec, build, load_weights, read_weights
-from memberscan.models.inputs import as_inputs, predict, resolve_device
+from memberscan.errors import BadInputError, ModelError
+from memberscan.files import begin, discard, write_bytes, write_text
+from memberscan.models import AgeRegressor, ModelSpec, build
+from memberscan.models.inputs import resolve_device
 from memberscan.runs import Role, Roles, Run
 from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
 from memberscan.training.loop import TrainingConfig, fit
@@ -67,7 +67,7 @@ def train(
     spec = ModelSpec(model, cohort.shape, dict(options or {}))
     randomised = isinstance(members, (int, float))
     resolve_device(config.device)
-    roles = _roles(cohort, members, validation, config.seed)
+    roles = chosen_roles(cohort, members, validation, config.seed)
     if (config.keep == "best" or config.patience) and not roles.subjects(Role.VALIDATION):
         raise BadInputError(
             "keep best and patience need validation subjects to choose the epoch by; add --validation 0.1, "
@@ -96,7 +96,7 @@ def train(
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
-    _write_weights(path, network)
+    write_weights(path, network)
     run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training).finish()
     with (path / TIMINGS).open("a") as timings:
         timings.write(
@@ -106,68 +106,8 @@ def train(
     return run
 
 
-def import_run(
-    path: Path | str,
-    *,
-    cohort: Cohort | Path | str,
-    model: str,
-    weights: Path | str,
-    roles: Roles | Path | str,
-) -> Run:
-    """Take in a model that was trained elsewhere, as a run.
-
-    Parameters
-    ----------
-    path
-        Directory of the run to write.
-    cohort
-        The cohort that holds its members and non-members.
-    model
-        ``package.module:factory`` of a function that returns the network, or one of our names. The network
-        maps a batch (n, 1, i, j, k), or (n, features) for tables, to n ages in years.
-    weights
-        safetensors, or a torch file of a state dict.
-    roles
-        Who was in its training set.
-
-    Raises
-    ------
-    ModelError
-        If the network cannot be made, its weights do not fit, or it does not run on this cohort's inputs.
-    NotARegressorError
-        If it gives more than one number a scan, as a classifier does.
-    """
-    cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
-    path, weights = Path(path), Path(weights)
-    its_roles = _roles(cohort, roles, 0.0, 0)
-    spec = ModelSpec(model, cohort.shape)
-    network = build(spec).eval()
-    load_weights(network, read_weights(weights), source=str(weights))
-    try:
-        with torch.no_grad():
-            predict(network, as_inputs(cohort, cohort.scans.index[:2].tolist()))
-    except MemberscanError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"the model {model!r} does not run on inputs of shape {cohort.shape} "
-            f"({type(error).__name__}: {error}); a volume enters as (n, 1, i, j, k), a table as (n, features)"
-        ) from error
-    request = {
-        "command": "import",
-        "cohort": cohort.fingerprint,
-        "model": spec.to_dict(),
-        "roles": its_roles.fingerprint,
-        "weights": fingerprint(weights.read_bytes()),
-    }
-    if begin(path, request, done=DONE):
-        return Run.open(path)
-    its_roles.write(path / ROLES)
-    _write_weights(path, network)
-    return Run(path, spec, its_roles, False, cohort.path, cohort.fingerprint, {}).finish()
-
-
-def _roles(cohort: Cohort, members: float | Roles | Path | str, validation: float, seed: int) -> Roles:
+def chosen_roles(cohort: Cohort, members: float | Roles | Path | str, validation: float, seed: int) -> Roles:
+    """Draw the roles, or take those that are given; at least ten subjects a side."""
     if isinstance(members, (int, float)):
         rng = seeds.generator(seed, "roles")
         roles = Roles.draw(cohort.subjects, members=members, validation=validation, rng=rng)
@@ -189,6 +129,7 @@ def _target(spec: ModelSpec, seed: int) -> AgeRegressor:
     return network
 
 
-def _write_weights(path: Path, network: torch.nn.Module) -> None:
+def write_weights(path: Path, network: torch.nn.Module) -> None:
+    """Write a run's weights."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     write_bytes(path / WEIGHTS, save(tensors))

@@ -1,0 +1,147 @@
+"""Transcripts that others kept: a folder of state dicts, one sub-folder a round."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from memberscan.errors import TranscriptError
+from memberscan.files import fingerprint
+from memberscan.runs.roles import natural_order
+from memberscan.runs.transcript import GLOBAL, RESERVED
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GLOBAL_NAMES = (GLOBAL, "server", "aggregate")
+_READABLE = (".safetensors", ".npz")
+_UNREADABLE = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".npy", ".h5", ".msgpack")
+
+
+@dataclass(frozen=True)
+class ForeignTranscript:
+    """A folder of state dicts: round 0 holds the initial model, round t the models at the end of round t.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    rounds
+        For each round from 0, the files by learner; "global" is the global model's.
+    """
+
+    path: Path
+    rounds: tuple[Mapping[str, Path], ...]
+
+    @classmethod
+    def open(cls, path: Path) -> ForeignTranscript:
+        """Find the models of each round; no file is read.
+
+        Raises
+        ------
+        TranscriptError
+            If a round is missing or is there twice, has no global model, or holds a file that is ambiguous or
+            not readable.
+        """
+        folders: dict[int, Path] = {}
+        for folder in sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")):
+            numbers = re.findall(r"[0-9]+", folder.name)
+            if len(numbers) > 1:
+                raise TranscriptError(f"{folder} has several numbers in its name; name it by its round alone")
+            if numbers and (other := folders.setdefault(int(numbers[0]), folder)) != folder:
+                raise TranscriptError(f"{other} and {folder} are both of round {int(numbers[0])}; keep one")
+        if not folders:
+            raise TranscriptError(
+                f"{path} is not a transcript: it has no transcript.json, and no sub-folder is named by a round"
+            )
+        if 0 not in folders:
+            raise TranscriptError(
+                f"{path} has no round 0, the initial global model, and without it nobody can tell what the first "
+                "round changed; add it as 0/global.safetensors. If it was not kept, name the folders anew, "
+                "so that the first one is 0 and holds its global model only"
+            )
+        if missing := sorted(set(range(max(folders) + 1)) - set(folders)):
+            raise TranscriptError(f"{path} lacks round {missing[0]} (its last is {max(folders)}); restore it")
+        rounds = tuple(_models(folders[number]) for number in range(len(folders)))
+        if early := sorted(set(rounds[0]) - {GLOBAL}):
+            raise TranscriptError(
+                f"{rounds[0][early[0]]} is a learner's model, but round 0 is what training began with; if your "
+                "rounds count from 0, name each folder by one more, and add the initial global model as round 0"
+            )
+        if len(rounds) < 2:
+            raise TranscriptError(f"{path} holds the initial model and no round; add the rounds")
+        return cls(path, rounds)
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """All learners that have a model in some round, in natural order."""
+        return natural_order({name for models in self.rounds for name in models} - {GLOBAL})
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all models."""
+        digests = [
+            {n: fingerprint(p.read_bytes()) for n, p in sorted(models.items())} for models in self.rounds
+        ]
+        return fingerprint(digests)
+
+    def model(self, number: int, name: str, template: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Read a model; arrays without names are taken in the order of ``template``.
+
+        Raises
+        ------
+        TranscriptError
+            If the file is damaged.
+        """
+        path = self.rounds[number][name]
+        try:
+            if path.suffix == ".safetensors":
+                return dict(load_file(path))
+            with np.load(path, allow_pickle=False) as arrays:
+                return _named({key: torch.from_numpy(arrays[key]) for key in arrays.files}, template)
+        except (SafetensorError, zipfile.BadZipFile, OSError, EOFError, ValueError, TypeError) as error:
+            raise TranscriptError(f"{path} is truncated or not readable ({error}); restore it") from error
+
+
+def _models(folder: Path) -> dict[str, Path]:
+    """Return the files of a round by learner."""
+    models: dict[str, Path] = {}
+    for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
+        suffix = path.suffix.lower()
+        if suffix in _UNREADABLE:
+            raise TranscriptError(
+                f"{path} cannot be read without executing it, or is of no known kind; save the state dict as "
+                ".safetensors or .npz"
+            )
+        if suffix not in _READABLE:
+            continue
+        name = GLOBAL if path.stem in GLOBAL_NAMES else path.stem
+        if name != GLOBAL and name in RESERVED:
+            raise TranscriptError(f"{path}: a learner cannot be called {name!r}; give it another name")
+        if (other := models.setdefault(name, path)) != path:
+            raise TranscriptError(f"{other} and {path} are both the model of {name}; keep one")
+    if GLOBAL not in models:
+        raise TranscriptError(
+            f"{folder} has no global model; name it {' or '.join(GLOBAL_NAMES)}, .safetensors or .npz"
+        )
+    return models
+
+
+def _named(arrays: dict[str, Tensor], template: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give arrays that were saved without names those of the template."""
+    places = [f"arr_{place}" for place in range(len(arrays))]
+    if set(arrays) != set(places):
+        return arrays
+    if len(arrays) != len(template):
+        raise ValueError(f"it holds {len(arrays)} arrays, and the model has {len(template)}")
+    return {name: arrays[place] for name, place in zip(template, places, strict=True)}

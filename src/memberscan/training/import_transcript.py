@@ -1,0 +1,219 @@
+"""What other people's federations must have before they are taken in: whole rounds of one model, and known people."""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from memberscan.cohort import Cohort
+from memberscan.errors import RolesError, TranscriptError
+from memberscan.models import load_weights
+from memberscan.runs import Role, Roles, Transcript
+from memberscan.runs.foreign import ForeignTranscript
+from memberscan.runs.roles import natural_order
+from memberscan.runs.transcript import GLOBAL, MANIFEST, ROUNDS, SEEN_BY_LEARNERS, Participation
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_ABSENT = "the imported transcript holds no model of it"
+
+
+class Imported(ABC):
+    """A transcript to take in: checked as a whole first, then written."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest of all that it holds."""
+
+    @abstractmethod
+    def options_of(self, model: str) -> Mapping[str, Any]:
+        """Return the options that the transcript states for a model of this name."""
+
+    @abstractmethod
+    def check(self, network: nn.Module) -> dict[str, Tensor]:
+        """Read every model, and return the last global one.
+
+        Raises
+        ------
+        ModelError
+            If the initial model does not fit the network.
+        TranscriptError
+            If a file is damaged, holds NaN, or another model than the initial one.
+        """
+
+    @abstractmethod
+    def write(self, run: Path, network: nn.Module, cohort: Cohort) -> dict[str, Any]:
+        """Write the transcript of a run, anew if a call was interrupted, and return the federation's facts."""
+
+
+def open_transcript(path: Path, roles: Roles) -> Imported:
+    """Open a transcript of ours, or of somebody else, and hold its learners against the roles.
+
+    A site that audits its own people names one learner in its roles, its own, and the transcript may hold
+    others. Roles that name several learners must name every one that a foreign folder holds models of.
+
+    Raises
+    ------
+    RolesError
+        If the roles do not say which learner holds a member.
+    TranscriptError
+        If there is no transcript, a round is missing, or its learners are not those of the roles.
+    """
+    if not roles.learner:
+        raise RolesError("the roles have no column learner; name the learner that holds each member")
+    if nobodys := [s for s in roles.subjects(Role.MEMBER) if s not in roles.learner]:
+        raise RolesError(f"the roles name no learner for {len(nobodys)} members, such as {nobodys[0]!r}")
+    if not path.is_dir():
+        raise TranscriptError(f"{path} is not a folder; give a transcript's folder, with one a round in it")
+    if (path / MANIFEST).exists():
+        return Ours(_openable(Transcript.open(path), roles))
+    foreign = ForeignTranscript.open(path)
+    named = natural_order(set(roles.learner.values()))
+    if unknown := [name for name in foreign.learners if name not in named and len(named) > 1]:
+        raise TranscriptError(
+            f"{path} holds models of {unknown[0]!r}, which is no learner of the roles; they name "
+            f"{', '.join(named)}"
+        )
+    if not set(named) & set(foreign.learners):
+        raise TranscriptError(_strangers(path, named, foreign.learners))
+    return Foreign(foreign, roles)
+
+
+def _openable(transcript: Transcript, roles: Roles) -> Transcript:
+    """Return a transcript of ours, if the roles' learners are its own and its models can be read."""
+    if strange := [name for name in roles.learners if name not in transcript.learners]:
+        raise TranscriptError(_strangers(transcript.path, strange, transcript.learners))
+    if not transcript.rounds:
+        raise TranscriptError(f"{transcript.path} has no finished round; go on with the federation first")
+    if transcript.secure != "none" and not (transcript.path / SEEN_BY_LEARNERS).is_dir():
+        raise TranscriptError(
+            f"the models in {transcript.path} were encrypted, and the global ones are with the learners: move "
+            f"the folder where your node kept them ('keep' in its configuration) to "
+            f"{transcript.path / SEEN_BY_LEARNERS}"
+        )
+    return transcript
+
+
+def _strangers(path: Path, named: tuple[str, ...] | list[str], learners: tuple[str, ...]) -> str:
+    return (
+        f"the roles name {', '.join(named)}, and {path} knows no such learner; its learners are "
+        f"{', '.join(learners) or 'none'}: correct the column learner"
+    )
+
+
+@dataclass(frozen=True)
+class Ours(Imported):
+    """A transcript that memberscan kept."""
+
+    transcript: Transcript
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all that was recorded."""
+        return self.transcript.fingerprint
+
+    def options_of(self, model: str) -> Mapping[str, Any]:
+        """See :class:`Imported`."""
+        settings = self.transcript.settings
+        return settings.get("options", {}) if settings.get("model") == model else {}
+
+    def check(self, network: nn.Module) -> dict[str, Tensor]:
+        """See :class:`Imported`."""
+        kept = self.transcript
+        last = kept.global_model(0)
+        _require_fits(network, last, f"round 0 of {kept.path}")
+        for its in kept.rounds:
+            for name in sorted(set(its.digests) - {GLOBAL}):
+                source = f"the model of {name} in round {its.number} of {kept.path}"
+                _require_same(network, kept.learner_model(its.number, name), source)
+            last = kept.global_model(its.number)
+            _require_same(network, last, f"the global model of round {its.number} of {kept.path}")
+        return last
+
+    def write(self, run: Path, network: nn.Module, cohort: Cohort) -> dict[str, Any]:  # noqa: ARG002
+        """See :class:`Imported`."""
+        shutil.rmtree(run / ROUNDS, ignore_errors=True)
+        self.transcript.copy(run / ROUNDS)
+        epochs = self.transcript.settings.get("training", {}).get("epochs")
+        return _facts(len(self.transcript.rounds), epochs, self.transcript.secure)
+
+
+@dataclass(frozen=True)
+class Foreign(Imported):
+    """A folder of state dicts that somebody else kept."""
+
+    transcript: ForeignTranscript
+    roles: Roles
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all models."""
+        return self.transcript.fingerprint
+
+    def options_of(self, model: str) -> Mapping[str, Any]:  # noqa: ARG002
+        """See :class:`Imported`; a folder of state dicts states none."""
+        return {}
+
+    def check(self, network: nn.Module) -> dict[str, Tensor]:
+        """See :class:`Imported`."""
+        template = network.state_dict()
+        for number, files in enumerate(self.transcript.rounds):
+            for name, path in files.items():
+                model = self.transcript.model(number, name, template)
+                (_require_same if number else _require_fits)(network, model, str(path))
+        return self.transcript.model(len(self.transcript.rounds) - 1, GLOBAL, template)
+
+    def write(self, run: Path, network: nn.Module, cohort: Cohort) -> dict[str, Any]:
+        """See :class:`Imported`."""
+        shutil.rmtree(run / ROUNDS, ignore_errors=True)
+        template, kept = network.state_dict(), self.transcript
+        learners = natural_order({*kept.learners, *self.roles.learners})
+        record = Transcript.begin(run / ROUNDS, learners=learners, secure="none", settings={})
+        subject = cohort.scans["subject_id"]
+        samples = {name: int(subject.isin(self.roles.members_of(name)).sum()) for name in learners}
+        for number, files in enumerate(kept.rounds):
+            models = {name: kept.model(number, name, template) for name in files}
+            last = models.pop(GLOBAL)
+            absent = [name for name in learners if name not in models] if number else []
+            record = record.record(
+                number,
+                last,
+                {name: models[name] for name in learners if name in models},
+                {name: Participation(samples[name]) for name in learners if name in models},
+                dict.fromkeys(absent, _ABSENT),
+            )
+        return _facts(len(record.rounds), None, "none")
+
+
+def _facts(rounds: int, local_epochs: int | None, secure: str) -> dict[str, Any]:
+    return {"environment": None, "rounds": rounds, "local_epochs": local_epochs, "secure": secure}
+
+
+def _require_fits(network: nn.Module, model: dict[str, Tensor], source: str) -> None:
+    """Raise :class:`ModelError` unless the initial model is one of this network, and finite."""
+    load_weights(network, model, source=source)
+    _require_same(network, model, source)
+
+
+def _require_same(network: nn.Module, model: Mapping[str, Tensor], source: str) -> None:
+    """Raise :class:`TranscriptError` unless a later model has the parameters of the initial one, and no NaN."""
+    template = network.state_dict()
+    if odd := sorted(template.keys() ^ model.keys()):
+        verb = "lacks" if odd[0] in template else "has another parameter,"
+        raise TranscriptError(f"{source} {verb} {odd[0]}: it is of another model than round 0; take it out")
+    for name, tensor in model.items():
+        if tensor.shape != template[name].shape:
+            raise TranscriptError(
+                f"{source} is of another model than round 0: {name} has shape {tuple(tensor.shape)}, not "
+                f"{tuple(template[name].shape)}; take it out"
+            )
+        if not torch.isfinite(tensor).all():
+            raise TranscriptError(f"{source} has NaN or infinite values in {name}; take it out")

@@ -1,0 +1,116 @@
+"""Models and federations that were trained elsewhere, as runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError, MemberscanError, ModelError
+from memberscan.files import begin, fingerprint
+from memberscan.models import ModelSpec, build, load_weights, read_weights
+from memberscan.models.inputs import as_inputs, predict
+from memberscan.runs import Roles, Run
+from memberscan.runs.run import DONE, ROLES
+from memberscan.training.import_transcript import Imported, open_transcript
+from memberscan.training.train import chosen_roles, write_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def import_run(
+    path: Path | str,
+    *,
+    cohort: Cohort | Path | str,
+    model: str,
+    roles: Roles | Path | str,
+    weights: Path | str | None = None,
+    transcript: Path | str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Run:
+    """Take in a model, or a whole federation, that was trained elsewhere, as a run.
+
+    Parameters
+    ----------
+    path
+        Directory of the run to write.
+    cohort
+        The cohort that holds its members and non-members.
+    model
+        ``package.module:factory`` of a function that returns the network, or one of our names. The network
+        maps a batch (n, 1, i, j, k), or (n, features) for tables, to n ages in years.
+    roles
+        Who was in its training set and, of a federation, at which learner.
+    weights
+        safetensors, or a torch file of a state dict. Of a federation, by default its last global model.
+    transcript
+        Of a federation: a transcript of ours, or a folder with a sub-folder for each round, which holds the
+        state dicts of the global model and of the learners at the end of that round.
+    options
+        Keyword arguments of one of our models, such as ``width``; of a transcript of ours by default its own.
+
+    Raises
+    ------
+    ModelError
+        If the network cannot be made, its weights do not fit, or it does not run on this cohort's inputs.
+    NotARegressorError
+        If it gives more than one number a scan, as a classifier does.
+    TranscriptError
+        If the transcript is incomplete or damaged, is of several models, or of other learners than the roles.
+    """
+    if weights is None and transcript is None:
+        raise BadInputError("give the weights of a model (--weights), or a federation's --transcript")
+    cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
+    path = Path(path)
+    its_roles = chosen_roles(cohort, roles, 0.0, 0)
+    federation = None if transcript is None else open_transcript(Path(transcript), its_roles)
+    spec = _spec(model, cohort, options, federation)
+    network = build(spec).eval()
+    request: dict[str, Any] = {
+        "command": "import",
+        "cohort": cohort.fingerprint,
+        "model": spec.to_dict(),
+        "roles": its_roles.fingerprint,
+    }
+    if federation is not None:
+        network.load_state_dict(federation.check(network))
+        request["transcript"] = federation.fingerprint
+    if weights is not None:
+        load_weights(network, read_weights(Path(weights)), source=str(weights))
+        request["weights"] = fingerprint(Path(weights).read_bytes())
+    _require_runs(network, model, cohort)
+    if begin(path, request, done=DONE):
+        return Run.open(path)
+    its_roles.write(path / ROLES)
+    facts = None if federation is None else federation.write(path, network, cohort)
+    write_weights(path, network)
+    return Run(path, spec, its_roles, False, cohort.path, cohort.fingerprint, {}, facts).finish()
+
+
+def _spec(
+    model: str, cohort: Cohort, options: Mapping[str, Any] | None, federation: Imported | None
+) -> ModelSpec:
+    if ":" in model and options:
+        raise ModelError(
+            f"{model!r} is called without arguments, and cannot be given {', '.join(options)}; let your own "
+            "function set them"
+        )
+    known = {} if federation is None else federation.options_of(model)
+    return ModelSpec(model, cohort.shape, {**known, **(options or {})})
+
+
+def _require_runs(network: nn.Module, model: str, cohort: Cohort) -> None:
+    try:
+        with torch.no_grad():
+            predict(network, as_inputs(cohort, cohort.scans.index[:2].tolist()))
+    except MemberscanError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"the model {model!r} does not run on inputs of shape {cohort.shape} "
+            f"({type(error).__name__}: {error}); a volume enters as (n, 1, i, j, k), a table as (n, features)"
+        ) from error

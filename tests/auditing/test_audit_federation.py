@@ -1,0 +1,349 @@
+"""The audit of a federation: what each party finds, of whom, and what it is told where it sees nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from memberscan import AuditResult, ThreatModel, audit, report
+from memberscan.attacks import REGISTRY, UPDATE_ATTACKS, UpdateAttack
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError, RolesError, TooFewSubjectsError, TranscriptError
+from memberscan.models.inputs import as_inputs, predict
+from memberscan.runs import Role, Roles, Run
+from memberscan.signals.updates import Updates
+from memberscan.threat import Attacker
+
+from .conftest import MakePredictions, require_valid
+
+LEARNERS = tuple(f"learner-{n}" for n in range(1, 5))
+PARTIES = ("outsider", "learner", "server", "aggregate")
+CONV = {"gradient:conv1", "gradient:conv6", "prediction+label+gradient:conv6+gradient:output"}
+Federated, Audited = Callable[..., Run], Callable[..., AuditResult]
+
+
+def threat(attacker: str, leaked: float = 0.5) -> ThreatModel:
+    return ThreatModel(attacker=Attacker(attacker), leaked=leaked)
+
+
+def finding(result: AuditResult, attack: str) -> float:
+    return next(f["auc"]["value"] for f in result.content["findings"] if f["attack"] == attack)
+
+
+def auc(inside: np.ndarray, outside: np.ndarray) -> float:
+    return float(stats.mannwhitneyu(inside, outside).statistic / (len(inside) * len(outside)))
+
+
+@pytest.mark.parametrize("environment", ["uniform-iid", "uniform-noniid"])
+@pytest.mark.parametrize("attacker", PARTIES)
+def test_every_party_s_audit_is_valid_and_names_nobody(attacker: str, environment: str, audited: Audited):
+    content = dict(audited(attacker, environment).content)
+    require_valid(content)
+    report.check(content)
+    assert report.render_html(content)
+    assert "Person" not in json.dumps(content)
+    federation = content["federation"]
+    assert (federation["attacker"], federation["environment"]) == (attacker, environment)
+    assert federation["rounds"] == 4 and federation["secure"] == "none"
+    assert federation["known_nonmembers"] == (0 if attacker == "outsider" else 16)
+    assert sum(row["members"] for row in federation["learners"]) == 96
+
+
+def test_learners_attack_each_other_with_all_that_a_global_model_bears(audited: Audited):
+    content = audited("learner").content
+    names = [f["attack"] for f in content["findings"]]
+    assert set(names) == set(REGISTRY) - CONV
+    assert {entry["attack"] for entry in content["not_run"]} == CONV
+    assert content["threat"]["access"] == "rounds"
+    pairs = content["federation"]["pairs"]
+    assert {(p["attack"], p["attacker"], p["victim"]) for p in pairs} == {
+        (name, *pair) for name in names for pair in itertools.permutations(LEARNERS, 2)
+    }
+    assert {(p["members"], p["nonmembers"]) for p in pairs} == {(24, 16)}
+    assert all(p["p_holm"] >= p["p_value"] for p in pairs)
+    for name in names:
+        mean = np.mean([p["auc"]["value"] for p in pairs if p["attack"] == name])
+        assert finding(audited("learner"), name) == pytest.approx(mean)
+
+
+def test_findings_are_of_the_final_model_and_no_round_is_chosen(
+    audited: Audited, federated: Federated, people: Cohort
+):
+    run, result = federated(), audited("learner")
+    by_round = result.content["federation"]["by_round"]
+    assert [row["round"] for row in by_round] == [1, 2, 3, 4]
+    assert {row["attack"] for row in by_round} == {"prediction+label"}
+    assert by_round[-1]["auc"]["value"] == pytest.approx(finding(result, "prediction+label"))
+    with torch.no_grad():
+        predictions = predict(run.load(), as_inputs(people, people.scans.index.tolist())).numpy()
+    error = (people.scans["age"] - predictions).abs().groupby(people.scans["subject_id"]).mean()
+    table = result.scores
+    outside = [s for s in run.roles.subjects(Role.NONMEMBER)]
+    scored = table["error:zero-knowledge"].notna()
+    assert (scored & (table["member"] == 0)).sum() == 16 and len(outside) == 32
+    # Places among the held-out are of the final errors: their order says who the scored ones are.
+    places = table.loc[scored & (table["member"] == 1), "error:zero-knowledge"]
+    members = -error[run.roles.subjects(Role.MEMBER)]
+    assert len(places) == 96
+    best = max(
+        stats.spearmanr(np.sort(places), np.sort(np.searchsorted(np.sort(-error[outside]), members))).statistic,
+        0,
+    )
+    assert best > 0.9
+
+
+def test_the_server_s_finding_is_over_all_rounds(audited: Audited, federated: Federated, people: Cohort):
+    run = federated()
+    ids = people.scans.index.tolist()
+    inputs, owner = as_inputs(people, ids), people.scans["subject_id"]
+    possible = []
+    with torch.no_grad():
+        for learner in LEARNERS:
+            ends = [run.transcript.learner_model(n, learner) for n in (1, 2, 3, 4)]
+            errors = [(people.scans["age"] - predict(run.model_with(e), inputs).numpy()).abs() for e in ends]
+            mean = -pd.concat(errors, axis=1).mean(axis=1).groupby(owner).mean()
+            outside = mean[run.roles.subjects(Role.NONMEMBER)].to_numpy()
+            inside = mean[run.roles.members_of(learner)].to_numpy()
+            possible.append([auc(inside, np.delete(outside, k)) for k in range(32)])
+    # Half of the held-out are known and not scored; the finding lies where such halves put it.
+    assert abs(np.mean(possible) - finding(audited("server"), "local-error")) < 0.05
+
+
+def test_the_server_compares_every_victim_and_knows_where_people_are(audited: Audited):
+    content = audited("server").content
+    federation = content["federation"]
+    assert [f["attack"] for f in content["findings"]] == list(UPDATE_ATTACKS)
+    assert content["not_run"] == [] and content["gains"] == []
+    assert {(p["attacker"], p["victim"]) for p in federation["pairs"]} == {("server", v) for v in LEARNERS}
+    assert [row["round"] for row in federation["by_round"]] == [1, 2, 3, 4]
+    last = federation["by_round"][-1]
+    assert last["auc"]["value"] == pytest.approx(finding(audited("server"), last["attack"]))
+    coverage = {row["coverage"]: row["auc"]["value"] for row in federation["coverage"]}
+    assert coverage[1.0] == pytest.approx(finding(audited("server"), "least-squares"))
+    sources = federation["sources"]
+    assert sources["accuracy"]["low"] > sources["chance"] == 0.25
+    assert sources["blind"]["value"] < 0.45  # people were dealt out at random
+
+
+def test_a_sum_has_one_victim(audited: Audited):
+    content = audited("aggregate").content
+    federation = content["federation"]
+    assert {(p["attacker"], p["victim"]) for p in federation["pairs"]} == {("aggregate", "all")}
+    assert {p["members"] for p in federation["pairs"]} == {96}
+    others = {e["attack"] for e in content["not_run"]}
+    assert others == {"fedmia:error", "fedmia:cosine"}
+    assert federation["sources"] is None
+    assert content["threat"]["access"] == "rounds"
+
+
+def test_an_outsider_sees_the_final_model_only(audited: Audited):
+    content = audited("outsider").content
+    assert {f["attack"] for f in content["findings"]} == {"error", "prediction+label", "error:zero-knowledge"}
+    assert content["federation"]["pairs"] == content["federation"]["by_round"] == []
+    assert content["federation"]["sources"] is None
+
+
+@pytest.mark.parametrize("attacker", ["learner", "server"])
+def test_the_same_seed_gives_the_same_bytes(
+    attacker: str, audited: Audited, federated: Federated, tmp_path: Path
+):
+    audit(federated().path, tmp_path / "again", threat=threat(attacker))
+    audited(attacker).save(tmp_path / "first")
+    for name in ("audit.json", "scores.tsv", "audit.html"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
+
+
+@pytest.mark.parametrize("attacker", ["learner", "server", "aggregate"])
+def test_known_held_out_people_are_never_scored(attacker: str, audited: Audited):
+    table = audited(attacker).scores
+    assert len(table) == 128 and table["member"].sum() == 96
+    for name in table.columns.drop("member"):
+        assert table[name].isna().sum() == table.loc[table["member"] == 0, name].isna().sum() == 16
+
+
+def test_encrypted_updates_leave_a_server_nothing(federated: Federated, tmp_path: Path):
+    pytest.importorskip("tenseal")
+    run = federated("uniform-iid", "ckks")
+    result = audit(run.path, tmp_path / "audit", threat=threat("server"))
+    content = dict(result.content)
+    require_valid(content)
+    report.check(content)
+    assert report.render_html(content)
+    assert content["findings"] == [] and result.verdict == "inconclusive" and len(result.findings) == 0
+    assert [entry["attack"] for entry in content["not_run"]] == list(UPDATE_ATTACKS)
+    assert all("encrypted (ckks)" in entry["reason"] for entry in content["not_run"])
+    federation = content["federation"]
+    assert not federation["visible_to_server"] and federation["secure"] == "ckks"
+    assert federation["pairs"] == federation["by_round"] == federation["coverage"] == []
+    assert federation["sources"] is None
+    assert not (tmp_path / "audit" / "signals" / "updates").exists()
+    assert content["verdict"]["smallest_detectable_auc"] == 1.0
+
+
+def test_learners_of_an_encrypted_federation_see_what_those_of_a_plain_one_see(
+    federated: Federated, audited: Audited
+):
+    pytest.importorskip("tenseal")
+    plain, secure = audited("learner"), audited("learner", "uniform-iid", "ckks")
+    for name in ("error", "loss-series"):
+        assert finding(secure, name) == pytest.approx(finding(plain, name), abs=0.01)
+
+
+@pytest.mark.parametrize("attacker", ["learner", "server"])
+def test_where_learners_differ_in_age_only_what_is_left_among_alike_counts(attacker: str, audited: Audited):
+    result = audited(attacker, "uniform-noniid")
+    victims = result.content["federation"]["victims"]
+    assert [v["name"] for v in victims] == list(LEARNERS)
+    assert all(v["gates"] and v["worst"] == "age" for v in victims)
+    assert result.verdict in ("confounded", "leaks")
+    assert "alike in the covariates" in result.content["verdict"]["sentence"]
+    within = [f["within_strata"] for f in result.content["findings"]]
+    if result.verdict == "leaks":
+        assert max(w["auc"]["simultaneous"]["low"] for w in within) > 0.5
+    # The strongest attack of a server leaks far beyond chance if nobody asks about age.
+    if attacker == "server":
+        assert finding(result, "local-error") > 0.9
+
+
+def moved(run: Run, path: Path, roles: Roles, environment: str | None) -> Run:
+    """Copy a federated run with other roles, as somebody else's federation is taken in."""
+    shutil.copytree(run.path, path)
+    (path / "roles.tsv").unlink()
+    roles.write(path / "roles.tsv")
+    federation = {**(run.federation or {}), "environment": environment}
+    return Run(
+        path, run.spec, roles, False, run.cohort_path, run.cohort_fingerprint, run.training, federation
+    ).finish()
+
+
+@pytest.mark.parametrize("environment", ["uniform-noniid", None])
+def test_a_sum_is_confounded_where_somebody_else_held_people_out(
+    environment: str | None, federated: Federated, people: Cohort, tmp_path: Path
+):
+    ages = people.scans.groupby("subject_id")["age"].mean().sort_values()
+    oldest = set(ages.index[-32:])
+    of = {s: Role.NONMEMBER if s in oldest else Role.MEMBER for s in people.subjects}
+    learner = {s: LEARNERS[n % 4] for n, s in enumerate(people.subjects) if s not in oldest}
+    run = moved(federated(), tmp_path / "run", Roles(of, learner), environment)
+    result = audit(run.path, threat=threat("aggregate"))
+    assert result.content["checks"]["blind"]["tripped"]
+    assert result.content["checks"]["blind"]["gates"] == (environment is None)
+
+
+def left_out(run: Run, path: Path, rounds: tuple[int, ...]) -> Path:
+    """Copy a run in which learner-2 was left out of some rounds."""
+    shutil.copytree(run.path, path)
+    for number in rounds:
+        folder = path / "rounds" / f"{number:04d}"
+        content = json.loads((folder / "round.json").read_text())
+        del content["took_part"]["learner-2"], content["digests"]["learner-2"]
+        content["left_out"] = {"learner-2": "sent NaN"}
+        (folder / "round.json").write_text(json.dumps(content))
+        (folder / "learner-2.safetensors").unlink()
+    return path
+
+
+@pytest.mark.parametrize("rounds", [(2,), (1, 2, 3, 4)])
+def test_a_learner_that_was_left_out_is_named_and_the_audit_goes_on(
+    rounds: tuple[int, ...], federated: Federated, tmp_path: Path
+):
+    path = left_out(federated(), tmp_path / "run", rounds)
+    content = dict(audit(path, threat=threat("server")).content)
+    require_valid(content)
+    entries = [{"round": n, "learner": "learner-2", "reason": "sent NaN"} for n in rounds]
+    assert content["federation"]["left_out"] == entries
+    aucs = {p["victim"]: p["auc"]["value"] for p in content["federation"]["pairs"]}
+    assert (aucs["learner-2"] == 0.5) == (len(rounds) == 4)
+    assert content["federation"]["sources"]["accuracy"]["value"] > 0.4
+
+
+def test_a_round_that_is_gone_or_damaged_is_named(federated: Federated, tmp_path: Path):
+    shutil.copytree(federated().path, tmp_path / "gone")
+    shutil.rmtree(tmp_path / "gone" / "rounds" / "0002")
+    with pytest.raises(TranscriptError, match="lacks round 2"):
+        audit(tmp_path / "gone", threat=threat("learner"))
+    shutil.copytree(federated().path, tmp_path / "cut")
+    cut = tmp_path / "cut" / "rounds" / "0003" / "learner-4.safetensors"
+    cut.write_bytes(cut.read_bytes()[:100])
+    with pytest.raises(TranscriptError, match="learner-4.*truncated or was changed"):
+        audit(tmp_path / "cut", threat=threat("server"))
+
+
+def test_members_of_an_unknown_learner_or_of_none_are_refused(federated: Federated, tmp_path: Path):
+    roles = federated().roles
+    first = roles.subjects(Role.MEMBER)[0]
+    stranger = Roles(roles.of, {**roles.learner, first: "learner-9"})
+    homeless = Roles(roles.of, {s: its for s, its in roles.learner.items() if s != first})
+    for name, its in (("learner-9", stranger), ("no learner", homeless)):
+        run = moved(federated(), tmp_path / name, its, "uniform-iid")
+        with pytest.raises(RolesError, match=f"{first}.* is held by {name}.*learner-1"):
+            audit(run.path, threat=threat("learner"))
+
+
+def test_too_few_held_out_people_are_said_with_what_to_do(federated: Federated):
+    with pytest.raises(TooFewSubjectsError, match=r"32 people are held out, and attackers know 28.*--leaked"):
+        audit(federated().path, threat=threat("learner", leaked=0.9))
+
+
+def test_attackers_that_know_nobody_held_out_do_without_learning(federated: Federated):
+    content = dict(audit(federated().path, threat=threat("learner", leaked=0.0)).content)
+    require_valid(content)
+    assert all(f["attack"].endswith("zero-knowledge") for f in content["findings"])
+    assert {p["nonmembers"] for p in content["federation"]["pairs"]} == {32}
+
+
+@pytest.mark.parametrize("attacker", ["learner", "server", "aggregate"])
+def test_a_run_of_no_federation_has_no_parties(attacker: str, run: Run):
+    with pytest.raises(BadInputError, match=f"is not of a federation, so it has no {attacker}"):
+        audit(run.path, threat=threat(attacker))
+
+
+@pytest.mark.parametrize("attacker", ["learner", "server", "aggregate"])
+def test_a_predictions_file_has_no_parties(attacker: str, predictions: MakePredictions):
+    with pytest.raises(BadInputError, match=f"a {attacker} is a party of a federation.*audit a run"):
+        audit(predictions(), threat=threat(attacker))
+
+
+@pytest.mark.parametrize(
+    ("attacker", "attack", "reason"),
+    [
+        ("server", "error", "people of its own"),
+        ("learner", "gradient-cosine", "the learners' updates"),
+        ("outsider", "gradient-cosine", "needs the learners' updates"),
+        ("outsider", "loss-series", "every round's global model"),
+        ("aggregate", "fedmia:error", "sees 0"),
+    ],
+)
+def test_an_attack_of_another_party_says_what_it_needs(
+    attacker: str, attack: str, reason: str, federated: Federated
+):
+    with pytest.raises(BadInputError, match=f"none of the attacks can be run: {attack}.*{reason}"):
+        audit(federated().path, threat=threat(attacker), attacks=[attack])
+
+
+@dataclass(frozen=True)
+class LastError(UpdateAttack):
+    """A user's own: the error of the learner's model in the last round."""
+
+    def by_round(self, updates: Updates) -> np.ndarray:
+        scores = np.full(updates.local.shape, np.nan)
+        scores[-1] = -np.abs(updates.scans["age"].to_numpy()[:, None] - updates.local[-1])
+        return scores
+
+
+def test_a_user_s_own_attack_on_updates_runs_beside_ours(federated: Federated):
+    result = audit(
+        federated().path, threat=threat("server"), attacks=[LastError("mine", "mine"), "local-error"]
+    )
+    assert list(result.findings["attack"]) == ["mine", "local-error"]
+    assert finding(result, "mine") > 0.6
