@@ -83,18 +83,23 @@ class ThreatModel:
         they are drawn once.
     attacker
         Who it is.
+    rounds
+        How many rounds of a federation it looks at, evenly spaced, the last among them; None for all.
     """
 
     access: Access = Access.OUTPUTS
     leaked: float = 0.5
     repeats: int = 5
     attacker: Attacker = Attacker.OUTSIDER
+    rounds: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.leaked <= 0.9:
             raise BadInputError(f"leaked is {self.leaked}; it is a share from 0 to 0.9")
         if self.repeats < 1:
             raise BadInputError(f"repeats is {self.repeats}; at least 1 draw is needed")
+        if self.rounds is not None and self.rounds < 1:
+            raise BadInputError(f"rounds is {self.rounds}; at least 1 is needed")
         if self.attacker.access is None:
             if self.access > Access.WEIGHTS:
                 raise BadInputError(
@@ -107,6 +112,11 @@ class ThreatModel:
     def known_per_side(self, members: int, nonmembers: int) -> int:
         """Return how many subjects a side the attacker knows: floor(leaked x min(members, nonmembers))."""
         return int(self.leaked * min(members, nonmembers) + 1e-9)
+
+    def looks_at(self, rounds: int) -> tuple[int, ...]:
+        """Return which of the rounds 1, 2, ... it looks at; chosen by their number alone."""
+        count = min(self.rounds or rounds, rounds)
+        return tuple(sorted({rounds - k * rounds // count for k in range(count)}))
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""

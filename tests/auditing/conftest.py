@@ -104,15 +104,13 @@ def federated(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 
 @pytest.fixture(scope="session")
-def audited(
-    federated: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., AuditResult]:
+def audited(federated: Callable[..., Run]) -> Callable[..., AuditResult]:
     """Return a function that audits such a federation as one of its parties, each once; read only."""
 
     @functools.cache
     def result(attacker: str, environment: str = "uniform-iid", secure: str = "none") -> AuditResult:
-        directory = tmp_path_factory.mktemp("audited") / "audit"
-        run = federated(environment, secure)
-        return audit(run.path, directory, threat=ThreatModel(attacker=Attacker(attacker)))
+        return audit(
+            federated(environment, secure).path, threat=ThreatModel(attacker=Attacker(attacker))
+        )
 
     return result

@@ -50,7 +50,6 @@ def test_every_party_s_audit_is_valid_and_names_nobody(attacker: str, environmen
     content = dict(audited(attacker, environment).content)
     require_valid(content)
     report.check(content)
-    assert report.render_html(content)
     assert "Person" not in json.dumps(content)
     federation = content["federation"]
     assert (federation["attacker"], federation["environment"]) == (attacker, environment)
@@ -154,13 +153,10 @@ def test_an_outsider_sees_the_final_model_only(audited: Audited):
 
 
 @pytest.mark.parametrize("attacker", ["learner", "server"])
-def test_the_same_seed_gives_the_same_bytes(
-    attacker: str, audited: Audited, federated: Federated, tmp_path: Path
-):
-    audit(federated().path, tmp_path / "again", threat=threat(attacker))
-    audited(attacker).save(tmp_path / "first")
-    for name in ("audit.json", "scores.tsv", "audit.html"):
-        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
+def test_the_same_seed_gives_the_same_bytes(attacker: str, audited: Audited, federated: Federated):
+    first, again = audited(attacker), audit(federated().path, threat=threat(attacker))
+    assert json.dumps(dict(again.content)) == json.dumps(dict(first.content))
+    assert again.scores.to_csv() == first.scores.to_csv()
 
 
 @pytest.mark.parametrize("attacker", ["learner", "server", "aggregate"])
@@ -178,7 +174,6 @@ def test_encrypted_updates_leave_a_server_nothing(federated: Federated, tmp_path
     content = dict(result.content)
     require_valid(content)
     report.check(content)
-    assert report.render_html(content)
     assert content["findings"] == [] and result.verdict == "inconclusive" and len(result.findings) == 0
     assert [entry["attack"] for entry in content["not_run"]] == list(UPDATE_ATTACKS)
     assert all("encrypted (ckks)" in entry["reason"] for entry in content["not_run"])

@@ -1,4 +1,4 @@
-"""Audits of sites, as directories or files, become a consortium's page; nothing is mixed up or overwritten."""
+"""Audits of sites, as directories or files, become a consortium's page, and nothing is written over."""
 
 from __future__ import annotations
 

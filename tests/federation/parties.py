@@ -68,7 +68,7 @@ class Consortium:
                 path / SEEN_BY_LEARNERS,
             )
 
-        return client_app(locate)
+        return client_app(locate, confide=True)
 
     def federate(
         self,

@@ -229,3 +229,60 @@ def test_contrast_in_both_modes(mode: int) -> None:
         assert contrast(colours[name], colours["paper"]) >= 4.5, name
     assert contrast(colours["muted"], colours["shade"]) >= 4.5
     assert colours["rule"] != colours["paper"]
+
+
+def test_the_audit_of_a_party_says_who_learns_about_whom(pages: dict[str, str]) -> None:
+    page = Page(pages["learner"])
+    assert "It is one of the 8 learners" in page.text
+    assert "The attack prediction+label succeeds in" in page.text
+    assert "No learner was left out of any round." in page.text
+    assert {"pairs", "rounds", "federation"} <= {a.get("id") for a in page.all("section")}
+    squares = [td for td in page.all("td") if re.match(r"s\d", td.get("class") or "")]
+    assert len(squares) == 49
+    assert sum(td.get("class") == "hatched" for td in page.all("td")) == 7
+    assert sum(td.get("class") == "own" for td in page.all("td")) == 8
+
+
+def test_the_audit_of_a_server_names_what_may_mislead(pages: dict[str, str]) -> None:
+    text = Page(pages["server"]).text
+    assert "learner-1: its people can be told from those held out with an AUC of 0.83" in text
+    assert "the models are not shown to tell more than that" in text
+    assert "sent NaN" in text
+    assert "What the server must hold" in text
+
+
+def test_a_server_that_sees_nothing_is_no_all_clear(pages: dict[str, str]) -> None:
+    page = Page(pages["encrypted"])
+    assert "sees no model at all" in page.text
+    assert "Any leak: no attack could be run." in page.text
+    assert "No attack ran, so there was nothing to shuffle." in page.text
+    assert "unknown times" not in page.text
+    assert {a.get("id") for a in page.all("section")}.isdisjoint({"pairs", "rounds", "alarms"})
+
+
+def test_an_outsider_of_a_federation_is_told_which(pages: dict[str, str]) -> None:
+    text = Page(pages["outside"]).text
+    assert "holds the model itself" in text
+    assert "8 learners trained together over 25 rounds" in text
+
+
+def test_sides_that_differ_without_strata_prove_nothing(examples: dict[str, dict[str, Any]]) -> None:
+    audit = copy.deepcopy(examples["server"])
+    audit["checks"]["blind"] |= {"tripped": True, "gates": True, "auc": 0.7, "p_value": 0.001}
+    text = Page(render_html(audit)).text
+    assert "No attack was judged among people who are alike in this respect" in text
+    assert "AUC within strata" not in text
+    assert text.count("Not within strata:") == 2
+
+
+@pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
+def test_the_scale_of_the_grid_is_even_and_monotone(mode: int) -> None:
+    style = resources.files("memberscan.report").joinpath("templates/federation.css").read_text()
+    block = re.findall(r"\.grid \{ (--s0.*?)\}", style)[mode]
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
+    lightness = [luminance(colours[f"s{k}"]) ** (1 / 3) for k in range(7)]
+    steps = [(after - before) * (1 if mode else -1) for before, after in itertools.pairwise(lightness)]
+    assert min(steps) > 0.04
+    assert max(steps) < 4 * min(steps)
+    for k in range(7):
+        assert contrast(colours[f"s{k}"], colours["low" if k < 4 else "high"]) >= 4.5

@@ -15,7 +15,7 @@ from memberscan import seeds
 from memberscan.attacks import ATTACKS_OF, Attack, UpdateAttack, named
 from memberscan.attacks.campaign import Campaign, one_thread
 from memberscan.auditing.content import Outcome, content, gains
-from memberscan.auditing.federated import audit_party, federation_of_outsider
+from memberscan.auditing.federated import audit_party, federation_of_outsider, require_party
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.source import RunSource, Source, open_source
 from memberscan.auditing.subjects import Subjects
@@ -81,6 +81,8 @@ def audit(
     _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
     target = open_source(source, Path(cohort) if cohort else None)
     _require_both_sides(target)
+    if threat.attacker is not Attacker.OUTSIDER:
+        require_party(target, threat, seed)
     request = {
         "command": "audit",
         **target.provenance(),
@@ -113,12 +115,9 @@ def _audit(
 ) -> AuditResult:
     if threat.attacker is Attacker.OUTSIDER:
         outcome = _audit_model(target, name, chosen, threat, directory, seed)
-    elif isinstance(target, RunSource):
-        outcome = audit_party(target, name, chosen, threat, directory, seed)
     else:
-        raise BadInputError(
-            f"a {threat.attacker} is a party of a federation, and a predictions file shows none; audit a run"
-        )
+        assert isinstance(target, RunSource)
+        outcome = audit_party(target, name, chosen, threat, directory, seed)
     people = outcome.subjects
     matched = pd.DataFrame()
     if outcome.verdict.label == "confounded" and threat.attacker is Attacker.OUTSIDER:

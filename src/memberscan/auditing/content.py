@@ -128,7 +128,9 @@ def _findings(outcome: Outcome) -> list[dict[str, Any]]:
         attack = outcome.attacks[finding.attack]
         row = finding.to_dict()
         row["auc"].pop("standard_error")
-        row |= {"title": attack.title, "access": str(attack.needs.access), "fitted": attack.needs.leaked}
+        # Under secure aggregation an attack on updates has only their sums to work on.
+        seen = min(attack.needs.access, outcome.threat.access)
+        row |= {"title": attack.title, "access": str(seen), "fitted": attack.needs.leaked}
         row |= {"p_value": float(outcome.null.p_values[k]), "within_strata": None}
         if outcome.within is not None:
             simultaneous = {"level": SIMULTANEOUS_LEVEL, "low": float(outcome.within.simultaneous_low[k])}

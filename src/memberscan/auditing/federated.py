@@ -85,12 +85,7 @@ def audit_party(
     TooFewSubjectsError
         If fewer than ten held-out subjects are left to score.
     """
-    if target.run.federation is None:
-        raise BadInputError(
-            f"the run {target.run.path} is not of a federation, so it has no {threat.attacker}; audit it as an "
-            "outsider (--attacker outsider), or federate first"
-        )
-    transcript, rounds = _rounds(target)
+    transcript, rounds = _rounds(target, threat)
     parties = _parties(target, transcript, threat, seed)
     reasons = {a.name: _obstacle(a, target, transcript, threat, parties) for a in chosen}
     not_run = {attack: reason for attack, reason in reasons.items() if reason}
@@ -133,6 +128,22 @@ def audit_party(
     )
 
 
+def require_party(target: Source, threat: ThreatModel, seed: int) -> None:
+    """Refuse what cannot be audited as this party, before anything is written.
+
+    Raises
+    ------
+    BadInputError, TooFewSubjectsError
+        See :func:`audit_party`.
+    """
+    if not isinstance(target, RunSource):
+        raise BadInputError(
+            f"a {threat.attacker} is a party of a federation, and a predictions file shows none; audit a run"
+        )
+    transcript, _ = _rounds(target, threat)
+    _parties(target, transcript, threat, seed)
+
+
 def attempt(
     target: RunSource,
     chosen: Sequence[Attack | UpdateAttack],
@@ -144,18 +155,23 @@ def attempt(
 
     With the same ``leaked`` and seed, every party knows, and scores, the same people.
     """
-    transcript, rounds = _rounds(target)
+    transcript, rounds = _rounds(target, threat)
     parties = _parties(target, transcript, threat, seed)
     view = _view(target, transcript, {a.name: a for a in chosen}, threat, rounds, directory)
     with one_thread():
         return [_carry_out(a, view, parties, transcript, threat) for a in chosen], parties
 
 
-def _rounds(target: RunSource) -> tuple[Transcript, tuple[int, ...]]:
+def _rounds(target: RunSource, threat: ThreatModel) -> tuple[Transcript, tuple[int, ...]]:
+    if target.run.federation is None:
+        raise BadInputError(
+            f"the run {target.run.path} is not of a federation, so nobody is a party to it; audit it as an "
+            "outsider (--attacker outsider), or federate first"
+        )
     transcript = target.run.transcript
     if not transcript.rounds:
         raise BadInputError(f"{transcript.path} has no finished round; federate first")
-    return transcript, tuple(r.number for r in transcript.rounds)
+    return transcript, threat.looks_at(len(transcript.rounds))
 
 
 def federation_of_outsider(target: Source) -> dict[str, Any] | None:
@@ -225,9 +241,10 @@ def _parties(target: RunSource, transcript: Transcript, threat: ThreatModel, see
     count = int(threat.leaked * len(outside) + 1e-9)
     known[seeds.generator(seed, "known-held-out").choice(outside, count, replace=False)] = True
     if len(outside) - count < FEWEST:
+        fewer = f", or let them know fewer (--leaked {int(100 * (1 - FEWEST / len(outside))) / 100:g})"
         raise TooFewSubjectsError(
             f"{len(outside)} people are held out, and attackers know {count} of them; at least {FEWEST} must "
-            "be left to score: hold out more, or let them know fewer (--leaked 0.3)"
+            f"be left to score: hold out more{fewer if len(outside) >= FEWEST else ''}"
         )
     return Parties(tuple(names), codes.astype(np.int64), victims, home.astype(np.int64), known)
 

@@ -33,6 +33,9 @@ def audit(
     access: Annotated[str, typer.Option(help="What an outsider sees: outputs or weights.")] = "outputs",
     leaked: Annotated[float, typer.Option(help="Share of the smaller side that the attacker knows.")] = 0.5,
     repeats: Annotated[int, typer.Option(help="Draws of the subjects it knows.")] = 5,
+    rounds: Annotated[
+        int | None, typer.Option(help="Rounds that a party looks at, evenly spaced. By default all.")
+    ] = None,
     attacks: Annotated[
         list[str] | None, typer.Option(metavar="NAME ...", help="Attacks to run. By default all.")
     ] = None,
@@ -49,7 +52,7 @@ def audit(
     """
     from memberscan.auditing import audit as run_audit
 
-    threat = ThreatModel(Access.parse(access), leaked, repeats, Attacker.parse(attacker))
+    threat = ThreatModel(Access.parse(access), leaked, repeats, Attacker.parse(attacker), rounds)
     result = run_audit(
         source,
         directory,

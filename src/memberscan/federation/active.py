@@ -9,20 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError
 from memberscan.federation.engines import simulate
 from memberscan.federation.settings import Settings
-from memberscan.files import begin, fingerprint
+from memberscan.files import begin
 from memberscan.models.inputs import batches, predict, resolve_device
 from memberscan.runs import Run
 from memberscan.runs.transcript import ROUNDS, Transcript
-from memberscan.signals.extract import batch_size
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
     from torch import Tensor
 
 REACH = 1.0

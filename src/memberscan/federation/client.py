@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from memberscan.models import AgeRegressor, ModelSpec, build, load_weights
 from memberscan.models.inputs import resolve_device
 from memberscan.training.loop import moments_of, train_epoch
 
+_LOG = logging.getLogger("memberscan.federation")
 REFUSED = 1
 """Code of an error that a learner reports itself, in words for the server's record."""
 
@@ -62,28 +64,43 @@ class Site:
         return self.secret
 
 
-def client_app(locate: Callable[[Context], Site]) -> ClientApp:
-    """Return the app of all learners; ``locate`` says from a node's context which of them it is."""
+def client_app(locate: Callable[[Context], Site], *, confide: bool = False) -> ClientApp:
+    """Return the app of all learners.
+
+    Parameters
+    ----------
+    locate
+        Says from a node's context which learner it is.
+    confide
+        Whether the server is told errors word by word: they may name people and paths. In a simulation there
+        is nobody to hide them from.
+    """
     app = ClientApp()
     handlers = {"hello": hello, "start": start, "keep": keep}
     for action, handler in handlers.items():
-        app.query(action)(functools.partial(_answer, handler, locate))
-    app.train()(functools.partial(_answer, train, locate))
+        app.query(action)(functools.partial(_answer, handler, locate, confide))
+    app.train()(functools.partial(_answer, train, locate, confide))
     return app
 
 
 def _answer(
     handler: Callable[[RecordDict, Site], RecordDict],
     locate: Callable[[Context], Site],
+    confide: bool,
     message: Message,
     context: Context,
 ) -> Message:
-    """Answer a message, or say why not in words that the server can show."""
+    """Answer a message, or say why not in words that the server may read."""
     try:
         return Message(handler(message.content, locate(context)), reply_to=message)
-    except MemberscanError as error:
+    except Exception as error:  # whatever it is, it must not carry words about people to the server
+        if confide and not isinstance(error, MemberscanError):
+            raise
+        _LOG.exception("this site could not answer the server")
         # The server shows the last line of a reason, which in a traceback is the one that says it.
-        return Message(Error(REFUSED, " ".join(str(error).split())), reply_to=message)
+        words = " ".join(str(error).split())
+        reason = words if confide else f"{type(error).__name__}; the log of its SuperNode says more"
+        return Message(Error(REFUSED, reason), reply_to=message)
 
 
 def hello(content: RecordDict, site: Site) -> RecordDict:

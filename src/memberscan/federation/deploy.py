@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +14,9 @@ from memberscan.federation.settings import Settings
 from memberscan.files import disk_guard, write_text
 from memberscan.models import MODELS
 from memberscan.runs import Role, Roles
-from memberscan.runs.transcript import GLOBAL
+from memberscan.runs.transcript import RESERVED, can_name_a_learner
 
 APP = "memberscan.federation.apps"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _PYPROJECT = """\
 # What Flower runs, and how; 'flwr run --run-config' changes one of the settings below for one run.
@@ -162,9 +160,10 @@ def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int) ->
     BadInputError
         If ``held_out`` is not between 0 and 1.
     """
-    if not _NAME.fullmatch(learner) or learner.lower() in (GLOBAL, "nan"):
+    if not can_name_a_learner(learner):
         raise RolesError(
-            f"{learner!r} cannot name a learner; use letters, digits, '.', '_' and '-', and not {GLOBAL!r}"
+            f"{learner!r} cannot name a learner; use letters, digits, '.', '_' and '-', and "
+            f"none of {', '.join(RESERVED)}"
         )
     if not 0 < held_out < 1:
         raise BadInputError(f"held_out is {held_out}; it is a share between 0 and 1")

@@ -77,7 +77,7 @@ def simulate(
         name = list(members)[int(context.node_config["partition-id"])]
         return Site(name, Cohort.open(path), members[name], secret, keep)
 
-    app, nodes = client_app(locate), len(members)
+    app, nodes = client_app(locate, confide=True), len(members)
     if engine == "local":
         grid = LocalGrid(app, nodes, settings.training.seed)
         with task_identity(RUN_ID, SERVER):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,8 @@ from memberscan.federation.records import FACTS, fact
 from memberscan.federation.settings import Settings
 from memberscan.progress import progress
 from memberscan.runs.roles import natural_order
-from memberscan.runs.transcript import RESERVED, Participation, Transcript
+from memberscan.runs.transcript import RESERVED, Participation, Transcript, can_name_a_learner
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _POLL_SECONDS = 1.0
 
 
@@ -175,7 +173,7 @@ def _greet(
     names = [learner.name for learner in learners]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise FederationError(f"two nodes call themselves {twice[0]!r}; give every learner a name of its own")
-    if bad := sorted(name for name in names if not _NAME.fullmatch(name) or name in RESERVED):
+    if bad := sorted(name for name in names if not can_name_a_learner(name)):
         raise FederationError(
             f"the learner's name {bad[0]!r} cannot name a file; use letters, digits, '.', '_' and '-', "
             f"and none of {', '.join(RESERVED)}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from itertools import combinations
 from typing import Any
 
-from memberscan import __version__
 from memberscan.errors import BadInputError, MisalignedError
 from memberscan.report import joining, parties, words
 from memberscan.report.schema import CONSORTIUM_SCHEMA, check
@@ -51,7 +51,7 @@ def consortium(audits: Audits) -> dict[str, Any]:
     entries = [_entry(group, *label) for group, label in zip(groups.values(), labels, strict=True)]
     return {
         "schema": CONSORTIUM_SCHEMA,
-        "memberscan": __version__,
+        "memberscan": version("memberscan"),
         "audits": [_audit(name, audits[name], entry) for entry in entries for name in entry["audits"]],
         "entries": entries,
         "secure": _secure(entries),

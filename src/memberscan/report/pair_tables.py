@@ -147,10 +147,10 @@ def not_run(entries: Sequence[dict[str, Any]]) -> Table:
     )
 
 
-def secure(entries: Sequence[dict[str, Any]]) -> Table:
-    """Return what is left to each attacker, with and without secure aggregation."""
+def secure(entries: Sequence[dict[str, Any]], names: Sequence[str]) -> Table:
+    """Return what is left to each of the attackers ``names``, with and without secure aggregation."""
     cells = []
-    for entry in entries:
+    for entry in sorted((e for e in entries if e["name"] in names), key=lambda e: names.index(e["name"])):
         best = next(iter(entry["findings"]), None)
         tried = parties.judged(entry["pairs"], best["attack"]) if best else []
         cells.append(

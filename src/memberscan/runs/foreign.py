@@ -62,21 +62,23 @@ class ForeignTranscript:
                 raise TranscriptError(f"{other} and {folder} are both of round {int(numbers[0])}; keep one")
         if not folders:
             raise TranscriptError(
-                f"{path} is not a transcript: it has no transcript.json, and no sub-folder is named by a round"
+                f"{path} is not a transcript: it has no transcript.json, and no sub-folder is named "
+                "by a round"
             )
         if 0 not in folders:
             raise TranscriptError(
-                f"{path} has no round 0, the initial global model, and without it nobody can tell what the first "
-                "round changed; add it as 0/global.safetensors. If it was not kept, name the folders anew, "
-                "so that the first one is 0 and holds its global model only"
+                f"{path} has no round 0, the initial global model, and without it nobody can tell what "
+                "the first round changed; add it as 0/global.safetensors. If it was not kept, name the "
+                "folders anew, so that the first one is 0 and holds its global model only"
             )
         if missing := sorted(set(range(max(folders) + 1)) - set(folders)):
             raise TranscriptError(f"{path} lacks round {missing[0]} (its last is {max(folders)}); restore it")
         rounds = tuple(_models(folders[number]) for number in range(len(folders)))
         if early := sorted(set(rounds[0]) - {GLOBAL}):
             raise TranscriptError(
-                f"{rounds[0][early[0]]} is a learner's model, but round 0 is what training began with; if your "
-                "rounds count from 0, name each folder by one more, and add the initial global model as round 0"
+                f"{rounds[0][early[0]]} is a learner's model, but round 0 is what training began with; if "
+                "your rounds count from 0, name each folder by one more, and add the initial global model as "
+                "round 0"
             )
         if len(rounds) < 2:
             raise TranscriptError(f"{path} holds the initial model and no round; add the rounds")

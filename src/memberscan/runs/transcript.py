@@ -26,8 +26,8 @@ ROUNDS = "rounds"
 MANIFEST = "transcript.json"
 GLOBAL = "global"
 CIPHERTEXT = "ciphertext"
-RESERVED = (GLOBAL, CIPHERTEXT)
-"""Names of files of a round that are no learner's."""
+RESERVED = (GLOBAL, CIPHERTEXT, "all", "nan")
+"""What no learner can be called: files of a round, the sum of all, and what a table reads as nothing."""
 SEEN_BY_LEARNERS = "seen-by-learners"
 """Where the learners of an encrypted federation keep the global models that they decrypt."""
 _ROUND = "round.json"
@@ -273,6 +273,11 @@ def _round(path: Path, number: int) -> Round:
     if its.number != number:
         raise TranscriptError(f"{path} is of round {its.number}; restore the name of its directory")
     return its
+
+
+def can_name_a_learner(name: str) -> bool:
+    """Tell whether files of a transcript can be called by this name."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None and name.lower() not in RESERVED
 
 
 def _name(number: int) -> str:

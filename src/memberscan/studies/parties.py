@@ -16,10 +16,10 @@ from memberscan.cohort import Cohort
 from memberscan.evidence.pooled import pooled
 from memberscan.federation.federate import federate
 from memberscan.files import write_table
-from memberscan.studies.federated import HELD_OUT, LEARNERS, SPACING, SUBJECTS, settings
+from memberscan.studies.federated import HELD_OUT, LEARNERS, SUBJECTS, settings
 from memberscan.threat import Attacker, ThreatModel
 
-MODEL = "cnn3d"
+MODEL, SPACING = "cnn3d", 12.0
 SEEDS = 5
 BY_LEARNER, BY_SERVER = "prediction+label", "least-squares"
 """Chosen before the study, on federations of other seeds: the paper's attack, and ours on updates."""

@@ -1,4 +1,4 @@
-"""What other people's federations must have before they are taken in: whole rounds of one model, and known people."""
+"""Transcripts on their way in: whole rounds of one model, and learners that the roles know, or nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Imported(ABC):
 
     @abstractmethod
     def write(self, run: Path, network: nn.Module, cohort: Cohort) -> dict[str, Any]:
-        """Write the transcript of a run, anew if a call was interrupted, and return the federation's facts."""
+        """Write the run's transcript, anew if a call was interrupted, and return the federation's facts."""
 
 
 def open_transcript(path: Path, roles: Roles) -> Imported:
@@ -95,8 +95,8 @@ def _openable(transcript: Transcript, roles: Roles) -> Transcript:
         raise TranscriptError(f"{transcript.path} has no finished round; go on with the federation first")
     if transcript.secure != "none" and not (transcript.path / SEEN_BY_LEARNERS).is_dir():
         raise TranscriptError(
-            f"the models in {transcript.path} were encrypted, and the global ones are with the learners: move "
-            f"the folder where your node kept them ('keep' in its configuration) to "
+            f"the models in {transcript.path} were encrypted, and the global ones are with the learners: "
+            f"move the folder where your node kept them ('keep' in its configuration) to "
             f"{transcript.path / SEEN_BY_LEARNERS}"
         )
     return transcript
@@ -204,7 +204,7 @@ def _require_fits(network: nn.Module, model: dict[str, Tensor], source: str) -> 
 
 
 def _require_same(network: nn.Module, model: Mapping[str, Tensor], source: str) -> None:
-    """Raise :class:`TranscriptError` unless a later model has the parameters of the initial one, and no NaN."""
+    """Raise :class:`TranscriptError` unless a model has the parameters of the initial one, and no NaN."""
     template = network.state_dict()
     if odd := sorted(template.keys() ^ model.keys()):
         verb = "lacks" if odd[0] in template else "has another parameter,"
