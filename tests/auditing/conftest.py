@@ -96,9 +96,7 @@ def federated(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Calla
         training = TrainingConfig(epochs=8, learning_rate=3e-3, device="cpu")
         settings = Settings("mlp", {"width": 32}, training, rounds=4, secure=secure)
         path = tmp_path_factory.mktemp("federated") / "run"
-        return federate(
-            people, path, settings=settings, environment=environment, learners=4, held_out=0.25
-        )
+        return federate(people, path, settings=settings, environment=environment, learners=4, held_out=0.25)
 
     return run
 
@@ -109,8 +107,6 @@ def audited(federated: Callable[..., Run]) -> Callable[..., AuditResult]:
 
     @functools.cache
     def result(attacker: str, environment: str = "uniform-iid", secure: str = "none") -> AuditResult:
-        return audit(
-            federated(environment, secure).path, threat=ThreatModel(attacker=Attacker(attacker))
-        )
+        return audit(federated(environment, secure).path, threat=ThreatModel(attacker=Attacker(attacker)))
 
     return result

@@ -209,17 +209,18 @@ def test_an_imported_run_is_audited(command: Command, volumes: Cohort, run: Run,
     assert not json.loads(done.out)["target"]["randomised"]
 
 
-def test_demo_prints_both_findings_and_reports(command: Command, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(demo, "SUBJECTS", 24)
+def test_demo_prints_all_findings_and_reports(command: Command, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(demo, "SUBJECTS", 70)
+    monkeypatch.setattr(demo, "ROUNDS", 1)
     monkeypatch.setattr(demo, "SPACING", 12.0)
     monkeypatch.setattr(demo, "WIDTH", 4)
     monkeypatch.setattr(demo, "EPOCHS", {"cnn3d": 1, "slice-mean": 1})
     done = command("demo", "--out", tmp_path / "demo")
     assert done.code == 0, done.err
-    for name in ("cnn3d", "slice-mean"):
+    for name in ("cnn3d", "slice-mean", "federated"):
         assert f"report: {tmp_path / 'demo' / f'audit-{name}' / 'audit.html'}" in done.out
     again = command("demo", "--out", tmp_path / "demo", "--json")
-    assert set(json.loads(again.out)) == {"cnn3d", "slice-mean"}
+    assert set(json.loads(again.out)) == {"cnn3d", "slice-mean", "federated"}
 
 
 def test_studies_print_json_even_where_a_number_is_missing(command: Command, tmp_path: Path, monkeypatch):

@@ -1,19 +1,18 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from flwr.app import Context, Message
-from safetensors.torch import load
 
 from memberscan.errors import EncryptionError, FederationError, TranscriptError
 from memberscan.federation import ckks
+from memberscan.federation.client import regressor
 from memberscan.runs.transcript import SEEN_BY_LEARNERS, Transcript
 
-from .parties import App, Consortium, answering, asked, contents, settings
+from .parties import App, Consortium, Killed, answering, asked, contents, settings, stop
 
 ENCRYPTED = settings(rounds=2, secure="ckks")
 
@@ -56,8 +55,6 @@ def test_the_servers_folders_hold_no_model_in_the_clear(encrypted: Transcript, p
     seen = {f"{SEEN_BY_LEARNERS}/{n:04d}.safetensors" for n in range(3)}
     described = {f"{n:04d}/round.json" for n in range(3)}
     assert files == seen | described | {"transcript.json", "0002/ciphertext.safetensors"}
-    told = "".join((encrypted.path / name).read_text() for name in described | {"transcript.json"})
-    assert "60." not in json.dumps(json.loads(told.split("}{")[0])) if "}{" in told else True
     stored = (encrypted.path / "0002" / "ciphertext.safetensors").read_bytes()
     for model in (encrypted.global_model(2), plain.global_model(2), plain.learner_model(2, "learner-1")):
         for values in model.values():
@@ -65,12 +62,10 @@ def test_the_servers_folders_hold_no_model_in_the_clear(encrypted: Transcript, p
                 assert values.numpy().tobytes() not in stored
 
 
-def test_the_servers_key_opens_nothing(
-    encrypted: Transcript, plain: Transcript, keys: tuple[bytes, bytes]
-) -> None:
+def test_the_servers_key_opens_nothing(encrypted: Transcript, keys: tuple[bytes, bytes]) -> None:
     stored = encrypted.ciphertext(2)
     chunks = [stored[name].numpy().tobytes() for name in sorted(stored)]
-    shapes = {name: tuple(values.shape) for name, values in plain.global_model(2).items()}
+    shapes = {k: tuple(v.shape) for k, v in regressor(ENCRYPTED, (7,)).state_dict().items()}
     with pytest.raises(EncryptionError, match="cannot decrypt"):
         ckks.decrypt(chunks, shapes, keys[1])
     opened = ckks.decrypt(chunks, shapes, keys[0])
@@ -93,7 +88,6 @@ def test_a_changed_global_model_is_told(
 ) -> None:
     transcript = three.federate(tmp_path, settings(rounds=1, secure="ckks"), keys=keys)
     seen = tmp_path / SEEN_BY_LEARNERS / "0001.safetensors"
-    load(seen.read_bytes())
     seen.write_bytes(seen.read_bytes()[:-1] + b"\x01")
     with pytest.raises(TranscriptError, match="truncated or was changed"):
         transcript.global_model(1)
@@ -119,14 +113,6 @@ def test_the_server_is_sent_nothing_in_the_clear(
         ("train", "facts", "sealed"),
         ("query.keep", "facts"),
     }
-
-
-class Killed(BaseException):
-    pass
-
-
-def stop(reply: Message) -> None:
-    raise Killed
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from memberscan.federation.local import LocalGrid
 from memberscan.federation.settings import Settings
 from memberscan.runs.transcript import Transcript
 
-from .parties import App, Consortium, answering, asked, consortium, contents, settings
+from .parties import App, Consortium, Killed, answering, asked, consortium, contents, settings, stop
 
 
 def arrays(change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Callable[[Message], None]:
@@ -272,10 +272,7 @@ def test_other_settings_do_not_continue_a_transcript(three: Consortium, tmp_path
 def test_who_is_gone_after_an_interruption_is_named_and_who_is_new_joins(
     three: Consortium, tmp_path: Path
 ) -> None:
-    def stop(reply: Message) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         three.federate(tmp_path, around=answering(stop))
     transcript = three.federate(tmp_path, names=["learner-1", "site-b", "learner-3"])
     assert transcript.learners == ("learner-1", "learner-2", "learner-3", "site-b")

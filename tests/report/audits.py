@@ -137,6 +137,7 @@ def build(aucs: dict[str, float], n: int, h: float, groups: dict[tuple[str, str]
             "leaked": 0.5,
             "repeats": 5,
             "attacker": "outsider",
+            "rounds": None,
             "known_per_side": n // 2,
         },
         "federation": None,

@@ -286,3 +286,12 @@ def test_the_scale_of_the_grid_is_even_and_monotone(mode: int) -> None:
     assert max(steps) < 4 * min(steps)
     for k in range(7):
         assert contrast(colours[f"s{k}"], colours["low" if k < 4 else "high"]) >= 4.5
+
+
+def test_rounds_that_were_not_looked_at_are_said(
+    examples: dict[str, dict[str, Any]], pages: dict[str, str]
+) -> None:
+    audit = copy.deepcopy(examples["server"])
+    audit["threat"]["rounds"] = 5
+    assert "It looks at 5 rounds only" in Page(render_html(audit)).text
+    assert "It looks at" not in Page(pages["server"]).text

@@ -38,11 +38,14 @@ def test_success_counts_pairs_of_one_attack(examples: Audits, attack: str) -> No
     pairs = examples["learner"]["federation"]["pairs"]
     mine = [p for p in pairs if p["attack"] == attack]
     found = sum(p["p_holm"] is not None and p["p_holm"] < 0.05 for p in mine)
-    text = parties.success(pairs, attack)
+    text = parties.success(pairs, attack, [])
     assert text.startswith(f"The attack {attack} succeeds in {found} of 49 pairs (p < 0.05")
     assert text.endswith("7 pairs could not be judged.")
+    gated = [{"name": "learner-2", "tripped": True, "gates": True}]
+    doubtful = sum(p["p_holm"] is not None and p["p_holm"] < 0.05 for p in mine if p["victim"] == "learner-2")
+    assert f"Of these, {doubtful} may owe it to who" in parties.success(pairs, attack, gated)
     none = [p | {"auc": None, "p_holm": None} for p in mine]
-    assert parties.success(none, attack) == "None of 56 pairs could be judged."
+    assert parties.success(none, attack, []) == "None of 56 pairs could be judged."
 
 
 def test_the_strongest_pair_stands_after_correction_if_any_does() -> None:

@@ -1,4 +1,9 @@
-"""The active server, simulated: what it broadcasts is changed, and the learners' answers are kept apart."""
+"""A server that breaks the rules, simulated: it broadcasts a model that was made worse for chosen people.
+
+Whoever holds one of them trains the harm away again; whoever does not, does so less. Nothing here is ever
+carried out in a live federation: the learners are those of a finished federation that was simulated on this
+machine, they answer once more, and what they answer is kept apart from the federation's transcript.
+"""
 
 from __future__ import annotations
 
@@ -6,62 +11,132 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
+from memberscan import seeds
 from memberscan.cohort import Cohort
-from memberscan.federation.engines import simulate
+from memberscan.federation.federate import flower_engines
 from memberscan.federation.settings import Settings
-from memberscan.files import begin
-from memberscan.models.inputs import batches, predict, resolve_device
+from memberscan.files import begin, fingerprint
+from memberscan.models.inputs import as_inputs, batches, predict, resolve_device
 from memberscan.runs import Run
 from memberscan.runs.transcript import ROUNDS, Transcript
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from memberscan.signals.extract import batch_size
+from memberscan.signals.observe_updates import observe_updates
+from memberscan.signals.updates import Updates
 
 REACH = 1.0
-"""Length of the ascent, in lengths of the last round's change of the global model."""
-STEPS = 4
+"""How far the ascent goes, in lengths of the global model's change in the last round."""
 
 
-def active_round(
-    run: Run, cohort: Cohort, scan_ids: Sequence[str], directory: Path, reach=REACH, steps=STEPS, power=1
-) -> Transcript:
-    transcript = run.transcript
-    settings = dataclasses.replace(Settings.from_json(json.dumps(dict(transcript.settings))), rounds=1)
-    begin(directory, {"r": reach}, done="never")
+def observe_ascents(
+    run: Run, cohort: Cohort, scan_ids: Sequence[str], groups: Sequence[Sequence[str]], directory: Path
+) -> Updates:
+    """Simulate one broadcast for each group of scans, and return what the learners' answers show of all scans.
+
+    Each broadcast begins from the last global model and is one step of gradient ascent on the mean squared
+    error of its group; its length is :data:`REACH` times that of the global model's last change, whatever the
+    scale of the loss. Every learner then trains on it honestly, by the same code as in the federation, for its
+    local epochs. Resumes where a call stopped.
+
+    Source: Nasr, Shokri and Houmansadr, "Comprehensive privacy analysis of deep learning" (S&P 2019); the
+    length, and several groups instead of one, are ours.
+
+    Parameters
+    ----------
+    run, cohort
+        A finished federation that was simulated here without encryption, with all learners' scans.
+    scan_ids
+        Whom to look at, in the order of the rows.
+    groups
+        Whom each broadcast harms.
+    directory
+        Where the broadcasts and the answers are kept; the run itself is only read.
+
+    Returns
+    -------
+    Updates
+        The broadcasts as rounds, numbered after the federation's. They never took place.
+    """
+    last = len(run.transcript.rounds)
+    views = []
+    for place, group in enumerate(groups, start=1):
+        folder = directory / f"{place:04d}"
+        answers = _broadcast(run, cohort, group, place, folder / "broadcast")
+        views.append(observe_updates(run, answers, cohort, scan_ids, (1,), folder / "answers"))
+    fields = ("took_part", "before", "local", "products", "norms", "descent_norms", "descent_sketches")
+    return dataclasses.replace(
+        views[0],
+        rounds=tuple(range(last + 1, last + len(views) + 1)),
+        sketches=[view.sketches[0] for view in views],
+        **{name: np.concatenate([getattr(view, name) for view in views]) for name in fields},
+    )
+
+
+def _broadcast(run: Run, cohort: Cohort, group: Sequence[str], place: int, directory: Path) -> Transcript:
+    """Have the learners answer one broadcast; return a transcript of this one round."""
+    federation = run.transcript
+    honest = Settings.from_json(json.dumps(dict(federation.settings)))
+    # Otherwise every broadcast would be answered with the same order of scans and the same dropout.
+    seed = seeds.integer(honest.training.seed, "ascent", place)
+    training = dataclasses.replace(honest.training, seed=seed)
+    settings = dataclasses.replace(honest, rounds=1, training=training)
+    request = {
+        "command": "simulated gradient ascent",
+        "transcript": federation.fingerprint,
+        "cohort": cohort.fingerprint,
+        "roles": run.roles.fingerprint,
+        "group": fingerprint(list(group)),
+        "reach": REACH,
+        **settings.to_dict(),
+    }
     path = directory / ROUNDS
-    answers = Transcript.begin(path, learners=transcript.learners, secure="none", settings=settings.to_dict())
-    if not answers.begun:
-        answers.record(0, ascended(run, transcript, cohort, scan_ids, reach, steps, power))
-    simulate(cohort, run.roles, settings, path)
+    if begin(directory, request, done=f"{ROUNDS}/{1:04d}"):
+        return Transcript.open(path)
+    engines = flower_engines()
+    begun = Transcript.begin(path, learners=federation.learners, secure="none", settings=settings.to_dict())
+    if not begun.begun:
+        begun.record(0, ascended(run, cohort, group))
+    engines.simulate(cohort, run.roles, settings, path)
     return Transcript.open(path)
 
 
-def ascended(run, transcript, cohort, scan_ids, reach, steps, power) -> dict[str, Tensor]:
+def ascended(run: Run, cohort: Cohort, group: Sequence[str]) -> dict[str, Tensor]:
+    """Return the last global model after a step up the mean squared error of a group of scans.
+
+    The step has :data:`REACH` times the length of the global model's change in the last round; there is none
+    if the gradient is zero.
+    """
     device = resolve_device("auto")
-    last = len(transcript.rounds)
-    model = run.model_with(transcript.global_model(last)).to(device)
-    earlier = run.model_with(transcript.global_model(last - 1)).to(device)
+    last = len(run.transcript.rounds)
+    model = run.model_with(run.transcript.global_model(last)).to(device)
+    earlier = run.model_with(run.transcript.global_model(last - 1)).to(device)
     weights = list(model.parameters())
+    up = _gradient(model, cohort, group)
     with torch.no_grad():
-        length = torch.stack([(a - b).norm() for a, b in zip(weights, earlier.parameters())]).norm()
-    for _ in range(steps):
-        gradient = _gradient(model, cohort, scan_ids, device, power)
-        norm = torch.stack([g.norm() for g in gradient]).norm()
-        with torch.no_grad():
-            for w, g in zip(weights, gradient):
-                w += reach * length / steps * g / norm
-    return {k: v.detach().cpu() for k, v in model.state_dict().items()}
+        change = [w - e for w, e in zip(weights, earlier.parameters(), strict=True)]
+        step = REACH * _length(change) / _length(up).clamp_min(torch.finfo(torch.float32).tiny)
+        for weight, direction in zip(weights, up, strict=True):
+            weight += step * direction
+    return {name: tensor.cpu() for name, tensor in model.state_dict().items()}
 
 
-def _gradient(model, cohort, scan_ids, device, power):
+def _gradient(model: nn.Module, cohort: Cohort, group: Sequence[str]) -> list[Tensor]:
+    """Return the gradient of the mean squared error, in evaluation mode, for each of the parameters."""
     weights = list(model.parameters())
-    total = [torch.zeros_like(w) for w in weights]
-    for inputs, ages in batches(cohort, scan_ids, 8):
-        r = (ages.to(device) - predict(model, inputs.to(device))).abs()
-        for t, g in zip(total, torch.autograd.grad((r**power).sum(), weights)):
-            t += g
+    device = weights[0].device
+    size = batch_size(model, as_inputs(cohort, group[:1]).to(device), backward=True)
+    total = [torch.zeros_like(weight) for weight in weights]
+    for inputs, ages in batches(cohort, group, size):
+        errors = ages.to(device) - predict(model, inputs.to(device))
+        parts = torch.autograd.grad((errors**2).sum() / len(group), weights)
+        for so_far, part in zip(total, parts, strict=True):
+            so_far += part
     return total
+
+
+def _length(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack([tensor.norm() for tensor in tensors]).norm()

@@ -66,7 +66,7 @@ def federate(
     FederationError
         If too few learners are left in a round.
     """
-    engines = _engines()
+    engines = flower_engines()
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path, seed = Path(path), settings.training.seed
     rng = seeds.generator(seed, "federation")
@@ -120,7 +120,8 @@ def _finish(
     return run
 
 
-def _engines() -> Any:
+def flower_engines() -> Any:
+    """Return the module of the engines; :class:`MissingExtraError` if Flower is not installed."""
     try:
         from memberscan.federation import engines
     except ModuleNotFoundError as error:

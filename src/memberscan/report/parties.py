@@ -124,8 +124,8 @@ def main_attack(findings: Sequence[str], pairs: Sequence[dict[str, Any]]) -> str
     return next((name for name in (*findings, *names) if name in names), None)
 
 
-def success(pairs: Sequence[dict[str, Any]], attack: str) -> str:
-    """Return how many pairs of an attack are shown, in a sentence."""
+def success(pairs: Sequence[dict[str, Any]], attack: str, victims: Sequence[dict[str, Any]]) -> str:
+    """Return how many pairs of an attack are shown, and how many of these may not be the model's doing."""
     mine = [p for p in pairs if p["attack"] == attack]
     tried = judged(mine)
     found = sum(map(shown, tried))
@@ -133,6 +133,10 @@ def success(pairs: Sequence[dict[str, Any]], attack: str) -> str:
         return f"None of {words.people(len(mine), 'pair')} could be judged."
     text = f"The attack {attack} succeeds in {found} of {words.people(len(tried), 'pair')}"
     text += f" (p < {SIGNIFICANT:g} after Holm’s correction over them)."
+    gated = {victim["name"] for victim in victims if victim["tripped"] and victim["gates"]}
+    doubtful = sum(shown(pair) and pair["victim"] in gated for pair in tried)
+    if doubtful:
+        text += f" Of these, {doubtful} may owe it to who the victim’s people are, not to a model; see below."
     missing = len(mine) - len(tried)
     if missing:
         text += f" {words.people(missing, 'pair').capitalize()} could not be judged."

@@ -1,0 +1,185 @@
+"""Which learner holds a person: from the models, and from nothing but the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from memberscan.attacks.parties import Parties
+from memberscan.auditing.sources import _coarse, image_baseline, source_inference
+from memberscan.cohort import Cohort
+from memberscan.signals.updates import Updates
+
+SIZES = (20, 14, 10)
+HELD_OUT = 16
+
+
+def updates_of(age: np.ndarray, subject: np.ndarray, local: np.ndarray) -> Updates:
+    """Return updates of which only the learners' predictions say anything; NaN where one took no part."""
+    rounds, _, learners = local.shape
+    ids = [f"scan {n}" for n in range(len(age))]
+    nothing = np.zeros((rounds, len(age), learners, 1))
+    return Updates(
+        scans=pd.DataFrame({"subject_id": [f"s {k:02d}" for k in subject], "age": age}, index=ids),
+        learners=tuple(f"site {c}" for c in range(learners)),
+        rounds=tuple(range(1, rounds + 1)),
+        took_part=~np.isnan(local).any(axis=1),
+        before=local[:, :, 0],
+        local=local,
+        products=nothing,
+        norms=nothing[:, :, 0],
+        descent_norms=np.zeros((rounds, learners, 1)),
+        sketches=[nothing[t, :, 0] for t in range(rounds)],
+        descent_sketches=nothing[:, 0],
+    )
+
+
+@pytest.fixture
+def held() -> Callable[..., tuple[Updates, Parties]]:
+    """Return a function that draws predictions, better by each learner for its own; two scans a subject."""
+
+    def draw(
+        rng: np.random.Generator,
+        *,
+        gain: float = 1.0,
+        quality: tuple[float, ...] = (1.0, 1.0, 1.0),
+        known: int = 8,
+        absent: tuple[tuple[int, int], ...] = (),
+    ) -> tuple[Updates, Parties]:
+        home = np.repeat([0, 1, 2, -1], [*SIZES, HELD_OUT])
+        subject = np.repeat(np.arange(len(home)), 2)
+        age = rng.uniform(45, 80, len(subject))
+        error = rng.normal(size=(4, len(subject), 3)) * np.array(quality)
+        error *= np.where(home[subject][:, None] == np.arange(3), 1 / (1 + gain), 1)
+        for t, c in absent:
+            error[t, :, c] = np.nan
+        is_known = np.zeros(len(home), dtype=bool)
+        is_known[np.flatnonzero(home == -1)[:known]] = True
+        subjects = tuple(f"s {k:02d}" for k in range(len(home)))
+        victims = ("site 0", "site 1", "site 2")
+        updates = updates_of(age, subject, age[None, :, None] + error)
+        return updates, Parties(subjects, subject, victims, home, is_known)
+
+    return draw
+
+
+def naive(updates: Updates, parties: Parties) -> list[int]:
+    """Return the learner named for each member, by loops."""
+    age = updates.scans["age"].to_numpy()
+
+    def error(s: int, c: int) -> float:
+        rounds = [t for t in range(4) if updates.took_part[t, c]]
+        its = np.flatnonzero(parties.subject == s)
+        return float(np.mean([abs(age[n] - updates.local[t, n, c]) for t in rounds for n in its]))
+
+    scaled = {}
+    for c in range(3):
+        if updates.took_part[:, c].any():
+            scale = np.mean([error(s, c) for s in np.flatnonzero(parties.known)])
+            scaled[c] = [error(s, c) / scale for s in range(len(parties.subjects))]
+    return [min(scaled, key=lambda c: scaled[c][s]) for s in np.flatnonzero(parties.member)]
+
+
+@pytest.mark.parametrize("absent", [(), ((0, 1), (3, 2)), tuple((t, 1) for t in range(4))])
+def test_it_names_who_errs_least_for_his_own_standard(absent, held):
+    updates, parties = held(np.random.default_rng(0), absent=absent)
+    named = np.array(naive(updates, parties))
+    found = source_inference(updates, parties)
+    assert found["accuracy"]["value"] == pytest.approx(np.mean(named == parties.home[parties.member]))
+    assert found["accuracy"]["low"] < found["accuracy"]["value"] < found["accuracy"]["high"]
+    assert found["chance"] == pytest.approx(20 / 44)
+
+
+def test_a_learner_with_good_models_is_not_named_for_everybody(held):
+    updates, parties = held(np.random.default_rng(1), gain=2.0, quality=(1.0, 0.2, 3.0))
+    assert source_inference(updates, parties)["accuracy"]["value"] > 0.75
+    home = parties.home[parties.member]
+    plain = np.abs(updates.scans["age"].to_numpy()[:, None] - updates.local.mean(axis=0))
+    without = parties.by_subject(plain.T).argmin(axis=0)[parties.member]
+    assert np.mean(without == home) < 0.6
+
+
+def test_models_that_owe_nothing_to_their_people_name_nobody_s_home(held):
+    right = [
+        source_inference(*held(np.random.default_rng(seed), gain=0.0))["accuracy"]["value"]
+        for seed in range(40)
+    ]
+    assert np.mean(right) == pytest.approx(1 / 3, abs=0.04)
+
+
+def test_without_anybody_known_all_held_out_people_give_the_scale(held):
+    updates, parties = held(np.random.default_rng(2), known=0)
+    everyone = held(np.random.default_rng(2), known=HELD_OUT)[1]
+    assert source_inference(updates, parties) == source_inference(updates, everyone)
+
+
+def parties_of(cohort: Cohort, home: np.ndarray) -> Parties:
+    codes, names = pd.factorize(cohort.scans["subject_id"], sort=True)
+    victims = tuple(f"site {c}" for c in range(home.max() + 1))
+    return Parties(tuple(names), codes, victims, home, np.zeros(len(home), dtype=bool))
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Callable[[np.ndarray, float], Cohort]:
+    """Return a function that writes a table in which sites leave a signature of some strength."""
+
+    def write(home: np.ndarray, signature: float) -> Cohort:
+        rng = np.random.default_rng(3)
+        measures = rng.normal(size=(len(home), 6))
+        measures[:, 2] += signature * home
+        table = pd.DataFrame(measures, columns=[f"m {n}" for n in range(6)])
+        table.insert(0, "id", [f"p {n:03d}" for n in range(len(home))])
+        table.insert(1, "age", rng.uniform(45, 80, len(home)).round(1))
+        folder = tmp_path / str(signature)
+        folder.mkdir()
+        table.to_csv(folder / "t.csv", index=False)
+        return Cohort.from_table(folder / "t.csv", folder / "cohort", subject="id", age="age")
+
+    return write
+
+
+def test_inputs_that_carry_a_signature_of_the_site_are_seen(tables):
+    home = np.random.default_rng(4).permutation(np.repeat([0, 1, 2, -1], [30, 30, 30, 20]))
+    marked, plain = tables(home, 6.0), tables(home, 0.0)
+    seen = image_baseline(marked, marked.scans.index.tolist(), parties_of(marked, home))
+    assert seen is not None and seen["value"] > 0.9
+    unseen = image_baseline(plain, plain.scans.index.tolist(), parties_of(plain, home))
+    assert unseen is not None and unseen["value"] < 0.5
+
+
+def test_volumes_that_carry_a_signature_are_seen_too(cohort_maker, tmp_path: Path):
+    rng = np.random.default_rng(5)
+    home = rng.permutation(np.repeat([0, 1, -1], [16, 16, 8]))
+    # These volumes' gradient of brightness follows the age: here it is the site's.
+    ages = np.where(home == 1, 76.0, 50.0)
+    cohort = cohort_maker(tmp_path / "cohort", ages.tolist(), [f"sub-{n:02d}" for n in range(40)])
+    seen = image_baseline(cohort, cohort.scans.index.tolist(), parties_of(cohort, home))
+    assert seen is not None and seen["value"] > 0.9
+
+
+def test_too_few_people_of_one_learner_are_not_judged(tables):
+    home = np.repeat([0, 1, -1], [30, 4, 10])
+    cohort = tables(home, 1.0)
+    assert image_baseline(cohort, cohort.scans.index.tolist(), parties_of(cohort, home)) is None
+
+
+def test_volumes_are_summed_up_by_blocks_that_cover_them(volumes: Cohort):
+    scan = volumes.scans.index[3]
+    values = volumes.read([scan])[0].astype(float)
+    cuts = [np.linspace(0, n, 7).astype(int) for n in values.shape]
+    expected = [
+        values[cuts[0][i] : cuts[0][i + 1], cuts[1][j] : cuts[1][j + 1], cuts[2][k] : cuts[2][k + 1]].mean()
+        for i in range(6)
+        for j in range(6)
+        for k in range(6)
+    ]
+    np.testing.assert_allclose(_coarse(volumes, scan), expected, atol=1e-6)
+
+
+def test_rows_of_a_table_are_taken_as_they_are(table: Cohort):
+    scan = table.scans.index[5]
+    np.testing.assert_array_equal(_coarse(table, scan), table.read([scan])[0].astype(float))

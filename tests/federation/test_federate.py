@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from memberscan.cohort import Cohort
+from memberscan.errors import (
+    BadInputError,
+    CohortError,
+    FederationError,
+    MissingExtraError,
+    ModelError,
+    OutputConflictError,
+    TooFewSubjectsError,
+)
+from memberscan.federation import ckks, client, engines
+from memberscan.federation.federate import federate
+from memberscan.federation.settings import Settings
+from memberscan.runs import Role, Run
+from memberscan.training import TrainingConfig
+
+from .parties import contents, settings
+
+OPTIONS = {"learners": 3, "held_out": 0.3}
+
+
+@pytest.fixture(scope="module")
+def finished(table: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    path = tmp_path_factory.mktemp("federate") / "run"
+    return federate(table, path, settings=settings(), environment="skewed-noniid", **OPTIONS)
+
+
+def test_a_run_is_left_with_its_transcript(finished: Run, table: Cohort) -> None:
+    run = Run.open(finished.path)
+    assert run == finished
+    assert len(run.roles.subjects(Role.NONMEMBER)) == 12
+    assert run.roles.learners == ("learner-1", "learner-2", "learner-3") == run.transcript.learners
+    assert run.federation == {
+        "environment": "skewed-noniid",
+        "rounds": 3,
+        "local_epochs": 2,
+        "secure": "none",
+    }
+    assert run.training["seed"] == 3
+    assert not run.randomised
+    last, model = run.transcript.global_model(3), run.load()
+    assert all(torch.equal(value, last[name]) for name, value in model.state_dict().items())
+    assert not model.training
+    assert {p.name for p in run.path.iterdir()} == {
+        "request.json",
+        "roles.tsv",
+        "rounds",
+        "run.json",
+        "timings.jsonl",
+        "weights.safetensors",
+    }
+
+
+def test_the_request_says_all_that_was_asked(finished: Run, table: Cohort) -> None:
+    request = json.loads((finished.path / "request.json").read_text())
+    assert request == {
+        "command": "federate",
+        "cohort": table.fingerprint,
+        "environment": "skewed-noniid",
+        "roles": finished.roles.fingerprint,
+        "engine": "local",
+        **settings().to_dict(),
+    }
+
+
+def test_a_finished_run_is_returned_as_it_is(
+    finished: Run, table: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "simulate", None)
+    before = {p: p.stat().st_mtime_ns for p in finished.path.rglob("*")}
+    again = federate(
+        table.path, str(finished.path), settings=settings(), environment="skewed-noniid", **OPTIONS
+    )
+    assert again == Run.open(finished.path)
+    assert {p: p.stat().st_mtime_ns for p in finished.path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"settings": settings(rounds=4)}, r"rounds \(was 3, now 4\)"),
+        ({"settings": settings(secure="ckks")}, r"secure \(was 'none', now 'ckks'\)"),
+        ({"environment": "skewed-iid"}, "environment"),
+        ({"learners": 4}, "roles"),
+        ({"held_out": 0.4}, "roles"),
+        ({"by": "sex"}, "environment .*now 'by-site'"),
+        ({"engine": "ray"}, r"engine \(was 'local', now 'ray'\)"),
+    ],
+)
+def test_another_configuration_is_refused(
+    finished: Run, table: Cohort, changes: dict[str, Any], message: str
+) -> None:
+    kept = contents(finished.path)
+    options = {"settings": settings(), "environment": "skewed-noniid", **OPTIONS, **changes}
+    with pytest.raises(OutputConflictError, match=message):
+        federate(table, finished.path, **options)
+    assert contents(finished.path) == kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"environment": "uniform"}, BadInputError, "environment 'uniform' is unknown"),
+        ({"learners": 1}, BadInputError, "learners is 1"),
+        ({"learners": 29}, BadInputError, "28 members are too few"),
+        ({"held_out": 0}, BadInputError, "held_out is 0"),
+        ({"held_out": 0.1}, TooFewSubjectsError, "36 members and 4 non-members"),
+        ({"engine": "mpi"}, BadInputError, "engine 'mpi' is unknown; choose local or ray"),
+        ({"by": "site"}, CohortError, "no covariate 'site'"),
+        ({"settings": settings(model="cnn3d", options={})}, ModelError, "works on volumes"),
+        ({"settings": settings(model="resnet")}, ModelError, "model 'resnet' is unknown"),
+        ({"settings": settings(options={"depth": 3})}, ModelError, "takes the options width"),
+        ({"settings": settings(model="torch.nn:Identity")}, ModelError, "not one of our models"),
+        ({"settings": settings(min_learners=4)}, BadInputError, "3 learners hold members, fewer"),
+        ({"settings": Settings("mlp", training=TrainingConfig(device="tpu"))}, BadInputError, "'tpu'"),
+    ],
+)
+def test_what_cannot_begin_leaves_no_trace(
+    table: Cohort, tmp_path: Path, changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        federate(table, tmp_path / "run", **{"settings": settings(), **OPTIONS, **changes})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cohort_of_another_kind_is_refused(volumes: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="works on a table of features"):
+        federate(volumes, tmp_path / "run", settings=settings(), learners=2, held_out=0.4)
+
+
+def test_a_directory_of_something_else_is_left_alone(table: Cohort, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("42")
+    with pytest.raises(OutputConflictError, match="not a memberscan output"):
+        federate(table, tmp_path, settings=settings(), **OPTIONS)
+
+
+@pytest.mark.parametrize("environment", ["uniform-iid", "uniform-noniid"])
+def test_only_iid_members_count_as_drawn_at_random(table: Cohort, tmp_path: Path, environment: str) -> None:
+    run = federate(table, tmp_path / "run", settings=settings(rounds=1), environment=environment, **OPTIONS)
+    assert run.randomised is (environment == "uniform-iid")
+
+
+def test_sites_can_be_the_learners(table: Cohort, tmp_path: Path) -> None:
+    run = federate(table, tmp_path / "run", settings=settings(rounds=1), by="sex", held_out=0.3)
+    assert run.transcript.learners == ("F", "M")
+    sex = table.scans.set_index("subject_id")["sex"]
+    assert {sex[s] for s in run.roles.members_of("F")} == {"F"}
+    assert run.federation is not None
+    assert run.federation["environment"] == "by-site"
+    assert not run.randomised
+
+
+def test_subjects_with_two_scans_stay_in_one_place(volumes: Cohort, tmp_path: Path) -> None:
+    its = settings(model="slice-mean", options={"width": 2}, rounds=1)
+    run = federate(volumes, tmp_path / "run", settings=its, learners=2, held_out=0.4)
+    scans = volumes.scans.groupby("subject_id").size()
+    took = run.transcript.rounds[0].took_part
+    assert {n: p.samples for n, p in took.items()} == {
+        n: int(scans[run.roles.members_of(n)].sum()) for n in run.roles.learners
+    }
+    assert pd.Series(run.roles.learner).index.is_unique
+
+
+def test_it_goes_on_after_too_few_were_left(
+    table: Cohort, finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, calls = client.train_epoch, []
+
+    def failing(*arguments: Any) -> float:
+        calls.append(None)
+        if len(calls) > 8:
+            raise RuntimeError("out of memory")
+        return train(*arguments)
+
+    options = {"settings": settings(), "environment": "skewed-noniid", **OPTIONS}
+    monkeypatch.setattr(client, "train_epoch", failing)
+    with pytest.raises(FederationError, match=r"in round 2 only 1 learners.*out of memory.*run the same"):
+        federate(table, tmp_path / "run", **options)
+    with pytest.raises(BadInputError, match="not finished"):
+        Run.open(tmp_path / "run")
+    monkeypatch.setattr(client, "train_epoch", train)
+    federate(table, tmp_path / "run", **options)
+    found, expected = contents(tmp_path / "run"), contents(finished.path)
+    # It says where the cohort is, seen from the run.
+    found.pop("run.json"), expected.pop("run.json")
+    assert found == expected
+
+
+def test_an_encrypted_run_keeps_its_keys_and_goes_on(
+    table: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    its = settings(rounds=2, secure="ckks")
+    combine, calls = ckks.weighted_sum, []
+
+    def failing(*arguments: Any) -> list[bytes]:
+        calls.append(None)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return combine(*arguments)
+
+    monkeypatch.setattr(ckks, "weighted_sum", failing)
+    with pytest.raises(KeyboardInterrupt):
+        federate(table, tmp_path / "run", settings=its, **OPTIONS)
+    secret = (tmp_path / "run" / "secret.ckks").read_bytes()
+    run = federate(table, tmp_path / "run", settings=its, **OPTIONS)
+    assert (run.path / "secret.ckks").read_bytes() == secret
+    assert (run.path / "secret.ckks").stat().st_mode & 0o777 == 0o600
+    plain = federate(table, tmp_path / "plain", settings=settings(rounds=2), **OPTIONS)
+    for name, value in run.load().state_dict().items():
+        torch.testing.assert_close(value, plain.load().state_dict()[name], rtol=0, atol=1e-4)
+    assert run.federation is not None
+    assert run.federation["secure"] == "ckks"
+
+
+def test_keys_of_which_one_was_written_are_made_anew(table: Cohort, tmp_path: Path) -> None:
+    its = settings(rounds=1, secure="ckks")
+    request = tmp_path / "run"
+    federate(table, request, settings=its, **OPTIONS)
+    for path in request.rglob("*"):
+        if path.is_file() and path.name not in ("request.json", "secret.ckks"):
+            path.unlink()
+    for path in sorted(request.rglob("*"), reverse=True):
+        if path.is_dir():
+            path.rmdir()
+    federate(table, request, settings=its, **OPTIONS)
+
+
+def test_a_lost_round_of_a_finished_run_is_told(table: Cohort, tmp_path: Path) -> None:
+    run = federate(table, tmp_path / "run", settings=settings(), **OPTIONS)
+    for path in (run.path / "rounds" / "0003").iterdir():
+        path.unlink()
+    (run.path / "rounds" / "0003").rmdir()
+    from memberscan.errors import TranscriptError
+
+    with pytest.raises(TranscriptError, match="has 2 of 3 rounds"):
+        _ = run.transcript
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("flwr", "memberscan[federated]"), ("ray", "memberscan[simulation]")]
+)
+def test_what_is_not_installed_is_named_with_its_extra(
+    table: Cohort, tmp_path: Path, module: str, extra: str
+) -> None:
+    script = f"""
+import sys, importlib.util
+from memberscan.errors import MissingExtraError
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == {module!r} else found(name, *rest)
+if {module!r} == "flwr":
+    sys.modules["flwr"] = None
+from memberscan.federation.federate import federate
+from memberscan.federation.settings import Settings
+try:
+    federate({str(table.path)!r}, {str(tmp_path / "run")!r}, settings=Settings("mlp"), learners=3,
+             held_out=0.3, engine="ray" if {module!r} == "ray" else "local")
+except MissingExtraError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert f"pip install '{extra}'" in done.stdout, done.stderr
+    assert module.capitalize() in done.stdout or f"({module} is not installed)" in done.stdout
+
+
+def test_a_missing_tenseal_is_named_with_its_extra(
+    table: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tenseal", None)
+    with pytest.raises(MissingExtraError, match=r"memberscan\[he\]"):
+        federate(table, tmp_path / "run", settings=settings(secure="ckks"), **OPTIONS)
