@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from memberscan.errors import BadInputError
 from memberscan.files import to_json
-from memberscan.threat import Access, ThreatModel
+from memberscan.threat import Access, Attacker, ThreatModel
 
 
 def test_access_is_ordered_and_goes_by_name() -> None:
-    assert Access.OUTPUTS < Access.WEIGHTS
+    assert Access.OUTPUTS < Access.WEIGHTS < Access.ROUNDS < Access.UPDATES
     assert all(Access.parse(str(access)) is access for access in Access)
     assert Access.parse("Weights") is Access.WEIGHTS
 
@@ -49,5 +49,65 @@ def test_nothing_leaked_is_valid_and_knows_nobody() -> None:
 
 def test_it_is_plain_json() -> None:
     threat = ThreatModel(Access.WEIGHTS, 0.25, 3)
-    assert threat.to_dict() == {"access": "weights", "leaked": 0.25, "repeats": 3}
+    assert threat.to_dict() == {
+        "access": "weights",
+        "leaked": 0.25,
+        "repeats": 3,
+        "attacker": "outsider",
+        "rounds": None,
+    }
     assert '"weights"' in to_json(threat.to_dict())
+
+
+def test_attackers_go_by_name() -> None:
+    assert all(Attacker.parse(str(attacker)) is attacker for attacker in Attacker)
+    assert Attacker.parse("Active-Server") is Attacker.ACTIVE_SERVER
+    assert '"server"' in to_json(Attacker.SERVER)
+
+
+@pytest.mark.parametrize("text", ["", "active_server", "site-a"])
+def test_an_unknown_attacker_lists_the_known_ones(text: str) -> None:
+    with pytest.raises(BadInputError, match="one of: outsider, learner, server, active-server, aggregate"):
+        Attacker.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("attacker", "access"),
+    [
+        (Attacker.LEARNER, Access.ROUNDS),
+        (Attacker.AGGREGATE, Access.ROUNDS),
+        (Attacker.SERVER, Access.UPDATES),
+        (Attacker.ACTIVE_SERVER, Access.UPDATES),
+    ],
+)
+@pytest.mark.parametrize("said", Access)
+def test_a_party_of_a_federation_sees_what_its_place_gives_it(
+    attacker: Attacker, access: Access, said: Access
+) -> None:
+    threat = ThreatModel(said, 0.5, 7, attacker)
+    assert (threat.access, threat.repeats, threat.leaked) == (access, 1, 0.5)
+    assert threat == ThreatModel(attacker=attacker)
+    assert threat.to_dict()["attacker"] == str(attacker)
+    assert threat.to_dict()["access"] == str(access)
+
+
+@pytest.mark.parametrize("access", [Access.ROUNDS, Access.UPDATES])
+def test_an_outsider_sees_the_final_model_only(access: Access) -> None:
+    with pytest.raises(BadInputError, match=f"an outsider has no access to {access}"):
+        ThreatModel(access)
+    assert ThreatModel(Access.WEIGHTS, repeats=7).repeats == 7
+
+
+@given(st.integers(1, 60), st.none() | st.integers(1, 80))
+def test_rounds_looked_at_are_evenly_spaced_and_end_with_the_last(rounds: int, asked: int | None) -> None:
+    looked = ThreatModel(attacker=Attacker.SERVER, rounds=asked).looks_at(rounds)
+    assert len(looked) == min(asked or rounds, rounds)
+    assert set(looked) <= set(range(1, rounds + 1))
+    assert looked[-1] == rounds
+    gaps = [b - a for a, b in zip(looked, looked[1:], strict=False)]
+    assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+def test_at_least_one_round_is_looked_at() -> None:
+    with pytest.raises(BadInputError, match="rounds is 0"):
+        ThreatModel(rounds=0)

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from memberscan.auditing import AuditResult, audit
     from memberscan.cohort import Cohort
     from memberscan.errors import MemberscanError
+    from memberscan.federation.federate import federate
+    from memberscan.federation.settings import Settings
     from memberscan.models import MODELS, ModelSpec
-    from memberscan.runs import Role, Roles, Run
-    from memberscan.threat import Access, ThreatModel
+    from memberscan.runs import Role, Roles, Run, Transcript
+    from memberscan.threat import Access, Attacker, ThreatModel
     from memberscan.training.imports import import_run
     from memberscan.training.loop import TrainingConfig
     from memberscan.training.train import train
@@ -28,12 +30,16 @@ _HOME = {
     "audit": "auditing",
     "Cohort": "cohort",
     "MemberscanError": "errors",
+    "federate": "federation.federate",
+    "Settings": "federation.settings",
     "MODELS": "models",
     "ModelSpec": "models",
     "Role": "runs",
     "Roles": "runs",
     "Run": "runs",
+    "Transcript": "runs",
     "Access": "threat",
+    "Attacker": "threat",
     "ThreatModel": "threat",
     "TrainingConfig": "training",
     "import_run": "training",
@@ -45,6 +51,7 @@ __all__ = [
     "REGISTRY",
     "Access",
     "Attack",
+    "Attacker",
     "AuditResult",
     "Cohort",
     "MemberscanError",
@@ -52,9 +59,12 @@ __all__ = [
     "Role",
     "Roles",
     "Run",
+    "Settings",
     "ThreatModel",
     "TrainingConfig",
+    "Transcript",
     "audit",
+    "federate",
     "gradient_attack",
     "import_run",
     "train",

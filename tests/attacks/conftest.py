@@ -89,8 +89,8 @@ def federate() -> SimulateUpdates:
     """Return a function that draws what updates show of a model that is linear in its parameters.
 
     Learners take one step on their own scans: their descent is ``leak`` times the sum of the loss gradients,
-    plus noise. With ``leak`` 0 it is noise alone, and nobody can be told from anybody. Also returns whose each
-    scan is, -1 for nobody's.
+    plus noise. With ``leak`` 0 it is noise alone, and nobody can be told from anybody. Also returns whose
+    each scan is, -1 for nobody's.
     """
 
     def draw(
@@ -123,7 +123,8 @@ def federate() -> SimulateUpdates:
         )
         before = age - residual
         scans = pd.DataFrame(
-            {"subject_id": [f"sub {k:03d}" for k in range(n)], "age": age}, index=[f"scan {k}" for k in range(n)]
+            {"subject_id": [f"sub {k:03d}" for k in range(n)], "age": age},
+            index=[f"scan {k}" for k in range(n)],
         )
         updates = Updates(
             scans=scans,

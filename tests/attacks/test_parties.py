@@ -33,9 +33,7 @@ class Witness(Attack):
         return self.inner.fit(known, member)
 
 
-def divide(
-    signals: Signals, victims: tuple[str, ...] = LEARNERS, known: int = 6, each: int = 12
-) -> Parties:
+def divide(signals: Signals, victims: tuple[str, ...] = LEARNERS, known: int = 6, each: int = 12) -> Parties:
     """Give each victim some subjects; the others are held out, the first of them known."""
     codes, names = pd.factorize(signals.scans["subject_id"], sort=True)
     home = np.full(len(names), -1)

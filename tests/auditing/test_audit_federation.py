@@ -265,7 +265,7 @@ def test_a_round_that_is_gone_or_damaged_is_named(federated: Federated, tmp_path
     shutil.copytree(federated().path, tmp_path / "cut")
     cut = tmp_path / "cut" / "rounds" / "0003" / "learner-4.safetensors"
     cut.write_bytes(cut.read_bytes()[:100])
-    with pytest.raises(TranscriptError, match="learner-4.*truncated or was changed"):
+    with pytest.raises(TranscriptError, match=r"learner-4.*truncated or was changed"):
         audit(tmp_path / "cut", threat=threat("server"))
 
 
@@ -294,7 +294,7 @@ def test_attackers_that_know_nobody_held_out_do_without_learning(federated: Fede
 
 @pytest.mark.parametrize("attacker", ["learner", "server", "aggregate"])
 def test_a_run_of_no_federation_has_no_parties(attacker: str, run: Run):
-    with pytest.raises(BadInputError, match="is not of a federation, so nobody is a party to it.*outsider"):
+    with pytest.raises(BadInputError, match=r"is not of a federation, so nobody is a party to it.*outsider"):
         audit(run.path, threat=threat(attacker))
 
 

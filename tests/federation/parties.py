@@ -51,7 +51,9 @@ class Consortium:
     cohort: Cohort
     roles: Roles
 
-    def app(self, path: Path, names: Iterable[str] = (), keys: tuple[bytes, bytes] | None = None) -> ClientApp:
+    def app(
+        self, path: Path, names: Iterable[str] = (), keys: tuple[bytes, bytes] | None = None
+    ) -> ClientApp:
         """Return the learners' app; ``names`` are what they call themselves, if not by their names."""
         own = self.roles.learners
         called = list(names) or own

@@ -79,13 +79,11 @@ def test_the_transcript_says_who_saw_what(encrypted: Transcript) -> None:
         assert list(its.digests) == ["global"]
         with pytest.raises(TranscriptError, match="its model was encrypted"):
             encrypted.learner_model(its.number, "learner-1")
-    with pytest.raises(TranscriptError, match="ciphertexts of round 1 .* are gone"):
+    with pytest.raises(TranscriptError, match=r"ciphertexts of round 1 .* are gone"):
         encrypted.ciphertext(1)
 
 
-def test_a_changed_global_model_is_told(
-    three: Consortium, keys: tuple[bytes, bytes], tmp_path: Path
-) -> None:
+def test_a_changed_global_model_is_told(three: Consortium, keys: tuple[bytes, bytes], tmp_path: Path) -> None:
     transcript = three.federate(tmp_path, settings(rounds=1, secure="ckks"), keys=keys)
     seen = tmp_path / SEEN_BY_LEARNERS / "0001.safetensors"
     seen.write_bytes(seen.read_bytes()[:-1] + b"\x01")
@@ -179,7 +177,7 @@ def test_when_no_learner_can_decrypt_it_says_why(
             app = answering(fail, kind="query.keep", number=1, place=place)(app)
         return app
 
-    with pytest.raises(FederationError, match="learner-3 failed .OSError: no space"):
+    with pytest.raises(FederationError, match=r"learner-3 failed .OSError: no space"):
         three.federate(tmp_path, ENCRYPTED, around=around, keys=keys)
     assert len(Transcript.open(tmp_path).rounds) == 0
     three.federate(tmp_path, ENCRYPTED, keys=keys)

@@ -175,7 +175,9 @@ def test_sites_are_learners_and_a_share_of_all_is_held_out() -> None:
 
 
 def test_numbers_name_sites_too() -> None:
-    roles = roles_by_column(people(np.arange(40), site=[1, 10, 2, 3] * 10), "site", 0.2, np.random.default_rng(0))
+    roles = roles_by_column(
+        people(np.arange(40), site=[1, 10, 2, 3] * 10), "site", 0.2, np.random.default_rng(0)
+    )
     assert roles.learners == ("1", "2", "3", "10")
 
 
@@ -195,7 +197,7 @@ def test_values_that_name_no_learners_are_refused(sites: list[str | None], messa
 
 
 def test_a_column_that_is_not_there_lists_those_that_are() -> None:
-    with pytest.raises(CohortError, match="no covariate 'site' .*; it has sex"):
+    with pytest.raises(CohortError, match=r"no covariate 'site' .*; it has sex"):
         roles_by_column(people(np.arange(40), sex=["F", "M"] * 20), "site", 0.2, np.random.default_rng(0))
     with pytest.raises(CohortError, match="it has none"):
         roles_by_column(people(np.arange(40)), "site", 0.2, np.random.default_rng(0))

@@ -54,8 +54,19 @@ def bare_loop(three: Consortium, rounds: int, epochs: int, root: int, rate: floa
             k: sum(len(data[name][1]) / len(ages) * its[k].double() for name, its in trained.items()).float()
             for k in weights
         }
-    names = dict(zip(weights, [f"{n}.{k}" for n in ("hidden.0", "hidden.2", "output") for k in ("weight", "bias")], strict=True))
-    scale = {"age_mean": ages.mean(), "age_spread": ages.std(), "feature_mean": centre, "feature_spread": spread}
+    names = dict(
+        zip(
+            weights,
+            [f"{n}.{k}" for n in ("hidden.0", "hidden.2", "output") for k in ("weight", "bias")],
+            strict=True,
+        )
+    )
+    scale = {
+        "age_mean": ages.mean(),
+        "age_spread": ages.std(),
+        "feature_mean": centre,
+        "feature_spread": spread,
+    }
     return {names[k]: v for k, v in weights.items()} | scale
 
 
@@ -70,9 +81,7 @@ def test_it_is_a_bare_loop_of_federated_averaging(three: Consortium, tmp_path: P
     assert all(not torch.equal(found[k], start[k]) for k in found if k.startswith(("hidden", "output")))
 
 
-def test_the_global_model_is_the_average_of_those_of_the_learners(
-    three: Consortium, tmp_path: Path
-) -> None:
+def test_the_global_model_is_the_average_of_those_of_the_learners(three: Consortium, tmp_path: Path) -> None:
     transcript = three.federate(tmp_path / "rounds")
     for its in transcript.rounds:
         models = {name: transcript.learner_model(its.number, name) for name in its.took_part}

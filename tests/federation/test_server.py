@@ -54,7 +54,9 @@ def fill(value: float) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray
 
 
 ZIP = b"PK\x03\x04 not a zip"
-HUGE = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999,), }".ljust(128)
+HUGE = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999,), }".ljust(
+    128
+)
 TROUBLES = {
     "nan": (arrays(fill(np.nan)), r"sent NaN or infinite values in output\.bias"),
     "infinite": (arrays(fill(-np.inf)), "sent NaN or infinite values"),
@@ -117,7 +119,9 @@ def test_a_learner_that_fails_is_left_out_of_that_round(three: Consortium, tmp_p
 class Lossy(LocalGrid):
     """A network that loses the second learner's answers in the second round."""
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
         for message in messages:
             answers = super().send_and_receive([message], timeout=timeout)
             if asked(message) != ("train", 2) or message.metadata.dst_node_id != 3:
@@ -132,7 +136,9 @@ def test_a_learner_that_does_not_answer_is_left_out_of_that_round(three: Consort
 class Backwards(LocalGrid):
     """A network on which the last learner is always the first to answer."""
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
         yield from reversed(list(super().send_and_receive(messages, timeout=timeout)))
 
 
@@ -217,7 +223,9 @@ def test_moments_of_other_things_end_it(three: Consortium, tmp_path: Path) -> No
 class Deaf(LocalGrid):
     """A network on which nobody answers."""
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
         return []
 
 

@@ -59,6 +59,7 @@ def federated(
         "environment": "uniform-iid",
         "secure": "none",
         "visible_to_server": True,
+        "simulated": attacker == "active-server",
         "rounds": rounds,
         "local_epochs": 4,
         "transcript": f"{seed:032x}",

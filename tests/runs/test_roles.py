@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from memberscan.errors import BadInputError, DataLeakageError, RolesError, TooFewSubjectsError
 from memberscan.runs import Role, Roles
+from memberscan.runs.roles import natural_order
 
 ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 
@@ -134,3 +135,72 @@ def test_an_audit_needs_ten_a_side(members: int, nonmembers: int, enough: bool) 
     else:
         with pytest.raises(TooFewSubjectsError, match=f"{members} members and {nonmembers} non-members"):
             Roles(of).require_both_sides()
+
+
+FEDERATED = Roles(
+    {"a": Role.MEMBER, "b": Role.NONMEMBER, "c": Role.MEMBER, "d": Role.MEMBER, "e": Role.NONMEMBER},
+    {"a": "site-10", "b": "site-3", "c": "site-2", "d": "site-10"},
+)
+
+
+def test_learners_are_those_that_hold_members_in_natural_order() -> None:
+    assert FEDERATED.learners == ("site-2", "site-10")
+    assert FEDERATED.members_of("site-10") == ["a", "d"]
+    assert FEDERATED.members_of("site-3") == []
+    assert Roles({"a": Role.MEMBER}).learners == ()
+
+
+names = st.text(st.sampled_from("ab01-"), min_size=1).filter(lambda text: text not in ("n/a", "nan"))
+
+
+@given(st.dictionaries(ids, st.tuples(st.sampled_from(Role), st.none() | names), min_size=1, max_size=12))
+def test_learners_survive_the_file(
+    tmp_path_factory: pytest.TempPathFactory, rows: dict[str, tuple[Role, str | None]]
+) -> None:
+    learner = {subject: name for subject, (_, name) in rows.items() if name is not None}
+    roles = Roles({subject: role for subject, (role, _) in rows.items()}, learner)
+    path = tmp_path_factory.mktemp("roles") / "roles.tsv"
+    roles.write(path)
+    again = Roles.read(path)
+    assert again == roles
+    assert again.fingerprint == roles.fingerprint
+
+
+def test_the_fingerprint_knows_who_holds_whom_and_not_in_which_order() -> None:
+    turned = Roles(dict(reversed(FEDERATED.of.items())), dict(reversed(FEDERATED.learner.items())))
+    assert turned.fingerprint == FEDERATED.fingerprint
+    elsewhere = Roles(FEDERATED.of, {**FEDERATED.learner, "a": "site-2"})
+    assert len({r.fingerprint for r in (FEDERATED, elsewhere, Roles(FEDERATED.of))}) == 3
+
+
+def test_a_subject_of_two_learners_is_leakage_and_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.tsv", "subject\trole\tlearner\ns\tmember\tA\nt\tmember\tB\ns\tmember\tB\n")
+    with pytest.raises(
+        DataLeakageError, match=r"r\.tsv: subject 's' is held by both A and B; .* one learner"
+    ):
+        Roles.read(path)
+
+
+def test_a_subject_without_a_learner_may_be_written_in_several_ways(tmp_path: Path) -> None:
+    text = "subject\trole\tlearner\na\tmember\t A \nb\tnon-member\tn/a\nc\tnon-member\t\nd\tnon-member\tnan\n"
+    roles = Roles.read(write(tmp_path / "r.tsv", text))
+    assert roles.learner == {"a": "A"}
+    assert set(roles.of) == set("abcd")
+
+
+def test_learners_follow_the_cohort() -> None:
+    kept = FEDERATED.restrict(["d", "c"], absent=["a", "b", "e"])
+    assert list(kept.learner.items()) == [("d", "site-10"), ("c", "site-2")]
+
+
+@given(st.lists(names, max_size=12))
+def test_natural_order_depends_on_nothing_but_the_names(given_names: list[str]) -> None:
+    order = natural_order(given_names)
+    assert sorted(order) == sorted(set(given_names))
+    assert natural_order(reversed(given_names)) == order
+
+
+def test_numbers_are_sorted_as_numbers_and_equal_ones_by_their_spelling() -> None:
+    assert natural_order(["b2", "a10", "a9", "a", "a01", "a1", "10", "9"]) == (
+        "9", "10", "a", "a01", "a1", "a9", "a10", "b2",
+    )  # fmt: skip

@@ -102,9 +102,7 @@ def test_inner_products_are_forward_mode_derivatives(
             (direction,),
         )
         scale = np.linalg.norm(seen.descent_norms[0, c]) * np.linalg.norm(seen.norms[0], axis=1).max()
-        np.testing.assert_allclose(
-            seen.products[0, :, c].sum(axis=1), expected.numpy(), atol=2e-5 * scale
-        )
+        np.testing.assert_allclose(seen.products[0, :, c].sum(axis=1), expected.numpy(), atol=2e-5 * scale)
 
 
 def test_who_was_left_out_of_a_round_shows_nothing_of_it(vectors: Cohort, federation: Federate, tmp_path):

@@ -1,6 +1,7 @@
 """Attacks: each turns what an attacker sees into one score a scan, higher for a likelier member."""
 
 from memberscan.attacks.activation import ACTIVATIONS
+from memberscan.attacks.active import GRADIENT_ASCENT
 from memberscan.attacks.base import Attack, Features, Needs, Rule
 from memberscan.attacks.combined import COMBINED
 from memberscan.attacks.error import ERROR, ZERO_KNOWLEDGE_ERROR
@@ -35,6 +36,7 @@ ATTACKS_OF: dict[Attacker, tuple[str, ...]] = {
     Attacker.OUTSIDER: DEFAULT_ATTACKS,
     Attacker.LEARNER: tuple(REGISTRY),
     Attacker.SERVER: tuple(UPDATE_ATTACKS),
+    Attacker.ACTIVE_SERVER: (GRADIENT_ASCENT.name,),
     Attacker.AGGREGATE: tuple(UPDATE_ATTACKS),
 }
 """What each attacker tries unless it is said otherwise."""
@@ -52,18 +54,21 @@ def named(name: str) -> Attack | UpdateAttack:
         return REGISTRY[name]
     if name in UPDATE_ATTACKS:
         return UPDATE_ATTACKS[name]
+    if name == GRADIENT_ASCENT.name:
+        return GRADIENT_ASCENT
     prefix, _, layer = name.partition(":")
     if prefix == "gradient" and layer:
         return gradient_attack(layer)
     raise UnknownAttackError(
         f"attack {name!r} is unknown; "
-        f"choose from {', '.join([*REGISTRY, *UPDATE_ATTACKS])}, or gradient:LAYER"
+        f"choose from {', '.join([*REGISTRY, *UPDATE_ATTACKS, GRADIENT_ASCENT.name])}, or gradient:LAYER"
     )
 
 
 __all__ = [
     "ATTACKS_OF",
     "DEFAULT_ATTACKS",
+    "GRADIENT_ASCENT",
     "REGISTRY",
     "UPDATE_ATTACKS",
     "Attack",

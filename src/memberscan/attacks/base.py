@@ -37,6 +37,8 @@ class Needs:
         Whether it reads the predictions of every round's global model.
     others
         Fewest other learners that an attack on updates compares a learner with.
+    active
+        Whether the server must have changed what it broadcasts, which is only ever simulated.
     """
 
     access: Access
@@ -46,6 +48,7 @@ class Needs:
     activation: bool = False
     rounds: bool = False
     others: int = 0
+    active: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from memberscan import seeds
 from memberscan.attacks import Attack, UpdateAttack
 from memberscan.attacks.campaign import one_thread
 from memberscan.attacks.parties import Parties, by_learners, by_one
+from memberscan.auditing.ascents import ascents, cannot_simulate
 from memberscan.auditing.content import Outcome
 from memberscan.auditing.source import RunSource, Source
 from memberscan.auditing.sources import image_baseline, source_inference
@@ -29,6 +30,7 @@ from memberscan.evidence.pooled import permuted_pooled, pooled, pooled_findings
 from memberscan.evidence.scored import FEWEST
 from memberscan.evidence.verdict import Sides, judge, nothing_seen
 from memberscan.evidence.within_pairs import placements, within_pairs
+from memberscan.federation.environments import age_table
 from memberscan.signals.plausible import require_years
 from memberscan.signals.signals import PREDICTION, ROUND_PREDICTIONS, Signals
 from memberscan.signals.updates import AGGREGATE, Updates
@@ -54,9 +56,9 @@ class View:
     final
         Signals of the final global model, and the predictions of each round's.
     updates
-        What the updates show; None for a learner.
+        What the updates show, or the answers to an active server's broadcasts; None for a learner.
     rounds
-        The rounds that it looks at.
+        The rounds that it looks at; an active server's broadcasts come after the federation's.
     """
 
     final: Signals
@@ -94,17 +96,16 @@ def audit_party(
     if not attacks and not encrypted:
         listed = "; ".join(f"{attack} {reason}" for attack, reason in not_run.items())
         raise BadInputError(f"none of the attacks can be run: {listed}")
-    view = _view(target, transcript, attacks, threat, rounds, directory)
+    view = _view(target, transcript, attacks, threat, rounds, parties, directory, seed)
     require_years(view.final.scans["age"].to_numpy(float), np.asarray(view.final.arrays[PREDICTION]))
     people = Subjects.summarise(target, view.final, parties)
     blinds = _blind_victims(target, people, parties, seed)
-    ages = {v: pd.Series(people.age[parties.home == k]) for k, v in enumerate(parties.victims)}
     worst = max(blinds.values(), key=lambda b: (b.gates, b.tripped, b.auc or 0.0))
     with one_thread():
         scored = [_carry_out(a, view, parties, transcript, threat) for a in attacks.values()]
         facts = _weigh(scored, parties, blinds, worst, seed)
         federation = {
-            **_federation(target, transcript, threat.attacker, ages, int(parties.known.sum())),
+            **_federation(target, transcript, threat.attacker, int(parties.known.sum())),
             "pairs": _pairs(scored, parties, seed),
             "victims": _victims(blinds),
             "by_round": _by_round(attacks, scored, view, parties, transcript, facts["estimates"], seed),
@@ -157,7 +158,7 @@ def attempt(
     """
     transcript, rounds = _rounds(target, threat)
     parties = _parties(target, transcript, threat, seed)
-    view = _view(target, transcript, {a.name: a for a in chosen}, threat, rounds, directory)
+    view = _view(target, transcript, {a.name: a for a in chosen}, threat, rounds, parties, directory, seed)
     with one_thread():
         return [_carry_out(a, view, parties, transcript, threat) for a in chosen], parties
 
@@ -179,9 +180,7 @@ def federation_of_outsider(target: Source) -> dict[str, Any] | None:
     if not isinstance(target, RunSource) or target.run.federation is None:
         return None
     nobody: dict[str, Any] = {"pairs": [], "victims": [], "by_round": [], "coverage": [], "sources": None}
-    ages = target.scans.groupby("subject_id")["age"].mean()
-    its = {name: ages[target.run.roles.members_of(name)] for name in target.run.roles.learners}
-    return {**_federation(target, target.run.transcript, Attacker.OUTSIDER, its, 0), **nobody}
+    return {**_federation(target, target.run.transcript, Attacker.OUTSIDER, 0), **nobody}
 
 
 def _encrypted(transcript: Transcript, attacker: Attacker) -> bool:
@@ -205,6 +204,15 @@ def _obstacle(
     if updates != (threat.attacker is not Attacker.LEARNER):
         kind = "the learners' updates" if updates else "people of its own, as a learner has them"
         return f"needs {kind}; this attacker ({threat.attacker}) does not have them"
+    active = threat.attacker is Attacker.ACTIVE_SERVER
+    if attack.needs.active != active:
+        return (
+            "reads rounds that nobody meddled with (--attacker server)"
+            if active
+            else "needs a server that changes what it broadcasts (--attacker active-server)"
+        )
+    if active and (reason := cannot_simulate(target)):
+        return reason
     others = 0 if threat.attacker is Attacker.AGGREGATE else len(transcript.learners) - 1
     if attack.needs.others > others:
         return f"compares with {attack.needs.others} other learners or more; this attacker sees {others}"
@@ -255,7 +263,9 @@ def _view(
     attacks: dict[str, Attack | UpdateAttack],
     threat: ThreatModel,
     rounds: tuple[int, ...],
+    parties: Parties,
     directory: Path,
+    seed: int,
 ) -> View:
     """Work out what the attacker sees; wide arrays stay in ``directory``."""
     needs = [a.needs for a in attacks.values() if isinstance(a, Attack)]
@@ -267,6 +277,9 @@ def _view(
         )
     if not attacks:
         return View(final, None, rounds)
+    if threat.attacker is Attacker.ACTIVE_SERVER:
+        answers = ascents(target, parties, directory / "signals" / "active", seed)
+        return View(final, answers, answers.rounds)
     aggregate = threat.attacker is Attacker.AGGREGATE
     updates = target.updates(transcript, rounds, directory / "signals" / "updates", aggregate=aggregate)
     return View(final, updates, rounds)
@@ -343,29 +356,19 @@ def _weigh(
     }
 
 
-def _federation(
-    target: RunSource, transcript: Transcript, attacker: Attacker, ages: Mapping[str, pd.Series], known: int
-) -> dict[str, Any]:
+def _federation(target: RunSource, transcript: Transcript, attacker: Attacker, known: int) -> dict[str, Any]:
     facts = target.run.federation or {}
-    learners = [
-        {
-            "name": name,
-            "members": len(age),
-            "age_mean": float(age.mean()),
-            "age_sd": float(age.std(ddof=1)) if len(age) > 1 else 0.0,
-        }
-        for name, age in ages.items()
-    ]
     return {
         "attacker": str(attacker),
         "environment": facts.get("environment"),
         "secure": transcript.secure,
         "visible_to_server": transcript.secure == "none",
+        "simulated": attacker is Attacker.ACTIVE_SERVER and transcript.secure == "none",
         "rounds": len(transcript.rounds),
         "local_epochs": facts.get("local_epochs"),
         "transcript": transcript.fingerprint,
         "known_nonmembers": known,
-        "learners": learners,
+        "learners": age_table(target.cohort, target.run.roles).to_dict("records"),
         "left_out": [
             {"round": r.number, "learner": name, "reason": reason}
             for r in transcript.rounds
@@ -478,4 +481,4 @@ def _sources(target: RunSource, view: View, parties: Parties, threat: ThreatMode
         return None
     inferred = source_inference(view.updates, parties)
     baseline = image_baseline(target.cohort, view.final.scans.index.tolist(), parties)
-    return {**inferred, "blind": baseline, "blind_name": "inputs alone"}
+    return {**inferred, "blind": baseline, "blind_name": "inputs"}

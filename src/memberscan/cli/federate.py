@@ -1,4 +1,4 @@
-"""``memberscan federate``: train a model in a federation simulated on this machine, and keep its transcript."""
+"""``memberscan federate``: train in a federation simulated on this machine, and keep its transcript."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, StaleError
+from memberscan.errors import BadInputError, StaleError, TranscriptError
 from memberscan.files import fingerprint, read_json, write_json
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.runs.roles import Roles
@@ -127,8 +127,14 @@ class Run:
 
     @property
     def transcript(self) -> Transcript:
-        """The transcript of a federated run; :class:`TranscriptError` if there is none."""
-        return Transcript.open(self.path / ROUNDS)
+        """The transcript of a federated run; :class:`TranscriptError` if there is none, or not all of it."""
+        transcript = Transcript.open(self.path / ROUNDS)
+        if self.federation is not None and len(transcript.rounds) != self.federation["rounds"]:
+            raise TranscriptError(
+                f"{transcript.path} has {len(transcript.rounds)} of {self.federation['rounds']} rounds; "
+                "restore the directories of the others"
+            )
+        return transcript
 
     def cohort(self, elsewhere: Path | None = None) -> Cohort:
         """Open the cohort that the run was trained on, at its recorded place or elsewhere.

@@ -1,0 +1,173 @@
+"""The simulated active server: what it broadcasts, how honestly it is answered, and that it harms no transcript."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from memberscan import ThreatModel, audit
+from memberscan.attacks import GRADIENT_ASCENT
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError, OutputConflictError
+from memberscan.federation import active, engines
+from memberscan.federation.client import train
+from memberscan.federation.federate import federate
+from memberscan.files import read_json, write_json
+from memberscan.models.inputs import as_inputs
+from memberscan.runs import Run
+from memberscan.threat import Attacker
+
+from .parties import contents, settings
+
+THREAT = ThreatModel(attacker=Attacker.ACTIVE_SERVER, leaked=0.2)
+
+
+@pytest.fixture(scope="module")
+def federation(table: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    path = tmp_path_factory.mktemp("active") / "run"
+    return federate(table, path, settings=settings(), learners=3, held_out=0.35)
+
+
+@pytest.fixture(scope="module")
+def encrypted(table: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    pytest.importorskip("tenseal")
+    path = tmp_path_factory.mktemp("encrypted") / "run"
+    its = settings(secure="ckks", rounds=1)
+    return federate(table, path, settings=its, learners=3, held_out=0.35)
+
+
+def flat(run: Run, state: dict[str, Tensor]) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in run.model_with(state).parameters()])
+
+
+def loss(run: Run, cohort: Cohort, state: dict[str, Tensor], scans: list[str]) -> Tensor:
+    ages = torch.tensor(cohort.scans.loc[scans, "age"].to_numpy(np.float32))
+    return ((ages - run.model_with(state)(as_inputs(cohort, scans))) ** 2).mean()
+
+
+def test_the_step_goes_up_the_mean_loss_and_is_as_long_as_the_last_round(federation: Run, table: Cohort):
+    transcript, group = federation.transcript, table.scans.index[3:20].tolist()
+    last, earlier = (transcript.global_model(n) for n in (3, 2))
+    moved = active.ascended(federation, table, group)
+    step = flat(federation, moved) - flat(federation, last)
+    change = flat(federation, last) - flat(federation, earlier)
+    assert float(step.norm()) == pytest.approx(float(change.norm()), rel=1e-4)
+    assert loss(federation, table, moved, group) > loss(federation, table, last, group)
+    model = federation.model_with(last)
+    ages = torch.tensor(table.scans.loc[group, "age"].to_numpy(np.float32))
+    twin = torch.autograd.grad(
+        ((ages - model(as_inputs(table, group))) ** 2).mean(), list(model.parameters())
+    )
+    up = torch.cat([g.flatten() for g in twin])
+    assert torch.allclose(step / step.norm(), up / up.norm(), atol=1e-4)
+    # Only parameters move, never the scale of ages.
+    assert torch.equal(moved["age_mean"], last["age_mean"])
+
+
+def test_learners_answer_by_their_own_code_and_the_transcript_is_only_read(
+    federation: Run, table: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = contents(federation.path)
+    trained = []
+
+    def watched(content, site):
+        trained.append((site.learner, site.members))
+        return train(content, site)
+
+    monkeypatch.setattr("memberscan.federation.client.train", watched)
+    ids = table.scans.index.tolist()
+    seen = active.observe_ascents(federation, table, ids, [ids[:9], ids[9:]], tmp_path)
+    assert contents(federation.path) == before
+    assert [name for name, _ in trained] == [*federation.roles.learners] * 2
+    for name, members in trained:
+        assert set(table.scans.loc[list(members), "subject_id"]) == set(federation.roles.members_of(name))
+    assert seen.rounds == (4, 5) and seen.learners == federation.transcript.learners
+    assert seen.local.shape == (2, len(ids), 3) and np.isfinite(seen.local).all()
+    harmed = federation.model_with(active.ascended(federation, table, ids[:9]))
+    with torch.no_grad():
+        np.testing.assert_allclose(seen.before[0], harmed(as_inputs(table, ids)), rtol=1e-5)
+
+
+def test_it_resumes_with_the_same_answers_and_refuses_those_of_other_groups(
+    federation: Run, table: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ids = table.scans.index.tolist()
+    groups = [ids[:9], ids[9:]]
+    whole = active.observe_ascents(federation, table, ids, groups, tmp_path / "whole")
+    simulate, calls = engines.simulate, []
+
+    def dies(*args, **options):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        simulate(*args, **options)
+
+    monkeypatch.setattr(engines, "simulate", dies)
+    with pytest.raises(KeyboardInterrupt):
+        active.observe_ascents(federation, table, ids, groups, tmp_path / "part")
+    resumed = active.observe_ascents(federation, table, ids, groups, tmp_path / "part")
+    assert len(calls) == 3
+    np.testing.assert_array_equal(resumed.local, whole.local)
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+    with pytest.raises(OutputConflictError, match="group"):
+        active.observe_ascents(federation, table, ids, groups[::-1], tmp_path / "part")
+
+
+def test_an_audit_says_that_it_simulated_and_leaves_the_known_in_peace(
+    federation: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    harmed: list[str] = []
+    observe = active.observe_ascents
+
+    def watched(run, cohort, ids, groups, directory):
+        harmed.extend(s for group in groups for s in group)
+        return observe(run, cohort, ids, groups, directory)
+
+    monkeypatch.setattr(active, "observe_ascents", watched)
+    result = audit(federation.path, tmp_path / "audit", threat=THREAT)
+    found = result.content["federation"]
+    assert found["simulated"] is True and found["attacker"] == "active-server"
+    assert [f["attack"] for f in result.content["findings"]] == ["gradient-ascent"]
+    assert [row["round"] for row in found["by_round"]] == [4, 5, 6, 7]
+    assert len(harmed) == len(set(harmed)) == len(result.scores) == 40 - found["known_nonmembers"]
+    assert (tmp_path / "audit" / "signals" / "active").is_dir()
+
+
+def test_no_other_attacker_simulates(federation: Run, tmp_path: Path):
+    passive = dataclasses.replace(THREAT, attacker=Attacker.SERVER)
+    result = audit(
+        federation.path, tmp_path / "a", threat=passive, attacks=["local-error", "gradient-ascent"]
+    )
+    assert result.content["federation"]["simulated"] is False
+    (row,) = result.content["not_run"]
+    assert row["attack"] == "gradient-ascent" and "--attacker active-server" in row["reason"]
+    assert not (tmp_path / "a" / "signals" / "active").exists()
+    with pytest.raises(BadInputError, match="nobody meddled with"):
+        audit(federation.path, tmp_path / "b", threat=THREAT, attacks=["local-error"])
+
+
+def test_an_imported_federation_cannot_be_made_to_answer(federation: Run, table: Cohort, tmp_path: Path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for path in federation.path.iterdir():
+        if path.name != "run.json":
+            (run / path.name).symlink_to(path)
+    facts = json.loads(json.dumps(read_json(federation.path / "run.json")))
+    facts["cohort"]["path"] = str(table.path)
+    write_json(run / "run.json", {**facts, "training": {}})
+    with pytest.raises(BadInputError, match="gradient-ascent has the learners train once more .* imported"):
+        audit(run, tmp_path / "audit", threat=THREAT)
+
+
+def test_an_encrypted_federation_has_no_model_to_change(encrypted: Run, tmp_path: Path):
+    result = audit(encrypted.path, tmp_path / "audit", threat=THREAT)
+    assert result.content["findings"] == [] and result.content["verdict"]["label"] == "inconclusive"
+    assert result.content["federation"]["simulated"] is False
+    (row,) = result.content["not_run"]
+    assert row["attack"] == GRADIENT_ASCENT.name and "ciphertexts only" in row["reason"]
