@@ -44,7 +44,7 @@ def commands(page: Path) -> list[list[str]]:
 def parse(words: list[str]) -> click.Context:
     """Parse a command without running it."""
     command: click.Command = typer.main.get_command(app)
-    rest = several_values(words[1:], "--attacks")
+    rest = several_values(several_values(words[1:], "--attacks"), "--merge")
     while isinstance(command, click.Group):
         name, *rest = rest
         command = command.commands[name]

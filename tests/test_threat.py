@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -104,7 +105,7 @@ def test_rounds_looked_at_are_evenly_spaced_and_end_with_the_last(rounds: int, a
     assert len(looked) == min(asked or rounds, rounds)
     assert set(looked) <= set(range(1, rounds + 1))
     assert looked[-1] == rounds
-    gaps = [b - a for a, b in zip(looked, looked[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(looked)]
     assert not gaps or max(gaps) - min(gaps) <= 1
 
 

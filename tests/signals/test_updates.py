@@ -154,7 +154,7 @@ def test_a_narrow_sketch_is_used_where_the_model_is_larger(
 
 def test_a_sketch_keeps_inner_products_on_average_over_projections():
     rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 300)).astype(np.float32)
+    a, b = (1 + rng.normal(size=(2, 300))).astype(np.float32)  # of a sign, which the signs must undo
     b += a / 2
     # Another number of parameters is another projection; the coordinates added are zero.
     off = []

@@ -1,4 +1,4 @@
-"""The attack of a server that changes what it broadcasts: a learner undoes the harm done to its own people."""
+"""Attack of a server that changes what it broadcasts: a learner undoes the harm done to its own people."""
 
 from __future__ import annotations
 

@@ -35,12 +35,12 @@ REACH = 1.0
 def observe_ascents(
     run: Run, cohort: Cohort, scan_ids: Sequence[str], groups: Sequence[Sequence[str]], directory: Path
 ) -> Updates:
-    """Simulate one broadcast for each group of scans, and return what the learners' answers show of all scans.
+    """Simulate one broadcast for each group of scans; return what the learners' answers show of all scans.
 
     Each broadcast begins from the last global model and is one step of gradient ascent on the mean squared
     error of its group; its length is :data:`REACH` times that of the global model's last change, whatever the
-    scale of the loss. Every learner then trains on it honestly, by the same code as in the federation, for its
-    local epochs. Resumes where a call stopped.
+    scale of the loss. Every learner then trains on it honestly for its local epochs, by the same code as in the
+    federation. Resumes where a call stopped.
 
     Source: Nasr, Shokri and Houmansadr, "Comprehensive privacy analysis of deep learning" (S&P 2019); the
     length, and several groups instead of one, are ours.
@@ -67,12 +67,17 @@ def observe_ascents(
         folder = directory / f"{place:04d}"
         answers = _broadcast(run, cohort, group, place, folder / "broadcast")
         views.append(observe_updates(run, answers, cohort, scan_ids, (1,), folder / "answers"))
-    fields = ("took_part", "before", "local", "products", "norms", "descent_norms", "descent_sketches")
     return dataclasses.replace(
         views[0],
         rounds=tuple(range(last + 1, last + len(views) + 1)),
         sketches=[view.sketches[0] for view in views],
-        **{name: np.concatenate([getattr(view, name) for view in views]) for name in fields},
+        took_part=np.concatenate([view.took_part for view in views]),
+        before=np.concatenate([view.before for view in views]),
+        local=np.concatenate([view.local for view in views]),
+        products=np.concatenate([view.products for view in views]),
+        norms=np.concatenate([view.norms for view in views]),
+        descent_norms=np.concatenate([view.descent_norms for view in views]),
+        descent_sketches=np.concatenate([view.descent_sketches for view in views]),
     )
 
 
@@ -120,7 +125,7 @@ def ascended(run: Run, cohort: Cohort, group: Sequence[str]) -> dict[str, Tensor
         change = [w - e for w, e in zip(weights, earlier.parameters(), strict=True)]
         step = REACH * _length(change) / _length(up).clamp_min(torch.finfo(torch.float32).tiny)
         for weight, direction in zip(weights, up, strict=True):
-            weight += step * direction
+            weight.add_(step * direction)
     return {name: tensor.cpu() for name, tensor in model.state_dict().items()}
 
 
@@ -139,4 +144,4 @@ def _gradient(model: nn.Module, cohort: Cohort, group: Sequence[str]) -> list[Te
 
 
 def _length(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.stack([tensor.norm() for tensor in tensors]).norm()
+    return torch.linalg.vector_norm(torch.cat([tensor.flatten() for tensor in tensors]))
