@@ -200,4 +200,4 @@ def test_a_run_from_another_cohort(run: Run, table: Cohort, refused: Refused, tm
 def test_an_unfinished_run(run: Run, refused: Refused, tmp_path: Path):
     shutil.copytree(run.path, tmp_path / "run")
     (tmp_path / "run" / "run.json").unlink()
-    refused("audit", tmp_path / "run", tmp_path / "audit", code=2, says="run the same train command again")
+    refused("audit", tmp_path / "run", tmp_path / "audit", code=2, says="run the same command again")

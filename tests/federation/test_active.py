@@ -135,7 +135,7 @@ def test_an_audit_says_that_it_simulated_and_leaves_the_known_in_peace(
     assert found["simulated"] is True and found["attacker"] == "active-server"
     assert [f["attack"] for f in result.content["findings"]] == ["gradient-ascent"]
     assert [row["round"] for row in found["by_round"]] == [4, 5, 6, 7]
-    assert len(harmed) == len(set(harmed)) == len(result.scores) == 40 - found["known_nonmembers"]
+    assert len(harmed) == len(set(harmed)) == 40 - found["known_nonmembers"]
     assert (tmp_path / "audit" / "signals" / "active").is_dir()
 
 

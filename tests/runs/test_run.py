@@ -83,7 +83,7 @@ def test_what_is_no_run_says_why(tmp_path: Path, copy: Path) -> None:
     with pytest.raises(BadInputError, match=r"no run\.json"):
         Run.open(tmp_path)
     (copy / DONE).unlink()
-    with pytest.raises(BadInputError, match="not finished: run the same train command again"):
+    with pytest.raises(BadInputError, match="not finished: run the same command again"):
         Run.open(copy)
 
 

@@ -30,7 +30,6 @@ from memberscan.evidence.pooled import permuted_pooled, pooled, pooled_findings
 from memberscan.evidence.scored import FEWEST
 from memberscan.evidence.verdict import Sides, judge, nothing_seen
 from memberscan.evidence.within_pairs import placements, within_pairs
-from memberscan.federation.environments import age_table
 from memberscan.signals.plausible import require_years
 from memberscan.signals.signals import PREDICTION, ROUND_PREDICTIONS, Signals
 from memberscan.signals.updates import AGGREGATE, Updates
@@ -357,6 +356,9 @@ def _weigh(
 
 
 def _federation(target: RunSource, transcript: Transcript, attacker: Attacker, known: int) -> dict[str, Any]:
+    # An audit of predictions must not pay for torch.
+    from memberscan.federation.environments import age_table
+
     facts = target.run.federation or {}
     return {
         "attacker": str(attacker),

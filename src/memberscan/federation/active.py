@@ -39,8 +39,8 @@ def observe_ascents(
 
     Each broadcast begins from the last global model and is one step of gradient ascent on the mean squared
     error of its group; its length is :data:`REACH` times that of the global model's last change, whatever the
-    scale of the loss. Every learner then trains on it honestly for its local epochs, by the same code as in the
-    federation. Resumes where a call stopped.
+    scale of the loss. Every learner then trains on it honestly for its local epochs, by the same code as in
+    the federation. Resumes where a call stopped.
 
     Source: Nasr, Shokri and Houmansadr, "Comprehensive privacy analysis of deep learning" (S&P 2019); the
     length, and several groups instead of one, are ours.
@@ -144,4 +144,4 @@ def _gradient(model: nn.Module, cohort: Cohort, group: Sequence[str]) -> list[Te
 
 
 def _length(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.linalg.vector_norm(torch.cat([tensor.flatten() for tensor in tensors]))
+    return torch.cat([tensor.flatten() for tensor in tensors]).square().sum().sqrt()

@@ -71,7 +71,7 @@ class Run:
         path = Path(path)
         if not (path / DONE).is_file():
             hint = (
-                "it was not finished: run the same train command again"
+                "it was not finished: run the same command again"
                 if (path / "request.json").exists()
                 else "it has no run.json"
             )
