@@ -21,8 +21,8 @@ from memberscan.threat import Attacker, ThreatModel
 
 MODEL, SPACING = "cnn3d", 12.0
 SEEDS = 5
-BY_LEARNER, BY_SERVER = "prediction+label", "least-squares"
-"""Chosen before the study, on federations of other seeds: the paper's attack, and ours on updates."""
+BY_LEARNER, BY_SERVER, BY_BREAKER = "prediction+label", "least-squares", "gradient-ascent"
+"""Chosen before the study, on federations of other seeds: the paper's attack, and two on updates."""
 SECRET_ROUNDS = 3
 
 
@@ -32,9 +32,10 @@ def parties(out: Path, *, seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a seed: people, the AUC of the learners' attack and of the server's, and their paired
-        difference with its 95% interval over subjects. The last row is a shorter federation whose updates are
-        encrypted: how many attacks its server could run. Written to ``out``. The brains are synthetic.
+        One row a seed: people, the AUC of the learners' attack, of the server's and of a server's that breaks
+        the rules; the paired difference of the first two with its 95% interval over subjects. The last row is
+        a shorter federation whose updates are encrypted: how many attacks its server could run. Written to
+        ``out``. The brains are synthetic.
     """
     rows = []
     for each in range(seed, seed + SEEDS):
@@ -69,20 +70,25 @@ def parties(out: Path, *, seed: int = 0) -> pd.DataFrame:
 
 def _compare(run: Path, directory: Path, seed: int) -> dict[str, float | int]:
     target = RunSource.open(run, None)
-    directory.mkdir(parents=True, exist_ok=True)
-    (learners,), who = attempt(
-        target, [named(BY_LEARNER)], ThreatModel(attacker=Attacker.LEARNER), directory / "learner", seed
-    )
-    (server,), _ = attempt(
-        target, [named(BY_SERVER)], ThreatModel(attacker=Attacker.SERVER), directory / "server", seed
-    )
-    pool = pooled([learners, server], who.home, seeds.generator(seed, "parties"))
+    asked = {
+        BY_LEARNER: Attacker.LEARNER,
+        BY_SERVER: Attacker.SERVER,
+        BY_BREAKER: Attacker.ACTIVE_SERVER,
+    }
+    scored = []
+    for name, attacker in asked.items():
+        folder = directory / str(attacker)
+        folder.mkdir(parents=True, exist_ok=True)
+        found, who = attempt(target, [named(name)], ThreatModel(attacker=attacker), folder, seed)
+        scored += found
+    pool = pooled(scored, who.home, seeds.generator(seed, "parties"))
     difference = pool.difference(BY_SERVER, BY_LEARNER)
     return {
         "members": int(pool.members[0]),
         "heldout_scored": int(pool.nonmembers[0]),
         "learner_auc": float(pool.auc[0, 0]),
         "server_auc": float(pool.auc[0, 1]),
+        "active_server_auc": float(pool.auc[0, 2]),
         "server_ahead_by": difference.value,
         "low": difference.low,
         "high": difference.high,
