@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from memberscan.federation.federate import federate
     from memberscan.federation.settings import Settings
     from memberscan.models import MODELS, ModelSpec
-    from memberscan.runs import Role, Roles, Run, Transcript
+    from memberscan.runs import Role, Roles, Run
     from memberscan.threat import Access, Attacker, ThreatModel
     from memberscan.training.imports import import_run
     from memberscan.training.loop import TrainingConfig
@@ -37,7 +37,6 @@ _HOME = {
     "Role": "runs",
     "Roles": "runs",
     "Run": "runs",
-    "Transcript": "runs",
     "Access": "threat",
     "Attacker": "threat",
     "ThreatModel": "threat",
@@ -62,7 +61,6 @@ __all__ = [
     "Settings",
     "ThreatModel",
     "TrainingConfig",
-    "Transcript",
     "audit",
     "federate",
     "gradient_attack",

@@ -32,7 +32,8 @@ def snapshot(directory: Path) -> dict[Path, int]:
 def test_all_commands_are_there():
     assert set(commands()) == {
         ("demo",), ("cohort", "bids"), ("cohort", "table"), ("cohort", "phantom"), ("models",), ("train",),
-        ("import",), ("audit",), ("report",), ("study",),
+        ("import",), ("audit",), ("report",), ("study",), ("federate",),
+        ("federation", "init"), ("federation", "site"), ("federation", "keys"),
     }  # fmt: skip
 
 

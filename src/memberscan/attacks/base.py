@@ -50,6 +50,11 @@ class Needs:
     others: int = 0
     active: bool = False
 
+    @property
+    def predictions_only(self) -> bool:
+        """Whether predictions of one model are all that it reads."""
+        return not (self.layers or self.norms or self.activation or self.rounds)
+
 
 @dataclass(frozen=True, eq=False)
 class Features:

@@ -15,9 +15,11 @@ from memberscan import seeds
 from memberscan.attacks import ATTACKS_OF, Attack, UpdateAttack, named
 from memberscan.attacks.campaign import Campaign, one_thread
 from memberscan.auditing.content import Outcome, content, gains
-from memberscan.auditing.federated import audit_party, federation_of_outsider, require_party
+from memberscan.auditing.federated import audit_party
+from memberscan.auditing.federation import of_outsider
+from memberscan.auditing.party import Party
 from memberscan.auditing.result import DONE, AuditResult
-from memberscan.auditing.source import RunSource, Source, open_source
+from memberscan.auditing.source import Source, open_source
 from memberscan.auditing.subjects import Subjects
 from memberscan.auditing.tables import matched_table, scores_table
 from memberscan.errors import BadInputError, TooFewSubjectsError
@@ -82,7 +84,7 @@ def audit(
     target = open_source(source, Path(cohort) if cohort else None)
     _require_both_sides(target)
     if threat.attacker is not Attacker.OUTSIDER:
-        require_party(target, threat, seed)
+        Party.open(target, threat, seed)
     request = {
         "command": "audit",
         **target.provenance(),
@@ -116,8 +118,7 @@ def _audit(
     if threat.attacker is Attacker.OUTSIDER:
         outcome = _audit_model(target, name, chosen, threat, directory, seed)
     else:
-        assert isinstance(target, RunSource)
-        outcome = audit_party(target, name, chosen, threat, directory, seed)
+        outcome = audit_party(Party.open(target, threat, seed), name, chosen, directory)
     people = outcome.subjects
     matched = pd.DataFrame()
     if outcome.verdict.label == "confounded" and threat.attacker is Attacker.OUTSIDER:
@@ -160,7 +161,7 @@ def _audit_model(
         subjects=people,
         seed=seed,
         gains=gains(attacks, facts["scored"], people.member),
-        federation=federation_of_outsider(target),
+        federation=of_outsider(target),
         **facts,
     )
 

@@ -46,8 +46,6 @@ def _federation(cohort: Cohort, out: Path, seed: int) -> AuditResult:
 
     training = TrainingConfig(epochs=4, learning_rate=LEARNING_RATE, seed=seed)
     settings = Settings("cnn3d", {"width": WIDTH}, training, rounds=ROUNDS)
-    run = federate(
-        cohort, out / f"run-{FEDERATED}", settings=settings, learners=LEARNERS, held_out=HELD_OUT
-    )
+    run = federate(cohort, out / f"run-{FEDERATED}", settings=settings, learners=LEARNERS, held_out=HELD_OUT)
     threat = ThreatModel(attacker=Attacker.LEARNER)
     return audit(run.path, out / f"audit-{FEDERATED}", threat=threat, seed=seed)

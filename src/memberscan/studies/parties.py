@@ -79,8 +79,8 @@ def _compare(run: Path, directory: Path, seed: int) -> dict[str, float | int]:
     for name, attacker in asked.items():
         folder = directory / str(attacker)
         folder.mkdir(parents=True, exist_ok=True)
-        found, who = attempt(target, [named(name)], ThreatModel(attacker=attacker), folder, seed)
-        scored += found
+        found, who = attempt(target, named(name), ThreatModel(attacker=attacker), folder, seed)
+        scored.append(found)
     pool = pooled(scored, who.home, seeds.generator(seed, "parties"))
     difference = pool.difference(BY_SERVER, BY_LEARNER)
     return {

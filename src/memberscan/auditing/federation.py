@@ -1,0 +1,175 @@
+"""What audit.json says of a federation: its parties, every pair, the rounds, and whose people these are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memberscan import seeds
+from memberscan.attacks import Attack, UpdateAttack
+from memberscan.attacks.parties import by_learners
+from memberscan.attacks.updates import LeastSquares, mean_over_rounds
+from memberscan.auditing.party import Party, View
+from memberscan.auditing.source import RunSource, Source
+from memberscan.auditing.sources import image_baseline, source_inference
+from memberscan.errors import TooFewSubjectsError
+from memberscan.evidence.intervals import LEVEL
+from memberscan.evidence.pairs import PairScores, pair_results
+from memberscan.evidence.pooled import Pooled, pooled
+from memberscan.signals.signals import PREDICTION, ROUND_PREDICTIONS, Signals
+from memberscan.threat import Attacker
+
+if TYPE_CHECKING:
+    from memberscan.evidence.blind import Blind
+    from memberscan.runs import Transcript
+
+RESAMPLES = 200
+"""Of the intervals of a curve; those of the findings rest on more."""
+COVERAGE = (0.25, 0.5, 0.75, 1.0)
+FOLLOWED = "prediction+label"
+"""The learner's attack that is followed from round to round: the paper's first."""
+
+
+def of_outsider(target: Source) -> dict[str, Any] | None:
+    """Return what is known of the federation whose final model an outsider attacks; None if none."""
+    if not isinstance(target, RunSource) or target.run.federation is None:
+        return None
+    nobody: dict[str, Any] = {"pairs": [], "victims": [], "by_round": [], "coverage": [], "sources": None}
+    return {**_facts(target, target.run.transcript, Attacker.OUTSIDER, 0), **nobody}
+
+
+def of_party(
+    party: Party,
+    attacks: Mapping[str, Attack | UpdateAttack],
+    view: View,
+    scored: Sequence[PairScores],
+    strongest: str | None,
+    blinds: Mapping[str, Blind],
+) -> dict[str, Any]:
+    """Return all that is said of the federation beside the findings, as it stands in audit.json."""
+    return {
+        **_facts(party.target, party.transcript, party.attacker, int(party.who.known.sum())),
+        "pairs": _pairs(party, scored),
+        "victims": _victims(blinds),
+        "by_round": _by_round(party, attacks, view, strongest),
+        "coverage": [
+            row for a in attacks.values() if isinstance(a, LeastSquares) for row in _coverage(party, a, view)
+        ],
+        "sources": _sources(party, view),
+    }
+
+
+def _facts(target: RunSource, transcript: Transcript, attacker: Attacker, known: int) -> dict[str, Any]:
+    # An audit of predictions must not pay for torch.
+    from memberscan.federation.environments import age_table
+
+    facts = target.run.federation or {}
+    return {
+        "attacker": str(attacker),
+        "environment": facts.get("environment"),
+        "secure": transcript.secure,
+        "visible_to_server": transcript.secure == "none",
+        "simulated": attacker is Attacker.ACTIVE_SERVER and transcript.secure == "none",
+        "rounds": len(transcript.rounds),
+        "local_epochs": facts.get("local_epochs"),
+        "transcript": transcript.fingerprint,
+        "known_nonmembers": known,
+        "learners": age_table(target.cohort, target.run.roles).to_dict("records"),
+        "left_out": [
+            {"round": r.number, "learner": name, "reason": reason}
+            for r in transcript.rounds
+            for name, reason in r.left_out.items()
+        ],
+    }
+
+
+def _pairs(party: Party, scored: Sequence[PairScores]) -> list[dict[str, Any]]:
+    rows = []
+    for attack in scored:
+        for result in pair_results(
+            attack, party.who.home, seeds.generator(party.seed, "pairs", attack.attack)
+        ):
+            row = result.to_dict()
+            for key in ("auc", "accuracy"):
+                row[key] = None if row[key] is None else {**row[key], "level": LEVEL}
+            rows.append(row)
+    return rows
+
+
+def _victims(blinds: Mapping[str, Blind]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "auc": check.auc,
+            "p_value": check.p_value,
+            "tripped": check.tripped,
+            "gates": check.gates,
+            "worst": check.worst if check.tripped else None,
+        }
+        for name, check in blinds.items()
+    ]
+
+
+def _by_round(
+    party: Party, attacks: Mapping[str, Attack | UpdateAttack], view: View, strongest: str | None
+) -> list[dict[str, Any]]:
+    """Follow one attack over the rounds: a learner's in each round, a server's in all rounds up to each."""
+    if strongest is None:
+        return []
+    attack = attacks[FOLLOWED if FOLLOWED in attacks else strongest]
+    if isinstance(attack, UpdateAttack):
+        each = party.of_victims(attack.by_round(view.seen), view)
+        scored = [party.scored(attack.name, mean_over_rounds(each[: k + 1])) for k in range(len(view.rounds))]
+    elif attack.needs.predictions_only:
+        scored = [
+            by_learners(attack, _signals(view, k), party.who, party.transcript.learners)
+            for k in range(len(view.rounds))
+        ]
+    else:
+        return []
+    rows = []
+    for number, pairs in zip(view.rounds, scored, strict=True):
+        pool = _pool(party, pairs, "round", number)
+        intervals = {"auc": pool.joint.intervals[0].to_dict(), "accuracy": pool.accuracy[0].to_dict()}
+        rows.append({"round": number, "attack": attack.name, **intervals})
+    return rows
+
+
+def _signals(view: View, k: int) -> Signals:
+    """Return what an attacker sees who has the predictions of one round only."""
+    return Signals(view.final.scans, {PREDICTION: view.final.arrays[ROUND_PREDICTIONS][:, k]})
+
+
+def _coverage(party: Party, attack: LeastSquares, view: View) -> list[dict[str, Any]]:
+    """Return how an attack on all candidates at once does if only a share of the members is among them."""
+    who, rows = party.who, []
+    order = seeds.generator(party.seed, "coverage").permutation(len(who.subjects))
+    for share in COVERAGE:
+        kept = ~who.member
+        for home in range(len(who.victims)):
+            its = order[who.home[order] == home]
+            kept[its[: max(1, round(share * len(its)))]] = True
+        scans = kept[who.subject]
+        scores = np.full((len(who.subject), len(who.victims)), np.nan)
+        scores[scans] = party.of_victims(attack.score(view.seen.of(scans)), view)
+        try:
+            pool = _pool(party, party.scored(attack.name, scores), "coverage", str(share))
+        except TooFewSubjectsError:
+            continue
+        rows.append({"attack": attack.name, "coverage": share, "auc": pool.joint.intervals[0].to_dict()})
+    return rows
+
+
+def _pool(party: Party, pairs: PairScores, *names: str | int) -> Pooled:
+    return pooled([pairs], party.who.home, seeds.generator(party.seed, *names), resamples=RESAMPLES)
+
+
+def _sources(party: Party, view: View) -> dict[str, Any] | None:
+    """Return how well the server says which learner holds a member, against a look at the inputs alone."""
+    if view.updates is None or party.attacker is Attacker.AGGREGATE or len(party.who.victims) < 2:
+        return None
+    inferred = source_inference(view.updates, party.who)
+    baseline = image_baseline(party.target.cohort, view.final.scans.index.tolist(), party.who)
+    return {**inferred, "blind": baseline, "blind_name": "inputs"}
