@@ -103,7 +103,8 @@ class ThreatModel:
         if self.attacker.access is None:
             if self.access > Access.WEIGHTS:
                 raise BadInputError(
-                    f"an outsider has no access to {self.access}; choose an attacker within the federation"
+                    f"an outsider has no access to {self.access}; choose an attacker within the federation "
+                    "(--attacker learner or server)"
                 )
         else:
             object.__setattr__(self, "access", self.attacker.access)

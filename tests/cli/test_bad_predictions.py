@@ -76,7 +76,10 @@ def test_probabilities_are_refused(written, refused: Refused, tmp_path: Path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--access", "rounds"), "choose one of: outputs, weights"),
+        (("--access", "everything"), "choose one of: outputs, weights"),
+        (("--access", "rounds"), "choose an attacker within the federation (--attacker learner or server)"),
+        (("--attacker", "nobody"), "choose one of: outsider, learner, server"),
+        (("--attacker", "server"), "a predictions file shows none; audit a run"),
         (("--leaked", "1.5"), "it is a share from 0 to 0.9"),
         (("--leaked", "nan"), "it is a share from 0 to 0.9"),
         (("--repeats", "0"), "at least 1 draw"),
