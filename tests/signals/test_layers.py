@@ -104,3 +104,8 @@ def test_first_layers_of_3d_networks_agree_with_autograd(data: st.DataObject) ->
         values(count * folded, 1, *data.draw(st.sampled_from([(7, 8, 9), (3, 4, 5), (11, 3, 4)]))),
         count,
     )
+
+
+def test_a_stride_and_padding_that_keep_the_shape_are_no_plain_product() -> None:
+    layer = nn.Conv1d(1, 1, kernel_size=1, stride=2, padding=2, bias=False)
+    check(layer, torch.arange(1.0, 6.0, dtype=torch.float64).reshape(1, 1, 5), 1)

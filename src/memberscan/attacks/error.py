@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memberscan.attacks.base import Attack, Features, Needs, Rule
+from memberscan.attacks.unfitted import LowerForMembers
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
@@ -19,18 +20,21 @@ if TYPE_CHECKING:
     from memberscan.signals.signals import Signals
 
 
+def absolute_error(signals: Signals) -> Float[np.ndarray, " n"]:
+    """Return absolute errors in years."""
+    return np.asarray(np.abs(signals.residual))
+
+
 @dataclass(frozen=True)
 class ErrorAttack(Attack):
-    """Score minus the absolute error; where subjects are known, they set the threshold."""
+    """Score minus the absolute error; the known subjects set the threshold."""
 
     def observe(self, signals: Signals) -> Features:
         """Return absolute errors in years."""
-        return Features(signals.scans.index, np.abs(signals.residual)[:, None])
+        return Features(signals.scans.index, absolute_error(signals)[:, None])
 
     def fit(self, known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
         """Place the threshold where two Gaussians with the known errors' spreads cross."""
-        if not len(member):
-            return Rule(np.array([-1.0]), None)
         error = known.values[:, 0]
         return Rule(np.array([-1.0]), crossing(error[member], error[~member]))
 
@@ -48,8 +52,9 @@ def crossing(inside: Float[np.ndarray, " m"], outside: Float[np.ndarray, " n"]) 
 
 
 ERROR = ErrorAttack("error", "the size of the prediction error", Needs(Access.OUTPUTS))
-ZERO_KNOWLEDGE_ERROR = ErrorAttack(
+ZERO_KNOWLEDGE_ERROR = LowerForMembers(
     "error:zero-knowledge",
     "the size of the prediction error, with nobody's membership known",
     Needs(Access.OUTPUTS, leaked=False),
+    absolute_error,
 )

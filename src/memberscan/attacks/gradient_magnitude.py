@@ -9,18 +9,18 @@ Gupta et al. (MIDL 2021).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.base import Attack, Features, Needs, Rule
+from memberscan.attacks.base import Needs
 from memberscan.attacks.learned import Block, LearnedAttack
+from memberscan.attacks.unfitted import LowerForMembers
 from memberscan.signals.signals import GRADIENT_NORMS, Signals
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 
 def log_norms(signals: Signals) -> Float[np.ndarray, "n layers"]:
@@ -31,18 +31,9 @@ def log_norms(signals: Signals) -> Float[np.ndarray, "n layers"]:
     return np.asarray(np.log(np.maximum(norms, np.where(floor > 0, floor, 1.0))))
 
 
-@dataclass(frozen=True)
-class GradientNormAttack(Attack):
-    """Score minus the summed gradient norm, with nobody's membership known."""
-
-    def observe(self, signals: Signals) -> Features:
-        """Return the sum of the layers' gradient norms."""
-        norms = np.asarray(signals.arrays[GRADIENT_NORMS], dtype=float)
-        return Features(signals.scans.index, norms.sum(axis=1, keepdims=True))
-
-    def fit(self, known: Features, member: Bool[np.ndarray, " n"]) -> Rule:  # noqa: ARG002
-        """Return the rule that needs no learning."""
-        return Rule(np.array([-1.0]), None)
+def summed_norms(signals: Signals) -> Float[np.ndarray, " n"]:
+    """Return the sum of the layers' gradient norms."""
+    return np.asarray(np.asarray(signals.arrays[GRADIENT_NORMS], dtype=float).sum(axis=1))
 
 
 GRADIENT_MAGNITUDE = LearnedAttack(
@@ -51,8 +42,9 @@ GRADIENT_MAGNITUDE = LearnedAttack(
     Needs(Access.WEIGHTS, norms=True),
     (Block(log_norms),),
 )
-ZERO_KNOWLEDGE_GRADIENT = GradientNormAttack(
+ZERO_KNOWLEDGE_GRADIENT = LowerForMembers(
     "gradient-magnitude:zero-knowledge",
     "the summed size of the loss gradient, with nobody's membership known",
     Needs(Access.WEIGHTS, leaked=False, norms=True),
+    summed_norms,
 )

@@ -5,18 +5,18 @@ What is summed up of the course, and its use for a regression, are ours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.base import Attack, Features, Needs, Rule
+from memberscan.attacks.base import Needs
 from memberscan.attacks.learned import Block, LearnedAttack
+from memberscan.attacks.unfitted import LowerForMembers
 from memberscan.signals.signals import ROUND_PREDICTIONS, Signals
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 
 def series(signals: Signals) -> Float[np.ndarray, "n rounds"]:
@@ -35,17 +35,9 @@ def course(signals: Signals) -> Float[np.ndarray, "n 4"]:
     return np.column_stack([error.mean(axis=1), error[:, -1], slope, steady])
 
 
-@dataclass(frozen=True)
-class MeanErrorAttack(Attack):
-    """Score minus the mean absolute error over rounds, with nobody's membership known."""
-
-    def observe(self, signals: Signals) -> Features:
-        """Return mean absolute errors in years."""
-        return Features(signals.scans.index, np.abs(series(signals)).mean(axis=1, keepdims=True))
-
-    def fit(self, known: Features, member: Bool[np.ndarray, " n"]) -> Rule:  # noqa: ARG002
-        """Return the rule that needs no learning."""
-        return Rule(np.array([-1.0]), None)
+def mean_error(signals: Signals) -> Float[np.ndarray, " n"]:
+    """Return the mean absolute error over rounds, years."""
+    return np.asarray(np.abs(series(signals)).mean(axis=1))
 
 
 LOSS_SERIES = LearnedAttack(
@@ -54,8 +46,9 @@ LOSS_SERIES = LearnedAttack(
     Needs(Access.ROUNDS, rounds=True),
     (Block(course),),
 )
-ZERO_KNOWLEDGE_LOSS_SERIES = MeanErrorAttack(
+ZERO_KNOWLEDGE_LOSS_SERIES = LowerForMembers(
     "loss-series:zero-knowledge",
     "the mean error over the rounds, with nobody's membership known",
     Needs(Access.ROUNDS, leaked=False, rounds=True),
+    mean_error,
 )

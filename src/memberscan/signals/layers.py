@@ -67,7 +67,7 @@ def _(layer: nn.Linear, inputs: Tensor, outputs: Tensor, count: int) -> Tensor:
 def _convolution(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) -> Tensor:
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
         return parameter_gradients.dispatch(nn.Module)(layer, inputs, outputs, count)
-    if inputs[0, 0].shape == outputs[0, 0].shape and set(layer.kernel_size) == {1} and layer.groups == 1:
+    if _is_pointwise(layer):
         return _pointwise(layer, inputs, outputs, count)
     if _is_first_layer(layer) and inputs.device.type == "cpu":
         return _first_layer(layer, inputs, outputs, count)
@@ -89,6 +89,12 @@ def _convolution(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) 
         )
         rows.append(_flat((weight,) if layer.bias is None else (weight, bias)))
     return torch.stack(rows)
+
+
+def _is_pointwise(layer: nn.Conv3d) -> bool:
+    """Return whether every position goes through the same matrix, and nothing else happens."""
+    each = set(layer.kernel_size) == set(layer.stride) == {1}
+    return each and set(layer.padding) == {0} and layer.groups == 1
 
 
 def _pointwise(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) -> Tensor:

@@ -21,7 +21,13 @@ from memberscan.files import fingerprint
 from memberscan.models.inputs import as_inputs, predict, resolve_device
 from memberscan.runs import Run, Transcript
 from memberscan.signals.extract import batch_size, stored_rows
-from memberscan.signals.gradients import agrees_with_autograd, capture, capture_slowly, parameter_layers
+from memberscan.signals.gradients import (
+    Capture,
+    agrees_with_autograd,
+    capture,
+    capture_slowly,
+    parameter_layers,
+)
 from memberscan.signals.updates import AGGREGATE, Updates
 
 if TYPE_CHECKING:
@@ -80,45 +86,12 @@ def _observe_round(
     learners: Sequence[str],
     directory: Path,
 ) -> dict[str, np.ndarray]:
-    device = resolve_device("auto")
-    model = run.model_with(transcript.global_model(number - 1)).to(device)
-    layers = parameter_layers(model)
-    present = transcript.rounds[number - 1].took_part
-    ends = {
-        name: transcript.global_model(number) if name == AGGREGATE else transcript.learner_model(number, name)
-        for name in learners
-        if name == AGGREGATE or name in present
-    }
-    locals_ = {name: run.model_with(end).to(device) for name, end in ends.items()}
-    descents = {name: _difference(model, end, layers) for name, end in locals_.items()}
-    places = [learners.index(name) for name in ends]
-    width = sum(d.shape[0] for d in next(iter(descents.values())).values())
-    sketch = Sketch(
-        min(SKETCH, width), {path: d.shape[0] for path, d in next(iter(descents.values())).items()}
-    )
-    stacks = {path: torch.stack([descents[name][path] for name in ends]) for path in layers}
-    example = as_inputs(cohort, scan_ids[:2]).to(device)
-    fast = agrees_with_autograd(model, example, layers)
+    lens = _Lens(run, transcript, number, learners)
+    example = as_inputs(cohort, scan_ids[:2]).to(lens.device)
+    fast = agrees_with_autograd(lens.model, example, lens.layers)
     # A model that mixes the samples of a batch predicts something else for each scan alone.
-    size = batch_size(model, example[:1], backward=True) if fast else 1
-
-    def see(inputs: Tensor, ages: Tensor) -> dict[str, np.ndarray]:  # noqa: ARG001
-        seen = (capture if fast else capture_slowly)(model, inputs.to(device), None, layers=layers)
-        shape = len(inputs), len(learners), len(layers)
-        products, local = np.zeros(shape, np.float32), np.full(shape[:2], np.nan)
-        products[:, places] = inner_products(seen.gradients, stacks).float().cpu().numpy()
-        with torch.no_grad():
-            for place, end in zip(places, locals_.values(), strict=True):
-                local[:, place] = predict(end, inputs.to(device)).double().cpu().numpy()
-        norms = torch.stack([seen.gradients[path].norm(dim=1) for path in layers], dim=1)
-        return {
-            "before": seen.predictions.double().cpu().numpy(),
-            "local": local,
-            "products": products,
-            "norms": norms.float().cpu().numpy(),
-            "sketches": sketch(seen.gradients).float().cpu().numpy(),
-        }
-
+    size = batch_size(lens.model, example[:1], backward=True) if fast else 1
+    take = capture if fast else capture_slowly
     request = {
         "round": {**transcript.rounds[number - 1].digests, "number": str(number)},
         "transcript": transcript.fingerprint,
@@ -126,22 +99,78 @@ def _observe_round(
         "scans": fingerprint(list(scan_ids)),
         "learners": list(learners),
         "route": "batched" if fast else "one at a time",
-        "device": device.type,
+        "device": lens.device.type,
         "threads": torch.get_num_threads(),
         "batch": size,
-        "sketch": sketch.width,
+        "sketch": lens.sketch.width,
     }
+
+    def see(inputs: Tensor, ages: Tensor) -> dict[str, np.ndarray]:  # noqa: ARG001
+        inputs = inputs.to(lens.device)
+        return lens.see(inputs, take(lens.model, inputs, None, layers=lens.layers))
+
     arrays = stored_rows(directory, request, cohort, scan_ids, size, see, f"reading round {number}")
-    took_part = np.zeros(len(learners), dtype=bool)
-    took_part[places] = True
-    descent_norms = np.zeros((len(learners), len(layers)))
-    descent_sketches = np.zeros((len(learners), sketch.width), np.float32)
-    for place, name in zip(places, ends, strict=True):
-        descent_norms[place] = [float(descents[name][path].norm()) for path in layers]
-        flat = {path: d[None] for path, d in descents[name].items()}
-        descent_sketches[place] = sketch(flat).float().cpu().numpy()[0]
-    facts = {"took_part": took_part, "descent_norms": descent_norms, "descent_sketches": descent_sketches}
-    return {**arrays, **facts}
+    return {**arrays, **lens.of_updates()}
+
+
+class _Lens:
+    """One round as its updates show it: the model that it began with, and each learner's at its end."""
+
+    def __init__(self, run: Run, transcript: Transcript, number: int, learners: Sequence[str]) -> None:
+        self.device = resolve_device("auto")
+        self.model = run.model_with(transcript.global_model(number - 1)).to(self.device)
+        self.layers = parameter_layers(self.model)
+        present = (AGGREGATE, *transcript.rounds[number - 1].took_part)
+        self.present = np.array([name in present for name in learners])
+        self.ends = [
+            run.model_with(
+                transcript.global_model(number)
+                if name == AGGREGATE
+                else transcript.learner_model(number, name)
+            ).to(self.device)
+            for name in learners
+            if name in present
+        ]
+        weights = {path: _flat(self.model, path) for path in self.layers}
+        ends = [{path: _flat(end, path) for path in self.layers} for end in self.ends]
+        # A round in which nobody took part still has a row of no learner for every layer.
+        self.descents = {
+            path: torch.stack([w - end[path] for end in ends] or [w])[: len(ends)]
+            for path, w in weights.items()
+        }
+        sizes = {path: len(w) for path, w in weights.items()}
+        self.sketch = Sketch(min(SKETCH, sum(sizes.values())), sizes)
+
+    def see(self, inputs: Tensor, seen: Capture) -> dict[str, np.ndarray]:
+        """Return the rows of one batch, by their name in :class:`Updates`."""
+        shape = len(inputs), len(self.present), len(self.layers)
+        products, local = np.zeros(shape, np.float32), np.full(shape[:2], np.nan)
+        products[:, self.present] = inner_products(seen.gradients, self.descents).float().cpu().numpy()
+        with torch.no_grad():
+            for place, end in zip(np.flatnonzero(self.present), self.ends, strict=True):
+                local[:, place] = predict(end, inputs).double().cpu().numpy()
+        norms = torch.stack([seen.gradients[path].norm(dim=1) for path in self.layers], dim=1)
+        return {
+            "before": seen.predictions.double().cpu().numpy(),
+            "local": local,
+            "products": products,
+            "norms": norms.float().cpu().numpy(),
+            "sketches": self.sketch(seen.gradients).float().cpu().numpy(),
+        }
+
+    def of_updates(self) -> dict[str, np.ndarray]:
+        """Return what depends on no scan, by its name in :class:`Updates`."""
+        norms = np.zeros((len(self.present), len(self.layers)))
+        sketches = np.zeros((len(self.present), self.sketch.width), np.float32)
+        lengths = [self.descents[path].norm(dim=1) for path in self.layers]
+        norms[self.present] = torch.stack(lengths, dim=1).double().cpu().numpy()
+        sketches[self.present] = self.sketch(self.descents).float().cpu().numpy()
+        return {"took_part": self.present, "descent_norms": norms, "descent_sketches": sketches}
+
+
+def _flat(model: nn.Module, path: str) -> Float[Tensor, " p"]:
+    """Return a layer's own parameters in one row."""
+    return torch.cat([p.detach().flatten() for p in model.get_submodule(path).parameters(recurse=False)])
 
 
 def inner_products(
@@ -184,21 +213,3 @@ class Sketch:
             place, sign = self._place[path].to(rows.device), self._sign[path].to(rows.device)
             result.index_add_(1, place, rows * sign)
         return result
-
-
-def _difference(model: nn.Module, end: nn.Module, layers: Sequence[str]) -> dict[str, Tensor]:
-    """Return the descent, before minus after, of each layer's own parameters in one row."""
-    with torch.no_grad():
-        return {
-            path: torch.cat(
-                [
-                    (p - q).flatten()
-                    for p, q in zip(
-                        model.get_submodule(path).parameters(recurse=False),
-                        end.get_submodule(path).parameters(recurse=False),
-                        strict=True,
-                    )
-                ]
-            )
-            for path in layers
-        }
