@@ -6,7 +6,25 @@ from typing import Annotated
 
 import typer
 
-from memberscan.cli.options import CohortDir, Json, RunDir, Seed, answer
+from memberscan.cli.options import (
+    BatchSize,
+    CohortDir,
+    Device,
+    Dropout,
+    Json,
+    LearningRate,
+    LocalEpochs,
+    MinLearners,
+    Optimizer,
+    Rounds,
+    RunDir,
+    Secure,
+    Seed,
+    Timeout,
+    Width,
+    answer,
+    given,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -26,20 +44,18 @@ def federate(
         str | None, typer.Option(help="Covariate whose values are the learners, such as site.")
     ] = None,
     held_out: Annotated[float, typer.Option(help="Share of the subjects kept out: the non-members.")] = 0.2,
-    rounds: Annotated[int, typer.Option(help="Rounds of training and averaging.")] = 25,
-    local_epochs: Annotated[int, typer.Option(help="Epochs of each learner in a round.")] = 4,
-    learning_rate: Annotated[float | None, typer.Option(help="By default the model's own.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Scans a step.")] = 8,
-    optimizer: Annotated[str, typer.Option(help="adam or sgd.")] = "adam",
-    width: Annotated[
-        int | None, typer.Option(help="Width of the first layer; by default the model's own.")
-    ] = None,
-    dropout: Annotated[float | None, typer.Option(help="Share of features dropped in training.")] = None,
-    min_learners: Annotated[int, typer.Option(help="A round with fewer ends the federation.")] = 2,
-    timeout: Annotated[float, typer.Option(help="Seconds that a round waits, with --engine ray.")] = 3600.0,
-    secure: Annotated[str, typer.Option(help="none, or ckks: the server sees ciphertexts only.")] = "none",
+    rounds: Rounds = 25,
+    local_epochs: LocalEpochs = 4,
+    learning_rate: LearningRate = None,
+    batch_size: BatchSize = 8,
+    optimizer: Optimizer = "adam",
+    width: Width = None,
+    dropout: Dropout = None,
+    min_learners: MinLearners = 2,
+    timeout: Timeout = 3600.0,
+    secure: Secure = "none",
     engine: Annotated[str, typer.Option(help="local (this process) or ray.")] = "local",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -52,7 +68,7 @@ def federate(
     from memberscan.runs import Role
     from memberscan.training import TrainingConfig
 
-    options = {name: value for name, value in (("width", width), ("dropout", dropout)) if value is not None}
+    options = given(width=width, dropout=dropout)
     training = TrainingConfig(
         epochs=local_epochs,
         learning_rate=learning_rate,

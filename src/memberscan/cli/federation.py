@@ -7,7 +7,24 @@ from typing import Annotated
 
 import typer
 
-from memberscan.cli.options import CohortDir, Json, NoSeed, Seed, answer
+from memberscan.cli.options import (
+    BatchSize,
+    CohortDir,
+    Dropout,
+    Json,
+    LearningRate,
+    LocalEpochs,
+    MinLearners,
+    NoSeed,
+    Optimizer,
+    Rounds,
+    Secure,
+    Seed,
+    Timeout,
+    Width,
+    answer,
+    given,
+)
 from memberscan.errors import BadInputError
 
 app = typer.Typer(
@@ -22,18 +39,16 @@ def init(
     run: Annotated[Path, typer.Option(help="Directory of the run that the server writes, on its machine.")],
     model: Annotated[str, typer.Option(help="cnn3d, slice-mean or mlp.")],
     learners: Annotated[int, typer.Option(help="How many sites to wait for.")],
-    rounds: Annotated[int, typer.Option(help="Rounds of training and averaging.")] = 25,
-    local_epochs: Annotated[int, typer.Option(help="Epochs of each site in a round.")] = 4,
-    learning_rate: Annotated[float | None, typer.Option(help="By default the model's own.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Scans a step.")] = 8,
-    optimizer: Annotated[str, typer.Option(help="adam or sgd.")] = "adam",
-    width: Annotated[
-        int | None, typer.Option(help="Width of the first layer; by default the model's own.")
-    ] = None,
-    dropout: Annotated[float | None, typer.Option(help="Share of features dropped in training.")] = None,
-    min_learners: Annotated[int, typer.Option(help="A round with fewer ends the federation.")] = 2,
-    timeout: Annotated[float, typer.Option(help="Seconds that the server waits for a round.")] = 3600.0,
-    secure: Annotated[str, typer.Option(help="none, or ckks: the server sees ciphertexts only.")] = "none",
+    rounds: Rounds = 25,
+    local_epochs: LocalEpochs = 4,
+    learning_rate: LearningRate = None,
+    batch_size: BatchSize = 8,
+    optimizer: Optimizer = "adam",
+    width: Width = None,
+    dropout: Dropout = None,
+    min_learners: MinLearners = 2,
+    timeout: Timeout = 3600.0,
+    secure: Secure = "none",
     public: Annotated[
         Path | None, typer.Option(help="public.ckks, on the server's machine; with --secure ckks.")
     ] = None,
@@ -52,7 +67,7 @@ def init(
         raise BadInputError(
             "--secure ckks and --public go together; 'memberscan federation keys' makes the public key"
         )
-    options = {name: value for name, value in (("width", width), ("dropout", dropout)) if value is not None}
+    options = given(width=width, dropout=dropout)
     training = TrainingConfig(
         epochs=local_epochs,
         learning_rate=learning_rate,

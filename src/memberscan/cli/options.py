@@ -16,6 +16,23 @@ CohortDir = Annotated[Path, typer.Argument(metavar="COHORT", help="Directory of 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="Directory of the run.")]
 AuditDir = Annotated[Path, typer.Argument(metavar="AUDIT", help="Directory of the audit.")]
 
+Width = Annotated[int | None, typer.Option(help="Width of the first layer; by default the model's own.")]
+Dropout = Annotated[float | None, typer.Option(help="Share of features dropped in training.")]
+LearningRate = Annotated[float | None, typer.Option(help="By default the model's own.")]
+BatchSize = Annotated[int, typer.Option(help="Scans a step.")]
+Optimizer = Annotated[str, typer.Option(help="adam or sgd.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Rounds = Annotated[int, typer.Option(help="Rounds of training and averaging.")]
+LocalEpochs = Annotated[int, typer.Option(help="Epochs of each learner in a round.")]
+MinLearners = Annotated[int, typer.Option(help="A round with fewer ends the federation.")]
+Timeout = Annotated[float, typer.Option(help="Seconds that a round waits for learners elsewhere.")]
+Secure = Annotated[str, typer.Option(help="none, or ckks: the server sees ciphertexts only.")]
+
+
+def given(**options: float | None) -> dict[str, float]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
 
 def console() -> Console:
     """Return the console for answers; progress and errors go to standard error."""

@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memberscan.cli.options import CohortDir, Json, NoSeed, RunDir, Seed, answer, console
+from memberscan.cli.options import (
+    BatchSize,
+    CohortDir,
+    Device,
+    Dropout,
+    Json,
+    LearningRate,
+    NoSeed,
+    RunDir,
+    Seed,
+    Width,
+    answer,
+    console,
+    given,
+)
 from memberscan.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -64,13 +78,11 @@ def train(
     patience: Annotated[
         int | None, typer.Option(help="Stop this many epochs after the best; needs validation.")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Adam's; by default the model's own.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Scans a step.")] = 8,
-    width: Annotated[
-        int | None, typer.Option(help="Width of the first layer; by default the model's own.")
-    ] = None,
-    dropout: Annotated[float | None, typer.Option(help="Share of features dropped in training.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    learning_rate: LearningRate = None,
+    batch_size: BatchSize = 8,
+    width: Width = None,
+    dropout: Dropout = None,
+    device: Device = "auto",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     seed: Seed = 0,
     json: Json = False,
@@ -82,7 +94,7 @@ def train(
     from memberscan.training import TrainingConfig
     from memberscan.training import train as train_run
 
-    options = {name: value for name, value in (("width", width), ("dropout", dropout)) if value is not None}
+    options = given(width=width, dropout=dropout)
     config = TrainingConfig(
         epochs=epochs,
         batch_size=batch_size,
@@ -122,12 +134,8 @@ def import_(
     transcript: Annotated[
         Path | None, typer.Option(help="Of a federation: folder with one folder of state dicts a round.")
     ] = None,
-    width: Annotated[
-        int | None, typer.Option(help="Width of the first layer of one of our models; by default its own.")
-    ] = None,
-    dropout: Annotated[
-        float | None, typer.Option(help="Share of features that one of our models dropped in training.")
-    ] = None,
+    width: Width = None,
+    dropout: Dropout = None,
     seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
@@ -138,7 +146,7 @@ def import_(
     del seed
     from memberscan.training import import_run
 
-    options = {name: value for name, value in (("width", width), ("dropout", dropout)) if value is not None}
+    options = given(width=width, dropout=dropout)
     made = import_run(
         run, cohort=cohort, model=model, roles=roles, weights=weights, transcript=transcript, options=options
     )
