@@ -194,7 +194,7 @@ def memory(repetitions: int) -> Figure:
     samples: dict[str, list[float]] = {"many": [], "few": []}
     for _ in range(repetitions):
         with tempfile.TemporaryDirectory() as folder:
-            Cohort.phantom(Path(folder) / "cohort", subjects=60, spacing=8.0)
+            Cohort.phantom(Path(folder) / "cohort", subjects=60, spacing=12.0)
             samples["many"].append(in_fresh_process(Path(folder), MANY))
             samples["few"].append(in_fresh_process(Path(folder), FEW))
     name = f"peak memory of the server's audit, {MANY} rounds / {FEW} rounds"

@@ -151,6 +151,10 @@ def difference(expected: dict[str, str], found: dict[str, str]) -> str:
 def run_all(folder: Path, options: argparse.Namespace) -> list[Outcome]:
     """Kill each stage, on small sizes; training is long enough to have written checkpoints, one every 5 s."""
     study = Study(folder, options.seed, options.threads)
+    if options.only == "federations":
+        phantoms = ("cohort", "phantom", str(folder / "cohort"), "--subjects", str(SUBJECTS))
+        subprocess.run([sys.executable, "-m", "memberscan", *phantoms], check=True, capture_output=True)
+        return _federations(study)
     bids = []
     if options.bids:
         before = ("cohort", "bids", str(options.bids.resolve()))
@@ -165,8 +169,15 @@ def run_all(folder: Path, options: argparse.Namespace) -> list[Outcome]:
             ("--model", "cnn3d", "--width", str(WIDTH), "--epochs", str(EPOCHS)),
         ),
         study.stage("audit", "audit", ("audit", "run"), ("--access", "weights")),
+        *_federations(study),
+    ]
+
+
+def _federations(study: Study) -> list[Outcome]:
+    server = ("--attacker", "server")
+    return [
         study.stage("federate", "federation", ("federate", "cohort"), FEDERATION),
-        study.stage("audit --attacker server", "server", ("audit", "federation"), ("--attacker", "server")),
+        study.stage("audit --attacker server", "server", ("audit", "federation"), server),
     ]
 
 
@@ -193,6 +204,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--bids", type=Path, help="a BIDS dataset to build a cohort from as well")
+    parser.add_argument("--only", choices=["federations"], help="these stages, and no others")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument(
         "--threads", type=int, default=1, help="of each process (OMP_NUM_THREADS); more is slower"
