@@ -41,15 +41,15 @@ from memberscan.signals.observe_updates import inner_products
 from memberscan.training import TrainingConfig
 from memberscan.training.loop import moments_of
 
-LEARNERS, SUBJECTS, ROUNDS = 8, 60, 2
+LEARNERS, SUBJECTS, ROUNDS, EPOCHS = 8, 60, 1, 4
 GRID = (46, 55, 46)
 DIRECTIONS, SCANS = 8, 4
 FEW, MANY = 3, 12
 
 
 def how(rounds: int) -> Settings:
-    """Return the settings of the federation that is timed: the paper's network, one local epoch."""
-    return Settings("cnn3d", {}, TrainingConfig(epochs=1, device="cpu"), rounds=rounds)
+    """Return the settings of the federation that is timed: the paper's network and local epochs."""
+    return Settings("cnn3d", {}, TrainingConfig(epochs=EPOCHS, device="cpu"), rounds=rounds)
 
 
 def bare_fedavg(run: Run, cohort: Cohort, data: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
@@ -64,7 +64,8 @@ def bare_fedavg(run: Run, cohort: Cohort, data: dict[str, tuple[Tensor, Tensor]]
         for name, (inputs, ages) in data.items():
             model.load_state_dict(state)
             optimizer = settings.training.optimizer_for(model)
-            _local_epoch(model, optimizer, inputs, ages, name, number, settings.training)
+            for epoch in range(number * EPOCHS, (number + 1) * EPOCHS):
+                _local_epoch(model, optimizer, inputs, ages, name, epoch, settings.training)
             states.append(copy.deepcopy(model.state_dict()))
         sizes = torch.tensor([len(ages) for _, ages in data.values()], dtype=torch.float64)
         shares = sizes / sizes.sum()
@@ -175,7 +176,7 @@ def peak_of_one(folder: Path, rounds: int) -> int:
 
     settings = Settings("cnn3d", {"width": 16}, TrainingConfig(epochs=1, device="cpu"), rounds=rounds)
     run = federate(
-        folder / "cohort", folder / f"memory-{rounds}", settings=settings, learners=4, held_out=0.4
+        folder / "cohort", folder / f"memory-{rounds}", settings=settings, learners=3, held_out=0.4
     )
     reset_peak()
     before = resident_bytes()

@@ -67,3 +67,16 @@ def test_keys_are_made_once_and_the_secret_one_is_the_owners(command: Command, t
     assert command("federation", "keys", tmp_path / "keys").code == 3
     assert (tmp_path / "keys" / SECRET).read_bytes() == secret
     assert (tmp_path / "keys" / PUBLIC).exists()
+
+
+def test_an_encrypted_federation_says_what_encryption_costs(
+    command: Command, tmp_path: Path, table: Cohort
+) -> None:
+    arguments = ("--model", "mlp", "--width", 8, "--learners", 2, "--held-out", 0.3, "--rounds", 1)
+    done = command("federate", table.path, tmp_path / "run", *arguments, "--secure", "ckks", "--json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert said["bytes_a_round"] > 100 * said["bytes_in_the_clear"] > 0
+    assert said["seconds_a_round"] > 0 and said["seconds_in_the_clear"] >= 0
+    clear = json.loads(command("federate", table.path, tmp_path / "clear", *arguments, "--json").out)
+    assert "bytes_a_round" not in clear and clear["learners"] == 2

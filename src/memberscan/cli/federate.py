@@ -92,7 +92,7 @@ def federate(
     )
     transcript = made.transcript
     left_out = {f"{name} in round {r.number}" for r in transcript.rounds for name in r.left_out}
-    facts = {
+    facts: dict[str, object] = {
         "run": str(made.path),
         "model": made.spec.name,
         "learners": len(transcript.learners),
@@ -102,4 +102,8 @@ def federate(
         "left_out": ", ".join(sorted(left_out)) or "nobody",
         "weights": made.weights_fingerprint,
     }
+    if secure == "ckks":
+        from memberscan.federation.cost import encryption_cost
+
+        facts |= encryption_cost(made)
     answer(facts, json)

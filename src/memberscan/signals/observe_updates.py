@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from memberscan.signals.gradients import (
     capture_slowly,
     parameter_layers,
 )
-from memberscan.signals.updates import AGGREGATE, Updates
+from memberscan.signals.updates import AGGREGATE, OnDisk, Updates
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -49,7 +49,7 @@ def observe_updates(
 ) -> Updates:
     """Work out, round by round, what scans have to do with updates; resumes where a call stopped.
 
-    Memory does not grow with the rounds, and with the scans only by the sketches' memory map.
+    Memory grows neither with the rounds nor with the scans but for a few numbers a scan.
 
     Parameters
     ----------
@@ -74,7 +74,8 @@ def observe_updates(
         for name in ("took_part", "before", "local", "products", "norms", "descent_norms", "descent_sketches")
     }
     scans = cohort.scans.loc[list(scan_ids), ["subject_id", "age"]]
-    return Updates(scans, learners, tuple(rounds), sketches=[view["sketches"] for view in views], **stacked)
+    sketches = OnDisk([Path(cast("np.memmap", view["sketches"]).filename or "") for view in views])
+    return Updates(scans, learners, tuple(rounds), sketches=sketches, **stacked)
 
 
 def _observe_round(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -15,6 +16,26 @@ if TYPE_CHECKING:
 
 AGGREGATE = "all"
 """Name of the one learner that somebody sees who sees sums only."""
+
+
+class OnDisk(Sequence[np.ndarray]):
+    """Arrays of files, each mapped into memory only while it is looked at."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = tuple(paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, place: int) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, place: slice) -> OnDisk: ...
+    def __getitem__(self, place: int | slice) -> np.ndarray | OnDisk:
+        if isinstance(place, slice):
+            return OnDisk(self._paths[place])
+        stored: np.ndarray = np.load(self._paths[place], mmap_mode="r", allow_pickle=False)
+        return stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +63,7 @@ class Updates:
     descent_norms
         Norm of the descent, by layer.
     sketches
-        Sketches of Jacobians, memory-mapped, one array a round: read them with :meth:`sketch`.
+        Sketches of Jacobians, on disk, one array a round: read them with :meth:`sketch`.
     descent_sketches
         Sketch of each descent, by the same projection.
     rows
