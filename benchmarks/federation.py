@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -193,11 +194,13 @@ def in_fresh_process(folder: Path, rounds: int) -> float:
 def memory(repetitions: int) -> Figure:
     """Compare the server's audit of many rounds with that of a few."""
     samples: dict[str, list[float]] = {"many": [], "few": []}
-    for _ in range(repetitions):
-        with tempfile.TemporaryDirectory() as folder:
-            Cohort.phantom(Path(folder) / "cohort", subjects=60, spacing=12.0)
-            samples["many"].append(in_fresh_process(Path(folder), MANY))
-            samples["few"].append(in_fresh_process(Path(folder), FEW))
+    with tempfile.TemporaryDirectory() as first:
+        Cohort.phantom(Path(first) / "cohort", subjects=60, spacing=8.0)
+        for _ in range(repetitions):
+            with tempfile.TemporaryDirectory() as folder:
+                shutil.copytree(Path(first) / "cohort", Path(folder) / "cohort")
+                samples["many"].append(in_fresh_process(Path(folder), MANY))
+                samples["few"].append(in_fresh_process(Path(folder), FEW))
     name = f"peak memory of the server's audit, {MANY} rounds / {FEW} rounds"
     return ratio(name, samples, "many", "few", limit=1.1, unit="MiB", scale=2**-20)
 
