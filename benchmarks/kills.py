@@ -32,7 +32,7 @@ from benchmarks.harness import machine
 KILLS = 10
 SUBJECTS, WIDTH, EPOCHS = 40, 8, 60
 FEDERATION = (
-    *("--model", "cnn3d", "--width", str(WIDTH), "--learners", "3"),
+    *("--model", "cnn3d", "--width", str(WIDTH), "--learners", "2"),
     *("--held-out", "0.5", "--rounds", "10"),
 )
 TITLE = "kill -9 at random moments, the same command again"
