@@ -3,7 +3,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan import files
-from memberscan.errors import BadInputError, DiskFullError, OutputConflictError
+from memberscan.errors import BadInputError, BusyError, DiskFullError, OutputConflictError
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(1 - 2**63, 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
@@ -33,7 +40,8 @@ def test_a_file_is_written_whole_with_its_mode(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert (tmp_path / "a b.txt").read_bytes() == "é\n".encode()
-    assert (tmp_path / "a b.txt").stat().st_mode & 0o777 == 0o644
+    # The umask is respected: nothing is more readable than the owner asked.
+    assert (tmp_path / "a b.txt").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
     assert names(tmp_path) == ["a b.txt", "secret"]
 
@@ -61,17 +69,6 @@ def test_a_full_disk_leaves_the_old_file_and_says_what_to_do(
 def test_other_errors_of_the_system_pass_through(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.write_text(tmp_path / "no" / "such" / "folder", "")
-
-
-def test_a_half_written_file_is_overwritten_and_discarded(tmp_path: Path) -> None:
-    path = tmp_path / "a.bin"
-    (tmp_path / ".a.bin.partial").write_bytes(b"half of it and more")
-    files.write_bytes(path, b"whole")
-    assert path.read_bytes() == b"whole"
-    (tmp_path / ".a.bin.partial").write_bytes(b"half")
-    files.discard(path)
-    files.discard(path)
-    assert names(tmp_path) == []
 
 
 @given(values)
@@ -112,20 +109,27 @@ def test_fingerprints_tell_values_apart_and_not_the_order_of_keys() -> None:
     assert len({files.fingerprint(value) for value in others}) == len(others)
 
 
+def claim(path: Path, request: dict[str, Any]) -> bool:
+    with files.claim(path, request, done="done") as finished:
+        return finished
+
+
 def test_the_first_call_claims_the_same_call_resumes_and_the_finished_one_is_known(tmp_path: Path) -> None:
     out, request = tmp_path / "a" / "out", {"command": "train", "epochs": 3, "shape": [1, 2]}
-    assert not files.begin(out, request, done="done")
-    assert not files.begin(out, dict(reversed(request.items())), done="done")
+    assert not claim(out, request)
+    assert not claim(out, dict(reversed(request.items())))
     (out / "done").touch()
-    assert files.begin(out, request, done="done")
+    assert claim(out, request)
+    assert names(out) == ["done", files.REQUEST]
+    assert (out / files.REQUEST).stat().st_mode & 0o777 == 0o600
 
 
 def test_another_configuration_is_refused_and_every_change_is_named(tmp_path: Path) -> None:
-    files.begin(tmp_path / "out", {"epochs": 3, "seed": 0, "old": 1}, done="done")
+    claim(tmp_path / "out", {"epochs": 3, "seed": 0, "old": 1})
     with pytest.raises(
         OutputConflictError, match=r"epochs \(was 3, now 4\), new \(was None, now 2\), old"
     ) as caught:
-        files.begin(tmp_path / "out", {"epochs": 4, "seed": 0, "new": 2}, done="done")
+        claim(tmp_path / "out", {"epochs": 4, "seed": 0, "new": 2})
     assert "seed" not in str(caught.value)
     assert caught.value.exit_code == 3
 
@@ -134,14 +138,25 @@ def test_foreign_directories_and_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.docx").touch()
     for path in (tmp_path, tmp_path / "thesis.docx"):
         with pytest.raises(OutputConflictError, match="not a memberscan output"):
-            files.begin(path, {}, done="done")
+            claim(path, {})
     assert names(tmp_path) == ["thesis.docx"]
 
 
-def test_a_directory_that_was_only_just_claimed_is_claimed_again(tmp_path: Path) -> None:
-    (tmp_path / f".{files.REQUEST}.partial").write_text('{"comm')
-    assert not files.begin(tmp_path, {"command": "train"}, done="done")
+@pytest.mark.parametrize("stored", ["[]", "3", '"train"', "null"])
+def test_a_stored_request_of_another_kind_is_refused(tmp_path: Path, stored: str) -> None:
+    (tmp_path / files.REQUEST).write_text(stored)
+    with pytest.raises(BadInputError, match="JSON object"):
+        claim(tmp_path, {"a": 1})
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    (tmp_path / f".{files.REQUEST}.0123.partial").write_text('{"comm')
+    assert not claim(tmp_path, {"command": "train"})
     assert names(tmp_path) == [files.REQUEST]
+    (tmp_path / "signals").mkdir()
+    (tmp_path / "signals" / ".x.npy.4567.partial").write_bytes(b"half")
+    assert not claim(tmp_path, {"command": "train"})
+    assert names(tmp_path / "signals") == []
 
 
 def test_a_disk_too_full_to_begin_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,4 +165,146 @@ def test_a_disk_too_full_to_begin_is_an_error(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Path, "mkdir", full)
     with pytest.raises(DiskFullError):
-        files.begin(tmp_path / "out", {}, done="done")
+        claim(tmp_path / "out", {})
+
+
+# Two processes in one directory
+
+
+def test_a_directory_at_work_is_busy_and_says_for_whom(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from memberscan import files\n"
+        "with files.claim(Path(sys.argv[1]), {'a': 1}, done='done'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(BusyError, match=f"process {other.pid} on .*wait") as caught:
+            claim(tmp_path / "out", {"a": 1})
+        assert caught.value.exit_code == 3
+        other.kill()
+    # The dead hold nothing.
+    assert not claim(tmp_path / "out", {"a": 1})
+    assert names(tmp_path / "out") == [files.REQUEST]
+
+
+def test_a_lock_whose_name_was_removed_meanwhile_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, opened = os.open, []
+
+    def open_then_lose(path: Path, *rest: int) -> int:
+        descriptor = real(path, *rest)
+        opened.append(path)
+        if len(opened) == 1:
+            Path(path).unlink()
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_then_lose)
+    with files.locked(tmp_path):
+        assert len(opened) == 2
+        assert names(tmp_path) == [files.LOCK]
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_still_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(code, "no locks")
+
+    monkeypatch.setattr(files.fcntl, "flock", none)
+    assert not claim(tmp_path / "out", {})
+
+
+def test_other_faults_of_locking_pass_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(files.fcntl, "flock", broken)
+    with pytest.raises(OSError, match="broken"):
+        claim(tmp_path / "out", {})
+
+
+def test_a_finished_directory_that_cannot_be_written_is_still_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim(tmp_path / "out", {"a": 1})
+    (tmp_path / "out" / "done").touch()
+
+    def read_only(*_: object) -> None:
+        raise AssertionError("nothing needs to be written")
+
+    monkeypatch.setattr(files, "locked", read_only)
+    assert claim(tmp_path / "out", {"a": 1})
+
+
+# Directories that others prepared
+
+
+def test_temporary_names_cannot_be_foreseen_and_links_are_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("kept")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "page.html").symlink_to(secret)
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "guessed")
+    (out / ".page.html.guessed.partial").symlink_to(secret)
+    with pytest.raises(FileExistsError):
+        files.write_text(out / "page.html", "new")
+    monkeypatch.undo()
+    files.write_text(out / "page.html", "new")
+    assert secret.read_text() == "kept"
+    assert not (out / "page.html").is_symlink()
+    with pytest.raises(OSError, match="symbolic link"):
+        (out / "log").symlink_to(secret)
+        files.append_line(out / "log", "line")
+    assert secret.read_text() == "kept"
+
+
+def test_a_file_is_never_made_more_readable_than_it_was(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "page", "a", mode=0o600)
+    files.write_text(tmp_path / "page", "b")
+    assert (tmp_path / "page").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["signals", "signals/x.npy", "timings.jsonl"])
+def test_an_output_directory_with_links_in_it_is_refused(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    claim(out, {"a": 1})
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).symlink_to(tmp_path)
+    with pytest.raises(OutputConflictError, match=r"symbolic link.*choose another"):
+        claim(out, {"a": 1})
+
+
+def test_lines_are_appended_whole(tmp_path: Path) -> None:
+    files.append_line(tmp_path / "log", "é")
+    files.append_line(tmp_path / "log", "b", mode=0o600)
+    assert (tmp_path / "log").read_text() == "é\nb\n"
+
+
+# Cells that a spreadsheet would take for formulas
+
+
+def test_no_cell_is_a_formula_and_the_table_survives(tmp_path: Path) -> None:
+    nasty = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "'=1", "''", "-3", "+4.5", "=", None]
+    table = pd.DataFrame({"=id": nasty, "x": np.arange(len(nasty)) - 4.5})
+    files.write_table(tmp_path / "t.tsv", table)
+    for line in (tmp_path / "t.tsv").read_text().splitlines():
+        for written in line.split("\t"):
+            assert not written.startswith(("=", "+c", "-2+", "@"))
+    pd.testing.assert_frame_equal(files.read_table(tmp_path / "t.tsv", dtype={"=id": str}), table)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\xff", b'a\tb\n1\t2\t3\n"', b""])
+def test_a_table_that_is_none_names_the_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.tsv").write_bytes(content)
+    with pytest.raises(BadInputError, match=r"t\.tsv is not a readable table"):
+        files.read_table(tmp_path / "t.tsv")

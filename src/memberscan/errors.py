@@ -19,6 +19,18 @@ class RefusedError(MemberscanError):
     exit_code = 3
 
 
+class TooLargeError(BadInputError):
+    """A file that others made declares or holds more than is ever read of its kind."""
+
+
+class UntrustedCodeError(RefusedError):
+    """A file asks to run code that nobody named on the command line or in the call."""
+
+
+class BusyError(RefusedError):
+    """Another process is at work in the output directory."""
+
+
 class CohortError(BadInputError):
     """A dataset is missing, empty, or no scan of it survives."""
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
+import io
 import json
 import os
-from collections.abc import Iterator
+import platform
+import secrets
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from memberscan.errors import BadInputError, DiskFullError, OutputConflictError
+from memberscan.errors import BadInputError, BusyError, DiskFullError, OutputConflictError
+from memberscan.received import load_json, read_limited
+from memberscan.shown import cell, from_cell, plain
 
 REQUEST = "request.json"
+LOCK = ".lock"
+_PARTIAL = ".partial"
+TABLE_LIMIT = 1 << 30
+"""Largest table that is read, in bytes: some ten million rows of predictions."""
 
 
 @contextlib.contextmanager
@@ -32,27 +43,51 @@ def disk_guard(path: Path) -> Iterator[None]:
         raise
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
-
-
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write a file under a temporary name and rename it into place, so that readers never see half of it."""
-    partial = _partial(path)
+    """Write a file under a temporary name and rename it into place, so that readers never see half of it.
+
+    Nobody can foresee the temporary name, and it is never an existing file or a link, so that in a directory
+    which others can write to, or which came from others, nothing else is overwritten.
+
+    Parameters
+    ----------
+    path
+        The file. A link of that name is replaced, never followed.
+    data
+        What to write.
+    mode
+        Permissions, less those that the umask withholds, and those that a file of that name has not.
+    """
+    partial = path.with_name(f".{path.name[:60]}.{secrets.token_hex(8)}{_PARTIAL}")
     with disk_guard(path):
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(stream.fileno(), mode)
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
+        descriptor = os.open(
+            partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _no_wider(path, mode)
+        )
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
 
-def discard(path: Path) -> None:
-    """Remove a file of :func:`write_bytes`, and the half of one that a kill may have left beside it."""
-    path.unlink(missing_ok=True)
-    _partial(path).unlink(missing_ok=True)
+def _no_wider(path: Path, mode: int) -> int:
+    try:
+        about = path.lstat()
+    except OSError:
+        return mode
+    return mode & about.st_mode if stat.S_ISREG(about.st_mode) else mode
+
+
+def append_line(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Append a line of text to a file of ours; a link in its place is an error, and is not followed."""
+    with disk_guard(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, mode)
+        with os.fdopen(descriptor, "ab") as stream:
+            stream.write(f"{text}\n".encode())
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
@@ -71,22 +106,56 @@ def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON, naming the file when it is not."""
-    try:
-        return json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BadInputError(f"{path} is not valid JSON ({error}); restore it or make it again") from error
+    """Read JSON, naming the file when it is not; see :func:`memberscan.received.load_json`."""
+    return load_json(path)
 
 
 def write_table(path: Path, table: pd.DataFrame, *, mode: int = 0o644) -> None:
-    """Write a tab-separated table atomically; missing values are "n/a", as BIDS has it."""
-    write_text(path, table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n"), mode=mode)
+    """Write a tab-separated table atomically; missing values are "n/a", as BIDS has it.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it; :func:`read_table` takes it
+    away.
+    """
+    safe = _each_text(table, cell, "=+-@'").rename(columns=lambda name: cell(str(name)))
+    write_text(path, safe.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n"), mode=mode)
 
 
 def read_table(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a tab-separated table written by :func:`write_table`; ``options`` go to ``pandas.read_csv``."""
-    table: pd.DataFrame = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, **options)
-    return table
+    """Read a tab-separated table written by :func:`write_table`; ``options`` go to ``pandas.read_csv``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    BadInputError
+        If it cannot be read as a table.
+    """
+    data = io.BytesIO(read_limited(path, TABLE_LIMIT))
+    try:
+        table: pd.DataFrame = pd.read_csv(data, sep="\t", na_values=["n/a"], keep_default_na=False, **options)
+    except (ValueError, pd.errors.ParserError, OverflowError) as error:
+        raise BadInputError(
+            f"{path} is not a readable table ({error}); restore it or make it again"
+        ) from error
+    return without_marks(table)
+
+
+def without_marks(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without the apostrophes that :func:`write_table` puts before formulas."""
+    return _each_text(table, from_cell, "'").rename(columns=lambda name: from_cell(str(name)))
+
+
+def _each_text(table: pd.DataFrame, change: Callable[[str], str], first: str) -> pd.DataFrame:
+    """Apply a change to every cell of text that begins with one of the characters in ``first``."""
+    changed = table.copy(deep=False)
+    for place, kind in enumerate(table.dtypes):
+        if pd.api.types.is_numeric_dtype(kind):
+            continue
+        column = table.iloc[:, place].copy()
+        if (touched := column.astype(str).str[:1].isin(list(first))).any():
+            column[touched] = [change(value) for value in column[touched]]
+            changed.isetitem(place, column.array)
+    return changed
 
 
 def fingerprint(value: Any) -> str:
@@ -97,44 +166,129 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
-def begin(directory: Path, request: dict[str, Any], *, done: str) -> bool:
-    """Claim an output directory for one request; return whether that request is already finished there.
+@contextlib.contextmanager
+def claim(directory: Path, request: dict[str, Any], *, done: str) -> Iterator[bool]:
+    """Claim an output directory for one request; yield whether that request is already finished there.
 
-    Every command that writes a directory calls this first. The request is stored in the directory, so that
-    the same command resumes or does nothing, and a different one is refused instead of mixing two results.
+    Every command that writes a directory does so within this. The request is stored in the directory, so that
+    the same command resumes or does nothing, and a different one is refused instead of mixing two results. As
+    long as it lasts, no other process can claim the directory.
 
     Parameters
     ----------
     directory
         The output directory; made if absent.
     request
-        What was asked, as JSON values.
+        What was asked, as JSON values. It may name people or seeds: only the owner can read it.
     done
         Name of the file that is written last, whose presence says that the work is finished.
 
     Raises
     ------
     OutputConflictError
-        If the directory holds another request, or files that memberscan did not write.
+        If the directory holds another request, files that memberscan did not write, or symbolic links.
+    BusyError
+        If another process is at work there.
     """
+    # A finished directory may be one that cannot be written to.
+    if _is_ours(directory, request) and (directory / done).exists():
+        yield True
+        return
+    with disk_guard(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    with locked(directory):
+        _tidy(directory)
+        if not _is_ours(directory, request):
+            write_json(directory / REQUEST, request, mode=0o600)
+        yield (directory / done).exists()
+
+
+def _is_ours(directory: Path, request: dict[str, Any]) -> bool:
+    """Return whether a request is stored in a directory; False if it can be, an error if it cannot."""
     stored = directory / REQUEST
     if stored.exists():
         earlier = read_json(stored)
-        if earlier != request:
-            keys = sorted(k for k in earlier.keys() | request.keys() if earlier.get(k) != request.get(k))
-            changes = ", ".join(f"{k} (was {earlier.get(k)!r}, now {request.get(k)!r})" for k in keys)
-            raise OutputConflictError(
-                f"{directory} was made with another configuration: {changes}; "
-                "choose another output directory, or delete this one first"
-            )
-        return (directory / done).exists()
+        if not isinstance(earlier, dict):
+            raise BadInputError(f"{stored} does not hold a JSON object; delete {directory} and begin anew")
+        if earlier == request:
+            return True
+        keys = sorted(k for k in earlier.keys() | request.keys() if earlier.get(k) != request.get(k))
+        changes = ", ".join(f"{k} (was {earlier.get(k)!r}, now {request.get(k)!r})" for k in keys)
+        raise OutputConflictError(
+            f"{directory} was made with another configuration: {changes}; "
+            "choose another output directory, or delete this one first"
+        )
     if directory.exists() and (
-        not directory.is_dir() or any(p != _partial(stored) for p in directory.iterdir())
+        not directory.is_dir() or any(p.name != LOCK and p.suffix != _PARTIAL for p in directory.iterdir())
     ):
         raise OutputConflictError(
             f"{directory} exists and is not a memberscan output; choose another output directory"
         )
-    with disk_guard(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-    write_json(stored, request)
     return False
+
+
+def _tidy(directory: Path) -> None:
+    """Remove what a killed process left half written; refuse symbolic links, which would lead elsewhere."""
+    for place, folders, names in os.walk(directory):
+        for path in (Path(place) / name for name in (*folders, *names)):
+            if path.is_symlink():
+                raise OutputConflictError(
+                    f"{path} is a symbolic link, and memberscan does not write through links: replace it by "
+                    "what it points to, or choose another output directory"
+                )
+            if path.suffix == _PARTIAL and path.name.startswith(".") and path.is_file():
+                path.unlink()
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a directory against other processes; a process that was killed holds nothing.
+
+    Raises
+    ------
+    BusyError
+        If another process holds it.
+    """
+    path = directory / LOCK
+    with disk_guard(directory):
+        descriptor = _lock(path)
+    try:
+        yield
+    finally:
+        # Before it is let go: whoever opened it meanwhile finds that it is no longer the one of that name.
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    """Return the descriptor of a lock file that this process alone holds."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(descriptor, 200).decode(errors="replace") or "another process"
+            os.close(descriptor)
+            raise BusyError(
+                f"{path.parent} is being written by {plain(holder)}; wait until it ends, or choose another "
+                "output directory"
+            ) from error
+        except OSError as error:
+            # Some network file systems have no locks; there, as before, nobody is kept out.
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                os.close(descriptor)
+                raise
+        if _names(path, descriptor):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
+            return descriptor
+        os.close(descriptor)
+
+
+def _names(path: Path, descriptor: int) -> bool:
+    """Tell whether a path still leads to an open file, which its last holder may have removed."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(found, os.fstat(descriptor))

@@ -54,7 +54,7 @@ def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_factory_is_found_in_the_current_directory(user_module: str) -> None:
-    assert isinstance(build(ModelSpec(f"{user_module}:good", (3,))), nn.Linear)
+    assert isinstance(build(ModelSpec(f"{user_module}:good", (3,)), code=f"{user_module}:good"), nn.Linear)
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ def federation(tmp_path: Path) -> Federate:
     ) -> tuple[Run, Transcript]:
         path = tmp_path / f"{model.replace(':', '-')} {seed} {rounds}"
         spec = ModelSpec(model, cohort.shape, {"width": width} if ":" not in model else {})
-        run = Run(path, spec, Roles({}), False, cohort.path, cohort.fingerprint, {}, {})
+        run = Run(path, spec, Roles({}), False, cohort.path, cohort.fingerprint, {}, {}, code=model)
         generator = torch.Generator().manual_seed(seed)
-        network = build(spec)
+        network = build(spec, code=model)
         if isinstance(network, AgeRegressor):
             network.calibrate(network.moments(torch.tensor([50.0, 60.0, 75.0])), 3)
         state = {

@@ -74,6 +74,7 @@ def test_interrupted_work_goes_on_and_ends_in_the_same_bytes(
     run: Run, volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     ids = volumes.scans.index.tolist()
+    monkeypatch.setattr(module, "_SECONDS_BETWEEN_COUNTS", -1)
     extract(run, volumes, ids, ALL, tmp_path / "whole")
     real, seen = module.batches, []
 

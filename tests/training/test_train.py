@@ -156,7 +156,6 @@ def test_the_same_command_on_a_finished_run_does_nothing_but_tidy(
     run = go(volumes, tmp_path / "run")
     before = {p: p.stat().st_mtime_ns for p in run.path.iterdir()}
     (run.path / CHECKPOINT).write_bytes(b"left by a kill")
-    (run.path / f".{CHECKPOINT}.partial").write_bytes(b"half")
     monkeypatch.setattr(loop, "train_epoch", None)
     assert go(volumes, tmp_path / "run") == run
     assert {p: p.stat().st_mtime_ns for p in run.path.iterdir()} == before

@@ -31,7 +31,7 @@ from memberscan.evidence.joint import Joint, joint
 from memberscan.evidence.permutation import normal_null, permuted_null
 from memberscan.evidence.scored import FEWEST
 from memberscan.evidence.verdict import judge
-from memberscan.files import begin
+from memberscan.files import claim
 from memberscan.signals.plausible import require_years
 from memberscan.signals.signals import PREDICTION
 from memberscan.threat import Attacker, ThreatModel
@@ -48,6 +48,7 @@ def audit(
     threat: ThreatModel | None = None,
     attacks: Sequence[str | Attack | UpdateAttack] = (),
     cohort: Path | str | None = None,
+    model: str | None = None,
     pseudonyms: bool = False,
     seed: int = 0,
 ) -> AuditResult:
@@ -67,6 +68,9 @@ def audit(
         Names of attacks, or attacks of your own; by default all that this attacker could try.
     cohort
         The run's cohort, where it was moved.
+    model
+        ``package.module:factory`` of a run whose network is not one of ours. It must be what the run says;
+        the code runs only because it is named here.
     pseudonyms
         Whether ``scores.tsv`` names subjects, by salted pseudonyms whose key is kept beside it.
     seed
@@ -81,7 +85,7 @@ def audit(
     names = attacks or ATTACKS_OF[threat.attacker]
     chosen = [a if isinstance(a, (Attack, UpdateAttack)) else named(a) for a in names]
     _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
-    target = open_source(source, Path(cohort) if cohort else None)
+    target = open_source(source, Path(cohort) if cohort else None, model)
     _require_both_sides(target)
     if threat.attacker is not Attacker.OUTSIDER:
         Party.open(target, threat, seed)
@@ -98,10 +102,11 @@ def audit(
         with tempfile.TemporaryDirectory(prefix="memberscan-") as temporary:
             return _audit(target, name, chosen, threat, Path(temporary), seed)
     directory = Path(directory)
-    if begin(directory, request, done=DONE):
-        return AuditResult.load(directory)
-    result = _audit(target, name, chosen, threat, directory, seed, pseudonyms=pseudonyms)
-    result.save(directory)
+    with claim(directory, request, done=DONE) as finished:
+        if finished:
+            return AuditResult.load(directory)
+        result = _audit(target, name, chosen, threat, directory, seed, pseudonyms=pseudonyms)
+        result.save(directory)
     return result
 
 

@@ -26,6 +26,7 @@ from memberscan.evidence.permutation import NullCheck
 from memberscan.evidence.scored import Scored
 from memberscan.evidence.verdict import Verdict
 from memberscan.report import SCHEMA
+from memberscan.shown import plain_values
 from memberscan.threat import Access, ThreatModel
 
 _REFERENCE_ATTACK = "prediction+label"
@@ -77,7 +78,7 @@ class Outcome:
 def content(outcome: Outcome) -> dict[str, Any]:
     """Return the content of audit.json."""
     people = outcome.subjects
-    return {
+    stated = {
         "schema": SCHEMA,
         "target": _target(outcome),
         "threat": {**outcome.threat.to_dict(), "known_per_side": outcome.known_per_side},
@@ -97,6 +98,8 @@ def content(outcome: Outcome) -> dict[str, Any]:
         "federation": outcome.federation,
         "provenance": _provenance(outcome),
     }
+    # Names of columns, sites and learners are the users' own, and may hold anything.
+    return dict(plain_values(stated))
 
 
 def _exposure(outcome: Outcome) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from memberscan import report
 from memberscan.auditing.result import DONE
 from memberscan.errors import AuditFileError, BadInputError
-from memberscan.files import begin, fingerprint, read_json, write_json, write_text
+from memberscan.files import claim, fingerprint, read_json, write_json, write_text
 
 CONSORTIUM = "consortium.json"
 PAGE = "consortium.html"
@@ -67,7 +67,8 @@ def merge(audits: dict[str, dict[str, Any]], directory: Path | str) -> dict[str,
     directory = Path(directory)
     content = report.consortium(audits)
     page = report.render_consortium(content)
-    begin(directory, {"command": "report --merge", "audits": fingerprint(audits)}, done=CONSORTIUM)
-    write_text(directory / PAGE, page)
-    write_json(directory / CONSORTIUM, content)
+    request = {"command": "report --merge", "audits": fingerprint(audits)}
+    with claim(directory, request, done=CONSORTIUM):
+        write_text(directory / PAGE, page)
+        write_json(directory / CONSORTIUM, content)
     return content

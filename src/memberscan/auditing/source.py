@@ -130,11 +130,11 @@ class RunSource(Source):
     model: nn.Module = field(repr=False)
 
     @classmethod
-    def open(cls, path: Path, cohort: Path | None) -> RunSource:
-        """Open a run with its cohort, at its recorded place or elsewhere."""
+    def open(cls, path: Path, cohort: Path | None, model: str | None = None) -> RunSource:
+        """Open a run with its cohort, at its recorded place or elsewhere; see :meth:`memberscan.Run.open`."""
         from memberscan.runs import Role, Run
 
-        run = Run.open(path)
+        run = Run.open(path, model=model)
         data = run.cohort(cohort)
         sides = dict.fromkeys(run.roles.subjects(Role.MEMBER), True)
         sides |= dict.fromkeys(run.roles.subjects(Role.NONMEMBER), False)
@@ -230,10 +230,10 @@ class RunSource(Source):
         return landmark_paths(self.model, names)
 
 
-def open_source(path: Path, cohort: Path | None) -> Source:
+def open_source(path: Path, cohort: Path | None, model: str | None = None) -> Source:
     """Open a run directory or a predictions file."""
     if path.is_dir():
-        return RunSource.open(path, cohort)
+        return RunSource.open(path, cohort, model)
     if path.is_file():
         return PredictionsSource.read(path)
     raise BadInputError(f"{path} does not exist; give a run directory, or a TSV or CSV of predictions")

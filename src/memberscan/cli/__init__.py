@@ -10,6 +10,10 @@ import typer
 
 from memberscan.cli import audits, cohorts, demonstration, federate, federation, runs, studies
 from memberscan.errors import MemberscanError
+from memberscan.shown import plain
+
+_LINES = "\n\t"
+"""Control characters that messages of several lines are made of."""
 
 app = typer.Typer(
     name="memberscan",
@@ -52,5 +56,7 @@ def several_values(arguments: Sequence[str], option: str) -> list[str]:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.secho(f"memberscan: {message}", err=True, fg="red" if sys.stderr.isatty() else None)
+    typer.secho(
+        f"memberscan: {plain(message, keep=_LINES)}", err=True, fg="red" if sys.stderr.isatty() else None
+    )
     sys.exit(code)

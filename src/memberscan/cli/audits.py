@@ -40,6 +40,12 @@ def audit(
         list[str] | None, typer.Option(metavar="NAME ...", help="Attacks to run. By default all.")
     ] = None,
     cohort: Annotated[Path | None, typer.Option(help="The run's cohort, where it was moved.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="package.module:factory of the run's network, if it is not one of ours; it is run."
+        ),
+    ] = None,
     pseudonyms: Annotated[
         bool, typer.Option("--pseudonyms", help="Name subjects in scores.tsv, by salted pseudonyms.")
     ] = False,
@@ -59,6 +65,7 @@ def audit(
         threat=threat,
         attacks=attacks or (),
         cohort=cohort,
+        model=model,
         pseudonyms=pseudonyms,
         seed=seed,
     )

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from memberscan.shown import plain
+
 Seed = Annotated[int, typer.Option(help="Root seed; the same seed gives the same result.")]
 NoSeed = Annotated[int, typer.Option(help="Accepted as by every command; nothing here is drawn at random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
@@ -48,4 +50,4 @@ def answer(facts: Mapping[str, Any], as_json: bool) -> None:
         return
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
-        typer.echo(f"{name.replace('_', ' '):<{width}}  {value}")
+        typer.echo(plain(f"{name.replace('_', ' '):<{width}}  {value}"))

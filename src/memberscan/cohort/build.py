@@ -108,13 +108,25 @@ def build_volumes(
     """
     if workers is not None and workers < 1:
         raise BadInputError(f"workers is {workers}; at least 1 is needed")
-    started = time.perf_counter()
     sources = sorted(sources, key=lambda scan: scan.scan_id)
     inputs = _inputs_fingerprint(sources, people)
-    if manifest.begin(path, request, inputs):
-        return
-    outcomes = _conform_all(path, sources, spacing, workers or os.cpu_count() or 1)
-    manifest.log_time(path, "conform", len(sources), time.perf_counter() - started)
+    with manifest.claim(path, request, inputs) as finished:
+        if not finished:
+            started = time.perf_counter()
+            outcomes = _conform_all(path, sources, spacing, workers or os.cpu_count() or 1)
+            manifest.log_time(path, "conform", len(sources), time.perf_counter() - started)
+            facts = {"spacing": spacing, "source": source, "synthetic": synthetic}
+            _finish(path, outcomes, people, facts, inputs)
+
+
+def _finish(
+    path: Path,
+    outcomes: Sequence[_Outcome],
+    people: pd.DataFrame,
+    stated: dict[str, Any],
+    inputs: str,
+) -> None:
+    """Write what was kept and what was not, from what became of each scan."""
     covariates, ignored = manifest.split_covariates(people)
     kept = [(o.scan, o.entry) for o in outcomes if o.entry is not None]
     scans = pd.DataFrame([_scan_row(scan, entry) for scan, entry in kept])
@@ -123,12 +135,10 @@ def build_volumes(
         scans = pd.concat([scans, described], axis="columns")
     facts = manifest.Facts(
         kind="volumes",
-        shape=grid_shape(spacing),
-        spacing=spacing,
+        shape=grid_shape(stated["spacing"]),
         covariates=(*covariates, *manifest.STATISTICS),
         ignored=ignored,
-        synthetic=synthetic,
-        source=source,
+        **stated,
     )
     content = files.fingerprint([(scan.scan_id, entry["digest"]) for scan, entry in kept])
     excluded = [(o.scan.scan_id, o.scan.subject_id, o.reason) for o in outcomes if o.reason]

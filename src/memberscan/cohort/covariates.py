@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from memberscan import files
 from memberscan.errors import ParticipantsError
 
 MAXIMUM_TEXT_LEVELS = 20
@@ -86,7 +87,7 @@ def read_text_table(path: Path) -> pd.DataFrame:
     if names.duplicated().any():
         repeated = ", ".join(sorted(set(names[names.duplicated()])))
         raise ParticipantsError(f"{path} has several columns called {repeated}; rename or remove all but one")
-    return table.iloc[1:].set_axis(list(names), axis="columns").reset_index(drop=True)
+    return files.without_marks(table.iloc[1:].set_axis(list(names), axis="columns").reset_index(drop=True))
 
 
 def missing_as_nan(table: pd.DataFrame) -> pd.DataFrame:

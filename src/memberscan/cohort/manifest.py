@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,9 @@ class Facts:
     synthetic: bool = False
 
 
-def begin(path: Path, request: dict[str, Any], inputs: str) -> bool:
-    """Claim ``path`` for a request, and return whether the cohort is already there.
+@contextlib.contextmanager
+def claim(path: Path, request: dict[str, Any], inputs: str) -> Iterator[bool]:
+    """Claim ``path`` as :func:`memberscan.files.claim` does; yield whether the cohort is already there.
 
     Parameters
     ----------
@@ -62,14 +64,13 @@ def begin(path: Path, request: dict[str, Any], inputs: str) -> bool:
     StaleError
         If the finished cohort was made from data that have changed since.
     """
-    if not files.begin(path, request, done=MANIFEST):
-        return False
-    if files.read_json(path / MANIFEST).get("inputs") != inputs:
-        raise StaleError(
-            f"the data that {path} was built from have changed since; delete {path} and build it again, "
-            "or build into another directory"
-        )
-    return True
+    with files.claim(path, request, done=MANIFEST) as finished:
+        if finished and files.read_json(path / MANIFEST).get("inputs") != inputs:
+            raise StaleError(
+                f"the data that {path} was built from have changed since; delete {path} and build it again, "
+                "or build into another directory"
+            )
+        yield finished
 
 
 def split_covariates(columns: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -108,14 +109,15 @@ def finish(
     CohortError
         If no scan is left.
     """
-    files.write_table(path / EXCLUDED, pd.DataFrame(excluded, columns=["scan_id", "subject_id", "reason"]))
+    left_out = pd.DataFrame(excluded, columns=["scan_id", "subject_id", "reason"])
+    files.write_table(path / EXCLUDED, left_out, mode=0o600)
     if scans.empty:
         reasons = "; ".join(f"{scan}: {reason}" for scan, _, reason in excluded[:3])
         raise CohortError(
             f"no scan survives, {len(excluded)} excluded ({reasons}{'; ...' if len(excluded) > 3 else ''}); "
             f"{path / EXCLUDED} lists them all"
         )
-    files.write_table(path / SCANS, scans[[*RESERVED, *facts.covariates]])
+    files.write_table(path / SCANS, scans[[*RESERVED, *facts.covariates]], mode=0o600)
     fingerprint = _fingerprint(path, content)
     digests = {"content": content, "inputs": inputs, "fingerprint": fingerprint}
     manifest = {"schema": SCHEMA} | asdict(facts) | digests
@@ -155,8 +157,9 @@ def read_scans(path: Path, covariates: tuple[str, ...]) -> pd.DataFrame:
 
 def log_time(path: Path, step: str, scans: int, seconds: float) -> None:
     """Append a wall time; kept apart from the results, which are the same on every machine."""
-    with files.disk_guard(path), (path / TIMINGS).open("a") as stream:
-        stream.write(json.dumps({"step": step, "scans": scans, "seconds": round(seconds, 3)}) + "\n")
+    files.append_line(
+        path / TIMINGS, json.dumps({"step": step, "scans": scans, "seconds": round(seconds, 3)})
+    )
 
 
 def _fingerprint(path: Path, content: str) -> str:

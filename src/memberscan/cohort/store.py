@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from pathlib import Path
@@ -47,20 +46,14 @@ class Ledger:
     def add(self, entry: dict[str, Any]) -> None:
         """Append an entry, whole or torn but never mixed with another."""
         line = ("\n" if self._torn else "") + _line(entry)
-        with self._lock, files.disk_guard(self._path), self._path.open("ab", buffering=0) as stream:
-            _append_all(stream, line.encode())
+        with self._lock:
+            files.append_line(self._path, line, mode=0o600)
             self._torn = False
 
     def settle(self, entries: list[dict[str, Any]]) -> None:
         """Write the ledger anew in the order of the rows, so that equal builds end in equal bytes."""
-        files.write_text(self._path, "".join(_line(entry) for entry in entries))
+        files.write_text(self._path, "".join(f"{_line(entry)}\n" for entry in entries), mode=0o600)
 
 
 def _line(entry: dict[str, Any]) -> str:
-    return json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _append_all(stream: io.FileIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[stream.write(view) :]
+    return json.dumps(entry, ensure_ascii=False, allow_nan=False)

@@ -6,6 +6,7 @@ import io
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,27 +55,41 @@ def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariate
     if features.empty:
         raise CohortError(f"{csv} has no numeric column besides {', '.join([subject, age, *covariates])}")
     inputs = files.fingerprint(csv.read_bytes())
-    request = {"command": "cohort table", "table": str(csv.resolve())}
-    if manifest.begin(
-        path, request | {"subject": subject, "age": age, "covariates": list(covariates)}, inputs
-    ):
-        return
-    scans = _describe(table[subject], table[age])
+    request: dict[str, Any] = {"command": "cohort table", "table": str(csv.resolve())}
+    request |= {"subject": subject, "age": age, "covariates": list(covariates)}
+    with manifest.claim(path, request, inputs) as finished:
+        if not finished:
+            scans = _describe(table[subject], table[age])
+            described = values[list(covariates)]
+            _finish(path, scans, features, described, texts, source=f"table {csv.name}", inputs=inputs)
+            manifest.log_time(path, "table", len(table), time.perf_counter() - started)
+
+
+def _finish(
+    path: Path,
+    scans: pd.DataFrame,
+    features: pd.DataFrame,
+    values: pd.DataFrame,
+    texts: list[str],
+    *,
+    source: str,
+    inputs: str,
+) -> None:
+    """Write the features of the rows that can be used, and what is known of every row."""
     reasons = _reasons(scans, features)
     kept = reasons == ""
-    described, ignored = manifest.split_covariates(values[list(covariates)])
+    described, ignored = manifest.split_covariates(values)
     rows = scans[kept].assign(row=np.arange(kept.sum()))
     stored = _npy_bytes(features[kept])
-    files.write_bytes(path / manifest.FEATURES, stored)
+    files.write_bytes(path / manifest.FEATURES, stored, mode=0o600)
     facts = manifest.Facts(
         kind="table",
         shape=(features.shape[1],),
         features=tuple(features.columns),
         covariates=described,
         ignored=(*ignored, *texts),
-        source=f"table {csv.name}",
+        source=source,
     )
-    manifest.log_time(path, "table", len(table), time.perf_counter() - started)
     manifest.finish(
         path,
         pd.concat([rows, values.loc[kept, list(described)]], axis="columns"),

@@ -20,7 +20,7 @@ from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.federation.federate import flower_engines
 from memberscan.federation.settings import Settings
-from memberscan.files import begin, fingerprint
+from memberscan.files import claim, fingerprint
 from memberscan.models.inputs import as_inputs, batches, predict, resolve_device
 from memberscan.runs import Run
 from memberscan.runs.transcript import ROUNDS, Transcript
@@ -99,14 +99,14 @@ def _broadcast(run: Run, cohort: Cohort, group: Sequence[str], place: int, direc
         **settings.to_dict(),
     }
     path = directory / ROUNDS
-    if begin(directory, request, done=f"{ROUNDS}/{1:04d}"):
+    with claim(directory, request, done=f"{ROUNDS}/{1:04d}") as finished:
+        if not finished:
+            engines, asked = flower_engines(), settings.to_dict()
+            begun = Transcript.begin(path, learners=federation.learners, secure="none", settings=asked)
+            if not begun.begun:
+                begun.record(0, ascended(run, cohort, group))
+            engines.simulate(cohort, run.roles, settings, path)
         return Transcript.open(path)
-    engines = flower_engines()
-    begun = Transcript.begin(path, learners=federation.learners, secure="none", settings=settings.to_dict())
-    if not begun.begun:
-        begun.record(0, ascended(run, cohort, group))
-    engines.simulate(cohort, run.roles, settings, path)
-    return Transcript.open(path)
 
 
 def ascended(run: Run, cohort: Cohort, group: Sequence[str]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from memberscan.cohort import Cohort
 from memberscan.errors import MissingExtraError
 from memberscan.federation.environments import BY_COLUMN, draw_roles, roles_by_column
 from memberscan.federation.settings import Settings
-from memberscan.files import begin, discard, write_bytes
+from memberscan.files import append_line, claim, write_bytes
 from memberscan.models import ModelSpec
 from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES, WEIGHTS
@@ -84,14 +84,15 @@ def federate(
         "engine": engine,
         **settings.to_dict(),
     }
-    if begin(path, request, done=DONE):
-        return Run.open(path)
-    roles.write(path / ROLES)
-    keys = _keys(path) if settings.secure == "ckks" else None
-    started = time.perf_counter()
-    engines.simulate(cohort, roles, settings, path / ROUNDS, engine=engine, keys=keys)
-    seconds = round(time.perf_counter() - started, 3)
-    return _finish(path, cohort, roles, settings, environment, seconds)
+    with claim(path, request, done=DONE) as finished:
+        if finished:
+            return Run.open(path)
+        roles.write(path / ROLES)
+        keys = _keys(path) if settings.secure == "ckks" else None
+        started = time.perf_counter()
+        engines.simulate(cohort, roles, settings, path / ROUNDS, engine=engine, keys=keys)
+        seconds = round(time.perf_counter() - started, 3)
+        return _finish(path, cohort, roles, settings, environment, seconds)
 
 
 def _finish(
@@ -115,8 +116,7 @@ def _finish(
     # Only IID learners are exchangeable with the held-out.
     randomised = environment.endswith("-iid")
     run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training, federation).finish()
-    with (path / TIMINGS).open("a") as timings:
-        timings.write(json.dumps({"stage": "federate", "seconds": seconds}) + "\n")
+    append_line(path / TIMINGS, json.dumps({"stage": "federate", "seconds": seconds}))
     return run
 
 
@@ -137,6 +137,6 @@ def _keys(path: Path) -> tuple[bytes, bytes]:
 
     # The public key is written last.
     if not (path / PUBLIC).exists():
-        discard(path / SECRET)
+        (path / SECRET).unlink(missing_ok=True)
         write_keys(path)
     return (path / SECRET).read_bytes(), (path / PUBLIC).read_bytes()

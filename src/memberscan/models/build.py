@@ -11,9 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import nn
 
-from memberscan.errors import ModelError
+from memberscan.errors import ModelError, UntrustedCodeError
 from memberscan.models.cnn3d import CNN3D
 from memberscan.models.mlp import MLP
 from memberscan.models.regressor import AgeRegressor
@@ -22,6 +23,8 @@ from memberscan.models.slice_mean import SliceMean
 MODELS: Mapping[str, type[AgeRegressor]] = MappingProxyType(
     {"cnn3d": CNN3D, "slice-mean": SliceMean, "mlp": MLP}
 )
+MOST_PARAMETERS = 1 << 28
+"""A network of ours with more is not built; the largest of the paper has three million."""
 _AXES = {"cnn3d": 3, "slice-mean": 3, "mlp": 1}
 
 
@@ -53,21 +56,37 @@ class ModelSpec:
         return cls(value["name"], tuple(value["shape"]), dict(value["options"]))
 
 
-def build(spec: ModelSpec) -> nn.Module:
+def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
     """Build a network with fresh weights.
+
+    Parameters
+    ----------
+    spec
+        What to build. It may come from a file or a message, so code of its choice is never run.
+    code
+        ``package.module:factory`` that the user named on the command line or in a call, and that may be run.
 
     Raises
     ------
+    UntrustedCodeError
+        If the network is made by a factory that the user did not name.
     ModelError
         If the name is unknown, the options do not fit, or the model cannot take inputs of this shape.
     """
     if ":" in spec.name:
+        if code != spec.name:
+            raise UntrustedCodeError(
+                f"the model is made by the function {spec.name!r}, whose code would be run, and only a file "
+                "or a message says so; look at the code, and if you trust it name it yourself: "
+                f"--model {spec.name}"
+            )
         return importable(spec.name)
     if spec.name not in MODELS:
         raise ModelError(
             f"model {spec.name!r} is unknown; choose one of {', '.join(MODELS)}, "
             "or give your own as package.module:factory"
         )
+    network = MODELS[spec.name]
     if len(spec.shape) != _AXES[spec.name]:
         needed = "a table of features" if _AXES[spec.name] == 1 else "volumes"
         raise ModelError(
@@ -76,20 +95,34 @@ def build(spec: ModelSpec) -> nn.Module:
     try:
         if spec.options.get("width", 1) < 1:
             raise ValueError("width is at least 1")
-        return MODELS[spec.name](spec.shape, **spec.options)  # type: ignore[call-arg]
-    except (TypeError, ValueError, RuntimeError) as error:
-        known = ", ".join(list(inspect.signature(MODELS[spec.name].__init__).parameters)[2:])
+        _require_buildable(spec)
+        return network(spec.shape, **spec.options)  # type: ignore[call-arg]
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        known = ", ".join(list(inspect.signature(network.__init__).parameters)[2:])
         raise ModelError(f"model {spec.name!r} takes the options {known}: {error}") from error
+
+
+def _require_buildable(spec: ModelSpec) -> None:
+    """Raise :class:`ValueError` if a network of ours would be too large.
+
+    Its sizes may come from a file or a message. On the meta device tensors have shapes and no memory,
+    however large they are.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        network = MODELS[spec.name](spec.shape, **spec.options)  # type: ignore[call-arg]
+    size = sum(parameter.numel() for parameter in network.parameters())
+    if size > MOST_PARAMETERS:
+        raise ValueError(f"it would have {size:,} parameters, more than {MOST_PARAMETERS:,}")
 
 
 def importable(name: str) -> nn.Module:
     """Call a user's factory, given as ``package.module:factory``, and return the network it makes.
 
-    The current directory is searched too, as with ``python -m``.
+    The current directory is searched last, so that nothing in it can stand in for an installed package.
     """
     module_name, _, attribute = name.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
+        sys.path.append(here)
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:  # the user's module runs on import, and may fail in any way

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from memberscan.errors import ModelError, UnsafeWeightsError
 
+WEIGHTS_LIMIT = 8 << 30
+"""Largest file of weights that is read, in bytes."""
+
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a state dict from safetensors, or from a torch file that holds tensors only.

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 from memberscan.errors import AuditFileError
+from memberscan.shown import plain_values
 
 SCHEMA = "memberscan.audit/1"
 CONSORTIUM_SCHEMA = "memberscan.consortium/1"
@@ -36,7 +37,7 @@ def published(name: str = SCHEMA) -> dict[str, Any]:
 
 
 def check(audit: Any) -> dict[str, Any]:
-    """Return ``audit`` if it is a complete audit of the schema this version knows.
+    """Return an audit, its texts safe to show, if it is complete and of the schema this version knows.
 
     The structure is compared with the published JSON Schema. Unknown keys are let through, so that a file
     written by a later release of the same schema can still be shown. This says nothing about whether the
@@ -71,11 +72,11 @@ def check(audit: Any) -> dict[str, Any]:
     rule = published()
     for problem in _problems(audit, rule, "audit.json", rule["$defs"]):
         raise AuditFileError(f"{problem}; the file is incomplete or was edited: run the audit again")
-    return audit
+    return dict(plain_values(audit))
 
 
 def check_consortium(content: Any) -> dict[str, Any]:
-    """Return ``content`` if it is a complete consortium.json of the schema this version knows.
+    """Return a consortium.json, its texts safe to show, if it is complete and of the known schema.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def check_consortium(content: Any) -> dict[str, Any]:
     rule = published(CONSORTIUM_SCHEMA)
     for problem in _problems(content, rule, "consortium.json", rule["$defs"]):
         raise AuditFileError(f"{problem}; the file is incomplete or was edited: merge the audits again")
-    return content
+    return dict(plain_values(content))
 
 
 def _problems(value: Any, rule: dict[str, Any], path: str, shapes: dict[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import matplotlib.style
 from markupsafe import Markup
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 # Matplotlib needs real colours to draw with. These stand for the CSS variables that replace them in the SVG.
 INK, MUTED, RULE, PAPER, SHADE = "#010203", "#010204", "#010205", "#010206", "#010207"
@@ -83,6 +84,9 @@ def draw(
         paint(figure)
         for axes in figure.axes:
             axes.set_facecolor("none")
+        # Names hold dollar signs, and between two of them matplotlib would read a formula.
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)
         stream = io.StringIO()
         FigureCanvasSVG(figure)
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))

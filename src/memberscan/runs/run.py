@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, StaleError, TranscriptError
+from memberscan.errors import BadInputError, StaleError, TranscriptError, UntrustedCodeError
 from memberscan.files import fingerprint, read_json, write_json
 from memberscan.models import ModelSpec, build, load_weights, read_weights
+from memberscan.models.weights import WEIGHTS_LIMIT
+from memberscan.received import read_limited, stated
 from memberscan.runs.roles import Roles
 from memberscan.runs.transcript import ROUNDS, Transcript
 
@@ -23,6 +25,33 @@ WEIGHTS = "weights.safetensors"
 ROLES = "roles.tsv"
 HISTORY = "history.jsonl"
 _SCHEMA = "memberscan.run/1"
+
+
+@dataclass(frozen=True)
+class _Place:
+    path: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class _Federation:
+    rounds: int
+    environment: str | None
+    local_epochs: int | None
+    secure: str
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """What run.json says; it may have been made by others, so that every type is checked."""
+
+    model: ModelSpec
+    roles: str
+    randomised: bool
+    cohort: _Place
+    weights: str
+    training: dict[str, Any]
+    federation: _Federation | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +75,8 @@ class Run:
         Configuration, seeds, thread count and versions, as JSON values; empty for an imported model.
     federation
         Of a federated run: environment, rounds, local epochs and what was protected, as JSON values.
+    code
+        The factory that the user named for this run's network, if it is not one of ours.
     """
 
     path: Path
@@ -56,15 +87,26 @@ class Run:
     cohort_fingerprint: str
     training: Mapping[str, Any]
     federation: Mapping[str, Any] | None = None
+    code: str | None = None
 
     @classmethod
-    def open(cls, path: Path | str) -> Run:
+    def open(cls, path: Path | str, *, model: str | None = None) -> Run:
         """Open a finished run.
+
+        Parameters
+        ----------
+        path
+            The run's directory.
+        model
+            ``package.module:factory`` of a network that is not one of ours. The run says so too, but code
+            runs only if it is named here.
 
         Raises
         ------
         BadInputError
-            If there is no finished run at ``path``.
+            If there is no finished run at ``path``, or its run.json is damaged.
+        UntrustedCodeError
+            If another model is named than the run says.
         StaleError
             If the weights or the roles are not those that the run was finished with.
         """
@@ -76,25 +118,27 @@ class Run:
                 else "it has no run.json"
             )
             raise BadInputError(f"{path} is not a run ({hint})")
-        content = read_json(path / DONE)
-        if content.get("schema") != _SCHEMA:
-            raise BadInputError(
-                f"{path / DONE} has schema {content.get('schema')!r}, this version reads {_SCHEMA!r}"
-            )
+        content = _read(path)
         roles = Roles.read(path / ROLES)
-        if roles.fingerprint != content["roles"]:
+        if roles.fingerprint != content.roles:
             raise StaleError(
                 f"{path / ROLES} was changed after training; restore it, or import the model again"
             )
+        if model is not None and model != content.model.name:
+            raise UntrustedCodeError(
+                f"the run {path} says that its model is {content.model.name!r}, and {model!r} is named; name "
+                "the same, or leave it out for a model of ours"
+            )
         return cls(
             path=path,
-            spec=ModelSpec.from_dict(content["model"]),
+            spec=content.model,
             roles=roles,
-            randomised=content["randomised"],
-            cohort_path=Path(os.path.normpath(path / content["cohort"]["path"])),
-            cohort_fingerprint=content["cohort"]["fingerprint"],
-            training=content["training"],
-            federation=content.get("federation"),
+            randomised=content.randomised,
+            cohort_path=Path(os.path.normpath(path / content.cohort.path)),
+            cohort_fingerprint=content.cohort.fingerprint,
+            training=content.training,
+            federation=None if content.federation is None else asdict(content.federation),
+            code=model,
         )
 
     def finish(self) -> Run:
@@ -119,7 +163,7 @@ class Run:
     def weights_fingerprint(self) -> str:
         """A digest of the weights file."""
         try:
-            return fingerprint((self.path / WEIGHTS).read_bytes())
+            return fingerprint(read_limited(self.path / WEIGHTS, WEIGHTS_LIMIT))
         except FileNotFoundError as error:
             raise StaleError(
                 f"{self.path / WEIGHTS} is gone; restore it, or train or import again"
@@ -161,7 +205,7 @@ class Run:
         StaleError
             If the weights file is not the one that the run was finished with.
         """
-        if self.weights_fingerprint != read_json(self.path / DONE)["weights"]:
+        if self.weights_fingerprint != _read(self.path).weights:
             raise StaleError(
                 f"{self.path / WEIGHTS} was changed after training; restore it, or import the model again"
             )
@@ -169,6 +213,15 @@ class Run:
 
     def model_with(self, weights: dict[str, Tensor]) -> nn.Module:
         """Build the network with other weights of the same run, in evaluation mode."""
-        model = build(self.spec)
+        model = build(self.spec, code=self.code)
         load_weights(model, weights, source=str(self.path))
         return model.eval()
+
+
+def _read(path: Path) -> _Stated:
+    """Read run.json; :class:`BadInputError` says what is wrong with it."""
+    content = read_json(path / DONE)
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != _SCHEMA:
+        raise BadInputError(f"{path / DONE} has schema {schema!r}, this version reads {_SCHEMA!r}")
+    return stated(_Stated, content, str(path / DONE))

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 
-from memberscan.errors import OutputConflictError, TranscriptError
+from memberscan.errors import BadInputError, OutputConflictError, TranscriptError
 from memberscan.files import disk_guard, fingerprint, read_json, to_json, write_bytes, write_json
+from memberscan.models.weights import WEIGHTS_LIMIT
+from memberscan.received import is_plain_name, parse_safetensors, read_limited, stated
 from memberscan.runs.roles import natural_order
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ SEEN_BY_LEARNERS = "seen-by-learners"
 _ROUND = "round.json"
 _SCHEMA = "memberscan.transcript/1"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,14 @@ class Round:
             "digests": dict(self.digests),
         }
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Round:
-        """Read what :meth:`to_dict` gives."""
-        took_part = {name: Participation(**facts) for name, facts in value["took_part"].items()}
-        return cls(value["number"], took_part, value["left_out"], value["digests"])
+
+@dataclass(frozen=True)
+class _Stated:
+    """What transcript.json says; it may have been made by others, so that every type is checked."""
+
+    learners: tuple[str, ...]
+    secure: str
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -148,17 +154,18 @@ class Transcript:
         schema = content.get("schema") if isinstance(content, dict) else None
         if schema != _SCHEMA:
             raise TranscriptError(f"{path / MANIFEST} has schema {schema!r}, this version reads {_SCHEMA!r}")
-        numbers = sorted(int(p.name) for p in path.iterdir() if re.fullmatch("[0-9]{4,}", p.name))
-        if missing := sorted(set(range(max(numbers, default=-1) + 1)) - set(numbers)):
+        found = _as_transcript(_Stated, content, path / MANIFEST)
+        if bad := [name for name in found.learners if not can_name_a_learner(name)]:
+            raise TranscriptError(f"{path / MANIFEST} names a learner {bad[0]!r}, which is no name of a file")
+        numbers = sorted(int(p.name) for p in path.iterdir() if re.fullmatch("[0-9]{4,9}", p.name))
+        missing = next((place for place, number in enumerate(numbers) if place != number), None)
+        if missing is not None:
             raise TranscriptError(
-                f"{path} lacks round {missing[0]} (it has {_spans(numbers)}); restore its directory "
-                f"{path / _name(missing[0])}, or federate again into another directory"
+                f"{path} lacks round {missing} (it has {_spans(numbers)}); restore its directory "
+                f"{path / _name(missing)}, or federate again into another directory"
             )
-        rounds = tuple(_round(path / _name(n) / _ROUND, n) for n in numbers)[1:]
-        try:
-            return cls(path, tuple(content["learners"]), content["secure"], content["settings"], rounds)
-        except (KeyError, TypeError) as error:
-            raise TranscriptError(f"{path / MANIFEST} is damaged ({error!r}); restore it") from error
+        rounds = tuple(_round(path / _name(n) / _ROUND, n, found.learners) for n in numbers)[1:]
+        return cls(path, found.learners, found.secure, found.settings, rounds)
 
     @property
     def begun(self) -> bool:
@@ -169,7 +176,7 @@ class Transcript:
     def fingerprint(self) -> str:
         """A digest of all that was recorded."""
         facts = [self.learners, self.secure, dict(self.settings), [r.to_dict() for r in self.rounds]]
-        return fingerprint([facts, read_json(self.path / _name(0) / _ROUND)["digests"]])
+        return fingerprint([facts, dict(self._stated(0).digests)])
 
     def global_model(self, number: int) -> dict[str, Tensor]:
         """Return the global state dict at the end of a round; round 0 is the initial one."""
@@ -210,7 +217,8 @@ class Transcript:
         models = {GLOBAL: global_model} if seen_by_learners is None else {CIPHERTEXT: global_model}
         for name, model in {**models, **learner_models}.items():
             data = save({k: v.detach().cpu().contiguous() for k, v in model.items()})
-            write_bytes(partial / _file(name), data)
+            # What one learner sent tells of its people.
+            write_bytes(partial / _file(name), data, mode=0o600)
             if name != CIPHERTEXT:
                 digests[name] = fingerprint(data)
         write_json(partial / _ROUND, Round(number, took_part, left_out, digests).to_dict())
@@ -224,40 +232,42 @@ class Transcript:
         """Copy it to another directory, without ciphertexts, which no audit reads."""
         places = [self.path / MANIFEST]
         for number in range(len(self.rounds) + 1):
-            places.append(stated := self.path / _name(number) / _ROUND)
-            places += [self._place(number, name) for name in read_json(stated)["digests"]]
+            places.append(self.path / _name(number) / _ROUND)
+            places += [self._place(number, name) for name in self._stated(number).digests]
         for place in places:
             copied = path / place.relative_to(self.path)
             with disk_guard(path):
                 copied.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(copied, place.read_bytes())
+            write_bytes(copied, place.read_bytes(), mode=0o600)
         return Transcript.open(path)
 
     def ciphertext(self, number: int) -> dict[str, Tensor]:
         """Return the ciphertexts of the last global model, as the server holds them."""
+        path = self.path / _name(number) / _file(CIPHERTEXT)
         try:
-            return load((self.path / _name(number) / _file(CIPHERTEXT)).read_bytes())
-        except (FileNotFoundError, SafetensorError) as error:
+            return parse_safetensors(read_limited(path, WEIGHTS_LIMIT), str(path))
+        except (FileNotFoundError, BadInputError) as error:
             raise TranscriptError(
                 f"the ciphertexts of round {number} in {self.path} are gone ({error})"
             ) from error
 
     def _read(self, number: int, name: str) -> dict[str, Tensor]:
-        folder = self.path / _name(number)
         path = self._place(number, name)
         try:
-            data = path.read_bytes()
+            data = read_limited(path, WEIGHTS_LIMIT)
+            if fingerprint(data) != self._stated(number).digests.get(name):
+                raise TranscriptError(f"{path} is truncated or was changed since it was recorded; restore it")
+            return parse_safetensors(data, str(path))
         except FileNotFoundError as error:
             raise TranscriptError(
                 f"{path} is not there: {name} was left out of the round, its model was encrypted, or the "
                 "file is gone"
             ) from error
-        if fingerprint(data) != read_json(folder / _ROUND)["digests"].get(name):
-            raise TranscriptError(f"{path} is truncated or was changed since it was recorded; restore it")
-        try:
-            return load(data)
-        except SafetensorError as error:
-            raise TranscriptError(f"{path} is not readable ({error})") from error
+        except BadInputError as error:
+            raise TranscriptError(str(error)) from error
+
+    def _stated(self, number: int) -> Round:
+        return _round(self.path / _name(number) / _ROUND, number, self.learners)
 
     def _place(self, number: int, name: str) -> Path:
         if self.secure != "none" and name == GLOBAL:
@@ -265,19 +275,31 @@ class Transcript:
         return self.path / _name(number) / _file(name)
 
 
-def _round(path: Path, number: int) -> Round:
+def _round(path: Path, number: int, learners: Sequence[str]) -> Round:
+    """Read round.json; the names in it become paths, so it may name the transcript's learners only."""
     try:
-        its = Round.from_dict(read_json(path))
-    except (OSError, KeyError, TypeError, AttributeError) as error:
+        found = _as_transcript(Round, read_json(path), path)
+    except OSError as error:
         raise TranscriptError(f"{path} is missing or damaged ({error!r}); restore it") from error
-    if its.number != number:
-        raise TranscriptError(f"{path} is of round {its.number}; restore the name of its directory")
-    return its
+    if found.number != number:
+        raise TranscriptError(f"{path} is of round {found.number}; restore the name of its directory")
+    if strangers := (found.took_part.keys() | found.digests.keys()) - {GLOBAL, *learners}:
+        raise TranscriptError(
+            f"{path} names {min(strangers)!r}, which is no learner of the transcript; restore it"
+        )
+    return found
+
+
+def _as_transcript(kind: type[T], value: Any, path: Path) -> T:
+    try:
+        return stated(kind, value, str(path))
+    except BadInputError as error:
+        raise TranscriptError(str(error)) from error
 
 
 def can_name_a_learner(name: str) -> bool:
     """Tell whether files of a transcript can be called by this name."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None and name.lower() not in RESERVED
+    return is_plain_name(name) and name.lower() not in RESERVED
 
 
 def _name(number: int) -> str:

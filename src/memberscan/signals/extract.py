@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ MEMORY_LIMIT = 2 << 30
 _LARGEST_BATCH = 8
 _BACKWARD_FACTOR = 2.5
 _LEDGER = "signals.json"
+_SECONDS_BETWEEN_COUNTS = 2.0
 
 
 @dataclass(frozen=True)
@@ -156,13 +158,27 @@ def stored_rows(
         if any(store.fresh for store in stores.values()):
             done = 0
         advance = stack.enter_context(progress(what, len(scan_ids), done=done))
+        counted = time.monotonic()
         for inputs, ages in batches(cohort, scan_ids[done:], size):
             for name, values in see(inputs, ages).items():
                 stores[name].write(done, values)
             done += len(ages)
-            write_json(directory / _LEDGER, {"request": request, "rows": done})
+            if done == len(scan_ids) or time.monotonic() - counted > _SECONDS_BETWEEN_COUNTS:
+                _count(directory, request, done, stores.values())
+                counted = time.monotonic()
             advance(len(ages))
     return {name: np.load(directory / _file(name), mmap_mode="r", allow_pickle=False) for name in one}
+
+
+def _count(directory: Path, request: dict[str, Any], done: int, stores: Iterable[RowFile]) -> None:
+    """Say in the ledger how many rows are finished, once they are on the disk.
+
+    The system writes files in any order. After a power cut, a ledger that was on the disk before its rows
+    would count rows of zeros.
+    """
+    for store in stores:
+        store.sync()
+    write_json(directory / _LEDGER, {"request": request, "rows": done}, mode=0o600)
 
 
 def batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
@@ -181,7 +197,7 @@ def _rows_done(directory: Path, request: dict[str, Any]) -> int:
     if not (directory / _LEDGER).exists():
         return 0
     stored = read_json(directory / _LEDGER)
-    if stored["request"] != request:
+    if not isinstance(stored, dict) or stored.get("request") != request:
         raise StaleError(
             f"{directory} holds signals of another model, cohort or thread count; delete it and audit again"
         )

@@ -10,7 +10,7 @@ import torch
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, MemberscanError, ModelError
-from memberscan.files import begin, fingerprint
+from memberscan.files import claim, fingerprint
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.models.inputs import as_inputs, predict
 from memberscan.runs import Roles, Run
@@ -69,7 +69,7 @@ def import_run(
     its_roles = chosen_roles(cohort, roles, 0.0, 0)
     federation = None if transcript is None else open_transcript(Path(transcript), its_roles)
     spec = _spec(model, cohort, options, federation)
-    network = build(spec).eval()
+    network = build(spec, code=model).eval()
     request: dict[str, Any] = {
         "command": "import",
         "cohort": cohort.fingerprint,
@@ -83,12 +83,14 @@ def import_run(
         load_weights(network, read_weights(Path(weights)), source=str(weights))
         request["weights"] = fingerprint(Path(weights).read_bytes())
     _require_runs(network, model, cohort)
-    if begin(path, request, done=DONE):
-        return Run.open(path)
-    its_roles.write(path / ROLES)
-    facts = None if federation is None else federation.write(path, network, cohort)
-    write_weights(path, network)
-    return Run(path, spec, its_roles, False, cohort.path, cohort.fingerprint, {}, facts).finish()
+    with claim(path, request, done=DONE) as finished:
+        if finished:
+            return Run.open(path, model=model)
+        its_roles.write(path / ROLES)
+        facts = None if federation is None else federation.write(path, network, cohort)
+        write_weights(path, network)
+        run = Run(path, spec, its_roles, False, cohort.path, cohort.fingerprint, {}, facts, code=model)
+        return run.finish()
 
 
 def _spec(

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
-from memberscan.files import begin, discard, write_bytes, write_text
+from memberscan.files import append_line, claim, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build
 from memberscan.models.inputs import resolve_device
 from memberscan.runs import Role, Roles, Run
@@ -82,9 +82,23 @@ def train(
         "roles": roles.fingerprint,
         **config.to_dict(),
     }
-    if begin(path, request, done=DONE):
-        discard(path / CHECKPOINT)
-        return Run.open(path)
+    with claim(path, request, done=DONE) as finished:
+        if finished:
+            (path / CHECKPOINT).unlink(missing_ok=True)
+            return Run.open(path)
+        return _train(network, cohort, path, spec, roles, config, randomised=randomised)
+
+
+def _train(
+    network: AgeRegressor,
+    cohort: Cohort,
+    path: Path,
+    spec: ModelSpec,
+    roles: Roles,
+    config: TrainingConfig,
+    *,
+    randomised: bool,
+) -> Run:
     roles.write(path / ROLES)
     started, scans = time.perf_counter(), cohort.scans
     ids = {role: scans.index[scans["subject_id"].isin(roles.subjects(role))].tolist() for role in Role}
@@ -98,11 +112,9 @@ def train(
     }
     write_weights(path, network)
     run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training).finish()
-    with (path / TIMINGS).open("a") as timings:
-        timings.write(
-            json.dumps({"stage": "train", "seconds": round(time.perf_counter() - started, 3)}) + "\n"
-        )
-    discard(path / CHECKPOINT)
+    seconds = round(time.perf_counter() - started, 3)
+    append_line(path / TIMINGS, json.dumps({"stage": "train", "seconds": seconds}))
+    (path / CHECKPOINT).unlink(missing_ok=True)
     return run
 
 
@@ -121,7 +133,7 @@ def chosen_roles(cohort: Cohort, members: float | Roles | Path | str, validation
 def _target(spec: ModelSpec, seed: int) -> AgeRegressor:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seeds.integer(seed, "weights"))
-        network = build(spec)
+        network = build(spec, code=spec.name)
     if not isinstance(network, AgeRegressor):
         raise ModelError(
             f"{spec.name!r} is not one of our models; train it with your own code, then use memberscan import"

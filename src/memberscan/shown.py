@@ -1,0 +1,49 @@
+"""Text that came from a file, made safe to show: on a terminal, in a page or figure, in a spreadsheet."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+# Cc holds escape sequences (which can move the cursor or write the clipboard), Cf the marks that reverse or
+# hide text, Cs halves of characters that cannot be encoded, Zl and Zp line breaks that few programs know.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_FORMULA = ("=", "+", "-", "@", "'")
+
+
+def plain(text: str, *, keep: str = "") -> str:
+    """Return text with control, formatting and unencodable characters replaced, but for those to keep."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_REPLACEMENT if unicodedata.category(c) in _UNSAFE and c not in keep else c for c in text)
+
+
+def plain_values(value: Any) -> Any:
+    """Apply :func:`plain` to every text within JSON values, keys included."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, dict):
+        return {plain_values(key): plain_values(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_values(inner) for inner in value]
+    return value
+
+
+def cell(text: str) -> str:
+    """Return text that a spreadsheet does not take for a formula; :func:`from_cell` undoes it."""
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+
+
+def from_cell(text: str) -> str:
+    """Return the text that :func:`cell` was given."""
+    inner = text[1:]
+    return inner if text.startswith("'") and inner.startswith(_FORMULA) and not _is_number(inner) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
