@@ -64,14 +64,16 @@ def main(directory: Path) -> None:
     save_file(fit(cohort, members).state_dict(), directory / "weights.safetensors")
     roles = [(subject, "member") for subject in members] + [(subject, "non-member") for subject in others]
     pd.DataFrame(roles, columns=["subject", "role"]).to_csv(directory / "roles.tsv", sep="\t", index=False)
+    factory = "bring_your_model:tiny_brain_age"
     run = import_run(
         directory / "run",
         cohort=cohort,
-        model="bring_your_model:tiny_brain_age",
+        model=factory,
         weights=directory / "weights.safetensors",
         roles=directory / "roles.tsv",
     )
-    result = audit(run.path, directory / "audit", threat=ThreatModel(access=Access.WEIGHTS))
+    # Its code is run, so the factory is named again: a run that came from somebody else cannot do so for you.
+    result = audit(run.path, directory / "audit", threat=ThreatModel(access=Access.WEIGHTS), model=factory)
     print(result.content["verdict"]["sentence"])
     print(result.findings[["attack", "auc_value", "auc_low", "auc_high"]].round(2).to_string(index=False))
     print("not run:", ", ".join(entry["attack"] for entry in result.content["not_run"]))

@@ -76,7 +76,8 @@ def read_limited(path: Path, most: int) -> bytes:
             raise BadInputError(f"{path} is not a regular file; give a file")
         if about.st_size > most:
             raise TooLargeError(f"{path} has {about.st_size:,} bytes, and at most {most:,} are read")
-        return stream.read(most)
+        # Not up to the limit: Python would set that much memory aside.
+        return stream.read(about.st_size)
 
 
 def load_json(path: Path) -> Any:
@@ -225,9 +226,7 @@ def _array(data: bytes, source: str) -> np.ndarray:
         )
     count = math.prod(shape)
     if min(shape, default=0) < 0 or count * dtype.itemsize != len(data) - stream.tell():
-        raise BadInputError(
-            f"{source} declares the shape {shape}, and is truncated or of another; restore it"
-        )
+        raise BadInputError(f"{source} declares the shape {shape}, which its size does not fit; restore it")
     values = np.frombuffer(data, dtype, count, stream.tell())
     # A copy in native byte order, which torch needs and may write to.
     return values.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="))

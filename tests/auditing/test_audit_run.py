@@ -108,7 +108,7 @@ def test_imported_roles_are_gated_and_their_matched_roles_can_be_imported(
         weights=weights,
         roles=roles,
     )
-    result = audit(made.path, tmp_path / "audit", threat=ThreatModel(repeats=1))
+    result = audit(made.path, tmp_path / "audit", threat=ThreatModel(repeats=1), model=f"{__name__}:narrow")
     assert not result.content["target"]["randomised"]
     assert result.verdict == "confounded"
     matched = Roles.read(tmp_path / "audit" / "matched.tsv") if len(result.matched) else Roles({})

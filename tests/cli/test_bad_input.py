@@ -171,7 +171,8 @@ def test_a_model_that_predicts_nan(foreign, command: Command, refused: Refused, 
         {"2.weight": torch.tensor([[float("nan")]]), "2.bias": torch.tensor([60.0])}, tmp_path / "w.pt"
     )
     assert command(*foreign("linear", tmp_path / "w.pt")).code == 0
-    refused("audit", tmp_path / "mine", tmp_path / "audit", code=2, says="predictions are NaN or infinite")
+    audited = ("audit", tmp_path / "mine", tmp_path / "audit", "--model", "foreign_nets:linear")
+    refused(*audited, code=2, says="predictions are NaN or infinite")
 
 
 class Evil:

@@ -206,7 +206,14 @@ def test_an_imported_run_is_audited(command: Command, volumes: Cohort, run: Run,
     take = ("import", tmp_path / "mine", "--cohort", volumes.path, "--model", "lab_nets:age")
     take += ("--weights", run.path / "weights.safetensors", "--roles", run.path / "roles.tsv")
     assert json.loads(command(*take, "--json").out)["members"] == 13
-    done = command("audit", tmp_path / "mine", tmp_path / "audit", "--attacks", "error", "--json")
+    audited = ("audit", tmp_path / "mine", tmp_path / "audit", "--attacks", "error", "--json")
+    # The run's own word is not enough to run code, and nothing is written before it is asked for.
+    done = command(*audited)
+    assert done.code == 3
+    assert "--model lab_nets:age" in done.err
+    assert not (tmp_path / "audit").exists()
+    assert "is named" in command(*audited, "--model", "lab_nets:other").err
+    done = command(*audited, "--model", "lab_nets:age")
     assert not json.loads(done.out)["target"]["randomised"]
 
 
