@@ -1,0 +1,160 @@
+"""What a change of memberscan changes: the same commands by two versions of its source, by turns.
+
+``python -m benchmarks.unchanged --base OTHER_CHECKOUT`` builds a cohort, trains, federates and audits with each
+version, from the same seed. It prints by how much the numbers of each audit.json differ, whether the verdicts
+and the people's scores are the same, and how the times compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.harness import machine
+
+TITLE = "the same commands by two versions"
+PHANTOMS = ("cohort", "phantom", "cohort", "--subjects", "120", "--spacing", "12")
+TRAINING = ("--model", "cnn3d", "--width", "8", "--epochs", "40", "--seed", "0")
+FEDERATION = ("--learners", "4", "--held-out", "0.4", "--rounds", "4")
+AUDITS = {
+    "outsider": ("run", "--access", "weights"),
+    "learner": ("federation", "--attacker", "learner"),
+    "server": ("federation", "--attacker", "server"),
+    "aggregate": ("federation", "--attacker", "aggregate"),
+}
+PASSED_OVER = {"provenance", "schema"}
+"""Parts of audit.json that name versions and digests."""
+
+
+def stages(bids: Path | None) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the name and the arguments of each command, in an order in which they can be run."""
+    if bids is None:
+        yield "cohort", PHANTOMS
+    else:
+        select = ("--select", "desc=brain", "--spacing", "8")
+        yield "cohort", ("cohort", "bids", str(bids.resolve()), "cohort", *select)
+    yield "train", ("train", "cohort", "run", *TRAINING)
+    width = ("--model", "cnn3d", "--width", "8", "--seed", "0")
+    yield "federate", ("federate", "cohort", "federation", *width, *FEDERATION)
+    for name, (source, *options) in AUDITS.items():
+        yield name, ("audit", source, f"audit-{name}", *options, "--seed", "0")
+
+
+def run(command: Sequence[str], source: Path, folder: Path) -> float:
+    """Run one command with one version of the source; return its seconds."""
+    environment = {**os.environ, "PYTHONPATH": str(source / "src"), "OMP_NUM_THREADS": "1"}
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "memberscan", *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"memberscan {' '.join(command)} by {source} failed:\n{done.stderr}")
+    return time.perf_counter() - start
+
+
+def numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """Yield every number within JSON with its place."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if place or key not in PASSED_OVER:
+                yield from numbers(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            name = inner.get("attack", index) if isinstance(inner, Mapping) else index
+            yield from numbers(inner, f"{place}[{name}]")
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield place, float(value)
+
+
+def differences(base: Path, ours: Path) -> dict[str, Any]:
+    """Compare two audits: verdicts, scores of people, and every number that both state."""
+    audits = [json.loads((folder / "audit.json").read_text()) for folder in (base, ours)]
+    first, second = (dict(numbers(audit)) for audit in audits)
+    scores = [pd.read_csv(folder / "scores.tsv", sep="\t") for folder in (base, ours)]
+    apart = {
+        place: abs(first[place] - second[place])
+        for place in first.keys() & second.keys()
+        if not math.isclose(first[place], second[place], rel_tol=1e-12, abs_tol=1e-12)
+    }
+    return {
+        "verdicts": [audit["verdict"]["label"] for audit in audits],
+        "scores": bool(scores[0].equals(scores[1])),
+        "numbers": len(first.keys() & second.keys()),
+        "apart": dict(sorted(apart.items(), key=lambda item: -item[1])),
+        "only in base": sorted(first.keys() - second.keys()),
+        "only in ours": sorted(second.keys() - first.keys()),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--base", type=Path, required=True, help="a checkout of the other version")
+    parser.add_argument("--bids", type=Path, help="a BIDS dataset to take instead of phantoms")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    options = parser.parse_args()
+    sources = {"base": options.base.resolve(), "ours": Path.cwd()}
+    seconds: dict[str, dict[str, list[float]]] = {}
+    with tempfile.TemporaryDirectory(prefix="memberscan-unchanged-") as temporary:
+        for repetition in range(options.repetitions):
+            folders = {name: Path(temporary) / f"{name}-{repetition}" for name in sources}
+            for folder in folders.values():
+                folder.mkdir()
+            for stage, command in stages(options.bids):
+                for name, source in sources.items():
+                    took = run(command, source, folders[name])
+                    seconds.setdefault(stage, {}).setdefault(name, []).append(took)
+        found = {
+            name: differences(folders["base"] / f"audit-{name}", folders["ours"] / f"audit-{name}")
+            for name in AUDITS
+        }
+    show(seconds, found, as_json=options.json)
+    return 1 if any(len(set(f["verdicts"])) > 1 or not f["scores"] for f in found.values()) else 0
+
+
+def show(
+    seconds: Mapping[str, Mapping[str, list[float]]], found: Mapping[str, Any], *, as_json: bool
+) -> None:
+    """Print the times and the differences."""
+    if as_json:
+        print(
+            json.dumps({"title": TITLE, "machine": machine(), "seconds": seconds, "audits": found}, indent=2)
+        )
+        return
+    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    times = Table("command", "base", "ours", "ours / base", title=f"{TITLE}: seconds (median)")
+    for stage, sides in seconds.items():
+        ratios = [ours / base for ours, base in zip(sides["ours"], sides["base"], strict=True)]
+        medians = [f"{median(sides[side]):.2f}" for side in ("base", "ours")]
+        times.add_row(stage, *medians, f"{median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+    console.print(times)
+    table = Table("audit", "verdicts", "scores", "numbers", "differ by over 1e-12", "largest differences")
+    for name, facts in found.items():
+        verdicts = " / ".join(dict.fromkeys(facts["verdicts"]))
+        largest = "\n".join(f"{place} {apart:.3g}" for place, apart in list(facts["apart"].items())[:6])
+        same = "equal" if facts["scores"] else "differ"
+        table.add_row(name, verdicts, same, str(facts["numbers"]), str(len(facts["apart"])), largest)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
