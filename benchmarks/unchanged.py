@@ -1,8 +1,8 @@
 """What a change of memberscan changes: the same commands by two versions of its source, by turns.
 
-``python -m benchmarks.unchanged --base OTHER_CHECKOUT`` builds a cohort, trains, federates and audits with each
-version, from the same seed. It prints by how much the numbers of each audit.json differ, whether the verdicts
-and the people's scores are the same, and how the times compare.
+``python -m benchmarks.unchanged --base OTHER_CHECKOUT`` builds a cohort, trains, federates and audits with
+each version, from the same seed. It prints by how much the numbers of each audit.json differ, whether the
+verdicts and the scores of people are the same, and how the times compare.
 """
 
 from __future__ import annotations
