@@ -12,6 +12,7 @@ from memberscan.runs import Role, Roles
 from memberscan.runs.roles import natural_order
 
 ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
+ids = ids.map(str.strip).filter(bool)
 
 
 @given(

@@ -15,7 +15,8 @@ from memberscan.signals.predictions_file import read_predictions
 from memberscan.signals.signals import PREDICTION
 
 # Python's csv dialect, which spreadsheets share, has no way to write these; all else may stand in an id.
-ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).filter(str.strip)
+ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
+ids = ids.map(str.strip).filter(bool)
 
 
 def write(path: Path, text: str) -> Path:

@@ -1,18 +1,18 @@
-"""The one rule for which columns of a user's table count as covariates, and how such tables are read."""
+"""The one rule for which columns of a user's table count as covariates."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from memberscan import files
-from memberscan.errors import ParticipantsError
+from memberscan.cohort.cells import MISSING, missing_as_nan, with_decimal_points
+from memberscan.cohort.text_table import read_text_table
+
+__all__ = ["MISSING", "as_covariate", "as_numbers", "missing_as_nan", "read_text_table", "select_covariates"]
 
 MAXIMUM_TEXT_LEVELS = 20
-MISSING = ("", "n/a", "N/A", "NA", "NaN", "nan")
 
 
 def select_covariates(
@@ -51,7 +51,9 @@ def as_numbers(column: pd.Series) -> pd.Series | None:
         return None
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     if not (numbers.isna() == column.isna()).all():
-        return None
+        if not isinstance(column.dtype, pd.StringDtype) or (plain := with_decimal_points(column)) is column:
+            return None
+        return as_numbers(plain)
     return numbers.where(np.isfinite(numbers))
 
 
@@ -59,37 +61,3 @@ def as_covariate(column: pd.Series) -> pd.Series:
     """Return a column as floats where it holds numbers, else as text."""
     numbers = as_numbers(column)
     return column if numbers is None else numbers
-
-
-def read_text_table(path: Path) -> pd.DataFrame:
-    """Read a TSV or CSV with every cell as text, exactly as written ("" for an empty one).
-
-    Raises
-    ------
-    ParticipantsError
-        If the file is missing, empty, not UTF-8, not a table, or repeats a column name.
-    """
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            header = stream.readline()
-        separator = "\t" if "\t" in header or path.suffix == ".tsv" else ","
-        table = pd.read_csv(
-            path, sep=separator, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
-    except FileNotFoundError as error:
-        raise ParticipantsError(f"{path} does not exist; check the path") from error
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ParticipantsError(
-            f"{path} cannot be read as a table ({error}); save it as UTF-8 TSV or CSV with one header row"
-        ) from error
-    table = table.fillna("")
-    names = table.iloc[0].str.strip()
-    if names.duplicated().any():
-        repeated = ", ".join(sorted(set(names[names.duplicated()])))
-        raise ParticipantsError(f"{path} has several columns called {repeated}; rename or remove all but one")
-    return files.without_marks(table.iloc[1:].set_axis(list(names), axis="columns").reset_index(drop=True))
-
-
-def missing_as_nan(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of text with the usual ways to write "missing" replaced by NaN."""
-    return table.mask(table.isin(MISSING))

@@ -10,7 +10,9 @@ import pandas as pd
 
 from memberscan import files
 from memberscan.cohort.ages import Age, parse_age, units_per_year
-from memberscan.cohort.covariates import as_covariate, missing_as_nan, read_text_table
+from memberscan.cohort.cells import missing_as_nan
+from memberscan.cohort.covariates import as_covariate
+from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import BadInputError, ParticipantsError
 
 

@@ -15,7 +15,9 @@ from memberscan import files
 from memberscan.cohort import manifest
 from memberscan.cohort.ages import age_problem, parse_age
 from memberscan.cohort.build import shared_content
-from memberscan.cohort.covariates import as_numbers, missing_as_nan, read_text_table
+from memberscan.cohort.cells import missing_as_nan
+from memberscan.cohort.covariates import as_numbers
+from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import BadInputError, CohortError
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from memberscan.cohort.covariates import read_text_table
+from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import (
     BadInputError,
     DataLeakageError,

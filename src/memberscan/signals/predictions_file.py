@@ -8,13 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from memberscan.cohort.covariates import (
-    MISSING,
-    as_covariate,
-    missing_as_nan,
-    read_text_table,
-    select_covariates,
-)
+from memberscan.cohort.cells import is_missing, missing_as_nan
+from memberscan.cohort.covariates import as_covariate, select_covariates
+from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import DataLeakageError, MemberscanError, PredictionsError
 from memberscan.signals.signals import PREDICTION, Signals
 
@@ -84,7 +80,7 @@ def read_predictions(path: Path) -> Predictions:
 def _numbers(path: Path, column: pd.Series) -> pd.Series:
     """Return a column as floats, missing values as NaN; the caller knows whether one may be missing."""
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    bad = numbers.isna() & ~column.str.strip().isin(MISSING)
+    bad = numbers.isna() & ~is_missing(column)
     if bad.any():
         raise PredictionsError(
             f"{path}: column {column.name} holds {column[bad].iloc[0]!r} (scan {column.index[bad][0]!r}); "

@@ -1,0 +1,158 @@
+"""The one reader of people's tables, whether R, Excel, SPSS or pandas wrote them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from memberscan import files
+from memberscan.cohort.cells import with_decimal_points, without_thousands
+from memberscan.errors import ParticipantsError
+
+_HINT = re.compile(r"sep=(.)")
+"""The first line by which Excel is told the separator."""
+_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
+_WIDER = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
+_NAMELESS = re.compile(r"column \d+ \(no name\)|Unnamed: \d+(_level_\d+)?")
+_ADVICE = "save it as UTF-8 TSV or CSV with one header row"
+
+
+def read_text_table(path: Path) -> pd.DataFrame:
+    """Read a TSV or CSV with every cell as text, stripped of blanks at both ends ("" for an empty one).
+
+    A file with tabs knows no quoting: a quotation mark is a letter there, and only a pair around a whole cell
+    is taken off, as R writes it. Cells of a CSV may be quoted. A CSV is separated by commas or, where its
+    header has more of them, by semicolons; numbers with decimal commas are then written with points. Empty
+    rows, and empty columns without a name, are dropped. Another column without a name is called "column 3
+    (no name)", which :func:`is_nameless` knows: it is not to be used.
+
+    Raises
+    ------
+    ParticipantsError
+        If the file is missing, empty, not UTF-8, not a table, has rows wider than its header, or repeats a
+        column name.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        text, separator = _separator(path, text)
+        cells = _split(path, text, separator)
+    except FileNotFoundError as error:
+        raise ParticipantsError(f"{path} does not exist; check the path") from error
+    except (OSError, UnicodeDecodeError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ParticipantsError(f"{path} cannot be read as a table ({error}); {_ADVICE}") from error
+    table = _named(path, _without_blanks(cells))
+    if "'" in text:
+        table = files.without_marks(table)
+    return _with_decimal_points(table) if separator == ";" else table
+
+
+def is_nameless(name: str) -> bool:
+    """Return whether a column has no name of its own, such as row names of R, or "Unnamed: 0" of pandas."""
+    return _NAMELESS.fullmatch(name) is not None
+
+
+def _with_decimal_points(table: pd.DataFrame) -> pd.DataFrame:
+    """Respell the numbers of a table that Excel or R wrote where the comma is the decimal mark."""
+    plain = table.apply(with_decimal_points, sure=True)
+    return table if plain.equals(table) else plain.apply(without_thousands)
+
+
+def _separator(path: Path, text: str) -> tuple[str, str]:
+    """Return the text of the table proper, and what separates its cells."""
+    text = _BLANK_LINES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    header, _, rest = text.partition("\n")
+    if (hint := _HINT.fullmatch(header)) is not None:
+        return rest, hint[1]
+    if path.suffix.lower() == ".tsv":
+        if "\t" not in header and re.search(r"\w[\"' ]*[,;][\"' ]*\w", header):
+            raise ParticipantsError(
+                f"{path} is called .tsv and must be tab-separated, but its header has no tab "
+                f"({header.strip()[:60]!r}); separate its cells by tabs, or call it .csv"
+            )
+        return text, "\t"
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    if "\t" in unquoted:
+        return text, "\t"
+    return text, ";" if unquoted.count(";") > unquoted.count(",") else ","
+
+
+def _split(path: Path, text: str, separator: str) -> pd.DataFrame:
+    """Return the cells, the header as first row, with one column more than it in case that rows are wider."""
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    header = next(csv.reader(io.StringIO(text), delimiter=separator, quoting=quoting), [])
+    width = len(header)
+    try:
+        table = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            header=None,
+            names=range(width + 1),
+            index_col=False,
+            dtype=str,
+            keep_default_na=False,
+            quoting=quoting,
+        )
+    except pd.errors.ParserError as error:
+        if (wider := _WIDER.search(str(error))) is None:
+            raise
+        raise ParticipantsError(
+            f"{path} cannot be read as a table: line {wider[2]} has {wider[3]} cells, its header {width}; "
+            + ("quote cells that hold a comma" if separator == "," else _ADVICE)
+        ) from error
+    unwrap = separator == "\t" and '"' in text
+    cells = table.fillna("").apply(lambda column: _strip(column.tolist(), unwrap=unwrap))
+    extra = cells[width].ne("")
+    if extra.any():
+        raise ParticipantsError(_about_wider_rows(path, cells, width, extra))
+    return cells.drop(columns=width)
+
+
+def _strip(cells: Sequence[str], *, unwrap: bool) -> pd.Series:
+    stripped = [cell.strip() for cell in cells]
+    return pd.Series([_unwrap(cell) for cell in stripped] if unwrap else stripped, dtype="str")
+
+
+def _unwrap(cell: str) -> str:
+    """Take off quotation marks around a whole cell, with those inside it doubled; leave any others alone."""
+    if len(cell) < 2 or not cell[0] == cell[-1] == '"' or '"' in cell[1:-1].replace('""', ""):
+        return cell
+    return cell[1:-1].replace('""', '"').strip()
+
+
+def _about_wider_rows(path: Path, cells: pd.DataFrame, width: int, extra: pd.Series) -> str:
+    if extra.iloc[1:].all():
+        return (
+            f"every row of {path} has {width + 1} cells, its header {width}: R writes row names like this, or a "
+            "name is missing; name every column (in R, write the table with row.names = FALSE)"
+        )
+    row = int(extra.argmax())
+    return (
+        f"row {row + 1} of {path} has {width + 1} cells, its header {width} (first cell "
+        f"{cells.iloc[row, 0]!r}); quote cells that hold the separator, or remove the surplus one"
+    )
+
+
+def _without_blanks(cells: pd.DataFrame) -> pd.DataFrame:
+    """Drop rows without any cell, and columns without a name and any cell."""
+    filled = cells != ""
+    return cells.loc[filled.any(axis=1), filled.any()]
+
+
+def _named(path: Path, cells: pd.DataFrame) -> pd.DataFrame:
+    if cells.empty:
+        raise ParticipantsError(f"{path} cannot be read as a table (it is empty); {_ADVICE}")
+    names = [
+        str(name) or f"column {place} (no name)"
+        for place, name in zip(cells.columns + 1, cells.iloc[0], strict=True)
+    ]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ParticipantsError(
+            f"{path} has several columns called {', '.join(repeated)}; rename or remove all but one"
+        )
+    return cells.iloc[1:].set_axis(names, axis="columns").reset_index(drop=True)
