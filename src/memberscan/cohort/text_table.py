@@ -128,7 +128,7 @@ def _unwrap(cell: str) -> str:
 def _about_wider_rows(path: Path, cells: pd.DataFrame, width: int, extra: pd.Series) -> str:
     if extra.iloc[1:].all():
         return (
-            f"every row of {path} has {width + 1} cells, its header {width}: R writes row names like this, or a "
+            f"every row of {path} has {width + 1} cells, its header {width}: R writes row names so, or a "
             "name is missing; name every column (in R, write the table with row.names = FALSE)"
         )
     row = int(extra.argmax())
@@ -147,10 +147,8 @@ def _without_blanks(cells: pd.DataFrame) -> pd.DataFrame:
 def _named(path: Path, cells: pd.DataFrame) -> pd.DataFrame:
     if cells.empty:
         raise ParticipantsError(f"{path} cannot be read as a table (it is empty); {_ADVICE}")
-    names = [
-        str(name) or f"column {place} (no name)"
-        for place, name in zip(cells.columns + 1, cells.iloc[0], strict=True)
-    ]
+    header = zip(cells.columns.tolist(), cells.iloc[0], strict=True)
+    names = [str(name) or f"column {place + 1} (no name)" for place, name in header]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ParticipantsError(
             f"{path} has several columns called {', '.join(repeated)}; rename or remove all but one"
