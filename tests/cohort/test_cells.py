@@ -22,10 +22,10 @@ def test_missing_is_missing_however_a_program_writes_it(written: str) -> None:
 def test_every_default_of_pandas_is_known() -> None:
     from pandas._libs.parsers import STR_NA_VALUES
 
-    assert {text.lower() for text in STR_NA_VALUES} <= MISSING
+    assert STR_NA_VALUES <= MISSING
 
 
-@pytest.mark.parametrize("written", ["0", "-9", "none of these", "no", "+", "n", "A.", "sub-", "n.d."])
+@pytest.mark.parametrize("written", ["0", "-9", "none", "no", "+", "n", "A.", "sub-", "n.d."])
 def test_other_cells_are_not_missing(written: str) -> None:
     assert missing_as_nan(pd.DataFrame({"x": [written]}))["x"].tolist() == [written]
 

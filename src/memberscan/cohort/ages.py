@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from memberscan.errors import ParticipantsError
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 MAXIMUM_AGE = 120.0
+_FEWEST_STRANGE = 5
+"""Codes for "missing", such as -9, 99 and 999, and slips of the keyboard take fewer different values."""
 
 _WRITTEN_AGE = re.compile(
     r"(?P<over>>=?|≥)?\s*(?P<number>[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\s*(?P<plus>\+)?"
@@ -73,3 +80,28 @@ def age_problem(text: str, age: Age) -> str:
     if not 0 <= age.years <= MAXIMUM_AGE:
         return f"implausible age ({age.years:g} years)"
     return ""
+
+
+def unit_problem(ages: Float[np.ndarray, " n"]) -> str:
+    """Return in what other unit than years a column of ages seems to be, or "" if it may be in years.
+
+    Single values that cannot be years are left to :func:`age_problem`. The column as a whole is judged if at
+    least five different values, and one in a hundred, cannot be: a part of months or z-scores would pass for
+    years otherwise.
+
+    Parameters
+    ----------
+    ages
+        As given in years; NaN where missing.
+    """
+    known = ages[np.isfinite(ages)]
+    strange = known[(known < 0) | (known > MAXIMUM_AGE)]
+    if len(np.unique(strange)) < _FEWEST_STRANGE or len(strange) < len(known) / 100:
+        return ""
+    span = f"they go from {known.min():g} to {known.max():g}"
+    if np.mean(strange < 0) >= 0.5:
+        return f"the ages seem to be standardised or centred ({span})"
+    if np.mean((known > 1880) & (known < 2100)) > 0.9:
+        return f"the ages seem to be years of birth ({span})"
+    unit = "days" if np.median(known) > 12 * MAXIMUM_AGE else "weeks or months"
+    return f"the ages seem to be in {unit} ({span})"

@@ -7,16 +7,13 @@ import re
 import pandas as pd
 
 _SPELLINGS = """
-    n/a na n.a. nan -nan null none <na> missing . - -- --- – — ?
-    #n/a #na #null! #nv #div/0! #value! #ref! #name? #num! #wert! #bezug! #zahl! #valeur! #nombre!
-    1.#ind -1.#ind 1.#qnan -1.#qnan
+n/a N/A na NA n.a. N.A. nan NaN NAN -nan -NaN null NULL Null None <NA> missing Missing MISSING
+. - -- --- – — ?
+#N/A #n/a #NA #NULL! #NV #DIV/0! #VALUE! #REF! #NAME? #NUM! #WERT! #BEZUG! #ZAHL! #VALEUR! #NOMBRE!
+1.#IND -1.#IND 1.#QNAN -1.#QNAN .a .b .c .d .e .f .g .h .i .j .k .l .m .n .o .p .q .r .s .t .u .v .w .x .y .z
 """
-MISSING = frozenset(_SPELLINGS.split()) | {
-    "",
-    "#n/a n/a",
-    *(f".{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
-}
-"""Ways to write "missing", in lower case.
+MISSING = frozenset(_SPELLINGS.split()) | {"", "#N/A N/A"}
+"""Ways to write "missing". The word none is not among them: it is an answer, to a question about medication.
 
 The defaults of ``pandas.read_csv``, R's NA and <NA>, the missing values of SPSS, SAS and Stata (#NULL!, "."
 and ".a" to ".z"), Excel's errors in English, German and French, and dashes.
@@ -34,7 +31,7 @@ _SEPARATORS = re.compile(r"[\s'’]")
 
 def is_missing(column: pd.Series) -> pd.Series:
     """Return where a column of stripped text holds one of the ways to write "missing", or NaN."""
-    return column.isna() | column.str.casefold().isin(MISSING)
+    return column.isna() | column.isin(list(MISSING))
 
 
 def missing_as_nan(table: pd.DataFrame) -> pd.DataFrame:

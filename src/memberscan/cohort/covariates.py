@@ -1,18 +1,25 @@
-"""The one rule for which columns of a user's table count as covariates."""
+"""The one rule for which columns of a user's table count as covariates, and which of those are numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from memberscan.cohort.cells import MISSING, missing_as_nan, with_decimal_points
-from memberscan.cohort.text_table import read_text_table
+from memberscan.cohort.cells import MISSING, is_missing, looks_numeric, missing_as_nan, with_decimal_points
+from memberscan.cohort.text_table import is_nameless, read_text_table
+from memberscan.errors import ParticipantsError
 
-__all__ = ["MISSING", "as_covariate", "as_numbers", "missing_as_nan", "read_text_table", "select_covariates"]
+__all__ = [
+    "MISSING", "as_covariate", "as_numbers", "missing_as_nan", "read_text_table", "select_covariates",
+    "typed",
+]  # fmt: skip
 
 MAXIMUM_TEXT_LEVELS = 20
+FEWEST_ROW_NUMBERS = 10
+"""Shorter columns may count 1, 2, 3 by chance."""
 
 
 def select_covariates(
@@ -21,7 +28,8 @@ def select_covariates(
     """Choose the columns that a blind baseline may see.
 
     A column is kept if it holds numbers, or text with at most 20 levels. Text with more levels is as good as
-    a name of the person: it is left out, and returned by name so that it can be reported.
+    a name of the person. That, a column without a name, and one that only counts the rows are left out, and
+    returned by name so that it can be reported.
 
     Parameters
     ----------
@@ -40,9 +48,24 @@ def select_covariates(
     for name in table.columns:
         if name in exclude:
             continue
-        few = as_numbers(table[name]) is not None or table[name].nunique() <= MAXIMUM_TEXT_LEVELS
-        (kept if few else ignored).append(str(name))
+        (kept if _describes_people(str(name), table[name]) else ignored).append(str(name))
     return tuple(kept), tuple(ignored)
+
+
+def _describes_people(name: str, column: pd.Series) -> bool:
+    if is_nameless(name):
+        return False
+    numbers = as_numbers(column)
+    if numbers is None:
+        return bool(column.nunique() <= MAXIMUM_TEXT_LEVELS)
+    return not counts_rows(numbers)
+
+
+def counts_rows(numbers: pd.Series) -> bool:
+    """Return whether numbers only count the rows of a table, from 0 as pandas does or from 1 as R does."""
+    if len(numbers) < FEWEST_ROW_NUMBERS or numbers.iloc[0] not in (0, 1):
+        return False
+    return bool(np.array_equal(numbers.to_numpy(), numbers.iloc[0] + np.arange(len(numbers))))
 
 
 def as_numbers(column: pd.Series) -> pd.Series | None:
@@ -51,9 +74,7 @@ def as_numbers(column: pd.Series) -> pd.Series | None:
         return None
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     if not (numbers.isna() == column.isna()).all():
-        if not isinstance(column.dtype, pd.StringDtype) or (plain := with_decimal_points(column)) is column:
-            return None
-        return as_numbers(plain)
+        return None
     return numbers.where(np.isfinite(numbers))
 
 
@@ -61,3 +82,57 @@ def as_covariate(column: pd.Series) -> pd.Series:
     """Return a column as floats where it holds numbers, else as text."""
     numbers = as_numbers(column)
     return column if numbers is None else numbers
+
+
+def typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return a table of text with its numbers as floats, and missing cells as NaN.
+
+    A column that is numbers but for a few cells is refused rather than taken for text, which would drop it:
+    one where more than half of the stated cells look like numbers. It may be text all the same if it holds
+    codes, such as 1, 2, 3a: at most 20 levels, each in two rows or more on average, and one cell in ten is
+    no number.
+
+    Parameters
+    ----------
+    table
+        From :func:`memberscan.cohort.text_table.read_text_table`.
+    path
+        Its file, for messages.
+
+    Raises
+    ------
+    ParticipantsError
+        If a column is numbers but for a few cells; the message quotes one.
+    """
+    columns = {name: _typed(table[name], str(name), path) for name in table.columns}
+    return pd.DataFrame(columns, index=table.index)
+
+
+def _typed(column: pd.Series, name: str, path: Path) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    failed = column[numbers.isna()]
+    if is_missing(failed).all():
+        return numbers.where(np.isfinite(numbers))
+    text = column.mask(is_missing(column))
+    plain = with_decimal_points(text)
+    if plain is not text:
+        return as_covariate(plain)
+    if not is_nameless(name) and (cell := _stray_cell(text)) is not None:
+        row = column.tolist().index(cell) + 2
+        raise ParticipantsError(
+            f"{path}: column {name!r} holds numbers but for a few cells, such as {cell!r} in row {row}; "
+            "write a number there, with a decimal point and thousands not separated, or n/a if it is missing"
+        )
+    return text
+
+
+def _stray_cell(text: pd.Series) -> str | None:
+    """Return a cell that keeps a column from being numbers, or None if it is text by :func:`typed`'s rule."""
+    count = text.value_counts()
+    alike = np.array([looks_numeric(level) for level in count.index], dtype=bool)
+    rows, numeric = int(count.sum()), int(count[alike].sum())
+    codes = len(count) <= min(MAXIMUM_TEXT_LEVELS, rows / 2) and rows - numeric >= rows / 10
+    if 2 * numeric <= rows or codes:
+        return None
+    stated = text.dropna()
+    return str(stated[pd.to_numeric(stated, errors="coerce").isna()].iloc[0])

@@ -13,21 +13,22 @@ import pandas as pd
 
 from memberscan import files
 from memberscan.cohort import manifest
-from memberscan.cohort.ages import age_problem, parse_age
+from memberscan.cohort.ages import age_problem, parse_age, unit_problem
 from memberscan.cohort.build import shared_content
-from memberscan.cohort.cells import missing_as_nan
-from memberscan.cohort.covariates import as_numbers
-from memberscan.cohort.text_table import read_text_table
-from memberscan.errors import BadInputError, CohortError
+from memberscan.cohort.cells import is_missing
+from memberscan.cohort.covariates import counts_rows, typed
+from memberscan.cohort.ids import alike, same_person
+from memberscan.cohort.text_table import is_nameless, read_text_table
+from memberscan.errors import BadInputError, CohortError, ParticipantsError
 
 
 def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariates: tuple[str, ...]) -> None:
     """Build a cohort from a CSV or TSV.
 
     A subject with several rows has several scans, named "id", "id#2", "id#3" in the order of the file. All
-    numeric columns but the age and the covariates are features; text columns are named as ignored. Rows with
-    a missing feature, without a plausible age, or equal in all features to a row of another subject are
-    excluded.
+    numeric columns but the age and the covariates are features; columns of text, without a name, or that only
+    count the rows are named as ignored. Rows without an id, with a missing feature, without a plausible age,
+    or equal in all features to a row of another subject are excluded.
 
     Parameters
     ----------
@@ -47,21 +48,23 @@ def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariate
     CohortError
         If there is no feature, or no row survives.
     ParticipantsError
-        If the file cannot be read as a table.
+        If the file cannot be read as a table, a column is numbers but for a few cells, ages are not in years,
+        or two ids are probably one person.
     """
     started = time.perf_counter()
     table = read_text_table(csv)
     _check_columns(csv, table, [subject, age, *covariates])
-    values = missing_as_nan(table.drop(columns=[subject, age]))
+    values = typed(table.drop(columns=[subject, age]), csv)
     features, texts = _split_features(values.drop(columns=list(covariates)))
     if features.empty:
         raise CohortError(f"{csv} has no numeric column besides {', '.join([subject, age, *covariates])}")
+    scans = _describe(table[subject], table[age])
+    _check_people(csv, scans, subject, age)
     inputs = files.fingerprint(csv.read_bytes())
     request: dict[str, Any] = {"command": "cohort table", "table": str(csv.resolve())}
     request |= {"subject": subject, "age": age, "covariates": list(covariates)}
     with manifest.claim(path, request, inputs) as finished:
         if not finished:
-            scans = _describe(table[subject], table[age])
             described = values[list(covariates)]
             _finish(path, scans, features, described, texts, source=f"table {csv.name}", inputs=inputs)
             manifest.log_time(path, "table", len(table), time.perf_counter() - started)
@@ -118,15 +121,28 @@ def _check_columns(csv: Path, table: pd.DataFrame, named: list[str]) -> None:
         raise CohortError(f"{csv} has a header and no rows; nothing can be built from it")
 
 
+def _check_people(csv: Path, scans: pd.DataFrame, subject: str, age: str) -> None:
+    if problem := unit_problem(scans["age"].to_numpy(float)):
+        raise ParticipantsError(f"{csv}: {problem}; give column {age!r} in years")
+    ids = scans["subject_id"][~is_missing(scans["subject_id"])].unique().tolist()
+    if pairs := alike(ids):
+        raise ParticipantsError(
+            f"{csv}: in column {subject!r}, {same_person(pairs[0])}; write each person's id in one way"
+        )
+
+
 def _split_features(values: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Return the numeric columns as float32, and the names of the others; an empty column is no feature."""
-    numbers = {name: as_numbers(values[name]) for name in values.columns}
-    numeric = {
-        name: column for name, column in numbers.items() if column is not None and column.notna().any()
-    }
+    numeric = {str(name): column for name, column in values.items() if _is_feature(str(name), column)}
     with np.errstate(over="ignore"):
         features = pd.DataFrame(numeric, index=values.index).astype(np.float32)
     return features, [name for name in values.columns if name not in numeric]
+
+
+def _is_feature(name: str, column: pd.Series) -> bool:
+    if is_nameless(name) or not pd.api.types.is_float_dtype(column.dtype):
+        return False
+    return bool(column.notna().any()) and not counts_rows(column)
 
 
 def _describe(subjects: pd.Series, written: pd.Series) -> pd.DataFrame:
@@ -164,7 +180,7 @@ def _reasons(scans: pd.DataFrame, features: pd.DataFrame) -> pd.Series:
     first = features.columns[unusable.argmax(axis=1)]
     without = unusable.any(axis=1) & (reasons == "")
     reasons = reasons.mask(without, pd.Series([f"feature {name} is missing or not finite" for name in first]))
-    reasons = reasons.mask(scans["subject_id"] == "", "no subject id")
+    reasons = reasons.mask(is_missing(scans["subject_id"]), "no subject id")
     digests = [files.fingerprint(row.tobytes()) for row in features.to_numpy()]
     shared = shared_content(scans.assign(digest=digests)[reasons == ""], "the same features")
     return reasons.mask(scans["scan_id"].isin(shared), scans["scan_id"].map(shared))

@@ -147,8 +147,8 @@ def _without_blanks(cells: pd.DataFrame) -> pd.DataFrame:
 def _named(path: Path, cells: pd.DataFrame) -> pd.DataFrame:
     if cells.empty:
         raise ParticipantsError(f"{path} cannot be read as a table (it is empty); {_ADVICE}")
-    header = zip(cells.columns.tolist(), cells.iloc[0], strict=True)
-    names = [str(name) or f"column {place + 1} (no name)" for place, name in header]
+    header = zip(cells.columns.tolist(), cells.iloc[0].tolist(), strict=True)
+    names = [name or f"column {int(place) + 1} (no name)" for place, name in header]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ParticipantsError(
             f"{path} has several columns called {', '.join(repeated)}; rename or remove all but one"

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import stats
 
 from memberscan.errors import MisalignedError
 from memberscan.evidence.confounding import blind_strata, matched_pairs
@@ -20,6 +21,11 @@ FOLDS = 5
 TRIP_P, TRIP_AUC = 0.01, 0.55
 ALONE = 199
 """Permutations, at most, for single covariates: they name a culprit and decide nothing."""
+LARGEST_PERMUTED = 100_000
+"""Above this many subjects p-values come from the closed form.
+
+There an AUC of .55 is more than 25 standard errors from chance, so that the p-value decides nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Blind:
         By permutation of membership, cross-validation repeated each time. A DeLong interval would not hold
         here: out-of-fold scores share their training subjects.
     permutations
-        How many.
+        How many; 0 where the p-values come from the closed form.
     covariates
         Each covariate alone, the most telling first.
     ignored
@@ -142,7 +148,7 @@ def blind(
     if not columns.columns:
         nothing = np.zeros(n, dtype=int), np.ones(n, dtype=bool), np.empty((n, 0))
         return Blind(None, None, 0, (), columns.ignored, randomised, everyone, *nothing)
-    permutations = int(np.clip(1_000_000 // n, 199, 999))
+    permutations = int(np.clip(1_000_000 // n, 199, 999)) if n <= LARGEST_PERMUTED else 0
     labels = np.tile(member.astype(float), (permutations + 1, 1))
     labels[1:] = rng.permuted(labels[1:], axis=1)
     folds = np.stack([rng.permutation(n) % FOLDS for _ in range(3 if n <= 500 else 1)])
@@ -190,8 +196,15 @@ def out_of_fold(
 def _judge(
     scores: Float[np.ndarray, "rows subjects"], labels: Float[np.ndarray, "rows subjects"]
 ) -> tuple[float, float]:
-    """Return the AUC of the first row and the share of rows that reach it."""
+    """Return the AUC of the first row and the share of rows that reach it, or its one-sided normal p-value.
+
+    The variance is that of the Mann-Whitney statistic of exchangeable subjects.
+    """
     aucs = aucs_of_rows(scores, labels)
+    if len(aucs) == 1:
+        n, members = labels.shape[1], labels[0].sum()
+        error = np.sqrt((n + 1) / (12 * members * (n - members)))
+        return float(aucs[0]), float(stats.norm.sf((aucs[0] - 0.5) / error))
     return float(aucs[0]), float(np.mean(aucs >= aucs[0] - 1e-12))
 
 

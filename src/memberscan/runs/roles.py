@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from memberscan.cohort.cells import MISSING, is_missing
+from memberscan.cohort.ids import alike, same_person
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import (
     BadInputError,
@@ -22,7 +24,6 @@ from memberscan.errors import (
 from memberscan.files import fingerprint, write_table
 
 MINIMUM_PER_SIDE = 10
-_NO_LEARNER = ("", "n/a", "nan")
 
 
 class Role(StrEnum):
@@ -77,9 +78,10 @@ class Roles:
         Raises
         ------
         RolesError
-            If the file is missing, a column is missing, or a role is unknown.
+            If the file is missing, a column or an id is missing, a role is unknown, or two ids of one role
+            are probably one person.
         DataLeakageError
-            If a subject has two roles, or is held by two learners.
+            If a subject has two roles, perhaps under two ids, or is held by two learners.
         """
         try:
             table = read_text_table(path)
@@ -89,8 +91,16 @@ class Roles:
             raise RolesError(
                 f"{path} has no column {' and '.join(sorted(missing))}; it needs subject and role"
             )
+        if (nameless := is_missing(table["subject"])).any():
+            row = int(nameless.argmax())
+            raise RolesError(
+                f"{path}: row {row + 2} has no subject (written {table['subject'].iloc[row]!r}); "
+                "every row needs an id"
+            )
         columns = [c for c in ("subject", "role", "learner") if c in table]
-        return cls.from_rows(table[columns].itertuples(index=False), source=str(path))
+        roles = cls.from_rows(table[columns].itertuples(index=False), source=str(path))
+        _require_distinct(path, roles.of)
+        return roles
 
     @classmethod
     def from_rows(cls, rows: Iterable[Sequence[str]], *, source: str = "roles") -> Roles:
@@ -111,7 +121,7 @@ class Roles:
                     "every subject has exactly one role"
                 )
             learner = str(its_learner[0]).strip() if its_learner else ""
-            if learner in _NO_LEARNER:
+            if learner in MISSING:
                 continue
             if held.setdefault(subject, learner) != learner:
                 raise DataLeakageError(
@@ -175,6 +185,18 @@ class Roles:
         """A digest of who has which role, with whom."""
         pairs = sorted((s, str(r)) for s, r in self.of.items())
         return fingerprint([pairs, sorted(self.learner.items())] if self.learner else pairs)
+
+
+def _require_distinct(path: Path, of: Mapping[str, Role]) -> None:
+    pairs = alike(list(of))
+    if across := [pair for pair in pairs if of[pair[0]] is not of[pair[1]]]:
+        one, other = across[0]
+        raise DataLeakageError(
+            f"{path}: subjects {same_person(across[0])}, with the roles {of[one]} and {of[other]}; "
+            "write each person once, under the id of the cohort"
+        )
+    if pairs:
+        raise RolesError(f"{path}: subjects {same_person(pairs[0])}; write each person's id in one way")
 
 
 def natural_order(names: Iterable[str]) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from memberscan.cohort.cells import is_missing, missing_as_nan
-from memberscan.cohort.covariates import as_covariate, select_covariates
+from memberscan.cohort.ages import MAXIMUM_AGE, Age, age_problem, unit_problem
+from memberscan.cohort.cells import is_missing
+from memberscan.cohort.covariates import select_covariates, typed
+from memberscan.cohort.ids import alike, same_person
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import DataLeakageError, MemberscanError, PredictionsError
 from memberscan.signals.signals import PREDICTION, Signals
@@ -32,14 +33,16 @@ class Predictions:
 def read_predictions(path: Path) -> Predictions:
     """Read a TSV or CSV with the columns subject_id, age, prediction, member, and optionally scan_id.
 
-    Every other column is a covariate; one of text with over 20 levels is named and ignored.
+    Every other column is a covariate by :func:`memberscan.cohort.covariates.select_covariates`; the rest are
+    named and ignored.
 
     Raises
     ------
     PredictionsError
-        If columns are missing, ids repeat, a number is none, an age is missing, or there is one class only.
+        If columns are missing, ids repeat or two are probably one person, a number is none, an age is missing
+        or not in years, or there is one class only.
     DataLeakageError
-        If a subject is both a member and a non-member.
+        If a subject is both a member and a non-member, perhaps under two ids.
     NonFiniteError
         If a prediction is NaN or infinite.
     """
@@ -54,37 +57,63 @@ def read_predictions(path: Path) -> Predictions:
         )
     if table.empty:
         raise PredictionsError(f"{path} has a header and no rows; write one row a scan")
+    table = _indexed(path, table)
+    scans = pd.DataFrame({"subject_id": table["subject_id"], "age": _ages(path, table["age"])})
+    signals = Signals(scans, {PREDICTION: _numbers(path, table["prediction"]).to_numpy(float)})
+    values = _others(path, table)
+    kept, ignored = select_covariates(values)
+    return Predictions(signals, _membership(path, table), values[list(kept)], ignored)
+
+
+def _indexed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table indexed by scan id, after checking that every row has ids."""
     ids = "scan_id" if "scan_id" in table else "subject_id"
+    for name in dict.fromkeys(("subject_id", ids)):
+        if (nameless := is_missing(table[name])).any():
+            row = int(nameless.argmax())
+            raise PredictionsError(
+                f"{path}: row {row + 2} has no {name} (written {table[name].iloc[row]!r}); "
+                "every row needs one"
+            )
     if (twice := table[ids].duplicated()).any():
         hint = "" if ids == "scan_id" else "; repeat scans of a subject need a column scan_id"
         raise PredictionsError(
             f"{path}: {ids} {table[ids][twice].iloc[0]!r} stands in more than one row{hint}"
         )
-    table = table.set_index(pd.Index(table[ids], name="scan_id"))
-    if (nameless := table["subject_id"].str.strip().eq("")).any():
+    return table.set_index(pd.Index(table[ids], name="scan_id"))
+
+
+def _others(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that have no meaning here, with numbers as floats."""
+    try:
+        return typed(table.drop(columns=[*REQUIRED, "scan_id"], errors="ignore"), path)
+    except MemberscanError as error:
+        raise PredictionsError(str(error)) from error
+
+
+def _ages(path: Path, written: pd.Series) -> pd.Series:
+    """Return ages in years, by the rules of a cohort; here a scan without one is an error."""
+    ages = _numbers(path, written)
+    if problem := unit_problem(ages.to_numpy(float)):
+        raise PredictionsError(f"{path}: {problem}; give the columns age and prediction in years")
+    if (unusable := ~ages.between(0, MAXIMUM_AGE)).any():
+        place = int(unusable.argmax())
+        problem = age_problem(written.iloc[place], Age(ages.iloc[place]))
         raise PredictionsError(
-            f"{path}: scan {table.index[nameless][0]!r} has no subject_id; every row needs one"
+            f"{path}: scan {written.index[place]!r} has {problem.replace('impl', 'an impl')}; "
+            "leave it out or find its age"
         )
-    age, prediction = _numbers(path, table["age"]), _numbers(path, table["prediction"])
-    if (unusable := ~np.isfinite(age)).any():
-        raise PredictionsError(
-            f"{path}: scan {table.index[unusable][0]!r} has no age; leave it out or find its age"
-        )
-    scans = pd.DataFrame({"subject_id": table["subject_id"], "age": age})
-    signals = Signals(scans, {PREDICTION: prediction.to_numpy(float)})
-    kept, ignored = select_covariates(missing_as_nan(table), exclude=(*REQUIRED, "scan_id"))
-    covariates = missing_as_nan(table)[list(kept)].apply(as_covariate)
-    return Predictions(signals, _membership(path, table), covariates, ignored)
+    return ages
 
 
 def _numbers(path: Path, column: pd.Series) -> pd.Series:
     """Return a column as floats, missing values as NaN; the caller knows whether one may be missing."""
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    bad = numbers.isna() & ~is_missing(column)
-    if bad.any():
+    failed = column[numbers.isna()]
+    if (bad := ~is_missing(failed)).any():
         raise PredictionsError(
-            f"{path}: column {column.name} holds {column[bad].iloc[0]!r} (scan {column.index[bad][0]!r}); "
-            "it must hold numbers"
+            f"{path}: column {column.name} holds {failed[bad].iloc[0]!r} (scan {failed.index[bad][0]!r}); "
+            "it must hold numbers, with a decimal point"
         )
     return numbers
 
@@ -105,7 +134,22 @@ def _membership(path: Path, table: pd.DataFrame) -> pd.Series:
             "every subject is on one side"
         )
     sides = by_subject.first()
+    _require_distinct(path, sides)
     if sides.nunique() < 2:
         which = "members" if sides.all() else "non-members"
         raise PredictionsError(f"{path} holds {which} only; an audit compares members with non-members")
     return sides
+
+
+def _require_distinct(path: Path, sides: pd.Series) -> None:
+    """Refuse ids that are probably one person, who would count twice or, on both sides, hide a leak."""
+    pairs = alike(sides.index.tolist())
+    if not pairs:
+        return
+    across = [pair for pair in pairs if sides[pair[0]] != sides[pair[1]]]
+    message = f"{path}: subjects {same_person((across or pairs)[0])}; "
+    if across:
+        raise DataLeakageError(
+            message + "one is a member and the other a non-member: every subject is on one side, under one id"
+        )
+    raise PredictionsError(message + "write each person's id in one way")

@@ -1,0 +1,48 @@
+"""Ids of people: which are none, and which are probably one person written in two ways."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+_PADDING = re.compile(r"(?<![0-9])0+(?=[0-9])")
+_DECIMALS = re.compile(r"(?<=[0-9])\.0+(?=\n|\Z)")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+
+
+def alike(ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Return pairs of ids that differ only by case, padding zeros, ".0" or invisible letters.
+
+    Spreadsheets and programs make these out of one id: 007 becomes 7 or 7.0, and S1 becomes s1. If both stand
+    for one person, who would be counted twice, or on both sides of an audit.
+
+    Parameters
+    ----------
+    ids
+        Distinct ids, stripped; none holds a line break.
+    """
+    keys = _keys(ids)
+    first: dict[str, str] = {}
+    pairs = []
+    for key, name in zip(keys, ids, strict=True):
+        other = first.setdefault(key, name)
+        if other is not name:
+            pairs.append((other, name))
+    return pairs
+
+
+def _keys(ids: Sequence[str]) -> list[str]:
+    """Fold all ids at once: substitution on the joined text is far faster than on each of a million."""
+    text = "\n".join(name.replace("\n", " ") for name in ids)
+    if not text.isascii():
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return _DECIMALS.sub("", _PADDING.sub("", text.casefold())).split("\n")
+
+
+def same_person(pair: tuple[str, str]) -> str:
+    """Say that two ids are probably one person."""
+    return (
+        f"{pair[0]!r} and {pair[1]!r} differ only by case, padding zeros, '.0' or invisible letters, and are "
+        "probably one person"
+    )
