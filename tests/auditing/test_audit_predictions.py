@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pytest
 
 from memberscan import AuditResult, ThreatModel, audit
 from memberscan.attacks import REGISTRY
-from memberscan.errors import BadInputError, OutputConflictError, TooFewSubjectsError
+from memberscan.errors import BadInputError, DataLeakageError, OutputConflictError, TooFewSubjectsError
 from memberscan.evidence.gap import auc_of_ratio
 from memberscan.files import read_table
 from memberscan.threat import Access
@@ -275,3 +276,77 @@ def test_a_directory_of_somebody_else_is_left_alone(predictions: MakePredictions
     with pytest.raises(OutputConflictError, match="not a memberscan output"):
         audit(predictions(), tmp_path / "mine")
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def leaky(tmp_path: Path, **columns: Any) -> Path:
+    """Write predictions that leak, sorted by membership, with these columns added."""
+    table = predictions_table(np.random.default_rng(7), 300, ratio=2.5)
+    table = table.sort_values("member", kind="stable", ignore_index=True)
+    columns = {name: value(table) if callable(value) else value for name, value in columns.items()}
+    table.assign(**columns).to_csv(tmp_path / "p.csv", index=False)
+    return tmp_path / "p.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("Unnamed: 0", range(300)),
+        ("rownames", range(1, 301)),
+        ("gap", lambda t: t["prediction"] - t["age"]),
+        ("abs_error", lambda t: (t["prediction"] - t["age"]).abs().round(1)),
+        ("split", lambda t: t["member"].map({1: "train", 0: "test"})),
+        ("trained_on", lambda t: 1 - t["member"]),
+    ],
+)
+def test_a_column_that_is_no_covariate_does_not_hide_a_leak(name: str, column: object, tmp_path: Path):
+    result = audit(leaky(tmp_path, **{name: column}), tmp_path / "audit", attacks=QUICK)
+    require_valid(dict(result.content))
+    assert result.verdict == "leaks"
+    blind = result.content["checks"]["blind"]
+    assert name in blind["ignored"]
+    assert name not in {c["name"] for c in blind["covariates"]}
+    plain = audit(leaky(tmp_path), attacks=QUICK).content
+    assert plain["checks"]["blind"]["auc"] == blind["auc"]
+    assert plain["verdict"] == result.content["verdict"]
+
+
+def test_a_confounder_with_one_missing_cell_is_still_one(tmp_path: Path):
+    table = predictions_table(np.random.default_rng(8), 300)
+    table["volume"] = (1500 + 200 * table["member"] + table["icv"] - 1500).round(1).astype(str)
+    for spelled in ("1500.0", "#NULL!", "-"):
+        table.loc[5, "volume"] = spelled
+        table.to_csv(tmp_path / "p.csv", index=False)
+        result = audit(tmp_path / "p.csv", attacks=QUICK)
+        assert result.content["checks"]["blind"]["worst"] == "volume"
+        assert result.content["checks"]["blind"]["gates"]
+
+
+def test_two_sites_stay_a_confounder_and_no_subset_below_ten_is_advised(tmp_path: Path):
+    result = audit(leaky(tmp_path, site=lambda t: t["member"].map({1: "A", 0: "B"})), tmp_path / "audit")
+    require_valid(dict(result.content))
+    assert result.verdict == "confounded"
+    assert result.content["checks"]["blind"]["worst"] == "site"
+    assert result.content["checks"]["blind"]["matched"] is None
+    assert "subset" not in result.content["verdict"]["sentence"]
+    assert "Fewer than 10 people" in result.content["verdict"]["sentence"]
+    assert not (tmp_path / "audit" / "matched.tsv").exists()
+
+
+def test_a_copy_that_no_word_decides_is_refused_before_anything_is_written(tmp_path: Path):
+    with pytest.raises(BadInputError, match="column 'group' equals membership"):
+        audit(leaky(tmp_path, group=lambda t: t["member"] + 1), tmp_path / "audit")
+    assert not (tmp_path / "audit").exists()
+
+
+def test_everybody_again_under_a_variant_of_the_id_is_no_all_clear(tmp_path: Path):
+    table = predictions_table(np.random.default_rng(9), 300)
+    table["subject_id"] = [f"s{n:04d}" for n in range(300)]
+    for variant in ("{} ", "S{}"):
+        again = table.assign(
+            subject_id=[variant.format(s if " " in variant else s[1:]) for s in table["subject_id"]],
+            member=1 - table["member"],
+        )
+        both = pd.concat([table, again], ignore_index=True)
+        both.assign(scan_id=range(600)).to_csv(tmp_path / "p.csv", index=False)
+        with pytest.raises(DataLeakageError, match="one side"):
+            audit(tmp_path / "p.csv")

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memberscan.cohort.ages import age_problem, parse_age, units_per_year
+from memberscan.cohort.ages import age_problem, parse_age, unit_problem, units_per_year
 from memberscan.errors import ParticipantsError
 
 
@@ -81,3 +82,38 @@ def test_units() -> None:
     assert units_per_year("d") == 365.25
     with pytest.raises(ParticipantsError, match="fortnights"):
         units_per_year("fortnights")
+
+
+GROWN = np.linspace(18, 90, 200)
+
+
+@pytest.mark.parametrize(
+    ("ages", "says"),
+    [
+        (GROWN * 365.25, "days"),
+        (GROWN * 12, "weeks or months"),
+        (np.linspace(60, 126, 100), "weeks or months"),
+        (2024 - GROWN, "years of birth"),
+        ((GROWN - GROWN.mean()) / GROWN.std(), "standardised"),
+        (GROWN - GROWN.mean(), "standardised"),
+    ],
+    ids=["days", "months", "months of children", "birth", "z-scores", "centred"],
+)
+def test_ages_in_another_unit_are_told(ages: np.ndarray, says: str) -> None:
+    assert says in unit_problem(ages)
+
+
+@pytest.mark.parametrize(
+    "ages",
+    [
+        GROWN,
+        GROWN / 500,
+        np.r_[GROWN, np.full(50, -9.0), np.full(50, 999.0), np.nan],
+        np.r_[GROWN, 200, 410, 530],
+        np.array([]),
+        np.array([400.0]),
+    ],
+    ids=["years", "neonates", "codes", "slips", "none", "one"],
+)
+def test_years_are_years_whatever_single_cells_say(ages: np.ndarray) -> None:
+    assert unit_problem(ages) == ""

@@ -160,3 +160,134 @@ def test_torch_is_not_needed(tmp_path: Path) -> None:
         f"read_predictions(Path({str(tmp_path / 'p.tsv')!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+ROWS = 40
+
+
+def many(**columns: object) -> str:
+    """Return a predictions file of forty people with these columns added or replaced."""
+    rng = np.random.default_rng(0)
+    age = rng.uniform(45, 80, ROWS).round(1)
+    table = pd.DataFrame(
+        {
+            "subject_id": [f"s{n:04d}" for n in range(ROWS)],
+            "age": age,
+            "prediction": (age + rng.normal(0, 4, ROWS)).round(2),
+            "member": np.arange(ROWS) % 2,
+        }
+    )
+    return table.assign(**columns).to_csv(sep="\t", index=False)
+
+
+VOLUMES = [str(1500.5 + n) for n in range(ROWS)]
+
+
+@pytest.mark.parametrize(
+    "written", ["#NULL!", "-", "NULL", "", " ", ".", "None", "#N/A", "<NA>", "NaN ", " n/a"]
+)
+def test_one_missing_cell_leaves_a_column_of_numbers_however_it_is_written(
+    tmp_path: Path, written: str
+) -> None:
+    read = read_predictions(write(tmp_path / "p.tsv", many(volume=[written, *VOLUMES[1:]])))
+    assert read.ignored == ()
+    assert read.covariates["volume"].isna().tolist() == [True] + [False] * (ROWS - 1)
+    assert read.covariates["volume"].iloc[1:].tolist() == [float(v) for v in VOLUMES[1:]]
+
+
+@pytest.mark.parametrize("written", ["unknown", "n.d.", "1500,5", "<5", "12 ml", "1.500,25"])
+def test_a_column_of_numbers_but_for_a_cell_is_refused_and_the_cell_quoted(
+    tmp_path: Path, written: str
+) -> None:
+    text = many(volume=[*VOLUMES[:7], written, *VOLUMES[8:]])
+    with pytest.raises(PredictionsError, match=f"column 'volume' .*'{written}' in row 9; write a number"):
+        read_predictions(write(tmp_path / "p.tsv", text))
+
+
+def test_a_column_of_codes_is_text(tmp_path: Path) -> None:
+    text = many(batch=["1", "2", "3a", "3b"] * 10, operator=["1a", "2b", "7", "n/a"] * 10)
+    read = read_predictions(write(tmp_path / "p.tsv", text))
+    assert read.covariates["batch"].unique().tolist() == ["1", "2", "3a", "3b"]
+    assert read.covariates["operator"].dropna().unique().tolist() == ["1a", "2b", "7"]
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("", range(ROWS)),
+        ("Unnamed: 0", range(ROWS)),
+        ("X", range(1, ROWS + 1)),
+        ("index", range(ROWS)),
+        ("", VOLUMES),
+    ],
+)
+def test_row_numbers_and_columns_without_a_name_are_no_covariates(
+    tmp_path: Path, name: str, numbers: object
+) -> None:
+    text = many(**{"there": 1.5}).splitlines()
+    lines = [f"{n}\t{line}" for n, line in zip([name, *map(str, numbers)], text, strict=True)]
+    read = read_predictions(write(tmp_path / "p.tsv", "\n".join(lines)))
+    assert list(read.covariates) == ["there"]
+    assert read.ignored == (name or "column 1 (no name)",)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda age: age * 365.25, "seem to be in days"),
+        (lambda age: age * 12, "seem to be in weeks or months"),
+        (lambda age: 2020 - age.round(), "seem to be years of birth"),
+        (lambda age: (age - age.mean()) / age.std(), "seem to be standardised or centred"),
+        (lambda age: age.mask(age.index == 3, -9), "scan 's0003' has an implausible age .-9 years."),
+        (lambda age: age.mask(age.index == 3, 999), "scan 's0003' has an implausible age .999 years."),
+        (lambda age: age.mask(age.index % 3 == 0, 999), "scan 's0000' has an implausible age"),
+    ],
+    ids=["days", "months", "birth", "z-scores", "-9", "999", "many 999"],
+)
+def test_ages_that_are_no_years_are_refused_as_in_a_cohort(tmp_path: Path, change, message: str) -> None:
+    age = pd.Series(np.random.default_rng(1).uniform(45, 80, ROWS))
+    with pytest.raises(PredictionsError, match=message):
+        read_predictions(write(tmp_path / "p.tsv", many(age=change(age))))
+
+
+def test_the_ages_of_neonates_in_years_pass(tmp_path: Path) -> None:
+    age = np.linspace(0.0, 0.2, ROWS)
+    assert read_predictions(write(tmp_path / "p.tsv", many(age=age))).signals.scans["age"].max() == 0.2
+
+
+@pytest.mark.parametrize("variant", ["s0001 ", "S0001", "s1", "s01", "\u00a0s0001"])
+def test_a_person_again_on_the_other_side_under_a_variant_of_the_id_is_leakage(
+    tmp_path: Path, variant: str
+) -> None:
+    lines = [*many().splitlines(), f"{variant}\t60\t61\t0"]
+    text = "\n".join(lines)
+    if variant.strip() == "s0001":
+        text = text.replace("subject_id", "scan_id\tsubject_id")
+        text = "\n".join(f"{n}\t{line}" if n else line for n, line in enumerate(text.splitlines()))
+    with pytest.raises(DataLeakageError, match=r"'s0001'.* a member and .*non-member"):
+        read_predictions(write(tmp_path / "p.tsv", text))
+
+
+def test_a_person_twice_on_one_side_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PredictionsError, match=r"'s0001' and 'S1' differ only by case.*one way"):
+        read_predictions(write(tmp_path / "p.tsv", many() + "S1\t60\t61\t1\n"))
+
+
+@pytest.mark.parametrize("written", ["n/a", "NA", "nan", "NULL", "", "#N/A", "."])
+def test_a_missing_code_is_no_id(tmp_path: Path, written: str) -> None:
+    with pytest.raises(PredictionsError, match="row 42 has no subject_id"):
+        read_predictions(write(tmp_path / "p.tsv", many() + f"{written}\t60\t61\t1\n"))
+
+
+def test_a_file_of_a_german_spreadsheet_is_read_right(tmp_path: Path) -> None:
+    plain = read_predictions(write(tmp_path / "p.tsv", many(volume=VOLUMES)))
+    german = many(volume=VOLUMES).replace(".", ",").replace("\t", ";")
+    read = read_predictions(write(tmp_path / "p.csv", german))
+    assert read.signals.scans.equals(plain.signals.scans)
+    assert read.covariates.equals(plain.covariates)
+    np.testing.assert_array_equal(read.signals.arrays[PREDICTION], plain.signals.arrays[PREDICTION])
+
+
+def test_decimal_commas_between_tabs_are_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(PredictionsError, match="it must hold numbers, with a decimal point"):
+        read_predictions(write(tmp_path / "p.tsv", many().replace(".", ",")))

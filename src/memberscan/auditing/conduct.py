@@ -20,9 +20,10 @@ from memberscan.auditing.federation import of_outsider
 from memberscan.auditing.party import Party
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.source import Source, open_source
-from memberscan.auditing.subjects import Subjects
+from memberscan.auditing.subjects import Subjects, sides_of_scans
 from memberscan.auditing.tables import matched_table, scores_table
 from memberscan.errors import BadInputError, TooFewSubjectsError
+from memberscan.evidence.admissible import copies_of_membership
 from memberscan.evidence.blind import blind
 from memberscan.evidence.confounding import within_strata
 from memberscan.evidence.findings import findings
@@ -87,6 +88,7 @@ def audit(
     _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
     target = open_source(source, Path(cohort) if cohort else None, model)
     _require_both_sides(target)
+    copies_of_membership(target.covariates, sides_of_scans(target))
     if threat.attacker is not Attacker.OUTSIDER:
         Party.open(target, threat, seed)
     request = {
@@ -126,7 +128,8 @@ def _audit(
         outcome = audit_party(Party.open(target, threat, seed), name, chosen, directory)
     people = outcome.subjects
     matched = pd.DataFrame()
-    if outcome.verdict.label == "confounded" and threat.attacker is Attacker.OUTSIDER:
+    confounded = outcome.verdict.label == "confounded" and threat.attacker is Attacker.OUTSIDER
+    if confounded and outcome.blind.pairs is not None:
         matched = matched_table(target, people.ids, outcome.blind.matched)
     scores = scores_table(people.ids, people.member, outcome.scored, directory if pseudonyms else None)
     return AuditResult(content(outcome), scores, matched)

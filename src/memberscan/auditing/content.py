@@ -88,7 +88,7 @@ def content(outcome: Outcome) -> dict[str, Any]:
         "checks": {
             "gap": {key: outcome.gap.to_dict()[key] for key in ("h", "auc", "accuracy")},
             "null": _null(outcome.null),
-            "blind": _blind(outcome.blind, outcome.source.ignored),
+            "blind": _blind(outcome.blind, outcome.source.ignored, people.left_out),
         },
         "exposure": _exposure(outcome),
         "residuals": {"bands": residual_bands(people.age, people.residual, people.member)},
@@ -171,8 +171,8 @@ def _null(null: NullCheck | None) -> dict[str, Any]:
     }
 
 
-def _blind(check: Blind, ignored: Sequence[str]) -> dict[str, Any]:
-    per_side = int(check.matched.sum()) // 2
+def _blind(check: Blind, ignored: Sequence[str], left_out: Mapping[str, str]) -> dict[str, Any]:
+    pairs = check.pairs
     return {
         "auc": check.auc,
         "p_value": check.p_value,
@@ -180,8 +180,9 @@ def _blind(check: Blind, ignored: Sequence[str]) -> dict[str, Any]:
         "gates": check.gates,
         "covariates": [{"name": c.name, "auc": c.auc, "p_value": c.p_value} for c in check.covariates],
         "worst": check.worst if check.tripped else None,
-        "ignored": [*ignored, *check.ignored],
-        "matched": {"members": per_side, "nonmembers": per_side} if check.tripped else None,
+        "ignored": [*ignored, *left_out, *check.ignored],
+        "reasons": {**left_out, **check.ignored},
+        "matched": {"members": pairs, "nonmembers": pairs} if check.tripped and pairs else None,
     }
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+from memberscan.evidence.admissible import computed_from_predictions, copies_of_membership
+from memberscan.signals.signals import PREDICTION
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from memberscan.signals.signals import Signals
 
 _SEX = ("sex", "gender")
+_ENOUGH = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,8 @@ class Subjects:
     covariates
         What a blind baseline may see: mean age, scan count, and the source's own covariates (means of
         numbers, the first value of text).
+    left_out
+        Columns of the source that are no covariates, and why: see :mod:`memberscan.evidence.admissible`.
     """
 
     ids: tuple[str, ...]
@@ -45,6 +52,7 @@ class Subjects:
     mean_absolute: Float[np.ndarray, " subjects"]
     mean_square: Float[np.ndarray, " subjects"]
     covariates: pd.DataFrame
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def summarise(cls, source: Source, signals: Signals, campaign: Campaign | Parties) -> Subjects:
@@ -56,11 +64,14 @@ class Subjects:
 
         r, age = signals.residual, mean(signals.scans["age"].to_numpy(float))
         own = {"age": age, "scan count": count}
-        covariates = _by_subject(source, campaign.subjects).rename(
+        left_out = _left_out(source, signals)
+        admitted = source.covariates.drop(columns=list(left_out))
+        covariates = _by_subject(admitted, source.scans["subject_id"], campaign.subjects).rename(
             columns={name: f"{name} (as given)" for name in own}
         )
         covariates = pd.DataFrame(own, index=covariates.index).join(covariates)
-        return cls(campaign.subjects, campaign.member, age, mean(r), mean(np.abs(r)), mean(r**2), covariates)
+        errors = mean(r), mean(np.abs(r)), mean(r**2)
+        return cls(campaign.subjects, campaign.member, age, *errors, covariates, left_out)
 
     @property
     def sex(self) -> pd.Series | None:
@@ -74,10 +85,29 @@ class Subjects:
         return written
 
 
-def _by_subject(source: Source, subjects: tuple[str, ...]) -> pd.DataFrame:
-    grouped = source.covariates.groupby(source.scans["subject_id"], sort=False)
+def sides_of_scans(source: Source) -> Bool[np.ndarray, " scans"]:
+    """Return whose scans were trained on, in the order of the source's scans."""
+    return source.scans["subject_id"].map(source.member).to_numpy(bool)
+
+
+def _left_out(source: Source, signals: Signals) -> dict[str, str]:
+    """Return which columns are no covariates, and why; what is computed shows in ten thousand scans."""
+    count = len(signals.scans)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _ENOUGH)).astype(int))
+    scans = signals.scans.iloc[chosen]
+    computed = computed_from_predictions(
+        source.covariates.loc[scans.index],
+        scans["age"].to_numpy(float),
+        np.asarray(signals.arrays[PREDICTION])[chosen],
+        scans["subject_id"].map(source.member).to_numpy(bool),
+    )
+    return computed | copies_of_membership(source.covariates, sides_of_scans(source))
+
+
+def _by_subject(covariates: pd.DataFrame, of: pd.Series, subjects: tuple[str, ...]) -> pd.DataFrame:
+    grouped = covariates.groupby(of, sort=False)
     columns = {
         str(name): grouped[str(name)].agg("mean" if pd.api.types.is_numeric_dtype(values) else "first")
-        for name, values in source.covariates.items()
+        for name, values in covariates.items()
     }
     return pd.DataFrame(columns, index=pd.Index(subjects))

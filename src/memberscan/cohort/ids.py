@@ -37,7 +37,7 @@ def _keys(ids: Sequence[str]) -> list[str]:
     text = "\n".join(name.replace("\n", " ") for name in ids)
     if not text.isascii():
         text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    return _DECIMALS.sub("", _PADDING.sub("", text.casefold())).split("\n")
+    return _DECIMALS.sub("", _PADDING.sub("", text.casefold())).split("\n") if ids else []
 
 
 def same_person(pair: tuple[str, str]) -> str:

@@ -11,7 +11,8 @@ from scipy import stats
 from memberscan.errors import MisalignedError
 from memberscan.evidence.confounding import blind_strata, matched_pairs
 from memberscan.evidence.covariates import Design, design
-from memberscan.evidence.roc import aucs_of_rows
+from memberscan.evidence.roc import aucs_of_rows, null_variance
+from memberscan.evidence.scored import FEWEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +94,12 @@ class Blind:
         return self.tripped and not self.randomised
 
     @property
+    def pairs(self) -> int | None:
+        """Pairs of the matched subset; None where they are too few to audit."""
+        pairs = int(self.matched.sum()) // 2
+        return pairs if pairs >= FEWEST else None
+
+    @property
     def worst(self) -> str | None:
         """The covariate that tells most by itself."""
         return self.covariates[0].name if self.covariates else None
@@ -109,7 +116,7 @@ class Blind:
             "covariates": [asdict(covariate) for covariate in self.covariates],
             "ignored": [{"name": name, "reason": reason} for name, reason in self.ignored.items()],
             "strata": int(self.strata.max()) + 1 if self.gates else None,
-            "matched_per_side": int(self.matched.sum()) // 2 if self.gates else None,
+            "matched_per_side": self.pairs if self.gates else None,
         }
 
 
@@ -198,12 +205,12 @@ def _judge(
 ) -> tuple[float, float]:
     """Return the AUC of the first row and the share of rows that reach it, or its one-sided normal p-value.
 
-    The variance is that of the Mann-Whitney statistic of exchangeable subjects.
+    One row stands for no permutation at all.
     """
     aucs = aucs_of_rows(scores, labels)
     if len(aucs) == 1:
-        n, members = labels.shape[1], labels[0].sum()
-        error = np.sqrt((n + 1) / (12 * members * (n - members)))
+        members = int(labels.sum())
+        error = np.sqrt(null_variance(members, labels.size - members))
         return float(aucs[0]), float(stats.norm.sf((aucs[0] - 0.5) / error))
     return float(aucs[0]), float(np.mean(aucs >= aucs[0] - 1e-12))
 

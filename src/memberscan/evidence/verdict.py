@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from memberscan.evidence.power import SMALL, smallest_detectable_auc
+from memberscan.evidence.scored import FEWEST
 
 if TYPE_CHECKING:
     from memberscan.evidence.blind import Blind
@@ -147,13 +148,21 @@ def _judge_within(estimates: Joint, blind: Blind, sides: Sides, *, comparable: b
     left = "no attack was shown to succeed among people alike in the covariates"
     if not comparable:
         left = "too few people are alike in the covariates to judge the attacks among them"
-    pairs = int(blind.matched.sum()) // 2
-    remedy = sides.remedy or f"Audit again on the matched subset of {pairs} members and {pairs} non-members."
+    remedy = sides.remedy or _remedy(blind)
     sentence = (
         f"{sides.names} can be told apart without the model, most of all by {culprit}, and {left}: "
         f"a leak is neither shown nor excluded. {remedy}"
     )
     return Verdict("confounded", sentence, detectable)
+
+
+def _remedy(blind: Blind) -> str:
+    if blind.pairs is None:
+        return (
+            f"Fewer than {FEWEST} people of each side have a match on the other: audit again with people of "
+            "both sides who are alike."
+        )
+    return f"Audit again on the matched subset of {blind.pairs} members and {blind.pairs} non-members."
 
 
 def _success(estimates: Joint, k: int) -> str:

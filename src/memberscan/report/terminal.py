@@ -53,6 +53,8 @@ def _one(name: str, audit: dict[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = [heading, Text(verdict["sentence"])]
     if audit["findings"]:
         parts.append(_findings(audit))
+    if unused := words.unused_columns(audit):
+        parts.append(Text(f"Not used as covariates: {unused}.", "dim"))
     if audit["not_run"]:
         names = words.listed([entry["attack"] for entry in audit["not_run"]])
         parts.append(Text(f"Not run: {names} (the report says why).", "dim"))

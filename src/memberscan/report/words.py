@@ -161,3 +161,11 @@ def unseen(audit: dict[str, Any]) -> list[str]:
     )
     sentences.append("Attackers who see, know or can do more than the one assumed here.")
     return sentences
+
+
+def unused_columns(audit: dict[str, Any]) -> str:
+    """Return the columns that were not used as covariates, each with the reason if there is one, or ""."""
+    blind = audit["checks"]["blind"]
+    reasons = blind.get("reasons", {})
+    named = [f"{name} ({reasons[name]})" if name in reasons else name for name in blind["ignored"]]
+    return listed(named) if named else ""

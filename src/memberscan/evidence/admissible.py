@@ -1,0 +1,193 @@
+"""Columns that are no covariates: what the model answered, and membership itself under another name.
+
+Both tell members from non-members by themselves, so that a leak would be taken for confounding.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from memberscan.errors import BadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jaxtyping import Bool, Float
+
+COMPUTED = "computed from age and prediction"
+COPY = "a copy of membership"
+_FEWEST = 20
+_EXPLAINED = 0.95
+"""Share of a column's variance beyond age that predictions explain only if it was computed from them."""
+_MOST_LEVELS = 20
+_UNLIKELY = np.log(1e6)
+_STATED = 0.9
+"""A copy of membership may lack this many cells, and is one no less."""
+
+_MEMBERSHIP = """
+member members membership nonmember nonmembers train training trained trainset test testing testset val valid
+validation dev holdout held heldout split fold partition role seen unseen insample
+"""
+_OF_MEMBERSHIP = frozenset(_MEMBERSHIP.split())
+_COVARIATES = """
+site sites center centre scanner hospital clinic lab institution country city region cohort dataset study
+project source vendor manufacturer machine field strength tesla coil protocol sequence software batch
+acquisition wave visit session sex gender diagnosis dx disease patient ethnicity race
+"""
+_OF_COVARIATES = frozenset(_COVARIATES.split())
+
+
+def computed_from_predictions(
+    covariates: pd.DataFrame,
+    age: Float[np.ndarray, " scans"],
+    prediction: Float[np.ndarray, " scans"],
+    member: Bool[np.ndarray, " scans"],
+) -> dict[str, str]:
+    """Return the columns that were computed from the model's predictions, each with that reason.
+
+    Such as the brain-age gap, the gap corrected for age, its size, or labels made of it. A column of numbers
+    is one if its values, its squares (which undo an absolute value) or its products with age (which undo a
+    share) follow a quadratic in age and prediction, beyond one in age alone, up to a twentieth of the
+    variance, which leaves room for rounding. So is a column whose levels, or numbers, come in one order with
+    the gap, its size, or the prediction. A covariate that the model relies on is far from either. A column
+    whose levels each stand on one side of membership is left to :func:`copies_of_membership`: where the gap
+    gives membership away, it would follow the gap, too.
+
+    Parameters
+    ----------
+    covariates
+        One row a scan: numbers, or text.
+    age, prediction
+        In years.
+    member
+        Of each scan.
+    """
+    return {
+        str(name): COMPUTED
+        for name, column in covariates.items()
+        if _levels_of_sides(column, member) is None
+        and (_follows(column, age, prediction) or _in_order(column, age, prediction))
+    }
+
+
+def _follows(column: pd.Series, age: np.ndarray, prediction: np.ndarray) -> bool:
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        return False
+    values = column.to_numpy(float, na_value=np.nan)
+    known = np.isfinite(values)
+    if known.sum() < _FEWEST:
+        return False
+    y, a, p = (_standardised(x[known]) for x in (values, age, prediction))
+    base = np.column_stack([np.ones(len(a)), a, a**2])
+    full = np.column_stack([base, p, p**2, a * p])
+    raw = values[known]
+    return any(_explained(_standardised(z), base, full) for z in (y, raw**2, raw * age[known]))
+
+
+def _standardised(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    spread = values.std()
+    centred = values - values.mean()
+    return np.asarray(centred / spread if spread > 0 else centred)
+
+
+def _explained(y: np.ndarray, base: np.ndarray, full: np.ndarray) -> bool:
+    """Return whether nearly all that the base leaves of a standardised column is explained by the rest."""
+    alone, both = (float(np.sum((y - x @ np.linalg.lstsq(x, y, rcond=None)[0]) ** 2)) for x in (base, full))
+    # What age alone explains is as good as age, and age is a covariate.
+    return alone > 1e-6 * len(y) and both < (1 - _EXPLAINED) * alone
+
+
+def _in_order(column: pd.Series, age: np.ndarray, prediction: np.ndarray) -> bool:
+    """Return whether a column is a step function of the gap, its size or the prediction, and not of age."""
+    known = column.notna().to_numpy()
+    levels, names = pd.factorize(column[known])
+    count = np.bincount(levels)
+    if known.sum() < _FEWEST or len(count) < 2:
+        return False
+    numeric = pd.api.types.is_numeric_dtype(column.dtype)
+    if len(count) > _MOST_LEVELS and not numeric:
+        return False
+    # The chance that levels of these sizes come in runs, in any order of the levels.
+    orders = special.gammaln(known.sum() + 1) - special.gammaln(count + 1).sum()
+    if orders - special.gammaln(len(count) + 1) < _UNLIKELY:
+        return False
+    gap = prediction - age
+    codes = pd.factorize(names, sort=True)[0][levels] if numeric else levels
+    if _runs(codes, age[known], numeric):
+        return False
+    return any(_runs(codes, by[known], numeric) for by in (gap, np.abs(gap), prediction))
+
+
+def _runs(codes: np.ndarray, by: np.ndarray, numeric: bool) -> bool:
+    """Return whether each level stands in one run after sorting; numbers must rise or fall throughout."""
+    # Ties in the key may be sorted as suits.
+    step = np.diff(codes[np.lexsort((codes, by))])
+    if numeric:
+        return bool((step >= 0).all()) or bool((np.diff(codes[np.lexsort((-codes, by))]) <= 0).all())
+    return int(np.count_nonzero(step)) == len(np.unique(codes)) - 1
+
+
+def copies_of_membership(covariates: pd.DataFrame, member: Bool[np.ndarray, " scans"]) -> dict[str, str]:
+    """Return the columns that are membership under another name, each with that reason.
+
+    A column each of whose levels stands on one side only may be a copy of membership, or the site that all
+    members come from, which is a confounder: numbers cannot tell, and words can. Levels such as train and
+    test, or a name such as split, make it a copy. A name such as site, scanner, sex or diagnosis makes it a
+    covariate. A column of two levels that no word decides is refused.
+
+    Parameters
+    ----------
+    covariates
+        One row a scan: numbers, or text.
+    member
+        Of each scan.
+
+    Raises
+    ------
+    BadInputError
+        If two levels equal membership, and neither name nor levels say what the column is.
+    """
+    copies = {}
+    for name, column in covariates.items():
+        levels = _levels_of_sides(column, member)
+        if levels is None:
+            continue
+        named = _words([str(name)])
+        if all(_words([level]) & _OF_MEMBERSHIP for level in levels):
+            copies[str(name)] = COPY
+        elif named & _OF_COVARIATES:
+            continue
+        elif named & _OF_MEMBERSHIP:
+            copies[str(name)] = COPY
+        elif len(levels) == 2:
+            raise BadInputError(
+                f"column {name!r} equals membership: {levels[0]!r} on one side, {levels[1]!r} on the other; "
+                "if it only repeats who is a member, remove it; if members and non-members come from two "
+                'groups, call it by what they are, such as "site" or "diagnosis": then it is a covariate'
+            )
+    return copies
+
+
+def _levels_of_sides(column: pd.Series, member: np.ndarray) -> list[str] | None:
+    """Return the levels of a column if each stands on one side of membership only, else None."""
+    levels, names = pd.factorize(column)
+    known = levels >= 0
+    if not 2 <= len(names) <= min(_MOST_LEVELS, len(column) / 5) or known.mean() < _STATED:
+        return None
+    inside = np.bincount(levels[known], member[known], minlength=len(names))
+    total = np.bincount(levels[known], minlength=len(names))
+    one_sided = (inside == 0) | (inside == total)
+    if not one_sided.all() or (inside > 0).all() or (inside == 0).all():
+        return None
+    return [f"{level:g}" if isinstance(level, float) else str(level) for level in names]
+
+
+def _words(texts: Iterable[str]) -> set[str]:
+    """Return the words of names such as "in_training", "trainSet" or "held-out", in lower case."""
+    spaced = (re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text) for text in texts)
+    return {word for text in spaced for word in re.findall(r"[a-z]+", text.lower())}
