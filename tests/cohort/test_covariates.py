@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan.cohort import select_covariates
-from memberscan.cohort.covariates import MISSING, as_covariate, missing_as_nan, read_text_table
+from memberscan.cohort.covariates import MISSING, as_covariate, missing_as_nan, read_text_table, typed
 from memberscan.errors import ParticipantsError
 
 
@@ -80,3 +80,72 @@ def test_unreadable_tables_are_named(tmp_path: Path, content: bytes, message: st
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParticipantsError, match=r"nobody\.tsv does not exist"):
         read_text_table(tmp_path / "nobody.tsv")
+
+
+def table_of(**columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(columns, dtype="str")
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [*map(str, range(30)), "n.d."],
+        [*map(str, range(30)), "1,234"],
+        ["1,234", "5,678", "9,012"],
+        ["1.5", "2", "oops"],
+        [*map(str, range(20)), *["not done"] * 15],
+    ],
+    ids=["word", "one comma", "thousands or decimals", "three rows", "one word again and again"],
+)
+def test_numbers_but_for_a_few_cells_are_refused(cells: list[str]) -> None:
+    with pytest.raises(ParticipantsError, match=r"t\.csv: column 'x' holds numbers but for a few"):
+        typed(table_of(x=cells), Path("t.csv"))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["1a", "2b", "3"],
+        ["1", "2", "3a"] * 10,
+        ["F", "M", "1"],
+        ["1", "2", "x", "y"],
+        ["3T", "1.5T", "7"],
+    ],
+    ids="/".join,
+)
+def test_codes_and_words_are_text(cells: list[str]) -> None:
+    assert typed(table_of(x=cells), Path("t.csv"))["x"].tolist() == cells
+
+
+@pytest.mark.parametrize("code", ["#NULL!", "-", "NULL", "", ".", "None", "nan", "#N/A"])
+def test_missing_cells_leave_numbers_numbers_and_text_text(code: str) -> None:
+    table = typed(table_of(x=["1", code, "2.5"], y=["a", code, "b"], z=[code] * 3), Path("t.csv"))
+    assert table["x"].dtype == table["z"].dtype == float
+    assert table.isna().to_numpy().tolist() == [
+        [False, False, True],
+        [True, True, True],
+        [False, False, True],
+    ]
+
+
+def test_row_numbers_and_nameless_columns_are_ignored() -> None:
+    n = np.arange(12.0)
+    table = pd.DataFrame(
+        {"column 1 (no name)": n * 2, "Unnamed: 0": n, "X": n + 1, "order": n[::-1], "two": n + 2}
+    )
+    assert select_covariates(table) == (("order", "two"), ("column 1 (no name)", "Unnamed: 0", "X"))
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=3, max_size=30),
+    st.lists(st.sampled_from(["", "n/a", "-", "#NULL!", "NULL", ".", "NaN"]), max_size=8),
+    st.randoms(use_true_random=False),
+)
+def test_any_numbers_with_any_missing_cells_are_numbers(
+    values: list[float], missing: list[str], random
+) -> None:
+    cells = [*map(repr, values), *missing]
+    random.shuffle(cells)
+    read = typed(table_of(x=cells), Path("t.csv"))["x"]
+    np.testing.assert_allclose(sorted(read.dropna()), sorted(values), rtol=1e-14)
+    assert read.isna().sum() == len(missing)

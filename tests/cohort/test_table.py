@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -145,3 +146,79 @@ def test_the_fingerprint_follows_values_ages_and_covariates(tmp_path: Path) -> N
         options = {"subject": "id", "age": "age", "covariates": ["s"]}
         prints.add(Cohort.from_table(path, tmp_path / f"c{number}", **options).fingerprint)
     assert len(prints) == len(texts)
+
+
+def numbered(rows: int = 12) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame(rng.normal(2.5, 0.2, (rows, 2)).round(4), columns=["a", "b"])
+    table.insert(0, "id", [f"s{n:03d}" for n in range(rows)])
+    return table.assign(age=rng.uniform(20, 80, rows).round(1), site=["A", "B"] * (rows // 2))
+
+
+def build(folder: Path, text: str, name: str = "t.csv", **options: Any) -> Cohort:
+    write(folder / name, text)
+    Cohort.from_table(folder / name, folder / "c", subject="id", age="age", **options)
+    return Cohort.open(folder / "c")
+
+
+def test_nameless_columns_and_row_numbers_are_no_features(tmp_path: Path) -> None:
+    table = numbered().assign(X=range(1, 13))
+    cohort = build(tmp_path, table.to_csv(), covariates=["site"])
+    assert (cohort.features, cohort.ignored) == (("a", "b"), ("column 1 (no name)", "X"))
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_lines_that_end_in_a_separator_make_a_cohort_that_opens(tmp_path: Path, header: bool) -> None:
+    lines = numbered().to_csv(index=False).splitlines()
+    lines = [line + "," if n or header else line for n, line in enumerate(lines)]
+    cohort = build(tmp_path, "\n".join(lines), covariates=["site"])
+    assert (cohort.features, cohort.covariates, cohort.ignored) == (("a", "b"), ("site",), ())
+
+
+@pytest.mark.parametrize("code", ["#NULL!", "-", "NULL", " ", "."])
+def test_a_missing_cell_costs_a_row_and_not_the_feature(tmp_path: Path, code: str) -> None:
+    table = numbered().astype(str)
+    table.loc[3, "b"] = code
+    cohort = build(tmp_path, table.to_csv(index=False))
+    assert cohort.features == ("a", "b")
+    assert cohort.excluded["reason"].tolist() == ["feature b is missing or not finite"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"b": lambda t: t["b"].astype(str).where(t.index != 3, "n.d.")}, "column 'b' .*'n.d.' in row 5"),
+        ({"site": lambda t: t["a"].astype(str).where(t.index != 3, "?x")}, "column 'site' .*'\\?x' in row 5"),
+        (
+            {"id": lambda t: t["id"].where(t.index != 3, "S1")},
+            "'s001' and 'S1' differ only by",
+        ),
+        ({"age": lambda t: t["age"] * 365.25}, "ages seem to be in days.*column 'age' in years"),
+        ({"age": lambda t: (t["age"] - 50) / 10}, "standardised"),
+    ],
+    ids=["feature", "covariate", "ids", "days", "z-scores"],
+)
+def test_what_would_be_misread_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParticipantsError, match=message):
+        build(tmp_path, numbered().assign(**change).to_csv(index=False), covariates=["site"])
+
+
+@pytest.mark.parametrize("code", ["n/a", "NA", "NULL", "#N/A", "."])
+def test_a_missing_code_is_no_subject(tmp_path: Path, code: str) -> None:
+    table = numbered()
+    table.loc[3, "id"] = code
+    assert build(tmp_path, table.to_csv(index=False)).excluded["reason"].tolist() == ["no subject id"]
+
+
+def test_a_german_spreadsheet_gives_the_same_cohort(tmp_path: Path) -> None:
+    text = numbered().to_csv(index=False)
+    plain = build(tmp_path, text)
+    german = write(tmp_path / "g.csv", text.replace(",", ";").replace(".", ","))
+    other = Cohort.from_table(german, tmp_path / "g", subject="id", age="age")
+    assert other.fingerprint == plain.fingerprint
+
+
+def test_ids_are_stripped(tmp_path: Path) -> None:
+    table = numbered().assign(id=lambda t: t["id"].where(t.index != 3, "s002 "))
+    cohort = build(tmp_path, table.to_csv(index=False))
+    assert cohort.scans["subject_id"]["s002#2"] == "s002"

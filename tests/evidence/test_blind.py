@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 
 from memberscan.errors import MisalignedError
+from memberscan.evidence import blind as module
 from memberscan.evidence.blind import FOLDS, blind, out_of_fold
 
 
@@ -100,3 +101,25 @@ def test_ten_thousand_subjects_take_seconds():
     check = blind(table, member, np.random.default_rng(0))
     assert check.permutations >= 199
     assert time.process_time() - start < 10  # about 1 s on an idle core; the rest is for slow machines
+
+
+def test_the_way_of_a_million_gives_the_scores_of_the_way_of_thousands(monkeypatch):
+    rng = np.random.default_rng(5)
+    features, folds = rng.normal(3, 2, (400, 4)), np.stack([rng.permutation(400) % FOLDS for _ in range(2)])
+    labels = (features[:, :1].T + rng.normal(size=400) > 3).astype(float)
+    slow = out_of_fold(features, labels, folds)
+    monkeypatch.setattr(module, "LARGEST_PERMUTED", 399)
+    np.testing.assert_allclose(out_of_fold(features, labels, folds), slow, atol=1e-12)
+
+
+@pytest.mark.parametrize("older", [0.0, 0.25, 1.0])
+def test_above_a_hundred_thousand_the_closed_form_judges_as_permutations_do(older: float, monkeypatch):
+    table, member = cohort(np.random.default_rng(6), 300, older=older)
+    permuted = blind(table, member, np.random.default_rng(0))
+    monkeypatch.setattr(module, "LARGEST_PERMUTED", 599)
+    closed = blind(table, member, np.random.default_rng(0))
+    assert (permuted.permutations > 0, closed.permutations) == (True, 0)
+    # The folds are other ones.
+    assert closed.auc == pytest.approx(permuted.auc, abs=0.05)
+    assert (closed.p_value < 0.01) == (permuted.p_value < 0.01)
+    assert (closed.tripped, closed.worst) == (permuted.tripped, permuted.worst)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from memberscan.evidence import gap as module
 from memberscan.evidence.gap import accuracy_of_ratio, auc_of_ratio, gap
 
 
@@ -58,3 +59,16 @@ def test_the_same_seed_gives_the_same_interval():
     member = np.arange(30) < 11
     squares = np.random.default_rng(0).chisquare(1, 30)
     assert gap(squares, member, np.random.default_rng(5)) == gap(squares, member, np.random.default_rng(5))
+
+
+def test_the_normal_bootstrap_of_a_million_agrees_with_the_drawn_one(monkeypatch):
+    rng = np.random.default_rng(9)
+    member = np.arange(4000) < 2000
+    square = rng.normal(size=4000) ** 2 * np.where(member, 9, 16)
+    drawn = gap(square, member, np.random.default_rng(0))
+    monkeypatch.setattr(module, "LARGEST_RESAMPLED", 3999)
+    normal = gap(square, member, np.random.default_rng(0))
+    assert normal.h.value == drawn.h.value
+    for bound in ("low", "high"):
+        assert getattr(normal.h, bound) == pytest.approx(getattr(drawn.h, bound), abs=0.01)
+        assert getattr(normal.auc, bound) == pytest.approx(getattr(drawn.auc, bound), abs=0.003)

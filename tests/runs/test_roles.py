@@ -218,3 +218,24 @@ def test_numbers_are_sorted_as_numbers_and_equal_ones_by_their_spelling() -> Non
     assert natural_order(["b2", "a10", "a9", "a", "a01", "a1", "10", "9"]) == (
         "9", "10", "a", "a01", "a1", "a9", "a10", "b2",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", ["S0001", "s1", "s0001.0", "s\u200b0001"])
+def test_a_person_in_two_roles_under_variants_of_the_id_is_leakage(tmp_path: Path, variant: str) -> None:
+    ids = ["s0001", variant] if "." not in variant else ["0001", "1.0"]
+    path = tmp_path / "r.tsv"
+    path.write_text(f"subject\trole\n{ids[0]}\tmember\n{ids[1]}\tnon-member\n")
+    with pytest.raises(DataLeakageError, match=r"r\.tsv: subjects .* member and non-member"):
+        Roles.read(path)
+    path.write_text(f"subject\trole\n{ids[0]}\tmember\n{ids[1]}\tmember\n")
+    with pytest.raises(RolesError, match="probably one person; write each person's id in one way"):
+        Roles.read(path)
+
+
+def test_ids_roles_and_learners_are_stripped_and_missing_codes_are_no_ids(tmp_path: Path) -> None:
+    path = tmp_path / "r.tsv"
+    path.write_text("subject \trole\tlearner\n s1 \tMember \tsite-1 \ns2\tnon-member\tNA\n")
+    assert Roles.read(path) == Roles({"s1": Role.MEMBER, "s2": Role.NONMEMBER}, {"s1": "site-1"})
+    path.write_text("subject\trole\ns1\tmember\nn/a\tnon-member\n")
+    with pytest.raises(RolesError, match=r"row 3 has no subject .written 'n/a'."):
+        Roles.read(path)

@@ -80,9 +80,11 @@ class Features:
         if not np.isfinite(self.values).all():
             raise NonFiniteError("an attack's features are NaN or infinite; look for signals that overflow")
 
-    def at(self, scan_ids: Sequence[str]) -> Features:
+    def at(self, scan_ids: Sequence[str] | pd.Index) -> Features:
         """Return the rows of these scans, in this order; :class:`MisalignedError` if one is not there."""
-        places = self.scan_ids.get_indexer(pd.Index(scan_ids))
+        wanted = pd.Index(scan_ids)
+        same = self.scan_ids.equals(wanted)
+        places = np.arange(len(wanted)) if same else self.scan_ids.get_indexer(wanted)
         if (places < 0).any():
             raise MisalignedError(
                 f"scan {scan_ids[int(np.argmin(places))]!r} is not among the attack's features"

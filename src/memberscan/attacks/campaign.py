@@ -74,7 +74,11 @@ class Campaign:
         """
         scan_ids = signals.scans.index
         codes, subjects = pd.factorize(signals.scans["subject_id"], sort=True)
-        if not member.index.is_unique or set(subjects) != set(member.index):
+        if (
+            not member.index.is_unique
+            or len(subjects) != len(member)
+            or not member.index.isin(subjects).all()
+        ):
             raise MisalignedError(
                 "membership and signals describe different subjects; give one value a subject"
             )
@@ -86,9 +90,9 @@ class Campaign:
                     f"attack {attack.name} describes {len(features.scan_ids)} scans of {len(scan_ids)}; "
                     "its observe() must keep every scan"
                 )
-            observed.append(Observed(attack, features.at(scan_ids.tolist())))
+            observed.append(Observed(attack, features.at(scan_ids)))
         sides = member.loc[subjects].to_numpy(bool)
-        return cls(observed, tuple(subjects), codes.astype(np.int64), sides, threat, seed)
+        return cls(observed, tuple(subjects.to_numpy(object)), codes.astype(np.int64), sides, threat, seed)
 
     def scored(self) -> list[Scored]:
         """Carry out every attack with the true membership."""

@@ -81,7 +81,7 @@ class PredictionsSource(Source):
         """Read a predictions file."""
         read = read_predictions(path)
         # Sorted, so that the order of rows does not change the result, not even in its last bits.
-        signals = read.signals.at(sorted(read.signals.scans.index))
+        signals = read.signals.at(sorted(read.signals.scans.index.to_numpy(object)))
         return cls(
             scans=signals.scans,
             member=read.member,

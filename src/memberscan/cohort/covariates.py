@@ -55,9 +55,12 @@ def select_covariates(
 def _describes_people(name: str, column: pd.Series) -> bool:
     if is_nameless(name):
         return False
+    few = column.nunique() <= MAXIMUM_TEXT_LEVELS
+    if few and len(column) > MAXIMUM_TEXT_LEVELS:
+        return True
     numbers = as_numbers(column)
     if numbers is None:
-        return bool(column.nunique() <= MAXIMUM_TEXT_LEVELS)
+        return few
     return not counts_rows(numbers)
 
 
@@ -109,9 +112,11 @@ def typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _typed(column: pd.Series, name: str, path: Path) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    failed = column[numbers.isna()]
-    if is_missing(failed).all():
+    # Each level once: a million rows of two levels are not a million numbers to read.
+    codes, levels = pd.factorize(column, use_na_sentinel=False)
+    values = pd.to_numeric(levels.to_series(), errors="coerce").to_numpy(float)
+    numbers = pd.Series(values[codes], index=column.index, name=column.name)
+    if is_missing(levels[np.isnan(values)].to_series()).all():
         return numbers.where(np.isfinite(numbers))
     text = column.mask(is_missing(column))
     plain = with_decimal_points(text)

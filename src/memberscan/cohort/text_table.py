@@ -94,7 +94,7 @@ def _split(path: Path, text: str, separator: str) -> pd.DataFrame:
             header=None,
             names=range(width + 1),
             index_col=False,
-            dtype=str,
+            dtype=object,
             keep_default_na=False,
             quoting=quoting,
         )

@@ -62,7 +62,7 @@ class Blind:
     strata
         Quantile bins of that score.
     matched
-        A subset, as many members as non-members, paired by that score.
+        A subset, as many members as non-members, paired by that score; nobody where covariates do not tell.
     features
         The covariates as columns.
     """
@@ -161,6 +161,7 @@ def blind(
     folds = np.stack([rng.permutation(n) % FOLDS for _ in range(3 if n <= 500 else 1)])
     score = out_of_fold(columns.matrix, labels, folds)
     auc, p_value = _judge(score, labels)
+    differ = p_value < TRIP_P and auc > TRIP_AUC
     return Blind(
         auc=auc,
         p_value=p_value,
@@ -170,7 +171,7 @@ def blind(
         randomised=randomised,
         score=score[0],
         strata=blind_strata(score[0], member),
-        matched=matched_pairs(score[0], member),
+        matched=matched_pairs(score[0], member) if differ else np.zeros(n, dtype=bool),
         features=columns.matrix,
     )
 
@@ -186,6 +187,8 @@ def out_of_fold(
     intercept: a training fold with more members would otherwise give its test fold, which has fewer, the
     higher scores.
     """
+    if len(labels) == 1 and labels.size > LARGEST_PERMUTED:
+        return _of_one_row(features, labels[0], folds)
     scores = np.zeros(labels.shape)
     penalty = features.shape[1] * np.eye(features.shape[1])
     for repeat in folds:
@@ -197,6 +200,30 @@ def out_of_fold(
             coefficients.append(np.linalg.solve(train.T @ train + penalty, train.T @ labels.T))
             held_out.append(np.where(test, centred, 0))
         scores += np.vstack(coefficients).T @ np.hstack(held_out).T
+    return scores / len(folds)
+
+
+def _of_one_row(
+    features: Float[np.ndarray, "subjects features"],
+    label: Float[np.ndarray, " subjects"],
+    folds: Int[np.ndarray, "repeats subjects"],
+) -> Float[np.ndarray, "1 subjects"]:
+    """Return the same as :func:`out_of_fold` for one row of labels, without masks as large as the data."""
+    scores = np.zeros((1, len(label)))
+    penalty = features.shape[1] * np.eye(features.shape[1])
+    for repeat in folds:
+        parts = [np.flatnonzero(repeat == fold) for fold in range(FOLDS)]
+        held = [features[part] for part in parts]
+        sums = np.array([x.sum(axis=0) for x in held])
+        products = np.array([x.T @ x for x in held])
+        answers = np.array([x.T @ label[part] for x, part in zip(held, parts, strict=True)])
+        for k, part in enumerate(parts):
+            n = len(label) - len(part)
+            mean = (sums.sum(axis=0) - sums[k]) / n
+            total = label.sum() - label[part].sum()
+            gram = products.sum(axis=0) - products[k] - n * np.outer(mean, mean)
+            answer = answers.sum(axis=0) - answers[k] - mean * total
+            scores[0, part] += (held[k] - mean) @ np.linalg.solve(gram + penalty, answer)
     return scores / len(folds)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,10 @@ from memberscan.evidence.intervals import LEVEL, Interval
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
+
+
+LARGEST_RESAMPLED = 100_000
+"""Above this many subjects the bootstrap draws means from their normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +67,23 @@ def gap(
     resamples
         Bootstrap resamples of subjects, members and non-members apart.
     """
-    inside, outside = mean_square[member], mean_square[~member]
-    ratio = np.empty(resamples + 1)
-    ratio[0] = _ratio(inside.mean(), outside.mean())
-    for b in range(1, resamples + 1):
-        ratio[b] = _ratio(
-            inside[rng.integers(len(inside), size=len(inside))].mean(),
-            outside[rng.integers(len(outside), size=len(outside))].mean(),
-        )
+    sides = mean_square[member], mean_square[~member]
+    ratio = np.array([_ratio(*(float(side.mean()) for side in sides)), *_resampled(sides, rng, resamples)])
     h = _percentile(ratio - 1) if np.isfinite(ratio).all() else None
     return Gap(h, _percentile(auc_of_ratio(ratio)), _percentile(accuracy_of_ratio(ratio)))
+
+
+def _resampled(
+    sides: tuple[np.ndarray, np.ndarray], rng: np.random.Generator, resamples: int
+) -> Iterator[float]:
+    """Yield the ratio of resampled sides."""
+    if sum(map(len, sides)) > LARGEST_RESAMPLED:
+        # The mean of so many resampled people is normal, which spares drawing each of them.
+        means = [rng.normal(side.mean(), side.std() / np.sqrt(len(side)), resamples) for side in sides]
+        yield from map(_ratio, *means)
+        return
+    for _ in range(resamples):
+        yield _ratio(*(float(side[rng.integers(len(side), size=len(side))].mean()) for side in sides))
 
 
 def auc_of_ratio(ratio: Float[np.ndarray, " *shape"]) -> Float[np.ndarray, " *shape"]:

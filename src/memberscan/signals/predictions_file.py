@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from memberscan.cohort.ages import MAXIMUM_AGE, Age, age_problem, unit_problem
@@ -119,21 +120,23 @@ def _numbers(path: Path, column: pd.Series) -> pd.Series:
 
 
 def _membership(path: Path, table: pd.DataFrame) -> pd.Series:
-    written = table["member"].str.strip().str.lower()
-    if (unknown := ~written.isin(_TRUE | _FALSE)).any():
-        raise PredictionsError(
-            f"{path}: column member holds {table['member'][unknown].iloc[0]!r}; "
-            "write 1 for members and 0 for non-members"
-        )
-    member = written.isin(_TRUE)
-    by_subject = member.groupby(table["subject_id"], sort=False)
-    both = by_subject.nunique() > 1
+    codes, levels = pd.factorize(table["member"])
+    written = [level.lower() for level in levels.tolist()]
+    for level, lower in zip(levels.tolist(), written, strict=True):
+        if lower not in _TRUE | _FALSE:
+            raise PredictionsError(
+                f"{path}: column member holds {level!r}; write 1 for members and 0 for non-members"
+            )
+    member = np.array([lower in _TRUE for lower in written])[codes]
+    of, subjects = pd.factorize(table["subject_id"])
+    inside = np.bincount(of, member)
+    both = (inside > 0) & (inside < np.bincount(of))
     if both.any():
         raise DataLeakageError(
-            f"{path}: subject {both.index[both][0]!r} is both a member and a non-member; "
+            f"{path}: subject {subjects[both][0]!r} is both a member and a non-member; "
             "every subject is on one side"
         )
-    sides = by_subject.first()
+    sides = pd.Series(inside > 0, index=pd.Index(subjects, name="subject_id"), name="member")
     _require_distinct(path, sides)
     if sides.nunique() < 2:
         which = "members" if sides.all() else "non-members"
@@ -143,7 +146,7 @@ def _membership(path: Path, table: pd.DataFrame) -> pd.Series:
 
 def _require_distinct(path: Path, sides: pd.Series) -> None:
     """Refuse ids that are probably one person, who would count twice or, on both sides, hide a leak."""
-    pairs = alike(sides.index.tolist())
+    pairs = alike(sides.index.to_numpy(object).tolist())
     if not pairs:
         return
     across = [pair for pair in pairs if sides[pair[0]] != sides[pair[1]]]
