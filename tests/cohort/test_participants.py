@@ -80,3 +80,17 @@ def test_sessions_alone_are_enough(tmp_path: Path) -> None:
     found = Participants.read(write(tmp_path, {"sub-1/sub-1_sessions.tsv": "session_id\tage\nses-1\t33\n"}))
     assert found.age("sub-1", "ses-1")[1].years == 33
     assert found.covariates.empty
+
+
+def test_the_tables_of_a_dataset_follow_the_rules_of_all_tables(tmp_path: Path) -> None:
+    rows = "".join(f"sub-{n:02d}\t{30 + n}\t{60.5 + n}\n" for n in range(1, 30))
+    head = "participant_id\tage\tweight\n"
+    read = Participants.read(
+        write(tmp_path / "a", {"participants.tsv": head + rows + "sub-30\t40\t#NULL!\n"})
+    )
+    assert read.covariates["weight"].notna().sum() == 29
+    with pytest.raises(ParticipantsError, match=r"column 'weight' .*'refused' in row 31"):
+        Participants.read(write(tmp_path / "b", {"participants.tsv": head + rows + "sub-30\t40\trefused\n"}))
+    months = "".join(f"sub-{n:02d}\t{12 * (30 + n)}\t1\n" for n in range(1, 30))
+    with pytest.raises(ParticipantsError, match="ages seem to be in weeks or months"):
+        Participants.read(write(tmp_path / "c", {"participants.tsv": head + months}))

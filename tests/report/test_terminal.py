@@ -56,3 +56,13 @@ def test_a_newer_schema_is_refused(leaking: dict[str, Any]) -> None:
     leaking["schema"] = "memberscan.audit/9"
     with pytest.raises(AuditFileError, match="upgrade"):
         terminal_table({"a": leaking})
+
+
+def test_columns_that_were_not_used_are_named_with_the_reason(leaking: dict[str, Any]) -> None:
+    blind = leaking["checks"]["blind"]
+    blind["ignored"], blind["reasons"] = ["postcode", "gap"], {"gap": "computed from age and prediction"}
+    assert "Not used as covariates: postcode and gap (computed from age and prediction)." in shown(
+        {"a": leaking}
+    )
+    blind["ignored"] = []
+    assert "Not used as covariates" not in shown({"a": leaking})

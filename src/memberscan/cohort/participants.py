@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from memberscan import files
-from memberscan.cohort.ages import Age, parse_age, units_per_year
-from memberscan.cohort.cells import missing_as_nan
-from memberscan.cohort.covariates import as_covariate
+from memberscan.cohort.ages import Age, parse_age, unit_problem, units_per_year
+from memberscan.cohort.covariates import typed
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import BadInputError, ParticipantsError
 
@@ -42,7 +42,8 @@ class Participants:
         Raises
         ------
         ParticipantsError
-            If a table is unreadable, lists a person or session twice, or if no table gives an age.
+            If a table is unreadable, lists a person or session twice, holds a column of numbers but for a
+            few cells, or if no table gives an age, or all in another unit.
         """
         by_session = _read_sessions(bids)
         path = bids / "participants.tsv"
@@ -61,8 +62,10 @@ class Participants:
         baseline = _ages(table[column], path.with_suffix(".json")) if column else {}
         if not any(math.isfinite(age.years) for _, age in (*baseline.values(), *by_session.values())):
             raise ParticipantsError(f'no row of {path} gives an age; fill in the column "age", in years')
-        covariates = missing_as_nan(table.drop(columns=[column] if column else []))
-        return cls(covariates.apply(as_covariate), baseline, by_session)
+        if problem := unit_problem(np.array([age.years for _, age in baseline.values()])):
+            raise ParticipantsError(f'{path}: {problem}; give "age" in years, or its "Units" in the JSON')
+        covariates = typed(table.drop(columns=[column] if column else []), path)
+        return cls(covariates, baseline, by_session)
 
     def age(self, subject_id: str, session: str) -> tuple[str, Age]:
         """Return the age of a subject at a session, as written and in years; ("", NaN) if none is given."""
