@@ -80,6 +80,11 @@ class Features:
         if not np.isfinite(self.values).all():
             raise NonFiniteError("an attack's features are NaN or infinite; look for signals that overflow")
 
+    @property
+    def vary(self) -> bool:
+        """Whether anything differs between scans; if nothing does, an attack has nothing to go by."""
+        return self.values.size > 0 and bool(np.ptp(self.values, axis=0).any())
+
     def at(self, scan_ids: Sequence[str]) -> Features:
         """Return the rows of these scans, in this order; :class:`MisalignedError` if one is not there."""
         places = self.scan_ids.get_indexer(pd.Index(scan_ids))
