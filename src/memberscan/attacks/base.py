@@ -32,7 +32,8 @@ class Needs:
     layers
         Layers whose gradients it reads: landmark names or module paths.
     norms, activation
-        Whether it reads the gradient norms of all layers, or the input of the output layer.
+        Whether it reads the gradient norms of all layers (of an attack on updates: gradients of any kind), or
+        the input of the output layer.
     rounds
         Whether it reads the predictions of every round's global model.
     others

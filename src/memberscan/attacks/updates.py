@@ -7,6 +7,7 @@ under the learner's own model is small. No attack here needs to know anybody's m
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -216,13 +217,16 @@ def local_error(updates: Updates) -> Float[np.ndarray, "rounds scans learners"]:
     return np.asarray(-np.abs(residual(updates, updates.local)))
 
 
+_GRADIENTS = Needs(Access.UPDATES, leaked=False, norms=True)
 _OTHERS = Needs(Access.UPDATES, leaked=False, others=2)
 UPDATE_ATTACKS: dict[str, UpdateAttack] = {
     attack.name: attack
     for attack in (
         LossSeries("local-error", "the error under the learner's own model, over all rounds"),
-        GradientCosine("gradient-cosine", "how the loss gradient lies to the update"),
-        GradientDifference("gradient-difference", "how much the update owes to the scan's own step"),
+        GradientCosine("gradient-cosine", "how the loss gradient lies to the update", _GRADIENTS),
+        GradientDifference(
+            "gradient-difference", "how much the update owes to the scan's own step", _GRADIENTS
+        ),
         AllForOne(
             "fedmia:error",
             "the error under the learner's own model, against all other learners'",
@@ -230,8 +234,12 @@ UPDATE_ATTACKS: dict[str, UpdateAttack] = {
             measure=local_error,
         ),
         AllForOne(
-            "fedmia:cosine", "how the loss gradient lies to the update, against all other learners'", _OTHERS
+            "fedmia:cosine",
+            "how the loss gradient lies to the update, against all other learners'",
+            dataclasses.replace(_OTHERS, norms=True),
         ),
-        LeastSquares("least-squares", "the scan's share in the update, for all candidates at once"),
+        LeastSquares(
+            "least-squares", "the scan's share in the update, for all candidates at once", _GRADIENTS
+        ),
     )
 }

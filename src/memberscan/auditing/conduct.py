@@ -227,7 +227,7 @@ def _obstacle(attack: Attack, target: Source, threat: ThreatModel, known: int) -
         return f"needs access to {access}; this audit assumes {threat.access} only (--access {access})"
     if attack.needs.leaked and not known:
         return "learns from subjects whose membership is known, and this audit assumes none (--leaked 0.5)"
-    return None
+    return target.hides(attack.needs)
 
 
 def _permutations(estimates: Joint) -> int:

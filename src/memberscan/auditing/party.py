@@ -146,7 +146,7 @@ class Party:
             return "learns from held-out people that are known, and this audit assumes none (--leaked 0.5)"
         if attack.needs.leaked and len(self.who.victims) < 2:
             return "learns from the attacking learner's own people, and only the victim's are here"
-        return self.target.lacks(attack.needs)
+        return self.target.lacks(attack.needs) or self.target.hides(attack.needs)
 
     def _most_others(self) -> int:
         """Return beside how many others a learner took part, at most, in a round that is looked at."""
