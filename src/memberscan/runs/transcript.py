@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from memberscan.errors import BadInputError, OutputConflictError, TranscriptError
 from memberscan.files import disk_guard, fingerprint, read_json, to_json, write_bytes, write_json
-from memberscan.models.weights import WEIGHTS_LIMIT
+from memberscan.models.weights import WEIGHTS_LIMIT, writable
 from memberscan.received import is_plain_name, parse_safetensors, read_limited, stated
 from memberscan.runs.roles import natural_order
 
@@ -216,7 +216,7 @@ class Transcript:
         digests = {} if seen_by_learners is None else {GLOBAL: seen_by_learners}
         models = {GLOBAL: global_model} if seen_by_learners is None else {CIPHERTEXT: global_model}
         for name, model in {**models, **learner_models}.items():
-            data = save({k: v.detach().cpu().contiguous() for k, v in model.items()})
+            data = save(writable(model))
             # What one learner sent tells of its people.
             write_bytes(partial / _file(name), data, mode=0o600)
             if name != CIPHERTEXT:
