@@ -33,7 +33,7 @@ SEEN_BY_LEARNERS = "seen-by-learners"
 """Where the learners of an encrypted federation keep the global models that they decrypt."""
 _ROUND = "round.json"
 _SCHEMA = "memberscan.transcript/1"
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 T = TypeVar("T")
 
@@ -58,6 +58,15 @@ class Round:
     took_part: Mapping[str, Participation]
     left_out: Mapping[str, str]
     digests: Mapping[str, str]
+
+    def without(self, left_out: Mapping[str, str]) -> Round:
+        """Return it with some learners left out, with the reason of each."""
+        return Round(
+            self.number,
+            {name: its for name, its in self.took_part.items() if name not in left_out},
+            {**self.left_out, **left_out},
+            {name: digest for name, digest in self.digests.items() if name not in left_out},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -228,12 +237,27 @@ class Transcript:
         (self.path / _name(number - 1) / _file(CIPHERTEXT)).unlink(missing_ok=True)
         return Transcript.open(self.path)
 
-    def copy(self, path: Path) -> Transcript:
-        """Copy it to another directory, without ciphertexts, which no audit reads."""
+    def copy(self, path: Path, left_out: Mapping[int, Mapping[str, str]] = _NOTHING) -> Transcript:
+        """Copy it to another directory, without ciphertexts, which no audit reads.
+
+        Parameters
+        ----------
+        path
+            The other directory.
+        left_out
+            Learners to leave out of the copy, by round, with the reason.
+        """
         places = [self.path / MANIFEST]
         for number in range(len(self.rounds) + 1):
-            places.append(self.path / _name(number) / _ROUND)
-            places += [self._place(number, name) for name in self._stated(number).digests]
+            its, without = self._stated(number), left_out.get(number, {})
+            places += [self._place(number, name) for name in its.digests if name not in without]
+            if without:
+                target = path / _name(number)
+                with disk_guard(path):
+                    target.mkdir(parents=True, exist_ok=True)
+                write_json(target / _ROUND, its.without(without).to_dict())
+            else:
+                places.append(self.path / _name(number) / _ROUND)
         for place in places:
             copied = path / place.relative_to(self.path)
             with disk_guard(path):

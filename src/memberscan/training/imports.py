@@ -15,6 +15,7 @@ from memberscan.models.trial import require_predicts
 from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES
 from memberscan.training.import_transcript import Imported, open_transcript
+from memberscan.training.sense import LeftOut
 from memberscan.training.train import chosen_roles, write_weights
 
 
@@ -57,7 +58,8 @@ def import_run(
     NotARegressorError
         If it gives something else than one number a scan, as a classifier does.
     TranscriptError
-        If the transcript is incomplete or damaged, is of several models, or of other learners than the roles.
+        If the transcript is incomplete or damaged, is of several models, or of other learners than the roles,
+        or its global models make no sense.
     """
     if weights is None and transcript is None:
         raise BadInputError("give the weights of a model (--weights), or a federation's --transcript")
@@ -73,8 +75,10 @@ def import_run(
         "model": spec.to_dict(),
         "roles": its_roles.fingerprint,
     }
+    left_out: LeftOut = {}
     if federation is not None:
-        network.load_state_dict(federation.check(network))
+        require_predicts(network, as_inputs(cohort, cohort.scans.index[:2].tolist()), f"the model {model!r}")
+        left_out = federation.check(network, cohort)
         request["transcript"] = federation.fingerprint
     if weights is not None:
         load_weights(network, read_weights(Path(weights)), source=str(weights))
@@ -84,7 +88,7 @@ def import_run(
         if finished:
             return Run.open(path, model=model)
         its_roles.write(path / ROLES)
-        facts = None if federation is None else federation.write(path, network, cohort)
+        facts = None if federation is None else federation.write(path, network, cohort, left_out)
         write_weights(path, network)
         run = Run(path, spec, its_roles, False, cohort.path, cohort.fingerprint, {}, facts, code=model)
         return run.finish()
