@@ -92,6 +92,7 @@ def test_the_digest_is_of_the_models_and_not_of_the_place(folder: Path) -> None:
         (lambda p: put(p / "round_2", "server"), "both the model of global"),
         (lambda p: np.savez(p / "round_2" / "a.npz", 1.0), "both the model of a"),
         (lambda p: (p / "round_2" / "b.pt").write_bytes(b""), "b.pt cannot be read"),
+        (lambda p: save_file(STATE, p / "round_2" / "b.pt"), "b.pt is a safetensors file.*rename it"),
         (lambda p: put(p / "round_2", "ciphertext"), "cannot be called 'ciphertext'"),
     ],
 )

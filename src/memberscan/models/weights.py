@@ -47,7 +47,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     try:
         data = read_limited(path, WEIGHTS_LIMIT)
-        if _is_safetensors(data) or (path.suffix == ".safetensors" and not _is_zip(data)):
+        if is_safetensors(data, len(data)) or (path.suffix == ".safetensors" and not _is_zip(data)):
             return _readable_safetensors(data, path)
         if _is_zip(data):
             _check_archive(data, path)
@@ -67,9 +67,9 @@ def _is_zip(data: bytes) -> bool:
     return data.startswith(b"PK\x03\x04")
 
 
-def _is_safetensors(data: bytes) -> bool:
-    """Tell whether bytes begin as safetensors do: with the length of a JSON object, and the object."""
-    return data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8
+def is_safetensors(start: bytes, size: int) -> bool:
+    """Tell whether a file of this size begins as safetensors do: with the length of a JSON object, and it."""
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
 
 
 def _readable_safetensors(data: bytes, path: Path) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ import torch
 
 from memberscan.errors import BadInputError, TooLargeError, TranscriptError
 from memberscan.files import fingerprint
-from memberscan.models.weights import WEIGHTS_LIMIT, fitted
+from memberscan.models.weights import WEIGHTS_LIMIT, fitted, is_safetensors
 from memberscan.received import load_npz, load_safetensors, read_limited
 from memberscan.runs.roles import natural_order
 from memberscan.runs.transcript import GLOBAL, RESERVED
@@ -130,6 +130,8 @@ def _models(folder: Path) -> dict[str, Path]:
     models: dict[str, Path] = {}
     for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
         suffix = path.suffix.lower()
+        if suffix in _UNREADABLE and _begins_as_safetensors(path):
+            raise TranscriptError(f"{path} is a safetensors file by another name; rename it to .safetensors")
         if suffix in _UNREADABLE:
             raise TranscriptError(
                 f"{path} cannot be read without executing it, or is of no known kind; save the state dict as "
@@ -147,6 +149,11 @@ def _models(folder: Path) -> dict[str, Path]:
             f"{folder} has no global model; name it {' or '.join(GLOBAL_NAMES)}, .safetensors or .npz"
         )
     return models
+
+
+def _begins_as_safetensors(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return is_safetensors(stream.read(9), path.stat().st_size)
 
 
 def _named(arrays: dict[str, Tensor], template: Mapping[str, Tensor]) -> dict[str, Tensor]:

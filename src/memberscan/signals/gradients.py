@@ -60,10 +60,9 @@ def parameter_layers(model: nn.Module) -> list[str]:
     return [path for path, m in model.named_modules() if any(True for _ in m.parameters(recurse=False))]
 
 
-def layer_at(model: nn.Module, path: str) -> nn.Module:
-    """Return the module at a path; unlike ``get_submodule`` it knows TorchScript's too."""
-    layers: dict[str, nn.Module] = dict(model.named_modules())
-    return layers[path]
+def modules_of(model: nn.Module) -> dict[str, nn.Module]:
+    """Return all modules by path; unlike ``get_submodule`` it knows those of TorchScript too."""
+    return dict(model.named_modules())
 
 
 def capture(
@@ -88,6 +87,7 @@ def capture(
     layers, entering
         Module paths.
     """
+    modules = modules_of(model)
     with _parameters_require_grad(model, False), _recording(model, layers, entering) as calls:
         with torch.set_grad_enabled(bool(layers)):
             predictions = predict(model, inputs)
@@ -95,13 +95,12 @@ def capture(
         watched = [(path, call) for path in layers for call in calls[path]]
         edges = [call.left for _, call in watched]
         leaving = torch.autograd.grad(predictions, edges, upstream, allow_unused=True) if edges else ()  # type: ignore[arg-type]
-        gradients = {path: _zeros(layer_at(model, path), len(predictions)) for path in layers}
+        gradients = {path: _zeros(modules[path], len(predictions)) for path in layers}
         with torch.no_grad():
             for (path, call), g in zip(watched, leaving, strict=True):
                 if g is not None:
-                    layer = layer_at(model, path)
                     gradients[path] = gradients[path] + parameter_gradients(
-                        layer, call.entered, g, len(predictions)
+                        modules[path], call.entered, g, len(predictions)
                     )
     entered = {path: _entered(calls, path).reshape(len(predictions), -1) for path in entering}
     return Capture(predictions.detach(), entered, gradients)
@@ -116,7 +115,8 @@ def capture_slowly(
     entering: Sequence[str] = (),
 ) -> Capture:
     """Do as :func:`capture` does, one sample and one full backward pass at a time; right for every model."""
-    parameters = {path: list(layer_at(model, path).parameters(recurse=False)) for path in layers}
+    modules = modules_of(model)
+    parameters = {path: list(modules[path].parameters(recurse=False)) for path in layers}
     asked = [p for group in parameters.values() for p in group]
     parts = []
     with _parameters_require_grad(model, True):
@@ -141,8 +141,8 @@ def capture_nothing(
     model: nn.Module, inputs: Tensor, ages: Float[Tensor, " n"] | None, *, layers: Sequence[str] = ()
 ) -> Capture:
     """Return predictions, and NaN for the gradients: of a model that gives none."""
-    seen = capture(model, inputs, ages)
-    nothing = {path: _zeros(layer_at(model, path), len(inputs)) + torch.nan for path in layers}
+    seen, modules = capture(model, inputs, ages), modules_of(model)
+    nothing = {path: _zeros(modules[path], len(inputs)) + torch.nan for path in layers}
     return Capture(seen.predictions, {}, nothing)
 
 
@@ -226,8 +226,9 @@ def _recording(
 
         return record
 
-    handles = [layer_at(model, path).register_forward_pre_hook(root) for path in dict.fromkeys(layers)]
-    handles += [layer_at(model, path).register_forward_hook(recorder(path)) for path in calls]  # type: ignore[arg-type]
+    modules = modules_of(model)
+    handles = [modules[path].register_forward_pre_hook(root) for path in dict.fromkeys(layers)]
+    handles += [modules[path].register_forward_hook(recorder(path)) for path in calls]  # type: ignore[arg-type]
     try:
         yield calls
     finally:

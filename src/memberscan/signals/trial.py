@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.models.inputs import predict
-from memberscan.signals.gradients import capture_slowly, layer_at, parameter_layers
+from memberscan.signals.gradients import capture_slowly, modules_of, parameter_layers
 
 _NUDGE = 1e-2
 _ROUNDING = 1e-5
@@ -94,7 +94,7 @@ def _matters(model: nn.Module, inputs: Tensor, path: str) -> bool:
     scans = inputs.tensor_split(len(inputs))
     before = torch.cat([predict(model, x) for x in scans]).double()
     generator = torch.Generator().manual_seed(0)
-    own = layer_at(model, path).parameters(recurse=False)
+    own = modules_of(model)[path].parameters(recurse=False)
     kept = {p: p.detach().clone() for p in own if p.is_floating_point()}
     try:
         for p, value in kept.items():
