@@ -37,6 +37,7 @@ def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_happened(tmp_path:
     fresh, its_optimizer = make()
     loaded = load_checkpoint(tmp_path / "c.safetensors", fresh, its_optimizer)
     assert (loaded.history, loaded.best_epoch, loaded.best_loss) == (progress.history, 1, 1 / 3)
+    assert repr(loaded.history) == repr(progress.history), "an epoch is a whole number, in every last byte"
     assert all(torch.equal(loaded.best_weights[k], best[k]) for k in best)
     step(fresh, its_optimizer, 2)
     for ours, theirs in zip(fresh.parameters(), model.parameters(), strict=True):
