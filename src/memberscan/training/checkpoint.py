@@ -77,7 +77,9 @@ def _restored(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) ->
         groups[group][name] = tensor
     with safe_open(path, framework="pt") as stored:
         said = json.loads((stored.metadata() or {})["progress"])
-    progress = Progress(*stated(tuple[list[dict[str, int | float]], int, float], said, str(path)), groups["best"])
+    progress = Progress(
+        *stated(tuple[list[dict[str, int | float]], int, float], said, str(path)), groups["best"]
+    )
     if progress.best_weights:
         model.load_state_dict(progress.best_weights)
     model.load_state_dict(groups["model"])
