@@ -205,8 +205,43 @@ def test_residuals_of_zero_and_models_that_do_not_move_tell_nothing(
     )
     for nothing in (perfect, dataclasses.replace(perfect, norms=updates.norms, sketches=updates.sketches)):
         scores = attack.score(nothing)
-        assert np.isfinite(scores).all()
-        assert np.ptp(scores) == 0
+        if attack.name.endswith("error"):  # what the learners' models predict is seen all the same
+            assert np.isfinite(scores).all() and np.ptp(scores) == 0
+        else:
+            assert np.isnan(scores).all()
+
+
+@every_attack
+def test_a_model_that_did_not_change_is_no_update(attack: UpdateAttack, federate: SimulateUpdates):
+    updates, _ = federate(np.random.default_rng(10))
+    still = dataclasses.replace(
+        updates,
+        **{
+            name: np.where(np.arange(5).reshape(shape) == 3, 0, getattr(updates, name))
+            for name, shape in (
+                ("products", (1, 1, 5, 1)),
+                ("descent_norms", (1, 5, 1)),
+                ("descent_sketches", (1, 5, 1)),
+            )
+        },
+    )
+    scores = attack.score(still)
+    assert np.isnan(scores[:, 3]).all() != attack.name.endswith("error")
+    assert np.isfinite(np.delete(scores, 3, axis=1)).all()
+    if attack.name == "fedmia:cosine":  # nor is it one of the others that a learner is compared with
+        others = np.array([0, 1, 2, 4])
+        without = attack.score(reordered(updates, np.arange(len(updates.scans)), others))
+        np.testing.assert_allclose(scores[:, others], without)
+
+
+@every_attack
+def test_a_scan_without_a_gradient_of_its_own_is_scored_among_the_others(
+    attack: UpdateAttack, federate: SimulateUpdates
+):
+    updates, _ = federate(np.random.default_rng(10))
+    exact = updates.before.copy()
+    exact[:, 7] = updates.scans["age"].iloc[7]
+    assert np.isfinite(attack.score(dataclasses.replace(updates, before=exact))).all()
 
 
 @every_attack
@@ -214,7 +249,7 @@ def test_a_learner_that_is_never_there_is_said_nothing_of(attack: UpdateAttack, 
     updates, _ = federate(np.random.default_rng(11), absent=[(t, 2) for t in range(3)])
     assert np.isnan(attack.by_round(updates)[:, :, 2]).all()
     scores = attack.score(updates)
-    assert not scores[:, 2].any()
+    assert np.isnan(scores[:, 2]).all()
     assert np.ptp(scores[:, [0, 1, 3, 4]], axis=0).min() > 0
     others = np.array([0, 1, 3, 4])
     without = attack.by_round(reordered(updates, np.arange(len(updates.scans)), others))
@@ -230,7 +265,7 @@ def test_one_or_two_learners_are_enough_unless_others_are_compared_with(
     updates, home = federate(np.random.default_rng(12), learners=learners, each=30)
     scores = attack.score(updates)
     if attack.needs.others:
-        assert not scores.any()
+        assert np.isnan(scores).all()
     else:
         assert auc(scores[home == 0, 0], scores[home == -1, 0]) > 0.65
 
@@ -263,4 +298,4 @@ def test_it_is_a_frozen_value_that_knows_nobody(attack: UpdateAttack):
 
 def test_the_mean_leaves_out_rounds_that_tell_nothing():
     values = np.array([[[1.0, np.nan]], [[np.nan, np.nan]], [[4.0, np.nan]]])
-    np.testing.assert_array_equal(mean_over_rounds(values), [[2.5, 0.0]])
+    np.testing.assert_array_equal(mean_over_rounds(values), [[2.5, np.nan]])

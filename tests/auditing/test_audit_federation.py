@@ -252,9 +252,63 @@ def test_a_learner_that_was_left_out_is_named_and_the_audit_goes_on(
     require_valid(content)
     entries = [{"round": n, "learner": "learner-2", "reason": "sent NaN"} for n in rounds]
     assert content["federation"]["left_out"] == entries
-    aucs = {p["victim"]: p["auc"]["value"] for p in content["federation"]["pairs"]}
-    assert (aucs["learner-2"] == 0.5) == (len(rounds) == 4)
+    aucs = {p["victim"]: p["auc"] for p in content["federation"]["pairs"]}
+    assert (aucs["learner-2"] is None) == (len(rounds) == 4)
     assert content["federation"]["sources"]["accuracy"]["value"] > 0.4
+
+
+def test_a_learner_of_whom_nothing_was_seen_does_not_dilute_the_others(
+    federated: Federated, audited: Audited, tmp_path: Path
+):
+    path = left_out(federated(), tmp_path / "run", (1, 2, 3, 4))
+    whole, without = audited("server"), audit(path, threat=threat("server"))
+    pairs = {(p["attack"], p["victim"]): p for p in whole.content["federation"]["pairs"]}
+    for pair in without.content["federation"]["pairs"]:
+        if pair["victim"] == "learner-2":
+            assert pair["auc"] is pair["accuracy"] is pair["p_value"] is None
+            assert "took part in no round" in pair["reason"]
+        elif pair["attack"] == "local-error":
+            assert pair["auc"] == pairs["local-error", pair["victim"]]["auc"]
+    rest = [pairs["local-error", name]["auc"]["value"] for name in LEARNERS if name != "learner-2"]
+    assert finding(without, "local-error") == pytest.approx(np.mean(rest))
+    assert without.scores["local-error"].notna().sum() == whole.scores["local-error"].notna().sum() - 24
+    sources = without.content["federation"]["sources"]
+    assert sources["chance"] == pytest.approx(1 / 3)
+    page = report.render_html(dict(without.content))
+    assert "took part in no round that the attacker looked at" in page
+
+
+def test_an_attack_that_compares_learners_that_were_never_there_together_is_not_run(
+    federated: Federated, tmp_path: Path
+):
+    path = left_out(federated(), tmp_path / "one", (1, 2, 3, 4))
+    for number, name in ((1, "learner-1"), (2, "learner-3"), (3, "learner-4"), (4, "learner-1")):
+        file = path / "rounds" / f"{number:04d}" / "round.json"
+        content = json.loads(file.read_text())
+        del content["took_part"][name]
+        content["left_out"][name] = "was not there"
+        file.write_text(json.dumps(content))
+    content = dict(audit(path, threat=threat("server")).content)
+    reasons = {row["attack"]: row["reason"] for row in content["not_run"]}
+    assert all("sees 1 in any round" in reasons[name] for name in ("fedmia:error", "fedmia:cosine"))
+    assert all(p["auc"] for p in content["federation"]["pairs"] if p["victim"] != "learner-2")
+
+
+class Silent(UpdateAttack):
+    """Sees nothing of anybody, which only its scores say."""
+
+    def by_round(self, updates: Updates) -> np.ndarray:
+        return np.full((len(updates.rounds), len(updates.scans), len(updates.learners)), np.nan)
+
+
+def test_an_attack_that_saw_nothing_is_listed_and_not_scored(federated: Federated):
+    silent = Silent("silent", "nothing")
+    result = audit(federated().path, threat=threat("server"), attacks=["local-error", silent])
+    (row,) = result.content["not_run"]
+    assert row["attack"] == "silent" and "saw nothing" in row["reason"]
+    assert [f["attack"] for f in result.content["findings"]] == ["local-error"]
+    with pytest.raises(BadInputError, match=r"can be run: silent .*saw nothing"):
+        audit(federated().path, threat=threat("server"), attacks=[silent])
 
 
 def test_a_round_that_is_gone_or_damaged_is_named(federated: Federated, tmp_path: Path):

@@ -142,6 +142,25 @@ def test_an_attack_of_one_s_own(run: Run):
     assert content["findings"][1]["title"] == "the age alone"
 
 
+@dataclass(frozen=True)
+class Blank(Younger):
+    """A user's own attack that reads the same of every scan."""
+
+    def observe(self, signals) -> Features:
+        return Features(signals.scans.index, np.ones((len(signals.scans), 2)))
+
+
+def test_an_attack_that_reads_the_same_of_every_scan_is_listed_and_not_scored(run: Run):
+    mine = Blank("blank", "nothing", Needs(Access.OUTPUTS))
+    content = dict(audit(run.path, attacks=["error", mine]).content)
+    require_valid(content)
+    assert [f["attack"] for f in content["findings"]] == ["error"]
+    (row,) = content["not_run"]
+    assert row["attack"] == "blank" and "the same for every scan" in row["reason"]
+    with pytest.raises(BadInputError, match=r"can be run: blank .*the same for every scan"):
+        audit(run.path, attacks=[mine])
+
+
 def test_a_moved_cohort_is_given_by_hand_and_another_one_refused(
     volumes: Cohort, table: Cohort, run: Run, tmp_path: Path
 ):

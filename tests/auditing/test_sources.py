@@ -89,9 +89,16 @@ def test_it_names_who_errs_least_for_his_own_standard(absent, held):
     updates, parties = held(np.random.default_rng(0), absent=absent)
     named = np.array(naive(updates, parties))
     found = source_inference(updates, parties)
-    assert found["accuracy"]["value"] == pytest.approx(np.mean(named == parties.home[parties.member]))
+    home = parties.home[parties.member]
+    asked = updates.took_part.any(axis=0)[home]
+    assert found["accuracy"]["value"] == pytest.approx(np.mean(named[asked] == home[asked]))
     assert found["accuracy"]["low"] < found["accuracy"]["value"] < found["accuracy"]["high"]
-    assert found["chance"] == pytest.approx(20 / 44)
+    assert found["chance"] == pytest.approx(20 / asked.sum())
+
+
+def test_with_one_learner_that_took_part_there_is_nothing_to_choose_from(held):
+    absent = tuple((t, c) for t in range(4) for c in (0, 2))
+    assert source_inference(*held(np.random.default_rng(0), absent=absent)) is None
 
 
 def test_a_learner_with_good_models_is_not_named_for_everybody(held):
@@ -123,6 +130,11 @@ def parties_of(cohort: Cohort, home: np.ndarray) -> Parties:
     return Parties(tuple(names), codes, victims, home, np.zeros(len(home), dtype=bool))
 
 
+def baseline(cohort: Cohort, home: np.ndarray, *learners: int) -> dict[str, float] | None:
+    asked = np.array(learners or range(home.max() + 1))
+    return image_baseline(cohort, cohort.scans.index.tolist(), parties_of(cohort, home), asked)
+
+
 @pytest.fixture
 def tables(tmp_path: Path) -> Callable[[np.ndarray, float], Cohort]:
     """Return a function that writes a table in which sites leave a signature of some strength."""
@@ -145,9 +157,9 @@ def tables(tmp_path: Path) -> Callable[[np.ndarray, float], Cohort]:
 def test_inputs_that_carry_a_signature_of_the_site_are_seen(tables):
     home = np.random.default_rng(4).permutation(np.repeat([0, 1, 2, -1], [30, 30, 30, 20]))
     marked, plain = tables(home, 6.0), tables(home, 0.0)
-    seen = image_baseline(marked, marked.scans.index.tolist(), parties_of(marked, home))
+    seen = baseline(marked, home)
     assert seen is not None and seen["value"] > 0.9
-    unseen = image_baseline(plain, plain.scans.index.tolist(), parties_of(plain, home))
+    unseen = baseline(plain, home)
     assert unseen is not None and unseen["value"] < 0.5
 
 
@@ -157,14 +169,20 @@ def test_volumes_that_carry_a_signature_are_seen_too(cohort_maker, tmp_path: Pat
     # These volumes' gradient of brightness follows the age: here it is the site's.
     ages = np.where(home == 1, 76.0, 50.0)
     cohort = cohort_maker(tmp_path / "cohort", ages.tolist(), [f"sub-{n:02d}" for n in range(40)])
-    seen = image_baseline(cohort, cohort.scans.index.tolist(), parties_of(cohort, home))
+    seen = baseline(cohort, home)
     assert seen is not None and seen["value"] > 0.9
 
 
 def test_too_few_people_of_one_learner_are_not_judged(tables):
     home = np.repeat([0, 1, -1], [30, 4, 10])
     cohort = tables(home, 1.0)
-    assert image_baseline(cohort, cohort.scans.index.tolist(), parties_of(cohort, home)) is None
+    assert baseline(cohort, home) is None
+
+
+def test_people_of_a_learner_that_never_took_part_are_not_asked_about(tables):
+    home = np.repeat([0, 1, 2, -1], [30, 20, 4, 10])
+    found = baseline(tables(home, 6.0), home, 0, 1)
+    assert found is not None and found["value"] > 0.9 and found["low"] < 0.95
 
 
 def test_volumes_are_summed_up_by_blocks_that_cover_them(volumes: Cohort):

@@ -32,6 +32,9 @@ def test_a_federation_is_taken_in(command: Command, run: Run, volumes: Cohort, f
     assert (done.code, done.err) == (0, "")
     facts = json.loads(done.out)
     assert (facts["learners"], facts["rounds"]) == (1, 1)
+    assert (
+        facts["left_out"] == "site-a in round 1: its model is the global model of round 0: it did not train"
+    )
     assert facts["weights"] == run.weights_fingerprint
     again = command(
         "import", tmp_path / "model", *given, "--weights", run.path / "weights.safetensors", "--json"

@@ -1,15 +1,28 @@
 from __future__ import annotations
 
+import contextlib
+import gzip
+import io
+import os
 import pickle
+import resource
+import warnings
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load, save, save_file
 from torch import nn
 
 from memberscan.errors import ModelError, UnsafeWeightsError
 from memberscan.models import load_weights, read_weights
+from memberscan.models.weights import fitted, writable
 
 
 class Malicious:
@@ -90,6 +103,170 @@ def test_something_else_than_a_state_dict_says_so(tmp_path: Path, content: objec
         read_weights(tmp_path / "w.pt")
 
 
+def test_a_checkpoint_says_where_its_weights_are(tmp_path: Path) -> None:
+    state = nn.Linear(3, 1).state_dict()
+    torch.save({"epoch": 3, "state_dict": state, "optimizer": {"state": {}}}, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match="tensors under 'state_dict': save that alone"):
+        read_weights(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.bin", "w"])
+def test_safetensors_are_read_whatever_their_name(tmp_path: Path, name: str) -> None:
+    save_file({"weight": torch.ones(2)}, tmp_path / name)
+    assert torch.equal(read_weights(tmp_path / name)["weight"], torch.ones(2))
+
+
+def test_a_torch_file_named_safetensors_is_read_as_what_it_is(tmp_path: Path) -> None:
+    torch.save({"weight": torch.ones(2)}, tmp_path / "w.safetensors")
+    assert torch.equal(read_weights(tmp_path / "w.safetensors")["weight"], torch.ones(2))
+
+
+def write_numpy(path: Path) -> None:
+    with path.open("wb") as stream:
+        np.savez(stream, weight=np.zeros(2))
+
+
+def script(path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(nn.Linear(2, 1)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("write", "kind"),
+    [
+        (write_numpy, "a numpy archive"),
+        (script, "a TorchScript archive"),
+        (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99)), "an HDF5 file"),
+        (lambda p: p.write_bytes(gzip.compress(bytes(99))), "compressed with gzip"),
+        (lambda p: zipfile.ZipFile(p, "w").writestr("a", "b"), "a zip file"),
+        (lambda p: p.mkdir(), r"w\.pt"),
+        (lambda p: os.mkfifo(p), "not a regular file"),
+    ],
+)
+def test_files_of_other_kinds_are_called_what_they_are(
+    tmp_path: Path, write: Callable[[Path], object], kind: str
+) -> None:
+    write(tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=kind) as error:
+        read_weights(tmp_path / "w.pt")
+    assert "execute" not in str(error.value)
+
+
+def repack(path: Path, change: Callable[[zipfile.ZipInfo, bytes], bytes], **options: Any) -> None:
+    """Write a zip file anew with other contents, or by another method."""
+    with zipfile.ZipFile(path) as archive:
+        content = [(entry, archive.read(entry)) for entry in archive.infolist()]
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for entry, data in content:
+            archive.writestr(entry.filename, change(entry, data))
+
+
+def encrypt(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    for start, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = -1
+        while (place := data.find(start, place + 1)) >= 0:
+            data[place + offset] |= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda p: repack(p, lambda _, d: d, compression=zipfile.ZIP_DEFLATED), "expands to"),
+        (lambda p: repack(p, lambda _, d: d, compression=zipfile.ZIP_LZMA), "method 14|expands to"),
+        (encrypt, "encrypted"),
+    ],
+)
+def test_archives_that_torch_never_writes_are_refused_before_they_expand(
+    tmp_path: Path, spoil: Callable[[Path], object], message: str
+) -> None:
+    torch.save({"weight": torch.zeros(50_000)}, tmp_path / "w.pt")
+    spoil(tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=message):
+        read_weights(tmp_path / "w.pt")
+
+
+class Allocates:
+    """Unpickling this takes as many bytes as it says."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return bytearray, (self.size,)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"weight": Allocates(1 << 30)},
+        {"weight": torch.zeros(1).expand(1 << 28)},
+        {"weight": torch.zeros(1 << 28, device="meta")},
+    ],
+)
+def test_what_a_file_declares_takes_no_memory_that_it_does_not_hold(
+    tmp_path: Path, content: dict[str, Any], legacy: bool
+) -> None:
+    torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=not legacy)
+    assert (tmp_path / "w.pt").stat().st_size < 1 << 16
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError):
+        read_weights(tmp_path / "w.pt")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64])
+@pytest.mark.parametrize("kind", ["pt", "safetensors"])
+def test_types_that_no_weight_has_are_named(tmp_path: Path, dtype: torch.dtype, kind: str) -> None:
+    path, state = tmp_path / f"w.{kind}", {"weight": torch.zeros(3).to(dtype)}
+    save_file(state, path) if kind == "safetensors" else torch.save(state, path)
+    with pytest.raises(ModelError, match=r"weight is .*float32"):
+        read_weights(path)
+
+
+def valid_files() -> dict[str, bytes]:
+    state = {"weight": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3)}
+    zipped, legacy = io.BytesIO(), io.BytesIO()
+    torch.save(state, zipped)
+    torch.save(state, legacy, _use_new_zipfile_serialization=False)
+    return {"w.pt": zipped.getvalue(), "legacy.pt": legacy.getvalue(), "w.safetensors": save(state)}
+
+
+VALID = valid_files()
+
+
+@settings(max_examples=60, deadline=5000)
+@given(
+    name=st.sampled_from(sorted(VALID)),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=9)), max_size=4),
+    kept=st.one_of(st.just(1.0), st.floats(0, 1)),
+)
+def test_any_damage_ends_in_a_state_dict_or_a_typed_error(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    changes: list[tuple[float, bytes]],
+    kept: float,
+) -> None:
+    data = bytearray(VALID[name])
+    for place, patch in changes:
+        start = int(place * len(data))
+        data[start : start + len(patch)] = patch
+    path = tmp_path_factory.mktemp("fuzz") / name
+    path.write_bytes(bytes(data[: int(kept * len(data))]))
+    try:
+        state = read_weights(path)
+    except ModelError as error:
+        assert name in str(error)
+    else:
+        assert all(isinstance(value, torch.Tensor) for value in state.values())
+        with contextlib.suppress(ModelError):
+            load_weights(nn.Linear(3, 2), state, source="fuzz")
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="does not exist"):
         read_weights(tmp_path / "w.pt")
@@ -111,3 +288,71 @@ def test_weights_that_do_not_fit_name_the_key_and_the_source(
 ) -> None:
     with pytest.raises(ModelError, match=rf"(?s)of my weights do not fit.*{named}"):
         load_weights(nn.Linear(3, 1), state, source="my weights")
+
+
+def nested() -> nn.Module:
+    """Return a network with a batch norm, whose counter has no dimension."""
+    return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Sequential(nn.Linear(2, 1)))
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "model.module."])
+def test_a_prefix_of_all_names_is_seen_through(prefix: str) -> None:
+    network = nested()
+    state = {prefix + name: value + 1 for name, value in network.state_dict().items()}
+    load_weights(network, state, source="x")
+    assert torch.equal(network[0].weight, state[prefix + "0.weight"])
+    wrapped = nn.DataParallel(nested())
+    load_weights(wrapped, dict(network.state_dict()), source="x")
+    assert torch.equal(wrapped.module[0].weight, network[0].weight)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda s: s.pop("module.0.bias"), lambda s: s.update(other=s["module.0.bias"])]
+)
+def test_a_prefix_of_some_names_is_not(spoil: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    state = {f"module.{name}": value for name, value in nested().state_dict().items()}
+    spoil(state)
+    with pytest.raises(ModelError, match="do not fit"):
+        load_weights(nested(), state, source="x")
+
+
+def test_a_counter_of_one_element_is_a_number_and_nothing_else_is_reshaped() -> None:
+    network = nested()
+    state = {
+        name: value.reshape(1) if not value.ndim else value for name, value in network.state_dict().items()
+    }
+    state["1.num_batches_tracked"][0] = 7
+    load_weights(network, state, source="x")
+    assert network[1].num_batches_tracked == 7
+    turned = {**network.state_dict(), "0.weight": torch.zeros(3, 2)}
+    assert fitted(turned, network.state_dict())["0.weight"].shape == (3, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_are_cast(dtype: torch.dtype) -> None:
+    network = nested()
+    state = {name: value.to(dtype) if value.ndim else value for name, value in network.state_dict().items()}
+    load_weights(network, state, source="x")
+    assert network[0].weight.dtype == torch.float32
+    with pytest.raises(ModelError, match=r"as torch\.int8, as a quantised model"):
+        load_weights(network, {**state, "0.weight": torch.zeros(2, 3, dtype=torch.int8)}, source="x")
+
+
+def test_a_state_that_is_no_tensor_is_named() -> None:
+    class Extra(nn.Linear):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"calls": 1}
+
+        def set_extra_state(self, state: object) -> None:
+            pass
+
+    with pytest.raises(ModelError, match=r"something else than a tensor in its state .*_extra_state"):
+        load_weights(Extra(3, 1), nn.Linear(3, 1).state_dict(), source="x")
+
+
+def test_tied_weights_are_written_once_for_each_name() -> None:
+    network = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    network[1].weight = network[0].weight
+    read = load(save(writable(network.state_dict())))
+    assert read.keys() == network.state_dict().keys()
+    assert all(torch.equal(read[name], value) for name, value in network.state_dict().items())

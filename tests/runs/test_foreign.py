@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import io
+import resource
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from memberscan.errors import TranscriptError
 from memberscan.runs.foreign import ForeignTranscript
@@ -89,6 +92,7 @@ def test_the_digest_is_of_the_models_and_not_of_the_place(folder: Path) -> None:
         (lambda p: put(p / "round_2", "server"), "both the model of global"),
         (lambda p: np.savez(p / "round_2" / "a.npz", 1.0), "both the model of a"),
         (lambda p: (p / "round_2" / "b.pt").write_bytes(b""), "b.pt cannot be read"),
+        (lambda p: save_file(STATE, p / "round_2" / "b.pt"), "b.pt is a safetensors file.*rename it"),
         (lambda p: put(p / "round_2", "ciphertext"), "cannot be called 'ciphertext'"),
     ],
 )
@@ -129,3 +133,87 @@ def test_arrays_that_are_no_state_dict_are_refused(folder: Path, arrays: list[np
     np.savez(folder / "round_2" / "z.npz", *arrays)
     with pytest.raises(TranscriptError, match=r"z\.npz"):
         ForeignTranscript.open(folder).model(2, "z", STATE)
+
+
+def test_arrays_of_objects_are_called_that(folder: Path) -> None:
+    np.savez(folder / "round_2" / "z.npz", w=np.array([object()], dtype=object), b=np.zeros(()))
+    with pytest.raises(TranscriptError, match=r"array of object, not of numbers") as error:
+        ForeignTranscript.open(folder).model(2, "z", STATE)
+    assert "truncated" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "npz"])
+def test_other_frameworks_spelling_of_names_and_counters_is_understood(folder: Path, kind: str) -> None:
+    state = {"module.w": STATE["w"], "module.b": STATE["b"].reshape(1)}
+    path = folder / "round_2" / f"z.{kind}"
+    if kind == "npz":
+        np.savez(path, **{key: value.numpy() for key, value in state.items()})
+    else:
+        save_file(state, path)
+    model = ForeignTranscript.open(folder).model(2, "z", STATE)
+    assert model.keys() == STATE.keys() and all(torch.equal(model[key], STATE[key]) for key in STATE)
+
+
+def bomb(path: Path, size: int = 200 << 20) -> None:
+    """Write an array of zeros that is a thousand times as large as its file."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("w.npy", "w") as stream:
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": "<f4", "fortran_order": False, "shape": (size // 4,)}
+        )
+        for _ in range(size >> 20):
+            stream.write(bytes(1 << 20))
+
+
+def test_a_file_that_expands_to_more_than_a_model_is_refused_before_it_does(folder: Path) -> None:
+    bomb(folder / "round_2" / "z.npz")
+    assert (folder / "round_2" / "z.npz").stat().st_size < 300_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(TranscriptError, match=r"z\.npz expands to .* of another model"):
+        ForeignTranscript.open(folder).model(2, "z", STATE)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_a_file_far_larger_than_a_model_is_refused(folder: Path) -> None:
+    save_file({"w": torch.zeros(600_000), "b": STATE["b"]}, folder / "round_2" / "z.safetensors")
+    with pytest.raises(TranscriptError, match=r"z\.safetensors has .* of another model"):
+        ForeignTranscript.open(folder).model(2, "z", STATE)
+
+
+def valid_files() -> dict[str, bytes]:
+    named = {key: value.numpy() for key, value in STATE.items()}
+    plain, packed, unnamed = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.savez(plain, **named)
+    np.savez_compressed(packed, **named)
+    np.savez(unnamed, *named.values())
+    files = {"plain.npz": plain, "packed.npz": packed, "unnamed.npz": unnamed}
+    return {name: stream.getvalue() for name, stream in files.items()} | {"s.safetensors": save(STATE)}
+
+
+VALID = valid_files()
+
+
+@settings(max_examples=80, deadline=5000)
+@given(
+    name=st.sampled_from(sorted(VALID)),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=9)), max_size=4),
+    kept=st.one_of(st.just(1.0), st.floats(0, 1)),
+)
+def test_any_damage_ends_in_a_model_or_a_typed_error(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    changes: list[tuple[float, bytes]],
+    kept: float,
+) -> None:
+    data = bytearray(VALID[name])
+    for place, patch in changes:
+        start = int(place * len(data))
+        data[start : start + len(patch)] = patch
+    path = tmp_path_factory.mktemp("fuzz") / name
+    path.write_bytes(bytes(data[: int(kept * len(data))]))
+    found = ForeignTranscript(path.parent, ({"global": path},))
+    try:
+        model = found.model(0, "global", STATE)
+    except TranscriptError as error:
+        assert name in str(error)
+    else:
+        assert all(isinstance(value, torch.Tensor) for value in model.values())

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class Convolutions(nn.Module):
@@ -128,7 +134,70 @@ def conv(*arguments: int, **options: object) -> nn.Conv3d:
     return nn.Conv3d(*arguments, **options)  # type: ignore[arg-type]
 
 
+class Forward(nn.Module):
+    """Two layers, and a forward pass of one's own."""
+
+    def __init__(self, forward: Callable[[Forward, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.hidden, self.output, self.how = nn.Linear(6, 5), nn.Linear(5, 1), forward
+
+    def features(self, inputs: Tensor) -> Tensor:
+        return torch.tanh(self.hidden(inputs))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.how(self, inputs)
+
+
+def without_grad(net: Forward, inputs: Tensor) -> Tensor:
+    with torch.no_grad():
+        result: Tensor = net.output(net.features(inputs))
+    return result
+
+
+def in_inference(net: Forward, inputs: Tensor) -> Tensor:
+    with torch.inference_mode():
+        result: Tensor = net.output(net.features(inputs))
+    return result
+
+
+def through_numpy(net: Forward, inputs: Tensor) -> Tensor:
+    return torch.from_numpy(net.output(net.features(inputs)).detach().numpy())
+
+
+def checkpointed(net: Forward, inputs: Tensor, *, reentrant: bool) -> Tensor:
+    result: Tensor = net.output(checkpoint(net.features, inputs, use_reentrant=reentrant))
+    return result
+
+
+def scripted() -> nn.Module:
+    """Return a TorchScript module whose layers have the names of the others."""
+    layers = OrderedDict(hidden=nn.Linear(6, 5), tanh=nn.Tanh(), output=nn.Linear(5, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.script(nn.Sequential(layers))
+
+
 VOLUME, VECTOR = (1, 7, 8, 9), (6,)
+
+# Those that give no gradient at all, and those that give one to some layers only, with the layers it misses.
+SILENT = {
+    "no_grad": Forward(without_grad),
+    "inference mode": Forward(in_inference),
+    "detached": Forward(lambda net, inputs: net.output(net.features(inputs)).detach()),
+    "through numpy": Forward(through_numpy),
+    "rounded": Forward(lambda net, inputs: net.output(net.features(inputs)).round().long()),
+}
+CUT = {
+    "detached features": Forward(lambda net, inputs: net.output(net.features(inputs).detach())),
+    "reentrant checkpoint": Forward(partial(checkpointed, reentrant=True)),
+}
+WHOLE = {
+    "checkpoint": Forward(partial(checkpointed, reentrant=False)),
+    "in place on its input": Forward(lambda net, inputs: net.output(net.features(inputs.mul_(2)))),
+    "double precision": Forward(lambda net, inputs: net.output(net.features(inputs)).double()),
+    "TorchScript": scripted(),
+    "frozen": Forward(lambda net, inputs: net.output(net.features(inputs))).requires_grad_(False),
+}
 
 # Those that the batched route must serve, by name: the network and the shape of one input.
 SERVED = {

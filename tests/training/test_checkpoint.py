@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save
 from torch import nn
 
+from memberscan.errors import ModelError
 from memberscan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 
 
@@ -31,6 +37,7 @@ def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_happened(tmp_path:
     fresh, its_optimizer = make()
     loaded = load_checkpoint(tmp_path / "c.safetensors", fresh, its_optimizer)
     assert (loaded.history, loaded.best_epoch, loaded.best_loss) == (progress.history, 1, 1 / 3)
+    assert repr(loaded.history) == repr(progress.history), "an epoch is a whole number, in every last byte"
     assert all(torch.equal(loaded.best_weights[k], best[k]) for k in best)
     step(fresh, its_optimizer, 2)
     for ours, theirs in zip(fresh.parameters(), model.parameters(), strict=True):
@@ -41,3 +48,50 @@ def test_a_checkpoint_without_a_best_epoch_survives(tmp_path: Path) -> None:
     model, optimizer = make()
     save_checkpoint(tmp_path / "c.safetensors", model, optimizer, Progress())
     assert load_checkpoint(tmp_path / "c.safetensors", model, optimizer) == Progress()
+
+
+def written(path: Path) -> bytes:
+    model, optimizer = make()
+    step(model, optimizer, 1)
+    best = {k: v.clone() for k, v in model.state_dict().items()}
+    save_checkpoint(path, model, optimizer, Progress([{"epoch": 1, "train": 0.5}], 1, 0.25, best))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kept", [0, 7, 100, -1])
+def test_a_truncated_checkpoint_says_what_to_do(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(written(path)[:kept])
+    with pytest.raises(ModelError, match=r"c\.safetensors.*damaged.*delete it"):
+        load_checkpoint(path, *make())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        save({"model.weight": torch.zeros(2, 3)}),
+        save({"weight": torch.zeros(2, 3)}, {"progress": "[[], 0, 1.0]"}),
+        save({"model.weight": torch.zeros(2, 3), "model.bias": torch.zeros(2)}, {"progress": "[[], 0]"}),
+        save({"model.weight": torch.zeros(2, 3), "model.bias": torch.zeros(2)}, {"progress": "[" * 10**5}),
+        save({"model.weight": torch.zeros(2, 4), "model.bias": torch.zeros(2)}, {"progress": "[[], 0, 1.0]"}),
+    ],
+)
+def test_a_checkpoint_of_something_else_says_what_to_do(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "c.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=r"(?s)c\.safetensors.*another model.*delete it"):
+        load_checkpoint(tmp_path / "c.safetensors", *make())
+
+
+@settings(max_examples=40, deadline=5000)
+@given(changes=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=9)), max_size=4))
+def test_any_damage_to_a_checkpoint_is_a_typed_error_or_goes_on(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[float, bytes]]
+) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "c.safetensors"
+    data = bytearray(written(path))
+    for place, patch in changes:
+        start = int(place * len(data))
+        data[start : start + len(patch)] = patch
+    path.write_bytes(bytes(data))
+    with contextlib.suppress(ModelError):
+        load_checkpoint(path, *make())

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from memberscan.auditing import audit
+from memberscan.auditing import AuditResult, audit
 from memberscan.cohort import Cohort
 from memberscan.errors import (
     BadInputError,
@@ -192,6 +192,10 @@ def test_other_weights_are_the_final_model(take: Callable[..., Run], federated: 
     )
 
 
+def finding(result: AuditResult, attack: str) -> dict[str, Any]:
+    return next(row for row in result.content["findings"] if row["attack"] == attack)
+
+
 def edit(path: Path, **changes: torch.Tensor) -> None:
     save_file({**load_file(path), **{k.replace("__", "."): v for k, v in changes.items()}}, path)
 
@@ -330,8 +334,15 @@ def test_a_learner_that_is_never_there_is_named_in_every_round(
     result = audit(run.path, tmp_path / "audit", threat=ThreatModel(attacker=Attacker.SERVER))
     left_out = result.content["federation"]["left_out"]
     assert len(left_out) == 3 and all("no model of it" in row["reason"] for row in left_out)
-    never = [p for p in result.content["federation"]["pairs"] if p["victim"] == "learner-2" and p["auc"]]
-    assert never and all(p["auc"]["value"] == 0.5 for p in never)
+    pairs = result.content["federation"]["pairs"]
+    never = [p for p in pairs if p["victim"] == "learner-2"]
+    assert never and all(p["auc"] is p["p_value"] is p["p_holm"] is None for p in never)
+    assert all("learner-2 took part in no round" in p["reason"] for p in never)
+    for attack in result.findings["attack"]:
+        others = [p["auc"]["value"] for p in pairs if p["attack"] == attack and p["auc"]]
+        assert finding(result, attack)["auc"]["value"] == pytest.approx(np.mean(others))
+    reasons = {row["attack"]: row["reason"] for row in result.content["not_run"]}
+    assert "compares with 2 other learners" in reasons["fedmia:error"] and "sees 1" in reasons["fedmia:error"]
 
 
 @pytest.mark.parametrize("ours", [True, False])

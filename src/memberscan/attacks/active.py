@@ -22,7 +22,7 @@ class GradientAscent(UpdateAttack):
     """Score by how many years the learner's training shrinks the error that the broadcast gives a scan.
 
     With the residual r = age - prediction, that is |r| under the model broadcast minus |r| under the model
-    returned; NaN where the learner did not answer.
+    returned; NaN where the learner did not answer, or sent back what it was sent.
 
     Source: Nasr, Shokri and Houmansadr, "Comprehensive privacy analysis of deep learning" (S&P 2019); years
     in place of a classifier's loss are ours.
@@ -31,7 +31,9 @@ class GradientAscent(UpdateAttack):
     def by_round(self, updates: Updates) -> Float[np.ndarray, "rounds scans learners"]:
         """See :class:`~memberscan.attacks.updates.UpdateAttack`."""
         before = np.abs(residual(updates, updates.before))
-        return np.asarray(before[:, :, None] - np.abs(residual(updates, updates.local)))
+        shrunk = before[:, :, None] - np.abs(residual(updates, updates.local))
+        answered = (updates.local != updates.before[:, :, None]).any(axis=1, keepdims=True)
+        return np.where(answered, shrunk, np.nan)
 
 
 GRADIENT_ASCENT = GradientAscent(

@@ -32,7 +32,8 @@ class Needs:
     layers
         Layers whose gradients it reads: landmark names or module paths.
     norms, activation
-        Whether it reads the gradient norms of all layers, or the input of the output layer.
+        Whether it reads the gradient norms of all layers (of an attack on updates: gradients of any kind), or
+        the input of the output layer.
     rounds
         Whether it reads the predictions of every round's global model.
     others
@@ -79,6 +80,11 @@ class Features:
             )
         if not np.isfinite(self.values).all():
             raise NonFiniteError("an attack's features are NaN or infinite; look for signals that overflow")
+
+    @property
+    def vary(self) -> bool:
+        """Whether anything differs between scans; if nothing does, an attack has nothing to go by."""
+        return self.values.size > 0 and bool(np.ptp(self.values, axis=0).any())
 
     def at(self, scan_ids: Sequence[str] | pd.Index) -> Features:
         """Return the rows of these scans, in this order; :class:`MisalignedError` if one is not there."""

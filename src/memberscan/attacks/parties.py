@@ -57,6 +57,8 @@ class Parties:
 def by_learners(attack: Attack, signals: Signals, parties: Parties, learners: tuple[str, ...]) -> PairScores:
     """Carry out an attack as each learner: its own people are known members, the known held-out non-members.
 
+    All scores are NaN where the attack's features are the same for every scan: nothing was seen then.
+
     Parameters
     ----------
     attack
@@ -73,7 +75,8 @@ def by_learners(attack: Attack, signals: Signals, parties: Parties, learners: tu
     attackers = tuple(n for n in learners if not attack.needs.leaked or n in parties.victims)
     scores = np.full((len(attackers), len(parties.victims), len(parties.subjects)), np.nan)
     thresholds = np.zeros(scores.shape[:2])
-    for a, attacker in enumerate(attackers):
+    # Features that are the same for every scan would make everybody alike, as if the attack had failed.
+    for a, attacker in enumerate(attackers if features.vary else ()):
         own = np.zeros(len(parties.subjects), dtype=bool)
         if attacker in parties.victims:
             own = parties.home == parties.victims.index(attacker)

@@ -7,6 +7,7 @@ under the learner's own model is small. No attack here needs to know anybody's m
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from memberscan.attacks.base import Needs
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
     from memberscan.signals.updates import Updates
 
@@ -48,20 +49,28 @@ class UpdateAttack(ABC):
         """
 
     def score(self, updates: Updates) -> Float[np.ndarray, "scans learners"]:
-        """Return the mean score over rounds; 0 for a learner of whom no round tells anything."""
+        """Return the mean score over rounds; NaN for a learner of whom no round tells anything."""
         return mean_over_rounds(self.by_round(updates))
 
 
 def mean_over_rounds(values: Float[np.ndarray, "rounds scans learners"]) -> np.ndarray:
-    """Return the mean over the rounds that tell something; zeros where none does."""
+    """Return the mean over the rounds that tell something; NaN where none does.
+
+    NaN, and not a score of zero: an AUC of one half would say that a learner was attacked in vain.
+    """
     told = ~np.isnan(values)
     count = told.sum(axis=0)
     total = np.where(told, values, 0.0).sum(axis=0)
-    return np.asarray(np.divide(total, count, out=np.zeros_like(total), where=count > 0))
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
 
 
-def _where_present(updates: Updates, values: Float[np.ndarray, "rounds scans learners"]) -> np.ndarray:
-    return np.where(updates.took_part[:, None, :], values, np.nan)
+def moved(updates: Updates) -> Bool[np.ndarray, "rounds learners"]:
+    """Return in which rounds a learner's update has a direction: it took part, and its model changed."""
+    return np.asarray(updates.took_part & updates.descent_norms.any(axis=2))
+
+
+def _where_moved(updates: Updates, values: Float[np.ndarray, "rounds scans learners"]) -> np.ndarray:
+    return np.where(moved(updates)[:, None, :], values, np.nan)
 
 
 def residual(updates: Updates, predictions: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
@@ -83,11 +92,17 @@ def gradient_norms(updates: Updates) -> Float[np.ndarray, "rounds scans"]:
 
 
 def cosines(updates: Updates) -> Float[np.ndarray, "rounds scans learners"]:
-    """Return the cosine of each scan's loss gradient and each learner's descent; 0 where one is zero."""
+    """Return the cosine of each scan's loss gradient and each learner's descent.
+
+    It is NaN for a learner whose model did not change. It is 0 for a scan whose own gradient is zero: the
+    scan has no direction, while the other scans are still compared with the learner's.
+    """
     descent = np.sqrt((updates.descent_norms**2).sum(axis=2))
     scale = gradient_norms(updates)[:, :, None] * descent[:, None, :]
     products = descent_products(updates)
-    return np.asarray(np.divide(products, scale, out=np.zeros_like(products), where=scale > _LEAST))
+    return _where_moved(
+        updates, np.divide(products, scale, out=np.zeros_like(products), where=scale > _LEAST)
+    )
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,7 @@ class GradientCosine(UpdateAttack):
 
     def by_round(self, updates: Updates) -> Float[np.ndarray, "rounds scans learners"]:
         """See :class:`UpdateAttack`."""
-        return _where_present(updates, cosines(updates))
+        return cosines(updates)
 
 
 @dataclass(frozen=True)
@@ -130,7 +145,7 @@ class GradientDifference(UpdateAttack):
         typical = np.maximum(np.median(norms, axis=1, keepdims=True), _LEAST)
         step = descent / (typical * np.sqrt(max(len(updates.scans) / len(updates.learners), 1)))
         shorter = 2 * step * descent_products(updates) - step**2 * norms**2
-        return _where_present(updates, shorter / descent**2)
+        return _where_moved(updates, shorter / descent**2)
 
 
 @dataclass(frozen=True)
@@ -139,7 +154,8 @@ class AllForOne(UpdateAttack):
 
     The others' models never saw the learner's scans, so they show what the measurement is for a non-member:
     the score of a round is Phi((m - mean_others) / sd_others). With few others the spread is shrunk towards
-    its mean over scans, as if that had come from ``prior`` more of them.
+    its mean over scans, as if that had come from ``prior`` more of them. A round with fewer others than the
+    attack needs tells nothing.
 
     Source: Zhu et al., "FedMIA: An effective membership inference attack exploiting 'all for one' principle
     in federated learning" (CVPR 2025). The shrinkage, and the error in place of a classifier's loss, are
@@ -153,7 +169,7 @@ class AllForOne(UpdateAttack):
         """See :class:`UpdateAttack`."""
         measured = self.measure(updates)
         scores = np.full(measured.shape, np.nan)
-        for t, present in enumerate(updates.took_part):
+        for t, present in enumerate(~np.isnan(measured).any(axis=1)):
             for victim in np.flatnonzero(present):
                 others = measured[t][:, present & (np.arange(len(present)) != victim)]
                 count = others.shape[1]
@@ -193,7 +209,7 @@ class LeastSquares(UpdateAttack):
             shares = inverse @ (jacobian @ np.asarray(updates.descent_sketches[t], dtype=float).T)
             score = sign[t][:, None] * shares / np.sqrt(np.diag(inverse))[:, None]
             scores[t] = score / np.maximum(score.std(axis=0), _LEAST)
-        return _where_present(updates, scores)
+        return _where_moved(updates, scores)
 
 
 def local_error(updates: Updates) -> Float[np.ndarray, "rounds scans learners"]:
@@ -201,13 +217,16 @@ def local_error(updates: Updates) -> Float[np.ndarray, "rounds scans learners"]:
     return np.asarray(-np.abs(residual(updates, updates.local)))
 
 
+_GRADIENTS = Needs(Access.UPDATES, leaked=False, norms=True)
 _OTHERS = Needs(Access.UPDATES, leaked=False, others=2)
 UPDATE_ATTACKS: dict[str, UpdateAttack] = {
     attack.name: attack
     for attack in (
         LossSeries("local-error", "the error under the learner's own model, over all rounds"),
-        GradientCosine("gradient-cosine", "how the loss gradient lies to the update"),
-        GradientDifference("gradient-difference", "how much the update owes to the scan's own step"),
+        GradientCosine("gradient-cosine", "how the loss gradient lies to the update", _GRADIENTS),
+        GradientDifference(
+            "gradient-difference", "how much the update owes to the scan's own step", _GRADIENTS
+        ),
         AllForOne(
             "fedmia:error",
             "the error under the learner's own model, against all other learners'",
@@ -215,8 +234,12 @@ UPDATE_ATTACKS: dict[str, UpdateAttack] = {
             measure=local_error,
         ),
         AllForOne(
-            "fedmia:cosine", "how the loss gradient lies to the update, against all other learners'", _OTHERS
+            "fedmia:cosine",
+            "how the loss gradient lies to the update, against all other learners'",
+            dataclasses.replace(_OTHERS, norms=True),
         ),
-        LeastSquares("least-squares", "the scan's share in the update, for all candidates at once"),
+        LeastSquares(
+            "least-squares", "the scan's share in the update, for all candidates at once", _GRADIENTS
+        ),
     )
 }

@@ -19,6 +19,7 @@ from memberscan.auditing.federated import audit_party
 from memberscan.auditing.federation import of_outsider
 from memberscan.auditing.party import Party
 from memberscan.auditing.result import DONE, AuditResult
+from memberscan.auditing.runnable import SAME_FOR_ALL, runnable
 from memberscan.auditing.source import Source, open_source
 from memberscan.auditing.subjects import Subjects, sides_of_scans
 from memberscan.auditing.tables import matched_table, scores_table
@@ -148,13 +149,13 @@ def _audit_model(
     known = threat.known_per_side(int(target.member.sum()), int((~target.member).sum()))
     not_run = {a.name: reason for a in chosen if (reason := _obstacle(a, target, threat, known))}
     not_run |= {a.name: _NO_UPDATES for a in everything if isinstance(a, UpdateAttack)}
-    attacks = {a.name: a for a in chosen if a.name not in not_run}
-    if not attacks:
-        reasons = "; ".join(f"{attack} {reason}" for attack, reason in not_run.items())
-        raise BadInputError(f"none of the attacks can be run: {reasons}")
+    attacks = runnable(chosen, not_run)
     signals = target.signals([a.needs for a in attacks.values()], directory / "signals")
     require_years(signals.scans["age"].to_numpy(float), np.asarray(signals.arrays[PREDICTION]))
     campaign = Campaign.observe(attacks.values(), signals, target.member, threat, seed)
+    not_run |= {o.attack.name: SAME_FOR_ALL for o in campaign.attacks if not o.features.vary}
+    attacks = runnable(chosen, not_run)
+    campaign = dataclasses.replace(campaign, attacks=[o for o in campaign.attacks if o.features.vary])
     people = Subjects.summarise(target, signals, campaign)
     with one_thread():
         facts = _weigh(campaign, people, seed, randomised=target.describe()["randomised"])
@@ -229,7 +230,7 @@ def _obstacle(attack: Attack, target: Source, threat: ThreatModel, known: int) -
         return f"needs access to {access}; this audit assumes {threat.access} only (--access {access})"
     if attack.needs.leaked and not known:
         return "learns from subjects whose membership is known, and this audit assumes none (--leaked 0.5)"
-    return None
+    return target.hides(attack.needs)
 
 
 def _permutations(estimates: Joint) -> int:

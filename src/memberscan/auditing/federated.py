@@ -15,9 +15,9 @@ from memberscan.attacks.parties import Parties
 from memberscan.auditing import federation
 from memberscan.auditing.content import Outcome
 from memberscan.auditing.party import Party
+from memberscan.auditing.runnable import NOTHING_SEEN, runnable
 from memberscan.auditing.source import RunSource
 from memberscan.auditing.subjects import Subjects
-from memberscan.errors import BadInputError
 from memberscan.evidence.blind import Blind, blind
 from memberscan.evidence.gap import gap
 from memberscan.evidence.joint import Joint
@@ -43,20 +43,22 @@ def audit_party(party: Party, name: str, chosen: Sequence[Attack | UpdateAttack]
     Raises
     ------
     BadInputError
-        If no attack can be run for another reason than encryption.
+        If no attack can be run, or sees anything, for another reason than encryption.
     """
     not_run = {a.name: reason for a in chosen if (reason := party.obstacle(a))}
-    attacks = {a.name: a for a in chosen if a.name not in not_run}
-    if not attacks and not party.sees_ciphertexts:
-        listed = "; ".join(f"{attack} {reason}" for attack, reason in not_run.items())
-        raise BadInputError(f"none of the attacks can be run: {listed}")
+    attacks = {} if party.sees_ciphertexts else runnable(chosen, not_run)
     view = party.see(attacks, directory)
     require_years(view.final.scans["age"].to_numpy(float), np.asarray(view.final.arrays[PREDICTION]))
     people = Subjects.summarise(party.target, view.final, party.who)
     blinds = _blind_victims(party, people)
-    worst = max(blinds.values(), key=lambda b: (b.gates, b.tripped, b.auc or 0.0))
     with one_thread():
-        scored = [party.carry_out(a, view) for a in attacks.values()]
+        carried_out = [party.carry_out(a, view) for a in attacks.values()]
+        scored = [attack for attack in carried_out if attack.seen]
+        if carried_out:
+            not_run |= {a.attack: NOTHING_SEEN for a in carried_out if not a.seen}
+            attacks = runnable(chosen, not_run)
+        seen = _seen(scored, party.who)
+        worst = max((blinds[v] for v in seen), key=lambda b: (b.gates, b.tripped, b.auc or 0.0))
         facts = _weigh(scored, party.who, blinds, worst, party.seed)
         joint = facts["estimates"]
         strongest = None if joint is None else joint.attacks[joint.strongest]
@@ -107,6 +109,12 @@ def _blind_victims(party: Party, people: Subjects) -> dict[str, Blind]:
     return checks
 
 
+def _seen(scored: Sequence[PairScores], parties: Parties) -> tuple[str, ...]:
+    """Return the victims of whom some attack saw something; where there was no attack, all of them."""
+    seen = {victim for attack in scored for victim in attack.seen}
+    return tuple(victim for victim in parties.victims if victim in seen or not scored)
+
+
 def _weigh(
     scored: Sequence[PairScores], parties: Parties, blinds: Mapping[str, Blind], worst: Blind, seed: int
 ) -> dict[str, Any]:
@@ -120,7 +128,7 @@ def _weigh(
     within: Joint | None = None
     sides = None
     if worst.gates:
-        gating = [victim for victim, check in blinds.items() if check.gates]
+        gating = [victim for victim in _seen(scored, parties) if blinds[victim].gates]
         sides = Sides(
             f"The people of {', '.join(gating)} and those held out",
             "Hold out people of each learner's own kind, and audit again.",

@@ -13,7 +13,7 @@ from memberscan.attacks.parties import by_learners
 from memberscan.attacks.updates import LeastSquares, mean_over_rounds
 from memberscan.auditing.party import Party, View
 from memberscan.auditing.source import RunSource, Source
-from memberscan.auditing.sources import image_baseline, source_inference
+from memberscan.auditing.sources import image_baseline, source_inference, taking_part
 from memberscan.errors import TooFewSubjectsError
 from memberscan.evidence.intervals import LEVEL
 from memberscan.evidence.pairs import PairScores, pair_results
@@ -51,7 +51,7 @@ def of_party(
     """Return all that is said of the federation beside the findings, as it stands in audit.json."""
     return {
         **_facts(party.target, party.transcript, party.attacker, int(party.who.known.sum())),
-        "pairs": _pairs(party, scored),
+        "pairs": _pairs(party, attacks, scored),
         "victims": _victims(blinds),
         "by_round": _by_round(party, attacks, view, strongest),
         "coverage": [
@@ -85,7 +85,9 @@ def _facts(target: RunSource, transcript: Transcript, attacker: Attacker, known:
     }
 
 
-def _pairs(party: Party, scored: Sequence[PairScores]) -> list[dict[str, Any]]:
+def _pairs(
+    party: Party, attacks: Mapping[str, Attack | UpdateAttack], scored: Sequence[PairScores]
+) -> list[dict[str, Any]]:
     rows = []
     for attack in scored:
         for result in pair_results(
@@ -94,6 +96,8 @@ def _pairs(party: Party, scored: Sequence[PairScores]) -> list[dict[str, Any]]:
             row = result.to_dict()
             for key in ("auc", "accuracy"):
                 row[key] = None if row[key] is None else {**row[key], "level": LEVEL}
+            if result.victim not in attack.seen:
+                row["reason"] = party.unseen(attacks[attack.attack], result.victim)
             rows.append(row)
     return rows
 
@@ -131,6 +135,9 @@ def _by_round(
         return []
     rows = []
     for number, pairs in zip(view.rounds, scored, strict=True):
+        # Up to an early round there may be no learner yet whose updates show anything.
+        if not pairs.seen:
+            continue
         pool = _pool(party, pairs, "round", number)
         intervals = {"auc": pool.joint.intervals[0].to_dict(), "accuracy": pool.accuracy[0].to_dict()}
         rows.append({"round": number, "attack": attack.name, **intervals})
@@ -171,5 +178,9 @@ def _sources(party: Party, view: View) -> dict[str, Any] | None:
     if view.updates is None or party.attacker is Attacker.AGGREGATE or len(party.who.victims) < 2:
         return None
     inferred = source_inference(view.updates, party.who)
-    baseline = image_baseline(party.target.cohort, view.final.scans.index.tolist(), party.who)
+    if inferred is None:
+        return None
+    ids = view.final.scans.index.tolist()
+    learners = taking_part(view.updates, party.who)
+    baseline = image_baseline(party.target.cohort, ids, party.who, learners)
     return {**inferred, "blind": baseline, "blind_name": "inputs"}

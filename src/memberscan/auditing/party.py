@@ -137,14 +137,35 @@ class Party:
             )
         if active and (reason := cannot_simulate(self.target)):
             return reason
-        others = 0 if self.attacker is Attacker.AGGREGATE else len(self.transcript.learners) - 1
-        if attack.needs.others > others:
-            return f"compares with {attack.needs.others} other learners or more; this attacker sees {others}"
+        if attack.needs.others > (others := self._most_others()):
+            return (
+                f"compares with {attack.needs.others} other learners or more; this attacker sees {others} in "
+                "any round that it looks at"
+            )
         if attack.needs.leaked and not self.who.known.any():
             return "learns from held-out people that are known, and this audit assumes none (--leaked 0.5)"
         if attack.needs.leaked and len(self.who.victims) < 2:
             return "learns from the attacking learner's own people, and only the victim's are here"
-        return self.target.lacks(attack.needs)
+        return self.target.lacks(attack.needs) or self.target.hides(attack.needs)
+
+    def _most_others(self) -> int:
+        """Return beside how many others a learner took part, at most, in a round that is looked at."""
+        if self.attacker is Attacker.AGGREGATE:
+            return 0
+        taking_part = (len(self.transcript.rounds[number - 1].took_part) for number in self.rounds)
+        return max(0, max(taking_part) - 1)
+
+    def unseen(self, attack: Attack | UpdateAttack, victim: str) -> str:
+        """Return why an attack has no scores at all of a victim."""
+        present = [n for n in self.rounds if victim in self.transcript.rounds[n - 1].took_part]
+        if not present and victim != AGGREGATE:
+            return f"{victim} took part in no round that the attacker looked at, so nothing was seen of it"
+        others = attack.needs.others
+        if others and max(len(self.transcript.rounds[n - 1].took_part) for n in present) <= others:
+            return (
+                f"{victim} took part beside {others} others in no round, so there was nothing to compare with"
+            )
+        return f"{victim} sent nothing that this attack can read: its model did not change"
 
     def see(self, attacks: Mapping[str, Attack | UpdateAttack], directory: Path) -> View:
         """Work out what it sees for these attacks; wide arrays stay in ``directory``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,12 @@ from memberscan.threat import Access
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import nn
+    from torch import Tensor, nn
 
     from memberscan.attacks.base import Needs
     from memberscan.cohort import Cohort
     from memberscan.runs import Run, Transcript
+    from memberscan.signals.trial import Trial
     from memberscan.signals.updates import Updates
 
 
@@ -55,6 +57,13 @@ class Source(ABC):
     @abstractmethod
     def lacks(self, needs: Needs) -> str | None:
         """Return why an attack with these needs cannot be run here, or None if it can."""
+
+    def hides(self, needs: Needs) -> str | None:  # noqa: ARG002
+        """Return why an attack with these needs, though nothing lacks, would see less than there is, or None.
+
+        To know it the model may have to run; so it is asked last, of attacks that this attacker could try.
+        """
+        return None
 
     @abstractmethod
     def signals(self, needs: Sequence[Needs], directory: Path) -> Signals:
@@ -169,6 +178,30 @@ class RunSource(Source):
             return "the model declares no landmark 'output', so its last activation is not known"
         return None
 
+    def hides(self, needs: Needs) -> str | None:
+        """See :class:`Source`; gradients are tried once, on a few scans."""
+        from memberscan.signals.trial import try_activation
+
+        if needs.norms or needs.layers:
+            paths = None if needs.norms else tuple(self._paths(needs.layers).values())
+            if obstacle := self._trial.obstacle(paths):
+                return obstacle
+        if needs.activation:
+            return try_activation(self.model, self._examples, self._paths(["output"])["output"])
+        return None
+
+    @cached_property
+    def _trial(self) -> Trial:
+        from memberscan.signals.trial import try_gradients
+
+        return try_gradients(self.model, self._examples)
+
+    @property
+    def _examples(self) -> Tensor:
+        from memberscan.models.inputs import as_inputs
+
+        return as_inputs(self.cohort, self.scans.index[:2].tolist())
+
     def signals(self, needs: Sequence[Needs], directory: Path) -> Signals:
         """Run the model over the scans, or read what an earlier call left in ``directory``."""
         from memberscan.signals.extract import Wanted, extract
@@ -200,7 +233,17 @@ class RunSource(Source):
         from memberscan.signals.observe_updates import observe_updates
 
         ids = self.scans.index.tolist()
-        return observe_updates(self.run, transcript, self.cohort, ids, rounds, directory, aggregate=aggregate)
+        gradients = self._trial.obstacle(None) is None
+        return observe_updates(
+            self.run,
+            transcript,
+            self.cohort,
+            ids,
+            rounds,
+            directory,
+            aggregate=aggregate,
+            gradients=gradients,
+        )
 
     def describe(self) -> dict[str, Any]:
         """See :class:`Source`."""

@@ -180,5 +180,12 @@ def _print(run: Run, as_json: bool) -> None:
         "weights": run.weights_fingerprint,
     }
     if run.federation is not None:
-        facts |= {"learners": len(run.transcript.learners), "rounds": run.federation["rounds"]}
+        transcript = run.transcript
+        facts |= {"learners": len(transcript.learners), "rounds": run.federation["rounds"]}
+        left_out = [
+            f"{name} in round {its.number}: {reason}"
+            for its in transcript.rounds
+            for name, reason in its.left_out.items()
+        ]
+        facts |= {"left_out": "; ".join(left_out)} if left_out else {}
     answer(facts, as_json)

@@ -78,6 +78,11 @@ class PairScores:
         """Which pairs have scores."""
         return np.asarray(~np.isnan(self.scores).all(axis=2))
 
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The victims of whom some attacker saw something."""
+        return tuple(self.victims[v] for v in np.flatnonzero(self.attempted.any(axis=0)))
+
 
 @dataclass(frozen=True, eq=False)
 class Compared:

@@ -25,7 +25,10 @@ class Footprint:
 
 
 def footprint(model: nn.Module, example: Tensor) -> Footprint:
-    """Run one example (a batch of one) through a model and count; on the meta device nothing is computed."""
+    """Run one example (a batch of one) through a model and count; on the meta device nothing is computed.
+
+    The layers of TorchScript cannot be watched, so theirs are not counted.
+    """
     counted = 0
 
     def count(module: nn.Module, _: object, output: object) -> None:
@@ -33,7 +36,8 @@ def footprint(model: nn.Module, example: Tensor) -> Footprint:
         if not any(True for _ in module.children()) and isinstance(output, Tensor):
             counted += output.numel() * output.element_size()
 
-    handles = [m.register_forward_hook(count) for m in model.modules()]
+    watched = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    handles = [m.register_forward_hook(count) for m in watched]
     try:
         with torch.no_grad():
             model(example)

@@ -62,14 +62,20 @@ def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
     Raises
     ------
     NotARegressorError
-        If it gives another number of values than one a scan, as a classifier does.
+        If it gives something else than one tensor, or another number of values than one a scan, as a
+        classifier does.
     """
-    output = model(inputs)
-    if not isinstance(output, Tensor) or output.numel() != len(inputs):
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    # A model that changes its input in place would see another scan when it is asked again.
+    output = model(inputs.clone())
+    if not isinstance(output, Tensor):
         raise NotARegressorError(
-            f"the model gives an output of shape {shape} for {len(inputs)} scans; memberscan audits "
-            "regressors of age, one number a scan: a classifier's scores have no residual, and an audit of "
-            "them would be meaningless"
+            f"the model returns a {type(output).__name__}, and memberscan reads one tensor, the ages; let "
+            "its forward() return the value alone"
         )
-    return output.flatten()
+    if output.numel() != len(inputs) or output.is_complex():
+        raise NotARegressorError(
+            f"the model gives an output of shape {tuple(output.shape)} for {len(inputs)} scans; memberscan "
+            "audits regressors of age, one number a scan: a classifier's scores have no residual, and an "
+            "audit of them would be meaningless"
+        )
+    return output.flatten() if output.is_floating_point() else output.flatten().float()

@@ -2,54 +2,204 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from memberscan.errors import ModelError, UnsafeWeightsError
+from memberscan.errors import BadInputError, ModelError, UnsafeWeightsError
+from memberscan.received import check_zip, parse_safetensors, read_limited
 
 WEIGHTS_LIMIT = 8 << 30
 """Largest file of weights that is read, in bytes."""
+_READABLE = {
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool),
+}
+_QUANTISED = (torch.int8, torch.uint8, torch.bool)
+_SLACK = 1 << 20
+_SAVE = "save the weights alone with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
+_OTHER_KINDS = {
+    b"\x89HDF\r\n": "an HDF5 file, as Keras writes",
+    b"\x93NUMPY": "a numpy array",
+    b"\x1f\x8b": "compressed with gzip",
+}
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a state dict from safetensors, or from a torch file that holds tensors only.
+
+    The content decides what a file is, whatever its name. What it declares is held against its size before
+    it is loaded.
 
     Raises
     ------
     UnsafeWeightsError
         If the file is a pickle that would run code.
     ModelError
-        If the file is missing or damaged, or holds something else than a state dict.
+        If the file is missing, too large or damaged, or holds something else than a state dict.
     """
-    if not path.is_file():
-        raise ModelError(f"the weights file {path} does not exist")
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ModelError(f"{path} is not a readable safetensors file ({error})") from error
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        data = read_limited(path, WEIGHTS_LIMIT)
+        if is_safetensors(data, len(data)) or (path.suffix == ".safetensors" and not _is_zip(data)):
+            return _readable_safetensors(data, path)
+        if _is_zip(data):
+            _check_archive(data, path)
+    except FileNotFoundError as error:
+        raise ModelError(f"the weights file {path} does not exist") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error}); give a file of weights") from error
+    except BadInputError as error:
+        raise error if isinstance(error, ModelError) else ModelError(str(error)) from error
+    for start, kind in _OTHER_KINDS.items():
+        if data.startswith(start):
+            raise ModelError(f"{path} is {kind}, not a file of torch or safetensors; {_SAVE}")
+    return _state_dict(_load_torch(data, path), len(data), path)
+
+
+def _is_zip(data: bytes) -> bool:
+    return data.startswith(b"PK\x03\x04")
+
+
+def is_safetensors(start: bytes, size: int) -> bool:
+    """Tell whether a file of this size begins as safetensors do: with the length of a JSON object, and it."""
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
+
+
+def _readable_safetensors(data: bytes, path: Path) -> dict[str, Tensor]:
+    try:
+        return parse_safetensors(data, str(path))
+    except BadInputError as error:
+        raise ModelError(f"{path} is not a readable safetensors file ({error})") from error
+
+
+def _check_archive(data: bytes, path: Path) -> None:
+    """Refuse a zip file that is no state dict of torch, or declares more than it has."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            # torch stores tensors as they are, so nothing can be larger than the file itself.
+            check_zip(archive, str(path), len(data))
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise ModelError(f"{path} is not a readable weights file ({error}); restore it") from error
+    if any(name.endswith("constants.pkl") for name in names):
+        raise ModelError(f"{path} is a TorchScript archive, which holds code; {_SAVE}")
+    if not any(name.endswith("data.pkl") for name in names):
+        kind = "a numpy archive" if any(name.endswith(".npy") for name in names) else "a zip file"
+        raise ModelError(f"{path} is {kind}, not a file that torch.save wrote; {_SAVE}")
+
+
+def _load_torch(data: bytes, path: Path) -> Any:
+    # Of all that torch lets a pickle of weights call, this alone takes memory that the file does not hold.
+    if b"\nbytearray\n" in data:
+        raise UnsafeWeightsError(f"{path} is a pickle of something else than tensors; {_SAVE}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UnsafeWeightsError(
-            f"{path} is a pickle that would execute code when loaded, or is damaged; save the weights alone "
-            "with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
+            f"{path} is a pickle that would execute code when loaded, or is damaged; {_SAVE}"
         ) from error
     except Exception as error:
         raise ModelError(f"{path} is not a readable weights file ({error})") from error
-    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ModelError(f"{path} does not hold a state dict of tensors; save model.state_dict()")
+
+
+def _state_dict(loaded: Any, size: int, path: Path) -> dict[str, Tensor]:
+    """Return what was loaded, if it is a state dict whose tensors take no more memory than the file does."""
+    if not _holds_tensors(loaded):
+        inner = [k for k, v in loaded.items() if _holds_tensors(v)] if isinstance(loaded, dict) else []
+        where = f" (there are tensors under {', '.join(map(repr, inner))}: save that alone)" if inner else ""
+        raise ModelError(f"{path} does not hold a state dict of tensors; save model.state_dict(){where}")
+    state: dict[str, Tensor] = dict(loaded)
+    for name, value in state.items():
+        if value.dtype not in _READABLE or value.layout != torch.strided or value.device.type != "cpu":
+            raise ModelError(
+                f"{path}: {name} is a {value.layout} tensor of {value.dtype} on {value.device}, which is not "
+                "read; save it as a dense tensor of float32"
+            )
+    if sum(value.numel() * value.element_size() for value in state.values()) > 4 * size + _SLACK:
+        raise ModelError(f"{path} declares far larger tensors than it holds numbers for; {_SAVE}")
+    return state
+
+
+def _holds_tensors(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) > 0
+        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
+    )
+
+
+def writable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict as safetensors writes it: on the CPU, contiguous, and no two names on one memory.
+
+    Tied weights share memory. They are written once for each name, since safetensors knows no ties, and the
+    network ties them again when it is built.
+    """
+    tensors: dict[str, Tensor] = {}
+    places = set()
+    for name, value in state.items():
+        dense = value.detach().cpu().contiguous()
+        place = dense.untyped_storage().data_ptr()
+        tensors[name] = dense.clone() if place in places else dense
+        places.add(place)
+    return tensors
+
+
+def fitted(state: Mapping[str, Tensor], template: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict by the names and shapes of a network's, where only the spelling differs.
+
+    That is a prefix of all names, as ``nn.DataParallel`` ("module.") or a wrapper ("model.") puts there, and
+    a single number as an array of one element, as other frameworks keep the counters of batch norm. What does
+    not fit otherwise is returned as it is.
+    """
+    named = _without_prefix(state, template)
+    shapes = {name: value.shape for name, value in template.items() if isinstance(value, Tensor)}
+    return {
+        name: value.reshape(shapes[name])
+        if name in shapes and value.numel() == shapes[name].numel() == 1
+        else value
+        for name, value in named.items()
+    }
+
+
+def _without_prefix(state: Mapping[str, Tensor], template: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    if state.keys() == template.keys() or len(state) != len(template) or not state:
+        return state
+    longer, shorter = sorted((state.keys(), template.keys()), key=lambda names: sum(map(len, names)))[::-1]
+    first = min(shorter)
+    for name in longer:
+        prefix = name.removesuffix(first)
+        if prefix.endswith(".") and {prefix + short for short in shorter} == longer:
+            if longer == state.keys():
+                return {short: state[prefix + short] for short in shorter}
+            return {prefix + short: state[short] for short in shorter}
     return state
 
 
 def load_weights(model: nn.Module, state: dict[str, Tensor], *, source: str) -> None:
     """Load a state dict into a model, naming what does not fit; ``source`` names it in errors."""
+    template = model.state_dict()
+    if odd := [name for name, value in template.items() if not isinstance(value, Tensor)]:
+        raise ModelError(
+            f"the network keeps something else than a tensor in its state ({odd[0]}), which no file of "
+            "weights holds; let it keep tensors only"
+        )
+    state = fitted(state, template)
+    for name, value in state.items():
+        if name in template and value.dtype in _QUANTISED and template[name].is_floating_point():
+            raise ModelError(
+                f"the weights of {source} hold {name} as {value.dtype}, as a quantised model does, and the "
+                f"network has {template[name].dtype}; save it before it is quantised"
+            )
     try:
         model.load_state_dict(state)
-    except RuntimeError as error:
+    except Exception as error:  # a user's network may take its state in any way
         raise ModelError(f"the weights of {source} do not fit the model: {error}") from error

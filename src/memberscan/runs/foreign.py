@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from memberscan.errors import TranscriptError
+from memberscan.errors import BadInputError, TooLargeError, TranscriptError
 from memberscan.files import fingerprint
+from memberscan.models.weights import WEIGHTS_LIMIT, fitted, is_safetensors
+from memberscan.received import load_npz, load_safetensors, read_limited
 from memberscan.runs.roles import natural_order
 from memberscan.runs.transcript import GLOBAL, RESERVED
 
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 GLOBAL_NAMES = (GLOBAL, "server", "aggregate")
+_SLACK = 1 << 20
 _READABLE = (".safetensors", ".npz")
 _UNREADABLE = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".npy", ".h5", ".msgpack")
 
@@ -93,26 +92,37 @@ class ForeignTranscript:
     def fingerprint(self) -> str:
         """A digest of all models."""
         digests = [
-            {n: fingerprint(p.read_bytes()) for n, p in sorted(models.items())} for models in self.rounds
+            {n: fingerprint(read_limited(p, WEIGHTS_LIMIT)) for n, p in sorted(models.items())}
+            for models in self.rounds
         ]
         return fingerprint(digests)
 
     def model(self, number: int, name: str, template: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Read a model; arrays without names are taken in the order of ``template``.
+        """Read a model by the names and shapes of ``template``, where only the spelling differs.
+
+        Arrays without names are taken in the order of ``template``.
 
         Raises
         ------
         TranscriptError
-            If the file is damaged.
+            If the file is damaged, is far larger than a model of this network, or does not hold numbers.
         """
         path = self.rounds[number][name]
+        # Numbers of double precision take twice as much, and a file may hold something else besides.
+        most = 4 * sum(value.numel() * value.element_size() for value in template.values()) + _SLACK
         try:
-            if path.suffix == ".safetensors":
-                return dict(load_file(path))
-            with np.load(path, allow_pickle=False) as arrays:
-                return _named({key: torch.from_numpy(arrays[key]) for key in arrays.files}, template)
-        except (SafetensorError, zipfile.BadZipFile, OSError, EOFError, ValueError, TypeError) as error:
-            raise TranscriptError(f"{path} is truncated or not readable ({error}); restore it") from error
+            if path.suffix.lower() == ".safetensors":
+                return fitted(load_safetensors(path, most), template)
+            arrays = {key: torch.from_numpy(values) for key, values in load_npz(path, most).items()}
+            return fitted(_named(arrays, template), template)
+        except TooLargeError as error:
+            raise TranscriptError(f"{error}: it is of another model than round 0; take it out") from error
+        except OSError as error:
+            raise TranscriptError(f"{path} cannot be read ({error}); restore it") from error
+        except (ValueError, TypeError) as error:
+            raise TranscriptError(f"{path} is no state dict of this model ({error}); restore it") from error
+        except BadInputError as error:
+            raise TranscriptError(str(error)) from error
 
 
 def _models(folder: Path) -> dict[str, Path]:
@@ -120,6 +130,8 @@ def _models(folder: Path) -> dict[str, Path]:
     models: dict[str, Path] = {}
     for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
         suffix = path.suffix.lower()
+        if suffix in _UNREADABLE and _begins_as_safetensors(path):
+            raise TranscriptError(f"{path} is a safetensors file by another name; rename it to .safetensors")
         if suffix in _UNREADABLE:
             raise TranscriptError(
                 f"{path} cannot be read without executing it, or is of no known kind; save the state dict as "
@@ -137,6 +149,11 @@ def _models(folder: Path) -> dict[str, Path]:
             f"{folder} has no global model; name it {' or '.join(GLOBAL_NAMES)}, .safetensors or .npz"
         )
     return models
+
+
+def _begins_as_safetensors(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return is_safetensors(stream.read(9), path.stat().st_size)
 
 
 def _named(arrays: dict[str, Tensor], template: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from memberscan.errors import BadInputError, OutputConflictError, TranscriptError
 from memberscan.files import disk_guard, fingerprint, read_json, to_json, write_bytes, write_json
-from memberscan.models.weights import WEIGHTS_LIMIT
+from memberscan.models.weights import WEIGHTS_LIMIT, writable
 from memberscan.received import is_plain_name, parse_safetensors, read_limited, stated
 from memberscan.runs.roles import natural_order
 
@@ -33,7 +33,7 @@ SEEN_BY_LEARNERS = "seen-by-learners"
 """Where the learners of an encrypted federation keep the global models that they decrypt."""
 _ROUND = "round.json"
 _SCHEMA = "memberscan.transcript/1"
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 T = TypeVar("T")
 
@@ -58,6 +58,15 @@ class Round:
     took_part: Mapping[str, Participation]
     left_out: Mapping[str, str]
     digests: Mapping[str, str]
+
+    def without(self, left_out: Mapping[str, str]) -> Round:
+        """Return it with some learners left out, with the reason of each."""
+        return Round(
+            self.number,
+            {name: its for name, its in self.took_part.items() if name not in left_out},
+            {**self.left_out, **left_out},
+            {name: digest for name, digest in self.digests.items() if name not in left_out},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -216,7 +225,7 @@ class Transcript:
         digests = {} if seen_by_learners is None else {GLOBAL: seen_by_learners}
         models = {GLOBAL: global_model} if seen_by_learners is None else {CIPHERTEXT: global_model}
         for name, model in {**models, **learner_models}.items():
-            data = save({k: v.detach().cpu().contiguous() for k, v in model.items()})
+            data = save(writable(model))
             # What one learner sent tells of its people.
             write_bytes(partial / _file(name), data, mode=0o600)
             if name != CIPHERTEXT:
@@ -228,12 +237,27 @@ class Transcript:
         (self.path / _name(number - 1) / _file(CIPHERTEXT)).unlink(missing_ok=True)
         return Transcript.open(self.path)
 
-    def copy(self, path: Path) -> Transcript:
-        """Copy it to another directory, without ciphertexts, which no audit reads."""
+    def copy(self, path: Path, left_out: Mapping[int, Mapping[str, str]] = _NOTHING) -> Transcript:
+        """Copy it to another directory, without ciphertexts, which no audit reads.
+
+        Parameters
+        ----------
+        path
+            The other directory.
+        left_out
+            Learners to leave out of the copy, by round, with the reason.
+        """
         places = [self.path / MANIFEST]
         for number in range(len(self.rounds) + 1):
-            places.append(self.path / _name(number) / _ROUND)
-            places += [self._place(number, name) for name in self._stated(number).digests]
+            its, without = self._stated(number), left_out.get(number, {})
+            places += [self._place(number, name) for name in its.digests if name not in without]
+            if without:
+                target = path / _name(number)
+                with disk_guard(path):
+                    target.mkdir(parents=True, exist_ok=True)
+                write_json(target / _ROUND, its.without(without).to_dict())
+            else:
+                places.append(self.path / _name(number) / _ROUND)
         for place in places:
             copied = path / place.relative_to(self.path)
             with disk_guard(path):

@@ -18,6 +18,7 @@ from memberscan.errors import StaleError
 from memberscan.files import disk_guard, fingerprint, read_json, write_json
 from memberscan.models.footprint import footprint
 from memberscan.models.inputs import as_inputs, batches, resolve_device
+from memberscan.models.trial import require_predicts
 from memberscan.progress import progress
 from memberscan.rows import RowFile
 from memberscan.runs import Run
@@ -89,6 +90,8 @@ def extract(run: Run, cohort: Cohort, scan_ids: Sequence[str], wanted: Wanted, d
     ------
     StaleError
         If the directory holds signals of another model or of other scans.
+    ModelError
+        If the model does not predict a scan by itself, or predicts something else each time.
     NotARegressorError
         If the model gives another number of values than one a scan.
     NonFiniteError
@@ -100,6 +103,7 @@ def extract(run: Run, cohort: Cohort, scan_ids: Sequence[str], wanted: Wanted, d
     layers = list(dict.fromkeys([*wanted.gradients.values(), *every]))
     entering = [wanted.activation] if wanted.activation else []
     example = as_inputs(cohort, scan_ids[:2]).to(device)
+    require_predicts(model, example, f"the model of {run.path}", tries=1)
     size = batch_size(model, example[:1], backward=wanted.needs_gradients)
     fast = agrees_with_autograd(model, example, layers, entering)
     request = {
@@ -186,6 +190,8 @@ def batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
 
     It is the same on every machine, since the last bits of a sum depend on it.
     """
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        return 1  # its layers cannot be watched, so nobody knows how much memory they take
     per_scan = footprint(model, example).activation_bytes * (_BACKWARD_FACTOR if backward else 1.0)
     return int(np.clip(MEMORY_LIMIT // max(per_scan, 1.0), 1, _LARGEST_BATCH))
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from memberscan.errors import ModelError
 from memberscan.models.inputs import predict
 from memberscan.signals.layers import parameter_gradients
 
@@ -59,6 +60,11 @@ def parameter_layers(model: nn.Module) -> list[str]:
     return [path for path, m in model.named_modules() if any(True for _ in m.parameters(recurse=False))]
 
 
+def modules_of(model: nn.Module) -> dict[str, nn.Module]:
+    """Return all modules by path; unlike ``get_submodule`` it knows those of TorchScript too."""
+    return dict(model.named_modules())
+
+
 def capture(
     model: nn.Module,
     inputs: Tensor,
@@ -81,6 +87,7 @@ def capture(
     layers, entering
         Module paths.
     """
+    modules = modules_of(model)
     with _parameters_require_grad(model, False), _recording(model, layers, entering) as calls:
         with torch.set_grad_enabled(bool(layers)):
             predictions = predict(model, inputs)
@@ -88,15 +95,14 @@ def capture(
         watched = [(path, call) for path in layers for call in calls[path]]
         edges = [call.left for _, call in watched]
         leaving = torch.autograd.grad(predictions, edges, upstream, allow_unused=True) if edges else ()  # type: ignore[arg-type]
-        gradients = {path: _zeros(model.get_submodule(path), len(predictions)) for path in layers}
+        gradients = {path: _zeros(modules[path], len(predictions)) for path in layers}
         with torch.no_grad():
             for (path, call), g in zip(watched, leaving, strict=True):
                 if g is not None:
-                    layer = model.get_submodule(path)
                     gradients[path] = gradients[path] + parameter_gradients(
-                        layer, call.entered, g, len(predictions)
+                        modules[path], call.entered, g, len(predictions)
                     )
-    entered = {path: calls[path][0].entered.reshape(len(predictions), -1) for path in entering}
+    entered = {path: _entered(calls, path).reshape(len(predictions), -1) for path in entering}
     return Capture(predictions.detach(), entered, gradients)
 
 
@@ -109,7 +115,8 @@ def capture_slowly(
     entering: Sequence[str] = (),
 ) -> Capture:
     """Do as :func:`capture` does, one sample and one full backward pass at a time; right for every model."""
-    parameters = {path: list(model.get_submodule(path).parameters(recurse=False)) for path in layers}
+    modules = modules_of(model)
+    parameters = {path: list(modules[path].parameters(recurse=False)) for path in layers}
     asked = [p for group in parameters.values() for p in group]
     parts = []
     with _parameters_require_grad(model, True):
@@ -121,13 +128,22 @@ def capture_slowly(
             rows = {
                 path: torch.cat([next(flat).flatten() for _ in group]) for path, group in parameters.items()
             }
-            entered = {path: calls[path][0].entered.reshape(1, -1) for path in entering}
+            entered = {path: _entered(calls, path).reshape(1, -1) for path in entering}
             parts.append(Capture(prediction.detach(), entered, rows))
     return Capture(
         torch.cat([part.predictions for part in parts]),
         {path: torch.cat([part.entered[path] for part in parts]) for path in entering},
         {path: torch.stack([part.gradients[path] for part in parts]) for path in layers},
     )
+
+
+def capture_nothing(
+    model: nn.Module, inputs: Tensor, ages: Float[Tensor, " n"] | None, *, layers: Sequence[str] = ()
+) -> Capture:
+    """Return predictions, and NaN for the gradients: of a model that gives none."""
+    seen, modules = capture(model, inputs, ages), modules_of(model)
+    nothing = {path: _zeros(modules[path], len(inputs)) + torch.nan for path in layers}
+    return Capture(seen.predictions, {}, nothing)
 
 
 def agrees_with_autograd(
@@ -159,6 +175,13 @@ def _close(fast: Float[Tensor, "n d"], slow: Float[Tensor, "n d"], floor: Tensor
     if fast.shape != slow.shape:
         return False
     return bool(((fast - slow).norm(dim=1) <= _TOLERANCE * slow.norm(dim=1) + floor).all())
+
+
+def _entered(calls: Mapping[str, Sequence[_Call]], path: str) -> Tensor:
+    """Return what entered a layer in its first call; TorchScript and compiled code make none that is seen."""
+    if not calls[path]:
+        raise ModelError(f"the model's layer {path} is never called")
+    return calls[path][0].entered
 
 
 def _zeros(layer: nn.Module, count: int) -> Float[Tensor, "n p"]:
@@ -203,8 +226,9 @@ def _recording(
 
         return record
 
-    handles = [model.get_submodule(path).register_forward_pre_hook(root) for path in dict.fromkeys(layers)]
-    handles += [model.get_submodule(path).register_forward_hook(recorder(path)) for path in calls]  # type: ignore[arg-type]
+    modules = modules_of(model)
+    handles = [modules[path].register_forward_pre_hook(root) for path in dict.fromkeys(layers)]
+    handles += [modules[path].register_forward_hook(recorder(path)) for path in calls]  # type: ignore[arg-type]
     try:
         yield calls
     finally:

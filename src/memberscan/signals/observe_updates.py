@@ -25,6 +25,7 @@ from memberscan.signals.gradients import (
     Capture,
     agrees_with_autograd,
     capture,
+    capture_nothing,
     capture_slowly,
     parameter_layers,
 )
@@ -46,6 +47,7 @@ def observe_updates(
     directory: Path,
     *,
     aggregate: bool = False,
+    gradients: bool = True,
 ) -> Updates:
     """Work out, round by round, what scans have to do with updates; resumes where a call stopped.
 
@@ -63,10 +65,14 @@ def observe_updates(
         Where the arrays are kept.
     aggregate
         Whether only the sum of the updates is seen.
+    gradients
+        Whether the network gives gradients; without them all that is made of them is NaN.
     """
     learners = (AGGREGATE,) if aggregate else transcript.learners
     views = [
-        _observe_round(run, transcript, cohort, scan_ids, number, learners, directory / f"{number:04d}")
+        _observe_round(
+            run, transcript, cohort, scan_ids, number, learners, directory / f"{number:04d}", gradients
+        )
         for number in rounds
     ]
     stacked = {
@@ -86,13 +92,14 @@ def _observe_round(
     number: int,
     learners: Sequence[str],
     directory: Path,
+    gradients: bool,
 ) -> dict[str, np.ndarray]:
     lens = _Lens(run, transcript, number, learners)
     example = as_inputs(cohort, scan_ids[:2]).to(lens.device)
-    fast = agrees_with_autograd(lens.model, example, lens.layers)
+    fast = agrees_with_autograd(lens.model, example, lens.layers if gradients else ())
     # A model that mixes the samples of a batch predicts something else for each scan alone.
-    size = batch_size(lens.model, example[:1], backward=True) if fast else 1
-    take = capture if fast else capture_slowly
+    size = batch_size(lens.model, example[:1], backward=gradients) if fast else 1
+    take = (capture if fast else capture_slowly) if gradients else capture_nothing
     request = {
         "round": {**transcript.rounds[number - 1].digests, "number": str(number)},
         "transcript": transcript.fingerprint,

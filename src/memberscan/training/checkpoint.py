@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from memberscan.errors import MemberscanError, ModelError
 from memberscan.files import write_bytes
+from memberscan.models.weights import WEIGHTS_LIMIT, writable
+from memberscan.received import load_safetensors, stated
+
+_DAMAGE = (KeyError, IndexError, ValueError, TypeError, RuntimeError)
 
 
 @dataclass
@@ -45,23 +50,45 @@ def save_checkpoint(
         **{f"best.{k}": v for k, v in progress.best_weights.items()},
     }
     metadata = {"progress": json.dumps([progress.history, progress.best_epoch, progress.best_loss])}
-    write_bytes(
-        path, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata), mode=0o600
-    )
+    write_bytes(path, save(writable(tensors), metadata), mode=0o600)
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Restore a model and its optimizer in place, and return how far the training had come."""
+    """Restore a model and its optimizer in place, and return how far the training had come.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged, or of another model.
+    """
+    try:
+        return _restored(path, model, optimizer)
+    except (MemberscanError, SafetensorError, *_DAMAGE) as error:
+        raise ModelError(
+            f"{path}, the state of an interrupted training, is damaged or of another model ({error}); delete "
+            "it, and the same command trains from the start"
+        ) from error
+
+
+def _restored(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "best": {}}
+    for key, tensor in load_safetensors(path, WEIGHTS_LIMIT).items():
+        group, _, name = key.partition(".")
+        groups[group][name] = tensor
     with safe_open(path, framework="pt") as stored:
-        for key in stored.keys():  # noqa: SIM118 - safe_open is no mapping
-            group, _, name = key.partition(".")
-            groups[group][name] = stored.get_tensor(key)
-        history, best_epoch, best_loss = json.loads(stored.metadata()["progress"])
+        said = json.loads((stored.metadata() or {})["progress"])
+    progress = Progress(
+        *stated(tuple[list[dict[str, int | float]], int, float], said, str(path)), groups["best"]
+    )
+    if progress.best_weights:
+        model.load_state_dict(progress.best_weights)
     model.load_state_dict(groups["model"])
     slots: dict[int, dict[str, Any]] = {}
+    sizes = [p.shape for group in optimizer.param_groups for p in group["params"]]
     for name, tensor in groups["optimizer"].items():
         index, _, slot = name.partition(".")
+        if tensor.ndim and tensor.shape != sizes[int(index)]:
+            raise ModelError(f"{name} has shape {tuple(tensor.shape)}")
         slots.setdefault(int(index), {})[slot] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
-    return Progress(history, best_epoch, best_loss, groups["best"])
+    return progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from memberscan.runs import Role, Roles, Transcript
 from memberscan.runs.foreign import ForeignTranscript
 from memberscan.runs.roles import natural_order
 from memberscan.runs.transcript import GLOBAL, MANIFEST, ROUNDS, SEEN_BY_LEARNERS, Participation
+from memberscan.training.sense import LeftOut, Observer, judge
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,21 +38,51 @@ class Imported(ABC):
     def options_of(self, model: str) -> Mapping[str, Any]:
         """Return the options that the transcript states for a model of this name."""
 
+    @property
     @abstractmethod
-    def check(self, network: nn.Module) -> dict[str, Tensor]:
-        """Read every model, and return the last global one.
+    def held(self) -> Sequence[Sequence[str]]:
+        """Whose models each round from 0 holds, "global" last."""
+
+    @abstractmethod
+    def model(self, number: int, name: str, network: nn.Module) -> dict[str, Tensor]:
+        """Read a learner's model of a round, or the global one, by the names of the network's."""
+
+    @abstractmethod
+    def source(self, number: int, name: str) -> str:
+        """Return what errors call a model."""
+
+    @abstractmethod
+    def write(self, run: Path, network: nn.Module, cohort: Cohort, left_out: LeftOut) -> dict[str, Any]:
+        """Write the run's transcript, anew if a call was interrupted, and return the federation's facts."""
+
+    def check(self, network: nn.Module, cohort: Cohort) -> LeftOut:
+        """Read every model and try it; the network holds the last global one afterwards.
+
+        Returns
+        -------
+        LeftOut
+            Learners whose models make no sense, by round, with the reason.
 
         Raises
         ------
         ModelError
             If the initial model does not fit the network.
         TranscriptError
-            If a file is damaged, holds NaN, or another model than the initial one.
+            If a file is damaged, holds NaN, or another model than the initial one; or if a global model makes
+            no sense.
         """
-
-    @abstractmethod
-    def write(self, run: Path, network: nn.Module, cohort: Cohort) -> dict[str, Any]:
-        """Write the run's transcript, anew if a call was interrupted, and return the federation's facts."""
+        observer = Observer(network, cohort)
+        rounds = []
+        for number, names in enumerate(self.held):
+            looks = {}
+            for name in names:
+                model, source = self.model(number, name, network), self.source(number, name)
+                if not number:
+                    load_weights(network, model, source=source)
+                _require_same(network, model, source)
+                looks[name] = observer.look(model, source)
+            rounds.append(looks)
+        return judge(rounds, observer.guess)
 
 
 def open_transcript(path: Path, roles: Roles) -> Imported:
@@ -125,23 +156,32 @@ class Ours(Imported):
         settings = self.transcript.settings
         return settings.get("options", {}) if settings.get("model") == model else {}
 
-    def check(self, network: nn.Module) -> dict[str, Tensor]:
+    @property
+    def held(self) -> Sequence[Sequence[str]]:
+        """See :class:`Imported`."""
+        learners = [sorted(set(its.digests) - {GLOBAL}) for its in self.transcript.rounds]
+        return [[GLOBAL], *([*names, GLOBAL] for names in learners)]
+
+    def model(self, number: int, name: str, network: nn.Module) -> dict[str, Tensor]:  # noqa: ARG002
         """See :class:`Imported`."""
         kept = self.transcript
-        last = kept.global_model(0)
-        _require_fits(network, last, f"round 0 of {kept.path}")
-        for its in kept.rounds:
-            for name in sorted(set(its.digests) - {GLOBAL}):
-                source = f"the model of {name} in round {its.number} of {kept.path}"
-                _require_same(network, kept.learner_model(its.number, name), source)
-            last = kept.global_model(its.number)
-            _require_same(network, last, f"the global model of round {its.number} of {kept.path}")
-        return last
+        return kept.global_model(number) if name == GLOBAL else kept.learner_model(number, name)
 
-    def write(self, run: Path, network: nn.Module, cohort: Cohort) -> dict[str, Any]:  # noqa: ARG002
+    def source(self, number: int, name: str) -> str:
+        """See :class:`Imported`."""
+        whose = "the global model" if name == GLOBAL else f"the model of {name}"
+        return f"{whose} in round {number} of {self.transcript.path}"
+
+    def write(
+        self,
+        run: Path,
+        network: nn.Module,  # noqa: ARG002
+        cohort: Cohort,  # noqa: ARG002
+        left_out: LeftOut,
+    ) -> dict[str, Any]:
         """See :class:`Imported`."""
         shutil.rmtree(run / ROUNDS, ignore_errors=True)
-        self.transcript.copy(run / ROUNDS)
+        self.transcript.copy(run / ROUNDS, left_out)
         epochs = self.transcript.settings.get("training", {}).get("epochs")
         return _facts(len(self.transcript.rounds), epochs, self.transcript.secure)
 
@@ -162,16 +202,20 @@ class Foreign(Imported):
         """See :class:`Imported`; a folder of state dicts states none."""
         return {}
 
-    def check(self, network: nn.Module) -> dict[str, Tensor]:
+    @property
+    def held(self) -> Sequence[Sequence[str]]:
         """See :class:`Imported`."""
-        template = network.state_dict()
-        for number, files in enumerate(self.transcript.rounds):
-            for name, path in files.items():
-                model = self.transcript.model(number, name, template)
-                (_require_same if number else _require_fits)(network, model, str(path))
-        return self.transcript.model(len(self.transcript.rounds) - 1, GLOBAL, template)
+        return [sorted(files, key=lambda name: (name == GLOBAL, name)) for files in self.transcript.rounds]
 
-    def write(self, run: Path, network: nn.Module, cohort: Cohort) -> dict[str, Any]:
+    def model(self, number: int, name: str, network: nn.Module) -> dict[str, Tensor]:
+        """See :class:`Imported`."""
+        return self.transcript.model(number, name, network.state_dict())
+
+    def source(self, number: int, name: str) -> str:
+        """See :class:`Imported`."""
+        return str(self.transcript.rounds[number][name])
+
+    def write(self, run: Path, network: nn.Module, cohort: Cohort, left_out: LeftOut) -> dict[str, Any]:
         """See :class:`Imported`."""
         shutil.rmtree(run / ROUNDS, ignore_errors=True)
         template, kept = network.state_dict(), self.transcript
@@ -180,27 +224,22 @@ class Foreign(Imported):
         subject = cohort.scans["subject_id"]
         samples = {name: int(subject.isin(self.roles.members_of(name)).sum()) for name in learners}
         for number, files in enumerate(kept.rounds):
-            models = {name: kept.model(number, name, template) for name in files}
+            senseless = left_out.get(number, {})
+            models = {name: kept.model(number, name, template) for name in files if name not in senseless}
             last = models.pop(GLOBAL)
-            absent = [name for name in learners if name not in models] if number else []
+            absent = [name for name in learners if name not in files] if number else []
             record = record.record(
                 number,
                 last,
                 {name: models[name] for name in learners if name in models},
                 {name: Participation(samples[name]) for name in learners if name in models},
-                dict.fromkeys(absent, _ABSENT),
+                {**dict.fromkeys(absent, _ABSENT), **senseless},
             )
         return _facts(len(record.rounds), None, "none")
 
 
 def _facts(rounds: int, local_epochs: int | None, secure: str) -> dict[str, Any]:
     return {"environment": None, "rounds": rounds, "local_epochs": local_epochs, "secure": secure}
-
-
-def _require_fits(network: nn.Module, model: dict[str, Tensor], source: str) -> None:
-    """Raise :class:`ModelError` unless the initial model is one of this network, and finite."""
-    load_weights(network, model, source=source)
-    _require_same(network, model, source)
 
 
 def _require_same(network: nn.Module, model: Mapping[str, Tensor], source: str) -> None:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import Any
 
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, MemberscanError, ModelError
+from memberscan.errors import BadInputError, ModelError
 from memberscan.files import claim, fingerprint
 from memberscan.models import ModelSpec, build, load_weights, read_weights
-from memberscan.models.inputs import as_inputs, predict
+from memberscan.models.inputs import as_inputs
+from memberscan.models.trial import require_predicts
 from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES
 from memberscan.training.import_transcript import Imported, open_transcript
+from memberscan.training.sense import LeftOut
 from memberscan.training.train import chosen_roles, write_weights
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 def import_run(
@@ -56,11 +53,13 @@ def import_run(
     Raises
     ------
     ModelError
-        If the network cannot be made, its weights do not fit, or it does not run on this cohort's inputs.
+        If the network cannot be made, its weights do not fit, it does not run on this cohort's inputs, or it
+        predicts something else each time.
     NotARegressorError
-        If it gives more than one number a scan, as a classifier does.
+        If it gives something else than one number a scan, as a classifier does.
     TranscriptError
-        If the transcript is incomplete or damaged, is of several models, or of other learners than the roles.
+        If the transcript is incomplete or damaged, is of several models, or of other learners than the roles,
+        or its global models make no sense.
     """
     if weights is None and transcript is None:
         raise BadInputError("give the weights of a model (--weights), or a federation's --transcript")
@@ -76,18 +75,20 @@ def import_run(
         "model": spec.to_dict(),
         "roles": its_roles.fingerprint,
     }
+    left_out: LeftOut = {}
     if federation is not None:
-        network.load_state_dict(federation.check(network))
+        require_predicts(network, as_inputs(cohort, cohort.scans.index[:2].tolist()), f"the model {model!r}")
+        left_out = federation.check(network, cohort)
         request["transcript"] = federation.fingerprint
     if weights is not None:
         load_weights(network, read_weights(Path(weights)), source=str(weights))
         request["weights"] = fingerprint(Path(weights).read_bytes())
-    _require_runs(network, model, cohort)
+    require_predicts(network, as_inputs(cohort, cohort.scans.index[:2].tolist()), f"the model {model!r}")
     with claim(path, request, done=DONE) as finished:
         if finished:
             return Run.open(path, model=model)
         its_roles.write(path / ROLES)
-        facts = None if federation is None else federation.write(path, network, cohort)
+        facts = None if federation is None else federation.write(path, network, cohort, left_out)
         write_weights(path, network)
         run = Run(path, spec, its_roles, False, cohort.path, cohort.fingerprint, {}, facts, code=model)
         return run.finish()
@@ -103,16 +104,3 @@ def _spec(
         )
     known = {} if federation is None else federation.options_of(model)
     return ModelSpec(model, cohort.shape, {**known, **(options or {})})
-
-
-def _require_runs(network: nn.Module, model: str, cohort: Cohort) -> None:
-    try:
-        with torch.no_grad():
-            predict(network, as_inputs(cohort, cohort.scans.index[:2].tolist()))
-    except MemberscanError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"the model {model!r} does not run on inputs of shape {cohort.shape} "
-            f"({type(error).__name__}: {error}); a volume enters as (n, 1, i, j, k), a table as (n, features)"
-        ) from error

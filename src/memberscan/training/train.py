@@ -18,6 +18,7 @@ from memberscan.errors import BadInputError, ModelError
 from memberscan.files import append_line, claim, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build
 from memberscan.models.inputs import resolve_device
+from memberscan.models.weights import writable
 from memberscan.runs import Role, Roles, Run
 from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
 from memberscan.training.loop import TrainingConfig, fit
@@ -143,5 +144,4 @@ def _target(spec: ModelSpec, seed: int) -> AgeRegressor:
 
 def write_weights(path: Path, network: torch.nn.Module) -> None:
     """Write a run's weights."""
-    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    write_bytes(path / WEIGHTS, save(tensors))
+    write_bytes(path / WEIGHTS, save(writable(network.state_dict())))

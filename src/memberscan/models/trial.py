@@ -1,0 +1,66 @@
+"""Whether a network predicts at all: every scan by itself, and the same whenever it is asked."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from memberscan.errors import MemberscanError, ModelError
+from memberscan.models.inputs import predict
+
+_ROUNDING = 1e-4
+
+
+@torch.no_grad()
+def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: int = 3) -> None:
+    """Refuse a network whose predictions nobody could audit; ``source`` names it in errors.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    inputs
+        A few scans.
+    source
+        What the errors call it.
+    tries
+        How often it is asked again.
+
+    Raises
+    ------
+    ModelError
+        If it does not run, cannot predict one scan by itself, or predicts something else each time.
+    NotARegressorError
+        If it gives something else than one number a scan.
+    """
+    shape = tuple(inputs.shape[2:] if inputs.ndim > 2 else inputs.shape[1:])
+    first = _run(model, inputs, f"{source} does not run on inputs of shape {shape}")
+    together = f"{source} runs on {len(inputs)} scans together and not on one alone"
+    _run(model, inputs[:1], f"{together}, as with batch norm without running statistics")
+    for _ in range(tries):
+        again = predict(model, inputs)
+        # Threads may add up in another order, which changes the last digits.
+        moved = (again - first).abs() > _ROUNDING * first.abs().clamp_min(1)
+        if moved.any():
+            one, other = float(first[moved][0]), float(again[moved][0])
+            raise ModelError(
+                f"{source} predicts {one:.6g} for a scan, and {other:.6g} for the same scan when asked "
+                "again: something in it is random in evaluation mode, such as "
+                "torch.nn.functional.dropout without training=self.training, or it keeps a state; mend its "
+                "forward()"
+            )
+
+
+def _run(model: nn.Module, inputs: Tensor, what: str) -> Tensor:
+    try:
+        return predict(model, inputs)
+    except MemberscanError:
+        raise
+    except Exception as error:  # a user's layers may fail in any way
+        kinds = {p.dtype for p in model.parameters() if p.is_floating_point()} - {torch.float32}
+        hint = f"; its weights are {kinds.pop()} and scans are float32: return model.float()" if kinds else ""
+        batch = ", ".join(["n", *map(str, inputs.shape[1:])])
+        raise ModelError(
+            f"{what} ({type(error).__name__}: {error}); a batch enters as ({batch}), and ages leave as "
+            f"(n,){hint}"
+        ) from error

@@ -1,0 +1,108 @@
+"""Whether a network's gradients can be had: tried on a few scans, before an attack relies on them.
+
+A user's network may switch gradients off in its ``forward``, cut them, or hide its layers; an attack on what
+is left would see less than an attacker who mends that, and would pass for one that failed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from memberscan.models.inputs import predict
+from memberscan.signals.gradients import capture_slowly, modules_of, parameter_layers
+
+_NUDGE = 1e-2
+_ROUNDING = 1e-5
+_MEND = "its forward() uses no_grad(), detach(), checkpoint(use_reentrant=True) or leaves torch; mend it"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of the trial.
+
+    Parameters
+    ----------
+    failure
+        Why there are no gradients at all; None if there are.
+    cut
+        Layers that predictions depend on, and that no gradient reaches.
+    """
+
+    failure: str | None = None
+    cut: tuple[str, ...] = ()
+
+    def obstacle(self, layers: Iterable[str] | None) -> str | None:
+        """Return why the gradients of these layers, or of all, tell less than there is; None if they do not.
+
+        Parameters
+        ----------
+        layers
+            Module paths; None for all.
+        """
+        if self.failure is not None:
+            return self.failure
+        missed = [path for path in self.cut if layers is None or path in layers]
+        if not missed:
+            return None
+        names = ", ".join(path or "the network itself" for path in missed)
+        return f"no gradient reaches {names}, though the predictions depend on it: {_MEND}"
+
+
+def try_gradients(model: nn.Module, inputs: Tensor) -> Trial:
+    """Take the gradients of all layers once, on a few scans.
+
+    A gradient of exactly zero is no fault where the predictions do not depend on the layer either.
+    """
+    layers = parameter_layers(model)
+    if not layers:
+        return Trial("the model has no parameters, so there is nothing to take a gradient of")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # checkpoint() warns of what is reported below
+            seen = capture_slowly(model, inputs, None, layers=layers)
+    except Exception as error:  # a user's layers may fail in any way
+        first = (str(error).splitlines() or [""])[0]
+        if "does not require grad" in first:
+            return Trial(f"no gradient reaches the model's parameters: {_MEND}")
+        return Trial(f"the model's gradients cannot be taken ({type(error).__name__}: {first})")
+    if not all(bool(torch.isfinite(rows).all()) for rows in seen.gradients.values()):
+        return Trial("the model's gradients are NaN or infinite, as that of a square root at zero is")
+    still = [path for path in layers if not seen.gradients[path].any()]
+    return Trial(cut=tuple(path for path in still if _matters(model, inputs, path)))
+
+
+def try_activation(model: nn.Module, inputs: Tensor, path: str) -> str | None:
+    """Return why what enters a layer cannot be seen, or None."""
+    try:
+        capture_slowly(model, inputs, None, entering=[path])
+    except Exception as error:  # a user's layers may fail in any way
+        return (
+            f"what enters the model's layer {path} cannot be watched ({type(error).__name__}: {error}); it "
+            "must be called as a module, outside TorchScript"
+        )
+    return None
+
+
+@torch.no_grad()
+def _matters(model: nn.Module, inputs: Tensor, path: str) -> bool:
+    """Return whether predictions move with a layer's own parameters; they are put back as they were."""
+    scans = inputs.tensor_split(len(inputs))
+    before = torch.cat([predict(model, x) for x in scans]).double()
+    generator = torch.Generator().manual_seed(0)
+    own = modules_of(model)[path].parameters(recurse=False)
+    kept = {p: p.detach().clone() for p in own if p.is_floating_point()}
+    try:
+        for p, value in kept.items():
+            size = value.square().mean().sqrt().clamp_min(_NUDGE)
+            noise = torch.randn(value.shape, generator=generator).to(value)
+            p.copy_(value + _NUDGE * size * noise)
+        moved = torch.cat([predict(model, x) for x in scans]).double() - before
+    finally:
+        for p, value in kept.items():
+            p.copy_(value)
+    return bool((moved.abs() > _ROUNDING * before.abs().clamp_min(1)).any())

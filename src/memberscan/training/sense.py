@@ -1,0 +1,264 @@
+"""Whether the models of a transcript make sense as what they are said to be; what does not is named.
+
+An audit would score a file that is no trained model of its learner and round as it scores any other, and show
+no leak. What is certain to be wrong with the global models ends the import; what is a learner's leaves it out
+of the round. Rules of aggregation differ, so nothing is refused only because it is no plain mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from memberscan import seeds
+from memberscan.cohort import Cohort
+from memberscan.errors import TranscriptError
+from memberscan.models.inputs import as_inputs, predict
+from memberscan.models.weights import load_weights
+from memberscan.runs.transcript import GLOBAL
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_SCANS = 4
+_COORDINATES = 4096
+_FAR_OFF = 3.0
+_ABSURD_YEARS = 30.0
+_EXACT, _FAR = 1e-4, 0.1
+_MOVED, _ROUNDING = 1e-4, 2e-6
+
+LeftOut = Mapping[int, Mapping[str, str]]
+"""By round and learner, why its model is left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What is kept of one model of a transcript: enough to judge it, however large it is.
+
+    Parameters
+    ----------
+    source
+        What errors call it.
+    digest
+        Of all parameters.
+    sample
+        Some parameters, the same of every model.
+    error
+        Mean absolute error on a few scans, years; NaN if a prediction is not finite.
+    """
+
+    source: str
+    digest: str
+    sample: Float[np.ndarray, " coordinates"]
+    error: float
+
+
+class Observer:
+    """Looks at models, one at a time."""
+
+    def __init__(self, network: nn.Module, cohort: Cohort) -> None:
+        self._network = network
+        by_age = cohort.scans["age"].sort_values()
+        places = (np.arange(_SCANS) + 0.5) / _SCANS * len(by_age)
+        ids = by_age.index[places.astype(int)].tolist()
+        self._inputs = as_inputs(cohort, ids)
+        self._ages = torch.from_numpy(by_age.loc[ids].to_numpy(np.float64, copy=True))
+        self.guess = float((by_age - by_age.median()).abs().mean())
+        sizes = {name: p.numel() for name, p in network.named_parameters() if name in network.state_dict()}
+        total = sum(sizes.values())
+        rng = seeds.generator(0, "sample of parameters", total)
+        chosen = np.sort(rng.choice(total, min(total, _COORDINATES), replace=False))
+        starts = np.cumsum([0, *sizes.values()])
+        self._chosen = {
+            name: torch.from_numpy(chosen[(chosen >= start) & (chosen < start + size)] - start)
+            for (name, size), start in zip(sizes.items(), starts[:-1], strict=True)
+        }
+
+    def look(self, model: dict[str, Tensor], source: str) -> Look:
+        """Return what is kept of a model; the network holds its weights afterwards."""
+        load_weights(self._network, model, source=source)
+        state = self._network.state_dict()
+        digest = hashlib.sha256()
+        parts = []
+        for name, places in self._chosen.items():
+            values = state[name].detach().cpu().contiguous().reshape(-1)
+            digest.update(memoryview(values.view(torch.uint8).numpy()))
+            parts.append(values[places].double().numpy())
+        with torch.no_grad():
+            error = (predict(self._network, self._inputs).double() - self._ages).abs().mean()
+        sample = np.concatenate(parts) if parts else np.zeros(0)
+        # Without parameters no two models are copies.
+        name = digest.hexdigest() if parts else source
+        return Look(source, name, sample, float(error) if error.isfinite() else np.nan)
+
+
+def judge(rounds: Sequence[Mapping[str, Look]], guess: float) -> LeftOut:
+    """Return which learners' models make no sense, by round, with the reason.
+
+    Parameters
+    ----------
+    rounds
+        Looks at the models of each round from 0, by learner, and "global".
+    guess
+        Mean absolute error of always answering the median age, years.
+
+    Raises
+    ------
+    TranscriptError
+        If global models are certain to be wrong, or all learners sent differences instead of models.
+    """
+    ends = [models[GLOBAL] for models in rounds]
+    for before, end in zip([None, *ends], ends, strict=False):
+        if before is not None and _is_difference(end, before, guess):
+            raise TranscriptError(f"{end.source} {_DIFFERENCES}; add it to the one of the round before")
+        if reason := _senseless(end, before, guess):
+            raise TranscriptError(f"{end.source} {reason}; restore it, or end the transcript before it")
+    learners = [{n: look for n, look in models.items() if n != GLOBAL} for models in rounds]
+    copies = _copies(learners, ends)
+    differences = _differences(learners, ends, guess)
+    present = [(t, name) for t, models in enumerate(learners) for name in models]
+    if present and set(differences) == set(present):
+        raise TranscriptError(f"{learners[present[0][0]][present[0][1]].source} {_DIFFERENCES}, {_AND_ALL}")
+    trained = [
+        {n: look for n, look in models.items() if (t, n) not in copies} for t, models in enumerate(learners)
+    ]
+    _require_numbered(trained, ends)
+    found: dict[int, dict[str, str]] = {}
+    for t, name in present:
+        look = learners[t][name]
+        reason = copies.get((t, name)) or differences.get((t, name)) or _senseless(look, ends[t - 1], guess)
+        if reason:
+            found.setdefault(t, {})[name] = f"its model {reason}"
+    return found
+
+
+_DIFFERENCES = "holds differences from the global model that the round began with, not a model"
+_AND_ALL = (
+    "and so do all learners' files; add each to the global model of the round before (NVFlare's parameter "
+    "params_type FULL sends models)"
+)
+
+
+def _senseless(look: Look, before: Look | None, guess: float) -> str | None:
+    """Return what is wrong with a model's predictions: a learner's, or a global one after another."""
+    if np.isnan(look.error):
+        return "predicts NaN or infinite ages"
+    if before is None:
+        return None
+    if look.error > max(_ABSURD_YEARS, _FAR_OFF * guess, _FAR_OFF * before.error):
+        return (
+            f"is {look.error:.4g} years off on average, where the model before it was {before.error:.4g} off "
+            f"and always answering the median age is {guess:.2g} off"
+        )
+    return None
+
+
+def _is_difference(look: Look, before: Look, guess: float) -> bool:
+    """Tell whether parameters are small beside those of the model before, and predict no age.
+
+    Training may make parameters small too, but then they predict.
+    """
+    small = 2 * _norm(look.sample) < _norm(look.sample - before.sample)
+    return small and not look.error <= _FAR_OFF * guess
+
+
+def _copies(learners: Sequence[Mapping[str, Look]], ends: Sequence[Look]) -> dict[tuple[int, str], str]:
+    """Return which models of learners are copies of others, and of which."""
+    globals_ = {end.digest: t for t, end in reversed(list(enumerate(ends)))}
+    places: dict[str, list[tuple[int, str]]] = {}
+    for t, models in enumerate(learners):
+        for name, look in models.items():
+            places.setdefault(look.digest, []).append((t, name))
+    found = {}
+    for digest, same in places.items():
+        for t, name in same:
+            others = [place for place in same if place != (t, name)]
+            began = globals_.get(digest, t)
+            if began < t:
+                found[t, name] = f"is the global model of round {began}: it did not train"
+            elif others and (min(others)[1] != name or min(others)[0] < t):
+                whose = f"{min(others)[1]}'s" if min(others)[1] != name else "its own"
+                found[t, name] = f"is the same as {whose} of round {min(others)[0]}"
+    return found
+
+
+def _differences(
+    learners: Sequence[Mapping[str, Look]], ends: Sequence[Look], guess: float
+) -> dict[tuple[int, str], str]:
+    """Return which files of learners hold differences.
+
+    They are small beside the model that the round began with. The global model decides where it is made of
+    the learners' files: models and differences give it by other sums.
+    """
+    found = {}
+    for t, models in list(enumerate(learners))[1:]:
+        if not models:
+            continue
+        start, step = ends[t - 1].sample, ends[t].sample - ends[t - 1].sample
+        files = np.stack([look.sample for look in models.values()])
+        as_models, as_differences = _left_over(step, files - start), _left_over(step, files)
+        for name, look in models.items():
+            summed = as_differences < _EXACT and as_models > _FAR
+            if summed or (_is_difference(look, ends[t - 1], guess) and not as_models < _EXACT):
+                found[t, name] = _DIFFERENCES
+    return found
+
+
+def _left_over(
+    step: Float[np.ndarray, " coordinates"], parts: Float[np.ndarray, "parts coordinates"]
+) -> float:
+    """Return the share of a step that no weighted sum of some parts explains; NaN where that says nothing."""
+    length = _norm(step)
+    if not length or 4 * len(parts) > len(step):
+        return float("nan")
+    weights = np.linalg.lstsq(parts.T, step, rcond=None)[0]
+    return _norm(step - weights @ parts) / length
+
+
+def _require_numbered(learners: Sequence[Mapping[str, Look]], ends: Sequence[Look]) -> None:
+    """Refuse global models that are those of another round than their learners'.
+
+    A mean is exact but for rounding. What is only nearer to another round's models may be of another rule of
+    aggregation, such as a server's momentum, and passes.
+    """
+    if any(learners) and len({end.digest for end in ends}) == 1:
+        raise TranscriptError(
+            f"{ends[1].source} is the model that training began with, as are all later ones, though learners "
+            "trained; put into each round's folder the global model at its end"
+        )
+    for late, words in ((1, "before"), (-1, "after")):
+        rows = list(_distances(learners, ends, late))
+        own, other, size = np.sum(rows, axis=0) if rows else np.zeros(3)
+        if own > _MOVED * size and other < _ROUNDING * size:
+            raise TranscriptError(
+                f"{ends[-1].source} and the other global models are made of the learners' models of the "
+                f"round {words}: their rounds are numbered one {'too high' if late == 1 else 'too low'}; "
+                "round t holds the global model that was made of the learners' models of round t"
+            )
+
+
+def _distances(
+    learners: Sequence[Mapping[str, Look]], ends: Sequence[Look], late: int
+) -> Iterator[tuple[float, float, float]]:
+    """Yield how far a global model is from the means of its round's models, and of another's; its size."""
+    for t in range(1, len(ends)):
+        if 1 <= t - late < len(ends) and learners[t] and learners[t - late]:
+            start = ends[t - 1].sample
+            step = ends[t].sample - start
+            shares = [
+                _left_over(step, np.stack([look.sample - start for look in learners[s].values()]))
+                for s in (t, t - late)
+            ]
+            if not np.isnan(shares).any():
+                length = _norm(step)
+                yield shares[0] * length, shares[1] * length, _norm(ends[t].sample)
+
+
+def _norm(values: np.ndarray) -> float:
+    return float(np.linalg.norm(values))
