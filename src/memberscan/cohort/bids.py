@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-
 from memberscan.cohort.build import ScanSource, build_volumes, check_spacing
+from memberscan.cohort.images import load_image, named
 from memberscan.cohort.participants import Participants
 from memberscan.errors import AmbiguousScansError, BadInputError, CohortError
 
@@ -192,7 +191,8 @@ def _scan_source(scan: T1wFile, participants: Participants) -> ScanSource:
 
 
 def _load(path: Path) -> Any:
-    return nib.load(path)
+    with named(path):
+        return load_image(path)
 
 
 def _stamp(path: Path) -> str:

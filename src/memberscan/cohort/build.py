@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +20,17 @@ import pandas as pd
 from memberscan import files
 from memberscan.cohort import manifest
 from memberscan.cohort.ages import Age, age_problem
-from memberscan.cohort.conform import UnusableScanError, conform, grid_shape
+from memberscan.cohort.conform import conform, grid_shape
 from memberscan.cohort.store import Ledger
-from memberscan.errors import BadInputError
+from memberscan.errors import BadInputError, UnusableScanError
 from memberscan.progress import progress
 from memberscan.rows import RowFile
 
 LEDGER = "ledger.jsonl"
+LARGE_VOXELS = 1 << 25
+"""Images with more voxels than this (320 x 320 x 320) are conformed one at a time. Sixteen threads then hold
+at most 16 x 0.7 GB and one of the largest images that are read, 2.7 GB, together 14 GB."""
+_ONE_LARGE = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -205,7 +211,11 @@ def _load_and_write(
     row: int, scan: ScanSource, *, store: RowFile, ledger: Ledger, spacing: float
 ) -> _Outcome:
     try:
-        conformed = conform(scan.load(), spacing)
+        # Odd values in a damaged file make numpy warn, without a file's name; what comes of them is checked.
+        with np.errstate(all="ignore"):
+            image = scan.load()
+            with _turn(image):
+                conformed = conform(image, spacing)
     except UnusableScanError as problem:
         return _Outcome(scan, reason=str(problem))
     except Exception as error:  # a damaged file may raise anything, and must not stop the others
@@ -221,6 +231,11 @@ def _load_and_write(
     }
     ledger.add(entry)
     return _Outcome(scan, entry)
+
+
+def _turn(image: Any) -> contextlib.AbstractContextManager[object]:
+    """Have the threads conform large images one after another: together they could fill the memory."""
+    return _ONE_LARGE if math.prod(image.shape) > LARGE_VOXELS else contextlib.nullcontext()
 
 
 def _without_shared_images(outcomes: Sequence[_Outcome]) -> list[_Outcome]:
