@@ -26,7 +26,6 @@ from memberscan.errors import BadInputError, UnusableScanError
 from memberscan.progress import progress
 from memberscan.rows import RowFile
 
-LEDGER = "ledger.jsonl"
 LARGE_VOXELS = 1 << 25
 """Images with more voxels than this (320 x 320 x 320) are conformed one at a time. Sixteen threads then hold
 at most 16 x 0.7 GB and one of the largest images that are read, 2.7 GB, together 14 GB."""
@@ -49,6 +48,10 @@ class ScanSource:
         The age as written, for the reason why it could not be used.
     stamp
         Changes when the data behind ``load`` do (of a file: size and time of change).
+    described_by
+        The row of the covariates that describes it; by default that of its subject.
+    problem
+        Why it cannot be used, where that is known before it is read.
     """
 
     scan_id: str
@@ -58,6 +61,8 @@ class ScanSource:
     load: Callable[[], Any]
     written_age: str = ""
     stamp: str = ""
+    described_by: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def build_volumes(
     sources
         The scans, in any order; the store holds one row for each, in the order of their ids.
     people
-        Covariates, indexed by subject id.
+        Covariates, indexed by subject id, or by what ``described_by`` of the scans names.
     request
         What was asked, as JSON values; the same request resumes.
     spacing
@@ -137,7 +142,8 @@ def _finish(
     kept = [(o.scan, o.entry) for o in outcomes if o.entry is not None]
     scans = pd.DataFrame([_scan_row(scan, entry) for scan, entry in kept])
     if kept:
-        described = people[list(covariates)].reindex(scans["subject_id"]).reset_index(drop=True)
+        rows = [scan.described_by or scan.subject_id for scan, _ in kept]
+        described = people[list(covariates)].reindex(rows).reset_index(drop=True)
         scans = pd.concat([scans, described], axis="columns")
     facts = manifest.Facts(
         kind="volumes",
@@ -172,7 +178,7 @@ def check_spacing(spacing: float) -> float:
 
 def _conform_all(path: Path, sources: Sequence[ScanSource], spacing: float, workers: int) -> list[_Outcome]:
     """Bring every scan into its row, or find out why not; then take out images shared by two subjects."""
-    ledger = Ledger(path / LEDGER)
+    ledger = Ledger(path / manifest.LEDGER)
     with (
         RowFile.open(path / manifest.VOLUMES, len(sources), grid_shape(spacing), np.float16) as store,
         progress("conforming scans", len(sources)) as advance,
@@ -197,14 +203,19 @@ def _conform_one(
     spacing: float,
     advance: Callable[[int], None],
 ) -> _Outcome:
-    if problem := age_problem(scan.written_age, scan.age):
+    if problem := scan.problem or age_problem(scan.written_age, scan.age):
         outcome = _Outcome(scan, reason=problem)
-    elif entry := ledger.find(scan.scan_id, row, scan.stamp, store):
+    elif (entry := ledger.find(scan.scan_id, row, scan.stamp, store)) and _is_described(entry):
         outcome = _Outcome(scan, entry)
     else:
         outcome = _load_and_write(row, scan, store=store, ledger=ledger, spacing=spacing)
     advance(1)
     return outcome
+
+
+def _is_described(entry: dict[str, Any]) -> bool:
+    """Tell whether an entry has the statistics that this version measures."""
+    return set(entry.get("statistics", ())) == set(manifest.STATISTICS)
 
 
 def _load_and_write(

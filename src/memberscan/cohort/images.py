@@ -35,7 +35,7 @@ _IMAGES: dict[int, Any] = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
 def load_image(path: Path) -> Any:
     """Open a .nii or .nii.gz file, whose header is checked first; its voxels are read when asked for.
 
-    Header extensions are not read: they hold nothing that a scan is conformed by, and their sizes would be one
+    Header extensions are not read: no scan is conformed by them, and their sizes would be one
     more thing to believe.
 
     Parameters
