@@ -12,11 +12,16 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from memberscan import files
 from memberscan.cohort import Cohort, manifest
 from memberscan.runs import Run
 from memberscan.training import TrainingConfig, train
+
+# How long an example takes says more of the machine's load than of the code.
+settings.register_profile("memberscan", deadline=None)
+settings.load_profile("memberscan")
 
 GRID = (9, 10, 11)
 SUBJECTS = 26

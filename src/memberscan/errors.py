@@ -43,6 +43,10 @@ class AmbiguousScansError(CohortError):
     """Files of one session are versions of one scan, and it is not said which to take."""
 
 
+class UnusableScanError(CohortError):
+    """One scan cannot be used; the message becomes its reason in excluded.tsv, and the build goes on."""
+
+
 class RolesError(BadInputError):
     """A roles file is malformed, or names nobody of the cohort."""
 

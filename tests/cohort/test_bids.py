@@ -155,3 +155,67 @@ def test_a_bad_table_leaves_no_directory_behind(bids: BidsMaker, tmp_path: Path)
     with pytest.raises(ParticipantsError, match='no column "age", only participant_id and sex'):
         Cohort.from_bids(root, tmp_path / "c")
     assert not (tmp_path / "c").exists()
+
+
+def test_later_sessions_do_not_get_the_age_at_the_first(bids: BidsMaker, tmp_path: Path) -> None:
+    root = bids(
+        {
+            **{f"sub-1_ses-{n}_T1w.nii": small_image(n) for n in (2, 9, 10)},
+            "sub-2_ses-baseline_T1w.nii": small_image(11),
+            "sub-2_ses-2years_T1w.nii": small_image(12),
+            "sub-3_ses-10_T1w.nii": small_image(13),
+            "sub-4_ses-1_run-1_T1w.nii": small_image(14),
+            "sub-4_ses-1_run-2_T1w.nii": small_image(15),
+        },
+        {"participants.tsv": people({"sub-1": 60, "sub-2": 50, "sub-3": 40, "sub-4": 30})},
+    )
+    (root / "sub-4" / "ses-0").mkdir()  # a session without a T1w is a session
+    cohort = Cohort.from_bids(root, tmp_path / "c", spacing=SPACING)
+    assert cohort.scans["age"].to_dict() == {"sub-1_ses-2": 60, "sub-2_ses-baseline": 50, "sub-3_ses-10": 40}
+    reasons = cohort.excluded.set_index("scan_id")["reason"]
+    assert reasons["sub-1_ses-10"] == (
+        "no age at ses-10 (participants.tsv gives one, at ses-2; "
+        "give that at each session in sub-1_sessions.tsv)"
+    )
+    assert len(reasons) == 5
+
+
+def test_later_sessions_with_an_age_of_their_own_are_kept(bids: BidsMaker, tmp_path: Path) -> None:
+    images = {f"sub-1_ses-{n}_T1w.nii": small_image(n) for n in (1, 2)}
+    root = bids(images, {"participants.tsv": people({"sub-1": 60})})
+    (root / "sub-1" / "sub-1_sessions.tsv").write_text("session_id\tage\n02\t62\n")
+    (root / "sub-1" / "ses-2").rename(root / "sub-1" / "ses-02")
+    file = root / "sub-1" / "ses-02" / "anat" / "sub-1_ses-2_T1w.nii"
+    file.rename(file.with_name("sub-1_ses-02_T1w.nii"))
+    cohort = Cohort.from_bids(root, tmp_path / "c", spacing=SPACING)
+    assert cohort.scans["age"].tolist() == [62, 60]
+
+
+def test_rows_for_each_session_describe_their_scans(bids: BidsMaker, tmp_path: Path) -> None:
+    root = bids(
+        {f"sub-001_ses-{n}_T1w.nii": small_image(n) for n in (1, 2, 3)},
+        {
+            "participants.tsv": "participant_id\tsession_id\tage\tscanner\tmmse\n"
+            "1\tses-1\t60\told\t29\n1\tses-2\t63\tnew\t25\n2\tses-1\t50\told\t30\n"
+        },
+    )
+    cohort = Cohort.from_bids(root, tmp_path / "c", spacing=SPACING)
+    assert cohort.scans["age"].to_dict() == {"sub-001_ses-1": 60, "sub-001_ses-2": 63}
+    assert cohort.scans["scanner"].tolist() == ["old", "new"]
+    assert cohort.scans["mmse"].tolist() == [29, 25]
+    assert cohort.excluded["reason"].tolist() == [
+        "no age at ses-3 (participants.tsv has a row for each session)"
+    ]
+
+
+def test_ids_written_otherwise_in_the_table_keep_their_ages_and_covariates(
+    bids: BidsMaker, tmp_path: Path
+) -> None:
+    root = bids(
+        {f"sub-00{n}_T1w.nii": small_image(n) for n in (1, 2)},
+        {"participants.tsv": "participant_id\tage\tsex\nsub-1\t40\tF\n2\t50\tM\n3\t60\tF\n"},
+    )
+    cohort = Cohort.from_bids(root, tmp_path / "c", spacing=SPACING)
+    assert cohort.scans["age"].to_dict() == {"sub-001": 40, "sub-002": 50}
+    assert cohort.scans["sex"].tolist() == ["F", "M"]
+    assert cohort.excluded.empty

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 
 from memberscan.cohort import Cohort
 from memberscan.cohort.ages import Age
-from memberscan.cohort.build import ScanSource, build_volumes, check_spacing, shared_content
+from memberscan.cohort.build import ScanSource, _turn, build_volumes, check_spacing, shared_content
 from memberscan.errors import BadInputError, CohortError, DiskFullError, OutputConflictError, StaleError
 
 from .conftest import BidsMaker, people, small_image
@@ -259,3 +260,36 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path, bids
 def _finished_scans(path: Path) -> int:
     ledger = path / "ledger.jsonl"
     return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
+
+
+def test_a_ledger_of_another_version_or_damaged_is_not_gone_on_with(tmp_path: Path) -> None:
+    build(tmp_path / "whole", four())
+    path = tmp_path / "part"
+    build(path, four())
+    (path / "cohort.json").unlink()
+    lines = [json.loads(line) for line in (path / "ledger.jsonl").read_text().splitlines()]
+    lines[0]["statistics"] = {"image_other": 1.0}
+    lines[1]["statistics"]["image_p05"] = "bright"
+    lines[2]["row"] = True
+    spoilt = [*map(json.dumps, lines[:3]), "[1, 2]", "[" * 50_000, "1" * 5000, json.dumps(lines[3])]
+    (path / "ledger.jsonl").write_text("\n".join(spoilt) + "\n")
+    build(path, four())
+    assert contents(path) == contents(tmp_path / "whole")
+
+
+def test_large_images_take_turns() -> None:
+    small, large = np.empty((7, 8, 9), np.uint8), np.broadcast_to(np.uint8(0), (512, 512, 400))
+    assert _turn(large) is _turn(large)
+    assert _turn(small) is not _turn(large)
+
+
+def test_odd_values_do_not_warn_without_a_name(tmp_path: Path) -> None:
+    image = small_image(2)
+    data = np.asarray(image.dataobj, dtype=np.float64)
+    data[3, 3, 3] = 1e300
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cohort = build(
+            tmp_path / "c", four(sub_2=source("sub-2", lambda: nib.Nifti1Image(data, image.affine), age=42))
+        )
+    assert cohort.excluded["reason"].tolist() == ["NaN or infinite values in the image"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-
+from memberscan.cohort.ages import Age, age_problem
 from memberscan.cohort.build import ScanSource, build_volumes, check_spacing
+from memberscan.cohort.images import load_image, named
+from memberscan.cohort.matching import in_order
 from memberscan.cohort.participants import Participants
 from memberscan.errors import AmbiguousScansError, BadInputError, CohortError
 
@@ -47,8 +49,10 @@ def build_from_bids(
 ) -> None:
     """Build a cohort from every T1w image of a dataset that the selection lets through.
 
-    Ages come from a subject's sessions.tsv where it has ages, else from participants.tsv; all other columns
-    of participants.tsv are covariates by :func:`memberscan.cohort.covariates.select_covariates`.
+    Ages come from a subject's sessions.tsv where it has ages, else from participants.tsv, which may have a
+    row for each session. A single age of a subject with several sessions is that at the first, as BIDS has
+    it: scans of later sessions are excluded, since it is not said how old the subject was then. All other
+    columns of participants.tsv are covariates by :func:`memberscan.cohort.covariates.select_covariates`.
 
     Parameters
     ----------
@@ -73,8 +77,10 @@ def build_from_bids(
         If files of one session are versions of one scan.
     """
     spacing = check_spacing(spacing)
-    scans = choose_scans(find_t1w(bids), select)
-    participants = Participants.read(bids)
+    found = find_t1w(bids)
+    scans = choose_scans(found, select)
+    sessions = _sessions_on_disk(bids, found)
+    participants = Participants.read(bids, sessions)
     request = {
         "command": "cohort bids",
         "bids": str(bids.resolve()),
@@ -86,7 +92,7 @@ def build_from_bids(
     )
     build_volumes(
         path,
-        [_scan_source(scan, participants) for scan in scans],
+        [_scan_source(scan, participants, sessions[scan.subject_id]) for scan in scans],
         participants.covariates,
         request=request,
         spacing=spacing,
@@ -178,21 +184,51 @@ def _what_to_select(versions: Sequence[Sequence[T1wFile]]) -> str:
     return message + "choose one: " + "; ".join(options)
 
 
-def _scan_source(scan: T1wFile, participants: Participants) -> ScanSource:
+def _sessions_on_disk(bids: Path, scans: Sequence[T1wFile]) -> dict[str, set[str]]:
+    """Return the sessions of every subject that has a folder; none in a dataset without sessions."""
+    sessions: dict[str, set[str]] = {folder.name: set() for folder in bids.glob("sub-*") if folder.is_dir()}
+    for folder in bids.glob("sub-*/ses-*"):
+        sessions[folder.parent.name].add(folder.name)
+    for scan in scans:
+        sessions.setdefault(scan.subject_id, set()).update({scan.session} - {""})
+    return sessions
+
+
+def _scan_source(scan: T1wFile, participants: Participants, sessions: Collection[str]) -> ScanSource:
     written, age = participants.age(scan.subject_id, scan.session)
+    problem = _session_problem(scan, participants, sessions)
     return ScanSource(
         scan.scan_id,
         scan.subject_id,
         scan.session,
-        age,
+        Age(math.nan) if problem else age,
         partial(_load, scan.path),
         written,
         _stamp(scan.path),
+        participants.row(scan.subject_id, scan.session),
+        problem,
+    )
+
+
+def _session_problem(scan: T1wFile, participants: Participants, sessions: Collection[str]) -> str:
+    """Return why the age that is known of a subject is not that at this session, "" if it is."""
+    if (scan.subject_id, scan.session) in participants.by_session:
+        return ""
+    if participants.per_session:
+        return f"no age at {scan.session or 'the only session'} (participants.tsv has a row for each session)"
+    first = next(iter(in_order(sessions)), "")
+    written, age = participants.age(scan.subject_id, scan.session)
+    if age_problem(written, age) or scan.session in ("", first):
+        return ""
+    return (
+        f"no age at {scan.session} (participants.tsv gives one, at {first}; give that at each session in "
+        f"{scan.subject_id}_sessions.tsv)"
     )
 
 
 def _load(path: Path) -> Any:
-    return nib.load(path)
+    with named(path):
+        return load_image(path)
 
 
 def _stamp(path: Path) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +20,16 @@ import pandas as pd
 from memberscan import files
 from memberscan.cohort import manifest
 from memberscan.cohort.ages import Age, age_problem
-from memberscan.cohort.conform import UnusableScanError, conform, grid_shape
+from memberscan.cohort.conform import conform, grid_shape
 from memberscan.cohort.store import Ledger
-from memberscan.errors import BadInputError
+from memberscan.errors import BadInputError, UnusableScanError
 from memberscan.progress import progress
 from memberscan.rows import RowFile
 
-LEDGER = "ledger.jsonl"
+LARGE_VOXELS = 1 << 25
+"""Images with more voxels than this (320 x 320 x 320) are conformed one at a time. Sixteen threads then hold
+at most 16 x 0.7 GB and one of the largest images that are read, 2.7 GB, together 14 GB."""
+_ONE_LARGE = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,10 @@ class ScanSource:
         The age as written, for the reason why it could not be used.
     stamp
         Changes when the data behind ``load`` do (of a file: size and time of change).
+    described_by
+        The row of the covariates that describes it; by default that of its subject.
+    problem
+        Why it cannot be used, where that is known before it is read.
     """
 
     scan_id: str
@@ -52,6 +61,8 @@ class ScanSource:
     load: Callable[[], Any]
     written_age: str = ""
     stamp: str = ""
+    described_by: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ def build_volumes(
     sources
         The scans, in any order; the store holds one row for each, in the order of their ids.
     people
-        Covariates, indexed by subject id.
+        Covariates, indexed by subject id, or by what ``described_by`` of the scans names.
     request
         What was asked, as JSON values; the same request resumes.
     spacing
@@ -131,7 +142,8 @@ def _finish(
     kept = [(o.scan, o.entry) for o in outcomes if o.entry is not None]
     scans = pd.DataFrame([_scan_row(scan, entry) for scan, entry in kept])
     if kept:
-        described = people[list(covariates)].reindex(scans["subject_id"]).reset_index(drop=True)
+        rows = [scan.described_by or scan.subject_id for scan, _ in kept]
+        described = people[list(covariates)].reindex(rows).reset_index(drop=True)
         scans = pd.concat([scans, described], axis="columns")
     facts = manifest.Facts(
         kind="volumes",
@@ -166,7 +178,7 @@ def check_spacing(spacing: float) -> float:
 
 def _conform_all(path: Path, sources: Sequence[ScanSource], spacing: float, workers: int) -> list[_Outcome]:
     """Bring every scan into its row, or find out why not; then take out images shared by two subjects."""
-    ledger = Ledger(path / LEDGER)
+    ledger = Ledger(path / manifest.LEDGER)
     with (
         RowFile.open(path / manifest.VOLUMES, len(sources), grid_shape(spacing), np.float16) as store,
         progress("conforming scans", len(sources)) as advance,
@@ -191,9 +203,9 @@ def _conform_one(
     spacing: float,
     advance: Callable[[int], None],
 ) -> _Outcome:
-    if problem := age_problem(scan.written_age, scan.age):
+    if problem := scan.problem or age_problem(scan.written_age, scan.age):
         outcome = _Outcome(scan, reason=problem)
-    elif entry := ledger.find(scan.scan_id, row, scan.stamp, store):
+    elif (entry := ledger.find(scan.scan_id, row, scan.stamp, store)) and _is_described(entry):
         outcome = _Outcome(scan, entry)
     else:
         outcome = _load_and_write(row, scan, store=store, ledger=ledger, spacing=spacing)
@@ -201,11 +213,20 @@ def _conform_one(
     return outcome
 
 
+def _is_described(entry: dict[str, Any]) -> bool:
+    """Tell whether an entry has the statistics that this version measures."""
+    return set(entry.get("statistics", ())) == set(manifest.STATISTICS)
+
+
 def _load_and_write(
     row: int, scan: ScanSource, *, store: RowFile, ledger: Ledger, spacing: float
 ) -> _Outcome:
     try:
-        conformed = conform(scan.load(), spacing)
+        # Odd values in a damaged file make numpy warn, without a file's name; what comes of them is checked.
+        with np.errstate(all="ignore"):
+            image = scan.load()
+            with _turn(image):
+                conformed = conform(image, spacing)
     except UnusableScanError as problem:
         return _Outcome(scan, reason=str(problem))
     except Exception as error:  # a damaged file may raise anything, and must not stop the others
@@ -221,6 +242,11 @@ def _load_and_write(
     }
     ledger.add(entry)
     return _Outcome(scan, entry)
+
+
+def _turn(image: Any) -> contextlib.AbstractContextManager[object]:
+    """Have the threads conform large images one after another: together they could fill the memory."""
+    return _ONE_LARGE if math.prod(image.shape) > LARGE_VOXELS else contextlib.nullcontext()
 
 
 def _without_shared_images(outcomes: Sequence[_Outcome]) -> list[_Outcome]:

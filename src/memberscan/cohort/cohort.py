@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ import pandas as pd
 
 from memberscan import files
 from memberscan.cohort import manifest
+from memberscan.cohort.store import Recorded, changed, recorded_digests
 from memberscan.errors import CohortError, MisalignedError
 
 if TYPE_CHECKING:
@@ -48,6 +50,9 @@ class Cohort:
         Whether these are phantoms. Say so wherever a number from them appears.
     source
         Where it came from, in words.
+    content
+        Digest of the inputs. They are compared with it when they are read: a table when the cohort is opened,
+        a volume when it is first asked for.
     fingerprint
         Digest of ids, ages, covariates and inputs: equal only for equal cohorts.
     """
@@ -63,6 +68,7 @@ class Cohort:
     features: tuple[str, ...]
     synthetic: bool
     source: str
+    content: str
     fingerprint: str
 
     @classmethod
@@ -74,29 +80,32 @@ class Cohort:
         CohortError
             If there is none, it is unfinished, or its store is damaged.
         StaleError
-            If its table of scans was changed by hand.
+            If its table of scans, or its table of features, was changed since it was built.
         """
         path = Path(path)
-        facts = manifest.read(path)
-        covariates = tuple(facts["covariates"])
+        stated = manifest.read(path)
         cohort = cls(
             path=path,
-            kind=facts["kind"],
-            scans=manifest.read_scans(path, covariates),
-            excluded=files.read_table(path / manifest.EXCLUDED, dtype=str),
-            covariates=covariates,
-            ignored=tuple(facts["ignored"]),
-            shape=tuple(facts["shape"]),
-            spacing=facts["spacing"],
-            features=tuple(facts["features"]),
-            synthetic=facts["synthetic"],
-            source=facts["source"],
-            fingerprint=facts["fingerprint"],
+            kind=stated.kind,
+            scans=manifest.read_scans(path, stated.covariates),
+            excluded=manifest.read_excluded(path),
+            covariates=stated.covariates,
+            ignored=stated.ignored,
+            shape=stated.shape,
+            spacing=stated.spacing,
+            features=stated.features,
+            synthetic=stated.synthetic,
+            source=stated.source,
+            content=stated.content,
+            fingerprint=stated.fingerprint,
         )
-        if cohort._store.shape[1:] != cohort.shape or len(cohort._store) <= cohort.scans["row"].max():
+        store = cohort._store
+        if store.shape[1:] != cohort.shape or len(store) <= cohort.scans["row"].max():
             raise CohortError(
                 f"the store of {path} does not fit its {manifest.MANIFEST}; build the cohort again"
             )
+        if cohort.kind == "table":
+            cohort._compare_whole_store()
         return cohort
 
     @classmethod
@@ -211,19 +220,50 @@ class Cohort:
         ------
         MisalignedError
             If an id is not of this cohort.
+        StaleError
+            If an input is another than it was when the cohort was built.
         """
         rows = self.scans.index.get_indexer(pd.Index(scan_ids))
         if (rows < 0).any():
             unknown = [scan for scan, row in zip(scan_ids, rows, strict=True) if row < 0]
             raise MisalignedError(f"{len(unknown)} scan ids are not in {self.path}: {', '.join(unknown[:3])}")
         stored: np.ndarray = self._store[self.scans["row"].to_numpy()[rows]]
+        self._recorded.compare(rows.tolist(), stored)
         return stored.astype(np.float32)
 
     @cached_property
     def _store(self) -> np.ndarray:
-        name = manifest.VOLUMES if self.kind == "volumes" else manifest.FEATURES
+        path, dtype = self._store_path, np.float16 if self.kind == "volumes" else np.float32
+        if not path.is_file():
+            raise CohortError(f"{path} is damaged (not a regular file); build the cohort again")
         try:
-            store: np.ndarray = np.load(self.path / name, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise CohortError(f"{self.path / name} is damaged ({error}); build the cohort again") from error
+            store: np.ndarray = np.lib.format.open_memmap(path, mode="r")
+        except Exception as error:  # a header that was made to harm may raise anything
+            raise CohortError(f"{path} is damaged ({error}); build the cohort again") from error
+        if store.dtype != dtype:
+            raise CohortError(f"{path} is damaged (numbers of type {store.dtype}); build the cohort again")
         return store
+
+    @property
+    def _store_path(self) -> Path:
+        return self.path / (manifest.VOLUMES if self.kind == "volumes" else manifest.FEATURES)
+
+    @cached_property
+    def _recorded(self) -> Recorded:
+        """Return the digests to compare inputs with; a store without a ledger is compared as a whole."""
+        ledger = self.path / manifest.LEDGER
+        if self.kind == "table":
+            return Recorded(self._store_path, [])
+        if not ledger.exists():
+            self._compare_whole_store()
+            return Recorded(self._store_path, [])
+        digests = recorded_digests(ledger, dict(self.scans["row"]))
+        if files.fingerprint(list(zip(self.scans.index, digests, strict=True))) != self.content:
+            raise changed(ledger)
+        return Recorded(self._store_path, digests)
+
+    def _compare_whole_store(self) -> None:
+        with self._store_path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if digest[:32] != self.content:  # files.fingerprint of all bytes, without holding them
+            raise changed(self._store_path)

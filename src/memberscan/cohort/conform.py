@@ -10,7 +10,8 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from memberscan.errors import CohortError
+from memberscan.cohort.headers import check_declared, world_affine
+from memberscan.errors import UnusableScanError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float16, Float32
@@ -19,13 +20,12 @@ FIELD_OF_VIEW_MM = (182.0, 218.0, 182.0)
 MAXIMUM_OUTSIDE = 0.1
 SKULL_STRIPPED_ZEROS = 0.4
 TALLEST_HEAD_MM = 280.0
+SHORTEST_HEAD_MM = (50.0, 90.0)
+"""Smallest foreground along its shortest and its longest axis, less the outer 0.5% at each end; a newborn's
+brain is larger. What is smaller is a slab, or has a header that is wrong about its size."""
 TOP_MARGIN_MM = 4.0
 FWHM_PER_SIGMA = math.sqrt(8 * math.log(2))
 _SAMPLED_VOXELS = 500_000
-
-
-class UnusableScanError(CohortError):
-    """One scan cannot be conformed; the message becomes its reason in excluded.tsv, and the build goes on."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ def conform(image: Any, spacing: float) -> ConformedScan:
     Parameters
     ----------
     image
-        A nibabel image, 3-D (trailing axes of length 1 are dropped), with any affine that can be inverted.
+        A nibabel image, 3-D (trailing axes of length 1 are dropped), with any affine that
+        :func:`~memberscan.cohort.headers.world_affine` believes.
     spacing
         Edge of a grid voxel, mm.
 
@@ -65,7 +66,8 @@ def conform(image: Any, spacing: float) -> ConformedScan:
     Raises
     ------
     UnusableScanError
-        If the image is not 3-D, not finite, constant, or does not fit the grid.
+        If the image is not 3-D, too large to read, not finite, constant, does not fit the grid, or is too
+        small for a head, or if its header contradicts itself.
     """
     data, affine = _load_canonical(image)
     mask = foreground(data)
@@ -125,15 +127,8 @@ def image_statistics(
 
 
 def _load_canonical(image: Any) -> tuple[Float32[np.ndarray, "x y z"], Float[np.ndarray, "4 4"]]:
-    if image.get_data_dtype().kind not in "iufb":
-        raise UnusableScanError(f"unreadable (voxels of type {image.get_data_dtype()})")
-    if math.prod(image.shape[3:]) != 1:
-        raise UnusableScanError(f"4-D image of shape {'x'.join(map(str, image.shape))}")
-    if len(image.shape) < 3 or 0 in image.shape:
-        raise UnusableScanError(f"unreadable (not a volume: shape {'x'.join(map(str, image.shape))})")
-    affine = np.asarray(image.affine, dtype=float)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise UnusableScanError("unreadable (its affine cannot be inverted)")
+    check_declared(image.shape, image.get_data_dtype())
+    affine = world_affine(image)
     with np.errstate(over="ignore"):
         data = np.asarray(image.dataobj, dtype=np.float32).reshape(image.shape[:3])
     if not np.isfinite(data).all():
@@ -162,6 +157,7 @@ def _grid_centre(
     world = np.einsum("nj,ij->ni", voxels, affine[:3, :3]) + affine[:3, 3]
     half = np.array(grid_shape(spacing)) * spacing / 2
     low, high = np.percentile(world, [0.5, 99.5], axis=0)
+    _check_not_small(high - low)
     centre: np.ndarray = (low + high) / 2
     has_neck = 2 * half[2] < high[2] - low[2] <= TALLEST_HEAD_MM
     if has_neck:
@@ -175,6 +171,16 @@ def _grid_centre(
             f"{share:.0%} of the foreground outside the grid (over {MAXIMUM_OUTSIDE:.0%})"
         )
     return centre
+
+
+def _check_not_small(extent: Float[np.ndarray, " 3"]) -> None:
+    shortest, longest = SHORTEST_HEAD_MM
+    if extent.min() < shortest or extent.max() < longest:
+        size = " x ".join(f"{side:.3g}" for side in extent)
+        raise UnusableScanError(
+            f"the foreground measures {size} mm, and is too small for a head (at least {shortest:g} mm, and "
+            f"{longest:g} along its longest axis)"
+        )
 
 
 def _grid_affine(centre: Float[np.ndarray, " 3"], spacing: float) -> Float[np.ndarray, "4 4"]:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from memberscan import files
+from memberscan import files, received
 from memberscan.cohort.covariates import as_covariate, select_covariates
+from memberscan.cohort.store import changed
 from memberscan.errors import CohortError, StaleError
 
 SCHEMA = "memberscan.cohort/1"
@@ -22,9 +23,11 @@ SCANS = "scans.tsv"
 EXCLUDED = "excluded.tsv"
 VOLUMES = "volumes.npy"
 FEATURES = "features.npy"
+LEDGER = "ledger.jsonl"
 TIMINGS = "timings.jsonl"
 
 RESERVED = ("scan_id", "row", "subject_id", "session", "age", "age_note")
+_EXCLUDED_COLUMNS = ("scan_id", "subject_id", "reason")
 STATISTICS = (
     "image_foreground", "image_p05", "image_p50", "image_p95", "image_sharpness", "image_voxel_mm3",
 )  # fmt: skip
@@ -42,6 +45,15 @@ class Facts:
     spacing: float | None = None
     features: tuple[str, ...] = ()
     synthetic: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stated(Facts):
+    """The whole of cohort.json: also digests of the inputs, of the data behind them, and of all."""
+
+    content: str
+    inputs: str
+    fingerprint: str
 
 
 @contextlib.contextmanager
@@ -65,7 +77,8 @@ def claim(path: Path, request: dict[str, Any], inputs: str) -> Iterator[bool]:
         If the finished cohort was made from data that have changed since.
     """
     with files.claim(path, request, done=MANIFEST) as finished:
-        if finished and files.read_json(path / MANIFEST).get("inputs") != inputs:
+        stated = received.load_json(path / MANIFEST) if finished else {"inputs": inputs}
+        if not isinstance(stated, dict) or stated.get("inputs") != inputs:
             raise StaleError(
                 f"the data that {path} was built from have changed since; delete {path} and build it again, "
                 "or build into another directory"
@@ -109,7 +122,7 @@ def finish(
     CohortError
         If no scan is left.
     """
-    left_out = pd.DataFrame(excluded, columns=["scan_id", "subject_id", "reason"])
+    left_out = pd.DataFrame(excluded, columns=list(_EXCLUDED_COLUMNS))
     files.write_table(path / EXCLUDED, left_out, mode=0o600)
     if scans.empty:
         reasons = "; ".join(f"{scan}: {reason}" for scan, _, reason in excluded[:3])
@@ -124,8 +137,18 @@ def finish(
     files.write_json(path / MANIFEST, manifest)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Read cohort.json, after checking that it is complete, known, and true of the tables beside it."""
+def read(path: Path) -> Stated:
+    """Read cohort.json, after checking that it is complete, known, and true of the tables beside it.
+
+    Raises
+    ------
+    CohortError
+        If there is none, or it is of another version or makes no sense.
+    BadInputError
+        If it is not JSON, or a part of it is missing or of another type.
+    StaleError
+        If the table of scans is another than it was.
+    """
     if not (path / MANIFEST).exists():
         state = (
             "an unfinished cohort; run the command that builds it again"
@@ -133,26 +156,74 @@ def read(path: Path) -> dict[str, Any]:
             else "no such directory"
         )
         raise CohortError(f"{path} holds no {MANIFEST} ({state})")
-    manifest: dict[str, Any] = files.read_json(path / MANIFEST)
-    if manifest.get("schema") != SCHEMA:
+    value = received.load_json(path / MANIFEST)
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if schema != SCHEMA:
         raise CohortError(
-            f"{path / MANIFEST} has schema {manifest.get('schema')!r}, this version reads {SCHEMA!r}; "
+            f"{path / MANIFEST} has schema {schema!r:.80}, this version reads {SCHEMA!r}; "
             "build the cohort again"
         )
-    if _fingerprint(path, manifest["content"]) != manifest["fingerprint"]:
-        raise StaleError(
-            f"{path / SCANS} was changed after the cohort was built; delete {path} and build it again"
-        )
-    return manifest
+    stated = received.stated(Stated, value, str(path / MANIFEST))
+    if problem := _problem(stated):
+        raise CohortError(f"{path / MANIFEST} is damaged ({problem}); build the cohort again")
+    if _fingerprint(path, stated.content) != stated.fingerprint:
+        raise changed(path / SCANS)
+    return stated
+
+
+def _problem(stated: Stated) -> str:
+    """Return what in a cohort.json makes no sense, "" if nothing."""
+    volumes = stated.kind == "volumes"
+    names = (*RESERVED, *stated.covariates)
+    if not volumes and stated.kind != "table":
+        return f"kind is {stated.kind!r:.80}"
+    if len(stated.shape) != (3 if volumes else 1) or min(stated.shape) < 1:
+        return f"shape is {list(stated.shape)}"
+    if volumes and not (stated.spacing is not None and stated.spacing > 0):
+        return f"spacing is {stated.spacing}"
+    if not volumes and (len(stated.features),) != stated.shape:
+        return f"{len(stated.features)} features of shape {list(stated.shape)}"
+    if len(set(names)) < len(names) or len(set(stated.features)) < len(stated.features):
+        return "a column is named twice"
+    return ""
 
 
 def read_scans(path: Path, covariates: tuple[str, ...]) -> pd.DataFrame:
-    """Read scans.tsv, indexed by scan id, with numbers as numbers and ids as text."""
-    scans = files.read_table(path / SCANS, dtype=str)
+    """Read scans.tsv, indexed by scan id, with numbers as numbers and ids as text.
+
+    Raises
+    ------
+    CohortError
+        If a column is missing, a row or an age is no number, or a scan or a row stands there twice.
+    """
+    scans = _read_columns(path / SCANS, (*RESERVED, *covariates))
     for name in ("scan_id", "subject_id", "session", "age_note"):
         scans[name] = scans[name].fillna("n/a")
-    scans = scans.assign(row=scans["row"].astype(np.int64), age=scans["age"].astype(float))
+    try:
+        scans = scans.assign(row=scans["row"].astype(np.int64), age=scans["age"].astype(float))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise CohortError(f"{path / SCANS} is damaged ({error}); build the cohort again") from error
+    once = not (scans["scan_id"].duplicated().any() or scans["row"].duplicated().any())
+    if scans.empty or not once or scans["row"].min() < 0 or not np.isfinite(scans["age"]).all():
+        raise CohortError(
+            f"{path / SCANS} is damaged (a scan twice, or without a row or an age); build the cohort again"
+        )
     return scans.assign(**{name: as_covariate(scans[name]) for name in covariates}).set_index("scan_id")
+
+
+def read_excluded(path: Path) -> pd.DataFrame:
+    """Read excluded.tsv, with all cells as text."""
+    return _read_columns(path / EXCLUDED, _EXCLUDED_COLUMNS)
+
+
+def _read_columns(path: Path, names: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        table = files.read_table(path, dtype=str)
+    except FileNotFoundError as error:
+        raise CohortError(f"{path} is missing; build the cohort again") from error
+    if missing := [name for name in names if name not in table.columns]:
+        raise CohortError(f"{path} has no column {', '.join(missing)}; build the cohort again")
+    return table
 
 
 def log_time(path: Path, step: str, scans: int, seconds: float) -> None:
@@ -163,4 +234,8 @@ def log_time(path: Path, step: str, scans: int, seconds: float) -> None:
 
 
 def _fingerprint(path: Path, content: str) -> str:
-    return files.fingerprint({"scans": files.fingerprint((path / SCANS).read_bytes()), "content": content})
+    try:
+        scans = received.read_limited(path / SCANS, files.TABLE_LIMIT)
+    except FileNotFoundError as error:
+        raise CohortError(f"{path / SCANS} is missing; build the cohort again") from error
+    return files.fingerprint({"scans": files.fingerprint(scans), "content": content})

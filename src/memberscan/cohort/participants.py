@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from memberscan import files
+from memberscan import received
 from memberscan.cohort.ages import Age, parse_age, unit_problem, units_per_year
 from memberscan.cohort.covariates import typed
+from memberscan.cohort.matching import match_ids
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import BadInputError, ParticipantsError
+
+_SESSION_COLUMNS = ("session_id", "session", "ses")
+_OTHER_UNITS = re.compile(r"(?:\bin (?:\w+ )?|\()(months|weeks|days)\b", re.IGNORECASE)
+"""Of a description: "Age in completed months", "age (weeks)"."""
 
 
 @dataclass(frozen=True)
@@ -27,30 +36,44 @@ class Participants:
     baseline
         Age as written and in years, by subject id, from participants.tsv.
     by_session
-        The same by subject and session id, from the sessions.tsv files; where a session is listed, it has the
-        last word.
+        The same by subject and session id, from the sessions.tsv files, or from participants.tsv if that has
+        a row for each session; where a session is listed, it has the last word.
+    per_session
+        Whether participants.tsv has a row for each session. ``covariates`` are then indexed by subject and
+        session ("sub-01_ses-1").
     """
 
     covariates: pd.DataFrame
     baseline: dict[str, tuple[str, Age]]
     by_session: dict[tuple[str, str], tuple[str, Age]]
+    per_session: bool = False
 
     @classmethod
-    def read(cls, bids: Path) -> Participants:
+    def read(cls, bids: Path, sessions: Mapping[str, Collection[str]] | None = None) -> Participants:
         """Read the tables of a dataset.
+
+        Parameters
+        ----------
+        bids
+            The dataset.
+        sessions
+            The sessions on the disk of each subject on the disk. Ids of the tables that are written otherwise
+            (:func:`memberscan.cohort.matching.match_ids`) become these; by default ids stay as they are.
 
         Raises
         ------
         ParticipantsError
             If a table is unreadable, lists a person or session twice, holds a column of numbers but for a
-            few cells, or if no table gives an age, or all in another unit.
+            few cells, or if no table gives an age, or all in another unit; or if it cannot be said whom an id
+            means.
         """
-        by_session = _read_sessions(bids)
+        sessions = sessions or {}
+        by_session = _read_sessions(bids, sessions)
         path = bids / "participants.tsv"
         if path.exists():
-            table = _indexed(path, "participant_id", "sub-")
+            table = _read_participants(path, sessions)
         elif by_session:
-            table = pd.DataFrame(index=pd.Index([], dtype=str))
+            table = pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []]))
         else:
             raise ParticipantsError(f"{path} does not exist; it must give the ages (participant_id, age)")
         column = _age_column(table)
@@ -59,49 +82,109 @@ class Participants:
             raise ParticipantsError(
                 f'{path} has no column "age", only participant_id and {names}; add the ages'
             )
-        baseline = _ages(table[column], path.with_suffix(".json")) if column else {}
-        if not any(math.isfinite(age.years) for _, age in (*baseline.values(), *by_session.values())):
+        ages = _ages(table[column], path.with_suffix(".json")) if column else {}
+        if not any(math.isfinite(age.years) for _, age in (*ages.values(), *by_session.values())):
             raise ParticipantsError(f'no row of {path} gives an age; fill in the column "age", in years')
-        if problem := unit_problem(np.array([age.years for _, age in baseline.values()])):
+        if problem := unit_problem(np.array([age.years for _, age in ages.values()])):
             raise ParticipantsError(f'{path}: {problem}; give "age" in years, or its "Units" in the JSON')
         covariates = typed(table.drop(columns=[column] if column else []), path)
-        return cls(covariates, baseline, by_session)
+        covariates.index = pd.Index([_row_name(*row) for row in table.index], dtype=str)
+        return cls(
+            covariates,
+            {subject: age for (subject, session), age in ages.items() if not session},
+            {row: age for row, age in ages.items() if row[1]} | by_session,
+            per_session=any(session for _, session in table.index),
+        )
 
     def age(self, subject_id: str, session: str) -> tuple[str, Age]:
         """Return the age of a subject at a session, as written and in years; ("", NaN) if none is given."""
         unknown = ("", Age(float("nan")))
         return self.by_session.get((subject_id, session), self.baseline.get(subject_id, unknown))
 
+    def row(self, subject_id: str, session: str) -> str:
+        """Return the row of ``covariates`` that describes a subject at a session, if there is one."""
+        return _row_name(subject_id, session if self.per_session else "")
 
-def _indexed(path: Path, column: str, prefix: str) -> pd.DataFrame:
-    """Read a table indexed by ids, to which ``prefix`` is added where it is left out."""
+
+def _row_name(subject_id: str, session: str) -> str:
+    return f"{subject_id}_{session}" if session else subject_id
+
+
+def _read_participants(path: Path, sessions: Mapping[str, Collection[str]]) -> pd.DataFrame:
+    """Read participants.tsv, indexed by subject and, where it has a row for each session, by session."""
+    table = _read_ids(path, "participant_id", "sub-")
+    subjects = table["participant_id"].map(
+        match_ids(table["participant_id"], sessions, prefix="sub-", where=str(path))
+    )
+    table = table.drop(columns="participant_id")
+    visits = pd.Series("", index=table.index)
+    column = next((name for name in table.columns if str(name).lower() in _SESSION_COLUMNS), None)
+    if column is not None:
+        listed = _listed_sessions(path, _with_prefix(table[column], "ses-"), subjects, sessions)
+        on_disk = any(visit in sessions.get(who, ()) for who, visit in zip(subjects, listed, strict=True))
+        if on_disk or subjects.duplicated().any():
+            visits, table = listed, table.drop(columns=column)
+    table.index = pd.MultiIndex.from_arrays([subjects, visits])
+    return _once(path, table)
+
+
+def _listed_sessions(
+    path: Path, written: pd.Series, subjects: pd.Series, sessions: Mapping[str, Collection[str]]
+) -> pd.Series:
+    """Return the session of each row, named as on the disk."""
+    listed = written.copy()
+    for subject, own in written.groupby(subjects):
+        found = sessions.get(str(subject), ())
+        listed[own.index] = own.map(match_ids(own, found, prefix="ses-", where=str(path)))
+    return listed
+
+
+def _read_sessions(
+    bids: Path, sessions: Mapping[str, Collection[str]]
+) -> dict[tuple[str, str], tuple[str, Age]]:
+    ages: dict[tuple[str, str], tuple[str, Age]] = {}
+    for path in sorted(bids.glob("sub-*/sub-*_sessions.tsv")):
+        subject = path.parent.name
+        table = _read_ids(path, "session_id", "ses-")
+        found = sessions.get(subject, ())
+        names = table["session_id"].map(match_ids(table["session_id"], found, prefix="ses-", where=str(path)))
+        table = _once(path, table.set_index(pd.Index(names)).drop(columns="session_id"))
+        column = _age_column(table)
+        if column is not None:
+            beside = path.with_suffix(".json")
+            sidecar = beside if beside.exists() else bids / "sessions.json"
+            written = table[column].set_axis(pd.MultiIndex.from_product([[subject], table.index]))
+            ages |= _ages(written, sidecar)
+    return ages
+
+
+def _read_ids(path: Path, column: str, prefix: str) -> pd.DataFrame:
+    """Read a table with a column of ids, to which ``prefix`` is added where it is left out."""
+    if not path.is_file():
+        raise ParticipantsError(f"{path} is not a regular file; give a table in its place")
     table = read_text_table(path)
     if column not in table.columns:
         raise ParticipantsError(
             f'{path} has no column "{column}", only {", ".join(table.columns)}; '
             "it must be tab-separated, with that column"
         )
-    ids = prefix + table[column].str.strip().str.removeprefix(prefix)
-    table = table.assign(**{column: ids}).drop_duplicates().set_index(column)
+    return table.assign(**{column: _with_prefix(table[column], prefix)}).drop_duplicates()
+
+
+def _with_prefix(ids: pd.Series, prefix: str) -> pd.Series:
+    return prefix + ids.str.strip().str.removeprefix(prefix)
+
+
+def _once(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose index names each row once."""
     twice = table.index[table.index.duplicated()]
     if len(twice):
+        name = _row_name(*twice[0]) if isinstance(twice[0], tuple) else twice[0]
         raise ParticipantsError(
-            f"{path} lists {twice[0]} more than once, with different values; keep one row"
+            f"{path} lists {name} more than once, with different values; keep one row, or name the session "
+            "of each row in a column session_id"
         )
     return table
-
-
-def _read_sessions(bids: Path) -> dict[tuple[str, str], tuple[str, Age]]:
-    ages: dict[tuple[str, str], tuple[str, Age]] = {}
-    for path in sorted(bids.glob("sub-*/sub-*_sessions.tsv")):
-        table = _indexed(path, "session_id", "ses-")
-        column = _age_column(table)
-        if column is not None:
-            beside = path.with_suffix(".json")
-            sidecar = beside if beside.exists() else bids / "sessions.json"
-            found = _ages(table[column], sidecar)
-            ages |= {(path.parent.name, str(session)): age for session, age in found.items()}
-    return ages
 
 
 def _age_column(table: pd.DataFrame) -> str | None:
@@ -109,19 +192,40 @@ def _age_column(table: pd.DataFrame) -> str | None:
     return "age" if "age" in names else next(iter(names), None)
 
 
-def _ages(written: pd.Series, sidecar: Path) -> dict[str, tuple[str, Age]]:
-    per_year = _read_units(sidecar)
-    return {str(key): (text, parse_age(text, per_year=per_year)) for key, text in written.items()}
+def _ages(written: pd.Series, sidecar: Path) -> dict[tuple[str, str], tuple[str, Age]]:
+    """Return the ages of a column that is indexed by subject and session."""
+    per_year = _read_units(sidecar, str(written.name))
+    rows = ((str(subject), str(session)) for subject, session in written.index)
+    return {row: (text, parse_age(text, per_year=per_year)) for row, text in zip(rows, written, strict=True)}
 
 
-def _read_units(sidecar: Path) -> float:
+def _read_units(sidecar: Path, column: str) -> float:
     """Return units in a year from a JSON sidecar; years where it is absent or does not say."""
     if not sidecar.exists():
         return 1.0
-    columns = files.read_json(sidecar)
+    columns = received.load_json(sidecar)
     if not isinstance(columns, dict):
         raise BadInputError(f"{sidecar} does not hold a JSON object; see BIDS on tabular files")
-    lower = {str(name).lower(): about for name, about in columns.items()}
-    about = lower.get("age")
-    units = about.get("Units") if isinstance(about, dict) else None
-    return units_per_year(str(units)) if units else 1.0
+    alike = {name.strip().lower(): about for name, about in columns.items()}
+    about = columns.get(column, alike.get("age"))
+    stated = sorted({str(units).strip() for units in _units(about) if units})
+    if len({units_per_year(units) for units in stated}) > 1:
+        raise ParticipantsError(f'{sidecar} gives several units of "age": {", ".join(stated)}; keep one')
+    if stated:
+        return units_per_year(stated[0])
+    described = json.dumps(about, ensure_ascii=False)
+    if (other := _OTHER_UNITS.search(described)) and "year" not in described.lower():
+        raise ParticipantsError(
+            f'{sidecar} describes "age" in {other[1]} but gives no units; '
+            f'write "Units": "{other[1].lower()}" there'
+        )
+    return 1.0
+
+
+def _units(about: Any) -> Iterator[Any]:
+    """Yield what is said of units, however the key is written and wherever in the description it stands."""
+    for name, value in about.items() if isinstance(about, dict) else ():
+        if name.strip().lower() in ("unit", "units"):
+            yield value
+        else:
+            yield from _units(value)

@@ -1,14 +1,21 @@
-"""Which volumes of a cohort are finished, while it is being built; a kill loses only the scans in hand."""
+"""Which volumes of a cohort are finished, and whether those that are read later are still the same."""
 
 from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from memberscan import files
+import numpy as np
+
+from memberscan import files, received
+from memberscan.errors import BadInputError, StaleError
 from memberscan.rows import RowFile
+
+LEDGER_LIMIT = 1 << 30
+"""Largest ledger that is read, in bytes: about two million scans."""
 
 
 class Ledger:
@@ -22,14 +29,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._entries: dict[str, dict[str, Any]] = {}
-        text = path.read_bytes().decode(errors="replace") if path.exists() else ""
-        for line in text.split("\n"):
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            self._entries[entry["scan_id"]] = entry
+        text = received.read_limited(path, LEDGER_LIMIT).decode(errors="replace") if path.exists() else ""
+        self._entries = {entry["scan_id"]: entry for entry in _entries(text)}
         self._torn = bool(text) and not text.endswith("\n")
 
     def find(self, scan_id: str, row: int, stamp: str, store: RowFile) -> dict[str, Any] | None:
@@ -53,6 +54,81 @@ class Ledger:
     def settle(self, entries: list[dict[str, Any]]) -> None:
         """Write the ledger anew in the order of the rows, so that equal builds end in equal bytes."""
         files.write_text(self._path, "".join(f"{_line(entry)}\n" for entry in entries), mode=0o600)
+
+
+class Recorded:
+    """The digests of a finished cohort's volumes; each is compared with its own when it is first read.
+
+    Parameters
+    ----------
+    store
+        The file that holds the volumes, for errors.
+    digests
+        Of each volume, in the order in which :meth:`compare` is told of them.
+    """
+
+    def __init__(self, store: Path, digests: Sequence[str]) -> None:
+        self._store = store
+        self._left = dict(enumerate(digests))
+
+    def compare(self, places: Sequence[int], volumes: np.ndarray) -> None:
+        """Compare volumes that were just read; those that were compared before are believed.
+
+        Raises
+        ------
+        StaleError
+            If one is another than it was when the cohort was built.
+        """
+        for place, volume in zip(places, volumes, strict=True):
+            digest = self._left.get(place)
+            if digest is None:
+                continue
+            if files.fingerprint(volume.tobytes()) != digest:
+                raise changed(self._store)
+            self._left.pop(place, None)
+
+
+def changed(path: Path) -> StaleError:
+    """Return the error that says that a file of a cohort is another than when the cohort was built."""
+    return StaleError(
+        f"{path} was changed after the cohort was built; delete {path.parent} and build the cohort again"
+    )
+
+
+def recorded_digests(ledger: Path, scans: Mapping[str, int]) -> list[str]:
+    """Return the digest of each scan's volume, "" where the ledger has none.
+
+    Parameters
+    ----------
+    ledger
+        The ledger of a finished cohort.
+    scans
+        The row of each scan in the store, by scan id.
+    """
+    text = received.read_limited(ledger, LEDGER_LIMIT).decode(errors="replace")
+    found = {(entry["scan_id"], entry["row"]): entry["digest"] for entry in _entries(text)}
+    return [found.get(scan, "") for scan in scans.items()]
+
+
+def _entries(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a ledger that are whole; a torn or foreign one counts as not there."""
+    for line in text.split("\n"):
+        try:
+            entry = received.parse_json(line, "a line of the ledger")
+        except BadInputError:
+            continue
+        if isinstance(entry, dict) and _is_whole(entry):
+            yield entry
+
+
+def _is_whole(entry: dict[str, Any]) -> bool:
+    statistics = entry.get("statistics", {})
+    return (
+        all(isinstance(entry.get(name), str) for name in ("scan_id", "stamp", "digest"))
+        and type(entry.get("row")) is int
+        and isinstance(statistics, dict)
+        and all(isinstance(value, (int, float)) for value in statistics.values())
+    )
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ import pandas as pd
 
 from memberscan import files
 from memberscan.cohort.cells import with_decimal_points, without_thousands
-from memberscan.errors import ParticipantsError
+from memberscan.errors import BadInputError, ParticipantsError
+from memberscan.received import read_limited
 
 _HINT = re.compile(r"sep=(.)")
 """The first line by which Excel is told the separator."""
@@ -39,12 +40,14 @@ def read_text_table(path: Path) -> pd.DataFrame:
         column name.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_limited(path, files.TABLE_LIMIT).decode("utf-8-sig")
         text, separator = _separator(path, text)
         cells = _split(path, text, separator)
     except FileNotFoundError as error:
         raise ParticipantsError(f"{path} does not exist; check the path") from error
-    except (OSError, UnicodeDecodeError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except (OSError, ValueError, csv.Error, BadInputError) as error:
+        if isinstance(error, ParticipantsError):
+            raise
         raise ParticipantsError(f"{path} cannot be read as a table ({error}); {_ADVICE}") from error
     table = _named(path, _without_blanks(cells))
     if "'" in text:

@@ -1,0 +1,134 @@
+"""What an image's header says of its size and place, checked before it is believed."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+
+from memberscan.errors import UnusableScanError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+MOST_VOXELS = 512**3
+"""Largest image that is read, in voxels. The largest T1w images in use have 0.5 mm voxels, 512 x 512 x 400 of
+them; conforming one takes up to 20 bytes a voxel at a time, so 2.7 GB for the largest."""
+MOST_BYTES = 8 * MOST_VOXELS
+"""Largest image that is read, in bytes as stored: the largest in voxels, as float64."""
+
+SAME_SIZE = 1.05
+"""Voxel sizes of two parts of a header that differ by this factor are still the same, rounded."""
+TEMPLATE_SIZE = 1.5
+"""The same, if the sform leads into a template's space, where brains are scaled to the template's size."""
+MOST_SHEAR = 0.2
+"""Largest cosine between two axes of the voxel grid; a scanner's axes are at right angles, with cosine 0."""
+
+_MM = {1: 1000.0, 3: 0.001}
+"""Millimetres in a unit of length, by its NIfTI code: metres and microns. All other codes count as mm: 0 is
+"not said", and is written by many programs that mean millimetres."""
+_UNIT_BITS = 0b111
+_FIRST_TEMPLATE_CODE = 3
+
+
+def check_declared(shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+    """Check the shape and type that a header declares, before any voxel is read.
+
+    Raises
+    ------
+    UnusableScanError
+        If these are no single volume of real numbers, or one larger than :data:`MOST_VOXELS` or
+        :data:`MOST_BYTES`.
+    """
+    written = "x".join(map(str, shape))
+    if dtype.kind not in "iufb":
+        raise UnusableScanError(f"unreadable (voxels of type {dtype})")
+    if len(shape) < 3 or min(shape) < 1:
+        raise UnusableScanError(f"unreadable (not a volume: shape {written})")
+    if math.prod(shape[3:]) != 1:
+        raise UnusableScanError(f"4-D image of shape {written}")
+    voxels = math.prod(shape)
+    if voxels > MOST_VOXELS or voxels * dtype.itemsize > MOST_BYTES:
+        raise UnusableScanError(
+            f"unreadable (declares {written} voxels of {dtype}; at most {MOST_VOXELS:,} and "
+            f"{MOST_BYTES:,} bytes are read)"
+        )
+
+
+def world_affine(image: Any) -> Float[np.ndarray, "4 4"]:
+    """Return the affine from voxels to mm, after checking it against the rest of the header.
+
+    NIfTI says size and place up to three times: by the voxel sizes (pixdim), by the qform and by the sform.
+    The affine is the sform where there is one, else the qform, else the voxel sizes alone, as nibabel has it.
+    Lengths in metres or microns (``xyzt_units``) become mm.
+
+    Parameters
+    ----------
+    image
+        A nibabel image of at least three axes.
+
+    Raises
+    ------
+    UnusableScanError
+        If the affine cannot be inverted or is sheared, or if the parts of a NIfTI header differ in the size
+        of a voxel or in which way is up, front and right: nobody can know then which of them is true.
+    """
+    affine = np.asarray(image.affine, dtype=float).copy()
+    header = image.header if isinstance(image.header, nib.Nifti1Header) else None
+    if header is not None:
+        affine[:3] *= _MM.get(int(header["xyzt_units"]) & _UNIT_BITS, 1.0)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise UnusableScanError("unreadable (its affine cannot be inverted)")
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > MOST_SHEAR:
+        raise UnusableScanError(
+            "unreadable (its affine is sheared: the axes of its voxels are not at right angles)"
+        )
+    if header is not None:
+        _check_sizes(header, np.asarray(image.affine, dtype=float))
+        _check_orientations(header, np.asarray(image.affine, dtype=float))
+    return affine
+
+
+def _check_sizes(header: Any, affine: Float[np.ndarray, "4 4"]) -> None:
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    declared = np.abs(np.array(header.get_zooms()[:3], dtype=np.float64))
+    template = int(header["sform_code"]) >= _FIRST_TEMPLATE_CODE
+    limit = TEMPLATE_SIZE if template else SAME_SIZE
+    with np.errstate(divide="ignore", invalid="ignore"):
+        agree = (sizes <= declared * limit) & (declared <= sizes * limit)
+    if not agree.all():
+        raise UnusableScanError(
+            f"its header contradicts itself: voxels of {_size(sizes)} by its {_affine_name(header)}, of "
+            f"{_size(declared)} by its voxel sizes (pixdim)"
+        )
+
+
+def _check_orientations(header: Any, affine: Float[np.ndarray, "4 4"]) -> None:
+    if min(int(header["sform_code"]), int(header["qform_code"])) <= 0:
+        return
+    # A qform that is no rotation says nothing; the sform, which the affine is, stands alone then.
+    with contextlib.suppress(ValueError, nib.spatialimages.HeaderDataError):
+        qform = header.get_qform()
+        sform_ways, qform_ways = (_ways(each) for each in (affine, qform))
+        if sform_ways != qform_ways:
+            raise UnusableScanError(
+                f"its header contradicts itself: its axes point to {sform_ways} by its sform and "
+                f"to {qform_ways} by its qform"
+            )
+
+
+def _ways(affine: Float[np.ndarray, "4 4"]) -> str:
+    return "".join(map(str, nib.aff2axcodes(affine)))  # type: ignore[no-untyped-call]
+
+
+def _affine_name(header: Any) -> str:
+    return "sform" if int(header["sform_code"]) > 0 else "qform"
+
+
+def _size(sizes: Float[np.ndarray, " 3"]) -> str:
+    return " x ".join(f"{size:.3g}" for size in sizes)

@@ -1,0 +1,119 @@
+"""Read a NIfTI file that somebody else made: limits first, and its name beside what nibabel says of it."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import logging
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.arrayproxy import ArrayProxy
+
+from memberscan.cohort.headers import check_declared
+from memberscan.errors import UnusableScanError
+from memberscan.shown import plain
+
+MOST_OFFSET = 16 << 20
+"""Where the voxels of a file begin at the latest, in bytes; before them lie the header and its extensions."""
+MOST_PACKED = 200
+"""Largest ratio of an image's size to its file's. Scans of people are packed to a half or a tenth, masks to a
+hundredth; a file of one value, made to fill the memory, to a thousandth."""
+ALWAYS_UNPACKED = 32 << 20
+"""Images of this many bytes are read whatever the ratio."""
+
+_HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+_IMAGES: dict[int, Any] = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+
+
+def load_image(path: Path) -> Any:
+    """Open a .nii or .nii.gz file, whose header is checked first; its voxels are read when asked for.
+
+    Header extensions are not read: no scan is conformed by them, and their sizes would be one
+    more thing to believe.
+
+    Parameters
+    ----------
+    path
+        The file; a link is followed.
+
+    Returns
+    -------
+    nibabel.Nifti1Image or nibabel.Nifti2Image
+        An image of one volume, of at most :data:`~memberscan.cohort.headers.MOST_BYTES`.
+
+    Raises
+    ------
+    UnusableScanError
+        If it is no regular file, no NIfTI, cut short, or declares more than a scan can have.
+    """
+    block, size, packed = _first_bytes(path)
+    kind = _kind(block)
+    header = _HEADERS[kind](block[:kind])
+    shape, dtype, offset = header.get_data_shape(), header.get_data_dtype(), int(header.get_data_offset())
+    check_declared(shape, dtype)
+    if offset > MOST_OFFSET:
+        raise UnusableScanError(
+            f"unreadable (its voxels begin at byte {offset:,}; at most {MOST_OFFSET:,} is read)"
+        )
+    declared = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if not packed and declared > size:
+        raise UnusableScanError(f"unreadable (cut short: {size:,} bytes of {declared:,})")
+    if packed and declared > max(ALWAYS_UNPACKED, MOST_PACKED * size):
+        raise UnusableScanError(
+            f"unreadable (declares {declared:,} bytes and has {size:,}: no scan can be packed so tightly)"
+        )
+    voxels = ArrayProxy(str(path), header)  # type: ignore[no-untyped-call]
+    return _IMAGES[kind](voxels, header.get_best_affine(), header)
+
+
+def _first_bytes(path: Path) -> tuple[bytes, int, bool]:
+    """Return enough for any header, the file's size, and whether it is packed."""
+    # Without O_NONBLOCK the opening of a named pipe would already wait.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        about = os.fstat(stream.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise UnusableScanError("unreadable (not a regular file)")
+        packed = path.name.endswith(".gz")
+        if not packed:
+            return stream.read(max(_HEADERS)), about.st_size, packed
+        with gzip.GzipFile(fileobj=stream) as unpacked:
+            return unpacked.read(max(_HEADERS)), about.st_size, packed
+
+
+def _kind(block: bytes) -> int:
+    """Return the length that a header gives itself, in either byte order, which says which NIfTI it is."""
+    for length in (int.from_bytes(block[:4], "little"), int.from_bytes(block[:4], "big")):
+        magic = block[344:347] if length == 348 else block[4:7]
+        if length in _HEADERS and len(block) >= length and magic in (b"n+1", b"ni1", b"n+2", b"ni2"):
+            return length
+    raise UnusableScanError("unreadable (not a NIfTI file)")
+
+
+_reading = threading.local()
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Put a file's name before what nibabel logs, in this thread, while the file is read."""
+    logger = logging.getLogger("nibabel.global")
+    if _add_name not in logger.filters:
+        logger.addFilter(_add_name)
+    _reading.name = plain(str(path))
+    try:
+        yield
+    finally:
+        _reading.name = ""
+
+
+def _add_name(record: logging.LogRecord) -> bool:
+    if name := getattr(_reading, "name", ""):
+        record.msg, record.args = f"{name}: {record.getMessage()}", ()
+    return True

@@ -1,0 +1,91 @@
+"""Ids that two people wrote for one person: "sub-1" in a table, "sub-001" on the disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from memberscan.errors import ParticipantsError
+
+# Zeros before the first other digit of a number, and ".0", which a number gets that was once a float.
+_PADDING = re.compile(r"(?<!\d)0+(?=\d)")
+_DECIMALS = re.compile(r"\.0+$")
+
+
+def match_ids(listed: Collection[str], found: Collection[str], *, prefix: str, where: str) -> dict[str, str]:
+    """Find out which ids of a table and of a folder are the same, though they are not written alike.
+
+    Equal ids are the same. Of the others, two are the same if they differ only by case, padding zeros, a
+    prefix, or the ".0" of a number that was read as a float, and if no third id of the table or of the folder
+    differs from them by that alone.
+
+    Parameters
+    ----------
+    listed
+        Ids in the table.
+    found
+        Ids on the disk.
+    prefix
+        What ids may begin with, such as "sub-".
+    where
+        Names the table in errors.
+
+    Returns
+    -------
+    dict
+        For each listed id the id on the disk, or itself where there is none.
+
+    Raises
+    ------
+    ParticipantsError
+        If an id on the disk could be any of several ids of the table, or the reverse.
+    """
+    same = {name: name for name in listed}
+    if not set(found) - same.keys():
+        return same
+    for key, (ours, theirs) in _alike(listed, found, prefix).items():
+        missing = [name for name in ours if name not in theirs]
+        left = [name for name in theirs if name not in ours]
+        if not missing or not left:
+            continue
+        if len(ours) > 1 or len(theirs) > 1:
+            raise ParticipantsError(
+                f"{', '.join(missing)} on the disk could be {' or '.join(left)} in {where}: all of these are "
+                f"{key!r} but for case and zeros; write the ids in {where} as on the disk"
+            )
+        same[theirs[0]] = ours[0]
+    return same
+
+
+def _alike(
+    listed: Collection[str], found: Collection[str], prefix: str
+) -> dict[str, tuple[list[str], list[str]]]:
+    """Return ids on the disk and in the table, by what they are without case, zeros and prefix."""
+    groups: dict[str, tuple[list[str], list[str]]] = {}
+    for place, names in enumerate((found, listed)):
+        for name in sorted(set(names)):
+            groups.setdefault(_key(name, prefix), ([], []))[place].append(name)
+    return groups
+
+
+def _key(name: str, prefix: str) -> str:
+    text = name.strip().casefold()
+    while text.startswith(prefix):
+        text = text.removeprefix(prefix).strip()
+    # "sub01" and "sub_01": the prefix without its hyphen, which only counts as one before a number.
+    text = re.sub(rf"^{re.escape(prefix.rstrip('-'))}[_ ]?(?=\d)", "", text)
+    return _PADDING.sub("", _DECIMALS.sub("", text))
+
+
+def in_order(sessions: Collection[str]) -> list[str]:
+    """Return sessions as they followed one another, as far as their names tell: numbers count as numbers."""
+    return sorted(sessions, key=_order)
+
+
+_FIRST = re.compile(r"(ses-)?(baseline|base|bl|screening|first|initial|pre|test)(?![a-z])", re.IGNORECASE)
+
+
+def _order(session: str) -> tuple[bool, list[tuple[int, int, str]]]:
+    parts = re.split(r"(\d+)", session.casefold())
+    numbers = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+    return _FIRST.match(session) is None, numbers
