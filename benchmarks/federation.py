@@ -110,7 +110,9 @@ def engine(folder: Path, repetitions: int) -> Figure:
     count = iter(range(1000))
 
     def ours() -> Run:
-        return federate(cohort, folder / f"run-{next(count)}", settings=how(ROUNDS), learners=LEARNERS)
+        return federate(
+            cohort, folder / f"run-{next(count)}", settings=how(ROUNDS), learners=LEARNERS, seed=0
+        )
 
     run = ours()
     data = {}
@@ -177,7 +179,7 @@ def peak_of_one(folder: Path, rounds: int) -> int:
 
     settings = Settings("cnn3d", {"width": 16}, TrainingConfig(epochs=1, device="cpu"), rounds=rounds)
     run = federate(
-        folder / "cohort", folder / f"memory-{rounds}", settings=settings, learners=3, held_out=0.4
+        folder / "cohort", folder / f"memory-{rounds}", settings=settings, learners=3, held_out=0.4, seed=0
     )
     reset_peak()
     before = resident_bytes()

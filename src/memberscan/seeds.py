@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 
 import numpy as np
 
@@ -21,3 +22,8 @@ def generator(root: int, *names: str | int) -> np.random.Generator:
 def integer(root: int, *names: str | int) -> int:
     """Return a 32-bit seed for libraries that take only an integer."""
     return int(sequence(root, *names).generate_state(1)[0])
+
+
+def secret() -> int:
+    """Return a seed that nobody can guess, for draws that must not be repeated by others."""
+    return secrets.randbits(63)

@@ -96,7 +96,8 @@ def federated(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Calla
         training = TrainingConfig(epochs=8, learning_rate=3e-3, device="cpu")
         settings = Settings("mlp", {"width": 32}, training, rounds=4, secure=secure)
         path = tmp_path_factory.mktemp("federated") / "run"
-        return federate(people, path, settings=settings, environment=environment, learners=4, held_out=0.25)
+        roles = {"environment": environment, "learners": 4, "held_out": 0.25, "seed": 0}
+        return federate(people, path, settings=settings, **roles)
 
     return run
 

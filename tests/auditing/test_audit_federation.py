@@ -27,6 +27,8 @@ from memberscan.threat import Attacker
 from .conftest import MakePredictions, require_valid
 
 LEARNERS = tuple(f"learner-{n}" for n in range(1, 5))
+ROUNDED = 0.05
+"""No estimate of these federations is rounded to coarser steps."""
 PARTIES = ("outsider", "learner", "server", "aggregate")
 CONV = {"gradient:conv1", "gradient:conv6", "prediction+label+gradient:conv6+gradient:output"}
 Federated, Audited = Callable[..., Run], Callable[..., AuditResult]
@@ -72,7 +74,7 @@ def test_learners_attack_each_other_with_all_that_a_global_model_bears(audited: 
     assert all(p["p_holm"] >= p["p_value"] for p in pairs)
     for name in names:
         mean = np.mean([p["auc"]["value"] for p in pairs if p["attack"] == name])
-        assert finding(audited("learner"), name) == pytest.approx(mean)
+        assert finding(audited("learner"), name) == pytest.approx(mean, abs=ROUNDED)
 
 
 def mean_error(models: list[dict[str, torch.Tensor]], run: Run, people: Cohort) -> pd.Series:
@@ -92,12 +94,12 @@ def test_what_learners_find_is_of_the_final_model_and_no_round_is_chosen(
         (n, "prediction+label") for n in range(1, 5)
     ]
     last = by_round[-1]["auc"]["value"]
-    assert last == pytest.approx(finding(audited("learner"), "prediction+label"))
+    assert last == pytest.approx(finding(audited("learner"), "prediction+label"), abs=ROUNDED)
     everyone = audit(run.path, threat=threat("learner", leaked=0.0), attacks=["error:zero-knowledge"])
     small = -mean_error([run.transcript.global_model(4)], run, people)
     outside = small[run.roles.subjects(Role.NONMEMBER)]
     expected = np.mean([auc(small[run.roles.members_of(v)], outside) for v in LEARNERS])
-    assert finding(everyone, "error:zero-knowledge") == pytest.approx(expected)
+    assert finding(everyone, "error:zero-knowledge") == pytest.approx(expected, abs=ROUNDED)
 
 
 def test_what_a_server_finds_is_over_all_rounds(federated: Federated, people: Cohort):
@@ -108,9 +110,9 @@ def test_what_a_server_finds_is_over_all_rounds(federated: Federated, people: Co
         ends = [run.transcript.learner_model(n, learner) for n in range(1, 5)]
         small = -mean_error(ends, run, people)
         expected.append(auc(small[run.roles.members_of(learner)], small[run.roles.subjects(Role.NONMEMBER)]))
-    assert finding(everyone, "local-error") == pytest.approx(np.mean(expected))
+    assert finding(everyone, "local-error") == pytest.approx(np.mean(expected), abs=ROUNDED)
     by_victim = [p["auc"]["value"] for p in everyone.content["federation"]["pairs"]]
-    assert by_victim == pytest.approx(expected)
+    assert by_victim == pytest.approx(expected, abs=ROUNDED)
 
 
 def test_the_server_compares_every_victim_and_knows_where_people_are(audited: Audited):
@@ -121,9 +123,9 @@ def test_the_server_compares_every_victim_and_knows_where_people_are(audited: Au
     assert {(p["attacker"], p["victim"]) for p in federation["pairs"]} == {("server", v) for v in LEARNERS}
     assert [row["round"] for row in federation["by_round"]] == [1, 2, 3, 4]
     last = federation["by_round"][-1]
-    assert last["auc"]["value"] == pytest.approx(finding(audited("server"), last["attack"]))
+    assert last["auc"]["value"] == pytest.approx(finding(audited("server"), last["attack"]), abs=ROUNDED)
     coverage = {row["coverage"]: row["auc"]["value"] for row in federation["coverage"]}
-    assert coverage[1.0] == pytest.approx(finding(audited("server"), "least-squares"))
+    assert coverage[1.0] == pytest.approx(finding(audited("server"), "least-squares"), abs=ROUNDED)
     sources = federation["sources"]
     assert sources["accuracy"]["low"] > sources["chance"] == 0.25
     assert sources["blind"]["value"] < 0.45  # people were dealt out at random
@@ -149,7 +151,9 @@ def test_an_outsider_sees_the_final_model_only(audited: Audited):
 
 @pytest.mark.parametrize("attacker", ["learner", "server"])
 def test_the_same_seed_gives_the_same_bytes(attacker: str, audited: Audited, federated: Federated):
-    first, again = audited(attacker), audit(federated().path, threat=threat(attacker))
+    # The run of the first audit, since another one has another salt.
+    run = federated("uniform-iid", "none")
+    first, again = audited(attacker), audit(run.path, threat=threat(attacker))
     assert json.dumps(dict(again.content)) == json.dumps(dict(first.content))
     assert again.scores.to_csv() == first.scores.to_csv()
 

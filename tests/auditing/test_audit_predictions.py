@@ -49,8 +49,10 @@ def test_target_errors_are_those_of_the_file(predictions: MakePredictions):
     r = table["age"] - table["prediction"]
     target = audit(path, attacks=["error"]).content["target"]
     for side, name in ((1, "members"), (0, "nonmembers")):
-        assert target[f"mae_{name}"] == pytest.approx(r[table["member"] == side].abs().mean())
-        assert target[f"rmse_{name}"] == pytest.approx(np.sqrt((r[table["member"] == side] ** 2).mean()))
+        mine = r[table["member"] == side]
+        error = max(mine.abs().std() / np.sqrt(len(mine)), 2.5 * mine.abs().max() / len(mine))
+        assert target[f"mae_{name}"] == pytest.approx(mine.abs().mean(), abs=error / 2)
+        assert target[f"rmse_{name}"] == pytest.approx(np.sqrt((mine**2).mean()), abs=error)
 
 
 def test_what_is_saved_is_what_was_found(predictions: MakePredictions, tmp_path: Path):
@@ -64,10 +66,12 @@ def test_what_is_saved_is_what_was_found(predictions: MakePredictions, tmp_path:
     pd.testing.assert_frame_equal(loaded.scores, result.scores)
     assert stat.S_IMODE((tmp_path / "audit" / "scores.tsv").stat().st_mode) == 0o600
     without = audit(predictions(), attacks=QUICK, seed=3)
-    assert dict(without.content) == dict(result.content)
-    without.save(tmp_path / "other")
-    for name in ("audit.json", "scores.tsv", "audit.html"):
-        assert (tmp_path / "other" / name).read_bytes() == (tmp_path / "audit" / name).read_bytes()
+    # Only what is kept has a salt, and so a digest of the file.
+    digest = result.content["provenance"]["predictions"]
+    assert without.content["provenance"]["predictions"] is None
+    assert without.content["provenance"] | {"predictions": digest} == result.content["provenance"]
+    assert all(without.content[key] == result.content[key] for key in result.content if key != "provenance")
+    pd.testing.assert_frame_equal(without.scores, result.scores)
 
 
 def test_leaked_0_leaves_the_zero_knowledge_attacks(predictions: MakePredictions):
@@ -140,7 +144,9 @@ def test_sex_may_be_a_number(tmp_path: Path):
     table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
     groups = audit(tmp_path / "p.tsv", attacks=["error"]).content["exposure"]["groups"]
     assert [g["group"] for g in groups if g["by"] == "sex"] == ["1", "2"]
-    assert sum(g["members"] + g["nonmembers"] for g in groups if g["by"] == "sex") == 76
+    # Four have no sex. Said of both groups, the numbers would say how many of the four are members.
+    said = [g["members"] + g["nonmembers"] for g in groups if g["by"] == "sex" and g["members"] is not None]
+    assert len(said) == 1 and 20 <= said[0] <= 60
 
 
 def test_a_difference_in_scan_count_is_seen_by_the_blind_check(tmp_path: Path):

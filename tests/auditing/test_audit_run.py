@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -113,7 +112,8 @@ def test_imported_roles_are_gated_and_their_matched_roles_can_be_imported(
     assert result.verdict == "confounded"
     matched = Roles.read(tmp_path / "audit" / "matched.tsv") if len(result.matched) else Roles({})
     assert set(matched.of.items()) <= set(roles.of.items())
-    assert len(matched.of) == 2 * result.content["checks"]["blind"]["matched"]["members"]
+    said = result.content["checks"]["blind"]["matched"]
+    assert said is None if len(matched.of) < 20 else len(matched.of) == 2 * said["members"]
 
 
 def narrow() -> torch.nn.Module:
@@ -200,9 +200,10 @@ def test_the_number_of_permutations_follows_the_number_of_subjects():
     assert conduct._permutations(Large()) == 99  # type: ignore[arg-type]
 
 
-def test_exposure_covers_everybody(audited, volumes: Cohort):
+def test_exposure_covers_everybody(audited):
     result, _ = audited
-    for by in ("age", "sex"):
-        groups = [g for g in result.content["exposure"]["groups"] if g["by"] == by]
-        assert sum(g["members"] + g["nonmembers"] for g in groups) == 26
-    assert pd.DataFrame(result.content["residuals"]["bands"])["low"].min() <= volumes.scans["age"].min()
+    groups = [g for g in result.content["exposure"]["groups"] if g["by"] == "age"]
+    assert sum(g["members"] + g["nonmembers"] for g in groups) == 26
+    assert {g["group"] for g in result.content["exposure"]["groups"] if g["by"] == "sex"} == {"F", "M"}
+    (band,) = result.content["residuals"]["bands"]
+    assert band["low"] is band["high"] is None and band["members"]["n"] == band["nonmembers"]["n"] == 13

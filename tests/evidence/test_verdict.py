@@ -31,7 +31,8 @@ def test_a_leak_is_named_with_its_attack_its_size_and_its_bound(simulate):
     assert verdict.attack == "error"
     assert verdict.sentence.startswith("This model leaks who was in its training set: attack error ranks")
     stated = float(re.search(r"at least ([\d.]+)%", verdict.sentence)[1])
-    assert stated <= 100 * estimates.simultaneous_low[0] < stated + 0.1
+    error = 100 * estimates.standard_error[0]
+    assert stated <= 100 * estimates.simultaneous_low[0] < stated + error
     assert "over the 3 attacks tried" in verdict.sentence
     assert 0.65 < verdict.smallest_detectable_auc < 0.7
 
@@ -65,7 +66,7 @@ def test_below_thirty_a_side_permutations_decide_whatever_the_bounds_say(simulat
     strict = permuted_null(estimates, rng.normal(0.5, 0.1, size=(199, 2)))
     verdict = judge(estimates, strict, check)
     assert verdict.label == "leaks"
-    assert "p = 0.005" in verdict.sentence
+    assert "p < 0.01" in verdict.sentence
     unsure = permuted_null(estimates, rng.uniform(0, 1, size=(199, 2)))
     assert judge(estimates, unsure, check).label != "leaks"
 

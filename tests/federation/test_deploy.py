@@ -135,3 +135,13 @@ def test_roles_are_written_once_and_never_over_others(table: Cohort, tmp_path: P
     with pytest.raises(OutputConflictError, match="holds other roles"):
         deploy.write_site_roles(path, deploy.draw_site_roles(table, "site-a", 0.3, 0))
     assert Roles.read(path) == roles
+
+
+def test_a_site_draws_in_secret_and_keeps_what_it_drew(table: Cohort, tmp_path: Path) -> None:
+    path = tmp_path / "roles.tsv"
+    drawn = deploy.site_roles(path, table, "site-a", 0.2)
+    assert drawn != deploy.draw_site_roles(table, "site-a", 0.2)
+    assert deploy.site_roles(path, table, "site-a", 0.2) == drawn == Roles.read(path)
+    for learner, held_out in (("site-b", 0.2), ("site-a", 0.3)):
+        with pytest.raises(OutputConflictError, match="other roles"):
+            deploy.site_roles(path, table, learner, held_out)

@@ -30,7 +30,7 @@ from memberscan.training import TrainingConfig
 
 from .parties import contents, settings
 
-OPTIONS = {"learners": 3, "held_out": 0.3}
+OPTIONS = {"learners": 3, "held_out": 0.3, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,14 @@ def test_a_run_is_left_with_its_transcript(finished: Run, table: Cohort) -> None
         "local_epochs": 2,
         "secure": "none",
     }
-    assert run.training["seed"] == 3
+    assert run.training["epochs"] == 2 and "seed" not in run.training
     assert not run.randomised
     last, model = run.transcript.global_model(3), run.load()
     assert all(torch.equal(value, last[name]) for name, value in model.state_dict().items())
     assert not model.training
     assert {p.name for p in run.path.iterdir()} == {
         "request.json",
+        "roles.salt",
         "roles.tsv",
         "rounds",
         "run.json",
@@ -73,6 +74,7 @@ def test_the_request_says_all_that_was_asked(finished: Run, table: Cohort) -> No
         "environment": "skewed-noniid",
         "roles": finished.roles.fingerprint,
         "engine": "local",
+        "membership_seed": 0,
         **settings().to_dict(),
     }
 
@@ -155,7 +157,7 @@ def test_only_iid_members_count_as_drawn_at_random(table: Cohort, tmp_path: Path
 
 
 def test_sites_can_be_the_learners(table: Cohort, tmp_path: Path) -> None:
-    run = federate(table, tmp_path / "run", settings=settings(rounds=1), by="sex", held_out=0.3)
+    run = federate(table, tmp_path / "run", settings=settings(rounds=1), by="sex", held_out=0.3, seed=0)
     assert run.transcript.learners == ("F", "M")
     sex = table.scans.set_index("subject_id")["sex"]
     assert {sex[s] for s in run.roles.members_of("F")} == {"F"}
@@ -166,7 +168,7 @@ def test_sites_can_be_the_learners(table: Cohort, tmp_path: Path) -> None:
 
 def test_subjects_with_two_scans_stay_in_one_place(volumes: Cohort, tmp_path: Path) -> None:
     its = settings(model="slice-mean", options={"width": 2}, rounds=1)
-    run = federate(volumes, tmp_path / "run", settings=its, learners=2, held_out=0.4)
+    run = federate(volumes, tmp_path / "run", settings=its, learners=2, held_out=0.4, seed=0)
     scans = volumes.scans.groupby("subject_id").size()
     took = run.transcript.rounds[0].took_part
     assert {n: p.samples for n, p in took.items()} == {
@@ -277,3 +279,14 @@ def test_a_missing_tenseal_is_named_with_its_extra(
     monkeypatch.setitem(sys.modules, "tenseal", None)
     with pytest.raises(MissingExtraError, match=r"memberscan\[he\]"):
         federate(table, tmp_path / "run", settings=settings(secure="ckks"), **OPTIONS)
+
+
+def test_members_are_drawn_in_secret_unless_a_seed_is_given(table: Cohort, tmp_path: Path) -> None:
+    options = {**OPTIONS, "settings": settings(rounds=1), "seed": None}
+    one, two = (federate(table, tmp_path / name, **options) for name in ("one", "two"))
+    assert one.roles != two.roles
+    again = federate(table, tmp_path / "one", **options)
+    assert again.roles == one.roles
+    seed = json.loads((one.path / "request.json").read_text())["membership_seed"]
+    for path in (one.path / "run.json", one.path / "rounds" / "transcript.json"):
+        assert str(seed) not in path.read_text()

@@ -19,7 +19,7 @@ def start(cohort: Path, run: Path) -> BaseProcess:
     # The modules are loaded once, so that a kill falls into the work and not into imports.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(MODULES)
-    options = {"settings": settings(rounds=8), "learners": 3, "held_out": 0.3}
+    options = {"settings": settings(rounds=8), "learners": 3, "held_out": 0.3, "seed": 0}
     child = context.Process(target=federate, args=(cohort, run), kwargs=options)
     child.start()
     return child

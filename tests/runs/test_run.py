@@ -12,7 +12,7 @@ from memberscan.errors import BadInputError, ModelError, RolesError, StaleError
 from memberscan.files import read_json, write_json
 from memberscan.models.inputs import as_inputs
 from memberscan.runs import Role, Roles, Run
-from memberscan.runs.run import DONE, ROLES, WEIGHTS
+from memberscan.runs.run import DONE, ROLES, SALT, WEIGHTS
 
 
 @pytest.fixture
@@ -77,6 +77,22 @@ def test_changed_roles_are_refused_and_reordered_ones_are_not(copy: Path) -> Non
     (copy / ROLES).unlink()
     with pytest.raises(RolesError, match=ROLES):
         Run.open(copy)
+
+
+def test_the_digest_of_roles_needs_the_run_s_salt(copy: Path) -> None:
+    run, said = Run.open(copy), read_json(copy / DONE)["roles"]
+    assert said == run.roles_digest != run.roles.fingerprint
+    assert (copy / SALT).stat().st_mode & 0o077 == 0
+    (copy / SALT).write_text("00" * 32)
+    with pytest.raises(StaleError, match=ROLES):
+        Run.open(copy)
+
+
+def test_a_run_of_an_early_version_opens_and_its_plain_digest_goes_no_further(copy: Path) -> None:
+    (copy / SALT).unlink()
+    plain = Roles.read(copy / ROLES).fingerprint
+    write_json(copy / DONE, read_json(copy / DONE) | {"roles": plain})
+    assert Run.open(copy).roles_digest is None
 
 
 def test_what_is_no_run_says_why(tmp_path: Path, copy: Path) -> None:

@@ -48,7 +48,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 def federated(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Three learners, two rounds, a narrow model, 40 held out."""
     path = tmp_path_factory.mktemp("federated") / "run"
-    return federate(cohort, path, settings=SETTINGS, learners=3, held_out=0.4)
+    return federate(cohort, path, settings=SETTINGS, learners=3, held_out=0.4, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def encrypted(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Run:
     pytest.importorskip("tenseal")
     settings = Settings("mlp", {"width": 4}, TrainingConfig(epochs=1, device="cpu"), rounds=1, secure="ckks")
     path = tmp_path_factory.mktemp("encrypted") / "run"
-    return federate(cohort, path, settings=settings, learners=3, held_out=0.4)
+    return federate(cohort, path, settings=settings, learners=3, held_out=0.4, seed=0)
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.errors import (
     BadInputError,
@@ -35,7 +38,9 @@ CONFIG = TrainingConfig(epochs=5, device="cpu")
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in path.iterdir() if p.name != "timings.jsonl"}
+    """Return all files but those that hold times or a random salt, and without the digest made with it."""
+    files = (p for p in path.iterdir() if p.name not in ("timings.jsonl", "roles.salt"))
+    return {p.name: re.sub(rb'"roles": "[0-9a-f]{32}"', b"", p.read_bytes()) for p in files}
 
 
 def history(run: Run) -> list[dict[str, float]]:
@@ -43,7 +48,7 @@ def history(run: Run) -> list[dict[str, float]]:
 
 
 def go(cohort: Cohort, path: Path, **changes: Any) -> Run:
-    options = {"model": "cnn3d", "options": {"width": 4}, "config": CONFIG}
+    options = {"model": "cnn3d", "options": {"width": 4}, "config": CONFIG, "seed": 0}
     return train(cohort, path, **(options | changes))
 
 
@@ -71,7 +76,7 @@ def test_the_loss_falls_on_phantoms(phantoms: Cohort, tmp_path: Path) -> None:
 
 
 def test_a_table_is_learnt_from(table: Cohort, tmp_path: Path) -> None:
-    run = train(table, tmp_path / "run", model="mlp", config=TrainingConfig(epochs=120, device="cpu"))
+    run = train(table, tmp_path / "run", model="mlp", config=TrainingConfig(epochs=120, device="cpu"), seed=0)
     members = table.scans[table.scans["subject_id"].isin(run.roles.subjects(Role.MEMBER))]
     with torch.no_grad():
         predictions = run.load()(as_inputs(table, members.index.tolist())).numpy()
@@ -94,7 +99,8 @@ def test_a_run_says_everything_about_itself(run: Run, volumes: Cohort) -> None:
         ages.mean(), rel=1e-6
     )
     assert sorted(p.name for p in run.path.iterdir()) == [
-        "history.jsonl", "request.json", "roles.tsv", "run.json", "timings.jsonl", "weights.safetensors",
+        "history.jsonl", "request.json", "roles.salt", "roles.tsv", "run.json", "timings.jsonl",
+        "weights.safetensors",
     ]  # fmt: skip
 
 
@@ -103,9 +109,43 @@ def test_the_same_training_gives_the_same_bytes_and_another_seed_does_not(
 ) -> None:
     one, two = go(volumes, tmp_path / "one"), go(volumes, tmp_path / "two")
     assert contents(one.path) == contents(two.path)
-    other = go(volumes, tmp_path / "other", config=TrainingConfig(epochs=5, device="cpu", seed=1))
+    other = go(volumes, tmp_path / "other", config=TrainingConfig(epochs=5, device="cpu", seed=1), seed=1)
     assert other.weights_fingerprint != one.weights_fingerprint
     assert other.roles != one.roles
+
+
+def test_members_are_drawn_in_secret_unless_a_seed_is_given(volumes: Cohort, tmp_path: Path) -> None:
+    config = TrainingConfig(epochs=1, device="cpu")
+    one, two = (go(volumes, tmp_path / name, config=config, seed=None) for name in ("one", "two"))
+    assert one.roles != two.roles
+    seed = read_json(one.path / "request.json")["membership_seed"]
+    assert seed > 2**40 and str(seed) not in (one.path / "run.json").read_text()
+    assert (one.path / "request.json").stat().st_mode & 0o077 == 0
+    # The same command again finds its seed; nobody else has to know it.
+    assert go(volumes, tmp_path / "one", config=config, seed=None) == Run.open(one.path)
+    given = go(volumes, tmp_path / "given", config=config, seed=7)
+    rng = seeds.generator(7, "roles")
+    assert given.roles == Roles.draw(volumes.subjects, members=0.5, validation=0.0, rng=rng)
+
+
+def test_a_killed_training_goes_on_with_its_secret_draw(
+    volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module("memberscan.training.train"), "fit", die)
+        with pytest.raises(KeyboardInterrupt):
+            go(volumes, tmp_path / "run", seed=None)
+    drawn = Roles.read(tmp_path / "run" / "roles.tsv")
+    assert go(volumes, tmp_path / "run", seed=None).roles == drawn
+
+
+def test_a_negative_seed_is_refused(volumes: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="seed is -1"):
+        go(volumes, tmp_path / "run", seed=-1)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_callers_random_numbers_neither_change_nor_matter(volumes: Cohort, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,16 @@ from memberscan import seeds
 from memberscan.attacks import ATTACKS_OF, Attack, UpdateAttack, named
 from memberscan.attacks.campaign import Campaign, one_thread
 from memberscan.auditing.content import Outcome, content, gains
+from memberscan.auditing.disclosure import SMALLEST_CELL, require_cell
 from memberscan.auditing.federated import audit_party
 from memberscan.auditing.federation import of_outsider
 from memberscan.auditing.party import Party
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.runnable import SAME_FOR_ALL, runnable
+from memberscan.auditing.scratch import scratch
 from memberscan.auditing.source import Source, open_source
 from memberscan.auditing.subjects import Subjects, sides_of_scans
-from memberscan.auditing.tables import matched_table, scores_table
+from memberscan.auditing.tables import SALT, matched_table, scores_table
 from memberscan.errors import BadInputError, TooFewSubjectsError
 from memberscan.evidence.admissible import copies_of_membership
 from memberscan.evidence.blind import blind
@@ -34,6 +35,7 @@ from memberscan.evidence.permutation import normal_null, permuted_null
 from memberscan.evidence.scored import FEWEST
 from memberscan.evidence.verdict import judge
 from memberscan.files import claim
+from memberscan.salts import keyed, made_once
 from memberscan.signals.plausible import require_years
 from memberscan.signals.signals import PREDICTION
 from memberscan.threat import Attacker, ThreatModel
@@ -52,6 +54,7 @@ def audit(
     cohort: Path | str | None = None,
     model: str | None = None,
     pseudonyms: bool = False,
+    smallest_cell: int = SMALLEST_CELL,
     seed: int = 0,
 ) -> AuditResult:
     """Audit a model: can its members be told from its non-members?
@@ -75,6 +78,9 @@ def audit(
         the code runs only because it is named here.
     pseudonyms
         Whether ``scores.tsv`` names subjects, by salted pseudonyms whose key is kept beside it.
+    smallest_cell
+        Fewest people on each side of a group that the result speaks of, at least 5: smaller ones are joined
+        or hidden.
     seed
         Root seed of every draw; not negative.
 
@@ -88,7 +94,8 @@ def audit(
     chosen = [a if isinstance(a, (Attack, UpdateAttack)) else named(a) for a in names]
     _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
     target = open_source(source, Path(cohort) if cohort else None, model)
-    _require_both_sides(target)
+    require_cell(smallest_cell)
+    _require_both_sides(target, smallest_cell)
     copies_of_membership(target.covariates, sides_of_scans(target))
     if threat.attacker is not Attacker.OUTSIDER:
         Party.open(target, threat, seed)
@@ -98,41 +105,65 @@ def audit(
         "threat": threat.to_dict(),
         "attacks": [a.name for a in chosen],
         "pseudonyms": pseudonyms,
+        "smallest_cell": smallest_cell,
         "seed": seed,
     }
     name = source.resolve().name
     if directory is None:
-        with tempfile.TemporaryDirectory(prefix="memberscan-") as temporary:
-            return _audit(target, name, chosen, threat, Path(temporary), seed)
+        with scratch() as temporary:
+            outcome = _outcome(target, name, chosen, threat, temporary, seed, smallest_cell)
+            return _result(outcome, None)
     directory = Path(directory)
     with claim(directory, request, done=DONE) as finished:
         if finished:
             return AuditResult.load(directory)
-        result = _audit(target, name, chosen, threat, directory, seed, pseudonyms=pseudonyms)
+        outcome = _outcome(target, name, chosen, threat, directory, seed, smallest_cell)
+        if digest := request["predictions"]:
+            outcome = dataclasses.replace(outcome, digest=keyed(made_once(directory / SALT), digest))
+        result = _result(outcome, directory if pseudonyms else None)
         result.save(directory)
     return result
 
 
-def _audit(
+def measure(
+    source: Path,
+    directory: Path,
+    *,
+    threat: ThreatModel,
+    attacks: Sequence[str] = (),
+    seed: int = 0,
+) -> Outcome:
+    """Return what an audit of a run works out, with every digit: for studies of synthetic people.
+
+    Nothing is written but signals. What is published of people is :func:`audit`'s.
+    """
+    target = open_source(source, None)
+    _require_both_sides(target, SMALLEST_CELL)
+    chosen = [named(name) for name in attacks or ATTACKS_OF[threat.attacker]]
+    directory.mkdir(parents=True, exist_ok=True)
+    return _outcome(target, source.name, chosen, threat, directory, seed, SMALLEST_CELL)
+
+
+def _outcome(
     target: Source,
     name: str,
     chosen: Sequence[Attack | UpdateAttack],
     threat: ThreatModel,
     directory: Path,
     seed: int,
-    *,
-    pseudonyms: bool = False,
-) -> AuditResult:
-    if threat.attacker is Attacker.OUTSIDER:
-        outcome = _audit_model(target, name, chosen, threat, directory, seed)
-    else:
-        outcome = audit_party(Party.open(target, threat, seed), name, chosen, directory)
-    people = outcome.subjects
-    matched = pd.DataFrame()
-    confounded = outcome.verdict.label == "confounded" and threat.attacker is Attacker.OUTSIDER
+    smallest: int,
+) -> Outcome:
+    if threat.attacker is not Attacker.OUTSIDER:
+        return audit_party(Party.open(target, threat, seed), name, chosen, directory, smallest)
+    return _audit_model(target, name, chosen, threat, directory, seed, smallest)
+
+
+def _result(outcome: Outcome, pseudonyms: Path | None) -> AuditResult:
+    people, matched = outcome.subjects, pd.DataFrame()
+    confounded = outcome.verdict.label == "confounded" and outcome.threat.attacker is Attacker.OUTSIDER
     if confounded and outcome.blind.pairs is not None:
-        matched = matched_table(target, people.ids, outcome.blind.matched)
-    scores = scores_table(people.ids, people.member, outcome.scored, directory if pseudonyms else None)
+        matched = matched_table(outcome.source, people.ids, outcome.blind.matched)
+    scores = scores_table(people.ids, people.member, outcome.scored, pseudonyms)
     return AuditResult(content(outcome), scores, matched)
 
 
@@ -143,6 +174,7 @@ def _audit_model(
     threat: ThreatModel,
     directory: Path,
     seed: int,
+    smallest: int,
 ) -> Outcome:
     """Audit the final model, as somebody outside sees it."""
     chosen = [a for a in everything if isinstance(a, Attack)]
@@ -170,7 +202,8 @@ def _audit_model(
         subjects=people,
         seed=seed,
         gains=gains(attacks, facts["scored"], people.member),
-        federation=of_outsider(target),
+        federation=of_outsider(target, smallest),
+        smallest_cell=smallest,
         **facts,
     )
 
@@ -209,13 +242,13 @@ def _require_sense(
         raise BadInputError("pseudonyms need a directory to keep their key in; give one")
 
 
-def _require_both_sides(target: Source) -> None:
-    members = int(target.member.sum())
+def _require_both_sides(target: Source, smallest_cell: int) -> None:
+    members, fewest = int(target.member.sum()), max(FEWEST, smallest_cell)
     others = len(target.member) - members
-    if min(members, others) < FEWEST:
+    if min(members, others) < fewest:
         raise TooFewSubjectsError(
             f"there are {members} members and {others} non-members with scans; "
-            f"an audit needs at least {FEWEST} of each"
+            f"an audit needs at least {fewest} of each"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
 
 from memberscan import __version__
 from memberscan.attacks import Attack, UpdateAttack
+from memberscan.auditing import disclosure
 from memberscan.auditing.exposure import exposure, residual_bands
 from memberscan.auditing.source import Source
 from memberscan.auditing.subjects import Subjects
 from memberscan.evidence.blind import Blind
 from memberscan.evidence.findings import Finding
-from memberscan.evidence.gap import Gap
+from memberscan.evidence.gap import Gap, accuracy_of_ratio, auc_of_ratio
 from memberscan.evidence.joint import SIMULTANEOUS_LEVEL, Joint, paired
 from memberscan.evidence.permutation import NullCheck
+from memberscan.evidence.rounding import rounded, step_below
 from memberscan.evidence.scored import Scored
 from memberscan.evidence.verdict import Verdict
 from memberscan.report import SCHEMA
@@ -52,7 +55,12 @@ class Outcome:
     seed
         Root seed.
     gains, federation
-        As they stand in audit.json: what the weights add, and what is known of a federation's parties.
+        As they stand in audit.json, but for rounding: what the weights add, and what is known of a
+        federation's parties.
+    smallest_cell
+        Fewest people on each side of a group that is spoken of.
+    digest
+        Of a predictions file, with a secret key.
     """
 
     source: Source
@@ -73,13 +81,27 @@ class Outcome:
     seed: int
     gains: list[dict[str, Any]]
     federation: dict[str, Any] | None
+    smallest_cell: int = disclosure.SMALLEST_CELL
+    digest: str | None = None
 
 
 def content(outcome: Outcome) -> dict[str, Any]:
-    """Return the content of audit.json."""
-    people = outcome.subjects
-    stated = {
+    """Return the content of audit.json: of no group of few people, and with no digit that its error hides."""
+    found: dict[str, Any] = disclosure.published(_exact(outcome))
+    found["checks"]["gap"] = _gap(outcome.gap, found["checks"]["gap"])
+    for finding in found["findings"]:
+        roc, tpr, scored = (finding[key] for key in ("roc", "tpr", "scored"))
+        finding["roc"] = disclosure.curve(roc, tpr, scored, outcome.smallest_cell)
+    # Names of columns, sites and learners are the users' own, and may hold anything.
+    return dict(plain_values(found))
+
+
+def _exact(outcome: Outcome) -> dict[str, Any]:
+    """Return what an audit says, with estimates and p-values that are not rounded yet."""
+    people, smallest = outcome.subjects, outcome.smallest_cell
+    return {
         "schema": SCHEMA,
+        "disclosure": {"smallest_cell": smallest},
         "target": _target(outcome),
         "threat": {**outcome.threat.to_dict(), "known_per_side": outcome.known_per_side},
         "findings": _findings(outcome),
@@ -88,25 +110,41 @@ def content(outcome: Outcome) -> dict[str, Any]:
         "checks": {
             "gap": {key: outcome.gap.to_dict()[key] for key in ("h", "auc", "accuracy")},
             "null": _null(outcome.null),
-            "blind": _blind(outcome.blind, outcome.source.ignored, people.left_out),
+            "blind": _blind(outcome.blind, outcome.source.ignored, people.left_out, smallest),
         },
         "exposure": _exposure(outcome),
-        "residuals": {"bands": residual_bands(people.age, people.residual, people.member)},
-        "verdict": {
-            key: outcome.verdict.to_dict()[key] for key in ("label", "sentence", "smallest_detectable_auc")
-        },
+        "residuals": {"bands": residual_bands(people.age, people.residual, people.member, smallest)},
+        "verdict": _verdict(outcome.verdict),
         "federation": outcome.federation,
         "provenance": _provenance(outcome),
     }
-    # Names of columns, sites and learners are the users' own, and may hold anything.
-    return dict(plain_values(stated))
 
 
 def _exposure(outcome: Outcome) -> dict[str, Any]:
     if outcome.estimates is None:
         return {"attack": None, "groups": []}
     people = outcome.subjects
-    return exposure(outcome.scored[outcome.estimates.strongest], people.member, people.age, people.sex)
+    strongest = outcome.scored[outcome.estimates.strongest]
+    return exposure(strongest, people.member, people.age, people.sex, outcome.smallest_cell)
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    # Upwards, as in the sentence: never claim to have seen more than was seen.
+    detectable = math.ceil(100 * verdict.smallest_detectable_auc - 1e-9) / 100
+    return {"label": verdict.label, "sentence": verdict.sentence, "smallest_detectable_auc": detectable}
+
+
+def _gap(exact: Gap, found: dict[str, Any]) -> dict[str, Any]:
+    """Return the gap with both fractions computed from the rounded ratio, so that they add nothing to it."""
+    if exact.h is None:
+        return found
+    ratio = 1 + np.array([found["h"][end] for end in ("value", "low", "high")])
+    both = {"auc": auc_of_ratio(ratio), "accuracy": accuracy_of_ratio(ratio)}
+    fractions = {
+        name: dict(zip(("value", "low", "high"), np.round(values, 3).tolist(), strict=True))
+        for name, values in both.items()
+    }
+    return found | fractions
 
 
 def _target(outcome: Outcome) -> dict[str, Any]:
@@ -116,10 +154,10 @@ def _target(outcome: Outcome) -> dict[str, Any]:
         "members": int(member.sum()),
         "nonmembers": int((~member).sum()),
         "scans": len(outcome.source.scans),
-        "mae_members": float(people.mean_absolute[member].mean()),
-        "mae_nonmembers": float(people.mean_absolute[~member].mean()),
-        "rmse_members": float(np.sqrt(people.mean_square[member].mean())),
-        "rmse_nonmembers": float(np.sqrt(people.mean_square[~member].mean())),
+        "mae_members": disclosure.mean_of(people.mean_absolute[member]),
+        "mae_nonmembers": disclosure.mean_of(people.mean_absolute[~member]),
+        "rmse_members": disclosure.root_mean(people.mean_square[member]),
+        "rmse_nonmembers": disclosure.root_mean(people.mean_square[~member]),
     }
 
 
@@ -167,22 +205,35 @@ def _null(null: NullCheck | None) -> dict[str, Any]:
         "method": "permutation" if permuted else "closed form",
         "permutations": null.permutations,
         "p_values": dict(zip(null.attacks, null.p_values.tolist(), strict=True)),
-        "mean_auc": dict(zip(null.attacks, null.null_mean.tolist(), strict=True)) if permuted else None,
+        "mean_auc": _null_means(null) if permuted else None,
     }
 
 
-def _blind(check: Blind, ignored: Sequence[str], left_out: Mapping[str, str]) -> dict[str, Any]:
-    pairs = check.pairs
+def _null_means(null: NullCheck) -> dict[str, float]:
+    # Two digits at most: the mean says that the audit is sound, and its own error says nothing about people.
+    errors = np.maximum(null.null_spread / np.sqrt(null.permutations or 1), 0.01)
+    means = zip(null.attacks, null.null_mean.tolist(), errors.tolist(), strict=True)
+    return {attack: rounded(mean, step_below(error)) for attack, mean, error in means}
+
+
+def _blind(
+    check: Blind, ignored: Sequence[str], left_out: Mapping[str, str], smallest: int
+) -> dict[str, Any]:
+    pairs, error = check.pairs or 0, disclosure.chance_error(check.sides)
+    enough = min(check.sides) >= smallest
     return {
-        "auc": check.auc,
-        "p_value": check.p_value,
+        "auc": disclosure.fraction(check.auc, error) if enough else None,
+        "p_value": check.p_value if enough else None,
         "tripped": check.tripped,
         "gates": check.gates,
-        "covariates": [{"name": c.name, "auc": c.auc, "p_value": c.p_value} for c in check.covariates],
+        "covariates": [
+            {"name": c.name, "auc": disclosure.fraction(c.auc, error), "p_value": c.p_value}
+            for c in (check.covariates if enough else ())
+        ],
         "worst": check.worst if check.tripped else None,
         "ignored": [*ignored, *left_out, *check.ignored],
         "reasons": {**left_out, **check.ignored},
-        "matched": {"members": pairs, "nonmembers": pairs} if check.tripped and pairs else None,
+        "matched": {"members": pairs, "nonmembers": pairs} if check.tripped and pairs >= smallest else None,
     }
 
 
@@ -194,5 +245,8 @@ def _provenance(outcome: Outcome) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
         "seed": outcome.seed,
         **facts,
+        # Plain digests of who is a member would confirm a guess of all of them.
+        "roles": outcome.source.roles_digest,
+        "predictions": outcome.digest,
         "source": outcome.name,
     }

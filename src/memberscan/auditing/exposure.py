@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from memberscan.auditing.disclosure import age_bands, few, hidden, quantiles
 from memberscan.evidence.findings import findings
 from memberscan.evidence.joint import joint
 from memberscan.evidence.scored import FEWEST, Scored
@@ -14,8 +15,7 @@ from memberscan.evidence.scored import FEWEST, Scored
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-_FEWEST_SHOWN = 5
-_PER_EXPOSURE_BAND, _PER_RESIDUAL_BAND = 60, 25
+_PER_EXPOSURE_BAND, _PER_RESIDUAL_BAND = 60, 100
 
 
 def exposure(
@@ -23,19 +23,30 @@ def exposure(
     member: Bool[np.ndarray, " subjects"],
     age: Float[np.ndarray, " subjects"],
     sex: pd.Series | None,
+    smallest: int,
 ) -> dict[str, Any]:
     """Return how well one attack does among people of each age band and sex.
 
     Each interval is for its group alone; the groups were not chosen after looking, but many are looked at.
+    Groups of few people are hidden: see :func:`memberscan.auditing.disclosure.hidden`.
     """
-    groups = [
-        _group("age", f"{low:.0f}–{high:.0f}", attack, member, inside)
-        for low, high, inside in _bands(age, _PER_EXPOSURE_BAND, most=5)
-    ]
+    bands = age_bands(age, member, people=_PER_EXPOSURE_BAND, most=5, smallest=smallest)
+    groups = [_group("age", band.name, attack, member, band.inside) for band in bands]
     if sex is not None:
-        levels = sorted(sex.dropna().unique())
-        groups += [_group("sex", level, attack, member, (sex == level).to_numpy(bool)) for level in levels]
+        levels = [(str(level), (sex == level).to_numpy(bool)) for level in sorted(sex.dropna().unique())]
+        cells = [_sides(member, inside) for _, inside in levels]
+        rest = _sides(member, sex.isna().to_numpy(bool))
+        for (level, inside), hides in zip(levels, hidden(cells, smallest, rest=rest), strict=True):
+            group = _group("sex", level, attack, member, inside)
+            groups.append(group | dict.fromkeys(_VALUES) | {"reason": few(smallest)} if hides else group)
     return {"attack": attack.attack, "groups": groups}
+
+
+_VALUES = ("members", "nonmembers", "auc", "accuracy")
+
+
+def _sides(member: Bool[np.ndarray, " subjects"], inside: Bool[np.ndarray, " subjects"]) -> tuple[int, int]:
+    return int((member & inside).sum()), int((~member & inside).sum())
 
 
 def _group(
@@ -45,8 +56,8 @@ def _group(
     member: Bool[np.ndarray, " subjects"],
     inside: Bool[np.ndarray, " subjects"],
 ) -> dict[str, Any]:
-    sides = [int((side & inside).sum()) for side in (member, ~member)]
-    row: dict[str, Any] = {"by": by, "group": name, "members": sides[0], "nonmembers": sides[1]}
+    members, nonmembers = _sides(member, inside)
+    row: dict[str, Any] = {"by": by, "group": name, "members": members, "nonmembers": nonmembers}
     seen = attack.scored[:, inside]
     fewest = int(min((seen & member[inside]).sum(axis=1).min(), (seen & ~member[inside]).sum(axis=1).min()))
     if fewest < FEWEST:
@@ -61,29 +72,14 @@ def residual_bands(
     age: Float[np.ndarray, " subjects"],
     residual: Float[np.ndarray, " subjects"],
     member: Bool[np.ndarray, " subjects"],
+    smallest: int,
 ) -> list[dict[str, Any]]:
-    """Return quantiles of signed residuals (years) by age band; a side with under five people is left out."""
-    bands = []
-    for low, high, inside in _bands(age, _PER_RESIDUAL_BAND, most=8):
-        sides = {"members": residual[inside & member], "nonmembers": residual[inside & ~member]}
-        quantiles = {name: _quantiles(values) for name, values in sides.items()}
-        bands.append({"low": low, "high": high, **quantiles})
-    return bands
-
-
-def _quantiles(values: Float[np.ndarray, " n"]) -> dict[str, float] | None:
-    if len(values) < _FEWEST_SHOWN:
-        return None
-    return {"n": len(values)} | {f"q{q}": float(np.percentile(values, q)) for q in (10, 25, 50, 75, 90)}
-
-
-def _bands(
-    age: Float[np.ndarray, " subjects"], people: int, *, most: int
-) -> list[tuple[float, float, Bool[np.ndarray, " subjects"]]]:
-    """Cut ages into bands of about equal numbers of people, at whole years."""
-    count = int(np.clip(len(age) // people, 1, most))
-    edges = np.unique(np.round(np.quantile(age, np.linspace(0, 1, count + 1))))
-    low, high = np.floor(age.min()), np.ceil(age.max())
-    edges = np.array([low, *edges[(edges > low) & (edges < high)], max(high, low + 1)])
-    place = np.clip(np.searchsorted(edges, age, side="right") - 1, 0, len(edges) - 2)
-    return [(float(edges[b]), float(edges[b + 1]), place == b) for b in range(len(edges) - 1)]
+    """Return rounded quantiles of signed residuals (years) of both sides by age band."""
+    rows = []
+    for band in age_bands(age, member, people=_PER_RESIDUAL_BAND, most=8, smallest=smallest):
+        row: dict[str, Any] = {"low": band.low, "high": band.high}
+        for name, side in (("members", member), ("nonmembers", ~member)):
+            values = residual[band.inside & side]
+            row[name] = {"n": len(values), **quantiles(values, smallest)}
+        rows.append(row)
+    return rows

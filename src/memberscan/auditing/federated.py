@@ -35,7 +35,9 @@ PERMUTATIONS = 499
 RESAMPLES = 1000
 
 
-def audit_party(party: Party, name: str, chosen: Sequence[Attack | UpdateAttack], directory: Path) -> Outcome:
+def audit_party(
+    party: Party, name: str, chosen: Sequence[Attack | UpdateAttack], directory: Path, smallest: int
+) -> Outcome:
     """Audit a federated run as one of its parties.
 
     The attackers know the same held-out subjects, drawn once; all others are scored in every pair.
@@ -62,7 +64,7 @@ def audit_party(party: Party, name: str, chosen: Sequence[Attack | UpdateAttack]
         facts = _weigh(scored, party.who, blinds, worst, party.seed)
         joint = facts["estimates"]
         strongest = None if joint is None else joint.attacks[joint.strongest]
-        about = federation.of_party(party, attacks, view, scored, strongest, blinds)
+        about = federation.of_party(party, attacks, view, scored, strongest, blinds, smallest)
     return Outcome(
         source=party.target,
         name=name,
@@ -76,6 +78,7 @@ def audit_party(party: Party, name: str, chosen: Sequence[Attack | UpdateAttack]
         gap=gap(people.mean_square, people.member, seeds.generator(party.seed, "gap")),
         gains=[],
         federation=about,
+        smallest_cell=smallest,
         **facts,
     )
 

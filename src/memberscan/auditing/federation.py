@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from memberscan import seeds
 from memberscan.attacks import Attack, UpdateAttack
 from memberscan.attacks.parties import by_learners
 from memberscan.attacks.updates import LeastSquares, mean_over_rounds
+from memberscan.auditing import disclosure
 from memberscan.auditing.party import Party, View
 from memberscan.auditing.source import RunSource, Source
 from memberscan.auditing.sources import image_baseline, source_inference, taking_part
@@ -32,12 +34,12 @@ FOLLOWED = "prediction+label"
 """The learner's attack that is followed from round to round: the paper's first."""
 
 
-def of_outsider(target: Source) -> dict[str, Any] | None:
+def of_outsider(target: Source, smallest: int) -> dict[str, Any] | None:
     """Return what is known of the federation whose final model an outsider attacks; None if none."""
     if not isinstance(target, RunSource) or target.run.federation is None:
         return None
     nobody: dict[str, Any] = {"pairs": [], "victims": [], "by_round": [], "coverage": [], "sources": None}
-    return {**_facts(target, target.run.transcript, Attacker.OUTSIDER, 0), **nobody}
+    return {**_facts(target, target.run.transcript, Attacker.OUTSIDER, 0, smallest), **nobody}
 
 
 def of_party(
@@ -47,12 +49,13 @@ def of_party(
     scored: Sequence[PairScores],
     strongest: str | None,
     blinds: Mapping[str, Blind],
+    smallest: int,
 ) -> dict[str, Any]:
     """Return all that is said of the federation beside the findings, as it stands in audit.json."""
     return {
-        **_facts(party.target, party.transcript, party.attacker, int(party.who.known.sum())),
-        "pairs": _pairs(party, attacks, scored),
-        "victims": _victims(blinds),
+        **_facts(party.target, party.transcript, party.attacker, int(party.who.known.sum()), smallest),
+        "pairs": _pairs(party, attacks, scored, smallest),
+        "victims": _victims(blinds, smallest),
         "by_round": _by_round(party, attacks, view, strongest),
         "coverage": [
             row for a in attacks.values() if isinstance(a, LeastSquares) for row in _coverage(party, a, view)
@@ -61,7 +64,9 @@ def of_party(
     }
 
 
-def _facts(target: RunSource, transcript: Transcript, attacker: Attacker, known: int) -> dict[str, Any]:
+def _facts(
+    target: RunSource, transcript: Transcript, attacker: Attacker, known: int, smallest: int
+) -> dict[str, Any]:
     # An audit of predictions must not pay for torch.
     from memberscan.federation.environments import age_table
 
@@ -76,7 +81,7 @@ def _facts(target: RunSource, transcript: Transcript, attacker: Attacker, known:
         "local_epochs": facts.get("local_epochs"),
         "transcript": transcript.fingerprint,
         "known_nonmembers": known,
-        "learners": age_table(target.cohort, target.run.roles).to_dict("records"),
+        "learners": _learners(age_table(target.cohort, target.run.roles), smallest),
         "left_out": [
             {"round": r.number, "learner": name, "reason": reason}
             for r in transcript.rounds
@@ -85,8 +90,21 @@ def _facts(target: RunSource, transcript: Transcript, attacker: Attacker, known:
     }
 
 
+def _learners(table: pd.DataFrame, smallest: int) -> list[dict[str, Any]]:
+    """Return the learners, without how many people and of which ages those of few people hold."""
+    rows = []
+    hides = disclosure.hidden([(n,) for n in table["members"]], smallest)
+    for (name, members, mean, spread), hide in zip(table.itertuples(index=False), hides, strict=True):
+        facts = (None, None, None) if hide else (members, *disclosure.mean_age(mean, spread, members))
+        rows.append({"name": name, **dict(zip(("members", "age_mean", "age_sd"), facts, strict=True))})
+    return rows
+
+
 def _pairs(
-    party: Party, attacks: Mapping[str, Attack | UpdateAttack], scored: Sequence[PairScores]
+    party: Party,
+    attacks: Mapping[str, Attack | UpdateAttack],
+    scored: Sequence[PairScores],
+    smallest: int,
 ) -> list[dict[str, Any]]:
     rows = []
     for attack in scored:
@@ -94,6 +112,9 @@ def _pairs(
             attack, party.who.home, seeds.generator(party.seed, "pairs", attack.attack)
         ):
             row = result.to_dict()
+            if min(result.members, result.nonmembers) < smallest:
+                row |= dict.fromkeys(("members", "nonmembers", "auc", "accuracy", "p_value", "p_holm"))
+                row |= {"reason": f"fewer than {smallest} people on a side"}
             for key in ("auc", "accuracy"):
                 row[key] = None if row[key] is None else {**row[key], "level": LEVEL}
             if result.victim not in attack.seen:
@@ -102,18 +123,23 @@ def _pairs(
     return rows
 
 
-def _victims(blinds: Mapping[str, Blind]) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "auc": check.auc,
-            "p_value": check.p_value,
-            "tripped": check.tripped,
-            "gates": check.gates,
-            "worst": check.worst if check.tripped else None,
-        }
-        for name, check in blinds.items()
-    ]
+def _victims(blinds: Mapping[str, Blind], smallest: int) -> list[dict[str, Any]]:
+    rows = []
+    for name, check in blinds.items():
+        enough = min(check.sides) >= smallest
+        auc = disclosure.fraction(check.auc, disclosure.chance_error(check.sides)) if enough else None
+        tripped = check.tripped and enough
+        rows.append(
+            {
+                "name": name,
+                "auc": auc,
+                "p_value": check.p_value if enough else None,
+                "tripped": tripped,
+                "gates": check.gates and enough,
+                "worst": check.worst if tripped else None,
+            }
+        )
+    return rows
 
 
 def _by_round(
@@ -183,4 +209,5 @@ def _sources(party: Party, view: View) -> dict[str, Any] | None:
     ids = view.final.scans.index.tolist()
     learners = taking_part(view.updates, party.who)
     baseline = image_baseline(party.target.cohort, ids, party.who, learners)
-    return {**inferred, "blind": baseline, "blind_name": "inputs"}
+    # Two digits: the share of the largest learner, and not its number of people.
+    return {**inferred, "chance": round(inferred["chance"], 2), "blind": baseline, "blind_name": "inputs"}

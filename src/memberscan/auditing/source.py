@@ -75,7 +75,12 @@ class Source(ABC):
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
-        """Return fingerprints and versions: equal for equal targets."""
+        """Return fingerprints and versions: equal for equal targets, and for the owner's eyes."""
+
+    @property
+    @abstractmethod
+    def roles_digest(self) -> str | None:
+        """What may be published instead of the fingerprint of the roles: a digest with a secret key."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +133,10 @@ class PredictionsSource(Source):
     def provenance(self) -> dict[str, Any]:
         """See :class:`Source`."""
         return {"cohort": None, "roles": None, "weights": None, "predictions": self.digest, "threads": None}
+
+    @property
+    def roles_digest(self) -> None:
+        """None: a file has no roles apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,6 +275,11 @@ class RunSource(Source):
             "predictions": None,
             "threads": torch.get_num_threads(),
         }
+
+    @property
+    def roles_digest(self) -> str | None:
+        """See :class:`Source`."""
+        return self.run.roles_digest
 
     def _paths(self, names: Sequence[str]) -> dict[str, str]:
         from memberscan.signals.extract import landmark_paths

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +11,8 @@ import pandas as pd
 
 from memberscan.auditing.source import PredictionsSource, Source
 from memberscan.evidence.scored import Scored
-from memberscan.files import write_table, write_text
+from memberscan.files import write_table
+from memberscan.salts import keyed, made_once
 from memberscan.signals.signals import PREDICTION
 
 if TYPE_CHECKING:
@@ -58,10 +56,8 @@ def scores_table(
 
 def _pseudonyms(subjects: Sequence[str], directory: Path) -> list[str]:
     """Return keyed digests of the ids; without the salt, guessing an id does not confirm it."""
-    if not (directory / SALT).exists():
-        write_text(directory / SALT, secrets.token_hex(32), mode=_OWNER_ONLY)
-    salt = bytes.fromhex((directory / SALT).read_text())
-    return [hmac.new(salt, subject.encode(), hashlib.sha256).hexdigest()[:16] for subject in subjects]
+    salt = made_once(directory / SALT)
+    return [keyed(salt, subject, digits=16) for subject in subjects]
 
 
 def matched_table(

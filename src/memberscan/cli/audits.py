@@ -49,6 +49,9 @@ def audit(
     pseudonyms: Annotated[
         bool, typer.Option("--pseudonyms", help="Name subjects in scores.tsv, by salted pseudonyms.")
     ] = False,
+    smallest_cell: Annotated[
+        int, typer.Option(help="Fewest people a side of a group that the result speaks of; at least 5.")
+    ] = 10,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -67,6 +70,7 @@ def audit(
         cohort=cohort,
         model=model,
         pseudonyms=pseudonyms,
+        smallest_cell=smallest_cell,
         seed=seed,
     )
     _show(result, directory, json)

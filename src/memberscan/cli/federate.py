@@ -10,6 +10,7 @@ from memberscan.cli.options import (
     BatchSize,
     CohortDir,
     Device,
+    DrawSeed,
     Dropout,
     Json,
     LearningRate,
@@ -19,7 +20,6 @@ from memberscan.cli.options import (
     Rounds,
     RunDir,
     Secure,
-    Seed,
     Timeout,
     Width,
     answer,
@@ -56,7 +56,7 @@ def federate(
     secure: Secure = "none",
     engine: Annotated[str, typer.Option(help="local (this process) or ray.")] = "local",
     device: Device = "auto",
-    seed: Seed = 0,
+    seed: DrawSeed = None,
     json: Json = False,
 ) -> None:
     """Train a model in a federation simulated on this machine, and keep every round of it.
@@ -75,7 +75,7 @@ def federate(
         batch_size=batch_size,
         optimizer=optimizer,
         device=device,
-        seed=seed,
+        seed=seed or 0,
     )
     settings = Settings(
         model, options, training, rounds=rounds, min_learners=min_learners, timeout=timeout, secure=secure
@@ -89,6 +89,7 @@ def federate(
         held_out=held_out,
         by=by,
         engine=engine,
+        seed=seed,
     )
     transcript = made.transcript
     left_out = {f"{name} in round {r.number}" for r in transcript.rounds for name in r.left_out}

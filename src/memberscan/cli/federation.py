@@ -88,7 +88,10 @@ def site(
     roles: Annotated[Path, typer.Argument(metavar="ROLES", help="TSV to write, of subject, role, learner.")],
     learner: Annotated[str, typer.Option(help="The site's name in the federation.")],
     held_out: Annotated[float, typer.Option(help="Share of the subjects to keep out of training.")] = 0.2,
-    seed: Seed = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Draws the members; by default in secret. Whoever guesses it draws them again."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Draw whom a site holds out of the federation, and write its roles.
@@ -99,8 +102,7 @@ def site(
     from memberscan.federation import deploy
     from memberscan.runs import Role
 
-    drawn = deploy.draw_site_roles(Cohort.open(cohort), learner, held_out, seed)
-    deploy.write_site_roles(roles, drawn)
+    drawn = deploy.site_roles(roles, Cohort.open(cohort), learner, held_out, seed)
     counts = {
         "members": len(drawn.subjects(Role.MEMBER)),
         "held_out": len(drawn.subjects(Role.NONMEMBER)),

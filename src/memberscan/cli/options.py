@@ -13,6 +13,13 @@ from memberscan.shown import plain
 
 Seed = Annotated[int, typer.Option(help="Root seed; the same seed gives the same result.")]
 NoSeed = Annotated[int, typer.Option(help="Accepted as by every command; nothing here is drawn at random.")]
+DrawSeed = Annotated[
+    int | None,
+    typer.Option(
+        help="Draws the members, and decides the training's random numbers. Without one, members are drawn "
+        "in secret and the training takes 0. Whoever guesses a seed can draw the same members again."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
 CohortDir = Annotated[Path, typer.Argument(metavar="COHORT", help="Directory of the cohort.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="Directory of the run.")]

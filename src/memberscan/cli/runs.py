@@ -11,12 +11,12 @@ from memberscan.cli.options import (
     BatchSize,
     CohortDir,
     Device,
+    DrawSeed,
     Dropout,
     Json,
     LearningRate,
     NoSeed,
     RunDir,
-    Seed,
     Width,
     answer,
     console,
@@ -84,7 +84,7 @@ def train(
     dropout: Dropout = None,
     device: Device = "auto",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    seed: Seed = 0,
+    seed: DrawSeed = None,
     json: Json = False,
 ) -> None:
     """Train a target model on some subjects and keep the others as non-members.
@@ -102,7 +102,7 @@ def train(
         patience=patience,
         precision=precision,
         device=device,
-        seed=seed,
+        seed=seed or 0,
         learning_rate=learning_rate,
     )
     made = train_run(
@@ -113,6 +113,7 @@ def train(
         validation=validation,
         options=options,
         config=config,
+        seed=seed,
     )
     _print(made, json)
 

@@ -65,6 +65,8 @@ class Blind:
         A subset, as many members as non-members, paired by that score; nobody where covariates do not tell.
     features
         The covariates as columns.
+    sides
+        How many members, and non-members.
     """
 
     auc: float | None
@@ -77,6 +79,7 @@ class Blind:
     strata: Int[np.ndarray, " subjects"]
     matched: Bool[np.ndarray, " subjects"]
     features: Float[np.ndarray, "subjects features"]
+    sides: tuple[int, int]
 
     @property
     def tripped(self) -> bool:
@@ -151,10 +154,10 @@ def blind(
         )
     n = len(member)
     columns = design(covariates)
-    everyone = np.zeros(n)
+    everyone, sides = np.zeros(n), (int(member.sum()), int((~member).sum()))
     if not columns.columns:
         nothing = np.zeros(n, dtype=int), np.ones(n, dtype=bool), np.empty((n, 0))
-        return Blind(None, None, 0, (), columns.ignored, randomised, everyone, *nothing)
+        return Blind(None, None, 0, (), columns.ignored, randomised, everyone, *nothing, sides)
     permutations = int(np.clip(1_000_000 // n, 199, 999)) if n <= LARGEST_PERMUTED else 0
     labels = np.tile(member.astype(float), (permutations + 1, 1))
     labels[1:] = rng.permuted(labels[1:], axis=1)
@@ -173,6 +176,7 @@ def blind(
         strata=blind_strata(score[0], member),
         matched=matched_pairs(score[0], member) if differ else np.zeros(n, dtype=bool),
         features=columns.matrix,
+        sides=sides,
     )
 
 

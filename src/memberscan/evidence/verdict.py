@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from memberscan.evidence.power import SMALL, smallest_detectable_auc
+from memberscan.evidence.roc import null_variance
+from memberscan.evidence.rounding import error_of, floored, rounded, step_below
 from memberscan.evidence.scored import FEWEST
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class Verdict:
     label
         "leaks", "no leak shown", "inconclusive" or "confounded". None says that a model gives nothing away.
     sentence
-        The same in plain words, with the numbers that it rests on.
+        The same in plain words, with the numbers that it rests on, rounded to what their errors bear. The
+        label is decided before they are rounded.
     smallest_detectable_auc
         The least AUC that this audit would have found four times out of five; 1 if none.
     attack
@@ -101,7 +104,7 @@ def judge(
     if estimates.fewest < SMALL:
         best = int(np.lexsort((-estimates.auc, null.p_values))[0])
         leaks = bool(null.p_values[best] < SIGNIFICANCE)
-        certainty = f"max-T permutation p = {null.p_values[best]:.3f} over the {_attacks(estimates)} tried"
+        certainty = f"max-T permutation p < {SIGNIFICANCE:g} over the {_attacks(estimates)} tried"
     else:
         best = estimates.strongest
         leaks = bool(estimates.simultaneous_low[best] > 0.5)
@@ -136,7 +139,8 @@ def _judge_without_success(estimates: Joint, detectable: float) -> Verdict:
 
 def _judge_within(estimates: Joint, blind: Blind, sides: Sides, *, comparable: bool) -> Verdict:
     detectable = smallest_detectable_auc(estimates) if comparable else 1.0
-    culprit = f"{blind.worst} (AUC {blind.covariates[0].auc:.2f} by itself)"
+    step = step_below(float(np.sqrt(null_variance(*blind.sides))))
+    culprit = f"{blind.worst} (AUC {rounded(blind.covariates[0].auc, step):.2f} by itself)"
     best = estimates.strongest
     if comparable and estimates.simultaneous_low[best] > 0.5:
         sentence = (
@@ -166,13 +170,20 @@ def _remedy(blind: Blind) -> str:
 
 
 def _success(estimates: Joint, k: int) -> str:
-    pairs = f"{100 * estimates.auc[k]:.0f}% of pairs, where chance gives 50%"
+    auc = rounded(float(estimates.auc[k]), _step(estimates, k))
+    pairs = f"{100 * auc:.3g}% of pairs, where chance gives 50%"
     return f"attack {estimates.attacks[k]} ranks a member above a non-member in {pairs}"
 
 
 def _bound(estimates: Joint, k: int) -> str:
-    low = math.floor(1000 * estimates.simultaneous_low[k]) / 10
-    return f"at least {low:.1f}% with 99% confidence over the {_attacks(estimates)} tried"
+    low = floored(float(estimates.simultaneous_low[k]), _step(estimates, k), side=0.5)
+    return f"at least {100 * low:.4g}% with 99% confidence over the {_attacks(estimates)} tried"
+
+
+def _step(estimates: Joint, k: int) -> float:
+    """Return the step to which an attack's AUC and its bounds are rounded wherever they are published."""
+    interval = estimates.intervals[k]
+    return step_below(error_of(interval.low, interval.high))
 
 
 def _attacks(estimates: Joint) -> str:

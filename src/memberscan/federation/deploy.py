@@ -137,7 +137,7 @@ def run_config(
     }
 
 
-def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int) -> Roles:
+def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int | None = None) -> Roles:
     """Draw whom a site holds out of a federation; all others are its members.
 
     The draw depends on the learner's name too, so that sites that share a seed do not share a pattern.
@@ -151,7 +151,7 @@ def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int) ->
     held_out
         Share of its subjects kept out of training, by whom the audit tells what members look like.
     seed
-        Root seed.
+        Root seed; by default a secret one, since whoever guesses it draws the same members.
 
     Raises
     ------
@@ -167,9 +167,24 @@ def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int) ->
         )
     if not 0 < held_out < 1:
         raise BadInputError(f"held_out is {held_out}; it is a share between 0 and 1")
-    rng = seeds.generator(seed, "held-out", learner)
+    rng = seeds.generator(seeds.secret() if seed is None else seed, "held-out", learner)
     roles = Roles.draw(cohort.subjects, members=1 - held_out, validation=0, rng=rng)
     return Roles(roles.of, dict.fromkeys(roles.subjects(Role.MEMBER), learner))
+
+
+def site_roles(path: Path, cohort: Cohort, learner: str, held_out: float, seed: int | None = None) -> Roles:
+    """Draw a site's roles and write them; without a seed, roles that were drawn like this before are kept.
+
+    Parameters and errors as of :func:`draw_site_roles` and :func:`write_site_roles`.
+    """
+    roles = draw_site_roles(cohort, learner, held_out, seed)
+    if seed is None and path.exists():
+        kept = Roles.read(path)
+        members = kept.members_of(learner)
+        if set(kept.of) == set(roles.of) and len(members) == len(roles.learner) == len(kept.learner):
+            return kept
+    write_site_roles(path, roles)
+    return roles
 
 
 def write_site_roles(path: Path, roles: Roles) -> None:

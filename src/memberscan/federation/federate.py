@@ -21,6 +21,7 @@ from memberscan.models import ModelSpec
 from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES, WEIGHTS
 from memberscan.runs.transcript import ROUNDS, Transcript
+from memberscan.training.train import MEMBERSHIP_SEED, membership_seed
 
 TIMINGS = "timings.jsonl"
 
@@ -35,6 +36,7 @@ def federate(
     held_out: float = 0.2,
     by: str | None = None,
     engine: str = "local",
+    seed: int | None = None,
 ) -> Run:
     """Train a model in a federation simulated on this machine, and keep its transcript.
 
@@ -54,6 +56,9 @@ def federate(
         A covariate whose values are the learners, instead of ``environment`` and ``learners``.
     engine
         "local" or "ray".
+    seed
+        Of the draw of who is held out, and of who holds the others; by default a secret one: see
+        :func:`memberscan.training.train`. The training's own seed is in ``settings``.
 
     Raises
     ------
@@ -68,7 +73,8 @@ def federate(
     """
     engines = flower_engines()
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
-    path, seed = Path(path), settings.training.seed
+    path = Path(path)
+    seed = membership_seed(path, seed)
     rng = seeds.generator(seed, "federation")
     if by is not None:
         environment, roles = BY_COLUMN, roles_by_column(cohort, by, held_out, rng)
@@ -82,6 +88,7 @@ def federate(
         "environment": environment,
         "roles": roles.fingerprint,
         "engine": engine,
+        MEMBERSHIP_SEED: seed,
         **settings.to_dict(),
     }
     with claim(path, request, done=DONE) as finished:

@@ -131,7 +131,7 @@ def residuals(audit: dict[str, Any]) -> Drawing:
         )
         axes.set_xlim(-0.6, len(bands) - 0.4)
         axes.xaxis.set_major_locator(FixedLocator(range(len(bands))))
-        axes.set_xticklabels([f"{b['low']:g}–{b['high']:g}" for b in bands])
+        axes.set_xticklabels([words.ages(b["low"], b["high"], "–") for b in bands])
         if narrow and len(bands) > 5:
             axes.tick_params(axis="x", labelsize=10)
         axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
@@ -154,8 +154,10 @@ def residuals(audit: dict[str, Any]) -> Drawing:
 
 
 def _quantiles(axes: Axes, x: float, group: dict[str, Any], color: str, marker: str, width: int) -> None:
-    axes.plot([x, x], [group["q10"], group["q90"]], color=color, linewidth=1.5)
-    axes.plot([x, x], [group["q25"], group["q75"]], color=color, linewidth=width, alpha=0.5)
-    axes.plot(
-        [x], [group["q50"]], marker, color=color, markersize=7, markeredgecolor=svg.PAPER, markeredgewidth=1.2
-    )
+    if group["q10"] is not None:
+        axes.plot([x, x], [group["q10"], group["q90"]], color=color, linewidth=1.5)
+    if group["q25"] is not None:
+        axes.plot([x, x], [group["q25"], group["q75"]], color=color, linewidth=width, alpha=0.5)
+    if group["q50"] is not None:
+        style: dict[str, Any] = {"markersize": 7, "markeredgecolor": svg.PAPER, "markeredgewidth": 1.2}
+        axes.plot([x], [group["q50"]], marker, color=color, **style)

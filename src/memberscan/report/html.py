@@ -57,7 +57,8 @@ def render_html(audit: dict[str, Any]) -> str:
         }
     if audit["exposure"]["groups"]:
         shown["exposure"] = intervals.exposure(audit)
-    if any(band["members"] or band["nonmembers"] for band in audit["residuals"]["bands"]):
+    sides = [band[side] for band in audit["residuals"]["bands"] for side in ("members", "nonmembers")]
+    if any(side and side["q50"] is not None for side in sides):
         shown["residuals"] = figures.residuals(audit)
     if audit["federation"]:
         shown |= _federated(audit)

@@ -70,7 +70,8 @@ def exposure(audit: dict[str, Any]) -> Drawing:
     """Draw the AUC of the strongest attack in each group of people."""
     rows = [
         Row(
-            f"{tables.group_name(g)} · {words.people(g['members'], 'member')}",
+            tables.group_name(g)
+            + ("" if g["members"] is None else f" · {words.people(g['members'], 'member')}"),
             g["auc"],
             note=g["reason"] or "",
             strong=bool(g["auc"] and g["auc"]["low"] > 0.5),

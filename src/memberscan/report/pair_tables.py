@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from memberscan.report import parties, words
-from memberscan.report.tables import NONE, Cell, Table, estimate
+from memberscan.report.tables import NONE, Cell, Table, estimate, sides
 
 
 def pairs(rows: Sequence[dict[str, Any]]) -> Table:
@@ -20,7 +20,7 @@ def pairs(rows: Sequence[dict[str, Any]]) -> Table:
             estimate(pair["accuracy"], words.percent),
             Cell(words.p_value(pair["p_value"])),
             Cell(words.p_value(pair["p_holm"])),
-            Cell(f"{pair['members']:,}\u00a0+\u00a0{pair['nonmembers']:,}"),
+            sides(pair),
         ]
         for pair in rows
     ]
@@ -61,7 +61,7 @@ def learners(rows: Sequence[dict[str, Any]]) -> Table:
     cells = [
         [
             Cell(row["name"]),
-            Cell(words.count(row["members"])),
+            Cell("hidden") if row["members"] is None else Cell(words.count(row["members"])),
             NONE if row["age_mean"] is None else Cell(words.years(row["age_mean"])),
             NONE if row["age_sd"] is None else Cell(words.years(row["age_sd"])),
         ]

@@ -150,16 +150,15 @@ def roc(audit: dict[str, Any]) -> Table:
     """Return points of the ROC curves that the scored non-members can resolve."""
     rows = []
     for finding in words.ranked(audit):
-        floor = 1 / max(1, finding["scored"]["nonmembers"])
         curve = finding["roc"]
+        # A curve of single steps, of an early version, begins below what one non-member can resolve.
+        floor = max(1 / max(1, finding["scored"]["nonmembers"]), curve["fpr"][0])
         cells = [
             Cell(words.percent(true_positive_rate(curve, rate))) if rate >= floor else NONE
             for rate in ROC_RATES
         ]
         rows.append([Cell(finding["attack"]), *cells])
-    caption = (
-        "Share of members found, by the share of non-members wrongly named. n/a: fewer than one non-member."
-    )
+    caption = "Share of members found, by the share of non-members wrongly named. n/a: too few non-members."
     return Table(caption, ("Attack", *map(words.percent, ROC_RATES)), rows)
 
 
@@ -171,14 +170,14 @@ def true_positive_rate(curve: dict[str, Any], rate: float) -> float:
 
 def exposure(audit: dict[str, Any]) -> Table:
     """Return the strongest attack by group of people."""
-    rows = []
+    rows, few = [], Cell("hidden")
     for group in audit["exposure"]["groups"]:
         auc = estimate(group["auc"]) if group["auc"] else Cell("n/a", group["reason"] or "")
         rows.append(
             [
                 Cell(group_name(group)),
-                Cell(words.count(group["members"])),
-                Cell(words.count(group["nonmembers"])),
+                few if group["members"] is None else Cell(words.count(group["members"])),
+                few if group["nonmembers"] is None else Cell(words.count(group["nonmembers"])),
                 auc,
                 estimate(group["accuracy"], words.percent),
             ]
@@ -187,10 +186,18 @@ def exposure(audit: dict[str, Any]) -> Table:
     return Table(caption, ("Group", "Members", "Non-members", "AUC", "Accuracy"), rows)
 
 
+def sides(row: dict[str, Any]) -> Cell:
+    """Return members + non-members, or "hidden" where they are few."""
+    if row["members"] is None or row["nonmembers"] is None:
+        return Cell("hidden")
+    return Cell(f"{row['members']:,}\u00a0+\u00a0{row['nonmembers']:,}")
+
+
 def group_name(group: dict[str, Any]) -> str:
     """Return "45 to 55 years" or "sex: F"."""
     if group["by"] == "age":
-        return f"{group['group'].replace('-', ' to ').replace('–', ' to ')} years"
+        name = group["group"].replace("-", " to ").replace("–", " to ")
+        return f"{name} years" if " to " in name or name.startswith("under") else name
     return f"sex: {group['group']}"
 
 
@@ -199,18 +206,25 @@ QUANTILES = ("q10", "q25", "q50", "q75", "q90")
 
 def residuals(audit: dict[str, Any]) -> Table:
     """Return the quantiles of age minus prediction by age band and side."""
-    rows = list(_residual_rows(audit["residuals"]["bands"]))
-    caption = "Age minus prediction, in years: quantiles by age band. Groups under five people are not shown."
+    rows = list(_residual_rows(audit["residuals"]["bands"], words.few(audit)))
+    caption = (
+        "Age minus prediction, in years: quantiles by age band. Groups of fewer than "
+        f"{words.few(audit)} people a side are joined or not shown."
+    )
     return Table(caption, ("Age", "Side", "People", "10%", "25%", "Median", "75%", "90%"), rows)
 
 
-def _residual_rows(bands: list[dict[str, Any]]) -> Iterator[list[Cell]]:
+def _residual_rows(bands: list[dict[str, Any]], few: int) -> Iterator[list[Cell]]:
     for band in bands:
         for key, side in (("members", "members"), ("nonmembers", "non-members")):
             group = band[key]
-            values = [Cell(words.years(group[q])) for q in QUANTILES] if group else [NONE] * len(QUANTILES)
-            people = Cell(words.count(group["n"])) if group else Cell("under 5")
-            yield [Cell(f"{band['low']:g} to {band['high']:g}"), Cell(side), people, *values]
+            values = (
+                [NONE if group[q] is None else Cell(words.years(group[q])) for q in QUANTILES]
+                if group
+                else [NONE] * len(QUANTILES)
+            )
+            people = Cell(words.count(group["n"])) if group else Cell(f"under {few}")
+            yield [Cell(words.ages(band["low"], band["high"], " to ")), Cell(side), people, *values]
 
 
 def covariates(audit: dict[str, Any]) -> Table:

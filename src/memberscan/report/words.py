@@ -43,11 +43,23 @@ def years(value: float) -> str:
     return "0.0" if text == "−0.0" else text
 
 
+def ages(low: float | None, high: float | None, joint: str) -> str:
+    """Return "45 to 55", or "under 45", "75 and over", "all ages" where an end is open."""
+    if low is None:
+        return "all ages" if high is None else f"under {high:g}"
+    return f"{low:g} and over" if high is None else f"{low:g}{joint}{high:g}"
+
+
 def p_value(value: float | None) -> str:
     """Return a p-value, never as zero."""
     if value is None:
         return "n/a"
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.01 else f"{value:.2f}"
+
+
+def few(audit: dict[str, Any]) -> int:
+    """Return how many people a group needs on each side to be spoken of."""
+    return int(audit.get("disclosure", {}).get("smallest_cell", 5))
 
 
 def count(value: int | None) -> str:
@@ -104,9 +116,10 @@ def judged_auc(audit: dict[str, Any], finding: dict[str, Any]) -> dict[str, Any]
 def ranked(audit: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the findings by the simultaneous lower bound that the verdict rests on, highest first."""
 
-    def rank(finding: dict[str, Any]) -> tuple[float, float]:
+    def rank(finding: dict[str, Any]) -> tuple[float, float, bool]:
         auc = judged_auc(audit, finding)
-        return auc["simultaneous"]["low"], auc["value"]
+        # The exposure is that of the strongest attack, which rounded numbers may not tell from others.
+        return auc["simultaneous"]["low"], auc["value"], finding["attack"] == audit["exposure"]["attack"]
 
     return sorted(audit["findings"], key=rank, reverse=True)
 

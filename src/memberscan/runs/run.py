@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.received import read_limited, stated
 from memberscan.runs.roles import Roles
 from memberscan.runs.transcript import ROUNDS, Transcript
+from memberscan.salts import kept, keyed, made_once
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 DONE = "run.json"
 WEIGHTS = "weights.safetensors"
 ROLES = "roles.tsv"
+SALT = "roles.salt"
 HISTORY = "history.jsonl"
 _SCHEMA = "memberscan.run/1"
 
@@ -72,7 +74,7 @@ class Run:
     cohort_path, cohort_fingerprint
         The cohort it was trained on.
     training
-        Configuration, seeds, thread count and versions, as JSON values; empty for an imported model.
+        Configuration, thread count and versions, as JSON values; empty for an imported model.
     federation
         Of a federated run: environment, rounds, local epochs and what was protected, as JSON values.
     code
@@ -120,7 +122,7 @@ class Run:
             raise BadInputError(f"{path} is not a run ({hint})")
         content = _read(path)
         roles = Roles.read(path / ROLES)
-        if roles.fingerprint != content.roles:
+        if content.roles not in _digests(path, roles):
             raise StaleError(
                 f"{path / ROLES} was changed after training; restore it, or import the model again"
             )
@@ -143,21 +145,30 @@ class Run:
 
     def finish(self) -> Run:
         """Write ``run.json``, which says that the run is complete; the weights must be there already."""
+        made_once(self.path / SALT)
+        # The training's seed is often that of the draw of members, which anybody could repeat with it.
+        training = {key: value for key, value in self.training.items() if key != "seed"}
         content = {
             "schema": _SCHEMA,
             "model": self.spec.to_dict(),
-            "roles": self.roles.fingerprint,
+            "roles": self.roles_digest,
             "randomised": self.randomised,
             "cohort": {
                 "path": os.path.relpath(self.cohort_path, self.path),
                 "fingerprint": self.cohort_fingerprint,
             },
             "weights": self.weights_fingerprint,
-            "training": dict(self.training),
+            "training": training,
             "federation": None if self.federation is None else dict(self.federation),
         }
         write_json(self.path / DONE, content)
-        return self
+        return replace(self, training=training)
+
+    @property
+    def roles_digest(self) -> str | None:
+        """A digest of the roles with the run's secret salt; None in a run of an early version."""
+        path = self.path / SALT
+        return keyed(kept(path), self.roles.fingerprint) if path.exists() else None
 
     @property
     def weights_fingerprint(self) -> str:
@@ -225,3 +236,9 @@ def _read(path: Path) -> _Stated:
     if schema != _SCHEMA:
         raise BadInputError(f"{path / DONE} has schema {schema!r}, this version reads {_SCHEMA!r}")
     return stated(_Stated, content, str(path / DONE))
+
+
+def _digests(path: Path, roles: Roles) -> tuple[str, ...]:
+    """Return what run.json may hold as the digest of the roles; early versions had no salt."""
+    salt = path / SALT
+    return (keyed(kept(salt), roles.fingerprint),) if salt.exists() else (roles.fingerprint,)

@@ -32,7 +32,9 @@ def run_demo(out: Path, *, seed: int = 0) -> dict[str, AuditResult]:
     results = {}
     for model, epochs in EPOCHS.items():
         config = TrainingConfig(epochs=epochs, seed=seed)
-        run = train(cohort, out / f"run-{model}", model=model, options={"width": WIDTH}, config=config)
+        run = train(
+            cohort, out / f"run-{model}", model=model, options={"width": WIDTH}, config=config, seed=seed
+        )
         threat = ThreatModel(access=Access.WEIGHTS)
         results[model] = audit(run.path, out / f"audit-{model}", threat=threat, seed=seed)
     if find_spec("flwr") is not None:
@@ -46,6 +48,8 @@ def _federation(cohort: Cohort, out: Path, seed: int) -> AuditResult:
 
     training = TrainingConfig(epochs=4, learning_rate=LEARNING_RATE, seed=seed)
     settings = Settings("cnn3d", {"width": WIDTH}, training, rounds=ROUNDS)
-    run = federate(cohort, out / f"run-{FEDERATED}", settings=settings, learners=LEARNERS, held_out=HELD_OUT)
+    run = federate(
+        cohort, out / f"run-{FEDERATED}", settings=settings, learners=LEARNERS, held_out=HELD_OUT, seed=seed
+    )
     threat = ThreatModel(attacker=Attacker.LEARNER)
     return audit(run.path, out / f"audit-{FEDERATED}", threat=threat, seed=seed)

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from memberscan.auditing import audit
+from memberscan.auditing.conduct import measure
+from memberscan.auditing.content import Outcome
 from memberscan.cohort import Cohort
 from memberscan.federation.environments import ENVIRONMENTS
 from memberscan.federation.federate import federate
@@ -55,14 +56,15 @@ def federated(out: Path, *, seed: int = 0) -> pd.DataFrame:
                 environment=environment,
                 learners=LEARNERS,
                 held_out=HELD_OUT,
+                seed=seed,
             )
             threat = ThreatModel(attacker=Attacker.LEARNER)
-            result = audit(run.path, out / f"{name}-learner", threat=threat, attacks=ATTACKS, seed=seed)
-            content = dict(result.content)
-            rows.append({"model": model, "environment": environment, **_row(content)})
+            outcome = measure(run.path, out / f"{name}-learner", threat=threat, attacks=ATTACKS, seed=seed)
+            federation = outcome.federation or {}
+            rows.append({"model": model, "environment": environment, **_row(outcome, federation)})
             curves += [
                 {"model": model, "environment": environment, "round": entry["round"], **entry["accuracy"]}
-                for entry in content["federation"]["by_round"]
+                for entry in federation["by_round"]
             ]
     table, course = pd.DataFrame(rows), pd.DataFrame(curves)
     write_table(out / "federated.tsv", table.round(4))
@@ -71,16 +73,16 @@ def federated(out: Path, *, seed: int = 0) -> pd.DataFrame:
     return table
 
 
-def _row(content: dict[str, Any]) -> dict[str, Any]:
-    found = {f["attack"]: f for f in content["findings"]}
-    federation, target = content["federation"], content["target"]
+def _row(outcome: Outcome, federation: dict[str, Any]) -> dict[str, Any]:
+    found = {f.attack: f.to_dict() for f in outcome.findings}
+    people, member = outcome.subjects, outcome.subjects.member
     course = federation["by_round"]
     pairs = [p for p in federation["pairs"] if p["attack"] == FOLLOWED]
     return {
-        "members": target["members"],
+        "members": int(member.sum()),
         "heldout_scored": found[FOLLOWED]["scored"]["nonmembers"],
-        "mae_members": target["mae_members"],
-        "mae_heldout": target["mae_nonmembers"],
+        "mae_members": float(people.mean_absolute[member].mean()),
+        "mae_heldout": float(people.mean_absolute[~member].mean()),
         "accuracy_first": course[0]["accuracy"]["value"],
         "accuracy_last": course[-1]["accuracy"]["value"],
         "accuracy_last_low": course[-1]["accuracy"]["low"],
@@ -89,7 +91,7 @@ def _row(content: dict[str, Any]) -> dict[str, Any]:
         "pairs": sum(p["p_holm"] is not None for p in pairs),
         "pairs_succeed": sum(p["p_holm"] is not None and p["p_holm"] < 0.05 for p in pairs),
         "learners_told_blind": sum(v["tripped"] for v in federation["victims"]),
-        "verdict": content["verdict"]["label"],
+        "verdict": outcome.verdict.label,
     }
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from memberscan.auditing import audit
+from memberscan.auditing.conduct import measure
+from memberscan.auditing.content import Outcome
 from memberscan.cohort import Cohort
 from memberscan.files import write_table
 from memberscan.threat import Access, ThreatModel
@@ -36,25 +37,31 @@ def overfitting(out: Path, *, seed: int = 0) -> pd.DataFrame:
         for epochs in EPOCHS:
             config = TrainingConfig(epochs=epochs, seed=seed)
             run = train(
-                cohort, out / f"{model}-{epochs}", model=model, options={"width": WIDTH}, config=config
+                cohort,
+                out / f"{model}-{epochs}",
+                model=model,
+                options={"width": WIDTH},
+                config=config,
+                seed=seed,
             )
             threat = ThreatModel(access=Access.WEIGHTS)
-            result = audit(run.path, out / f"{model}-{epochs}-audit", threat=threat, seed=seed)
-            rows.append({"model": model, "epochs": epochs, **_row(dict(result.content))})
+            outcome = measure(run.path, out / f"{model}-{epochs}-audit", threat=threat, seed=seed)
+            rows.append({"model": model, "epochs": epochs, **_row(outcome)})
     table = pd.DataFrame(rows)
     write_table(out / "overfitting.tsv", table.round(4))
     _figure(table).savefig(out / "overfitting.svg", metadata={"Date": None})
     return table
 
 
-def _row(content: dict[str, Any]) -> dict[str, Any]:
-    found = {f["attack"]: f for f in content["findings"]}
-    (gain,) = (g["difference"] for g in content["gains"] if g["attack"] == WHITE_BOX)
+def _row(outcome: Outcome) -> dict[str, Any]:
+    found = {f.attack: f.to_dict() for f in outcome.findings}
+    (gain,) = (g["difference"] for g in outcome.gains if g["attack"] == WHITE_BOX)
+    people, member = outcome.subjects, outcome.subjects.member
     row: dict[str, Any] = {
-        "members": content["target"]["members"],
-        "nonmembers": content["target"]["nonmembers"],
-        "mae_members": content["target"]["mae_members"],
-        "mae_nonmembers": content["target"]["mae_nonmembers"],
+        "members": int(member.sum()),
+        "nonmembers": int((~member).sum()),
+        "mae_members": float(people.mean_absolute[member].mean()),
+        "mae_nonmembers": float(people.mean_absolute[~member].mean()),
     }
     for box, name in (("black", BLACK_BOX), ("white", WHITE_BOX)):
         for part in ("value", "low", "high"):
@@ -63,7 +70,7 @@ def _row(content: dict[str, Any]) -> dict[str, Any]:
         "weights_add": gain["value"],
         "weights_add_low": gain["low"],
         "weights_add_high": gain["high"],
-        "verdict": content["verdict"]["label"],
+        "verdict": outcome.verdict.label,
     }
 
 

@@ -41,7 +41,12 @@ def parties(out: Path, *, seed: int = 0) -> pd.DataFrame:
     for each in range(seed, seed + SEEDS):
         cohort = Cohort.phantom(out / f"cohort-{each}", subjects=SUBJECTS, spacing=SPACING, seed=each)
         run = federate(
-            cohort, out / f"run-{each}", settings=settings(MODEL, each), learners=LEARNERS, held_out=HELD_OUT
+            cohort,
+            out / f"run-{each}",
+            settings=settings(MODEL, each),
+            learners=LEARNERS,
+            held_out=HELD_OUT,
+            seed=each,
         )
         rows.append(
             {"seed": each, "updates": "in the clear", **_compare(run.path, out / f"audit-{each}", each)}
@@ -53,6 +58,7 @@ def parties(out: Path, *, seed: int = 0) -> pd.DataFrame:
         settings=dataclasses.replace(secret, rounds=SECRET_ROUNDS),
         learners=LEARNERS,
         held_out=HELD_OUT,
+        seed=seed,
     )
     blinded = audit(run.path, out / "audit-ckks", threat=ThreatModel(attacker=Attacker.SERVER), seed=seed)
     rows.append(

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
-from memberscan.files import append_line, claim, write_bytes, write_text
+from memberscan.files import REQUEST, append_line, claim, read_json, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build
 from memberscan.models.inputs import resolve_device
 from memberscan.models.weights import writable
@@ -25,6 +25,7 @@ from memberscan.training.loop import TrainingConfig, fit
 
 CHECKPOINT = "checkpoint.safetensors"
 TIMINGS = "timings.jsonl"
+MEMBERSHIP_SEED = "membership_seed"
 
 
 def train(
@@ -36,6 +37,7 @@ def train(
     validation: float = 0.0,
     options: Mapping[str, Any] | None = None,
     config: TrainingConfig | None = None,
+    seed: int | None = None,
 ) -> Run:
     """Train a target model and write a run.
 
@@ -54,7 +56,10 @@ def train(
     options
         Keyword arguments of the model, such as ``width``.
     config
-        How to train.
+        How to train; its seed decides the initial weights and the order of scans, and nobody's membership.
+    seed
+        Of the draw of members. Without one a secret seed is taken, and kept in ``request.json`` for the owner
+        alone: with a seed that can be guessed, whoever has the list of subjects can draw the members again.
 
     Raises
     ------
@@ -68,7 +73,8 @@ def train(
     spec = ModelSpec(model, cohort.shape, dict(options or {}))
     randomised = isinstance(members, (int, float))
     resolve_device(config.device)
-    roles = chosen_roles(cohort, members, validation, config.seed)
+    seed = membership_seed(path, seed) if randomised else None
+    roles = chosen_roles(cohort, members, validation, seed or 0)
     if (config.keep == "best" or config.patience) and not roles.subjects(Role.VALIDATION):
         raise BadInputError(
             "keep best and patience need validation subjects to choose the epoch by; add --validation 0.1, "
@@ -81,6 +87,7 @@ def train(
         "cohort": cohort.fingerprint,
         "model": spec.to_dict(),
         "roles": roles.fingerprint,
+        MEMBERSHIP_SEED: seed,
         **config.to_dict(),
     }
     with claim(path, request, done=DONE) as finished:
@@ -117,6 +124,23 @@ def _train(
     append_line(path / TIMINGS, json.dumps({"stage": "train", "seconds": seconds}))
     (path / CHECKPOINT).unlink(missing_ok=True)
     return run
+
+
+def membership_seed(path: Path, given: int | None) -> int:
+    """Return the seed to draw members with: the one given, that of the run at ``path``, or a secret one.
+
+    Raises
+    ------
+    BadInputError
+        If the seed is negative.
+    """
+    if given is not None:
+        if given < 0:
+            raise BadInputError(f"seed is {given}; give a whole number from 0")
+        return given
+    stored = read_json(path / REQUEST) if (path / REQUEST).is_file() else None
+    earlier = stored.get(MEMBERSHIP_SEED) if isinstance(stored, dict) else None
+    return earlier if type(earlier) is int and earlier >= 0 else seeds.secret()
 
 
 def chosen_roles(cohort: Cohort, members: float | Roles | Path | str, validation: float, seed: int) -> Roles:

@@ -1,0 +1,249 @@
+"""What may be said of few people, and with how many digits: one rule for all that an audit publishes.
+
+Whoever can query the model and holds everybody's scans computes what an audit computes, for any guess of who
+was a member. Exact numbers confirm the right guess. So a cell of few people is joined or hidden, and every
+number is rounded to what its error bears.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memberscan.errors import BadInputError
+from memberscan.evidence.roc import null_variance
+from memberscan.evidence.rounding import error_of, floored, rounded, rounded_p, step_below
+from memberscan.report.tables import ROC_RATES
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+SMALLEST_CELL = 10
+FEWEST_ALLOWED = 5
+YEARS = 0.1
+"""The finest step of ages and errors, years."""
+CHANCE = 0.5
+_P_VALUES = ("p_value", "p_holm")
+_SIDES = {"difference": 0.0, "h": 0.0, "tpr": None}
+_QUANTILES = (10, 25, 50, 75, 90)
+_ONE_PERSON = 2.5
+"""A step is at least two fifths of the error that it is below, and so at least what one person changes."""
+
+
+def require_cell(smallest: int) -> None:
+    """Refuse a rule that would publish cells of fewer than five people."""
+    if smallest < FEWEST_ALLOWED:
+        raise BadInputError(
+            f"smallest_cell is {smallest}; no cell of fewer than {FEWEST_ALLOWED} is published"
+        )
+
+
+def few(smallest: int) -> str:
+    """Return why a cell is hidden."""
+    return f"fewer than {smallest} people on a side, or what hides such a group"
+
+
+def hidden(cells: Sequence[tuple[int, ...]], smallest: int, *, rest: tuple[int, ...] = ()) -> list[bool]:
+    """Return which cells of a partition are not published: small ones, and one more where it gave them away.
+
+    Parameters
+    ----------
+    cells
+        The people of each cell, side by side.
+    smallest
+        Fewest people on each side of a cell that is published.
+    rest
+        People of each side in no cell, whose number is what the total leaves.
+
+    Notes
+    -----
+    The total is published. What is left of it when all published cells are taken away must be nobody, or
+    enough people; the smallest cells are hidden until it is.
+    """
+    hide = [min(cell) < smallest for cell in cells]
+    left = np.array(rest or (0,) * (len(cells[0]) if cells else 1))
+    for cell, hides in zip(cells, hide, strict=True):
+        left = left + np.array(cell) * hides
+    for k in sorted(range(len(cells)), key=lambda k: min(cells[k])):
+        if not left.any() or left.min() >= smallest:
+            break
+        if not hide[k]:
+            hide[k], left = True, left + np.array(cells[k])
+    return hide
+
+
+@dataclass(frozen=True, eq=False)
+class AgeBand:
+    """People from one whole year to below another; None where a band has no end, so that no extreme shows."""
+
+    low: float | None
+    high: float | None
+    inside: Bool[np.ndarray, " subjects"]
+
+    @property
+    def name(self) -> str:
+        """ "under 45", "45–55", "75 and over" or "all ages"."""
+        if self.low is None:
+            return "all ages" if self.high is None else f"under {self.high:.0f}"
+        return f"{self.low:.0f} and over" if self.high is None else f"{self.low:.0f}–{self.high:.0f}"
+
+
+def age_bands(
+    age: Float[np.ndarray, " subjects"],
+    member: Bool[np.ndarray, " subjects"],
+    *,
+    people: int,
+    most: int,
+    smallest: int,
+) -> list[AgeBand]:
+    """Cut ages into bands of about equal numbers at whole years, each with enough people on both sides.
+
+    Parameters
+    ----------
+    age, member
+        Of each person.
+    people, most
+        How many people a band should have, and the greatest number of bands.
+    smallest
+        Fewest members, and non-members, of a band; one that has fewer is joined with its neighbour.
+    """
+    count = int(np.clip(len(age) // people, 1, most))
+    cuts = np.unique(np.round(np.quantile(age, np.arange(1, count) / count))).tolist()
+    edges = [-np.inf]
+    for cut in cuts:
+        inside, above = (age >= edges[-1]) & (age < cut), age >= cut
+        if all(
+            min(int((part & member).sum()), int((part & ~member).sum())) >= smallest
+            for part in (inside, above)
+        ):
+            edges.append(cut)
+    edges.append(np.inf)
+    return [
+        AgeBand(
+            None if low == -np.inf else float(low),
+            None if high == np.inf else float(high),
+            (age >= low) & (age < high),
+        )
+        for low, high in itertools.pairwise(edges)
+    ]
+
+
+def mean_of(values: Float[np.ndarray, " n"]) -> float:
+    """Return a mean of years, rounded to its error, and to no less than what any one person moves it by."""
+    mean, n = float(values.mean()), len(values)
+    return _years(mean, max(float(values.std()) / np.sqrt(n), _ONE_PERSON * _furthest(values) / n))
+
+
+def root_mean(squares: Float[np.ndarray, " n"]) -> float:
+    """Return the root of a mean of squared years, rounded likewise; its error by the delta method."""
+    root, n = float(np.sqrt(squares.mean())), len(squares)
+    if not root:
+        return 0.0
+    error = max(float(squares.std()) / np.sqrt(n), _ONE_PERSON * _furthest(squares) / n)
+    return _years(root, error / (2 * root))
+
+
+def _furthest(values: Float[np.ndarray, " n"]) -> float:
+    return float(np.abs(values - values.mean()).max())
+
+
+def quantiles(values: Float[np.ndarray, " n"], smallest: int) -> dict[str, float | None]:
+    """Return quantiles of years, rounded; None where fewer than ``smallest`` people lie beyond one.
+
+    The error of a quantile is half the distance between the quantiles one standard error of the share away
+    (Woodruff, JASA 47, 1952).
+    """
+    found: dict[str, float | None] = {}
+    for q in _QUANTILES:
+        share = q / 100
+        if len(values) * min(share, 1 - share) < smallest:
+            found[f"q{q}"] = None
+            continue
+        error = np.sqrt(share * (1 - share) / len(values))
+        low, high = np.quantile(values, np.clip([share - error, share + error], 0, 1))
+        found[f"q{q}"] = _years(float(np.quantile(values, share)), float(high - low) / 2)
+    return found
+
+
+def mean_age(mean: float, spread: float, n: int) -> tuple[float, float]:
+    """Return a mean age and its standard deviation over people, rounded."""
+    return _years(mean, spread / np.sqrt(n)), _years(spread, spread / np.sqrt(2 * n))
+
+
+def fraction(value: float | None, error: float) -> float | None:
+    """Return a rounded AUC or share, or None."""
+    return None if value is None else rounded(value, step_below(error))
+
+
+def chance_error(sides: tuple[int, int]) -> float:
+    """Return the standard error of an AUC under chance, for AUCs that come without an interval."""
+    return float(np.sqrt(null_variance(*sides)))
+
+
+def curve(
+    roc: dict[str, list[float]], tpr: Sequence[dict[str, Any]], scored: dict[str, int], smallest: int
+) -> dict[str, Any]:
+    """Return a few points of a ROC curve; all its steps in their order would name every member.
+
+    Only rates at which ``smallest`` non-members or more are named are published, and those at which the
+    finding itself has a value, which stands here too.
+    """
+    known = {entry["fpr"]: entry["value"] for entry in tpr if entry["value"] is not None}
+    fpr, found = np.array(roc["fpr"]), np.array(roc["tpr"])
+    rates = [rate for rate in ROC_RATES if rate in known or rate * scored["nonmembers"] >= smallest - 1e-9]
+    values = []
+    for rate in rates:
+        share = float(found[np.searchsorted(fpr, rate + 1e-12, side="right") - 1])
+        inner = (share * scored["members"] + 2) / (scored["members"] + 4)
+        step = step_below(float(np.sqrt(inner * (1 - inner) / (scored["members"] + 4))))
+        values.append(known.get(rate, rounded(share, step)))
+    return {"fpr": [*rates, 1.0], "tpr": [*np.maximum.accumulate(values).tolist(), 1.0] if values else [1.0]}
+
+
+def published(tree: Any, name: str = "") -> Any:
+    """Return JSON values with every estimate and p-value in them rounded, wherever it stands.
+
+    An estimate is what has a value and an interval: all are rounded to one step. Ends of intervals stay on
+    their side of chance (or of no difference), and simultaneous bounds are rounded downwards.
+    """
+    if isinstance(tree, list):
+        return [published(item, name) for item in tree]
+    if not isinstance(tree, dict):
+        return rounded_p(tree) if name in _P_VALUES and tree is not None else tree
+    if name == "p_values":
+        return {key: rounded_p(p) for key, p in tree.items()}
+    tree = {key: published(item, key) for key, item in tree.items()}
+    if tree.keys() >= {"value", "low", "high"} and tree["value"] is not None:
+        tree |= estimate(tree, side=_SIDES.get(name, CHANCE))
+        if "ppv" in tree:
+            tree["ppv"] = [_worth(worth["prior"], tree) for worth in tree["ppv"]]
+    return tree
+
+
+def estimate(found: dict[str, Any], *, side: float | None) -> dict[str, Any]:
+    """Return the rounded value and ends of an estimate, and its simultaneous bound where it has one."""
+    step = step_below(error_of(found["low"], found["high"]))
+    ends = {end: rounded(found[end], step, side=side) for end in ("low", "high")}
+    result: dict[str, Any] = {"value": rounded(found["value"], step), **ends}
+    if "simultaneous" in found:
+        bound = floored(found["simultaneous"]["low"], step, side=side)
+        result["simultaneous"] = found["simultaneous"] | {"low": bound}
+    return result
+
+
+def _worth(prior: float, rate: dict[str, Any]) -> dict[str, Any]:
+    """Return the positive predictive value that follows from a rounded rate, so that it tells no more."""
+    fpr = rate["fpr"]
+    values = {
+        end: round(prior * rate[end] / (prior * rate[end] + (1 - prior) * fpr), 3)
+        for end in ("value", "low", "high")
+    }
+    return {"prior": prior, **values}
+
+
+def _years(value: float, error: float) -> float:
+    return rounded(value, step_below(error, finest=YEARS))

@@ -1,0 +1,80 @@
+"""Numbers as their errors bear: digits beyond the error say nothing about a model, and much about people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+FINEST = 0.001
+"""No step is finer than this, however small the error."""
+_CLOSEST = 1e-4
+_SPAN = 2 * 1.959963984540054
+"""Standard errors between the ends of a 95% interval."""
+_P_EDGES = (2, 5, 10)
+_P_SHOWN = (1.5, 3, 7)
+
+
+def step_below(error: float, *, finest: float = FINEST) -> float:
+    """Return the greatest of 1, 2 and 5 times a power of ten that is no greater than ``error``.
+
+    Rounding to such a step adds an error of at most step / sqrt(12), which widens the whole by 4% at most.
+    """
+    if not error > finest:
+        return finest
+    power = math.floor(math.log10(error) + 1e-12)
+    return max(finest, max(m * 10.0**power for m in (1, 2, 5) if m * 10.0**power <= error * (1 + 1e-9)))
+
+
+def error_of(low: float, high: float) -> float:
+    """Return the standard error that a 95% interval stands for."""
+    return (high - low) / _SPAN
+
+
+def rounded(value: float, step: float, *, side: float | None = None) -> float:
+    """Return the nearest multiple of ``step``.
+
+    Parameters
+    ----------
+    value
+        What is rounded.
+    step
+        From :func:`step_below`.
+    side
+        Where given, the result lies on the same side of this number as ``value``; a finer step is taken
+        where that needs it, so that what is published never contradicts a decision made on exact numbers.
+    """
+    return _on_grid(value, step, round, side)
+
+
+def floored(value: float, step: float, *, side: float | None = None) -> float:
+    """Return the greatest multiple of ``step`` up to ``value``, for bounds that promise "at least"."""
+    return _on_grid(value, step, lambda x: math.floor(x + 1e-9), side)
+
+
+def rounded_p(p: float) -> float:
+    """Return one of 1, 0.7, 0.3, 0.15, 0.07, ... for a p-value: a value for its stretch of 1-2-5 steps.
+
+    A p-value with all its digits is a rank sum with all its digits. The stretches end at .5, .2, .1, .05 and
+    so on, and their values lie inside: what is below .05 or .01 stays below.
+    """
+    if p >= 1 - 1e-9:
+        return 1.0
+    if p <= 1e-6:
+        return 1e-6
+    # An edge belongs to the stretch above it, as in "p < .05".
+    power = math.floor(math.log10(p) + 1e-12)
+    mantissa = p / 10.0**power
+    shown = next(s for edge, s in zip(_P_EDGES, _P_SHOWN, strict=True) if mantissa < edge - 1e-9)
+    return round(shown * 10.0**power, 2 - power)
+
+
+def _on_grid(value: float, step: float, whole: Callable[[float], float], side: float | None) -> float:
+    while True:
+        result = round(whole(value / step) * step, 9) + 0.0  # never -0.0
+        kept = side is None or ((result > side) == (value > side) and (result < side) == (value < side))
+        if kept:
+            return result
+        assert side is not None
+        if step <= _CLOSEST:
+            return round(side + math.copysign(_CLOSEST, value - side), 9) if value != side else side
+        step = step_below(step * 0.75, finest=_CLOSEST)

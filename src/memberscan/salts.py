@@ -1,0 +1,48 @@
+"""Digests with a secret key: equal for equal things, and no way for others to confirm a guess."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from pathlib import Path
+
+from memberscan.errors import StaleError
+from memberscan.files import write_text
+
+_OWNER_ONLY = 0o600
+_BYTES = 32
+
+
+def made_once(path: Path) -> bytes:
+    """Return the random salt kept in a file, which is made if it is not there; readable by its owner only."""
+    if not path.exists():
+        write_text(path, secrets.token_hex(_BYTES), mode=_OWNER_ONLY)
+    return kept(path)
+
+
+def kept(path: Path) -> bytes:
+    """Return the salt kept in a file.
+
+    Raises
+    ------
+    StaleError
+        If it is not there, or not a salt.
+    """
+    try:
+        with path.open("rb") as stream:
+            salt = bytes.fromhex(stream.read(2 * _BYTES + 1).decode("ascii"))
+    except FileNotFoundError as error:
+        raise StaleError(
+            f"{path} is gone; restore it: digests that were made with it say what belongs here"
+        ) from error
+    except ValueError as error:
+        raise StaleError(f"{path} is not a salt that memberscan wrote; restore it") from error
+    if len(salt) != _BYTES:
+        raise StaleError(f"{path} is not a salt that memberscan wrote; restore it")
+    return salt
+
+
+def keyed(salt: bytes, text: str, *, digits: int = 32) -> str:
+    """Return a digest of a text that nobody without the salt can make, or compare a guess with."""
+    return hmac.new(salt, text.encode(), hashlib.sha256).hexdigest()[:digits]
