@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from memberscan.cohort.ids import folded
 from memberscan.errors import ParticipantsError
-
-# Zeros before the first other digit of a number, and ".0", which a number gets that was once a float.
-_PADDING = re.compile(r"(?<!\d)0+(?=\d)")
-_DECIMALS = re.compile(r"\.0+$")
 
 
 def match_ids(listed: Collection[str], found: Collection[str], *, prefix: str, where: str) -> dict[str, str]:
     """Find out which ids of a table and of a folder are the same, though they are not written alike.
 
-    Equal ids are the same. Of the others, two are the same if they differ only by case, padding zeros, a
-    prefix, or the ".0" of a number that was read as a float, and if no third id of the table or of the folder
+    Equal ids are the same. Of the others, two are the same if they differ only by a prefix or by what
+    :func:`~memberscan.cohort.ids.folded` takes away, and if no third id of the table or of the folder
     differs from them by that alone.
 
     Parameters
@@ -62,19 +59,20 @@ def _alike(
 ) -> dict[str, tuple[list[str], list[str]]]:
     """Return ids on the disk and in the table, by what they are without case, zeros and prefix."""
     groups: dict[str, tuple[list[str], list[str]]] = {}
-    for place, names in enumerate((found, listed)):
-        for name in sorted(set(names)):
-            groups.setdefault(_key(name, prefix), ([], []))[place].append(name)
+    for place, ids in enumerate((found, listed)):
+        names = sorted(set(ids))
+        keys = folded([_without_prefix(name, prefix) for name in names])
+        for key, name in zip(keys, names, strict=True):
+            groups.setdefault(key, ([], []))[place].append(name)
     return groups
 
 
-def _key(name: str, prefix: str) -> str:
+def _without_prefix(name: str, prefix: str) -> str:
     text = name.strip().casefold()
     while text.startswith(prefix):
         text = text.removeprefix(prefix).strip()
     # "sub01" and "sub_01": the prefix without its hyphen, which only counts as one before a number.
-    text = re.sub(rf"^{re.escape(prefix.rstrip('-'))}[_ ]?(?=\d)", "", text)
-    return _PADDING.sub("", _DECIMALS.sub("", text))
+    return re.sub(rf"^{re.escape(prefix.rstrip('-'))}[_ ]?(?=\d)", "", text)
 
 
 def in_order(sessions: Collection[str]) -> list[str]:
