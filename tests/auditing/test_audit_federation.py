@@ -274,10 +274,11 @@ def test_a_learner_of_whom_nothing_was_seen_does_not_dilute_the_others(
         elif pair["attack"] == "local-error":
             assert pair["auc"] == pairs["local-error", pair["victim"]]["auc"]
     rest = [pairs["local-error", name]["auc"]["value"] for name in LEARNERS if name != "learner-2"]
-    assert finding(without, "local-error") == pytest.approx(np.mean(rest))
+    # Each is rounded to what its error bears.
+    assert finding(without, "local-error") == pytest.approx(np.mean(rest), abs=0.03)
     assert without.scores["local-error"].notna().sum() == whole.scores["local-error"].notna().sum() - 24
     sources = without.content["federation"]["sources"]
-    assert sources["chance"] == pytest.approx(1 / 3)
+    assert sources["chance"] == 0.33
     page = report.render_html(dict(without.content))
     assert "took part in no round that the attacker looked at" in page
 

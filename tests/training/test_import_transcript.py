@@ -340,7 +340,8 @@ def test_a_learner_that_is_never_there_is_named_in_every_round(
     assert all("learner-2 took part in no round" in p["reason"] for p in never)
     for attack in result.findings["attack"]:
         others = [p["auc"]["value"] for p in pairs if p["attack"] == attack and p["auc"]]
-        assert finding(result, attack)["auc"]["value"] == pytest.approx(np.mean(others))
+        # Each is rounded to what its error bears.
+        assert finding(result, attack)["auc"]["value"] == pytest.approx(np.mean(others), abs=0.06)
     reasons = {row["attack"]: row["reason"] for row in result.content["not_run"]}
     assert "compares with 2 other learners" in reasons["fedmia:error"] and "sees 1" in reasons["fedmia:error"]
 
