@@ -347,7 +347,7 @@ DEMANDS: dict[str, tuple[dict[str, Any], str]] = {
     "code with a path": ({"model": "theirs.payload:make"}, "ModelError"),
     "a module": ({"model": "os"}, "ModelError"),
     "no model": ({"model": None}, "BadInputError"),
-    "width 10**9": ({"options": {"width": 10**9}}, "TooLargeError"),
+    "width 10**9": ({"options": {"width": 10**9}}, "ModelError"),
     "width 10**30": ({"options": {"width": 10**30}}, "BadInputError"),
     "width of text": ({"options": {"width": "5"}}, "BadInputError"),
     "a list of options": ({"options": [5]}, "BadInputError"),

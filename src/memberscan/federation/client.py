@@ -21,7 +21,7 @@ from torch import Tensor
 
 from memberscan import seeds
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, MemberscanError, ModelError, RefusedError, TooLargeError
+from memberscan.errors import BadInputError, MemberscanError, ModelError, RefusedError
 from memberscan.federation.records import FACTS, MODEL, SEALED, chunks, clear, fact, opened, sealed, whole
 from memberscan.federation.settings import Settings
 from memberscan.files import fingerprint, write_bytes
@@ -36,8 +36,6 @@ FEWEST_PEOPLE = 10
 """How many people a site trains on at least, unless it says otherwise: sums over few of them are ages."""
 MOST_SCANS = 10_000_000
 """More scans than any federation of brains has."""
-LARGEST_MODEL = 1 << 28
-"""Most weights and buffers of a model, a gigabyte; the paper's 3D-CNN has 2,948,803."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -245,23 +243,14 @@ def regressor(settings: Settings, shape: tuple[int, ...]) -> AgeRegressor:
     Raises
     ------
     ModelError
-        If it is none of ours, or does not fit the inputs. Nothing is ever imported for a federation.
-    TooLargeError
-        If it has more than :data:`LARGEST_MODEL` weights; nothing is allocated then.
+        If it is none of ours, is too large, or does not fit the inputs. Nothing is ever imported for a
+        federation.
     """
     spec = ModelSpec(settings.model, shape, dict(settings.options))
     if settings.model not in MODELS and ":" in settings.model:
         raise ModelError(
             f"{settings.model!r} is not one of our models; federate it with your own code, then use "
             "memberscan import --transcript"
-        )
-    # On this device a network has shapes and no memory.
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        size = sum(tensor.numel() for tensor in build(spec).state_dict().values())
-    if size > LARGEST_MODEL:
-        raise TooLargeError(
-            f"model {settings.model!r} with the options {spec.options} has {size:,} weights, and a "
-            f"federation takes at most {LARGEST_MODEL:,}; choose a smaller width"
         )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seeds.integer(settings.training.seed, "weights"))
