@@ -113,6 +113,7 @@ def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, pu
         nodes,
         backend_config={
             "init_args": {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"},
-            "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+            # They are options of the workers, too. Without a restart, one that died would fail every learner.
+            "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
         },
     )

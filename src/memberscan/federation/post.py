@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +15,12 @@ from flwr.serverapp import Grid
 from memberscan.errors import FederationError, MemberscanError
 from memberscan.federation.records import FACTS, Reason
 from memberscan.federation.settings import Settings
+
+_LOG = logging.getLogger("memberscan.federation")
+# How Flower tells that Ray lost the process that a learner ran in, or that it is not back yet.
+_WORKER_DIED = re.compile(r"<class 'ray\.exceptions\.\w*(?:Actor|Worker|Node|OutOfMemory)\w*'>")
+_PAUSES = (2.0, 10.0)
+"""Seconds to wait before each repetition; a worker takes a few to start again."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +85,41 @@ class Post:
     def exchange(
         self, kind: str, nodes: Sequence[int], content: Mapping[str, object], facts: Mapping[str, str | float]
     ) -> tuple[dict[int, RecordDict], dict[int, Reason]]:
-        """Send a message to nodes; return, by node, what they answered, and why others did not."""
+        """Send a message to nodes; return, by node, what they answered, and why others did not.
+
+        A learner whose worker died is asked again, alone: on Ray, learners share workers, and one that kills
+        its worker may fail others.
+        """
         stated = ConfigRecord({"settings": self.settings.to_json(), **facts})
-        group = str(facts.get("round", 0))
         records: dict[str, Any] = {FACTS: stated, **content}
+        group = str(facts.get("round", 0))
+        replies, refusals = self._send(kind, nodes, records, group)
+        for node in [node for node in nodes if _WORKER_DIED.match(refusals.get(node, ""))]:
+            for pause in _PAUSES:
+                _LOG.warning("the worker of node %d died; asking it again in %g seconds", node, pause)
+                time.sleep(pause)
+                again, refused = self._send(kind, [node], records, group)
+                replies, refusals = replies | again, refusals | refused
+                if node in replies or not _WORKER_DIED.match(refused.get(node, "")):
+                    break
+        silent = Reason.ours(f"did not answer within {self.settings.timeout:g} s")
+        failures = {
+            node: Reason.theirs(refusals[node]) if node in refusals else silent
+            for node in nodes
+            if node not in replies
+        }
+        return replies, failures
+
+    def _send(
+        self, kind: str, nodes: Sequence[int], records: dict[str, Any], group: str
+    ) -> tuple[dict[int, RecordDict], dict[int, str]]:
         messages = [Message(RecordDict(records), node, kind, group_id=group) for node in nodes]
         replies: dict[int, RecordDict] = {}
-        failures: dict[int, Reason] = {}
+        refusals: dict[int, str] = {}
         for reply in self.grid.send_and_receive(messages, timeout=self.settings.timeout):
             node = reply.metadata.src_node_id
             if reply.has_error():
-                failures[node] = Reason.theirs(reply.error.reason)
+                refusals[node] = reply.error.reason or ""
             else:
                 replies[node] = reply.content
-        silent = Reason.ours(f"did not answer within {self.settings.timeout:g} s")
-        return replies, failures | {n: silent for n in nodes if n not in replies and n not in failures}
+        return replies, refusals

@@ -19,7 +19,7 @@ _HEADER = 1024
 """Bytes around the values of an array; numpy writes 128."""
 _MOST_WORDS = 300
 # How a site, this process, and Ray begin to say which error it was.
-_KIND = re.compile(r"(?:failed \(|<class ')?(?:[\w.]{1,200}\.)?([A-Za-z_]\w{0,60})(?:[:;)'\n]|$)", re.ASCII)
+_KIND = re.compile(r"(?:failed \(|<class ')?(?:[\w.]{1,200}\.)?([A-Za-z_]\w{0,60})(?:[:;()'\n]|$)", re.ASCII)
 
 
 class Reason(NamedTuple):
