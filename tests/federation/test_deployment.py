@@ -1,4 +1,4 @@
-"""A federation over TLS on loopback: whole transcript, liars left out, strangers and a greedy server refused."""
+"""A federation over TLS on loopback: the transcript is whole, liars are left out, a greedy server is refused."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_howto_runs_a_federation_and_turns_strangers_away(tmp_path: Path) ->
 def prepare(made: Deployment) -> None:
     """Follow the how-to up to the run.
 
-    Site-c is not registered, site-e trusts another authority, site-f lies, and site-g sends nothing in the clear.
+    Site-c is not registered, site-e trusts another authority, site-f lies, and site-g insists on encryption.
     """
     folder = made.folder
     for site in (*SUBJECTS, *STRANGERS):
@@ -158,7 +158,7 @@ def sites_reach_nothing_but_the_fleet(made: Deployment) -> None:
 
 
 def sites_refuse_other_settings(made: Deployment) -> None:
-    """Start a run that asks for more epochs than the sites agreed to, as a server that was broken into may."""
+    """Start a run that asks for more epochs than the sites agreed to."""
     run = made.folder / "server" / "other run"
     words = [*made.words("flwr run", "server"), "--run-config", f'local-epochs=99 run="{run}"']
     made.call("server", words)
