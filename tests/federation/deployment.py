@@ -31,7 +31,7 @@ from cryptography.x509.oid import NameOID
 BIN = Path(sys.executable).parent
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "run-a-deployed-federation.md"
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PATIENCE = 300.0
+PATIENCE = 600.0
 
 
 def block(language: str) -> str:

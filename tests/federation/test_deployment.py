@@ -1,4 +1,4 @@
-"""A federation over TLS on loopback: the transcript is whole, liars are left out, a greedy server is refused."""
+"""A federation over TLS on loopback: a whole transcript, liars left out, a greedy server refused."""
 
 from __future__ import annotations
 
