@@ -11,11 +11,15 @@ import re
 import shlex
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.client import HTTPSConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from cryptography import x509
@@ -27,7 +31,7 @@ from cryptography.x509.oid import NameOID
 BIN = Path(sys.executable).parent
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "run-a-deployed-federation.md"
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PATIENCE = 300.0
+PATIENCE = 600.0
 
 
 def block(language: str) -> str:
@@ -55,14 +59,16 @@ class Deployment:
 
     folder: Path
     port: int = field(default_factory=free_port)
+    door: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def words(self, beginning: str, machine: str) -> list[str]:
         """Return the first such command of the how-to, with this deployment's names, addresses and paths."""
         text = documented(beginning)[0]
         for theirs, ours in (
-            ("server.example.org:8000", f"127.0.0.1:{self.port}"),
-            ("--host 0.0.0.0 --port 8000", f"--host 127.0.0.1 --port {self.port}"),
+            ("server.example.org:443", f"127.0.0.1:{self.door}"),
+            ("--port 8000", f"--port {self.port}"),
+            ("DIGEST", self.digest()),
             ("/data/", f"{self.folder / machine}/"),
             ("site-a", machine if machine != "server" else "site-a"),
         ):
@@ -70,12 +76,20 @@ class Deployment:
         name, *rest = shlex.split(text)
         return [str(BIN / name), *rest]
 
+    def digest(self) -> str:
+        """Return the digest that the app's README states, or nothing before there is one."""
+        readme = self.folder / "server" / "app" / "README.md"
+        return re.findall('settings="(.*?)"', readme.read_text())[0] if readme.exists() else ""
+
     def environment(self, machine: str) -> dict[str, str]:
-        """Return what the how-to exports, with one thread each."""
+        """Return what the how-to exports, with one thread each; a machine may have code of its own."""
         exported = dict(pair.split("=") for pair in documented("export ")[0].split()[1:])
         own = {"FLWR_HOME": str(self.folder / machine / "flwr"), "OMP_NUM_THREADS": "1"}
         own["FLWR_SUPEREXEC_TASK_POLL_INTERVAL"] = "0.1"
         # Flower starts its own commands by name.
+        own["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(self.folder / machine / "code"), os.environ.get("PYTHONPATH")])
+        )
         return os.environ | exported | own | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
     def start(self, machine: str, words: list[str], *, name: str = "") -> subprocess.Popen[bytes]:
@@ -110,10 +124,11 @@ class Deployment:
         self.wait("the SuperLink listens", lambda: listens(self.port), "server")
 
     def supernode(
-        self, machine: str, *, ca: str = "ca.crt", key: bool = True, port: int = 0
+        self, machine: str, *, ca: str = "ca.crt", key: bool = True, port: int = 0, more: str = ""
     ) -> subprocess.Popen[bytes]:
-        """Start a site's SuperNode; its own port must differ on one machine."""
+        """Start a site's SuperNode; its own port must differ on one machine. ``more`` is for its config."""
         words = [*self.words("flower-supernode", machine), "--port", str(port or free_port())]
+        words[words.index("--node-config") + 1] += more
         words[words.index("ca.crt")] = ca
         if not key:
             at = words.index("--auth-supernode-private-key")
@@ -172,12 +187,70 @@ def deployment(folder: Path) -> Iterator[Deployment]:
     home = folder / "server" / "flwr"
     home.mkdir(parents=True)
     write_certificates(folder / "server")
-    connection = block("toml").replace("server.example.org:8000", f"127.0.0.1:{made.port}")
+    connection = block("toml").replace("127.0.0.1:8000", f"127.0.0.1:{made.port}")
     (home / "config.toml").write_text(connection.replace("/data/", f"{folder / 'server'}/"))
     try:
-        yield made
+        with proxy(folder / "server", made.door, made.port):
+            yield made
     finally:
         made.stop()
+
+
+@contextlib.contextmanager
+def proxy(folder: Path, door: int, port: int) -> Iterator[None]:
+    """Do what the how-to's nginx does, so that tests need none: pass what begins so, and refuse the rest."""
+    place = re.compile(r"location (/\S+) \{\s+proxy_pass https://127.0.0.1:8000(/\S+);")
+    ((passed, target),) = place.findall(block("nginx"))
+    assert passed == target
+    assert re.search(r"location / \{\s+return 403;", block("nginx"))
+    trusted = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+
+    class Passing(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def pass_on(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if not self.path.startswith(passed) or ".." in self.path or "%" in self.path:
+                self.answer(403, {}, b"")
+                return
+            link = HTTPSConnection("127.0.0.1", port, context=trusted)
+            try:
+                link.request(self.command, self.path, body, dict(self.headers))
+                found = link.getresponse()
+                self.answer(found.status, dict(found.getheaders()), found.read())
+            except OSError:
+                self.answer(502, {}, b"")
+            finally:
+                link.close()
+
+        def answer(self, code: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response(code)
+            for name, value in headers.items():
+                if name.lower() not in (
+                    "content-length",
+                    "transfer-encoding",
+                    "connection",
+                    "date",
+                    "server",
+                ):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = do_DELETE = pass_on
+
+        def log_message(self, *said: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", door), Passing) as server:
+        server.daemon_threads = True
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "server.crt", folder / "server.key")
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+        yield
+        server.shutdown()
 
 
 def write_certificates(folder: Path) -> None:

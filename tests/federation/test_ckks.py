@@ -101,6 +101,22 @@ def test_decrypted_values_show_no_noise(keys, total):
     assert np.array_equal(flat * 2**24, np.round(flat * 2**24))
 
 
+@pytest.mark.parametrize("learners", [2, 3, 8])
+def test_rounding_does_not_show_the_sign_of_the_noise(keys, learners):
+    rng = np.random.default_rng(learners)
+    # Magnitudes at which float32 has the steps that decrypted values are rounded to.
+    models = rng.uniform(0.5, 1, (learners, ckks.SLOTS)).astype(np.float32)
+    exact = models.astype(float).mean(axis=0)
+    updates = [ckks.encrypt({"w": model}, keys[0]) for model in models]
+    sums = ckks.weighted_sum(updates, [1 / learners] * learners, keys[1])
+    found = ckks.decrypt(sums, {"w": (ckks.SLOTS,)}, keys[0])["w"].astype(float) * 2**24
+    fraction = exact * 2**24 % 1
+    assert abs(fraction - ckks._EDGE).min() > 1e-4
+    assert (fraction == 0.5).mean() > (0.4 if learners == 2 else 0.05 if learners == 8 else -1)
+    # What the exact average alone decides holds nothing of the noise.
+    assert np.array_equal(found, np.floor(exact * 2**24) + (fraction > ckks._EDGE))
+
+
 def test_tensors_are_taken_as_they_come(keys):
     layer = torch.nn.Linear(3, 2)
     sums = ckks.weighted_sum([ckks.encrypt(layer.state_dict(), keys[0])], [1.0], keys[1])

@@ -80,6 +80,15 @@ def test_the_readme_names_the_app_and_the_transcript(tmp_path: Path) -> None:
     text = (tmp_path / "our app" / "README.md").read_text()
     assert "flwr run 'our app' consortium" in text
     assert str(tmp_path / "run" / "rounds") in text
+    sent = settings_of(config_of(tmp_path / "our app"))  # type: ignore[arg-type]
+    assert f'settings="{sent.digest}"' in text
+
+
+def test_what_every_site_would_refuse_is_not_written(tmp_path: Path) -> None:
+    long = Settings("mlp", training=TrainingConfig(epochs=1001), rounds=2)
+    with pytest.raises(BadInputError, match=r"training\.epochs: .*less than or equal to 1000"):
+        deploy.init(tmp_path / "app", long, run=tmp_path / "run", learners=2)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", ["", "something else"])

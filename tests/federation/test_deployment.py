@@ -1,4 +1,4 @@
-"""A federation of two sites over TLS on loopback: whole transcript, strangers turned away, clear refusals."""
+"""A federation over TLS on loopback: a whole transcript, liars left out, a greedy server refused."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+from http.client import HTTPSConnection
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,35 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
 
 from memberscan.cohort import Cohort
+from memberscan.federation import ckks
 from memberscan.runs.transcript import Transcript
 
 from .deployment import Deployment, deployment, documented, write_certificates, write_key
 
-SUBJECTS = {"site-a": 30, "site-b": 20}
+SUBJECTS = {"site-a": 30, "site-b": 20, "site-f": 20, "site-g": 20}
 MEMBERS = {"site-a": 24, "site-b": 16}
-SITES = tuple(SUBJECTS)
+SITES = tuple(MEMBERS)
+LIAR, GUARDED = "site-f", "site-g"
+REFUSED = "failed (RefusedError)"
+"""What the record says of a site that the server asked for too much."""
+LIE = """
+# Whoever owns a machine can change what runs on it: this site's weights are huge, and so are its counts.
+from memberscan.federation import client
+from memberscan.federation.records import FACTS
+
+honest, protect = client.train, client._protected
+
+def lie(content, site):
+    answer = honest(content, site)
+    if content.config_records[FACTS]["round"] == 2:
+        answer.config_records[FACTS]["samples"] = 10**15
+    return answer
+
+def spoilt(state, settings, site):
+    return protect({k: v * 3e38 if k.startswith("hidden") else v for k, v in state.items()}, settings, site)
+
+client.train, client._protected = lie, spoilt
+"""
 STRANGERS = {
     "site-c": "[code: 2004] Failed to activate SuperNode",
     "site-d": "[code: 2001] SuperNode authentication is enabled",
@@ -35,6 +58,7 @@ STRANGERS = {
 def test_the_howto_runs_a_federation_and_turns_strangers_away(tmp_path: Path) -> None:
     with deployment(tmp_path) as made:
         prepare(made)
+        made.wait("all sites are there", lambda: made.online() == len(SUBJECTS))
         run = made.start("server", made.words("flwr run", "server"), name="flwr run")
         made.supernode("site-c")
         made.supernode("site-d", key=False)
@@ -42,17 +66,23 @@ def test_the_howto_runs_a_federation_and_turns_strangers_away(tmp_path: Path) ->
         made.wait("the run ended", lambda: run.poll() is not None, "server", *SITES)
         the_run_completed(made)
         the_transcript_is_whole(tmp_path / "server" / "run" / "rounds")
+        the_guarded_site_said_why(made)
         no_name_of_a_subject_reached_the_server(tmp_path)
         for site, reason in STRANGERS.items():
             refused(made, site, "Exit Code: 305", reason)
+        sites_reach_nothing_but_the_fleet(made)
+        sites_refuse_other_settings(made)
         a_port_in_use_is_named(made)
         what_is_registered_outlives_a_restart(made)
 
 
 def prepare(made: Deployment) -> None:
-    """Follow the how-to up to the run; site-c is not registered, site-e trusts another authority."""
+    """Follow the how-to up to the run.
+
+    Site-c is not registered, site-e trusts another authority, site-f lies, and site-g insists on encryption.
+    """
     folder = made.folder
-    for site in (*SITES, *STRANGERS):
+    for site in (*SUBJECTS, *STRANGERS):
         (folder / site).mkdir()
         shutil.copy(folder / "server" / "ca.crt", folder / site)
         write_key(folder / site, site)
@@ -62,12 +92,16 @@ def prepare(made: Deployment) -> None:
         make_cohort(folder / site, site, subjects)
         made.call(site, made.words("memberscan federation site", site))
         shutil.copy(folder / site / f"{site}.key.pub", folder / "server")
+    (folder / LIAR / "code").mkdir()
+    (folder / LIAR / "code" / "sitecustomize.py").write_text(LIE)
+    (folder / GUARDED / "secret.ckks").write_bytes(ckks.make_keys()[0])
     made.call("server", made.words("memberscan federation init", "server"))
     made.superlink()
-    for site in SITES:
+    for site in SUBJECTS:
         register = made.words("flwr supernode register", "server")
         made.call("server", [word.replace("site-a", site) for word in register])
-        made.supernode(site)
+        more = f' secret="{folder / site}/secret.ckks"' if site == GUARDED else ""
+        made.supernode(site, more=more)
 
 
 def make_cohort(folder: Path, site: str, subjects: int) -> None:
@@ -88,10 +122,12 @@ def the_run_completed(made: Deployment) -> None:
 
 def the_transcript_is_whole(path: Path) -> None:
     transcript = Transcript.open(path)
-    assert transcript.learners == SITES
+    assert transcript.learners == (*SITES, LIAR)
     assert [entry.number for entry in transcript.rounds] == [1, 2]
     for entry in transcript.rounds:
-        assert not entry.left_out
+        lie = "update of length" if entry.number == 1 else "held 16 when it introduced itself"
+        assert lie in entry.left_out[LIAR]
+        assert [reason for name, reason in entry.left_out.items() if name != LIAR] == [REFUSED]
         assert {site: part.samples for site, part in entry.took_part.items()} == MEMBERS
         files = {p.stem for p in (path / f"{entry.number:04d}").glob("*.safetensors")}
         assert files == {"global", *SITES}
@@ -99,6 +135,39 @@ def the_transcript_is_whole(path: Path) -> None:
         for name, value in transcript.global_model(entry.number).items():
             mean = 0.6 * parts[0][name].double() + 0.4 * parts[1][name].double()
             torch.testing.assert_close(value.double(), mean, rtol=1e-5, atol=1e-5)
+
+
+def the_guarded_site_said_why(made: Deployment) -> None:
+    text = made.log(GUARDED).read_text()
+    if "the server asks for models without encryption, and this site has a key" not in text:
+        made.fail("the site with a key does not say why it takes no part")
+    if "site-a sends its models in the clear" not in made.log("site-a").read_text():
+        made.fail("a site does not say what protects it")
+
+
+def sites_reach_nothing_but_the_fleet(made: Deployment) -> None:
+    trusted = ssl.create_default_context(cafile=str(made.folder / "site-a" / "ca.crt"))
+    for path in ("/v1/control/list-runs", "/v1/fleet/../control/list-runs", "/docs", "/v1/runtime/", "/"):
+        link = HTTPSConnection("127.0.0.1", made.door, context=trusted)
+        link.request("POST", path, b"")
+        assert link.getresponse().status == 403
+        link.close()
+    # The SuperLink itself answers nobody beside this machine.
+    words = made.words("flower-superlink", "server")
+    assert words[words.index("--host") + 1] == "127.0.0.1"
+
+
+def sites_refuse_other_settings(made: Deployment) -> None:
+    """Start a run that asks for more epochs than the sites agreed to."""
+    run = made.folder / "server" / "other run"
+    words = [*made.words("flwr run", "server"), "--run-config", f'local-epochs=99 run="{run}"']
+    made.call("server", words)
+    listed = json.loads(made.call("server", [*made.words("flwr list", "server"), "--format", "json"]))["runs"]
+    assert sorted(entry["status"] for entry in listed) == ["finished:completed", "finished:failed"]
+    assert not run.exists()
+    for site in SITES:
+        if "this site agreed to" not in made.log(site).read_text():
+            made.fail(f"{site} does not say that it agreed to other settings")
 
 
 def no_name_of_a_subject_reached_the_server(folder: Path) -> None:
@@ -124,14 +193,14 @@ def a_port_in_use_is_named(made: Deployment) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         made.supernode("site-c", port=taken.getsockname()[1])
         refused(made, "site-c", "address already in use")
-    assert made.online() == len(SITES)
+    assert made.online() == len(SUBJECTS)
 
 
 def what_is_registered_outlives_a_restart(made: Deployment) -> None:
     made.processes["server"].terminate()
     made.processes["server"].wait(30)
     made.superlink()
-    made.wait("both sites are back", lambda: made.online() == len(SITES))
+    made.wait("all sites are back", lambda: made.online() == len(SUBJECTS))
 
 
 @pytest.mark.skipif(not shutil.which("openssl") or not shutil.which("ssh-keygen"), reason="needs both")

@@ -145,7 +145,11 @@ def shorten(reply: Message) -> None:
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [(fail, "no space"), (spoil, "ciphertext 0 of the update is damaged"), (shorten, "0 ciphertexts do not")],
+    [
+        (fail, "failed (OSError)"),
+        (spoil, "ciphertext 0 of the update is damaged"),
+        (shorten, "0 ciphertexts do not"),
+    ],
 )
 def test_a_learner_whose_ciphertexts_do_not_fit_is_left_out(
     three: Consortium,

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import torch
+from flwr.app import Context, Error, Message
 
 from memberscan.errors import FederationError
-from memberscan.federation import engines
+from memberscan.federation import engines, post
+from memberscan.federation.local import LocalGrid
 from memberscan.runs.transcript import Transcript
 
-from .parties import Consortium, settings
+from .parties import Consortium, asked, contents, settings
 
 
 def descendants() -> set[int]:
@@ -56,3 +61,62 @@ def test_ray_gives_the_models_of_the_local_engine_and_is_shut_down(three: Consor
 def test_keys_reach_the_parties(three: Consortium, tmp_path: Path) -> None:
     with pytest.raises(FederationError, match="has no key"):
         engines.simulate(three.cohort, three.roles, settings(rounds=1, secure="ckks"), tmp_path / "rounds")
+
+
+def test_a_worker_of_ray_that_dies_costs_its_learner_the_round_and_nobody_else(
+    three: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(post, "_PAUSES", (4.0,))
+    pickling = pytest.importorskip("ray.cloudpickle")
+    # Workers cannot import tests.
+    for module in (__name__, Consortium.__module__):
+        pickling.register_pickle_by_value(sys.modules[module])
+    inner = three.app(tmp_path)
+
+    def dying(message: Message, context: Context) -> Message:
+        if asked(message) == ("train", 1) and context.node_config["partition-id"] == 1:
+            os._exit(1)
+        return inner(message, context)
+
+    engines._on_ray(dying, 3, settings(rounds=2), tmp_path, None)  # type: ignore[arg-type]
+    first, second = Transcript.open(tmp_path).rounds
+    assert list(first.took_part) == ["learner-1", "learner-3"]
+    assert re.fullmatch(r"failed \(Actor\w+Error\)", first.left_out["learner-2"])
+    assert list(second.took_part) == ["learner-1", "learner-2", "learner-3"]
+
+
+DIED = (
+    "<class 'ray.exceptions.ActorDiedError'>:<'The actor died unexpectedly:\n class_name: ClientAppActor\n'>"
+)
+
+
+class Mortal(LocalGrid):
+    """An engine whose worker dies while the second learner trains, as often as is said."""
+
+    deaths = 1
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        for message in messages:
+            if asked(message) == ("train", 2) and message.metadata.dst_node_id == 3 and self.deaths:
+                self.deaths -= 1
+                yield Message(Error(0, DIED), reply_to=message)
+            else:
+                yield from super().send_and_receive([message], timeout=timeout)
+
+
+@pytest.mark.parametrize(("deaths", "left_out"), [(1, {}), (9, {"learner-2": "failed (ActorDiedError)"})])
+def test_who_was_lost_with_a_worker_is_asked_again(
+    three: Consortium,
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    deaths: int,
+    left_out: dict[str, str],
+) -> None:
+    monkeypatch.setattr(post, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(Mortal, "deaths", deaths)
+    transcript = three.federate(tmp_path, grid=Mortal)
+    assert dict(transcript.rounds[1].left_out) == left_out
+    assert left_out or contents(tmp_path) == undisturbed

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +66,41 @@ def test_the_identity_is_given_back_after_an_error_too() -> None:
     with pytest.raises(ZeroDivisionError), flower.task_identity(1, 7):
         raise ZeroDivisionError
     assert TaskIdentity._node_id == before
+
+
+CALLS = """
+import urllib.request
+{first}
+import memberscan.federation.engines
+from flwr.supercore import telemetry
+opened = []
+def sent(*given, **named):
+    opened.append(given)
+    raise urllib.error.URLError("there is no network here")
+urllib.request.urlopen = sent
+telemetry.create_event(telemetry.EventType.PING, None)
+print(len(opened))
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "wanted", "events"),
+    [
+        ("import flwr.simulation, flwr.supercore.telemetry", None, 0),
+        # It is the user's to turn on.
+        ("", "1", 1),
+    ],
+)
+def test_nothing_is_reported_whatever_was_imported_first(
+    first: str, wanted: str | None, events: int, tmp_path: Path
+) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLWR_")}
+    asked = {} if wanted is None else {"FLWR_TELEMETRY_ENABLED": wanted}
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS.format(first=first)],
+        env={**kept, **asked, "FLWR_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout.splitlines()[-1]) == events, done.stderr

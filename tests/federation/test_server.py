@@ -113,7 +113,7 @@ def test_a_learner_that_fails_is_left_out_of_that_round(three: Consortium, tmp_p
         raise ConnectionError("the line went dead")
 
     transcript = three.federate(tmp_path, around=answering(drop_out))
-    assert_left_out(transcript, r"failed \(ConnectionError: the line went dead\)")
+    assert_left_out(transcript, r"^failed \(ConnectionError\)$")
 
 
 class Lossy(LocalGrid):
@@ -212,14 +212,6 @@ def test_a_learner_that_introduces_itself_badly_is_named_by_its_node(
     assert transcript.learners == ("learner-1", "learner-3")
 
 
-def test_moments_of_other_things_end_it(three: Consortium, tmp_path: Path) -> None:
-    around = answering(
-        arrays(lambda m: {"age": m["age"], "age_square": m["age_square"]}), kind="query.hello", number=0
-    )
-    with pytest.raises(FederationError, match="moments of learner-2 and of learner-1"):
-        three.federate(tmp_path, around=around)
-
-
 class Deaf(LocalGrid):
     """A network on which nobody answers."""
 
@@ -255,18 +247,6 @@ def test_fewer_than_expected_begin_when_time_is_up(three: Consortium, tmp_path: 
 
     transcript = three.federate(tmp_path, settings(timeout=0.01), grid=Small)
     assert transcript.learners == ("learner-1", "learner-2")
-
-
-def test_two_nodes_of_one_name_are_refused(three: Consortium, tmp_path: Path) -> None:
-    with pytest.raises(FederationError, match="two nodes call themselves 'a'"):
-        three.federate(tmp_path / "rounds", names=["a", "b", "a"])
-
-
-@pytest.mark.parametrize("name", ["global", "ciphertext", "../x", "a/b", "", ".hidden", "-rf", "é", "a\n"])
-def test_names_that_name_no_file_are_refused(three: Consortium, tmp_path: Path, name: str) -> None:
-    with pytest.raises(FederationError, match=rf"name {name!r} cannot name a file".replace("\\", r"\\")):
-        three.federate(tmp_path / "rounds", around=naming(learner=name))
-    assert not list(tmp_path.iterdir())
 
 
 def test_other_settings_do_not_continue_a_transcript(three: Consortium, tmp_path: Path) -> None:

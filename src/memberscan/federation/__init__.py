@@ -1,11 +1,17 @@
 """Federations on Flower: environments, the parties' apps, and engines that run them; writes a transcript."""
 
 import os
+import sys
 
-# Flower and Ray read these when they are imported; nothing that memberscan starts calls home.
+# Nothing that memberscan starts calls home. Flower and Ray read these when they are imported.
 for _variable, _value in {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
 }.items():
     os.environ.setdefault(_variable, _value)
+
+# Somebody may have imported Flower before; then it has read the variable already, and keeps what it read.
+for _name in ("flwr.supercore.telemetry", "flwr.common.telemetry"):
+    if _module := sys.modules.get(_name):
+        vars(_module)["FLWR_TELEMETRY_ENABLED"] = os.environ["FLWR_TELEMETRY_ENABLED"]

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from flwr.app import RecordDict
+from flwr.app import ConfigRecord, RecordDict
 from torch import Tensor
 
 from memberscan.errors import FederationError, ModelError
-from memberscan.federation.records import MODEL, SEALED, chunks, clear, fact, opened, sealed
-from memberscan.federation.settings import Settings
+from memberscan.federation.records import FACTS, MODEL, SEALED, Reason, chunks, clear, opened, sealed
 from memberscan.runs.transcript import Participation, Transcript
 
 if TYPE_CHECKING:
-    from memberscan.federation.server import Learner, Post
+    from memberscan.federation.post import Learner, Post
     from memberscan.models import AgeRegressor
+
+_LOG = logging.getLogger("memberscan.federation")
+MOST_OFTEN = 4
+"""How many times as much as all others together a learner weighs at most: four fifths of the average."""
+OUTSIZED = 10.0
+"""How many times as long as the others' and as the model an update is before it is left out."""
 
 
 class Aggregator(ABC):
@@ -37,8 +46,12 @@ class Aggregator(ABC):
         """Return the global model as records to send."""
 
     @abstractmethod
-    def check(self, content: RecordDict) -> None:
-        """Raise :class:`ModelError` if a learner's model does not fit the others."""
+    def check(self, learner: str, content: RecordDict) -> None:
+        """Raise an error if a learner's model is not one of those that were asked for."""
+
+    @abstractmethod
+    def oversized(self, names: Sequence[str]) -> dict[str, Reason]:
+        """Return which of the learners whose models were checked would drown the others, and why."""
 
     @abstractmethod
     def combine(
@@ -56,50 +69,60 @@ class Aggregator(ABC):
 class Plain(Aggregator):
     """A server that sees every learner's model."""
 
+    def __init__(self, initial: AgeRegressor, transcript: Transcript) -> None:
+        super().__init__(initial, transcript)
+        self._models: dict[str, dict[str, Tensor]] = {}
+        self._before: dict[str, Tensor] = {}
+
     def begin(self, post: Post, learners: Sequence[Learner]) -> None:  # noqa: ARG002
         """See :class:`Aggregator`."""
-        models = {learner.name: opened(learner.moments) for learner in learners}
-        forms = {name: {k: tuple(v.shape) for k, v in its.items()} for name, its in models.items()}
-        if odd := [name for name, form in forms.items() if form != forms[learners[0].name]]:
-            raise FederationError(
-                f"the moments of {odd[0]} and of {learners[0].name} are of different things; "
-                "install the same version of memberscan everywhere"
-            )
-        moments = federated_average(list(models.values()), [learner.samples for learner in learners])
-        self.initial.calibrate(moments, sum(learner.samples for learner in learners))
-        self.transcript = self.transcript.record(0, self.initial.state_dict())
+        form = moments_form(self.initial, learners[0].shape)
+        moments = [opened(learner.moments, form) for learner in learners]
+        weights = weights_of([learner.samples for learner in learners])
+        self.initial.calibrate(federated_average(moments, weights), sum(weights))
+        state = self.initial.state_dict()
+        _require_finite(state, 0)
+        self.transcript = self.transcript.record(0, state)
 
     def message(self) -> Mapping[str, object]:
         """See :class:`Aggregator`."""
-        return {MODEL: clear(self.transcript.global_model(len(self.transcript.rounds)))}
+        self._models = {}
+        self._before = self.transcript.global_model(len(self.transcript.rounds))
+        return {MODEL: clear(self._before)}
 
-    def check(self, content: RecordDict) -> None:
+    def check(self, learner: str, content: RecordDict) -> None:
         """See :class:`Aggregator`."""
-        expected, model = self.initial.state_dict(), opened(content)
-        if model.keys() != expected.keys():
-            raise ModelError("sent another model: its parameters have other names")
-        for name, tensor in model.items():
-            if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
-                raise ModelError(
-                    f"sent another model: {name} is {tensor.dtype} of shape {tuple(tensor.shape)}, not "
-                    f"{expected[name].dtype} of shape {tuple(expected[name].shape)}"
-                )
-            if not torch.isfinite(tensor).all():
-                raise ModelError(f"sent NaN or infinite values in {name}")
+        model = opened(content, self.initial.state_dict())
+        for name, _ in self.initial.named_buffers():
+            if not torch.equal(model[name], self._before[name]):
+                raise ModelError(f"changed {name}, which training leaves as it is")
+        self._models[learner] = model
+
+    def oversized(self, names: Sequence[str]) -> dict[str, Reason]:
+        """See :class:`Aggregator`."""
+        parameters = [name for name, _ in self.initial.named_parameters()]
+        own = _norm([self._before[name] for name in parameters])
+        sizes = {
+            learner: _norm([self._models[learner][name].double() - self._before[name] for name in parameters])
+            for learner in names
+        }
+        return oversized(sizes, own)
 
     def combine(
         self,
         post: Post,  # noqa: ARG002
         learners: Sequence[Learner],
-        contents: Mapping[str, RecordDict],
+        contents: Mapping[str, RecordDict],  # noqa: ARG002
         number: int,
         took_part: Mapping[str, Participation],
         left_out: Mapping[str, str],
     ) -> None:
         """See :class:`Aggregator`."""
-        models = {learner.name: opened(contents[learner.name]) for learner in learners}
-        weights = [took_part[name].samples for name in models]
-        average = federated_average(list(models.values()), weights)
+        models = {learner.name: self._models[learner.name] for learner in learners}
+        average = federated_average(
+            list(models.values()), weights_of([took_part[name].samples for name in models])
+        )
+        _require_finite(average, number)
         self.transcript = self.transcript.record(number, average, models, took_part, left_out)
 
 
@@ -114,13 +137,14 @@ class Encrypted(Aggregator):
         """Have one learner scale the initial model by the encrypted moments: ciphertexts do not divide."""
         from memberscan.federation.ckks import weighted_sum
 
-        samples = [learner.samples for learner in learners]
-        shares = [count / sum(samples) for count in samples]
-        moments = weighted_sum([chunks(learner.moments) for learner in learners], shares, self.public)
+        weights = weights_of([learner.samples for learner in learners])
+        moments = weighted_sum(
+            [chunks(learner.moments) for learner in learners], shares(weights), self.public
+        )
         content = {MODEL: clear(self.initial.state_dict()), SEALED: sealed(moments)}
-        (reply,) = post.ask_one("query.start", learners, content, samples=sum(samples)).values()
+        replies = post.ask_one("query.start", learners, content, self._well_formed, samples=sum(weights))
         # A sum of one, since only sums are decrypted.
-        first = weighted_sum([chunks(reply)], [1.0], self.public)
+        first = weighted_sum([chunks(reply) for reply in replies.values()], [1.0], self.public)
         self._record(post, learners, first, 0, {}, {})
 
     def message(self) -> Mapping[str, object]:
@@ -128,12 +152,19 @@ class Encrypted(Aggregator):
         stored = self.transcript.ciphertext(len(self.transcript.rounds))
         return {SEALED: sealed([stored[name].numpy().tobytes() for name in sorted(stored)])}
 
-    def check(self, content: RecordDict) -> None:
+    def check(self, learner: str, content: RecordDict) -> None:  # noqa: ARG002
         """Look at the number and the form of the ciphertexts; nothing else can be seen."""
+        self._well_formed(content)
+
+    def _well_formed(self, content: RecordDict) -> None:
         from memberscan.federation.ckks import check_update
 
         parameters = sum(tensor.numel() for tensor in self.initial.state_dict().values())
         check_update(chunks(content), parameters, self.public)
+
+    def oversized(self, names: Sequence[str]) -> dict[str, Reason]:  # noqa: ARG002
+        """Return nobody: what ciphertexts hold is out of sight."""
+        return {}
 
     def combine(
         self,
@@ -147,9 +178,9 @@ class Encrypted(Aggregator):
         """See :class:`Aggregator`."""
         from memberscan.federation.ckks import weighted_sum
 
-        samples = [took_part[learner.name].samples for learner in learners]
-        shares = [count / sum(samples) for count in samples]
-        total = weighted_sum([chunks(contents[learner.name]) for learner in learners], shares, self.public)
+        weights = weights_of([took_part[learner.name].samples for learner in learners])
+        updates = [chunks(contents[learner.name]) for learner in learners]
+        total = weighted_sum(updates, shares(weights), self.public)
         self._record(post, learners, total, number, took_part, left_out)
 
     def _record(
@@ -166,24 +197,101 @@ class Encrypted(Aggregator):
         kept: Mapping[str, RecordDict] = {}
         if post.settings.everyone_keeps:
             kept, _ = post.ask("query.keep", learners, content, round=number)
-        # In a simulation they share a disk. Among machines, all have failed when nobody has kept it.
-        kept = kept or post.ask_one("query.keep", learners, content, round=number)
-        digest = str(fact(next(iter(kept.values())), "digest"))
+        digests = {name: digest for name, reply in kept.items() if (digest := _digest(reply))}
+        if not digests:
+            # In a simulation they share a disk. Among machines, all have failed when nobody has kept it.
+            replies = post.ask_one("query.keep", learners, content, _require_digest, round=number)
+            digests = {name: _digest(reply) for name, reply in replies.items()}
+        seen = _agreed(digests)
         stored = {
             f"{place:06d}": torch.from_numpy(np.frombuffer(chunk, np.uint8).copy())
             for place, chunk in enumerate(ciphertext)
         }
         self.transcript = self.transcript.record(
-            number, stored, {}, took_part, left_out, seen_by_learners=digest
+            number, stored, {}, took_part, left_out, seen_by_learners=seen
         )
 
 
-def check_moments(content: RecordDict, settings: Settings) -> None:
-    """Raise :class:`ModelError` if the moments of a learner's ages cannot be averaged."""
-    if settings.secure != "none":
-        chunks(content)
-    elif not all(torch.isfinite(tensor).all() for tensor in opened(content).values()):
-        raise ModelError("states moments of its ages that are not finite")
+def _digest(content: RecordDict) -> str:
+    """Return the digest that a learner states, or nothing if it is none."""
+    stated = content.config_records.get(FACTS, ConfigRecord()).get("digest")
+    return stated if isinstance(stated, str) and re.fullmatch("[0-9a-f]{32}", stated) else ""
+
+
+def _require_digest(content: RecordDict) -> None:
+    if not _digest(content):
+        raise ModelError("states no digest of the model that it decrypted")
+
+
+def _agreed(digests: Mapping[str, str]) -> str:
+    """Return the digest that most learners state, the first of them if equally many do; name the others."""
+    stated = list(digests.values())
+    agreed = max(stated, key=stated.count)
+    if others := [name for name, digest in digests.items() if digest != agreed]:
+        _LOG.warning(
+            "%s decrypted another global model than the others; check that all hold the same key",
+            ", ".join(others),
+        )
+    return agreed
+
+
+def moments_form(network: AgeRegressor, shape: tuple[int, ...]) -> dict[str, Tensor]:
+    """Return moments of the form that learners of these inputs must state."""
+    return network.moments(torch.zeros(1), torch.zeros(1, *shape) if len(shape) == 1 else None)
+
+
+def weights_of(samples: Sequence[int]) -> list[int]:
+    """Return what each learner weighs: its samples, at most :data:`MOST_OFTEN` times all others' together.
+
+    How many scans a learner has is its own word. Without the limit, one that lies would be the average.
+    """
+    if len(samples) == 1:
+        return list(samples)
+    total = sum(samples)
+    return [min(count, MOST_OFTEN * (total - count)) for count in samples]
+
+
+def shares(weights: Sequence[int]) -> list[float]:
+    """Return weights as shares of their sum."""
+    return [weight / sum(weights) for weight in weights]
+
+
+def oversized(sizes: Mapping[str, float], own: float) -> dict[str, Reason]:
+    """Return whose updates are out of all proportion, the largest first, and why.
+
+    An update is, if it is more than :data:`OUTSIZED` times as long as the median of the others' and as the
+    global model itself. One alone has nothing to be compared with.
+
+    Parameters
+    ----------
+    sizes
+        Length of each learner's update.
+    own
+        Length of the global model that they began with.
+    """
+    left, odd = dict(sizes), {}
+    while len(left) > 1:
+        name = max(left, key=left.__getitem__)
+        others = median(size for other, size in left.items() if other != name)
+        if left[name] <= OUTSIZED * max(others, own):
+            break
+        odd[name] = Reason.ours(
+            f"sent an update of length {left[name]:.3g}, while the median of the others is {others:.3g}"
+        )
+        del left[name]
+    return odd
+
+
+def _norm(tensors: Sequence[Tensor]) -> float:
+    return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
+
+
+def _require_finite(model: Mapping[str, Tensor], number: int) -> None:
+    if not all(torch.isfinite(tensor).all() for tensor in model.values()):
+        raise FederationError(
+            f"the average of round {number} is not finite, so it is not recorded; lower the learning "
+            "rate, or find out which learner diverged"
+        )
 
 
 def federated_average(models: Sequence[Mapping[str, Tensor]], samples: Sequence[int]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, RolesError
-from memberscan.federation.client import Site
+from memberscan.federation.client import FEWEST_PEOPLE, Site
 from memberscan.federation.client import client_app as make_client_app
 from memberscan.federation.server import conduct
 from memberscan.federation.settings import Settings
@@ -19,6 +20,17 @@ from memberscan.runs.transcript import ROUNDS
 from memberscan.training import TrainingConfig
 
 server_app = ServerApp()
+
+NODE_CONFIG = ("cohort", "learner", "roles", "secret", "keep", "people", "device", "settings")
+"""What a site's own configuration can say; everything that protects it stands there."""
+_FLOOR = 5
+"""Fewer people than any site can insist on: sums over them are nearly their ages."""
+
+# Flower shows the log of its own logger alone.
+_LOG = logging.getLogger("memberscan.federation")
+_LOG.setLevel(logging.INFO)
+for _handler in logging.getLogger("flwr").handlers:
+    _LOG.addHandler(_handler)
 
 
 @server_app.main()
@@ -59,8 +71,22 @@ def settings_of(config: Mapping[str, bool | float | int | str]) -> Settings:
 
 
 def locate(context: Context) -> Site:
-    """Return what the node's own configuration says of this site: its cohort, name and roles."""
+    """Return what the node's own configuration says of this site: its people, its name, what protects it.
+
+    Raises
+    ------
+    BadInputError
+        If a part of the configuration is missing, unknown, or out of range. Were a misspelt one passed over,
+        the site would go without the protection that it meant.
+    RolesError
+        If the roles name no member of the site.
+    """
     config = context.node_config
+    if unknown := sorted(config.keys() - set(NODE_CONFIG)):
+        raise BadInputError(
+            f"the node's configuration has {unknown[0]!r}, which is unknown; it can have "
+            f"{', '.join(NODE_CONFIG)}"
+        )
     cohort = Cohort.open(str(_given(config, "cohort")))
     learner, path = str(_given(config, "learner")), Path(str(_given(config, "roles")))
     roles = Roles.read(path).restrict(cohort.subjects, absent=cohort.excluded["subject_id"].tolist())
@@ -75,7 +101,19 @@ def locate(context: Context) -> Site:
         tuple(scans),
         Path(str(secret)).read_bytes() if secret else None,
         Path(str(keep)) if keep else None,
+        fewest=_fewest(config.get("people", FEWEST_PEOPLE)),
+        device=str(config.get("device", "auto")),
+        agreed=str(config["settings"]) if "settings" in config else None,
     )
+
+
+def _fewest(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < _FLOOR:
+        raise BadInputError(
+            f"people is {value!r} in the node's configuration; it is the number of people that the site "
+            f"insists on, at least {_FLOOR}"
+        )
+    return value
 
 
 def _given(config: Mapping[str, bool | float | int | str], name: str) -> bool | float | int | str:

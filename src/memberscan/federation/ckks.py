@@ -32,6 +32,10 @@ LIMIT = 2.0**14
 # Decrypted values carry the noise of the ciphertext, and the noise with the ciphertext gives the secret key
 # (Li and Micciancio, Eurocrypt 2021). So models leave on a grid far coarser than the noise of about 1e-12.
 _GRID = 2.0**-24
+# The fraction from which a value is rounded up. From one half, half of the averages of two learners would lie
+# on the edge, where the noise decides: who knows the exact average would read its sign. This is thirty
+# deviations of the noise beyond one half, and near no other fraction with a denominator below a thousand.
+_EDGE = 0.5 + 2.0**-13
 
 
 def make_keys() -> tuple[bytes, bytes]:
@@ -208,7 +212,7 @@ def decrypt(
                 f"ciphertext {number} of the sum was encrypted with another key, or was changed on its way; "
                 "check that all learners hold the same secret key"
             )
-        flat[number * SLOTS : (number + 1) * SLOTS] = np.round(values / _GRID) * _GRID
+        flat[number * SLOTS : (number + 1) * SLOTS] = np.floor(values / _GRID + (1 - _EDGE)) * _GRID
     parts = np.split(flat, np.cumsum(sizes))[:-1]
     return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from importlib.metadata import version
@@ -50,9 +51,12 @@ The server, once all SuperNodes are registered and online:
 
 Each site, with its own cohort, roles and key:
 
-    flower-supernode --superlink SERVER:8000 --root-certificates ca.crt \\
+    flower-supernode --superlink SERVER:443 --root-certificates ca.crt \\
         --auth-supernode-private-key site-a.key \\
-        --node-config 'cohort="/data/cohort" learner="site-a" roles="/data/roles.tsv"'
+        --node-config 'cohort="/data/cohort" learner="site-a" roles="/data/roles.tsv" settings="{digest}"'
+
+With `settings`, a site takes part in what this folder says now, and in nothing else: ask the server for these
+settings, and read them, before you state their digest.
 
 The transcript is written on the server, to {run}/rounds.
 """
@@ -84,7 +88,8 @@ def init(
     Raises
     ------
     BadInputError
-        If the model is none of ours, or fewer learners are waited for than a round needs.
+        If the model is none of ours, a setting is more than a site accepts, or fewer learners are waited for
+        than a round needs.
     OutputConflictError
         If the folder holds anything: it may be an app whose federation is under way.
     """
@@ -94,6 +99,8 @@ def init(
         raise BadInputError(
             f"learners is {learners}, and a round needs {settings.min_learners}; wait for more"
         )
+    # As the server's app sends them, so that what every site would refuse is refused here already.
+    settings = Settings.from_json(dataclasses.replace(settings, everyone_keeps=True).to_json())
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise OutputConflictError(f"{directory} is not an empty folder; choose another, or empty it first")
     config = run_config(settings, run=run, learners=learners, public=public)
@@ -101,7 +108,9 @@ def init(
     lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in config.items())
     texts = {
         "pyproject.toml": _PYPROJECT.format(version=version("memberscan"), app=APP, config=lines),
-        "README.md": _README.format(learners=learners, name=shlex.quote(directory.name), run=config["run"]),
+        "README.md": _README.format(
+            learners=learners, name=shlex.quote(directory.name), run=config["run"], digest=settings.digest
+        ),
     }
     with disk_guard(directory):
         directory.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,7 @@ def check(cohort: Cohort, roles: Roles, settings: Settings, engine: str) -> None
         raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(ENGINES)}")
     resolve_device(settings.training.device)
     regressor(settings, cohort.shape)
+    Settings.from_json(settings.to_json())
     if len(roles.learners) < settings.min_learners:
         raise BadInputError(
             f"{len(roles.learners)} learners hold members, fewer than min_learners {settings.min_learners}"
@@ -75,7 +76,7 @@ def simulate(
 
     def locate(context: Context) -> Site:
         name = list(members)[int(context.node_config["partition-id"])]
-        return Site(name, Cohort.open(path), members[name], secret, keep)
+        return Site(name, Cohort.open(path), members[name], secret, keep, device=settings.training.device)
 
     app, nodes = client_app(locate, confide=True), len(members)
     if engine == "local":
@@ -101,7 +102,8 @@ def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, pu
 
     @server.main()
     def main(grid: Grid, context: Context) -> None:  # noqa: ARG001
-        conduct(grid, settings, transcript, expected=nodes, public=public)
+        # Ray's simulation draws the ids of nodes anew at each start.
+        conduct(grid, settings, transcript, expected=nodes, public=public, lasting_nodes=False)
 
     # Flower logs every message; what a user needs to know comes as errors and in the transcript.
     logging.getLogger("flwr").setLevel(logging.ERROR)
@@ -111,6 +113,7 @@ def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, pu
         nodes,
         backend_config={
             "init_args": {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"},
-            "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+            # They are options of the workers, too. Without a restart, one that died would fail every learner.
+            "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
         },
     )

@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from torch import Tensor
 
-from memberscan.errors import ModelError
+from memberscan.errors import ModelError, NonFiniteError
+from memberscan.shown import plain
 
 MODEL, FACTS, SEALED = "model", "facts", "sealed"
+_HEADER = 1024
+"""Bytes around the values of an array; numpy writes 128."""
+_MOST_WORDS = 300
+# How a site, this process, and Ray begin to say which error it was.
+_KIND = re.compile(r"(?:failed \(|<class ')?(?:[\w.]{1,200}\.)?([A-Za-z_]\w{0,60})(?:[:;()'\n]|$)", re.ASCII)
+
+
+class Reason(NamedTuple):
+    """Why a learner is left out: ``words`` for this terminal, ``recorded`` for all who get the record.
+
+    Words of another program may name people and paths; of those, only the type of the error is recorded.
+    """
+
+    recorded: str
+    words: str
+
+    @classmethod
+    def ours(cls, sentence: object) -> Reason:
+        """Return a reason that the server states itself, in the same words everywhere."""
+        return cls(str(sentence), str(sentence))
+
+    @classmethod
+    def theirs(cls, text: str | None) -> Reason:
+        """Return the reason that a learner, or the engine for it, gives: the type first, the words last."""
+        lines = (text or "")[:10_000].strip().splitlines()
+        if not lines:
+            return cls.ours("failed without saying why")
+        kind = _KIND.match(lines[0])
+        words = lines[0] if lines[0].startswith("<class") else lines[-1]
+        return cls(f"failed ({kind[1]})" if kind else "failed", plain(words.strip())[:_MOST_WORDS])
 
 
 def clear(model: Mapping[str, Tensor]) -> ArrayRecord:
@@ -19,19 +52,49 @@ def clear(model: Mapping[str, Tensor]) -> ArrayRecord:
     return ArrayRecord({name: Array(tensor.detach().cpu().numpy()) for name, tensor in model.items()})
 
 
-def opened(content: RecordDict) -> dict[str, Tensor]:
-    """Return the state dict of a message in the clear.
+def opened(content: RecordDict, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state dict of a message in the clear, if it is one like another.
+
+    Names and sizes are compared before anything is read.
+
+    Parameters
+    ----------
+    content
+        What somebody sent.
+    expected
+        Tensors with the names, shapes and types that are expected; their values do not matter.
 
     Raises
     ------
     ModelError
-        If there is none, or it cannot be read.
+        If there is none, it is of another model, or cannot be read.
+    NonFiniteError
+        If it holds NaN or infinite values.
     """
+    record = content.array_records.get(MODEL)
+    if record is None:
+        raise ModelError("the message holds no readable state dict")
+    if record.keys() != expected.keys():
+        raise ModelError("sent another model: its parameters have other names")
+    return {name: _tensor(record[name], name, like) for name, like in expected.items()}
+
+
+def _tensor(array: Array, name: str, like: Tensor) -> Tensor:
+    # Twice, so that float64 for float32 is still named as such below.
+    if len(array.data) > 2 * like.numel() * like.element_size() + _HEADER:
+        raise ModelError(f"sent another model: {name} has {len(array.data):,} bytes")
     try:
-        record = content.array_records[MODEL]
-        return {name: torch.from_numpy(np.array(array.numpy())) for name, array in record.items()}
+        tensor = torch.from_numpy(np.array(array.numpy(), order="C"))
     except Exception as error:  # bytes that somebody sent may fail in any way
-        raise ModelError(f"the message holds no readable state dict ({error!r})") from error
+        raise ModelError(f"the message holds no readable state dict ({name})") from error
+    if tensor.shape != like.shape or tensor.dtype != like.dtype:
+        raise ModelError(
+            f"sent another model: {name} is {tensor.dtype} of shape {tuple(tensor.shape)}, not "
+            f"{like.dtype} of shape {tuple(like.shape)}"
+        )
+    if not torch.isfinite(tensor).all():
+        raise NonFiniteError(f"sent NaN or infinite values in {name}")
+    return tensor
 
 
 def sealed(chunks: list[bytes]) -> ConfigRecord:
@@ -58,4 +121,20 @@ def fact(content: RecordDict, name: str) -> str | int | float:
     value = content.config_records.get(FACTS, ConfigRecord()).get(name)
     if not isinstance(value, (str, int, float)):
         raise ModelError(f"the message does not state {name!r}")
+    return value
+
+
+def whole(content: RecordDict, name: str, least: int = -(1 << 63), most: int = 1 << 63) -> int:
+    """Return a whole number that a message states.
+
+    Raises
+    ------
+    ModelError
+        If it does not, or the number is out of range.
+    """
+    value = fact(content, name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ModelError(f"states {name} in no readable way")
+    if not least <= value <= most:
+        raise ModelError(f"states {value} for {name}, which is not between {least} and {most:,}")
     return value

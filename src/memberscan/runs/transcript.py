@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -86,6 +86,7 @@ class _Stated:
     learners: tuple[str, ...]
     secure: str
     settings: dict[str, Any]
+    nodes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ class Transcript:
         How the learners train, as JSON values.
     rounds
         The finished rounds, from the first; the initial model is not among them.
+    nodes
+        By name, the node of a network that the learner first took part from; nobody else can take its name.
     """
 
     path: Path
@@ -115,10 +118,17 @@ class Transcript:
     secure: str
     settings: Mapping[str, Any]
     rounds: tuple[Round, ...]
+    nodes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def begin(
-        cls, path: Path, *, learners: tuple[str, ...], secure: str, settings: Mapping[str, Any]
+        cls,
+        path: Path,
+        *,
+        learners: tuple[str, ...],
+        secure: str,
+        settings: Mapping[str, Any],
+        nodes: Mapping[str, str] = _NOTHING,
     ) -> Transcript:
         """Begin a transcript, or go on with one that was interrupted; learners may join it then.
 
@@ -138,12 +148,15 @@ class Transcript:
                     f"{path} is of a federation with other settings: {changes}; "
                     "take those, or another directory"
                 )
-            if set(learners) <= set(earlier.learners):
+            nodes = {**nodes, **earlier.nodes}
+            if set(learners) <= set(earlier.learners) and nodes == earlier.nodes:
                 return earlier
             learners = natural_order({*earlier.learners, *learners})
         with disk_guard(path):
             path.mkdir(parents=True, exist_ok=True)
         content = {"schema": _SCHEMA, "learners": learners, "secure": secure, "settings": dict(settings)}
+        if nodes:
+            content["nodes"] = dict(nodes)
         write_json(path / MANIFEST, content)
         return cls.open(path)
 
@@ -174,7 +187,7 @@ class Transcript:
                 f"{path / _name(missing)}, or federate again into another directory"
             )
         rounds = tuple(_round(path / _name(n) / _ROUND, n, found.learners) for n in numbers)[1:]
-        return cls(path, found.learners, found.secure, found.settings, rounds)
+        return cls(path, found.learners, found.secure, found.settings, rounds, found.nodes)
 
     @property
     def begun(self) -> bool:

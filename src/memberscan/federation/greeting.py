@@ -1,0 +1,269 @@
+"""How the server meets the learners: who they say they are, and which of it is believed.
+
+Whoever cannot be believed is left out by name, and the others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from flwr.app import RecordDict
+from torch import Tensor
+
+from memberscan.errors import FederationError, MemberscanError, ModelError, NonFiniteError
+from memberscan.federation.client import MOST_SCANS
+from memberscan.federation.post import Learner, Post
+from memberscan.federation.records import Reason, chunks, fact, opened, whole
+from memberscan.received import parse_json
+from memberscan.runs.roles import natural_order
+from memberscan.runs.transcript import RESERVED, can_name_a_learner
+from memberscan.shown import plain
+
+_LOG = logging.getLogger("memberscan.federation")
+_POLL_SECONDS = 1.0
+_OLDEST = 150.0
+"""Years that nobody lives, so that no mean of ages can be larger."""
+_FARTHEST = 1000.0
+"""How many times as large as anybody else's a learner's features may be: as millimetres and metres are."""
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """Who takes part, and who does not and why.
+
+    Parameters
+    ----------
+    learners
+        Those that fit together, in natural order.
+    absent
+        Why others do not take part, by name, or by node where a name is not known or not theirs.
+    names
+        All that said a name which can be theirs, in natural order.
+    nodes
+        The node of each of these names.
+    """
+
+    learners: list[Learner]
+    absent: dict[str, Reason]
+    names: tuple[str, ...]
+    nodes: dict[str, str]
+
+
+def greet(
+    post: Post,
+    expected: int,
+    bound: Mapping[str, str],
+    check: Callable[[Sequence[Learner]], dict[int, Reason]],
+) -> Greeting:
+    """Wait for the learners, ask who they are, and tell whom to believe.
+
+    Parameters
+    ----------
+    post
+        The way to them.
+    expected
+        How many to wait for.
+    bound
+        The node that each name belongs to, from an earlier start of this federation.
+    check
+        Returns which nodes, all with inputs of one shape, state moments that cannot be averaged, and why.
+
+    Raises
+    ------
+    FederationError
+        If fewer are left than a round needs.
+    """
+    nodes = _wait(post, expected)
+    replies, failures = post.exchange("query.hello", nodes, {}, {})
+    said = []
+    for node in nodes:
+        try:
+            if node in replies:
+                said.append(_introduction(node, replies[node], nodes))
+        except MemberscanError as error:
+            failures[node] = Reason.ours(error)
+    learners, doubted, twice = _owners(said, bound)
+    absent = twice | {f"node-{node}": reason for node, reason in (failures | doubted).items()}
+    if not learners:
+        reasons = sorted({reason.words for reason in absent.values()})
+        raise FederationError(f"no learner can take part: {'; '.join(reasons)}")
+    fitting, absent_by_shape = _of_one_shape(learners)
+    odd = check(fitting)
+    absent |= absent_by_shape | {f"node-{node}": reason for node, reason in odd.items()}
+    left = {learner.name: learner for learner in fitting if learner.node not in odd}
+    known = {learner.name: str(learner.node) for learner in learners if learner.node not in odd}
+    if len(left) < post.settings.min_learners:
+        raise FederationError(
+            too_few("before the first round", len(left), absent, post.settings.min_learners)
+        )
+    for name, reason in absent.items():
+        _LOG.warning("%s takes no part: %s", name, reason.words)
+    return Greeting([left[name] for name in natural_order(left)], absent, natural_order(known), known)
+
+
+def too_few(when: str, left: int, left_out: Mapping[str, Reason], needed: int) -> str:
+    """Say on the terminal that a federation cannot go on, and what became of everybody else."""
+    reasons = "; ".join(f"{name} {reason.words}" for name, reason in left_out.items())
+    return (
+        f"{when} only {left} learners are left, fewer than --min-learners {needed} "
+        f"({reasons}); every finished round is kept: mend the learners and run the same command again"
+    )
+
+
+def _wait(post: Post, expected: int) -> list[int]:
+    """Wait until enough nodes are there, or until time is up and the fewest allowed are."""
+    settings = post.settings
+    end = time.monotonic() + settings.timeout
+    while len(nodes := sorted(post.grid.get_node_ids())) < expected and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS)
+    if len(nodes) < settings.min_learners:
+        raise FederationError(
+            f"{len(nodes)} of {expected} learners connected within {settings.timeout:g} s, and at least "
+            f"{settings.min_learners} are needed; check that their nodes are running, and run it again"
+        )
+    return nodes
+
+
+def _introduction(node: int, content: RecordDict, nodes: Sequence[int]) -> Learner:
+    """Read how a learner introduces itself; :class:`ModelError` if it does so in another way."""
+    name = fact(content, "learner")
+    samples, shape = whole(content, "samples"), _shape(fact(content, "shape"))
+    if samples < 1:
+        raise ModelError("holds no scan to train on")
+    if samples > MOST_SCANS:
+        raise ModelError(f"says that it holds {samples:,} scans, and nobody has more than {MOST_SCANS:,}")
+    # 'node-N' is how the record names somebody who has no name.
+    others = {f"node-{other}" for other in nodes if other != node}
+    if not isinstance(name, str) or not can_name_a_learner(name) or name in others:
+        raise ModelError(
+            f"its name {str(name)[:100]!r} cannot name a file of the record; use letters, digits, '.', '_' "
+            f"and '-', at most 100 of them, and none of {', '.join(RESERVED)}"
+        )
+    protection = content.config_records["facts"].get("protection", "nothing about protection")
+    _LOG.info("node %d: %s", node, plain(str(protection))[:200])
+    return Learner(name, node, samples, shape, content)
+
+
+def _shape(stated: object) -> tuple[int, ...]:
+    try:
+        sizes = parse_json(str(stated)[:200], "its shape")
+    except MemberscanError:
+        sizes = None
+    if (
+        not isinstance(sizes, list)
+        or not 1 <= len(sizes) <= 3
+        or not all(type(size) is int and 1 <= size <= 10_000_000 for size in sizes)
+    ):
+        raise ModelError(
+            "introduces itself in no readable way: the shape of its inputs is one to three sizes"
+        )
+    return tuple(sizes)
+
+
+def _owners(
+    said: Sequence[Learner], bound: Mapping[str, str]
+) -> tuple[list[Learner], dict[int, Reason], dict[str, Reason]]:
+    """Return whose names are their own, which nodes use another's, and which names two nodes use.
+
+    A name belongs to the node that first took part under it. Capitals make no difference, as in the names of
+    files on some systems.
+    """
+    owner = {name.lower(): node for name, node in bound.items()}
+    learners, doubted, twice = [], {}, {}
+    for learner in said:
+        key = learner.name.lower()
+        rivals = [other for other in said if other.name.lower() == key and other is not learner]
+        if key in owner and owner[key] != str(learner.node):
+            doubted[learner.node] = Reason.ours(
+                f"calls itself {learner.name!r}, a name that belongs to node {owner[key]}; if the site has a "
+                "new key, delete the name from 'nodes' in transcript.json"
+            )
+        elif key not in owner and rivals:
+            places = ", ".join(str(node) for node in sorted(other.node for other in (learner, *rivals)))
+            twice[learner.name] = Reason.ours(
+                f"two nodes call themselves {learner.name!r} ({places}), and it is not known whose the name "
+                "is; give every learner a name of its own"
+            )
+        else:
+            learners.append(learner)
+    return learners, doubted, twice
+
+
+def _of_one_shape(learners: Sequence[Learner]) -> tuple[list[Learner], dict[str, Reason]]:
+    """Return the learners with inputs of the shape that most have, and why the others cannot take part."""
+    shapes = [learner.shape for learner in learners]
+    common = max(set(shapes), key=lambda shape: (shapes.count(shape), shape))
+    odd = {
+        learner.name: Reason.ours(f"its inputs have shape {learner.shape}, and most have {common}")
+        for learner in learners
+        if learner.shape != common
+    }
+    return [learner for learner in learners if learner.shape == common], odd
+
+
+def implausible_moments(learners: Sequence[Learner], form: Mapping[str, Tensor]) -> dict[int, Reason]:
+    """Return which nodes state moments that nobody's people can have, and why.
+
+    Parameters
+    ----------
+    learners
+        With moments in the clear.
+    form
+        Moments of the model that is trained; only names, shapes and types matter.
+    """
+    odd: dict[int, Reason] = {}
+    moments: dict[int, dict[str, Tensor]] = {}
+    for learner in learners:
+        try:
+            stated = opened(learner.moments, form)
+            _possible(stated)
+            moments[learner.node] = stated
+        except NonFiniteError:
+            odd[learner.node] = Reason.ours(f"states moments that are not finite (of {learner.name})")
+        except ModelError as error:
+            odd[learner.node] = Reason.ours(f"{error} (in the moments of {learner.name})")
+    while len(moments) > 1 and (node := _farthest(moments)) is not None:
+        odd[node] = Reason.ours(f"states features more than {_FARTHEST:g} times as large as anybody else's")
+        del moments[node]
+    return odd
+
+
+def malformed_ciphertexts(learners: Sequence[Learner], values: int, public: bytes) -> dict[int, Reason]:
+    """Return which nodes' encrypted moments are not as many ciphertexts as there must be, or damaged."""
+    from memberscan.federation.ckks import check_update
+
+    odd = {}
+    for learner in learners:
+        try:
+            check_update(chunks(learner.moments), values, public)
+        except MemberscanError as error:
+            odd[learner.node] = Reason.ours(f"{error} (in the moments of {learner.name})")
+    return odd
+
+
+def _possible(moments: Mapping[str, Tensor]) -> None:
+    """Raise :class:`ModelError` if no ages and features have these means and means of squares."""
+    for name in ("age", "feature"):
+        if name in moments:
+            mean, square = moments[name], moments[f"{name}_square"]
+            # Of equal values, the mean of the squares is the square of the mean, but for rounding.
+            if not (square >= mean**2 * (1 - 1e-6)).all() or not (square < 1e36).all():
+                raise ModelError(f"states a mean and a mean square that no {name}s have")
+    if moments["age_square"] > _OLDEST**2:
+        raise ModelError("states ages that nobody has")
+
+
+def _farthest(moments: Mapping[int, Mapping[str, Tensor]]) -> int | None:
+    """Return the node whose features are the largest by far, if one's are."""
+    if "feature_square" not in next(iter(moments.values())):
+        return None
+    sizes = torch.stack([its["feature_square"].sqrt() for its in moments.values()])
+    largest, second = sizes.topk(2, dim=0).values
+    # Where all others have zeros, there is nothing to compare with.
+    ratio = torch.where(second > 0, largest / second, 0.0)
+    worst = int(ratio.argmax())
+    return list(moments)[int(sizes[:, worst].argmax())] if ratio[worst] > _FARTHEST else None

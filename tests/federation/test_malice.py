@@ -1,0 +1,341 @@
+"""Learners that lie about themselves, about their training or their name: the others go on without them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from flwr.app import Array, ArrayRecord, Context, Message
+
+from memberscan.errors import FederationError
+from memberscan.federation import ckks
+from memberscan.federation.aggregate import oversized, weights_of
+from memberscan.federation.client import Site, client_app
+from memberscan.federation.flower import task_identity
+from memberscan.federation.local import RUN_ID, SERVER, LocalGrid
+from memberscan.federation.server import conduct
+from memberscan.runs.transcript import Transcript
+
+from .parties import App, Consortium, Killed, answering, asked, contents, settings, stop
+
+Change = Callable[[Message], None]
+
+
+def state(**changes: Any) -> Change:
+    """Return what changes the facts of an answer."""
+
+    def changed(reply: Message) -> None:
+        reply.content["facts"].update(changes)
+
+    return changed
+
+
+def send(change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Change:
+    """Return what changes the model, or the moments, of an answer."""
+
+    def changed(reply: Message) -> None:
+        model = {name: array.numpy().copy() for name, array in reply.content["model"].items()}
+        reply.content["model"] = ArrayRecord({name: Array(value) for name, value in change(model).items()})
+
+    return changed
+
+
+def raw(data: bytes, shape: tuple[int, ...] = (5, 7)) -> Change:
+    def changed(reply: Message) -> None:
+        reply.content["model"]["hidden.0.weight"] = Array("float32", shape, "numpy.ndarray", data)
+
+    return changed
+
+
+def fill(value: float) -> Change:
+    return send(
+        lambda m: {k: v if "spread" in k or "mean" in k else np.full_like(v, value) for k, v in m.items()}
+    )
+
+
+def lies(*changes: tuple[str, Change]) -> Callable[[App], App]:
+    """Return a second learner that changes all its answers of some kinds."""
+
+    def around(app: App) -> App:
+        def lying(message: Message, context: Context) -> Message:
+            reply = app(message, context)
+            if context.node_config["partition-id"] == 1:
+                for kind, change in changes:
+                    if asked(message)[0] == kind:
+                        change(reply)
+            return reply
+
+        return lying
+
+    return around
+
+
+GREETINGS = {
+    "10**15 scans": (state(samples=10**15), "says that it holds 1,000,000,000,000,000 scans"),
+    "half a scan": (state(samples=7.5), "no readable way"),
+    "all scans": (state(samples=True), "no readable way"),
+    "scans as text": (state(samples="9"), "no readable way"),
+    "a path": (state(learner="../x"), "cannot name a file"),
+    "no name": (state(learner=""), "cannot name a file"),
+    "a file of ours": (state(learner="global"), "cannot name a file"),
+    "a long name": (state(learner="x" * 101), "cannot name a file"),
+    "another node": (state(learner="node-4"), "cannot name a file"),
+    "an escape": (state(learner="a\x1b]52;c;YQ==\x07"), "cannot name a file"),
+    "a number": (state(learner=7), "cannot name a file"),
+    "a huge shape": (state(shape="[1000000000000, 1000000000000]"), "no readable way"),
+    "a deep shape": (state(shape="[" * 100_000), "no readable way"),
+    "negative sizes": (state(shape="[-7]"), "no readable way"),
+    "no list": (state(shape='{"0": 7}'), "no readable way"),
+    "moments of other things": (send(lambda m: {k: m[k] for k in ("age", "age_square")}), "other names"),
+    "moments of another shape": (send(lambda m: {**m, "feature": np.zeros(6)}), r"shape \(6,\)"),
+    "infinite ages": (send(lambda m: {**m, "age": np.array(np.inf)}), "not finite"),
+    "the ages of stars": (
+        send(lambda m: {**m, "age": np.array(1e9), "age_square": np.array(1e18)}),
+        "ages that",
+    ),
+    "impossible ages": (send(lambda m: {**m, "age_square": np.array(1.0)}), "that no ages have"),
+    "huge features": (
+        send(lambda m: {**m, "feature_square": m["feature_square"] * 1e12}),
+        "1000 times as large",
+    ),
+    "infinite features": (
+        send(lambda m: {**m, "feature_square": np.full(7, 1e300)}),
+        "that no features have",
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", GREETINGS)
+def test_who_lies_about_itself_is_left_out_and_the_others_go_on(
+    three: Consortium, tmp_path: Path, lie: str
+) -> None:
+    change, reason = GREETINGS[lie]
+    transcript = three.federate(tmp_path / "run", settings(rounds=1), around=lies(("query.hello", change)))
+    (its,) = transcript.rounds
+    assert list(its.took_part) == ["learner-1", "learner-3"]
+    assert list(its.left_out) == ["node-3"]
+    assert re.search(reason, its.left_out["node-3"]), its.left_out
+    assert its.left_out["node-3"].isprintable()
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    honest = three.federate(
+        tmp_path / "honest", settings(rounds=1), around=lies(("query.hello", state(samples=0)))
+    )
+    for name, values in honest.global_model(1).items():
+        assert torch.equal(transcript.global_model(1)[name], values)
+
+
+HUGE = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999,), }".ljust(128)
+ROUNDS = {
+    "more samples than before": (state(samples=10**15), "held 9 when it introduced itself"),
+    "fewer": (state(samples=8), "held 9 when it introduced itself"),
+    "many steps": (state(steps=10**9), "4 steps were asked of it"),
+    "a negative loss": (state(loss=-1.0), "a loss of -1.0"),
+    "a loss in words": (state(loss="small"), "a loss of small"),
+    "3e38": (fill(3e38), "update of length"),
+    "a million": (fill(1e6), "update of length"),
+    "other ages": (send(lambda m: {**m, "age_mean": np.full_like(m["age_mean"], 9)}), "changed age_mean"),
+    "texts": (send(lambda m: {**m, "output.bias": np.array(["a"])}), "no readable state dict"),
+    "complex numbers": (send(lambda m: {**m, "output.bias": np.zeros(1, complex)}), "complex128"),
+    "thousands of entries": (
+        send(lambda m: {**m, **{f"w{k}": np.zeros(1, np.float32) for k in range(5000)}}),
+        "other names",
+    ),
+    "a huge array": (
+        send(lambda m: {**m, "output.bias": np.zeros(10**6, np.float32)}),
+        "has 4,000,128 bytes",
+    ),
+    "a declared one": (raw(HUGE), "no readable state dict"),
+    "big-endian": (send(lambda m: {**m, "output.bias": np.zeros(1, ">f4")}), "no readable state dict"),
+}
+
+
+@pytest.mark.parametrize("lie", ROUNDS)
+def test_who_lies_in_a_round_is_left_out_by_name_and_the_round_is_that_of_the_others(
+    three: Consortium, tmp_path: Path, lie: str
+) -> None:
+    change, reason = ROUNDS[lie]
+    transcript = three.federate(tmp_path / "run", around=answering(change))
+    first, second, third = transcript.rounds
+    assert not first.left_out and not third.left_out
+    assert list(second.left_out) == ["learner-2"]
+    assert re.search(reason, second.left_out["learner-2"]), second.left_out
+    absent = three.federate(tmp_path / "absent", around=answering(drop))
+    for name, values in absent.global_model(3).items():
+        assert torch.equal(transcript.global_model(3)[name], values)
+
+
+def drop(reply: Message) -> None:
+    raise ConnectionError("/home/somebody/hiv-study is not mounted")
+
+
+def test_no_words_of_a_learners_machine_are_recorded(
+    three: Consortium, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    three.federate(tmp_path, around=answering(drop))
+    assert not any(b"hiv" in data for data in contents(tmp_path).values())
+    assert "hiv-study is not mounted" in caplog.text
+
+
+def test_arrays_in_another_order_are_the_same_model(
+    three: Consortium, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    three.federate(
+        tmp_path, around=answering(send(lambda m: {k: np.array(v, order="F") for k, v in m.items()}))
+    )
+    assert contents(tmp_path) == undisturbed
+
+
+def test_when_the_guilty_one_was_needed_the_same_command_goes_on_once_it_is_mended(
+    three: Consortium, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    its = settings(min_learners=3)
+    with pytest.raises(FederationError, match=r"in round 2 only 2 .*learner-2 sent an update of length"):
+        three.federate(tmp_path, its, around=answering(fill(3e38)))
+    assert len(Transcript.open(tmp_path).rounds) == 1
+    three.federate(tmp_path, its)
+    models = {k: v for k, v in contents(tmp_path).items() if k != "transcript.json"}
+    assert models == {k: v for k, v in undisturbed.items() if k != "transcript.json"}
+
+
+def test_a_claim_of_many_scans_does_not_make_a_learner_the_global_model(
+    three: Consortium, tmp_path: Path
+) -> None:
+    million = state(samples=10**6)
+    steps = 2 * 10**6 // 8
+
+    def trained(reply: Message) -> None:
+        state(samples=10**6, steps=steps)(reply)
+
+    its = settings(rounds=1)
+    transcript = three.federate(tmp_path, its, around=lies(("query.hello", million), ("train", trained)))
+    models = {name: transcript.learner_model(1, name) for name in transcript.learners}
+    # Twelve and seven scans of the others, and four times as many of the one that says a million.
+    weights = {"learner-1": 12 / 95, "learner-2": 76 / 95, "learner-3": 7 / 95}
+    for key, value in transcript.global_model(1).items():
+        mean = sum(models[name][key].double() * weight for name, weight in weights.items())
+        torch.testing.assert_close(value.double(), mean, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("samples", "weights"),
+    [
+        ([12, 9, 7], [12, 9, 7]),
+        ([80, 20], [80, 20]),
+        ([81, 20], [80, 20]),
+        ([10**15, 1, 1], [8, 1, 1]),
+        ([5], [5]),
+        ([1, 1, 8], [1, 1, 8]),
+    ],
+)
+def test_nobody_weighs_more_than_four_times_all_others(samples: list[int], weights: list[int]) -> None:
+    assert weights_of(samples) == weights
+
+
+@pytest.mark.parametrize(
+    ("sizes", "odd"),
+    [
+        ({"a": 1.0, "b": 9.9, "c": 1.0}, []),
+        ({"a": 1.0, "b": 1e30, "c": 1.0}, ["b"]),
+        ({"a": 1.0, "b": 1e30, "c": 1.0, "d": 1e8, "e": 2.0}, ["b", "d"]),
+        ({"a": 0.0, "b": 19.0}, []),
+        ({"a": 0.0, "b": 21.0}, ["b"]),
+        ({"a": 1e9}, []),
+        ({"a": 1e30, "b": 1e30, "c": 1e29}, []),
+    ],
+)
+def test_updates_out_of_proportion_are_those_of_the_few(sizes: dict[str, float], odd: list[str]) -> None:
+    assert list(oversized(sizes, 2.0)) == odd
+
+
+def test_a_name_belongs_to_the_node_that_first_took_part_under_it(three: Consortium, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        three.federate(tmp_path, around=answering(stop))
+    speaker = ["learner-1", "learner-3", "learner-2"]
+    with pytest.raises(FederationError, match="calls itself 'learner-3', a name that belongs to node 4"):
+        three.federate(tmp_path, names=speaker)
+
+    class Gone(LocalGrid):
+        def get_node_ids(self) -> list[int]:
+            return [2, 3, 5]
+
+    four = ["learner-1", "learner-2", "learner-3", "learner-3"]
+    transcript = federate_four(three, tmp_path, four, Gone)
+    for its in transcript.rounds[1:]:
+        assert list(its.took_part) == ["learner-1", "learner-2"]
+        assert its.left_out["learner-3"] == "is not connected"
+        assert "calls itself 'learner-3'" in its.left_out["node-5"]
+
+
+def federate_four(
+    three: Consortium, path: Path, names: list[str], grid: type[LocalGrid] = LocalGrid
+) -> Transcript:
+    """Conduct a federation that a fourth node has joined, with the people of the third learner."""
+
+    def locate(context: Context) -> Site:
+        place = int(context.node_config["partition-id"])
+        people = three.roles.members_of(three.roles.learners[min(place, 2)])
+        scans = three.cohort.scans.index[three.cohort.scans["subject_id"].isin(people)]
+        return Site(names[place], three.cohort, tuple(scans))
+
+    post = grid(client_app(locate, confide=True), 4, settings().training.seed)
+    with task_identity(RUN_ID, SERVER):
+        return conduct(post, settings(), path, expected=len(list(post.get_node_ids())))
+
+
+def test_the_owner_of_a_name_stays_when_another_node_takes_it(three: Consortium, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        three.federate(tmp_path, around=answering(stop))
+    transcript = federate_four(three, tmp_path, ["learner-1", "learner-2", "learner-3", "LEARNER-3"])
+    for its in transcript.rounds[1:]:
+        assert list(its.took_part) == ["learner-1", "learner-2", "learner-3"]
+        assert "calls itself 'LEARNER-3'" in its.left_out["node-5"]
+
+
+def test_a_name_that_its_record_is_deleted_of_can_be_taken_anew(three: Consortium, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        three.federate(tmp_path, around=answering(stop))
+    manifest = tmp_path / "transcript.json"
+    record = json.loads(manifest.read_text())
+    assert record["nodes"] == {"learner-1": "2", "learner-2": "3", "learner-3": "4"}
+    del record["nodes"]["learner-2"], record["nodes"]["learner-3"]
+    manifest.write_text(json.dumps(record))
+    transcript = three.federate(tmp_path, names=["learner-1", "learner-3", "learner-2"])
+    assert not transcript.rounds[1].left_out
+    assert dict(transcript.nodes) == {"learner-1": "2", "learner-3": "3", "learner-2": "4"}
+
+
+def test_a_name_that_is_nobodys_yet_is_denied_to_all_who_use_it(three: Consortium, tmp_path: Path) -> None:
+    transcript = federate_four(three, tmp_path, ["learner-1", "a", "learner-3", "a"])
+    for its in transcript.rounds:
+        assert list(its.took_part) == ["learner-1", "learner-3"]
+        assert "two nodes call themselves 'a' (3, 5)" in its.left_out["a"]
+    assert transcript.learners == ("learner-1", "learner-3")
+
+
+def test_too_few_are_left_when_two_share_a_name_and_it_says_so(three: Consortium, tmp_path: Path) -> None:
+    with pytest.raises(FederationError, match="two nodes call themselves 'a'"):
+        three.federate(tmp_path / "rounds", names=["a", "b", "a"])
+    assert not (tmp_path / "rounds").exists()
+
+
+def test_a_learner_that_encrypts_nothing_does_not_end_it(three: Consortium, tmp_path: Path) -> None:
+    def spoil(reply: Message) -> None:
+        reply.content["sealed"]["sealed"] = [b"junk"]
+
+    def forget(reply: Message) -> None:
+        reply.content["facts"]["digest"] = "../x"
+
+    keys, its = ckks.make_keys(), settings(rounds=1, secure="ckks")
+    first = answering(spoil, kind="query.start", number=0, place=0)
+    greeting = lies(("query.hello", spoil))
+    keeping = answering(forget, kind="query.keep", number=0, place=0)
+    transcript = three.federate(tmp_path, its, around=lambda app: keeping(greeting(first(app))), keys=keys)
+    assert list(transcript.rounds[0].took_part) == ["learner-1", "learner-3"]
+    assert "damaged" in transcript.rounds[0].left_out["node-3"]
+    transcript.global_model(1)
