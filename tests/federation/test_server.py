@@ -10,9 +10,10 @@ import pytest
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
-from memberscan.errors import FederationError, OutputConflictError
+from memberscan.errors import BusyError, FederationError, OutputConflictError
 from memberscan.federation.local import LocalGrid
 from memberscan.federation.settings import Settings
+from memberscan.files import locked
 from memberscan.runs.transcript import Transcript
 
 from .parties import App, Consortium, Killed, answering, asked, consortium, contents, settings, stop
@@ -255,6 +256,12 @@ def test_other_settings_do_not_continue_a_transcript(three: Consortium, tmp_path
     with pytest.raises(OutputConflictError, match=r"rounds \(was 1, now 3\)"):
         three.federate(tmp_path)
     assert contents(tmp_path) == kept
+
+
+def test_two_servers_do_not_write_one_transcript(three: Consortium, tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(BusyError, match="wait until it ends"):
+        three.federate(tmp_path)
+    assert three.federate(tmp_path, settings(rounds=1)).rounds
 
 
 def test_who_is_gone_after_an_interruption_is_named_and_who_is_new_joins(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import math
@@ -18,6 +19,7 @@ from memberscan.federation.greeting import greet, implausible_moments, malformed
 from memberscan.federation.post import Learner, Post
 from memberscan.federation.records import Reason, fact, whole
 from memberscan.federation.settings import Settings
+from memberscan.files import disk_guard, locked
 from memberscan.progress import progress
 from memberscan.runs.transcript import MANIFEST, Participation, Transcript
 
@@ -56,9 +58,24 @@ def conduct(
         If too few learners come, or too few are left in a round; what is finished is kept.
     OutputConflictError
         If the transcript is of a federation with other settings.
+    BusyError
+        If another process conducts a federation there.
     """
-    bound = Transcript.open(path).nodes if (path / MANIFEST).exists() and lasting_nodes else {}
+    with disk_guard(path):
+        path.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(path):
+            return _conduct(grid, settings, path, expected, public, lasting_nodes=lasting_nodes)
+    finally:
+        # If nobody came, nothing is left behind.
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
+
+def _conduct(
+    grid: Grid, settings: Settings, path: Path, expected: int, public: bytes | None, *, lasting_nodes: bool
+) -> Transcript:
+    bound = Transcript.open(path).nodes if (path / MANIFEST).exists() and lasting_nodes else {}
     post = Post(grid, settings)
     met = greet(post, expected, bound, functools.partial(_doubtful, settings, public))
     transcript = Transcript.begin(
