@@ -16,8 +16,8 @@ from memberscan.training import TrainingConfig
 
 # Nothing in these is about single people.
 OPEN = {
-    "cohort.json", "run.json", "weights.safetensors", "history.jsonl", "timings.jsonl", "transcript.json",
-    "round.json", "audit.json", "audit.html",
+    "cohort.json", "run.json", "weights.safetensors", "timings.jsonl", "transcript.json", "round.json",
+    "audit.json", "audit.html",
 }  # fmt: skip
 
 

@@ -111,7 +111,9 @@ def _train(
     started, scans = time.perf_counter(), cohort.scans
     ids = {role: scans.index[scans["subject_id"].isin(roles.subjects(role))].tolist() for role in Role}
     state = fit(network, cohort, ids[Role.MEMBER], ids[Role.VALIDATION], config, path / CHECKPOINT)
-    write_text(path / HISTORY, "".join(json.dumps(row) + "\n" for row in state.history))
+    # Exact errors, epoch by epoch, are as good as a digest of who was trained on.
+    lines = "".join(json.dumps(row) + "\n" for row in state.history)
+    write_text(path / HISTORY, lines, mode=0o600)
     training = {
         **config.to_dict(),
         "kept_epoch": state.best_epoch if config.keep == "best" else state.epoch,
