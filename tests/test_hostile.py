@@ -19,6 +19,7 @@ from rich.console import Console
 from memberscan import audit
 from memberscan.auditing import AuditResult
 from memberscan.auditing.merging import load_audits, merge
+from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, MemberscanError, TranscriptError, UntrustedCodeError
 from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
@@ -34,17 +35,26 @@ FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(Healt
 
 
 @pytest.fixture(scope="module")
-def federated(phantoms, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    path = tmp_path_factory.mktemp("federated") / "run"
+def federated(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("federated")
+    cohort = Cohort.phantom(folder / "cohort", subjects=44, spacing=12, workers=1)
     training = TrainingConfig(epochs=1, device="cpu")
     asked = Settings("cnn3d", {"width": 4}, training, rounds=2)
-    return federate(phantoms, path, settings=asked, learners=2, held_out=0.5)
+    return federate(cohort, folder / "run", settings=asked, learners=2, held_out=0.5, seed=0)
 
 
 @pytest.fixture(scope="module")
 def audited(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("audited") / "audit"
     audit(run.path, path, attacks=["error", "prediction+label"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def served(federated: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("served") / "audit"
+    threat = ThreatModel(attacker=Attacker.SERVER, leaked=0)
+    audit(federated.path, path, threat=threat, smallest_cell=5)
     return path
 
 
@@ -276,13 +286,18 @@ def test_any_transcript_is_read_or_refused(
 
 
 @FUZZ
-@given(st.data())
+@given(st.data(), st.booleans())
 def test_any_audit_is_shown_or_refused(
-    audited: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    audited: Path,
+    served: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+    of_a_server: bool,
 ) -> None:
     folder = tmp_path_factory.mktemp("fuzz") / "audit"
     folder.mkdir()
-    put(folder / "audit.json", damaged(read_json(audited / "audit.json"), data))
+    content = read_json((served if of_a_server else audited) / "audit.json")
+    put(folder / "audit.json", damaged(content, data))
     try:
         AuditResult.load(folder).render(folder)
         audits = load_audits([folder, audited])
