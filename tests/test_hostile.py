@@ -20,7 +20,13 @@ from memberscan import audit
 from memberscan.auditing import AuditResult
 from memberscan.auditing.merging import load_audits, merge
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, MemberscanError, TranscriptError, UntrustedCodeError
+from memberscan.errors import (
+    AuditFileError,
+    BadInputError,
+    MemberscanError,
+    TranscriptError,
+    UntrustedCodeError,
+)
 from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
 from memberscan.files import read_json
@@ -309,6 +315,16 @@ def test_any_audit_is_shown_or_refused(
         text = page.read_text()
         assert "\x1b" not in text
         assert "<script>" not in text
+
+
+def test_an_audit_whose_values_do_not_agree_is_refused(served: Path, tmp_path: Path) -> None:
+    content = read_json(served / "audit.json")
+    rates = [rate for finding in content["findings"] for rate in finding["tpr"]]
+    (rate,) = [rate for rate in rates if rate["value"] is None][:1]
+    rate["value"] = 1
+    put(tmp_path / "audit.json", content)
+    with pytest.raises(AuditFileError, match="its values do not agree"):
+        AuditResult.load(tmp_path).render(tmp_path)
 
 
 def test_names_like_formulas_and_escape_sequences_end_nothing(

@@ -9,11 +9,12 @@ from typing import Any
 
 from memberscan.errors import BadInputError, MisalignedError
 from memberscan.report import joining, parties, words
-from memberscan.report.schema import CONSORTIUM_SCHEMA, check
+from memberscan.report.schema import CONSORTIUM_SCHEMA, agreeing, check
 
 Audits = Mapping[str, dict[str, Any]]
 
 
+@agreeing
 def consortium(audits: Audits) -> dict[str, Any]:
     """Return the content of consortium.json.
 

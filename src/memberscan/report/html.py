@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from memberscan.report import figures, intervals, matrix, pair_tables, parties, rounds, tables, words
-from memberscan.report.schema import check, check_consortium
+from memberscan.report.schema import agreeing, check, check_consortium
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("memberscan.report"),
@@ -27,6 +27,7 @@ def _breakable(name: str) -> Markup:
 _ENVIRONMENT.filters["breakable"] = _breakable
 
 
+@agreeing
 def render_html(audit: dict[str, Any]) -> str:
     """Return the report as one self-contained HTML page.
 
@@ -66,6 +67,7 @@ def render_html(audit: dict[str, Any]) -> str:
     return page.render(audit=audit, strongest=strongest, shown=shown, **_VOCABULARY)
 
 
+@agreeing
 def render_consortium(content: dict[str, Any]) -> str:
     """Return the consortium's page as one self-contained HTML page, under the same rules as an audit's.
 

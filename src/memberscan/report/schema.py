@@ -6,17 +6,20 @@ import functools
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from memberscan.errors import AuditFileError
+from memberscan.errors import AuditFileError, MemberscanError
 from memberscan.shown import plain_values
 
 SCHEMA = "memberscan.audit/1"
 CONSORTIUM_SCHEMA = "memberscan.consortium/1"
 
 _FILES = {SCHEMA: "audit-1.schema.json", CONSORTIUM_SCHEMA: "consortium-1.schema.json"}
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "object": dict,
@@ -92,6 +95,28 @@ def check_consortium(content: Any) -> dict[str, Any]:
     for problem in _problems(content, rule, "consortium.json", rule["$defs"]):
         raise AuditFileError(f"{problem}; the file is incomplete or was edited: merge the audits again")
     return dict(plain_values(content))
+
+
+def agreeing(show: Callable[P, T]) -> Callable[P, T]:
+    """Have a function that shows audits raise :class:`AuditFileError` where values do not agree.
+
+    The schema says what each value may be, and not that an estimate without a value has no interval. Whatever
+    fails on such content is told as that, and never as a traceback.
+    """
+
+    @functools.wraps(show)
+    def shown(*arguments: P.args, **options: P.kwargs) -> T:
+        try:
+            return show(*arguments, **options)
+        except MemberscanError:
+            raise
+        except Exception as error:
+            raise AuditFileError(
+                "the audit cannot be shown, since its values do not agree "
+                f"({type(error).__name__}: {error}); the file was edited: run the audit again"
+            ) from error
+
+    return shown
 
 
 def _problems(value: Any, rule: dict[str, Any], path: str, shapes: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memberscan.report import words
-from memberscan.report.schema import check
+from memberscan.report.schema import agreeing, check
 
 _COLOURS = {
     "leaks": "bold red",
@@ -22,6 +22,7 @@ _COLOURS = {
 }
 
 
+@agreeing
 def terminal_table(audits: Mapping[str, dict[str, Any]]) -> RenderableType:
     """Return a renderable with the verdict and the findings of each audit, strongest first.
 
