@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 # Equal bytes ask for an equal thread count, and tests share few cores. It counts only before torch is loaded.
@@ -12,7 +12,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import settings
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from memberscan import files
 from memberscan.cohort import Cohort, manifest
@@ -63,6 +65,15 @@ def make_volumes(path: Path, ages: Sequence[float], subjects: Sequence[str], see
 def cohort_maker() -> Callable[..., Cohort]:
     """Return :func:`make_volumes`, for tests that need a cohort of their own."""
     return make_volumes
+
+
+@pytest.fixture
+def precise() -> Iterator[list[bool]]:
+    """Say of every layer that is called whether it is in full precision."""
+    seen: list[bool] = []
+    hook = register_module_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.deterministic))
+    yield seen
+    hook.remove()
 
 
 @pytest.fixture(scope="session")

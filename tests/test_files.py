@@ -303,6 +303,14 @@ def test_no_cell_is_a_formula_and_the_table_survives(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(files.read_table(tmp_path / "t.tsv", dtype={"=id": str}), table)
 
 
+def test_a_column_of_formulas_alone_is_written_too(tmp_path: Path) -> None:
+    """Pandas 3.0 takes a list for a whole column where it is as long as one."""
+    table = pd.DataFrame({"id": ["=1", "-b"]})
+    files.write_table(tmp_path / "t.tsv", table)
+    assert (tmp_path / "t.tsv").read_text() == "id\n'=1\n'-b\n"
+    pd.testing.assert_frame_equal(files.read_table(tmp_path / "t.tsv"), table)
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\xff", b'a\tb\n1\t2\t3\n"', b""])
 def test_a_table_that_is_none_names_the_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "t.tsv").write_bytes(content)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from memberscan.errors import BadInputError, BusyError, DiskFullError, OutputConflictError
@@ -153,7 +154,7 @@ def _each_text(table: pd.DataFrame, change: Callable[[str], str], first: str) ->
             continue
         column = table.iloc[:, place].copy()
         if (touched := column.astype(str).str[:1].isin(list(first))).any():
-            column[touched] = [change(value) for value in column[touched]]
+            column[touched] = np.array([change(value) for value in column[touched]], dtype=object)
             changed.isetitem(place, column.array)
     return changed
 

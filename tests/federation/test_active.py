@@ -51,10 +51,13 @@ def loss(run: Run, cohort: Cohort, state: dict[str, Tensor], scans: list[str]) -
     return ((ages - run.model_with(state)(as_inputs(cohort, scans))) ** 2).mean()
 
 
-def test_the_step_goes_up_the_mean_loss_and_is_as_long_as_the_last_round(federation: Run, table: Cohort):
+def test_the_step_goes_up_the_mean_loss_and_is_as_long_as_the_last_round(
+    federation: Run, table: Cohort, precise: list[bool]
+):
     transcript, group = federation.transcript, table.scans.index[3:20].tolist()
     last, earlier = (transcript.global_model(n) for n in (3, 2))
     moved = active.ascended(federation, table, group)
+    assert precise and all(precise)
     step = flat(federation, moved) - flat(federation, last)
     change = flat(federation, last) - flat(federation, earlier)
     assert float(step.norm()) == pytest.approx(float(change.norm()), rel=1e-4)

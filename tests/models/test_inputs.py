@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, NotARegressorError
-from memberscan.models.inputs import as_inputs, batches, predict, resolve_device
+from memberscan.models.inputs import as_inputs, batches, full_precision, predict, resolve_device
 
 
 def test_volumes_get_a_channel_and_tables_stay_as_they_are(volumes: Cohort, table: Cohort) -> None:
@@ -47,6 +47,44 @@ def test_an_unknown_device_is_an_error(name: str) -> None:
 def test_cuda_where_there_is_none_is_an_error() -> None:
     with pytest.raises(BadInputError, match="choose cpu"):
         resolve_device("cuda")
+
+
+def test_a_cuda_device_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert resolve_device("cuda:0") == torch.device("cuda:0")
+    with pytest.raises(BadInputError, match="'cuda:1' is asked for, but torch sees 1"):
+        resolve_device("cuda:1")
+
+
+def switches() -> tuple[object, ...]:
+    cudnn = torch.backends.cudnn
+    rounds = cudnn.conv.fp32_precision if hasattr(cudnn, "conv") else cudnn.allow_tf32
+    return cudnn.deterministic, cudnn.benchmark, rounds
+
+
+@pytest.mark.parametrize("benchmark", [True, False])
+def test_full_precision_ends_where_it_began(benchmark: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", benchmark)
+    before = switches()
+
+    @full_precision()
+    def fail() -> None:
+        assert switches() in ((True, False, "ieee"), (True, False, False))
+        raise KeyError
+
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            fail()
+        assert switches() == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
+def test_convolutions_on_cuda_round_as_single_precision_does() -> None:
+    layer, x = nn.Conv3d(64, 64, 3, bias=False, device="cuda"), torch.randn(2, 64, 12, 12, 12, device="cuda")
+    with torch.no_grad(), full_precision():
+        exact = nn.functional.conv3d(x.double(), layer.weight.double())
+        assert (layer(x) - exact).norm() < 1e-6 * exact.norm()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -103,7 +103,7 @@ class Attention(nn.Module):
         self.attention, self.output = nn.MultiheadAttention(6, 2, batch_first=True), nn.Linear(6, 1)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        rows = inputs.unsqueeze(1) * torch.linspace(-1, 1, 4)[:, None]
+        rows = inputs.unsqueeze(1) * torch.linspace(-1, 1, 4, device=inputs.device)[:, None]
         result: Tensor = self.output(self.attention(rows, rows, rows)[0].mean(1))
         return result
 

@@ -32,6 +32,15 @@ def test_columns_are_predictions_of_each_scan_alone(
         np.testing.assert_allclose(column, alone, rtol=1e-5)
 
 
+def test_predictions_are_in_full_precision(
+    vectors: Cohort, federation: Federate, tmp_path: Path, precise: list[bool]
+):
+    run, transcript = federation(vectors, "mlp")
+    precise.clear()
+    predictions_by_round(run, transcript, vectors, vectors.scans.index[:3].tolist(), (1,), tmp_path / "out")
+    assert precise and all(precise)
+
+
 def test_it_goes_on_where_it_stopped_and_keeps_what_is_done(vectors: Cohort, federation: Federate, tmp_path):
     run, transcript = federation(vectors, "mlp")
     ids = vectors.scans.index.tolist()

@@ -105,6 +105,15 @@ def test_inner_products_are_forward_mode_derivatives(
         np.testing.assert_allclose(seen.products[0, :, c].sum(axis=1), expected.numpy(), atol=2e-5 * scale)
 
 
+def test_updates_are_observed_in_full_precision(
+    vectors: Cohort, federation: Federate, tmp_path: Path, precise: list[bool]
+):
+    run, transcript = federation(vectors, "mlp")
+    precise.clear()
+    observe_updates(run, transcript, vectors, vectors.scans.index[:3].tolist(), (1,), tmp_path / "out")
+    assert precise and all(precise)
+
+
 def test_who_was_left_out_of_a_round_shows_nothing_of_it(vectors: Cohort, federation: Federate, tmp_path):
     run, transcript = federation(vectors, "mlp")
     seen = observe_updates(run, transcript, vectors, vectors.scans.index, (1, 2, 3), tmp_path / "out")

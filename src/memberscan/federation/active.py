@@ -21,7 +21,7 @@ from memberscan.cohort import Cohort
 from memberscan.federation.federate import flower_engines
 from memberscan.federation.settings import Settings
 from memberscan.files import claim, fingerprint
-from memberscan.models.inputs import as_inputs, batches, predict, resolve_device
+from memberscan.models.inputs import as_inputs, batches, full_precision, predict, resolve_device
 from memberscan.runs import Run
 from memberscan.runs.transcript import ROUNDS, Transcript
 from memberscan.signals.extract import batch_size
@@ -109,6 +109,7 @@ def _broadcast(run: Run, cohort: Cohort, group: Sequence[str], place: int, direc
         return Transcript.open(path)
 
 
+@full_precision()
 def ascended(run: Run, cohort: Cohort, group: Sequence[str]) -> dict[str, Tensor]:
     """Return the last global model after a step up the mean squared error of a group of scans.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -52,8 +53,35 @@ def resolve_device(name: str) -> torch.device:
     if device is None or device.type not in ("cpu", "cuda"):
         raise BadInputError(f"device {name!r} is unknown; choose auto, cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise BadInputError("device 'cuda' is asked for, but torch sees none; choose cpu")
+        raise BadInputError(f"device {name!r} is asked for, but torch sees no CUDA device; choose cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BadInputError(f"device {name!r} is asked for, but torch sees {torch.cuda.device_count()} only")
     return device
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Let cuDNN compute in single precision, by algorithms that give the same bits again.
+
+    By default it rounds the factors of float32 convolutions to ten bits (TF32), and may add up in another
+    order each time: per-sample gradients are then wrong in the second digit. A CPU is not affected.
+    """
+    cudnn = torch.backends.cudnn
+    wanted: list[tuple[object, str, object]] = [(cudnn, "deterministic", True), (cudnn, "benchmark", False)]
+    # Since torch 2.9 each kind of operation has a precision of its own, and the old switch must not be read
+    # once these are set.
+    if hasattr(cudnn, "conv"):
+        wanted += [(kind, "fp32_precision", "ieee") for kind in (cudnn.conv, cudnn.rnn)]
+    else:
+        wanted.append((cudnn, "allow_tf32", False))
+    before = [(place, name, getattr(place, name)) for place, name, _ in wanted]
+    try:
+        for place, name, value in wanted:
+            setattr(place, name, value)
+        yield
+    finally:
+        for place, name, value in before:
+            setattr(place, name, value)
 
 
 def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:

@@ -17,7 +17,7 @@ from memberscan.cohort import Cohort
 from memberscan.errors import StaleError
 from memberscan.files import disk_guard, fingerprint, read_json, write_json
 from memberscan.models.footprint import footprint
-from memberscan.models.inputs import as_inputs, batches, resolve_device
+from memberscan.models.inputs import as_inputs, batches, full_precision, resolve_device
 from memberscan.models.trial import require_predicts
 from memberscan.progress import progress
 from memberscan.rows import RowFile
@@ -69,6 +69,7 @@ def landmark_paths(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
     return {name: path for name in names if (path := declared.get(name, name)) in layers}
 
 
+@full_precision()
 def extract(run: Run, cohort: Cohort, scan_ids: Sequence[str], wanted: Wanted, directory: Path) -> Signals:
     """Run a model over scans and store what an attacker sees, batch by batch, resuming where a call stopped.
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.files import fingerprint
-from memberscan.models.inputs import as_inputs, predict, resolve_device
+from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
 from memberscan.runs import Run, Transcript
 from memberscan.signals.extract import batch_size, stored_rows
 from memberscan.signals.gradients import (
@@ -84,6 +84,7 @@ def observe_updates(
     return Updates(scans, learners, tuple(rounds), sketches=sketches, **stacked)
 
 
+@full_precision()
 def _observe_round(
     run: Run,
     transcript: Transcript,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from memberscan.cohort import Cohort
 from memberscan.files import fingerprint
-from memberscan.models.inputs import as_inputs, predict, resolve_device
+from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
 from memberscan.runs import Run, Transcript
 from memberscan.signals.extract import batch_size, stored_rows
 from memberscan.signals.gradients import agrees_with_autograd
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+@full_precision()
 def predictions_by_round(
     run: Run,
     transcript: Transcript,

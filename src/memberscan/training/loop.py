@@ -17,7 +17,7 @@ from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
 from memberscan.models import AgeRegressor
-from memberscan.models.inputs import as_inputs, batches, resolve_device
+from memberscan.models.inputs import as_inputs, batches, full_precision, resolve_device
 from memberscan.progress import progress as progress_bar
 from memberscan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 
@@ -94,7 +94,8 @@ def fit(
     """Train a model in place on the scans of the members, resuming from ``checkpoint`` where there is one.
 
     Every epoch draws its order and its dropout from seeds of its own, so that a training that was interrupted
-    ends in the same weights, byte for byte, as one that was not (fp32, CPU, the same thread count).
+    ends in the same weights, byte for byte, as one that was not (on the CPU with the same thread count, on
+    CUDA with the same card and versions).
 
     Parameters
     ----------
@@ -157,6 +158,7 @@ def _autocast(config: TrainingConfig, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
 
 
+@full_precision()
 def train_epoch(
     model: AgeRegressor,
     optimizer: torch.optim.Optimizer,
@@ -174,7 +176,7 @@ def train_epoch(
     model.train()
     total = 0.0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seeds.integer(config.seed, "dropout", epoch))
+        _seed(device, seeds.integer(config.seed, "dropout", epoch))
         for inputs, ages in batches(cohort, members, config.batch_size, order=order):
             target = (ages.to(device) - model.age_mean) / model.age_spread
             with _autocast(config, device):
@@ -186,7 +188,16 @@ def train_epoch(
     return total / len(members) * float(model.age_spread) ** 2
 
 
+def _seed(device: torch.device, seed: int) -> None:
+    """Seed what a training on this device draws from, and no device that was not saved before."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
 @torch.no_grad()
+@full_precision()
 def _mean_squared_error(
     model: AgeRegressor, cohort: Cohort, scan_ids: Sequence[str], config: TrainingConfig, device: torch.device
 ) -> float:
