@@ -63,9 +63,9 @@ def switches() -> tuple[object, ...]:
     return cudnn.deterministic, cudnn.benchmark, rounds
 
 
-@pytest.mark.parametrize("benchmark", [True, False])
-def test_full_precision_ends_where_it_began(benchmark: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", benchmark)
+@pytest.mark.parametrize("searches", [True, False])
+def test_full_precision_ends_where_it_began(searches: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", searches)
     before = switches()
 
     @full_precision()
@@ -84,7 +84,7 @@ def test_convolutions_on_cuda_round_as_single_precision_does() -> None:
     layer, x = nn.Conv3d(64, 64, 3, bias=False, device="cuda"), torch.randn(2, 64, 12, 12, 12, device="cuda")
     with torch.no_grad(), full_precision():
         exact = nn.functional.conv3d(x.double(), layer.weight.double())
-        assert (layer(x) - exact).norm() < 1e-6 * exact.norm()
+        assert (layer(x) - exact).norm() < 1e-5 * exact.norm()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
