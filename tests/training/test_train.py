@@ -158,48 +158,6 @@ def test_the_callers_random_numbers_neither_change_nor_matter(volumes: Cohort, t
     assert contents(tmp_path / "5") == contents(tmp_path / "6")
 
 
-def test_a_training_is_in_full_precision(volumes: Cohort, tmp_path: Path, precise: list[bool]) -> None:
-    config = TrainingConfig(epochs=1, device="cpu", keep="best")
-    go(volumes, tmp_path / "run", validation=0.2, config=config)
-    assert precise and all(precise)
-
-
-def test_a_training_on_the_cpu_leaves_the_random_numbers_of_cuda(
-    volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seeded: list[int] = []
-    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
-    go(volumes, tmp_path / "run")
-    assert seeded == []
-
-
-@pytest.mark.usefixtures("often")
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
-@pytest.mark.parametrize("model", ["cnn3d", "slice-mean"])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_on_cuda_too_an_interrupted_training_ends_in_the_same_bytes(
-    volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, precision: str
-) -> None:
-    options: dict[str, Any] = {
-        "model": model,
-        "options": {"width": 16, "dropout": 0.3},
-        "config": TrainingConfig(epochs=4, device="cuda", precision=precision),
-    }
-    whole = go(volumes, tmp_path / "whole", **options)
-    real = loop.train_epoch
-
-    def interrupted(*arguments: Any) -> float:
-        if arguments[-1] == 2:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "train_epoch", interrupted)
-        go(volumes, tmp_path / "part", **options)
-    go(volumes, tmp_path / "part", **options)
-    assert contents(tmp_path / "part") == contents(whole.path)
-
-
 @pytest.mark.usefixtures("often")
 @pytest.mark.parametrize("epochs_done", [0, 1, 4])
 @pytest.mark.parametrize("keep", ["last", "best"])
