@@ -135,7 +135,7 @@ def test_a_transcript_cannot_name_code_to_run(federated: Run, payload: Path) -> 
         received / "rounds" / "transcript.json", lambda c: c["settings"].update(model="theirs.payload:make")
     )
     threat = ThreatModel(attacker=Attacker.ACTIVE_SERVER, leaked=0)
-    with pytest.raises(MemberscanError, match="whose code would be run"):
+    with pytest.raises(MemberscanError, match="not one of our models"):
         audit(received, payload / "audit", cohort=federated.cohort_path, threat=threat)
     nothing_ran(payload)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import math
@@ -15,7 +14,13 @@ from flwr.serverapp import Grid
 from memberscan.errors import FederationError, MemberscanError, ModelError
 from memberscan.federation.aggregate import Aggregator, Encrypted, Plain, moments_form
 from memberscan.federation.client import regressor, steps_of
-from memberscan.federation.greeting import greet, implausible_moments, malformed_ciphertexts, too_few
+from memberscan.federation.greeting import (
+    Greeting,
+    greet,
+    implausible_moments,
+    malformed_ciphertexts,
+    too_few,
+)
 from memberscan.federation.post import Learner, Post
 from memberscan.federation.records import Reason, fact, whole
 from memberscan.federation.settings import Settings
@@ -61,23 +66,21 @@ def conduct(
     BusyError
         If another process conducts a federation there.
     """
-    with disk_guard(path):
-        path.mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(path):
-            return _conduct(grid, settings, path, expected, public, lasting_nodes=lasting_nodes)
-    finally:
-        # If nobody came, nothing is left behind.
-        with contextlib.suppress(OSError):
-            path.rmdir()
-
-
-def _conduct(
-    grid: Grid, settings: Settings, path: Path, expected: int, public: bytes | None, *, lasting_nodes: bool
-) -> Transcript:
     bound = Transcript.open(path).nodes if (path / MANIFEST).exists() and lasting_nodes else {}
     post = Post(grid, settings)
     met = greet(post, expected, bound, functools.partial(_doubtful, settings, public))
+    # Only now: if nobody came, nothing is left behind.
+    with disk_guard(path):
+        path.mkdir(parents=True, exist_ok=True)
+    with locked(path):
+        return _conduct(post, met, path, public, lasting_nodes=lasting_nodes)
+
+
+def _conduct(
+    post: Post, met: Greeting, path: Path, public: bytes | None, *, lasting_nodes: bool
+) -> Transcript:
+    """Conduct a federation of the learners that were met, in a directory that is this process's alone."""
+    settings = post.settings
     transcript = Transcript.begin(
         path,
         learners=met.names,
