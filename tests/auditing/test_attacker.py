@@ -120,7 +120,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     table.to_csv(folder / "table.csv", index=False)
     cohort = Cohort.from_table(folder / "table.csv", folder / "cohort", subject="id", age="age")
     config = TrainingConfig(epochs=40, device="cpu")
-    # Given, and nowhere published: among thousands of pairs, one fits a rounded number by chance now and then.
+    # Given, and nowhere published: of thousands of pairs, one fits a rounded number by chance now and then.
     return train(cohort, folder / "run", model="mlp", config=config, seed=8_205_311_947)
 
 
