@@ -98,7 +98,7 @@ def typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     Parameters
     ----------
     table
-        From :func:`memberscan.cohort.text_table.read_text_table`.
+        From ``read_text_table``.
     path
         Its file, for messages.
 

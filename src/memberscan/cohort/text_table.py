@@ -31,7 +31,7 @@ def read_text_table(path: Path) -> pd.DataFrame:
     is taken off, as R writes it. Cells of a CSV may be quoted. A CSV is separated by commas or, where its
     header has more of them, by semicolons; numbers with decimal commas are then written with points. Empty
     rows, and empty columns without a name, are dropped. Another column without a name is called "column 3
-    (no name)", which :func:`is_nameless` knows: it is not to be used.
+    (no name)", which ``is_nameless`` knows: it is not to be used.
 
     Raises
     ------

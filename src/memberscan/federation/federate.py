@@ -58,7 +58,7 @@ def federate(
         "local" or "ray".
     seed
         Of the draw of who is held out, and of who holds the others; by default a secret one: see
-        :func:`memberscan.training.train`. The training's own seed is in ``settings``.
+        ``train``. The training's own seed is in ``settings``.
 
     Raises
     ------
