@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -31,3 +32,10 @@ def test_a_damaged_or_missing_salt_is_named(spoilt: str, tmp_path: Path):
     (tmp_path / "salt").write_text(spoilt)
     with pytest.raises(StaleError, match="is not a salt"):
         salts.kept(tmp_path / "salt")
+
+
+def test_a_pipe_or_a_folder_in_its_place_is_refused_and_does_not_wait(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(StaleError, match="is not a salt"):
+            salts.kept(path)

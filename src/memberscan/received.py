@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 JSON_LIMIT = 64 << 20
 """Largest JSON file that is read, in bytes; the largest we write (an audit of many learners) is far below."""
 _LARGEST_INTEGER = 1 << 63
+_DEEPEST = 64
+"""Levels of JSON that are read; ours has ten. What walks through values again needs more stack than that."""
 _MOST_ENTRIES = 100_000
 _LONGEST_NAME = 100
 _READABLE = "biuf"
@@ -70,14 +72,18 @@ def read_limited(path: Path, most: int) -> bytes:
     """
     # Without O_NONBLOCK the opening of a pipe would already wait.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as stream:
-        about = os.fstat(stream.fileno())
+    try:
+        about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise BadInputError(f"{path} is not a regular file; give a file")
         if about.st_size > most:
             raise TooLargeError(f"{path} has {about.st_size:,} bytes, and at most {most:,} are read")
-        # Not up to the limit: Python would set that much memory aside.
-        return stream.read(about.st_size)
+        # Not before: of a directory, fdopen fails itself, and its words name no file.
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            # Not up to the limit: Python would set that much memory aside.
+            return stream.read(about.st_size)
+    finally:
+        os.close(descriptor)
 
 
 def load_json(path: Path) -> Any:
@@ -100,6 +106,7 @@ def parse_json(data: bytes | str, source: str) -> Any:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
         value = json.loads(text, parse_int=_integer, parse_float=_number, parse_constant=_refuse)
         json.dumps(value, ensure_ascii=False).encode()
+        _require_flat(value)
     except RecursionError as error:
         raise BadInputError(
             f"{source} is nested too deeply to be read; restore it or make it again"
@@ -107,6 +114,21 @@ def parse_json(data: bytes | str, source: str) -> Any:
     except ValueError as error:
         raise BadInputError(f"{source} is not valid JSON ({error}); restore it or make it again") from error
     return value
+
+
+def _require_flat(value: Any) -> None:
+    """Raise :class:`RecursionError` if values are nested too deeply for what walks through them later."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _integer(text: str) -> int:

@@ -7,8 +7,9 @@ import hmac
 import secrets
 from pathlib import Path
 
-from memberscan.errors import StaleError
+from memberscan.errors import BadInputError, StaleError
 from memberscan.files import write_text
+from memberscan.received import read_limited
 
 _OWNER_ONLY = 0o600
 _BYTES = 32
@@ -30,13 +31,12 @@ def kept(path: Path) -> bytes:
         If it is not there, or not a salt.
     """
     try:
-        with path.open("rb") as stream:
-            salt = bytes.fromhex(stream.read(2 * _BYTES + 1).decode("ascii"))
+        salt = bytes.fromhex(read_limited(path, 2 * _BYTES).decode("ascii"))
     except FileNotFoundError as error:
         raise StaleError(
             f"{path} is gone; restore it: digests that were made with it say what belongs here"
         ) from error
-    except ValueError as error:
+    except (BadInputError, ValueError) as error:
         raise StaleError(f"{path} is not a salt that memberscan wrote; restore it") from error
     if len(salt) != _BYTES:
         raise StaleError(f"{path} is not a salt that memberscan wrote; restore it")

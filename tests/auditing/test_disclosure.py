@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,34 @@ def test_bands_hold_everybody_once_and_enough_of_both_sides(age, seed, smallest)
         for band in bands:
             assert min((band.inside & member).sum(), (band.inside & ~member).sum()) >= smallest
             assert {band.low, band.high} <= {None, *np.arange(0.0, 120)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(ages, st.integers(0, 10**6), st.sampled_from([0.1, 0.3, 0.5, 0.8]), st.integers(5, 12))
+def test_two_sets_of_bands_leave_no_few_people_between_their_cuts(age, seed, share, smallest):
+    member = np.random.default_rng(seed).random(len(age)) < share
+    one = age_bands(age, member, people=30, most=5, smallest=smallest)
+    other = age_bands(age, member, people=25, most=8, smallest=smallest, beside=one)
+    cuts = sorted({band.low for band in (*one, *other) if band.low is not None})
+    if not cuts:
+        return
+    for low, high in itertools.pairwise([-np.inf, *cuts, np.inf]):
+        part = (age >= low) & (age < high)
+        assert min((part & member).sum(), (part & ~member).sum()) >= smallest
+
+
+def test_exposure_and_residuals_of_one_audit_cannot_be_subtracted(tmp_path: Path):
+    table = predictions_table(np.random.default_rng(3), 700)
+    table["member"] = (np.random.default_rng(4).random(len(table)) < 0.15).astype(int)
+    table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
+    content = audit(tmp_path / "p.tsv", attacks=["error"]).content
+    edges = [re.findall(r"\d+", g["group"]) for g in content["exposure"]["groups"] if g["by"] == "age"]
+    cuts = {float(edge) for named in edges for edge in named}
+    cuts |= {band["low"] for band in content["residuals"]["bands"] if band["low"] is not None}
+    assert len(cuts) >= 3
+    for low, high in itertools.pairwise([-np.inf, *sorted(cuts), np.inf]):
+        inside = table.loc[(table["age"] >= low) & (table["age"] < high), "member"]
+        assert min(inside.sum(), (1 - inside).sum()) >= 10
 
 
 def test_the_oldest_is_not_alone_in_a_band():

@@ -157,3 +157,9 @@ def test_a_tsv_has_as_many_rows_as_lines(
     text.write("a\tb\tc\n" + "".join("\t".join(row) + "\n" for row in rows))
     path.write_text(text.getvalue())
     assert len(read_text_table(path)) == len(rows)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_line_of_separators_takes_no_time(tmp_path: Path, separator: str) -> None:
+    with pytest.raises(ParticipantsError, match="1,000,001 columns, and at most 20,000 are read"):
+        read(tmp_path, "a" + separator * 1_000_000 + "\n1\n", "t.tsv" if separator == "\t" else "t.csv")

@@ -108,3 +108,8 @@ def test_the_strongest_has_the_highest_simultaneous_bound(examples: dict[str, di
     assert words.judged_auc(confounded, confounded["findings"][0])["value"] < 0.55
     assert words.runner_up(examples["no_leak_shown"]) is None
     assert words.strongest({**confounded, "findings": []}) is None
+
+
+def test_names_with_numbers_of_any_length_are_ordered() -> None:
+    names = ["learner-" + "9" * 5000, "learner-10", "learner-2"]
+    assert sorted(names, key=words.natural) == names[::-1]

@@ -239,3 +239,11 @@ def test_ids_roles_and_learners_are_stripped_and_missing_codes_are_no_ids(tmp_pa
     path.write_text("subject\trole\ns1\tmember\nn/a\tnon-member\n")
     with pytest.raises(RolesError, match=r"row 3 has no subject .written 'n/a'."):
         Roles.read(path)
+
+
+def test_learners_are_ordered_by_their_numbers_however_long() -> None:
+    assert natural_order(["site-10", "site-2", "site-" + "9" * 5000]) == (
+        "site-2",
+        "site-10",
+        "site-" + "9" * 5000,
+    )

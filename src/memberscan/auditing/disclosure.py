@@ -99,6 +99,7 @@ def age_bands(
     people: int,
     most: int,
     smallest: int,
+    beside: Sequence[AgeBand] = (),
 ) -> list[AgeBand]:
     """Cut ages into bands of about equal numbers at whole years, each with enough people on both sides.
 
@@ -110,16 +111,27 @@ def age_bands(
         How many people a band should have, and the greatest number of bands.
     smallest
         Fewest members, and non-members, of a band; one that has fewer is joined with its neighbour.
+    beside
+        Bands of the same people that are published too. Between a cut of theirs and a cut of these stands a
+        group that subtraction gives; where it has too few people, their cut is taken.
     """
+    theirs = [float(band.low) for band in beside if band.low is not None]
+
+    def enough(low: float, high: float) -> bool:
+        part = (age >= low) & (age < high)
+        return min(int((part & member).sum()), int((part & ~member).sum())) >= smallest
+
+    def safe(cut: float) -> bool:
+        below = max((c for c in theirs if c < cut), default=-np.inf)
+        above = min((c for c in theirs if c > cut), default=np.inf)
+        return cut in theirs or (enough(below, cut) and enough(cut, above))
+
     count = int(np.clip(len(age) // people, 1, most))
     cuts = np.unique(np.round(np.quantile(age, np.arange(1, count) / count))).tolist()
     edges = [-np.inf]
-    for cut in cuts:
-        inside, above = (age >= edges[-1]) & (age < cut), age >= cut
-        if all(
-            min(int((part & member).sum()), int((part & ~member).sum())) >= smallest
-            for part in (inside, above)
-        ):
+    for wanted in cuts:
+        cut = wanted if safe(wanted) else min(theirs, key=lambda c: abs(c - wanted), default=wanted)
+        if enough(edges[-1], cut) and enough(cut, np.inf):
             edges.append(cut)
     edges.append(np.inf)
     return [

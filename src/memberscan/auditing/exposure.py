@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from memberscan.auditing.disclosure import age_bands, few, hidden, quantiles
+from memberscan.auditing.disclosure import AgeBand, age_bands, few, hidden, quantiles
 from memberscan.evidence.findings import findings
 from memberscan.evidence.joint import joint
 from memberscan.evidence.scored import FEWEST, Scored
@@ -30,8 +30,7 @@ def exposure(
     Each interval is for its group alone; the groups were not chosen after looking, but many are looked at.
     Groups of few people are hidden: see :func:`memberscan.auditing.disclosure.hidden`.
     """
-    bands = age_bands(age, member, people=_PER_EXPOSURE_BAND, most=5, smallest=smallest)
-    groups = [_group("age", band.name, attack, member, band.inside) for band in bands]
+    groups = [_group("age", band.name, attack, member, band.inside) for band in _bands(age, member, smallest)]
     if sex is not None:
         levels = [(str(level), (sex == level).to_numpy(bool)) for level in sorted(sex.dropna().unique())]
         cells = [_sides(member, inside) for _, inside in levels]
@@ -40,6 +39,12 @@ def exposure(
             group = _group("sex", level, attack, member, inside)
             groups.append(group | dict.fromkeys(_VALUES) | {"reason": few(smallest)} if hides else group)
     return {"attack": attack.attack, "groups": groups}
+
+
+def _bands(
+    age: Float[np.ndarray, " subjects"], member: Bool[np.ndarray, " subjects"], smallest: int
+) -> list[AgeBand]:
+    return age_bands(age, member, people=_PER_EXPOSURE_BAND, most=5, smallest=smallest)
 
 
 _VALUES = ("members", "nonmembers", "auc", "accuracy")
@@ -74,9 +79,13 @@ def residual_bands(
     member: Bool[np.ndarray, " subjects"],
     smallest: int,
 ) -> list[dict[str, Any]]:
-    """Return rounded quantiles of signed residuals (years) of both sides by age band."""
+    """Return rounded quantiles of signed residuals (years) of both sides by age band.
+
+    The bands differ from those of :func:`exposure`, and leave no few people between theirs and its edges.
+    """
     rows = []
-    for band in age_bands(age, member, people=_PER_RESIDUAL_BAND, most=8, smallest=smallest):
+    beside = _bands(age, member, smallest)
+    for band in age_bands(age, member, people=_PER_RESIDUAL_BAND, most=8, smallest=smallest, beside=beside):
         row: dict[str, Any] = {"low": band.low, "high": band.high}
         for name, side in (("members", member), ("nonmembers", ~member)):
             values = residual[band.inside & side]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ import pandas as pd
 
 from memberscan import files
 from memberscan.cohort.cells import with_decimal_points, without_thousands
-from memberscan.errors import BadInputError, ParticipantsError
+from memberscan.errors import BadInputError, ParticipantsError, TooLargeError
 from memberscan.received import read_limited
 
 _HINT = re.compile(r"sep=(.)")
@@ -21,6 +22,8 @@ _HINT = re.compile(r"sep=(.)")
 _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 _WIDER = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _NAMELESS = re.compile(r"column \d+ \(no name\)|Unnamed: \d+(_level_\d+)?")
+_MOST_COLUMNS = 20_000
+"""A table of regional measures has hundreds; each column takes time and memory of its own."""
 _ADVICE = "save it as UTF-8 TSV or CSV with one header row"
 
 
@@ -90,6 +93,8 @@ def _split(path: Path, text: str, separator: str) -> pd.DataFrame:
     quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     header = next(csv.reader(io.StringIO(text), delimiter=separator, quoting=quoting), [])
     width = len(header)
+    if width > _MOST_COLUMNS:
+        raise TooLargeError(f"{path} has {width:,} columns, and at most {_MOST_COLUMNS:,} are read")
     try:
         table = pd.read_csv(
             io.StringIO(text),
@@ -152,7 +157,7 @@ def _named(path: Path, cells: pd.DataFrame) -> pd.DataFrame:
         raise ParticipantsError(f"{path} cannot be read as a table (it is empty); {_ADVICE}")
     header = zip(cells.columns.tolist(), cells.iloc[0].tolist(), strict=True)
     names = [name or f"column {int(place) + 1} (no name)" for place, name in header]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
+    if repeated := sorted(name for name, times in Counter(names).items() if times > 1):
         raise ParticipantsError(
             f"{path} has several columns called {', '.join(repeated)}; rename or remove all but one"
         )

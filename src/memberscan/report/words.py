@@ -79,7 +79,8 @@ def span(estimate: dict[str, Any], form: Any = fraction) -> str:
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
     """Return a key by which "learner-2" comes before "learner-10"."""
-    return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", name))
+    # In pieces that Python reads as numbers: it refuses those of thousands of digits.
+    return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d{1,18})", name))
 
 
 def listed(items: list[str]) -> str:
