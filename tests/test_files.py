@@ -316,3 +316,9 @@ def test_a_table_that_is_none_names_the_file(tmp_path: Path, content: bytes) -> 
     (tmp_path / "t.tsv").write_bytes(content)
     with pytest.raises(BadInputError, match=r"t\.tsv is not a readable table"):
         files.read_table(tmp_path / "t.tsv")
+
+
+def test_a_table_of_a_million_columns_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("a" + "\t1" * 1_000_000 + "\n")
+    with pytest.raises(BadInputError, match="1,000,001 columns, and at most 20,000 are read"):
+        files.read_table(tmp_path / "t.tsv")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from rich.console import Console
 from memberscan import audit
 from memberscan.auditing import AuditResult
 from memberscan.auditing.merging import load_audits, merge
+from memberscan.cli import main
 from memberscan.cohort import Cohort
 from memberscan.errors import (
     AuditFileError,
@@ -29,7 +32,7 @@ from memberscan.errors import (
 )
 from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
-from memberscan.files import read_json
+from memberscan.files import read_json, write_json
 from memberscan.report import terminal_table
 from memberscan.runs import Run, Transcript
 from memberscan.threat import Attacker, ThreatModel
@@ -345,6 +348,35 @@ def test_names_like_formulas_and_escape_sequences_end_nothing(
     assert "\x1b]52" not in shown
     assert "\x07" not in shown
     assert "\x1b]" not in page
+
+
+@pytest.mark.parametrize("name", [b"a\x1b]52;c;AAAA\x07", "x\u202ey".encode(), b"audit\xff", b"a\x9bb"])
+def test_names_of_folders_reach_neither_the_terminal_nor_an_error_raw(
+    audited: Path, tmp_path: Path, capsysbinary: Any, monkeypatch: pytest.MonkeyPatch, name: bytes
+) -> None:
+    folder, twin = (tmp_path / os.fsdecode(name + end) for end in (b"", b"\xfe"))
+    for copy_ in (folder, twin):
+        shutil.copytree(audited, copy_)
+    merged = ["report", "--merge", str(folder), str(twin), "--out", str(tmp_path / "merged")]
+    for arguments in (
+        ["report", str(folder)],
+        ["report", "--json", str(folder)],
+        merged,
+        [*merged, "--json"],
+    ):
+        monkeypatch.setattr(sys, "argv", ["memberscan", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code in (0, None)
+    shown = "".join(capsysbinary.readouterr()[0].decode()).replace("\n", "")
+    assert not {unicodedata.category(c) for c in shown} & {"Cc", "Cf", "Cs"}
+    assert len(read_json(tmp_path / "merged" / "consortium.json")["audits"]) == 2
+
+
+def test_a_name_that_no_file_of_text_holds_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="not UTF-8; give that file or folder another name"):
+        write_json(tmp_path / "x.json", {"path": os.fsdecode(b"cohort\xff")})
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_that_were_exchanged_are_refused(run: Run, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memberscan.shown import cell, from_cell, plain, plain_values
+from memberscan.shown import cell, escaped, from_cell, plain, plain_values
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()))
 
@@ -55,5 +56,13 @@ def test_every_text_within_values_is_made_safe() -> None:
 def test_a_cell_survives_and_begins_no_formula(text: str) -> None:
     assert from_cell(cell(text)) == text
     written = cell(text)
-    if written[:1] in ("=", "+", "-", "@"):
+    if written[:1] in ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n"):
         float(written)
+
+
+@given(any_text)
+def test_json_is_the_same_and_safe_to_print(text: str) -> None:
+    shown = escaped(json.dumps([text], ensure_ascii=False, indent=2))
+    # Two halves of one character that stood apart are one when JSON is read.
+    assert json.loads(shown) == [text] or not text.isprintable()
+    assert not {unicodedata.category(c) for c in shown.replace("\n", "")} & {"Cc", "Cf", "Cs", "Zl", "Zp"}

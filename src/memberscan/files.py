@@ -12,22 +12,24 @@ import os
 import platform
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from memberscan.errors import BadInputError, BusyError, DiskFullError, OutputConflictError
+from memberscan.errors import BadInputError, BusyError, DiskFullError, OutputConflictError, TooLargeError
 from memberscan.received import load_json, read_limited
-from memberscan.shown import cell, from_cell, plain
+from memberscan.shown import FORMULA, cell, from_cell, plain
 
 REQUEST = "request.json"
 LOCK = ".lock"
 _PARTIAL = ".partial"
 TABLE_LIMIT = 1 << 30
 """Largest table that is read, in bytes: some ten million rows of predictions."""
+MOST_COLUMNS = 20_000
+"""Most columns of a table that is read; one of regional measures has hundreds."""
 
 
 @contextlib.contextmanager
@@ -92,8 +94,21 @@ def append_line(path: Path, text: str, *, mode: int = 0o644) -> None:
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode(), mode=mode)
+    """Write UTF-8 text atomically.
+
+    Raises
+    ------
+    BadInputError
+        If there is a name in it that is not UTF-8, as names of files can be.
+    """
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 40) : error.end].rpartition("\n")[2]
+        raise BadInputError(
+            f"{path.name} cannot hold {around!r}, which is not UTF-8; give that file or folder another name"
+        ) from error
+    write_bytes(path, data, mode=mode)
 
 
 def to_json(value: Any) -> str:
@@ -117,7 +132,7 @@ def write_table(path: Path, table: pd.DataFrame, *, mode: int = 0o644) -> None:
     Text that a spreadsheet would take for a formula gets an apostrophe before it; :func:`read_table` takes it
     away.
     """
-    safe = _each_text(table, cell, "=+-@'").rename(columns=lambda name: cell(str(name)))
+    safe = _each_text(table, cell, FORMULA).rename(columns=lambda name: cell(str(name)))
     write_text(path, safe.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n"), mode=mode)
 
 
@@ -131,9 +146,12 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
     BadInputError
         If it cannot be read as a table.
     """
-    data = io.BytesIO(read_limited(path, TABLE_LIMIT))
+    data = read_limited(path, TABLE_LIMIT)
+    require_few_columns(data.partition(b"\n")[0].count(b"\t") + 1, path)
     try:
-        table: pd.DataFrame = pd.read_csv(data, sep="\t", na_values=["n/a"], keep_default_na=False, **options)
+        table: pd.DataFrame = pd.read_csv(
+            io.BytesIO(data), sep="\t", na_values=["n/a"], keep_default_na=False, **options
+        )
     except (ValueError, pd.errors.ParserError, OverflowError) as error:
         raise BadInputError(
             f"{path} is not a readable table ({error}); restore it or make it again"
@@ -141,12 +159,18 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
     return without_marks(table)
 
 
+def require_few_columns(columns: int, path: Path) -> None:
+    """Refuse a table with more columns than any has; each takes time and memory of its own."""
+    if columns > MOST_COLUMNS:
+        raise TooLargeError(f"{path} has {columns:,} columns, and at most {MOST_COLUMNS:,} are read")
+
+
 def without_marks(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table without the apostrophes that :func:`write_table` puts before formulas."""
     return _each_text(table, from_cell, "'").rename(columns=lambda name: from_cell(str(name)))
 
 
-def _each_text(table: pd.DataFrame, change: Callable[[str], str], first: str) -> pd.DataFrame:
+def _each_text(table: pd.DataFrame, change: Callable[[str], str], first: Sequence[str]) -> pd.DataFrame:
     """Apply a change to every cell of text that begins with one of the characters in ``first``."""
     changed = table.copy(deep=False)
     for place, kind in enumerate(table.dtypes):

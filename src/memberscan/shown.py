@@ -9,7 +9,8 @@ from typing import Any
 # hide text, Cs halves of characters that cannot be encoded, Zl and Zp line breaks that few programs know.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_FORMULA = ("=", "+", "-", "@", "'")
+# Spreadsheets of East Asia read the wide forms too, and blanks before either are skipped by some.
+FORMULA = ("=", "+", "-", "@", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
 
 
 def plain(text: str, *, keep: str = "") -> str:
@@ -17,6 +18,17 @@ def plain(text: str, *, keep: str = "") -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_REPLACEMENT if unicodedata.category(c) in _UNSAFE and c not in keep else c for c in text)
+
+
+def escaped(json: str) -> str:
+    """Return the text of JSON with the characters that :func:`plain` replaces written as JSON escapes."""
+    unsafe = (c for c in set(json) if c != "\n" and unicodedata.category(c) in _UNSAFE)
+    return json.translate({ord(c): _escape(c) for c in unsafe})
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[k : k + 2].hex()}" for k in range(0, len(units), 2))
 
 
 def plain_values(value: Any) -> Any:
@@ -32,13 +44,13 @@ def plain_values(value: Any) -> Any:
 
 def cell(text: str) -> str:
     """Return text that a spreadsheet does not take for a formula; :func:`from_cell` undoes it."""
-    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+    return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
 
 
 def from_cell(text: str) -> str:
     """Return the text that :func:`cell` was given."""
     inner = text[1:]
-    return inner if text.startswith("'") and inner.startswith(_FORMULA) and not _is_number(inner) else text
+    return inner if text.startswith("'") and inner.startswith(FORMULA) and not _is_number(inner) else text
 
 
 def _is_number(text: str) -> bool:

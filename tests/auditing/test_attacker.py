@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from memberscan.auditing.merging import merge
 from memberscan.cohort import Cohort
 from memberscan.files import fingerprint
 from memberscan.models.inputs import as_inputs
-from memberscan.report import render_consortium
-from memberscan.runs import Role, Run
+from memberscan.report import check, render_consortium, render_html
+from memberscan.runs import Role, Roles, Run
+from memberscan.threat import Attacker, ThreatModel
 
 from . import attacker
 from .conftest import predictions_table
@@ -176,3 +179,30 @@ def test_a_federation_s_audit_and_the_consortium_s_page_speak_of_no_few_people(
     content = dict(audited(party).content)
     assert min(attacker.cells(content)) >= 10
     few_digits(content)
+
+
+@pytest.mark.parametrize("party", ["learner", "server"])
+def test_a_learner_of_few_people_is_not_counted_by_what_the_others_leave(
+    party: str, federated: Callable[..., Run], tmp_path: Path
+):
+    source = federated()
+    few, *others = source.roles.members_of("learner-1")
+    roles = Roles(source.roles.of, {**source.roles.learner, **dict.fromkeys(others[2:], "learner-2")})
+    shutil.copytree(source.path, tmp_path / "run")
+    (tmp_path / "run" / "roles.tsv").unlink()
+    roles.write(tmp_path / "run" / "roles.tsv")
+    run = dataclasses.replace(source, path=tmp_path / "run", roles=roles).finish()
+    content = dict(audit(run.path, threat=ThreatModel(attacker=Attacker(party))).content)
+    assert roles.members_of("learner-1") == [few, *others[:2]]
+    total, federation = content["target"]["members"], content["federation"]
+    said = {row["name"]: row["members"] for row in federation["learners"]}
+    said |= {p["victim"]: p["members"] for p in federation["pairs"] if p["members"] is not None}
+    unsaid = [name for name, members in said.items() if members is None]
+    left = total - sum(members for members in said.values() if members is not None)
+    assert "learner-1" in unsaid and len(unsaid) >= 2 and left >= 10
+    for finding in content["findings"]:
+        scored = finding["scored"]["members"]
+        assert scored is None or total - scored == 0 or total - scored >= 10
+    # What is hidden is a count: the pairs of enough people keep their results.
+    assert any(p["members"] is None and p["auc"] is not None for p in federation["pairs"])
+    assert "hidden" in render_html(check(content))

@@ -97,6 +97,23 @@ def test_a_store_of_another_shape_is_refused(cohort: Cohort) -> None:
         Cohort.open(cohort.path)
 
 
+def test_a_sparse_store_of_terabytes_is_refused(cohort: Cohort) -> None:
+    shape = [3000, 3000, 3000]
+    with (cohort.path / "volumes.npy").open("wb") as stream:
+        stream.write(_npy("'<f2'", f"(5, {', '.join(map(str, shape))})"))
+        stream.truncate(stream.tell() + 10 * 3000**3)
+    manifest = json.loads((cohort.path / "cohort.json").read_text())
+    (cohort.path / "cohort.json").write_text(json.dumps({**manifest, "shape": shape}))
+    with pytest.raises(CohortError, match="27,000,000,000 values, and at most"):
+        Cohort.open(cohort.path)
+
+
+def test_what_a_cohort_says_of_itself_is_safe_to_show(cohort: Cohort) -> None:
+    manifest = json.loads((cohort.path / "cohort.json").read_text())
+    (cohort.path / "cohort.json").write_text(json.dumps({**manifest, "source": "\x1b]0;x\x07"}))
+    assert repr(Cohort.open(cohort.path)).startswith("Cohort(\ufffd]0;x\ufffd: ")
+
+
 def test_a_newer_schema_is_refused(cohort: Cohort) -> None:
     path = cohort.path / "cohort.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": "memberscan.cohort/2"}))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import sys
@@ -138,6 +139,21 @@ def test_a_lost_array_is_made_again_and_never_read_as_zeros(
         os.truncate(lost, 150)
     extract(run, volumes, ids, ALL, tmp_path / "s")
     assert contents(tmp_path / "s") == whole
+
+
+@pytest.mark.parametrize("rows", [None, -5, 7, 1e300, "x", [], True, "gone"])
+def test_a_count_of_rows_that_cannot_be_is_refused(
+    run: Run, volumes: Cohort, tmp_path: Path, rows: object
+) -> None:
+    ids = volumes.scans.index[:6].tolist()
+    extract(run, volumes, ids, Wanted(), tmp_path / "s")
+    ledger = json.loads((tmp_path / "s" / "signals.json").read_text())
+    stated = {"request": ledger["request"]} if rows == "gone" else {**ledger, "rows": rows}
+    (tmp_path / "s" / "signals.json").write_text(json.dumps(stated))
+    before = contents(tmp_path / "s")
+    with pytest.raises(StaleError, match=r"signals\.json is damaged; delete"):
+        extract(run, volumes, ids, Wanted(), tmp_path / "s")
+    assert contents(tmp_path / "s") == before
 
 
 def test_signals_of_other_scans_layers_or_threads_are_refused(

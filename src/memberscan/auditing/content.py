@@ -30,7 +30,7 @@ from memberscan.evidence.scored import Scored
 from memberscan.evidence.verdict import Verdict
 from memberscan.report import SCHEMA
 from memberscan.shown import plain_values
-from memberscan.threat import Access, ThreatModel
+from memberscan.threat import Access, Attacker, ThreatModel
 
 _REFERENCE_ATTACK = "prediction+label"
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas")
@@ -92,6 +92,10 @@ def content(outcome: Outcome) -> dict[str, Any]:
     for finding in found["findings"]:
         roc, tpr, scored = (finding[key] for key in ("roc", "tpr", "scored"))
         finding["roc"] = disclosure.curve(roc, tpr, scored, outcome.smallest_cell)
+        # Of a federation all members are scored but those of learners with too few people to be spoken of.
+        unscored = found["target"]["members"] - scored["members"]
+        if outcome.threat.attacker is not Attacker.OUTSIDER and 0 < unscored < outcome.smallest_cell:
+            scored["members"] = None
     # Names of columns, sites and learners are the users' own, and may hold anything.
     return dict(plain_values(found))
 

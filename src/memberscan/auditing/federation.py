@@ -58,7 +58,10 @@ def of_party(
         "victims": _victims(blinds, smallest),
         "by_round": _by_round(party, attacks, view, strongest),
         "coverage": [
-            row for a in attacks.values() if isinstance(a, LeastSquares) for row in _coverage(party, a, view)
+            row
+            for a in attacks.values()
+            if isinstance(a, LeastSquares)
+            for row in _coverage(party, a, view, smallest)
         ],
         "sources": _sources(party, view),
     }
@@ -92,12 +95,19 @@ def _facts(
 
 def _learners(table: pd.DataFrame, smallest: int) -> list[dict[str, Any]]:
     """Return the learners, without how many people and of which ages those of few people hold."""
-    rows = []
-    hides = disclosure.hidden([(n,) for n in table["members"]], smallest)
-    for (name, members, mean, spread), hide in zip(table.itertuples(index=False), hides, strict=True):
-        facts = (None, None, None) if hide else (members, *disclosure.mean_age(mean, spread, members))
+    rows, hides = [], _uncounted(table, smallest)
+    for name, members, mean, spread in table.itertuples(index=False):
+        facts = (
+            (None, None, None) if name in hides else (members, *disclosure.mean_age(mean, spread, members))
+        )
         rows.append({"name": name, **dict(zip(("members", "age_mean", "age_sd"), facts, strict=True))})
     return rows
+
+
+def _uncounted(table: pd.DataFrame, smallest: int) -> set[str]:
+    """Return the learners whose number of people is not said, nor what the others leave of the total."""
+    hides = disclosure.hidden([(n,) for n in table["members"]], smallest)
+    return {name for name, hide in zip(table["name"], hides, strict=True) if hide}
 
 
 def _pairs(
@@ -106,7 +116,11 @@ def _pairs(
     scored: Sequence[PairScores],
     smallest: int,
 ) -> list[dict[str, Any]]:
+    # An audit of predictions must not pay for torch.
+    from memberscan.federation.environments import age_table
+
     rows = []
+    uncounted = _uncounted(age_table(party.target.cohort, party.target.run.roles), smallest)
     for attack in scored:
         for result in pair_results(
             attack, party.who.home, seeds.generator(party.seed, "pairs", attack.attack)
@@ -115,6 +129,8 @@ def _pairs(
             if min(result.members, result.nonmembers) < smallest:
                 row |= dict.fromkeys(("members", "nonmembers", "auc", "accuracy", "p_value", "p_holm"))
                 row |= {"reason": f"fewer than {smallest} people on a side"}
+            elif result.victim in uncounted:
+                row["members"] = None
             for key in ("auc", "accuracy"):
                 row[key] = None if row[key] is None else {**row[key], "level": LEVEL}
             if result.victim not in attack.seen:
@@ -175,7 +191,7 @@ def _signals(view: View, k: int) -> Signals:
     return Signals(view.final.scans, {PREDICTION: view.final.arrays[ROUND_PREDICTIONS][:, k]})
 
 
-def _coverage(party: Party, attack: LeastSquares, view: View) -> list[dict[str, Any]]:
+def _coverage(party: Party, attack: LeastSquares, view: View, smallest: int) -> list[dict[str, Any]]:
     """Return how an attack on all candidates at once does if only a share of the members is among them."""
     who, rows = party.who, []
     order = seeds.generator(party.seed, "coverage").permutation(len(who.subjects))
@@ -184,6 +200,8 @@ def _coverage(party: Party, attack: LeastSquares, view: View) -> list[dict[str, 
         for home in range(len(who.victims)):
             its = order[who.home[order] == home]
             kept[its[: max(1, round(share * len(its)))]] = True
+        if int((kept & who.member).sum()) < smallest:
+            continue
         scans = kept[who.subject]
         scores = np.full((len(who.subject), len(who.victims)), np.nan)
         scores[scans] = party.of_victims(attack.score(view.seen.of(scans)), view)

@@ -10,6 +10,7 @@ from memberscan import report
 from memberscan.auditing.result import DONE
 from memberscan.errors import AuditFileError, BadInputError
 from memberscan.files import claim, fingerprint, read_json, write_json, write_text
+from memberscan.shown import plain
 
 CONSORTIUM = "consortium.json"
 PAGE = "consortium.html"
@@ -47,11 +48,13 @@ def load_audits(sources: Sequence[Path | str]) -> dict[str, dict[str, Any]]:
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """Return the shortest ends of paths, all of as many parts, that differ."""
+    """Return the shortest ends of paths, all of as many parts, that differ; safe to show."""
     depth = 1
     while len({path.parts[-depth:] for path in paths}) < len(paths):
         depth += 1
-    return ["/".join(path.parts[-depth:]) for path in paths]
+    names = [plain("/".join(path.parts[-depth:])) for path in paths]
+    # What is replaced may have been all that told two of them apart.
+    return [name if names.count(name) == 1 else f"{name} ({place + 1})" for place, name in enumerate(names)]
 
 
 def merge(audits: dict[str, dict[str, Any]], directory: Path | str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memberscan.cli.options import AuditDir, Json, NoSeed, Seed, answer, console
+from memberscan.cli.options import AuditDir, Json, NoSeed, Seed, answer, console, say
 from memberscan.errors import BadInputError
 from memberscan.threat import Access, Attacker, ThreatModel
 
@@ -121,7 +121,7 @@ def _merge(sources: list[Path], out: Path, as_json: bool) -> None:
         answer(content, as_json=True)
         return
     console().print(terminal_table(audits))
-    typer.echo(f"report: {out / PAGE}")
+    say(f"report: {out / PAGE}")
 
 
 def _show(result: AuditResult, directory: Path, as_json: bool) -> None:
@@ -131,4 +131,4 @@ def _show(result: AuditResult, directory: Path, as_json: bool) -> None:
         answer(dict(result.content), as_json=True)
         return
     console().print(terminal_table({directory.name: dict(result.content)}))
-    typer.echo(f"report: {directory / 'audit.html'}")
+    say(f"report: {directory / 'audit.html'}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from memberscan.cli.options import Json, Seed, answer, console
+from memberscan.cli.options import Json, Seed, answer, console, say
 
 
 def register(app: typer.Typer) -> None:
@@ -34,4 +34,4 @@ def demo(
         return
     console().print(terminal_table(contents))
     for name in results:
-        typer.echo(f"report: {out / f'audit-{name}' / 'audit.html'}")
+        say(f"report: {out / f'audit-{name}' / 'audit.html'}")

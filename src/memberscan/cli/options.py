@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from memberscan.shown import plain
+from memberscan.shown import escaped, plain
 
 Seed = Annotated[int, typer.Option(help="Root seed; the same seed gives the same result.")]
 NoSeed = Annotated[int, typer.Option(help="Accepted as by every command; nothing here is drawn at random.")]
@@ -53,8 +53,13 @@ def answer(facts: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         from memberscan.files import to_json
 
-        typer.echo(to_json(facts), nl=False)
+        typer.echo(escaped(to_json(facts)), nl=False)
         return
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
-        typer.echo(plain(f"{name.replace('_', ' '):<{width}}  {value}"))
+        say(f"{name.replace('_', ' '):<{width}}  {value}")
+
+
+def say(line: str) -> None:
+    """Print a line; names of files in it may hold anything."""
+    typer.echo(plain(line))

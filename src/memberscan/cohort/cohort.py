@@ -16,6 +16,7 @@ from memberscan import files
 from memberscan.cohort import manifest
 from memberscan.cohort.store import Recorded, changed, recorded_digests
 from memberscan.errors import CohortError, MisalignedError
+from memberscan.shown import plain
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -204,8 +205,8 @@ class Cohort:
         ages = f"{self.scans['age'].min():.0f}-{self.scans['age'].max():.0f} years"
         phantom = ", synthetic" if self.synthetic else ""
         return (
-            f"Cohort({self.source}: {len(self)} scans of {len(self.subjects)} subjects, {ages}, {size}, "
-            f"{len(self.excluded)} excluded{phantom})"
+            f"Cohort({plain(self.source)}: {len(self)} scans of {len(self.subjects)} subjects, {ages}, "
+            f"{size}, {len(self.excluded)} excluded{phantom})"
         )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ LEDGER = "ledger.jsonl"
 TIMINGS = "timings.jsonl"
 
 RESERVED = ("scan_id", "row", "subject_id", "session", "age", "age_note")
+MOST_VALUES = 1 << 27
+"""Largest input of one scan: 512 voxels along each axis, or as many features."""
 _EXCLUDED_COLUMNS = ("scan_id", "subject_id", "reason")
 STATISTICS = (
     "image_foreground", "image_p05", "image_p50", "image_p95", "image_sharpness", "image_voxel_mm3",
@@ -179,6 +182,8 @@ def _problem(stated: Stated) -> str:
         return f"kind is {stated.kind!r:.80}"
     if len(stated.shape) != (3 if volumes else 1) or min(stated.shape) < 1:
         return f"shape is {list(stated.shape)}"
+    if math.prod(stated.shape) > MOST_VALUES:
+        return f"an input has {math.prod(stated.shape):,} values, and at most {MOST_VALUES:,} are read"
     if volumes and not (stated.spacing is not None and stated.spacing > 0):
         return f"spacing is {stated.spacing}"
     if not volumes and (len(stated.features),) != stated.shape:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from memberscan import files
 from memberscan.cohort.cells import with_decimal_points, without_thousands
-from memberscan.errors import BadInputError, ParticipantsError, TooLargeError
+from memberscan.errors import BadInputError, ParticipantsError
 from memberscan.received import read_limited
 
 _HINT = re.compile(r"sep=(.)")
@@ -22,8 +22,6 @@ _HINT = re.compile(r"sep=(.)")
 _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 _WIDER = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _NAMELESS = re.compile(r"column \d+ \(no name\)|Unnamed: \d+(_level_\d+)?")
-_MOST_COLUMNS = 20_000
-"""A table of regional measures has hundreds; each column takes time and memory of its own."""
 _ADVICE = "save it as UTF-8 TSV or CSV with one header row"
 
 
@@ -93,8 +91,7 @@ def _split(path: Path, text: str, separator: str) -> pd.DataFrame:
     quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     header = next(csv.reader(io.StringIO(text), delimiter=separator, quoting=quoting), [])
     width = len(header)
-    if width > _MOST_COLUMNS:
-        raise TooLargeError(f"{path} has {width:,} columns, and at most {_MOST_COLUMNS:,} are read")
+    files.require_few_columns(width, path)
     try:
         table = pd.read_csv(
             io.StringIO(text),

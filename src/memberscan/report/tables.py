@@ -55,7 +55,7 @@ def attacks(audit: dict[str, Any]) -> Table:
             Cell(words.fraction(bound)),
             estimate(finding["accuracy"], words.percent),
             Cell(words.p_value(finding["p_value"])),
-            Cell(f"{scored['members']:,}\u00a0+\u00a0{scored['nonmembers']:,}"),
+            Cell(f"{_counted(scored['members'])}\u00a0+\u00a0{scored['nonmembers']:,}"),
         ]
         rows.append(row)
     caption = (
@@ -69,6 +69,10 @@ def attacks(audit: dict[str, Any]) -> Table:
     within = ("AUC within strata",) if strata else ()
     columns = ("Attack", "Sees", "AUC", *within, f"At least ({level})", "Accuracy", "p\u2011value", "Scored")
     return Table(caption, columns, rows)
+
+
+def _counted(people: int | None) -> str:
+    return "hidden" if people is None else words.count(people)
 
 
 def _level(audit: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from memberscan.report import words
 from memberscan.report.schema import agreeing, check
+from memberscan.shown import plain
 
 _COLOURS = {
     "leaks": "bold red",
@@ -45,7 +46,7 @@ def terminal_table(audits: Mapping[str, dict[str, Any]]) -> RenderableType:
 def _one(name: str, audit: dict[str, Any]) -> list[RenderableType]:
     verdict, target = audit["verdict"], audit["target"]
     heading = Text.assemble(
-        (name, "bold"), "  ", (words.LABELS[verdict["label"]].upper(), _COLOURS[verdict["label"]])
+        (plain(name), "bold"), "  ", (words.LABELS[verdict["label"]].upper(), _COLOURS[verdict["label"]])
     )
     about = f"{words.people(target['members'], 'member')}, {words.people(target['nonmembers'], 'non-member')}"
     if target["synthetic"]:

@@ -152,7 +152,7 @@ def stored_rows(
         Says in the progress bar what is done.
     """
     one = see(as_inputs(cohort, scan_ids[:1]), torch.zeros(1))
-    done = _rows_done(directory, request)
+    done = _rows_done(directory, request, len(scan_ids))
     with contextlib.ExitStack() as stack:
         stores = {
             name: stack.enter_context(
@@ -197,7 +197,7 @@ def batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
     return int(np.clip(MEMORY_LIMIT // max(per_scan, 1.0), 1, _LARGEST_BATCH))
 
 
-def _rows_done(directory: Path, request: dict[str, Any]) -> int:
+def _rows_done(directory: Path, request: dict[str, Any], scans: int) -> int:
     """Return how many rows an earlier call finished; refuse what was made from something else."""
     with disk_guard(directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -208,7 +208,10 @@ def _rows_done(directory: Path, request: dict[str, Any]) -> int:
         raise StaleError(
             f"{directory} holds signals of another model, cohort or thread count; delete it and audit again"
         )
-    return int(stored["rows"])
+    rows = stored.get("rows")
+    if type(rows) is not int or not 0 <= rows <= scans:
+        raise StaleError(f"{directory / _LEDGER} is damaged; delete {directory} and audit again")
+    return rows
 
 
 def _arrays(seen: Capture, wanted: Wanted, every: Sequence[str]) -> dict[str, np.ndarray]:
