@@ -11,7 +11,7 @@ import pandas as pd
 from memberscan.cohort.ages import MAXIMUM_AGE, Age, age_problem, unit_problem
 from memberscan.cohort.cells import is_missing
 from memberscan.cohort.covariates import select_covariates, typed
-from memberscan.cohort.ids import alike, same_person
+from memberscan.cohort.ids import alike, is_nobody, same_person
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import DataLeakageError, MemberscanError, PredictionsError
 from memberscan.signals.signals import PREDICTION, Signals
@@ -70,7 +70,7 @@ def _indexed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     """Return the table indexed by scan id, after checking that every row has ids."""
     ids = "scan_id" if "scan_id" in table else "subject_id"
     for name in dict.fromkeys(("subject_id", ids)):
-        if (nameless := is_missing(table[name])).any():
+        if (nameless := is_nobody(table[name])).any():
             row = int(nameless.argmax())
             raise PredictionsError(
                 f"{path}: row {row + 2} has no {name} (written {table[name].iloc[row]!r}); "
