@@ -66,3 +66,17 @@ def test_one_that_cannot_predict_a_scan_by_itself_is_refused() -> None:
 def test_weights_of_another_precision_are_named(dtype: torch.dtype) -> None:
     with pytest.raises(ModelError, match=rf"{dtype}.*return model\.float\(\)"):
         require_predicts(Odd("plain", dtype).eval(), INPUTS, "the model 'x'")
+
+
+class OfTheBatch(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(1, track_running_stats=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.norm(inputs[:, None]).mean((1, 2)) + inputs[:, 0]
+
+
+def test_a_network_that_looks_at_the_other_scans_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"for a scan in company, and .* alone, as with batch norm"):
+        require_predicts(OfTheBatch().eval(), torch.arange(8.0).reshape(2, 4) ** 2, "the model 'x'")

@@ -112,7 +112,8 @@ def _counts(values: Float[np.ndarray, " rows"]) -> bool:
     again = values[1:] == start
     one_more = np.diff(values) == 1
     tables = 1 + np.count_nonzero(again)
-    return bool((again | one_more).all()) and len(values) >= FEWEST_ROW_NUMBERS * tables and tables <= _JOINED
+    long = len(values) >= FEWEST_ROW_NUMBERS * tables
+    return bool(long and tables <= _JOINED and (again | one_more).all())
 
 
 def as_numbers(column: pd.Series) -> pd.Series | None:

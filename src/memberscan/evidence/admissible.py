@@ -34,23 +34,7 @@ member members membership nonmember nonmembers train training trained trainset t
 validation dev holdout held heldout split fold partition role seen unseen insample
 """
 _OF_MEMBERSHIP = frozenset(_MEMBERSHIP.split())
-_OF_TRAINING = frozenset(
-    "train training trained trainset member members fold folds split insample cv".split()  # noqa: SIM905
-)
-    [
-        "train",
-        "training",
-        "trained",
-        "trainset",
-        "member",
-        "members",
-        "fold",
-        "folds",
-        "split",
-        "insample",
-        "cv",
-    ]
-)
+_OF_TRAINING = _OF_MEMBERSHIP & {"train", "training", "trained", "trainset", "member", "fold", "split"}
 """Of these, what is stated of the people on one side alone says no more than who they are."""
 _COVARIATES = """
 site sites center centre scanner hospital clinic lab institution country city region cohort dataset study
@@ -80,10 +64,10 @@ def computed_from_predictions(
     Such as the brain-age gap, the gap corrected for age, its size or share, or labels made of it. A column of
     numbers is one if its values, its squares (which undo an absolute value) or its products with age follow a
     quadratic in age and prediction, or in a ratio of the two, beyond one in age alone, up to a twentieth of
-    the variance, which leaves room for rounding. So is a column whose levels, or numbers, come in one order with
-    the gap, its size, or the prediction. A covariate that the model relies on is far from either. A column
-    whose levels each stand on one side of membership is left to :func:`copies_of_membership`: where the gap
-    gives membership away, it would follow the gap, too.
+    the variance, which leaves room for rounding. So is a column whose levels, or numbers, come in one order
+    with the gap, its size, or the prediction. A covariate that the model relies on is far from either. A
+    column whose levels each stand on one side of membership is left to :func:`copies_of_membership`: where
+    the gap gives membership away, it would follow the gap, too.
 
     Parameters
     ----------

@@ -29,18 +29,18 @@ def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: in
     Raises
     ------
     ModelError
-        If it does not run, cannot predict one scan by itself, or predicts something else each time.
+        If it does not run, cannot predict one scan by itself, or predicts something else each time, or in
+        other company.
     NotARegressorError
         If it gives something else than one number a scan.
     """
     shape = tuple(inputs.shape[2:] if inputs.ndim > 2 else inputs.shape[1:])
     first = _run(model, inputs, f"{source} does not run on inputs of shape {shape}")
     together = f"{source} runs on {len(inputs)} scans together and not on one alone"
-    _run(model, inputs[:1], f"{together}, as with batch norm without running statistics")
+    alone = _run(model, inputs[:1], f"{together}, as with batch norm without running statistics")
     for _ in range(tries):
         again = predict(model, inputs)
-        # Threads may add up in another order, which changes the last digits.
-        moved = (again - first).abs() > _ROUNDING * first.abs().clamp_min(1)
+        moved = _moved(again, first)
         if moved.any():
             one, other = float(first[moved][0]), float(again[moved][0])
             raise ModelError(
@@ -49,6 +49,17 @@ def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: in
                 "torch.nn.functional.dropout without training=self.training, or it keeps a state; mend its "
                 "forward()"
             )
+    if _moved(alone, first[:1]).any():
+        raise ModelError(
+            f"{source} predicts {float(first[0]):.6g} for a scan in company, and {float(alone[0]):.6g} for "
+            "the same scan alone, as with batch norm without running statistics; let its forward() take "
+            "each scan by itself"
+        )
+
+
+def _moved(again: Tensor, first: Tensor) -> Tensor:
+    # Threads may add up in another order, which changes the last digits.
+    return (again - first).abs() > _ROUNDING * first.abs().clamp_min(1)
 
 
 def _run(model: nn.Module, inputs: Tensor, what: str) -> Tensor:
