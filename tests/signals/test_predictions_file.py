@@ -336,3 +336,14 @@ def test_members_who_stand_there_again_as_others_are_leakage(tmp_path: Path, for
 def test_rounded_ages_and_predictions_may_repeat(tmp_path: Path) -> None:
     table = people(1000).round({"age": 0, "prediction": 0})
     assert len(read_predictions(saved(tmp_path, table)).member) == 1000
+
+
+def test_of_very_many_people_a_part_shows_who_stands_there_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = people(30_000).assign(member=1)
+    table["prediction"] += rng.uniform(0, 0.01, 30_000)
+    again = table.assign(member=0, subject_id=[f"p{n}x" for n in rng.permutation(30_000)])
+    with pytest.raises(DataLeakageError, match="the same age and prediction to the last"):
+        read_predictions(saved(tmp_path, pd.concat([table, again.sample(frac=1, random_state=1)])))
+    others = people(60_000, seed=1)
+    assert len(read_predictions(saved(tmp_path, others)).member) == 60_000

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from memberscan.cohort.cells import is_missing
+from memberscan.cohort.cells import MISSING, is_missing
 
 _PADDING = re.compile(r"(?<![0-9])0+(?=[0-9])")
 _DECIMALS = re.compile(r"(?<=[0-9])\.0+(?=\n|\Z)")
@@ -19,8 +19,7 @@ _BETWEEN = re.compile("[-_ \t]+")
 
 def is_nobody(ids: pd.Series) -> pd.Series:
     """Return where an id of a column, stripped, is a way to write "missing", perhaps after "sub-"."""
-    bare = ids.str.removeprefix("sub-")
-    return is_missing(ids) | (is_missing(bare) & (bare != ""))
+    return is_missing(ids) | ids.isin([f"sub-{code}" for code in MISSING if code])
 
 
 def alike(ids: Sequence[str]) -> list[tuple[str, str]]:
@@ -52,7 +51,8 @@ def folded(ids: Sequence[str]) -> list[str]:
     text = "\n".join(name.replace("\n", " ") for name in ids)
     if not text.isascii():
         text = _DASHES.sub("-", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
-    text = _BETWEEN.sub("-", text)
+    if any(between in text for between in ("_", " ", "\t", "--")):
+        text = _BETWEEN.sub("-", text)
     return _DECIMALS.sub("", _PADDING.sub("", text.casefold())).split("\n") if ids else []
 
 
