@@ -97,12 +97,11 @@ def names_rows(name: str, numbers: pd.Series) -> bool:
         return False
     if _counts(numbers.to_numpy(float)):
         return True
-    known = numbers.dropna()
-    different = known.nunique()
-    fewest = len(known) if len(known) <= MAXIMUM_TEXT_LEVELS else max(MAXIMUM_TEXT_LEVELS + 1, len(known) / 3)
-    if different < fewest or _OF_ROWS.fullmatch(name) is None:
+    if _OF_ROWS.fullmatch(name) is None:
         return False
-    return bool((known % 1 == 0).all())
+    known = numbers.dropna()
+    fewest = len(known) if len(known) <= MAXIMUM_TEXT_LEVELS else max(MAXIMUM_TEXT_LEVELS + 1, len(known) / 3)
+    return known.nunique() >= fewest and bool((known % 1 == 0).all())
 
 
 def _counts(values: Float[np.ndarray, " rows"]) -> bool:
