@@ -117,3 +117,16 @@ def test_ages_in_another_unit_are_told(ages: np.ndarray, says: str) -> None:
 )
 def test_years_are_years_whatever_single_cells_say(ages: np.ndarray) -> None:
     assert unit_problem(ages) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [("026Y", 26), ("018M", 1.5), ("26 years", 26), ("26.5 yrs", 26.5), ("26 y.", 26), ("26 years old", 26)],
+)
+def test_a_unit_beside_the_number_counts(text: str, years: float) -> None:
+    assert parse_age(text, per_year=12.0).years == years
+
+
+@pytest.mark.parametrize("ages", [(GROWN - GROWN.min()) / np.ptp(GROWN), GROWN / 100])
+def test_ages_scaled_to_lie_between_0_and_1_are_told(ages: np.ndarray) -> None:
+    assert "scaled to lie between 0 and 1" in unit_problem(ages)

@@ -149,3 +149,61 @@ def test_any_numbers_with_any_missing_cells_are_numbers(
     read = typed(table_of(x=cells), Path("t.csv"))["x"]
     np.testing.assert_allclose(sorted(read.dropna()), sorted(values), rtol=1e-14)
     assert read.isna().sum() == len(missing)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "names"),
+    [
+        ("X", np.arange(60) * 3 + 2, True),
+        ("index", np.arange(60)[::-1], True),
+        ("X.1", np.random.default_rng(0).permutation(60), True),
+        ("level_0", np.arange(60) + 7, True),
+        ("record_id", 1001 + np.arange(60), True),
+        ("RID", np.random.default_rng(0).permutation(4000)[:60], True),
+        ("subjectID", np.repeat(np.arange(30) + 100, 2), True),
+        ("joined", np.r_[np.arange(40), np.arange(20)], True),
+        ("joined", np.r_[np.arange(40), np.arange(20)] + 1, True),
+        ("site_id", np.repeat(np.arange(5), 12), False),
+        ("site_id", np.tile(np.arange(24) + 1, 10), False),
+        ("visit", np.tile([1, 2, 3], 20), False),
+        ("thyroid", np.random.default_rng(0).permutation(60) + 100, False),
+        ("score", np.arange(60)[::-1], False),
+        ("id", np.arange(60) / 7, False),
+    ],
+)
+def test_numbers_that_only_tell_rows_or_people_apart_are_no_covariates(
+    name: str, values: np.ndarray, names: bool
+) -> None:
+    expected = ((), (name,)) if names else ((name,), ())
+    assert select_covariates(pd.DataFrame({name: values.astype(float)})) == expected
+
+
+def test_columns_that_readr_and_pandas_named_for_want_of_a_name_are_ignored() -> None:
+    values = np.random.default_rng(0).normal(size=30)
+    table = pd.DataFrame({"...1": values, "Unnamed: 0.1": values, "Unnamed: 0_level_1": values})
+    assert select_covariates(table) == ((), tuple(table))
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{:.1f} cm", "{:.1f}%", "{:.1f}mm³", "'{:.1f}", "{:.1f} kg"],
+)
+def test_what_stands_beside_all_numbers_of_a_column_is_taken_off(form: str) -> None:
+    values = np.arange(30) + 0.5
+    cells = [form.format(value) for value in values]
+    cells[3] = "n/a"
+    read = typed(table_of(x=cells), Path("t.csv"))["x"]
+    assert np.isnan(read[3])
+    np.testing.assert_array_equal(read.drop(3), np.delete(values, 3))
+
+
+def test_a_minus_sign_of_print_is_one() -> None:
+    read = typed(table_of(x=[f"{n - 15}".replace("-", "\u2212") for n in range(30)]), Path("t.csv"))
+    assert read["x"].tolist() == [n - 15 for n in range(30)]
+
+
+@pytest.mark.parametrize("other", ["{}.5 m", "{}.5"])
+def test_numbers_of_several_units_are_refused(other: str) -> None:
+    cells = [f"{n}.5 cm" if n % 3 else other.format(n) for n in range(40)]
+    with pytest.raises(ParticipantsError, match=r"column 'x' holds numbers but for a few"):
+        typed(table_of(x=cells), Path("t.csv"))

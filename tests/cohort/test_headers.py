@@ -170,3 +170,24 @@ def test_what_is_declared_is_checked(shape: tuple[int, ...], dtype: object, reas
         return
     with pytest.raises(UnusableScanError, match=reason):
         check_declared(shape, np.dtype(dtype))
+
+
+def turned(degrees: float) -> np.ndarray:
+    angle = np.deg2rad(degrees)
+    affine = np.eye(4)
+    affine[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return affine
+
+
+@pytest.mark.parametrize(("one", "other", "agree"), [(44, 46, True), (0, 20, True), (10, 80, False)])
+def test_a_head_tilted_by_half_a_right_angle_contradicts_nothing(
+    one: float, other: float, agree: bool
+) -> None:
+    image = nib.Nifti1Image(np.zeros((4, 4, 4), np.float32), turned(one))
+    image.header.set_qform(turned(other), 1)
+    image.header.set_sform(turned(one), 1)
+    if agree:
+        np.testing.assert_allclose(world_affine(image), turned(one), atol=1e-6)
+    else:
+        with pytest.raises(UnusableScanError, match="contradicts itself: its axes point to"):
+            world_affine(image)

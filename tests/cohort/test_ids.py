@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memberscan.cohort.ids import alike
+from memberscan.cohort.ids import alike, is_nobody
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,13 @@ def test_numbered_people_are_never_alike(numbers: list[int], padded: bool) -> No
 @given(st.lists(st.text(max_size=5).map(str.strip).filter(bool), unique=True, max_size=20))
 def test_alike_is_blind_to_the_order(ids: list[str]) -> None:
     assert bool(alike(ids)) == bool(alike(ids[::-1]))
+
+
+@pytest.mark.parametrize("other", ["sub_01", "sub 01", "sub\u201301", "SUB__1"])
+def test_dashes_and_blanks_tell_nobody_apart(other: str) -> None:
+    assert alike(["sub-01", other]) == [("sub-01", other)]
+
+
+def test_a_missing_code_after_the_prefix_names_nobody() -> None:
+    ids = pd.Series(["sub-nan", "sub-n/a", "sub-NA", "n/a", "", "sub-", "sub-01", "none"])
+    assert is_nobody(ids).tolist() == [True] * 5 + [False] * 3

@@ -257,3 +257,10 @@ def test_any_header_ends_in_a_scan_or_a_reason(
     finally:
         assert tracemalloc.get_traced_memory()[1] < ALWAYS_UNPACKED + (16 << 20)
         tracemalloc.stop()
+
+
+def test_an_affine_of_nan_is_refused_before_nibabel_takes_it_apart(tmp_path: Path) -> None:
+    values = header((4, 4, 4), sform_code=1, srow_x=[np.nan] * 4)
+    (tmp_path / "a.nii").write_bytes(values + bytes(4 * 64))
+    with pytest.raises(UnusableScanError, match="affine is not finite"):
+        load_image(tmp_path / "a.nii")

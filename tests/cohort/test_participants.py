@@ -257,3 +257,42 @@ def test_quotation_marks_swallow_no_rows(tmp_path: Path) -> None:
     )
     found = Participants.read(write(tmp_path, {"participants.tsv": table}))
     assert [found.age(f"sub-{n}", "")[1].years for n in (1, 2, 3, 4)] == [30, 31, 32, 33]
+
+
+@pytest.mark.parametrize(
+    ("listed", "found"),
+    [("002_S_0413", "sub-002S0413"), ("sub-A_01", "sub-A01"), ("S 7", "sub-S07"), ("p.12", "sub-P12")],
+)
+def test_a_label_on_the_disk_has_lost_what_is_no_letter_or_digit(
+    tmp_path: Path, listed: str, found: str
+) -> None:
+    (tmp_path / "participants.tsv").write_text(f"participant_id\tage\n{listed}\t30\n")
+    assert Participants.read(tmp_path, {found: ()}).age(found, "")[1].years == 30
+
+
+@pytest.mark.parametrize(
+    ("about", "unit"),
+    [
+        ({"Description": "Age at scan, months"}, "months"),
+        ({"Description": "age days"}, "days"),
+        ({"LongName": "Age: weeks"}, "weeks"),
+        ({"Description": "age", "Levels": {"n/a": "not given in months"}}, ""),
+        ({"Description": "age", "TermURL": "https://x.org/(days)"}, ""),
+        ({"Description": "age at the visit, months after the first"}, ""),
+        ({"Description": "age", "Units": "n/a"}, ""),
+    ],
+)
+def test_what_a_sidecar_says_of_units_in_passing(tmp_path: Path, about: dict[str, object], unit: str) -> None:
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-1\t30\n")
+    (tmp_path / "participants.json").write_text(json.dumps({"age": about}))
+    if unit:
+        with pytest.raises(ParticipantsError, match=f'in {unit} but gives no units; write "Units": "{unit}"'):
+            Participants.read(tmp_path)
+    else:
+        assert Participants.read(tmp_path).age("sub-1", "")[1].years == 30
+
+
+def test_ages_that_are_none_are_quoted(tmp_path: Path) -> None:
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-1\t20-25\n")
+    with pytest.raises(ParticipantsError, match=r"no row of .* gives an age.*holds '20-25'"):
+        Participants.read(tmp_path)

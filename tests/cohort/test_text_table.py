@@ -163,3 +163,37 @@ def test_a_tsv_has_as_many_rows_as_lines(
 def test_a_line_of_separators_takes_no_time(tmp_path: Path, separator: str) -> None:
     with pytest.raises(ParticipantsError, match="1,000,001 columns, and at most 20,000 are read"):
         read(tmp_path, "a" + separator * 1_000_000 + "\n1\n", "t.tsv" if separator == "\t" else "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04" + bytes(99), "cannot be read as a table: it is an Excel workbook"),
+        (b"$FL2@(#) SPSS DATA FILE" + bytes(99), "it is a file of SPSS"),
+        ("a\tb\n1\t2\n".encode("utf-16"), "it is text in UTF-16.*save it as UTF-8"),
+        ("a\tb\n1\t2\n".encode("utf-16-le"), "NUL bytes"),
+        (b"id|age\n1|2\n", r"bars \(\|\) separate the cells"),
+        (b'"id" "age" "sex"\n"1" "x" 2 "M"\n', "blanks separate the cells"),
+        (b"  id   age sex\n  1   2   M\n", "blanks separate the cells"),
+        (b"# exported\nid,age\n1,2\n", "first line must hold the names"),
+    ],
+)
+def test_what_is_no_table_of_text_is_said_in_words(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(ParticipantsError, match=rf"t\.csv cannot be read as a table.*{message}|{message}"):
+        read_text_table(path)
+
+
+@pytest.mark.parametrize("hint", ['"sep=;"', "sep=;", "sep=;;;"])
+def test_every_form_of_the_line_that_names_the_separator(tmp_path: Path, hint: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"{hint}\nid;age;x\n1;2;a,b\n")
+    assert read_text_table(path).iloc[0].tolist() == ["1", "2", "a,b"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_text_that_is_a_formula_for_excel_is_its_text(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"t{suffix}"
+    path.write_text('id,age\n="007",="26.5"\n'.replace(",", "\t" if suffix == ".tsv" else ","))
+    assert read_text_table(path).iloc[0].tolist() == ["007", "26.5"]

@@ -147,3 +147,43 @@ def test_nearly_membership_is_a_covariate() -> None:
     column[:4] = "test"
     table = pd.DataFrame({"split": column, "volume": VOLUME, "fold": np.arange(200.0), "train": 1.0})
     assert copies_of_membership(table, MEMBER) == {}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        100 * np.abs(GAP) / AGE,
+        (GAP / AGE) ** 2,
+        np.abs(GAP) / PREDICTION,
+        (200 * np.abs(GAP) / (AGE + PREDICTION)).round(1),
+        np.log(PREDICTION / AGE),
+    ],
+    ids=["per cent", "squared share", "share of the prediction", "symmetric", "log"],
+)
+def test_errors_in_per_cent_are_computed(column: np.ndarray) -> None:
+    table = pd.DataFrame({"x": column, "volume": VOLUME, "height": RNG.normal(170, 1, 200)})
+    assert computed_from_predictions(table, AGE, PREDICTION, MEMBER) == {"x": COMPUTED}
+
+
+@pytest.mark.parametrize("name", ["cv_fold", "train_loss", "TrainingSite_no", "foldNumber"])
+def test_what_is_stated_of_members_alone_is_a_copy_if_its_name_is_of_training(name: str) -> None:
+    column = pd.Series(np.arange(200) % 5 + 1.0).where(MEMBER)
+    expected = {} if "Site" in name else {name: COPY}
+    assert copies_of_membership(pd.DataFrame({name: column}), MEMBER) == expected
+    assert copies_of_membership(pd.DataFrame({"memory score": column}), MEMBER) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("group", "control", "patient"),
+        ("group", "HC", "AD"),
+        ("sitenum", 1.0, 2.0),
+        ("ManufacturersModelName", "Prisma", "Achieva"),
+        ("EchoTime", 2.9, 3.1),
+        ("TR", 2.3, 1.9),
+    ],
+)
+def test_groups_and_sites_by_other_names_are_confounders(name: str, inside: object, outside: object) -> None:
+    column = pd.Series([inside if m else outside for m in MEMBER])
+    assert copies_of_membership(pd.DataFrame({name: column}), MEMBER) == {}

@@ -44,6 +44,7 @@ def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "def needs_argument(x): return nn.Linear(x, 1)\n"
         "def raises(): raise OSError('no weights here')\n"
         "def gives_text(): return 'model'\n"
+        "def lazy(): return nn.LazyLinear(1)\n"
     )
     (tmp_path / "users_broken.py").write_text("def f(:\n")
     (tmp_path / "users_failing.py").write_text("1 / 0\n")
@@ -64,6 +65,7 @@ def test_a_factory_is_found_in_the_current_directory(user_module: str) -> None:
         ("users_own:raises", "OSError: no weights here"),
         ("users_own:gives_text", "returned str.*torch.nn.Module"),
         ("users_own:absent", "cannot import"),
+        ("users_own:lazy", "lazy layers.*run the network once"),
         ("users_own:", "cannot import"),
         (":good", "cannot import"),
         ("no_such_package.module:good", "cannot import.*package.module:factory"),

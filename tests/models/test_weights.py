@@ -356,3 +356,10 @@ def test_tied_weights_are_written_once_for_each_name() -> None:
     read = load(save(writable(network.state_dict())))
     assert read.keys() == network.state_dict().keys()
     assert all(torch.equal(read[name], value) for name, value in network.state_dict().items())
+
+
+def test_weights_of_an_averaged_model_are_read() -> None:
+    network = nn.Linear(3, 1)
+    averaged = torch.optim.swa_utils.AveragedModel(nn.Linear(3, 1)).state_dict()
+    load_weights(network, dict(averaged), source="w")
+    assert torch.equal(network.weight, averaged["module.weight"])

@@ -45,3 +45,17 @@ def test_what_is_not_in_years_is_refused_before_it_gives_a_false_answer(
     with pytest.raises(NotARegressorError, match=message) as caught:
         require_years(ages, predictions)
     assert caught.value.exit_code == 3
+
+
+def test_people_of_one_age_are_no_reason_to_refuse_a_usual_model() -> None:
+    ages = RNG.uniform(69, 74, 200)
+    require_years(ages, ages + RNG.normal(0, 6, 200))
+    with pytest.raises(NotARegressorError, match="another unit"):
+        require_years(ages, (ages - ages.mean()) / ages.std())
+
+
+def test_children_s_ages_standardised_are_still_refused() -> None:
+    ages = RNG.uniform(6, 12, 200)
+    for predictions in ((ages - 9) / 2, ages * 12, np.log(ages), ages / 10):
+        with pytest.raises(NotARegressorError, match="another unit"):
+            require_years(ages, predictions)

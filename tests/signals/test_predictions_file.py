@@ -291,3 +291,59 @@ def test_a_file_of_a_german_spreadsheet_is_read_right(tmp_path: Path) -> None:
 def test_decimal_commas_between_tabs_are_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(PredictionsError, match="it must hold numbers, with a decimal point"):
         read_predictions(write(tmp_path / "p.tsv", many().replace(".", ",")))
+
+
+def people(count: int, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    age = rng.uniform(20, 80, count).round(1)
+    return pd.DataFrame(
+        {
+            "subject_id": [f"s{n}" for n in range(count)],
+            "age": age,
+            "prediction": (age + rng.normal(0, 4, count)).round(2),
+            "member": np.arange(count) % 2,
+        }
+    )
+
+
+def saved(folder: Path, table: pd.DataFrame) -> Path:
+    table.to_csv(folder / "p.csv", index=False)
+    return folder / "p.csv"
+
+
+@pytest.mark.parametrize("code", [-9, 999, -999, -99, -1, 9999])
+def test_a_code_for_a_missing_prediction_is_no_prediction(tmp_path: Path, code: float) -> None:
+    table = people(100)
+    table.loc[[7, 20], "prediction"] = code
+    with pytest.raises(PredictionsError, match=rf"p\.csv: the prediction of scan 's7' is {code}, a code"):
+        read_predictions(saved(tmp_path, table))
+
+
+def test_young_ages_predicted_as_whole_numbers_are_no_codes(tmp_path: Path) -> None:
+    table = people(100).assign(age=np.arange(100) % 4 + 0.5, prediction=np.arange(100) % 4 - 1)
+    assert len(read_predictions(saved(tmp_path, table)).signals.scans) == 100
+
+
+@pytest.mark.parametrize("form", ["{}_T1w", "p{}x", "NDAR{}"])
+def test_members_who_stand_there_again_as_others_are_leakage(tmp_path: Path, form: str) -> None:
+    table = people(300)
+    again = table.assign(subject_id=[form.format(s) for s in table["subject_id"]])
+    both = pd.concat([table.assign(member=1), again.assign(member=0)])
+    with pytest.raises(DataLeakageError, match="300 members and non-members have the same age and predict"):
+        read_predictions(saved(tmp_path, both))
+
+
+def test_rounded_ages_and_predictions_may_repeat(tmp_path: Path) -> None:
+    table = people(1000).round({"age": 0, "prediction": 0})
+    assert len(read_predictions(saved(tmp_path, table)).member) == 1000
+
+
+def test_of_very_many_people_a_part_shows_who_stands_there_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = people(30_000).assign(member=1)
+    table["prediction"] += rng.uniform(0, 0.01, 30_000)
+    again = table.assign(member=0, subject_id=[f"p{n}x" for n in rng.permutation(30_000)])
+    with pytest.raises(DataLeakageError, match="the same age and prediction to the last"):
+        read_predictions(saved(tmp_path, pd.concat([table, again.sample(frac=1, random_state=1)])))
+    others = people(60_000, seed=1)
+    assert len(read_predictions(saved(tmp_path, others)).member) == 60_000

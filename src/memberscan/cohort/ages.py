@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 MAXIMUM_AGE = 120.0
+_SCALED = 0.5
+"""Ages from 0 to 1 that span more than this were divided by a hundred or by their range."""
 _FEWEST_STRANGE = 5
 """Codes for "missing", such as -9, 99 and 999, and slips of the keyboard take fewer different values."""
 
 _WRITTEN_AGE = re.compile(
     r"(?P<over>>=?|≥)?\s*(?P<number>[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\s*(?P<plus>\+)?"
+    r"\s*(?:(?P<unit>y|yrs?|years?|m|months?|w|weeks?|d|days?)\.?(?: old)?)?",
+    re.IGNORECASE,
 )
 
 _PER_YEAR = {"y": 1.0, "yr": 1.0, "year": 1.0, "m": 12.0, "mo": 12.0, "month": 12.0}
@@ -38,9 +42,10 @@ def parse_age(text: str, *, per_year: float = 1.0) -> Age:
     Parameters
     ----------
     text
-        Such as ``"26.9"``, ``"26,9"``, ``"89+"`` or ``"n/a"``.
+        Such as ``"26.9"``, ``"26,9"``, ``"89+"``, ``"026Y"`` or ``"n/a"``.
     per_year
-        Units of the written number in a year, from :func:`units_per_year`.
+        Units of the written number in a year, from :func:`units_per_year`; a unit beside the number counts
+        instead.
 
     Returns
     -------
@@ -51,7 +56,8 @@ def parse_age(text: str, *, per_year: float = 1.0) -> Age:
     match = _WRITTEN_AGE.fullmatch(text.strip())
     if match is None:
         return Age(math.nan)
-    years = float(match["number"].replace(",", ".")) / per_year
+    number = float(match["number"].replace(",", "."))
+    years = number / (units_per_year(match["unit"]) if match["unit"] else per_year)
     limit = bool(match["over"] or match["plus"])
     return Age(years, f"written {text.strip()}") if limit else Age(years)
 
@@ -87,7 +93,7 @@ def unit_problem(ages: Float[np.ndarray, " n"]) -> str:
 
     Single values that cannot be years are left to :func:`age_problem`. The column as a whole is judged if at
     least five different values, and one in a hundred, cannot be: a part of months or z-scores would pass for
-    years otherwise.
+    years otherwise. So it is if all lie between 0 and 1, and not close together as those of newborns do.
 
     Parameters
     ----------
@@ -95,10 +101,13 @@ def unit_problem(ages: Float[np.ndarray, " n"]) -> str:
         As given in years; NaN where missing.
     """
     known = ages[np.isfinite(ages)]
+    span = f"they go from {known.min():g} to {known.max():g}" if len(known) else ""
+    scaled = len(known) and known.min() >= 0 and known.max() <= 1 and np.ptp(known) > _SCALED
+    if scaled and len(np.unique(known)) >= _FEWEST_STRANGE:
+        return f"the ages seem to be scaled to lie between 0 and 1 ({span})"
     strange = known[(known < 0) | (known > MAXIMUM_AGE)]
     if len(np.unique(strange)) < _FEWEST_STRANGE or len(strange) < len(known) / 100:
         return ""
-    span = f"they go from {known.min():g} to {known.max():g}"
     if np.mean(strange < 0) >= 0.5:
         return f"the ages seem to be standardised or centred ({span})"
     if np.mean((known > 1880) & (known < 2100)) > 0.9:

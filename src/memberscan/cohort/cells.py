@@ -9,17 +9,21 @@ import pandas as pd
 _SPELLINGS = """
 n/a N/A na NA n.a. N.A. nan NaN NAN -nan -NaN null NULL Null None <NA> missing Missing MISSING
 . - -- --- – — ?
-#N/A #n/a #NA #NULL! #NV #DIV/0! #VALUE! #REF! #NAME? #NUM! #WERT! #BEZUG! #ZAHL! #VALEUR! #NOMBRE!
-1.#IND -1.#IND 1.#QNAN -1.#QNAN .a .b .c .d .e .f .g .h .i .j .k .l .m .n .o .p .q .r .s .t .u .v .w .x .y .z
+NA_integer_ NA_real_ NA_character_ NaT \\N (null) (NULL)
+#N/A #n/a #NA #N/A! #NULL! #NV #DIV/0! #VALUE! #REF! #NAME? #NUM! #SPILL! #CALC! #FIELD! #ERROR!
+#WERT! #BEZUG! #ZAHL! #ÜBERLAUF! #FELD! #N/D #VALEUR! #NOMBRE! #NOM? #NUL! #VALOR! #NOME? #RIF!
+#¡NULO! #¡DIV/0! #¡VALOR! #¡REF! #¿NOMBRE? #¡NUM! Err:502 Err:504 Err:508 Err:522
+1.#IND -1.#IND 1.#QNAN -1.#QNAN
 """
-MISSING = frozenset(_SPELLINGS.split()) | {"", "#N/A N/A"}
+_OF_STATA = {f".{letter}" for letter in "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+MISSING = frozenset(_SPELLINGS.split()) | _OF_STATA | {"", "#N/A N/A"}
 """Ways to write "missing". The word none is not among them: it is an answer, to a question about medication.
 
 The defaults of ``pandas.read_csv``, R's NA and <NA>, the missing values of SPSS, SAS and Stata (#NULL!, "."
-and ".a" to ".z"), Excel's errors in English, German and French, and dashes.
+and ".a" to ".z"), of databases (\\N), the errors of spreadsheets in five languages, and dashes.
 """
 
-_EXPONENT = r"(?:[eE][-+]?[0-9]+)?"
+_EXPONENT = r"(?:[eEdD][-+]?[0-9]+)?"
 _PLAIN = re.compile(rf"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+){_EXPONENT}")
 _COMMA = re.compile(rf"[-+]?(?:[0-9]+|[0-9]{{1,3}}(?:[.\s'’][0-9]{{3}})+)(?:,[0-9]+)?{_EXPONENT}")
 _POINT = re.compile(rf"[-+]?(?:[0-9]+|[0-9]{{1,3}}(?:[,\s'’][0-9]{{3}})+)(?:\.[0-9]+)?{_EXPONENT}")
@@ -27,6 +31,9 @@ _EITHER = re.compile(r"[-+]?[1-9][0-9]{0,2}[,.][0-9]{3}")
 """1,234 and 1.234: a thousand and more in one country, a little more than one in another."""
 _GROUPED = re.compile(r"[-+]?[0-9]{1,3}(?:\.[0-9]{3})*")
 _SEPARATORS = re.compile(r"[\s'’]")
+_UNIT = re.compile(
+    r"(.*[0-9.,])\s*(%|[mck]?m(?:\^?[23]|[²³])?|[mk]?g|m?[lL]|years?|yrs?|y|months?|weeks?|days?|m?s|T)"
+)
 
 
 def is_missing(column: pd.Series) -> pd.Series:
@@ -42,6 +49,27 @@ def missing_as_nan(table: pd.DataFrame) -> pd.DataFrame:
 def looks_numeric(cell: str) -> bool:
     """Return whether a cell is a number in the writing of some country, with thousands separated or not."""
     return any(form.fullmatch(cell) for form in (_PLAIN, _COMMA, _POINT))
+
+
+def has_unit(cell: str) -> bool:
+    """Return whether a cell is a number with a unit after it, such as 170 cm or 45%."""
+    return (parts := _UNIT.fullmatch(cell)) is not None and looks_numeric(parts[1])
+
+
+def without_units(column: pd.Series) -> pd.Series:
+    """Return a column of text without what stands beside its numbers, if that is the same in all cells.
+
+    A unit (170 cm, 45%), and the apostrophe by which Excel is told that a number is text. A minus sign that
+    is none of the keyboard's becomes one. A column that holds anything else is returned as it came.
+    """
+    stated = column[~is_missing(column)].unique().tolist()
+    plain = {cell: cell.removeprefix("'").replace("\u2212", "-") for cell in stated}
+    units = {parts[2] if (parts := _UNIT.fullmatch(text)) else "" for text in plain.values()}
+    if len(units) == 1:
+        plain = {cell: text.removesuffix(*units).strip() for cell, text in plain.items()}
+    if all(cell == text for cell, text in plain.items()) or not all(map(looks_numeric, plain.values())):
+        return column
+    return column.map(lambda cell: plain.get(cell, cell), na_action="ignore")
 
 
 def with_decimal_points(column: pd.Series, *, sure: bool = False) -> pd.Series:

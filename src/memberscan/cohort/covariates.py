@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from memberscan.cohort.cells import MISSING, is_missing, looks_numeric, missing_as_nan, with_decimal_points
+from memberscan.cohort.cells import (
+    MISSING,
+    has_unit,
+    is_missing,
+    looks_numeric,
+    missing_as_nan,
+    with_decimal_points,
+    without_units,
+)
 from memberscan.cohort.text_table import is_nameless, read_text_table
 from memberscan.errors import ParticipantsError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = [
     "MISSING", "as_covariate", "as_numbers", "missing_as_nan", "read_text_table", "select_covariates",
@@ -20,6 +33,14 @@ __all__ = [
 MAXIMUM_TEXT_LEVELS = 20
 FEWEST_ROW_NUMBERS = 10
 """Shorter columns may count 1, 2, 3 by chance."""
+_JOINED = 5
+"""Most tables that are joined one below the other; what counts anew more often counts something else."""
+_OF_ROWS = re.compile(
+    r"x(\.[0-9]+)?|v1|index|idx|level_[0-9]+|row.*|record.*|obs|n[ro]\.?|lfd\.? ?nr\.?|#|key|"
+    r"(.*[ _.-])?(id|ids)|(?-i:.*[a-z]ID)|[erpu]id|ptid|guid",
+    re.IGNORECASE,
+)
+"""Names that R, pandas and people give to numbers of rows, and to ids."""
 
 
 def select_covariates(
@@ -28,8 +49,9 @@ def select_covariates(
     """Choose the columns that a blind baseline may see.
 
     A column is kept if it holds numbers, or text with at most 20 levels. Text with more levels is as good as
-    a name of the person. That, a column without a name, and one that only counts the rows are left out, and
-    returned by name so that it can be reported.
+    a name of the person, and so are numbers that only tell rows or people apart
+    (:func:`names_rows`). These, and a column without a name, are left out, and returned by name so that they
+    can be reported.
 
     Parameters
     ----------
@@ -61,14 +83,36 @@ def _describes_people(name: str, column: pd.Series) -> bool:
     numbers = as_numbers(column)
     if numbers is None:
         return few
-    return not counts_rows(numbers)
+    return not names_rows(name, numbers)
 
 
-def counts_rows(numbers: pd.Series) -> bool:
-    """Return whether numbers only count the rows of a table, from 0 as pandas does or from 1 as R does."""
-    if len(numbers) < FEWEST_ROW_NUMBERS or numbers.iloc[0] not in (0, 1):
+def names_rows(name: str, numbers: pd.Series) -> bool:
+    """Return whether numbers only tell rows or people apart.
+
+    They count the rows from 0, as pandas does, or from 1, as R does; perhaps anew in each of several tables
+    that were joined. Or they are whole, differ between people, and their name says that they are ids or
+    numbers of rows, which may have gaps after some rows were taken out, or another order.
+    """
+    if len(numbers) < FEWEST_ROW_NUMBERS:
         return False
-    return bool(np.array_equal(numbers.to_numpy(), numbers.iloc[0] + np.arange(len(numbers))))
+    if _counts(numbers.to_numpy(float)):
+        return True
+    if _OF_ROWS.fullmatch(name) is None:
+        return False
+    known = numbers.dropna()
+    fewest = len(known) if len(known) <= MAXIMUM_TEXT_LEVELS else max(MAXIMUM_TEXT_LEVELS + 1, len(known) / 3)
+    return known.nunique() >= fewest and bool((known % 1 == 0).all())
+
+
+def _counts(values: Float[np.ndarray, " rows"]) -> bool:
+    start = values[0]
+    if start not in (0, 1):
+        return False
+    again = values[1:] == start
+    one_more = np.diff(values) == 1
+    tables = 1 + np.count_nonzero(again)
+    long = len(values) >= FEWEST_ROW_NUMBERS * tables
+    return bool(long and tables <= _JOINED and (again | one_more).all())
 
 
 def as_numbers(column: pd.Series) -> pd.Series | None:
@@ -119,7 +163,8 @@ def _typed(column: pd.Series, name: str, path: Path) -> pd.Series:
     if is_missing(levels[np.isnan(values)].to_series()).all():
         return numbers.where(np.isfinite(numbers))
     text = column.mask(is_missing(column))
-    plain = with_decimal_points(text)
+    many = len(levels) > MAXIMUM_TEXT_LEVELS
+    plain = with_decimal_points(without_units(text) if many else text)
     if plain is not text:
         return as_covariate(plain)
     if not is_nameless(name) and (cell := _stray_cell(text)) is not None:
@@ -134,7 +179,8 @@ def _typed(column: pd.Series, name: str, path: Path) -> pd.Series:
 def _stray_cell(text: pd.Series) -> str | None:
     """Return a cell that keeps a column from being numbers, or None if it is text by :func:`typed`'s rule."""
     count = text.value_counts()
-    alike = np.array([looks_numeric(level) for level in count.index], dtype=bool)
+    many = len(count) > MAXIMUM_TEXT_LEVELS
+    alike = np.array([looks_numeric(x) or (many and has_unit(x)) for x in count.index], dtype=bool)
     rows, numeric = int(count.sum()), int(count[alike].sum())
     codes = len(count) <= min(MAXIMUM_TEXT_LEVELS, rows / 2) and rows - numeric >= rows / 10
     if 2 * numeric <= rows or codes:

@@ -25,6 +25,9 @@ SAME_SIZE = 1.05
 """Voxel sizes of two parts of a header that differ by this factor are still the same, rounded."""
 TEMPLATE_SIZE = 1.5
 """The same, if the sform leads into a template's space, where brains are scaled to the template's size."""
+MOST_TURN = 30.0
+"""Largest angle, degrees, between an axis by the sform and by the qform: registration turns a head by less,
+and where the head is tilted by half a right angle, its axes may get other names."""
 MOST_SHEAR = 0.2
 """Largest cosine between two axes of the voxel grid; a scanner's axes are at right angles, with cosine 0."""
 
@@ -115,11 +118,18 @@ def _check_orientations(header: Any, affine: Float[np.ndarray, "4 4"]) -> None:
     with contextlib.suppress(ValueError, nib.spatialimages.HeaderDataError):
         qform = header.get_qform()
         sform_ways, qform_ways = (_ways(each) for each in (affine, qform))
-        if sform_ways != qform_ways:
+        if sform_ways != qform_ways and _between(affine, qform) > MOST_TURN:
             raise UnusableScanError(
                 f"its header contradicts itself: its axes point to {sform_ways} by its sform and "
                 f"to {qform_ways} by its qform"
             )
+
+
+def _between(one: Float[np.ndarray, "4 4"], other: Float[np.ndarray, "4 4"]) -> float:
+    """Return the largest angle between an axis by one affine and by another, degrees."""
+    axes = [each[:3, :3] / np.linalg.norm(each[:3, :3], axis=0) for each in (one, other)]
+    cosines = np.sum(axes[0] * axes[1], axis=0)
+    return float(np.degrees(np.arccos(np.clip(cosines.min(), -1, 1))))
 
 
 def _ways(affine: Float[np.ndarray, "4 4"]) -> str:

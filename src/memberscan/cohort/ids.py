@@ -6,13 +6,24 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+import pandas as pd
+
+from memberscan.cohort.cells import MISSING, is_missing
+
 _PADDING = re.compile(r"(?<![0-9])0+(?=[0-9])")
 _DECIMALS = re.compile(r"(?<=[0-9])\.0+(?=\n|\Z)")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
+_BETWEEN = re.compile("[-_ \t]+")
+
+
+def is_nobody(ids: pd.Series) -> pd.Series:
+    """Return where an id of a column, stripped, is a way to write "missing", perhaps after "sub-"."""
+    return is_missing(ids) | ids.isin([f"sub-{code}" for code in MISSING if code])
 
 
 def alike(ids: Sequence[str]) -> list[tuple[str, str]]:
-    """Return pairs of ids that differ only by case, padding zeros, ".0" or invisible letters.
+    """Return pairs of ids that differ only by case, padding zeros, ".0", blanks, dashes or invisible letters.
 
     Spreadsheets and programs make these out of one id: 007 becomes 7 or 7.0, and S1 becomes s1. If both stand
     for one person, who would be counted twice, or on both sides of an audit.
@@ -33,19 +44,21 @@ def alike(ids: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def folded(ids: Sequence[str]) -> list[str]:
-    """Return ids without case, padding zeros, ".0" and invisible letters.
+    """Return ids without case, padding zeros, ".0" and invisible letters, and with one dash for all dashes.
 
     All at once: substitution on the joined text is far faster than on each of a million.
     """
     text = "\n".join(name.replace("\n", " ") for name in ids)
     if not text.isascii():
-        text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+        text = _DASHES.sub("-", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
+    if any(between in text for between in ("_", " ", "\t", "--")):
+        text = _BETWEEN.sub("-", text)
     return _DECIMALS.sub("", _PADDING.sub("", text.casefold())).split("\n") if ids else []
 
 
 def same_person(pair: tuple[str, str]) -> str:
     """Say that two ids are probably one person."""
     return (
-        f"{pair[0]!r} and {pair[1]!r} differ only by case, padding zeros, '.0' or invisible letters, and are "
-        "probably one person"
+        f"{pair[0]!r} and {pair[1]!r} differ only by case, padding zeros, '.0', dashes or invisible letters "
+        "(ids of two people must differ by more), and are probably one person"
     )

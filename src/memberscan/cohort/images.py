@@ -69,8 +69,11 @@ def load_image(path: Path) -> Any:
         raise UnusableScanError(
             f"unreadable (declares {declared:,} bytes and has {size:,}: no scan can be packed so tightly)"
         )
+    affine = header.get_best_affine()
+    if not np.isfinite(affine).all():
+        raise UnusableScanError("unreadable (its affine is not finite)")
     voxels = ArrayProxy(str(path), header)  # type: ignore[no-untyped-call]
-    return _IMAGES[kind](voxels, header.get_best_affine(), header)
+    return _IMAGES[kind](voxels, affine, header)
 
 
 def _first_bytes(path: Path) -> tuple[bytes, int, bool]:

@@ -62,7 +62,9 @@ def _alike(
     for place, ids in enumerate((found, listed)):
         names = sorted(set(ids))
         keys = folded([_without_prefix(name, prefix) for name in names])
-        for key, name in zip(keys, names, strict=True):
+        for folded_name, name in zip(keys, names, strict=True):
+            # A label on the disk has letters and digits only: 002_S_0413 of a table is 002S0413 there.
+            key = re.sub(r"[\W_]+", "", folded_name) or folded_name
             groups.setdefault(key, ([], []))[place].append(name)
     return groups
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -15,14 +14,19 @@ import pandas as pd
 
 from memberscan import received
 from memberscan.cohort.ages import Age, parse_age, unit_problem, units_per_year
+from memberscan.cohort.cells import MISSING
 from memberscan.cohort.covariates import typed
 from memberscan.cohort.matching import match_ids
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import BadInputError, ParticipantsError
 
 _SESSION_COLUMNS = ("session_id", "session", "ses")
-_OTHER_UNITS = re.compile(r"(?:\bin (?:\w+ )?|\()(months|weeks|days)\b", re.IGNORECASE)
-"""Of a description: "Age in completed months", "age (weeks)"."""
+_OTHER_UNITS = re.compile(
+    r"(?:\bin (?:\w+ )?|[(\[,;:/] ?)(months|weeks|days)\b(?! (?:after|before|since|from))"
+    r"|\b(months|weeks|days)(?: old)?\W*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Of a description: "Age in completed months", "age (weeks)", "age at scan, days"."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,16 @@ class Participants:
         if column is None and not by_session:
             names = ", ".join(map(str, table.columns)) or "nothing else"
             raise ParticipantsError(
-                f'{path} has no column "age", only participant_id and {names}; add the ages'
+                f'{path} has no column "age", only participant_id and {names}; add the ages, or call the '
+                'column that gives them "age"'
             )
         ages = _ages(table[column], path.with_suffix(".json")) if column else {}
         if not any(math.isfinite(age.years) for _, age in (*ages.values(), *by_session.values())):
-            raise ParticipantsError(f'no row of {path} gives an age; fill in the column "age", in years')
+            cell = next((text for text, _ in ages.values() if text), "")
+            written = f" (it holds {cell!r}, for instance)" if cell else ""
+            raise ParticipantsError(
+                f'no row of {path} gives an age; fill in the column "age"{written}, in years'
+            )
         if problem := unit_problem(np.array([age.years for _, age in ages.values()])):
             raise ParticipantsError(f'{path}: {problem}; give "age" in years, or its "Units" in the JSON')
         covariates = typed(table.drop(columns=[column] if column else []), path)
@@ -208,18 +217,24 @@ def _read_units(sidecar: Path, column: str) -> float:
         raise BadInputError(f"{sidecar} does not hold a JSON object; see BIDS on tabular files")
     alike = {name.strip().lower(): about for name, about in columns.items()}
     about = columns.get(column, alike.get("age"))
-    stated = sorted({str(units).strip() for units in _units(about) if units})
+    stated = sorted({str(units).strip() for units in _units(about) if units} - MISSING)
     if len({units_per_year(units) for units in stated}) > 1:
         raise ParticipantsError(f'{sidecar} gives several units of "age": {", ".join(stated)}; keep one')
     if stated:
         return units_per_year(stated[0])
-    described = json.dumps(about, ensure_ascii=False)
+    described = "\n".join(_descriptions(about))
     if (other := _OTHER_UNITS.search(described)) and "year" not in described.lower():
+        unit = other[1] or other[2]
         raise ParticipantsError(
-            f'{sidecar} describes "age" in {other[1]} but gives no units; '
-            f'write "Units": "{other[1].lower()}" there'
+            f'{sidecar} describes "age" in {unit} but gives no units; write "Units": "{unit.lower()}" there'
         )
     return 1.0
+
+
+def _descriptions(about: Any) -> list[str]:
+    """Return what is said of a column in sentences, not what is said of its levels."""
+    said = about.items() if isinstance(about, dict) else [("description", about)]
+    return [str(value) for name, value in said if name.strip().lower() not in ("levels", "termurl")]
 
 
 def _units(about: Any) -> Iterator[Any]:

@@ -15,9 +15,8 @@ from memberscan import files
 from memberscan.cohort import manifest
 from memberscan.cohort.ages import age_problem, parse_age, unit_problem
 from memberscan.cohort.build import shared_content
-from memberscan.cohort.cells import is_missing
-from memberscan.cohort.covariates import counts_rows, typed
-from memberscan.cohort.ids import alike, same_person
+from memberscan.cohort.covariates import names_rows, typed
+from memberscan.cohort.ids import alike, is_nobody, same_person
 from memberscan.cohort.text_table import is_nameless, read_text_table
 from memberscan.errors import BadInputError, CohortError, ParticipantsError
 
@@ -124,7 +123,7 @@ def _check_columns(csv: Path, table: pd.DataFrame, named: list[str]) -> None:
 def _check_people(csv: Path, scans: pd.DataFrame, subject: str, age: str) -> None:
     if problem := unit_problem(scans["age"].to_numpy(float)):
         raise ParticipantsError(f"{csv}: {problem}; give column {age!r} in years")
-    ids = scans["subject_id"][~is_missing(scans["subject_id"])].unique().tolist()
+    ids = scans["subject_id"][~is_nobody(scans["subject_id"])].unique().tolist()
     if pairs := alike(ids):
         raise ParticipantsError(
             f"{csv}: in column {subject!r}, {same_person(pairs[0])}; write each person's id in one way"
@@ -142,7 +141,7 @@ def _split_features(values: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _is_feature(name: str, column: pd.Series) -> bool:
     if is_nameless(name) or not pd.api.types.is_float_dtype(column.dtype):
         return False
-    return bool(column.notna().any()) and not counts_rows(column)
+    return bool(column.notna().any()) and not names_rows(name, column)
 
 
 def _describe(subjects: pd.Series, written: pd.Series) -> pd.DataFrame:
@@ -180,7 +179,7 @@ def _reasons(scans: pd.DataFrame, features: pd.DataFrame) -> pd.Series:
     first = features.columns[unusable.argmax(axis=1)]
     without = unusable.any(axis=1) & (reasons == "")
     reasons = reasons.mask(without, pd.Series([f"feature {name} is missing or not finite" for name in first]))
-    reasons = reasons.mask(is_missing(scans["subject_id"]), "no subject id")
+    reasons = reasons.mask(is_nobody(scans["subject_id"]), "no subject id")
     digests = [files.fingerprint(row.tobytes()) for row in features.to_numpy()]
     shared = shared_content(scans.assign(digest=digests)[reasons == ""], "the same features")
     return reasons.mask(scans["scan_id"].isin(shared), scans["scan_id"].map(shared))

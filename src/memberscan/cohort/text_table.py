@@ -17,12 +17,25 @@ from memberscan.cohort.cells import with_decimal_points, without_thousands
 from memberscan.errors import BadInputError, ParticipantsError
 from memberscan.received import read_limited
 
-_HINT = re.compile(r"sep=(.)")
+_HINT = re.compile(r'"?sep=([^"])"?[,;\t]*')
 """The first line by which Excel is told the separator."""
+_BLANK = re.compile(r"[^\S\n]")
 _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
+_OTHER_SEPARATOR = re.compile(r"[^\s|](?:(\|)|\s+\S+\s+)\S")
 _WIDER = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
-_NAMELESS = re.compile(r"column \d+ \(no name\)|Unnamed: \d+(_level_\d+)?")
+_NAMELESS = re.compile(r"column \d+ \(no name\)|Unnamed: \d+([._]\w+)*|\.\.\.\d+")
 _ADVICE = "save it as UTF-8 TSV or CSV with one header row"
+_TEXT_FORMULA = re.compile(r'="([^"]*)"')
+"""How text is written for Excel, so that it keeps the zeros of 007."""
+_OTHER_KINDS = {
+    b"PK\x03\x04": "an Excel workbook or another zip file",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"$FL": "a file of SPSS",
+    b"PAR1": "a Parquet file",
+    b"\x1f\x8b": "compressed with gzip",
+    b"\xff\xfe": 'text in UTF-16, as Excel\'s "Unicode text"',
+    b"\xfe\xff": 'text in UTF-16, as Excel\'s "Unicode text"',
+}
 
 
 def read_text_table(path: Path) -> pd.DataFrame:
@@ -41,7 +54,7 @@ def read_text_table(path: Path) -> pd.DataFrame:
         column name.
     """
     try:
-        text = read_limited(path, files.TABLE_LIMIT).decode("utf-8-sig")
+        text = _decoded(path, read_limited(path, files.TABLE_LIMIT))
         text, separator = _separator(path, text)
         cells = _split(path, text, separator)
     except FileNotFoundError as error:
@@ -56,8 +69,22 @@ def read_text_table(path: Path) -> pd.DataFrame:
     return _with_decimal_points(table) if separator == ";" else table
 
 
+def _decoded(path: Path, data: bytes) -> str:
+    for start, kind in _OTHER_KINDS.items():
+        if data.startswith(start):
+            raise ParticipantsError(f"{path} cannot be read as a table: it is {kind}; {_ADVICE}")
+    if b"\0" in data:
+        raise ParticipantsError(
+            f"{path} cannot be read as a table: it holds NUL bytes, as no text does; {_ADVICE}"
+        )
+    return data.decode("utf-8-sig")
+
+
 def is_nameless(name: str) -> bool:
-    """Return whether a column has no name of its own, such as row names of R, or "Unnamed: 0" of pandas."""
+    """Return whether a column has no name of its own, such as R's row names, or "Unnamed: 0" of pandas.
+
+    R's readr calls it "...1".
+    """
     return _NAMELESS.fullmatch(name) is not None
 
 
@@ -83,6 +110,14 @@ def _separator(path: Path, text: str) -> tuple[str, str]:
     unquoted = re.sub(r'"[^"]*"', "", header)
     if "\t" in unquoted:
         return text, "\t"
+    if not re.search("[,;]", unquoted) and (
+        between := re.search(r"[^\s|](?:(\|)|\s+\S+\s+)\S", header.strip())
+    ):
+        what = "bars (|)" if between[1] == "|" else "blanks"
+        raise ParticipantsError(
+            f"{path} cannot be read as a table: {what} separate the cells of its header "
+            f"({header.strip()[:60]!r}); separate them by tabs, commas or semicolons"
+        )
     return text, ";" if unquoted.count(";") > unquoted.count(",") else ","
 
 
@@ -108,19 +143,34 @@ def _split(path: Path, text: str, separator: str) -> pd.DataFrame:
             raise
         raise ParticipantsError(
             f"{path} cannot be read as a table: line {wider[2]} has {wider[3]} cells, its header {width}; "
-            + ("quote cells that hold a comma" if separator == "," else _ADVICE)
+            + _about_width(width, separator)
         ) from error
-    unwrap = separator == "\t" and '"' in text
-    cells = table.fillna("").apply(lambda column: _strip(column.tolist(), unwrap=unwrap))
+    cells = table.fillna("")
+    if '"' in text or _BLANK.search(text.replace("\t", "") if separator == "\t" else text):
+        unwrap, formulas = separator == "\t" and '"' in text, '="' in text
+        cells = cells.apply(lambda column: _strip(column.tolist(), unwrap=unwrap, formulas=formulas))
+    else:
+        # Most large tables are like this, and looking at each cell would take as long as reading it.
+        cells = cells.astype("str")
     extra = cells[width].ne("")
     if extra.any():
         raise ParticipantsError(_about_wider_rows(path, cells, width, extra))
     return cells.drop(columns=width)
 
 
-def _strip(cells: Sequence[str], *, unwrap: bool) -> pd.Series:
+def _about_width(width: int, separator: str) -> str:
+    if width == 1:
+        return "the first line must hold the names of the columns, so remove titles and comments above them"
+    return "quote cells that hold a comma" if separator == "," else _ADVICE
+
+
+def _strip(cells: Sequence[str], *, unwrap: bool, formulas: bool) -> pd.Series:
     stripped = [cell.strip() for cell in cells]
-    return pd.Series([_unwrap(cell) for cell in stripped] if unwrap else stripped, dtype="str")
+    if unwrap:
+        stripped = [_unwrap(cell) for cell in stripped]
+    if formulas:
+        stripped = [_TEXT_FORMULA.sub(r"\1", cell) if cell.startswith('="') else cell for cell in stripped]
+    return pd.Series(stripped, dtype="str")
 
 
 def _unwrap(cell: str) -> str:
@@ -131,6 +181,8 @@ def _unwrap(cell: str) -> str:
 
 
 def _about_wider_rows(path: Path, cells: pd.DataFrame, width: int, extra: pd.Series) -> str:
+    if width == 1:
+        return f"{path} cannot be read as a table: its header has one cell; {_about_width(width, '')}"
     if extra.iloc[1:].all():
         return (
             f"every row of {path} has {width + 1} cells, its header {width}: R writes row names so, or a "

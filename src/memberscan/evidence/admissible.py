@@ -34,12 +34,23 @@ member members membership nonmember nonmembers train training trained trainset t
 validation dev holdout held heldout split fold partition role seen unseen insample
 """
 _OF_MEMBERSHIP = frozenset(_MEMBERSHIP.split())
+_OF_TRAINING = _OF_MEMBERSHIP & {"train", "training", "trained", "trainset", "member", "fold", "split"}
+"""Of these, what is stated of the people on one side alone says no more than who they are."""
 _COVARIATES = """
 site sites center centre scanner hospital clinic lab institution country city region cohort dataset study
 project source vendor manufacturer machine field strength tesla coil protocol sequence software batch
+repetition echo flip tr te
 acquisition wave visit session sex gender diagnosis dx disease patient ethnicity race
 """
 _OF_COVARIATES = frozenset(_COVARIATES.split())
+_STEMS = tuple(word for word in _COVARIATES.split() if len(word) >= 4)
+"""With these a word may begin, too: sitenum, scannerid, manufacturers."""
+_GROUPS = """
+patient patients case cases control controls healthy hc hv cn nc mci ad ftd pd ms scz asd adhd mdd bd td
+volunteer volunteers male female man woman
+"""
+_OF_GROUPS = frozenset(_GROUPS.split())
+"""Levels of a diagnosis or of sex."""
 
 
 def computed_from_predictions(
@@ -50,13 +61,13 @@ def computed_from_predictions(
 ) -> dict[str, str]:
     """Return the columns that were computed from the model's predictions, each with that reason.
 
-    Such as the brain-age gap, the gap corrected for age, its size, or labels made of it. A column of numbers
-    is one if its values, its squares (which undo an absolute value) or its products with age (which undo a
-    share) follow a quadratic in age and prediction, beyond one in age alone, up to a twentieth of the
-    variance, which leaves room for rounding. So is a column whose levels, or numbers, come in one order with
-    the gap, its size, or the prediction. A covariate that the model relies on is far from either. A column
-    whose levels each stand on one side of membership is left to :func:`copies_of_membership`: where the gap
-    gives membership away, it would follow the gap, too.
+    Such as the brain-age gap, the gap corrected for age, its size or share, or labels made of it. A column of
+    numbers is one if its values, its squares (which undo an absolute value) or its products with age follow a
+    quadratic in age and prediction, or in a ratio of the two, beyond one in age alone, up to a twentieth of
+    the variance, which leaves room for rounding. So is a column whose levels, or numbers, come in one order
+    with the gap, its size, or the prediction. A covariate that the model relies on is far from either. A
+    column whose levels each stand on one side of membership is left to :func:`copies_of_membership`: where
+    the gap gives membership away, it would follow the gap, too.
 
     Parameters
     ----------
@@ -86,7 +97,17 @@ def _follows(column: pd.Series, age: np.ndarray, prediction: np.ndarray) -> bool
     base = np.column_stack([np.ones(len(a)), a, a**2])
     full = np.column_stack([base, p, p**2, a * p])
     raw = values[known]
-    return any(_explained(_standardised(z), base, full) for z in (y, raw**2, raw * age[known]))
+    if any(_explained(_standardised(z), base, full) for z in (y, raw**2, raw * age[known])):
+        return True
+    ratios = [np.column_stack([base, r, r**2]) for r in _ratios(age[known], prediction[known])]
+    return any(_explained(_standardised(z), base, ratio) for z in (y, raw**2) for ratio in ratios)
+
+
+def _ratios(age: np.ndarray, prediction: np.ndarray) -> list[np.ndarray]:
+    """Return what errors in per cent are made of: shares of age, of the prediction and of their mean."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = [(prediction - age) / whole for whole in (age, prediction, age + prediction)]
+    return [_standardised(share) for share in shares if np.isfinite(share).all()]
 
 
 def _standardised(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -138,7 +159,9 @@ def copies_of_membership(covariates: pd.DataFrame, member: Bool[np.ndarray, " sc
     A column each of whose levels stands on one side only may be a copy of membership, or the site that all
     members come from, which is a confounder: numbers cannot tell, and words can. Levels such as train and
     test, or a name such as split, make it a copy. A name such as site, scanner, sex or diagnosis makes it a
-    covariate. A column of two levels that no word decides is refused.
+    covariate, and so do levels such as patient and control. A column of two levels that no word decides is
+    refused. A column whose name is of training, such as the fold of each member, is a copy also if it is
+    empty for all people of the other side.
 
     Parameters
     ----------
@@ -154,13 +177,15 @@ def copies_of_membership(covariates: pd.DataFrame, member: Bool[np.ndarray, " sc
     """
     copies = {}
     for name, column in covariates.items():
+        named = _words([str(name)])
+        of_people = any(word in _OF_COVARIATES or word.startswith(_STEMS) for word in named)
         levels = _levels_of_sides(column, member)
         if levels is None:
-            continue
-        named = _words([str(name)])
-        if all(_words([level]) & _OF_MEMBERSHIP for level in levels):
+            if named & _OF_TRAINING and not of_people and _stated_of_one_side(column, member):
+                copies[str(name)] = COPY
+        elif all(_words([level]) & _OF_MEMBERSHIP for level in levels):
             copies[str(name)] = COPY
-        elif named & _OF_COVARIATES:
+        elif of_people or all(_words([level]) & _OF_GROUPS for level in levels):
             continue
         elif named & _OF_MEMBERSHIP:
             copies[str(name)] = COPY
@@ -171,6 +196,12 @@ def copies_of_membership(covariates: pd.DataFrame, member: Bool[np.ndarray, " sc
                 'groups, call it by what they are, such as "site" or "diagnosis": then it is a covariate'
             )
     return copies
+
+
+def _stated_of_one_side(column: pd.Series, member: np.ndarray) -> bool:
+    """Return whether a column says something of people on one side only, and of nearly all of them."""
+    known = column.notna().to_numpy()
+    return any(not known[side].any() and known[~side].mean() >= _STATED for side in (member, ~member))
 
 
 def _levels_of_sides(column: pd.Series, member: np.ndarray) -> list[str] | None:

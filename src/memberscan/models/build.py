@@ -140,4 +140,9 @@ def importable(name: str) -> nn.Module:
         raise ModelError(
             f"the factory {name!r} returned {type(model).__name__}; it must return a torch.nn.Module"
         )
+    if any(nn.parameter.is_lazy(value) for value in (*model.parameters(), *model.buffers())):
+        raise ModelError(
+            f"the factory {name!r} returned a network with lazy layers, whose sizes are not known yet; let "
+            "it run the network once, on a scan of zeros"
+        )
     return model

@@ -24,6 +24,7 @@ _READABLE = {
 }
 _QUANTISED = (torch.int8, torch.uint8, torch.bool)
 _SLACK = 1 << 20
+_AVERAGED = "n_averaged"
 _SAVE = "save the weights alone with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
 _OTHER_KINDS = {
     b"\x89HDF\r\n": "an HDF5 file, as Keras writes",
@@ -157,9 +158,12 @@ def fitted(state: Mapping[str, Tensor], template: Mapping[str, Tensor]) -> dict[
     """Return a state dict by the names and shapes of a network's, where only the spelling differs.
 
     That is a prefix of all names, as ``nn.DataParallel`` ("module.") or a wrapper ("model.") puts there, and
-    a single number as an array of one element, as other frameworks keep the counters of batch norm. What does
-    not fit otherwise is returned as it is.
+    a single number as an array of one element, as other frameworks keep the counters of batch norm. How many
+    models were averaged (``torch.optim.swa_utils``) is no weight. What does not fit otherwise is returned as
+    it is.
     """
+    if _AVERAGED in state and _AVERAGED not in template:
+        state = {name: value for name, value in state.items() if name != _AVERAGED}
     named = _without_prefix(state, template)
     shapes = {name: value.shape for name, value in template.items() if isinstance(value, Tensor)}
     return {

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from memberscan.cohort.cells import MISSING, is_missing
-from memberscan.cohort.ids import alike, same_person
+from memberscan.cohort.cells import MISSING
+from memberscan.cohort.ids import alike, is_nobody, same_person
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import (
     BadInputError,
@@ -91,7 +91,7 @@ class Roles:
             raise RolesError(
                 f"{path} has no column {' and '.join(sorted(missing))}; it needs subject and role"
             )
-        if (nameless := is_missing(table["subject"])).any():
+        if (nameless := is_nobody(table["subject"])).any():
             row = int(nameless.argmax())
             raise RolesError(
                 f"{path}: row {row + 2} has no subject (written {table['subject'].iloc[row]!r}); "

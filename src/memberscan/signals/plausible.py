@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _FAR_OFF = 3.0
+_OF_A_LIFE = 0.3
+"""Share of the median age by which a bad model, or one of people who are all of one age, is never off."""
 
 
 def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"]) -> None:
@@ -21,7 +23,7 @@ def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, 
     ------
     NotARegressorError
         If ages are class labels, predictions look like probabilities, or they are so far off that they must
-        be in another unit: three times as far as the mean age would be.
+        be in another unit: three times as far as the median age would be, and by three tenths of it.
     """
     if len(np.unique(ages)) <= 2:
         raise NotARegressorError(
@@ -35,7 +37,7 @@ def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, 
         )
     error = float(np.abs(ages - predictions).mean())
     baseline = float(np.abs(ages - np.median(ages)).mean())
-    if error > _FAR_OFF * baseline:
+    if error > max(_FAR_OFF * baseline, _OF_A_LIFE * float(np.median(ages))):
         raise NotARegressorError(
             f"the mean absolute error is {error:.1f} years, where always answering the median age would "
             f"give {baseline:.1f}; the predictions are probably in another unit or "

@@ -11,12 +11,20 @@ import pandas as pd
 from memberscan.cohort.ages import MAXIMUM_AGE, Age, age_problem, unit_problem
 from memberscan.cohort.cells import is_missing
 from memberscan.cohort.covariates import select_covariates, typed
-from memberscan.cohort.ids import alike, same_person
+from memberscan.cohort.ids import alike, is_nobody, same_person
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import DataLeakageError, MemberscanError, PredictionsError
 from memberscan.signals.signals import PREDICTION, Signals
 
 REQUIRED = ("subject_id", "age", "prediction", "member")
+_SMALL_CODES = (-1.0, -9.0)
+_CODES = (*_SMALL_CODES, -77.0, -88.0, -99.0, -777.0, -888.0, -999.0, -9999.0, 777.0, 888.0, 999.0, 9999.0)
+_ENOUGH = 30
+"""So many predictions with decimals tell a code for "missing" from a prediction of a young child's age."""
+_ODD = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
+_MANY = 20_000
+"""Of more scans, a part is searched for people on both sides."""
+_FEWEST_TWINS, _TWINS, _REPEATED = 10, 0.2, 0.05
 _TRUE = {"1", "true", "yes", "member", "1.0"}
 _FALSE = {"0", "false", "no", "non-member", "nonmember", "0.0"}
 
@@ -43,7 +51,7 @@ def read_predictions(path: Path) -> Predictions:
         If columns are missing, ids repeat or two are probably one person, a number is none, an age is missing
         or not in years, or there is one class only.
     DataLeakageError
-        If a subject is both a member and a non-member, perhaps under two ids.
+        If a subject is both a member and a non-member, perhaps under two ids, even unlike ones.
     NonFiniteError
         If a prediction is NaN or infinite.
     """
@@ -60,17 +68,21 @@ def read_predictions(path: Path) -> Predictions:
         raise PredictionsError(f"{path} has a header and no rows; write one row a scan")
     table = _indexed(path, table)
     scans = pd.DataFrame({"subject_id": table["subject_id"], "age": _ages(path, table["age"])})
-    signals = Signals(scans, {PREDICTION: _numbers(path, table["prediction"]).to_numpy(float)})
+    predictions = _numbers(path, table["prediction"])
+    _require_no_codes(path, predictions)
+    signals = Signals(scans, {PREDICTION: predictions.to_numpy(float)})
     values = _others(path, table)
     kept, ignored = select_covariates(values)
-    return Predictions(signals, _membership(path, table), values[list(kept)], ignored)
+    member = _membership(path, table)
+    _require_no_twins(path, signals, scans["subject_id"].map(member).to_numpy(bool))
+    return Predictions(signals, member, values[list(kept)], ignored)
 
 
 def _indexed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     """Return the table indexed by scan id, after checking that every row has ids."""
     ids = "scan_id" if "scan_id" in table else "subject_id"
     for name in dict.fromkeys(("subject_id", ids)):
-        if (nameless := is_missing(table[name])).any():
+        if (nameless := is_nobody(table[name])).any():
             row = int(nameless.argmax())
             raise PredictionsError(
                 f"{path}: row {row + 2} has no {name} (written {table[name].iloc[row]!r}); "
@@ -117,6 +129,49 @@ def _numbers(path: Path, column: pd.Series) -> pd.Series:
             "it must hold numbers, with a decimal point"
         )
     return numbers
+
+
+def _require_no_codes(path: Path, predictions: pd.Series) -> None:
+    """Refuse predictions that are codes for a missing one, and no prediction comes near them."""
+    coded = predictions.isin(_CODES)
+    rest = predictions[~coded]
+    if len(rest) < _ENOUGH or (rest % 1 == 0).all():
+        coded &= ~predictions.isin(_SMALL_CODES)
+    coded &= ~predictions.between(rest.min(), rest.max())
+    if coded.any() and len(rest):
+        raise PredictionsError(
+            f"{path}: the prediction of scan {predictions.index[coded][0]!r} is "
+            f"{predictions[coded].iloc[0]:g}, a code for a missing one; "
+            "predict it, or leave the scan out and say so"
+        )
+
+
+def _require_no_twins(path: Path, signals: Signals, member: np.ndarray) -> None:
+    """Refuse members that stand there again as non-members, under ids of another kind.
+
+    Their ages and predictions are the same to the last digit. Where these are rounded so far that they repeat
+    among members, or among non-members, nothing can be said.
+    """
+    pairs = signals.scans["age"].to_numpy(float) + 1j * signals.arrays[PREDICTION]
+    # Of very many, those whose digits happen to begin alike: both of two that are equal, or neither.
+    bits = pairs.view(np.uint64).reshape(-1, 2) * np.array(
+        [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64
+    )
+    chosen = (bits[:, 0] ^ bits[:, 1]) >> np.uint64(40)
+    few = chosen % np.uint64(1 + len(pairs) // _MANY) == 0
+    sides = [pairs[few & member], pairs[few & ~member]]
+    if not min(map(len, sides)):
+        return
+    inside, outside = (np.unique(side) for side in sides)
+    repeated = max(1 - len(inside) / len(sides[0]), 1 - len(outside) / len(sides[1]))
+    same = np.intersect1d(inside, outside, assume_unique=True)
+    if repeated <= _REPEATED and len(same) >= max(_FEWEST_TWINS, _TWINS * min(map(len, sides))):
+        names = signals.scans.index[pairs == same[0]][:2].tolist()
+        raise DataLeakageError(
+            f"{path}: {len(same)} members and non-members have the same age and prediction to the last "
+            f"digit, such as {names[0]!r} and {names[1]!r}: they are probably the same scans under two "
+            "ids; every subject is on one side"
+        )
 
 
 def _membership(path: Path, table: pd.DataFrame) -> pd.Series:
