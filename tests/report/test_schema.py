@@ -123,3 +123,13 @@ def test_unknown_keys_pass(leaking: dict[str, Any]) -> None:
     leaking["later"] = {"more": 1}
     leaking["findings"][0]["later"] = "x" * 100
     check(leaking)
+
+
+def test_texts_and_findings_beyond_all_measure_are_refused_before_they_are_drawn(
+    leaking: dict[str, Any],
+) -> None:
+    first = leaking["findings"][0]
+    with pytest.raises(AuditFileError, match=r"findings has 1,001 entries, and may have 1,000"):
+        check({**leaking, "findings": [first] * 1001})
+    with pytest.raises(AuditFileError, match=r"attack has 100,001 characters, and may have 100,000"):
+        check({**leaking, "findings": [{**first, "attack": "x" * 100_001}]})

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save
+from safetensors import safe_open
+from safetensors.torch import load_file, save, save_file
 from torch import nn
 
 from memberscan.errors import ModelError
@@ -80,6 +82,27 @@ def test_a_checkpoint_of_something_else_says_what_to_do(tmp_path: Path, content:
     (tmp_path / "c.safetensors").write_bytes(content)
     with pytest.raises(ModelError, match=r"(?s)c\.safetensors.*another model.*delete it"):
         load_checkpoint(tmp_path / "c.safetensors", *make())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: {name: value for name, value in t.items() if not name.endswith("exp_avg")},
+        lambda t: {n: torch.zeros(()) if n.endswith("exp_avg") else v for n, v in t.items()},
+        lambda t: {n: torch.zeros(3) if n.endswith("step") else v for n, v in t.items()},
+    ],
+)
+def test_a_state_that_the_next_step_would_fail_on_is_refused(tmp_path: Path, change: Any) -> None:
+    model, path = torch.nn.Linear(3, 1), tmp_path / "checkpoint.safetensors"
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.rand(2, 3)).sum().backward()
+    optimizer.step()
+    save_checkpoint(path, model, optimizer, Progress([{"epoch": 1}], 0, 1.0))
+    with safe_open(path, framework="pt") as stored:
+        said = stored.metadata()
+    save_file(change(load_file(path)), path, said)
+    with pytest.raises(ModelError, match="delete it, and the same command trains from the start"):
+        load_checkpoint(path, model, torch.optim.Adam(model.parameters()))
 
 
 @settings(max_examples=40, deadline=5000)

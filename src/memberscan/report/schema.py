@@ -16,6 +16,8 @@ from memberscan.shown import plain_values
 SCHEMA = "memberscan.audit/1"
 CONSORTIUM_SCHEMA = "memberscan.consortium/1"
 
+LONGEST_TEXT = 100_000
+"""Longest text of an audit, in characters: each is laid out in pages and figures."""
 _FILES = {SCHEMA: "audit-1.schema.json", CONSORTIUM_SCHEMA: "consortium-1.schema.json"}
 
 P = ParamSpec("P")
@@ -136,7 +138,11 @@ def _problems(value: Any, rule: dict[str, Any], path: str, shapes: dict[str, Any
         yield f"{path} is {_shown(value)}, and must be one of {', '.join(map(repr, rule['enum']))}"
     if isinstance(value, dict):
         yield from _problems_inside(value, rule, path, shapes)
+    elif isinstance(value, str) and len(value) > LONGEST_TEXT:
+        yield f"{path} has {len(value):,} characters, and may have {LONGEST_TEXT:,}"
     elif isinstance(value, list):
+        if len(value) > rule.get("maxItems", math.inf):
+            yield f"{path} has {len(value):,} entries, and may have {rule['maxItems']:,}"
         for index, item in enumerate(value):
             yield from _problems(item, rule["items"], f"{path}[{index}]", shapes)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -17,6 +17,8 @@ from memberscan.files import write_bytes
 from memberscan.models.weights import WEIGHTS_LIMIT, writable
 from memberscan.received import load_safetensors, stated
 
+_SLOTS = {torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"}, torch.optim.SGD: {"momentum_buffer"}}
+"""What an optimizer keeps of each parameter; it looks for all of it only in its next step."""
 _DAMAGE = (KeyError, IndexError, ValueError, TypeError, RuntimeError)
 
 
@@ -87,8 +89,10 @@ def _restored(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) ->
     sizes = [p.shape for group in optimizer.param_groups for p in group["params"]]
     for name, tensor in groups["optimizer"].items():
         index, _, slot = name.partition(".")
-        if tensor.ndim and tensor.shape != sizes[int(index)]:
+        if tensor.shape != (torch.Size() if slot == "step" else sizes[int(index)]):
             raise ModelError(f"{name} has shape {tuple(tensor.shape)}")
         slots.setdefault(int(index), {})[slot] = tensor
+    if odd := [index for index, its in slots.items() if its.keys() != _SLOTS[type(optimizer)]]:
+        raise ModelError(f"the optimizer's state of parameter {odd[0]} is incomplete")
     optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
     return progress
