@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan.cohort import select_covariates
-from memberscan.cohort.covariates import MISSING, as_covariate, missing_as_nan, read_text_table, typed
+from memberscan.cohort.cells import MISSING, is_missing
+from memberscan.cohort.covariates import as_covariate, typed
+from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import ParticipantsError
 
 
@@ -57,7 +59,7 @@ def test_text_table_keeps_every_cell_as_written(tmp_path: Path) -> None:
         "age": ["26,9", "nan", "1e3"],
         "note": ["n/a", "", ""],
     }
-    assert missing_as_nan(table)["note"].isna().all()
+    assert is_missing(table["note"]).all()
     assert "" in MISSING
 
 

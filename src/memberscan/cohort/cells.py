@@ -41,11 +41,6 @@ def is_missing(column: pd.Series) -> pd.Series:
     return column.isna() | column.isin(list(MISSING))
 
 
-def missing_as_nan(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of text with the usual ways to write "missing" replaced by NaN."""
-    return table.mask(table.apply(is_missing))
-
-
 def looks_numeric(cell: str) -> bool:
     """Return whether a cell is a number in the writing of some country, with thousands separated or not."""
     return any(form.fullmatch(cell) for form in (_PLAIN, _COMMA, _POINT))

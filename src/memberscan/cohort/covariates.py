@@ -11,24 +11,17 @@ import numpy as np
 import pandas as pd
 
 from memberscan.cohort.cells import (
-    MISSING,
     has_unit,
     is_missing,
     looks_numeric,
-    missing_as_nan,
     with_decimal_points,
     without_units,
 )
-from memberscan.cohort.text_table import is_nameless, read_text_table
+from memberscan.cohort.text_table import is_nameless
 from memberscan.errors import ParticipantsError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-__all__ = [
-    "MISSING", "as_covariate", "as_numbers", "missing_as_nan", "read_text_table", "select_covariates",
-    "typed",
-]  # fmt: skip
 
 MAXIMUM_TEXT_LEVELS = 20
 FEWEST_ROW_NUMBERS = 10

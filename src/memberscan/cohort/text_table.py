@@ -110,9 +110,7 @@ def _separator(path: Path, text: str) -> tuple[str, str]:
     unquoted = re.sub(r'"[^"]*"', "", header)
     if "\t" in unquoted:
         return text, "\t"
-    if not re.search("[,;]", unquoted) and (
-        between := re.search(r"[^\s|](?:(\|)|\s+\S+\s+)\S", header.strip())
-    ):
+    if not re.search("[,;]", unquoted) and (between := _OTHER_SEPARATOR.search(header.strip())):
         what = "bars (|)" if between[1] == "|" else "blanks"
         raise ParticipantsError(
             f"{path} cannot be read as a table: {what} separate the cells of its header "

@@ -21,7 +21,6 @@ _SMALL_CODES = (-1.0, -9.0)
 _CODES = (*_SMALL_CODES, -77.0, -88.0, -99.0, -777.0, -888.0, -999.0, -9999.0, 777.0, 888.0, 999.0, 9999.0)
 _ENOUGH = 30
 """So many predictions with decimals tell a code for "missing" from a prediction of a young child's age."""
-_ODD = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
 _MANY = 20_000
 """Of more scans, a part is searched for people on both sides."""
 _FEWEST_TWINS, _TWINS, _REPEATED = 10, 0.2, 0.05
