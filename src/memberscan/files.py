@@ -59,7 +59,7 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     data
         What to write.
     mode
-        Permissions, less those that the umask withholds, and those that a file of that name has not.
+        Permissions, less those that the umask takes away and those that an existing file of that name lacks.
     """
     partial = path.with_name(f".{path.name[:60]}.{secrets.token_hex(8)}{_PARTIAL}")
     with disk_guard(path):
@@ -160,9 +160,12 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
 
 
 def require_few_columns(columns: int, path: Path) -> None:
-    """Refuse a table with more columns than any has; each takes time and memory of its own."""
+    """Refuse a table with an absurd number of columns; each takes time and memory of its own."""
     if columns > MOST_COLUMNS:
-        raise TooLargeError(f"{path} has {columns:,} columns, and at most {MOST_COLUMNS:,} are read")
+        raise TooLargeError(
+            f"{path} has {columns:,} columns, and at most {MOST_COLUMNS:,} are read; remove those that "
+            "are not needed"
+        )
 
 
 def without_marks(table: pd.DataFrame) -> pd.DataFrame:
@@ -215,7 +218,7 @@ def claim(directory: Path, request: dict[str, Any], *, done: str) -> Iterator[bo
     BusyError
         If another process is at work there.
     """
-    # A finished directory may be one that cannot be written to.
+    # Before anything is locked: a finished directory may be read-only.
     if _is_ours(directory, request) and (directory / done).exists():
         yield True
         return
@@ -229,12 +232,14 @@ def claim(directory: Path, request: dict[str, Any], *, done: str) -> Iterator[bo
 
 
 def _is_ours(directory: Path, request: dict[str, Any]) -> bool:
-    """Return whether a request is stored in a directory; False if it can be, an error if it cannot."""
+    """Return whether a request is stored in a directory; raise an error if another one is."""
     stored = directory / REQUEST
     if stored.exists():
         earlier = read_json(stored)
         if not isinstance(earlier, dict):
-            raise BadInputError(f"{stored} does not hold a JSON object; delete {directory} and begin anew")
+            raise BadInputError(
+                f"{stored} does not hold a JSON object; delete {directory} and run the command again"
+            )
         if earlier == request:
             return True
         keys = sorted(k for k in earlier.keys() | request.keys() if earlier.get(k) != request.get(k))
@@ -280,7 +285,8 @@ def locked(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Before it is let go: whoever opened it meanwhile finds that it is no longer the one of that name.
+        # Remove the name before the lock is released: a process that opened the file meanwhile sees in _names
+        # that its lock is on a file that is gone, and tries again.
         path.unlink(missing_ok=True)
         os.close(descriptor)
 

@@ -1,4 +1,4 @@
-"""Files and messages that others made: what they declare is checked against a limit before it is believed."""
+"""Read files and messages that others made; sizes are checked against limits before they are used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ JSON_LIMIT = 64 << 20
 """Largest JSON file that is read, in bytes; the largest we write (an audit of many learners) is far below."""
 _LARGEST_INTEGER = 1 << 63
 _DEEPEST = 64
-"""Levels of JSON that are read; ours has ten. What walks through values again needs more stack than that."""
+"""Deepest JSON that is read, in levels; memberscan writes ten at most. Functions that walk through the values
+need more stack for each level than the parser does."""
 _MOST_ENTRIES = 100_000
 _LONGEST_NAME = 100
 _READABLE = "biuf"
@@ -48,7 +49,7 @@ T = TypeVar("T")
 
 
 def is_plain_name(name: object) -> bool:
-    """Tell whether a name from a file can name a file of ours: no path, not hidden, not too long."""
+    """Tell whether a name that a file states can become a file name: no path, not hidden, not too long."""
     return (
         isinstance(name, str)
         and len(name) <= _LONGEST_NAME
@@ -77,10 +78,13 @@ def read_limited(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(about.st_mode):
             raise BadInputError(f"{path} is not a regular file; give a file")
         if about.st_size > most:
-            raise TooLargeError(f"{path} has {about.st_size:,} bytes, and at most {most:,} are read")
-        # Not before: of a directory, fdopen fails itself, and its words name no file.
+            raise TooLargeError(
+                f"{path} has {about.st_size:,} bytes, and at most {most:,} are read; check that it is "
+                "the right file"
+            )
+        # After the check: fdopen of a directory fails with a message that names no file.
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            # Not up to the limit: Python would set that much memory aside.
+            # Not read(most): Python would allocate that much memory.
             return stream.read(about.st_size)
     finally:
         os.close(descriptor)
@@ -222,9 +226,15 @@ def check_zip(archive: zipfile.ZipFile, source: str, most: int) -> None:
     """
     entries = archive.infolist()
     if len(entries) > _MOST_ENTRIES:
-        raise TooLargeError(f"{source} holds {len(entries):,} files, and at most {_MOST_ENTRIES:,} are read")
+        raise TooLargeError(
+            f"{source} holds {len(entries):,} files, and at most {_MOST_ENTRIES:,} are read; "
+            "check that it is the right file"
+        )
     if (total := sum(entry.file_size for entry in entries)) > most:
-        raise TooLargeError(f"{source} expands to {total:,} bytes, and at most {most:,} are read")
+        raise TooLargeError(
+            f"{source} expands to {total:,} bytes, and at most {most:,} are read; "
+            "check that it is the right file"
+        )
     for entry in entries:
         if entry.flag_bits & 0x1:
             raise BadInputError(f"{source} is encrypted ({entry.filename}); save it without a password")

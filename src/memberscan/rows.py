@@ -51,7 +51,7 @@ class RowFile:
         header = _npy_header((rows, *shape), kind)
         size = len(header) + rows * kind.itemsize * int(np.prod(shape, dtype=np.int64))
         with files.disk_guard(path):
-            # About people: for the owner's eyes. A link in its place would lead elsewhere.
+            # It is about people, so only the owner may read it. A link in its place would lead elsewhere.
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             try:
                 found = os.pread(descriptor, len(header), 0)

@@ -1,4 +1,4 @@
-"""Digests with a secret key: equal for equal things, and no way for others to confirm a guess."""
+"""Digests with a secret key: equal inputs have equal digests, and others cannot confirm a guess."""
 
 from __future__ import annotations
 

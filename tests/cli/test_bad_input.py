@@ -161,7 +161,7 @@ def test_weights_that_do_not_fit(foreign, refused: Refused, tmp_path: Path):
 def test_a_classifier_given_as_a_regressor(foreign, refused: Refused, tmp_path: Path):
     weights = state(tmp_path, **{"2_weight": (4, 1), "2_bias": (4,)})
     refused(
-        *foreign("classes", weights), code=3, says="memberscan audits regressors of age, one number a scan"
+        *foreign("classes", weights), code=3, says="memberscan audits regressors of age, one number per scan"
     )
     assert not (tmp_path / "mine").exists()
 

@@ -76,8 +76,8 @@ TROUBLES = {
     "no facts": (without("facts"), "does not state 'samples'"),
     "no samples": (facts(samples=0), "reports 0 samples"),
     "fewer than none": (facts(samples=-5), "reports -5 samples"),
-    "unreadable samples": (facts(samples="many"), "no readable way"),
-    "infinite samples": (facts(samples=float("inf")), "no readable way"),
+    "unreadable samples": (facts(samples="many"), "no whole number"),
+    "infinite samples": (facts(samples=float("inf")), "no whole number"),
     "diverged": (facts(loss=float("nan")), "a loss of nan"),
 }
 
@@ -190,9 +190,9 @@ def test_a_learner_of_another_shape_takes_no_part_and_is_named(three: Consortium
     ("around", "reason"),
     [
         (naming(samples=0), "holds no scan to train on"),
-        (naming(samples="some"), "no readable way"),
-        (naming(shape="nonsense"), "no readable way"),
-        (naming(shape="7"), "no readable way"),
+        (naming(samples="some"), "no whole number"),
+        (naming(shape="nonsense"), "no whole number"),
+        (naming(shape="7"), "no whole number"),
         (answering(without("facts"), kind="query.hello", number=0), "does not state 'learner'"),
         (answering(without("model"), kind="query.hello", number=0), "no readable state dict"),
         (

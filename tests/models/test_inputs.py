@@ -90,7 +90,7 @@ def test_convolutions_on_cuda_round_as_single_precision_does() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_classifier_is_refused_whatever_the_batch(count: int, classes: int) -> None:
-    with pytest.raises(NotARegressorError, match=f"{count}, {classes}.*one number a scan"):
+    with pytest.raises(NotARegressorError, match=f"{count}, {classes}.*one number per scan"):
         predict(nn.Linear(6, classes), torch.zeros(count, 6))
 
 

@@ -284,7 +284,7 @@ def test_an_ordinary_model_takes_the_fast_route(bring: Any, volumes: Cohort, tmp
 
 
 def test_a_classifier_is_refused_where_it_is_brought(bring: Any) -> None:
-    with pytest.raises(NotARegressorError, match="one number a scan") as caught:
+    with pytest.raises(NotARegressorError, match="one number per scan") as caught:
         bring("return self.last(self.conv(x).mean((2, 3, 4))).softmax(1)", outputs=2)
     assert caught.value.exit_code == 3
 

@@ -1,4 +1,4 @@
-"""Attacks: each turns what an attacker sees into one score a scan, higher for a likelier member."""
+"""Attacks: each turns what an attacker sees into one score per scan, higher for a likelier member."""
 
 from memberscan.attacks.activation import ACTIVATIONS
 from memberscan.attacks.active import GRADIENT_ASCENT

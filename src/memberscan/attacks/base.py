@@ -1,4 +1,4 @@
-"""What an attack is: features that an attacker sees, and a rule that turns them into one score a scan."""
+"""What an attack is: features that an attacker sees, and a rule that turns them into one score per scan."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Needs:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What an attack reads of each scan: one row a scan, labelled, without a word of who was a member.
+    """What an attack reads of each scan: one row per scan, labelled, without a word of who was a member.
 
     Raises
     ------
@@ -76,7 +76,7 @@ class Features:
         if not self.scan_ids.is_unique or len(self.scan_ids) != len(self.values):
             raise MisalignedError(
                 f"features of {len(self.values)} rows for {self.scan_ids.nunique()} different scans; "
-                "give one row a scan, with its id"
+                "give one row per scan, with its id"
             )
         if not np.isfinite(self.values).all():
             raise NonFiniteError("an attack's features are NaN or infinite; look for signals that overflow")
@@ -109,7 +109,7 @@ class Rule:
     offset: float | None
 
     def score(self, features: Features) -> Float[np.ndarray, " n"]:
-        """Return one score a scan, in the order of the features."""
+        """Return one score per scan, in the order of the features."""
         return np.asarray(features.values @ self.weights + (self.offset or 0.0))
 
 

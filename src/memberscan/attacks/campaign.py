@@ -80,7 +80,7 @@ class Campaign:
             or not member.index.isin(subjects).all()
         ):
             raise MisalignedError(
-                "membership and signals describe different subjects; give one value a subject"
+                "membership and signals describe different subjects; give one value per subject"
             )
         observed = []
         for attack in attacks:

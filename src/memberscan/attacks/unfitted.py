@@ -22,7 +22,7 @@ class LowerForMembers(Attack):
     Parameters
     ----------
     reading
-        Gives one number a scan; training makes it small for members.
+        Gives one number per scan; training makes it small for members.
     """
 
     reading: Callable[[Signals], Float[np.ndarray, " n"]] = lambda signals: np.abs(signals.residual)

@@ -58,7 +58,7 @@ class Outcome:
         As they stand in audit.json, but for rounding: what the weights add, and what is known of a
         federation's parties.
     smallest_cell
-        Fewest people on each side of a group that is spoken of.
+        Fewest people on each side of a group that is reported.
     digest
         Of a predictions file, with a secret key.
     """
@@ -86,13 +86,14 @@ class Outcome:
 
 
 def content(outcome: Outcome) -> dict[str, Any]:
-    """Return the content of audit.json: of no group of few people, and with no digit that its error hides."""
+    """Return the content of audit.json: without small groups, and with rounded numbers."""
     found: dict[str, Any] = disclosure.published(_exact(outcome))
     found["checks"]["gap"] = _gap(outcome.gap, found["checks"]["gap"])
     for finding in found["findings"]:
         roc, tpr, scored = (finding[key] for key in ("roc", "tpr", "scored"))
         finding["roc"] = disclosure.curve(roc, tpr, scored, outcome.smallest_cell)
-        # Of a federation all members are scored but those of learners with too few people to be spoken of.
+        # In a federation only members of learners with too few people are not scored, and subtraction would
+        # tell how many they are.
         unscored = found["target"]["members"] - scored["members"]
         if outcome.threat.attacker is not Attacker.OUTSIDER and 0 < unscored < outcome.smallest_cell:
             scored["members"] = None

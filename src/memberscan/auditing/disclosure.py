@@ -1,4 +1,4 @@
-"""What may be said of few people, and with how many digits: one rule for all that an audit publishes.
+"""What an audit publishes about small groups, and with how many digits: one rule for everything.
 
 Whoever can query the model and holds everybody's scans computes what an audit computes, for any guess of who
 was a member. Exact numbers confirm the right guess. So a cell of few people is joined or hidden, and every
@@ -31,24 +31,25 @@ _P_VALUES = ("p_value", "p_holm")
 _SIDES = {"difference": 0.0, "h": 0.0, "tpr": None}
 _QUANTILES = (10, 25, 50, 75, 90)
 _ONE_PERSON = 2.5
-"""A step is at least two fifths of the error that it is below, and so at least what one person changes."""
+"""A step is at least two fifths of the error it is derived from, and so at least what one person changes."""
 
 
 def require_cell(smallest: int) -> None:
     """Refuse a rule that would publish cells of fewer than five people."""
     if smallest < FEWEST_ALLOWED:
         raise BadInputError(
-            f"smallest_cell is {smallest}; no cell of fewer than {FEWEST_ALLOWED} is published"
+            f"smallest_cell is {smallest}; no cell of fewer than {FEWEST_ALLOWED} is published; give "
+            f"{FEWEST_ALLOWED} or more"
         )
 
 
 def few(smallest: int) -> str:
-    """Return why a cell is hidden."""
-    return f"fewer than {smallest} people on a side, or what hides such a group"
+    """Return the reason that is given for a hidden cell."""
+    return f"fewer than {smallest} people on a side, or hidden to protect such a group"
 
 
 def hidden(cells: Sequence[tuple[int, ...]], smallest: int, *, rest: tuple[int, ...] = ()) -> list[bool]:
-    """Return which cells of a partition are not published: small ones, and one more where it gave them away.
+    """Return which cells of a partition are not published: small ones, and others that would reveal them.
 
     Parameters
     ----------
@@ -57,12 +58,12 @@ def hidden(cells: Sequence[tuple[int, ...]], smallest: int, *, rest: tuple[int, 
     smallest
         Fewest people on each side of a cell that is published.
     rest
-        People of each side in no cell, whose number is what the total leaves.
+        People of each side who are in no cell; their number is the total less all cells.
 
     Notes
     -----
-    The total is published. What is left of it when all published cells are taken away must be nobody, or
-    enough people; the smallest cells are hidden until it is.
+    The total is published, so everybody can subtract the published cells from it. The rest must be nobody, or
+    enough people; further cells are hidden, the smallest first, until it is.
     """
     hide = [min(cell) < smallest for cell in cells]
     left = np.array(rest or (0,) * (len(cells[0]) if cells else 1))
@@ -112,8 +113,8 @@ def age_bands(
     smallest
         Fewest members, and non-members, of a band; one that has fewer is joined with its neighbour.
     beside
-        Bands of the same people that are published too. Between a cut of theirs and a cut of these stands a
-        group that subtraction gives; where it has too few people, their cut is taken.
+        Other bands of the same people that are published too. The people between one of their cuts and a cut
+        of these can be found by subtraction; where they are too few, the other cut is used instead.
     """
     theirs = [float(band.low) for band in beside if band.low is not None]
 

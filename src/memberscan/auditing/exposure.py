@@ -81,7 +81,7 @@ def residual_bands(
 ) -> list[dict[str, Any]]:
     """Return rounded quantiles of signed residuals (years) of both sides by age band.
 
-    The bands differ from those of :func:`exposure`, and leave no few people between theirs and its edges.
+    The bands differ from those of :func:`exposure`, and leave no small group between the edges of the two.
     """
     rows = []
     beside = _bands(age, member, smallest)

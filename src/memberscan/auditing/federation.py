@@ -198,8 +198,8 @@ def _coverage(party: Party, attack: LeastSquares, view: View, smallest: int) -> 
     for share in COVERAGE:
         kept = ~who.member
         for home in range(len(who.victims)):
-            its = order[who.home[order] == home]
-            kept[its[: max(1, round(share * len(its)))]] = True
+            own = order[who.home[order] == home]
+            kept[own[: max(1, round(share * len(own)))]] = True
         if int((kept & who.member).sum()) < smallest:
             continue
         scans = kept[who.subject]

@@ -30,8 +30,8 @@ class AuditResult:
     content
         The content of ``audit.json``; nothing in it is about a single person.
     scores
-        One row a subject: whether it is a member, and the mean score of each attack over the draws in which
-        it was not known. About single persons: kept for the owner's eyes.
+        One row per subject: whether it is a member, and the mean score of each attack over the draws in which
+        it was not known. About single persons: only its owner may read it.
     matched
         Where the audit is confounded: the subjects to audit again, equally many of both sides; else empty.
     """
@@ -93,7 +93,7 @@ class AuditResult:
 
     @property
     def findings(self) -> pd.DataFrame:
-        """One row an attack: AUC and accuracy with their intervals."""
+        """One row per attack: AUC and accuracy with their intervals."""
         rows = [
             {
                 "attack": f["attack"],

@@ -1,4 +1,4 @@
-"""Which attacks of an audit are left: those that cannot run or see nothing are listed instead."""
+"""Select the attacks that can run; those that cannot run or see nothing are listed with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder for an audit that keeps nothing: gone afterwards, also if the audit was interrupted or killed."""
+"""A temporary folder for an audit that is not saved; removed also if the audit is interrupted or killed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from types import FrameType
 
 PREFIX = "memberscan-audit-"
 _SETTLED_SECONDS = 60
-"""A younger folder without a lock may be one that another audit is about to lock."""
+"""Younger folders are kept: another audit may have made one and not locked it yet."""
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """Give a folder that only its owner can read, and remove it in the end.
+    """Create a folder that only its owner can read, and remove it at the end.
 
-    An exception, Ctrl-C and a request to terminate remove it at once. What a killed audit left is removed by
-    the next one: a folder whose lock nobody holds belongs to nobody.
+    An exception, Ctrl-C and a request to terminate remove it at once. A folder that a killed
+    audit left behind is removed by the next one, which knows it by its free lock.
     """
     _sweep(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
@@ -39,7 +39,7 @@ def scratch() -> Iterator[Path]:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove our own folders that no process holds any more; whatever else is there is left alone."""
+    """Remove folders of this user that no process holds any more, and nothing else."""
     for folder in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             facts = folder.lstat()
@@ -55,7 +55,7 @@ def _sweep(parent: Path) -> None:
 
 @contextlib.contextmanager
 def _termination_raises() -> Iterator[None]:
-    """Let SIGTERM end the process by an exception, which removes folders, unless it is handled otherwise."""
+    """Turn SIGTERM into an exception, so that folders are removed, unless the program handles it already."""
     mine = threading.current_thread() is threading.main_thread()
     if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield

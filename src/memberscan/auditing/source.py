@@ -75,7 +75,7 @@ class Source(ABC):
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
-        """Return fingerprints and versions: equal for equal targets, and for the owner's eyes."""
+        """Return fingerprints and versions: equal for equal targets; only the owner may see them."""
 
     @property
     @abstractmethod

@@ -50,7 +50,7 @@ def audit(
         bool, typer.Option("--pseudonyms", help="Name subjects in scores.tsv, by salted pseudonyms.")
     ] = False,
     smallest_cell: Annotated[
-        int, typer.Option(help="Fewest people a side of a group that the result speaks of; at least 5.")
+        int, typer.Option(help="Fewest people on each side of a group that is reported; at least 5.")
     ] = 10,
     seed: Seed = 0,
     json: Json = False,

@@ -39,7 +39,7 @@ def bids(
 
 @app.command()
 def table(
-    csv: Annotated[Path, typer.Argument(metavar="CSV", help="CSV or TSV, one row a scan.")],
+    csv: Annotated[Path, typer.Argument(metavar="CSV", help="CSV or TSV, one row per scan.")],
     cohort: CohortDir,
     subject: Annotated[str, typer.Option(help="Column with the subject's id.")],
     age: Annotated[str, typer.Option(help="Column with the age in years.")],

@@ -184,9 +184,9 @@ def _print(run: Run, as_json: bool) -> None:
         transcript = run.transcript
         facts |= {"learners": len(transcript.learners), "rounds": run.federation["rounds"]}
         left_out = [
-            f"{name} in round {its.number}: {reason}"
-            for its in transcript.rounds
-            for name, reason in its.left_out.items()
+            f"{name} in round {entry.number}: {reason}"
+            for entry in transcript.rounds
+            for name, reason in entry.left_out.items()
         ]
         facts |= {"left_out": "; ".join(left_out)} if left_out else {}
     answer(facts, as_json)

@@ -1,4 +1,4 @@
-"""What one cell of a table says: nothing, or a number, as programs and people write them."""
+"""How one cell of a table is read, as missing or as a number, in the spellings of programs and people."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _UNIT = re.compile(
 
 
 def is_missing(column: pd.Series) -> pd.Series:
-    """Return where a column of stripped text holds one of the ways to write "missing", or NaN."""
+    """Tell where a column of stripped text holds one of the ways to write "missing", or NaN."""
     return column.isna() | column.isin(list(MISSING))
 
 
@@ -54,8 +54,8 @@ def has_unit(cell: str) -> bool:
 def without_units(column: pd.Series) -> pd.Series:
     """Return a column of text without what stands beside its numbers, if that is the same in all cells.
 
-    A unit (170 cm, 45%), and the apostrophe by which Excel is told that a number is text. A minus sign that
-    is none of the keyboard's becomes one. A column that holds anything else is returned as it came.
+    A unit (170 cm, 45%), and the apostrophe by which Excel is told that a number is text. A typographic
+    minus sign becomes a hyphen. A column that holds anything else is returned as it came.
     """
     stated = column[~is_missing(column)].unique().tolist()
     plain = {cell: cell.removeprefix("'").replace("\u2212", "-") for cell in stated}

@@ -1,4 +1,4 @@
-"""A cohort: one row a scan, what is known of it, and its input by scan id."""
+"""A cohort: one row per scan, what is known of it, and its input by scan id."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Cohort:
         Parameters
         ----------
         csv
-            The table, one row a scan.
+            The table, one row per scan.
         path
             The cohort's directory.
         subject, age

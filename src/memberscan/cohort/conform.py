@@ -53,7 +53,7 @@ def conform(image: Any, spacing: float) -> ConformedScan:
     ----------
     image
         A nibabel image, 3-D (trailing axes of length 1 are dropped), with any affine that
-        :func:`~memberscan.cohort.headers.world_affine` believes.
+        :func:`~memberscan.cohort.headers.world_affine` accepts.
     spacing
         Edge of a grid voxel, mm.
 

@@ -1,4 +1,4 @@
-"""The one rule for which columns of a user's table count as covariates, and which of those are numbers."""
+"""The rule that decides which columns of a user's table are covariates, and which of those are numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAXIMUM_TEXT_LEVELS = 20
 FEWEST_ROW_NUMBERS = 10
 """Shorter columns may count 1, 2, 3 by chance."""
 _JOINED = 5
-"""Most tables that are joined one below the other; what counts anew more often counts something else."""
+"""Most tables joined one below the other; a column that restarts more often counts something else."""
 _OF_ROWS = re.compile(
     r"x(\.[0-9]+)?|v1|index|idx|level_[0-9]+|row.*|record.*|obs|n[ro]\.?|lfd\.? ?nr\.?|#|key|"
     r"(.*[ _.-])?(id|ids)|(?-i:.*[a-z]ID)|[erpu]id|ptid|guid",
@@ -49,7 +49,7 @@ def select_covariates(
     Parameters
     ----------
     table
-        One row a scan or a subject; missing values are NaN.
+        One row per scan or subject; missing values are NaN.
     exclude
         Columns with another meaning (ids, age), in neither part of the answer.
 
@@ -82,9 +82,8 @@ def _describes_people(name: str, column: pd.Series) -> bool:
 def names_rows(name: str, numbers: pd.Series) -> bool:
     """Return whether numbers only tell rows or people apart.
 
-    They count the rows from 0, as pandas does, or from 1, as R does; perhaps anew in each of several tables
-    that were joined. Or they are whole, differ between people, and their name says that they are ids or
-    numbers of rows, which may have gaps after some rows were taken out, or another order.
+    They count the rows from 0, as pandas does, or from 1, as R does, perhaps in each of several joined tables
+    anew. Or they are whole, differ between people, and their name says that they are ids or numbers of rows, which may have gaps after some rows were taken out, or another order.
     """
     if len(numbers) < FEWEST_ROW_NUMBERS:
         return False

@@ -1,4 +1,4 @@
-"""What an image's header says of its size and place, checked before it is believed."""
+"""Check what an image's header says about size and position, before anything relies on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST_VOXELS = 512**3
 """Largest image that is read, in voxels. The largest T1w images in use have 0.5 mm voxels, 512 x 512 x 400 of
-them; conforming one takes up to 20 bytes a voxel at a time, so 2.7 GB for the largest."""
+them; conforming one takes up to 20 bytes per voxel at a time, so 2.7 GB for the largest."""
 MOST_BYTES = 8 * MOST_VOXELS
 """Largest image that is read, in bytes as stored: the largest in voxels, as float64."""
 
@@ -78,7 +78,7 @@ def world_affine(image: Any) -> Float[np.ndarray, "4 4"]:
     ------
     UnusableScanError
         If the affine cannot be inverted or is sheared, or if the parts of a NIfTI header differ in the size
-        of a voxel or in which way is up, front and right: nobody can know then which of them is true.
+        of a voxel or in which way is up, front and right: it cannot be known then which of them is true.
     """
     affine = np.asarray(image.affine, dtype=float).copy()
     header = image.header if isinstance(image.header, nib.Nifti1Header) else None

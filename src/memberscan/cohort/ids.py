@@ -1,4 +1,4 @@
-"""Ids of people: which are none, and which are probably one person written in two ways."""
+"""Ids of people: which mean "missing", and which two are probably one person written in two ways."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a NIfTI file that somebody else made: limits first, and its name beside what nibabel says of it."""
+"""Read NIfTI files that others made: limits are checked first, and nibabel's messages name the file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from memberscan.errors import UnusableScanError
 from memberscan.shown import plain
 
 MOST_OFFSET = 16 << 20
-"""Where the voxels of a file begin at the latest, in bytes; before them lie the header and its extensions."""
+"""Largest offset of the voxels in a file, in bytes; the header and its extensions come before them."""
 MOST_PACKED = 200
 """Largest ratio of an image's size to its file's. Scans of people are packed to a half or a tenth, masks to a
 hundredth; a file of one value, made to fill the memory, to a thousandth."""
@@ -35,8 +35,8 @@ _IMAGES: dict[int, Any] = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
 def load_image(path: Path) -> Any:
     """Open a .nii or .nii.gz file, whose header is checked first; its voxels are read when asked for.
 
-    Header extensions are not read: no scan is conformed by them, and their sizes would be one
-    more thing to believe.
+    Header extensions are not read: conforming does not use them, and their sizes would be
+    one more thing to check.
 
     Parameters
     ----------

@@ -199,7 +199,7 @@ def read_scans(path: Path, covariates: tuple[str, ...]) -> pd.DataFrame:
     Raises
     ------
     CohortError
-        If a column is missing, a row or an age is no number, or a scan or a row stands there twice.
+        If a column is missing, a row or an age is not a number, or a scan or a row is listed twice.
     """
     scans = _read_columns(path / SCANS, (*RESERVED, *covariates))
     for name in ("scan_id", "subject_id", "session", "age_note"):

@@ -1,4 +1,4 @@
-"""Ids that two people wrote for one person: "sub-1" in a table, "sub-001" on the disk."""
+"""Match ids of one person that are written in two ways: "sub-1" in a table, "sub-001" on the disk."""
 
 from __future__ import annotations
 

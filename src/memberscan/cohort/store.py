@@ -1,4 +1,4 @@
-"""Which volumes of a cohort are finished, and whether those that are read later are still the same."""
+"""Which volumes of a cohort are finished, and whether a volume that is read later is unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEDGER_LIMIT = 1 << 30
 
 
 class Ledger:
-    """What is finished: one line a scan, added after its volume is in the store.
+    """What is finished: one line per scan, added after its volume is in the store.
 
     A line counts only if it names the scan, its row and the state of its source file, and the row's bytes
     still have the digest it gives. So neither a torn line, nor a changed file, nor a store that lost its last
@@ -72,7 +72,7 @@ class Recorded:
         self._left = dict(enumerate(digests))
 
     def compare(self, places: Sequence[int], volumes: np.ndarray) -> None:
-        """Compare volumes that were just read; those that were compared before are believed.
+        """Compare volumes that were just read; each volume is compared once.
 
         Raises
         ------

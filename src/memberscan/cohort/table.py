@@ -1,4 +1,4 @@
-"""Tables of regional measures (cortical thickness, volumes): one row a scan, one column a feature."""
+"""Tables of regional measures (cortical thickness, volumes): one row per scan, one column per feature."""
 
 from __future__ import annotations
 

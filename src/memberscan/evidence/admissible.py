@@ -1,6 +1,6 @@
-"""Columns that are no covariates: what the model answered, and membership itself under another name.
+"""Columns that must not be covariates: those computed from predictions, and copies of membership.
 
-Both tell members from non-members by themselves, so that a leak would be taken for confounding.
+Both tell members from non-members by themselves: as covariates they would make a leak look like confounding.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 COMPUTED = "computed from age and prediction"
 COPY = "a copy of membership"
 _FEWEST = 20
+"""With fewer people a column could follow the predictions by chance."""
 _EXPLAINED = 0.95
 """Share of a column's variance beyond age that predictions explain only if it was computed from them."""
 _MOST_LEVELS = 20
 _UNLIKELY = np.log(1e6)
+"""A column is taken for computed if chance puts its levels in order less than once in a million."""
 _STATED = 0.9
-"""A copy of membership may lack this many cells, and is one no less."""
+"""Share of people for whom a copy of membership must have a value."""
 
 _MEMBERSHIP = """
 member members membership nonmember nonmembers train training trained trainset test testing testset val valid
@@ -35,7 +37,7 @@ validation dev holdout held heldout split fold partition role seen unseen insamp
 """
 _OF_MEMBERSHIP = frozenset(_MEMBERSHIP.split())
 _OF_TRAINING = _OF_MEMBERSHIP & {"train", "training", "trained", "trainset", "member", "fold", "split"}
-"""Of these, what is stated of the people on one side alone says no more than who they are."""
+"""Words for columns that are copies even if they are filled for the people of one side only."""
 _COVARIATES = """
 site sites center centre scanner hospital clinic lab institution country city region cohort dataset study
 project source vendor manufacturer machine field strength tesla coil protocol sequence software batch
@@ -44,7 +46,7 @@ acquisition wave visit session sex gender diagnosis dx disease patient ethnicity
 """
 _OF_COVARIATES = frozenset(_COVARIATES.split())
 _STEMS = tuple(word for word in _COVARIATES.split() if len(word) >= 4)
-"""With these a word may begin, too: sitenum, scannerid, manufacturers."""
+"""A word may also begin with one of these: sitenum, scannerid, manufacturers."""
 _GROUPS = """
 patient patients case cases control controls healthy hc hv cn nc mci ad ftd pd ms scz asd adhd mdd bd td
 volunteer volunteers male female man woman
@@ -72,7 +74,7 @@ def computed_from_predictions(
     Parameters
     ----------
     covariates
-        One row a scan: numbers, or text.
+        One row per scan: numbers, or text.
     age, prediction
         In years.
     member
@@ -119,7 +121,7 @@ def _standardised(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
 def _explained(y: np.ndarray, base: np.ndarray, full: np.ndarray) -> bool:
     """Return whether nearly all that the base leaves of a standardised column is explained by the rest."""
     alone, both = (float(np.sum((y - x @ np.linalg.lstsq(x, y, rcond=None)[0]) ** 2)) for x in (base, full))
-    # What age alone explains is as good as age, and age is a covariate.
+    # A column that age alone explains says no more than age, which is a covariate itself.
     return alone > 1e-6 * len(y) and both < (1 - _EXPLAINED) * alone
 
 
@@ -146,7 +148,7 @@ def _in_order(column: pd.Series, age: np.ndarray, prediction: np.ndarray) -> boo
 
 def _runs(codes: np.ndarray, by: np.ndarray, numeric: bool) -> bool:
     """Return whether each level stands in one run after sorting; numbers must rise or fall throughout."""
-    # Ties in the key may be sorted as suits.
+    # Where the key has ties, the order that favours a run is taken.
     step = np.diff(codes[np.lexsort((codes, by))])
     if numeric:
         return bool((step >= 0).all()) or bool((np.diff(codes[np.lexsort((-codes, by))]) <= 0).all())
@@ -166,7 +168,7 @@ def copies_of_membership(covariates: pd.DataFrame, member: Bool[np.ndarray, " sc
     Parameters
     ----------
     covariates
-        One row a scan: numbers, or text.
+        One row per scan: numbers, or text.
     member
         Of each scan.
 

@@ -139,7 +139,7 @@ def blind(
     Parameters
     ----------
     covariates
-        One row a subject, in the order of ``member``: numbers or text, possibly missing. Not the model's
+        One row per subject, in the order of ``member``: numbers or text, possibly missing. Not the model's
         outputs.
     member
         Who was trained on.

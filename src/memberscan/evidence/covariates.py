@@ -38,7 +38,7 @@ class Design:
 
 
 def design(covariates: pd.DataFrame) -> Design:
-    """Turn a table of covariates, one row a subject, into columns.
+    """Turn a table of covariates, one row per subject, into columns.
 
     Numbers become normal scores of their ranks, and the squares of those, so that a shift and a difference in
     spread both show and no outlier rules. Text becomes one column a level. Missing values get a column of

@@ -130,7 +130,7 @@ def check_homes(attacks: Sequence[PairScores], home: Int[np.ndarray, " subjects"
         if home.shape != attack.scores.shape[2:] or not np.issubdtype(home.dtype, np.integer):
             raise MisalignedError(
                 f"attack {attack.attack} scores {attack.scores.shape[2]} subjects, and homes are "
-                f"{home.dtype} of shape {home.shape}; give one whole number a subject"
+                f"{home.dtype} of shape {home.shape}; give one whole number per subject"
             )
     if home.size and not HELD_OUT <= home.min() <= home.max() < len(attacks[0].victims):
         raise MisalignedError(

@@ -213,7 +213,7 @@ def pooled_findings(
 
 
 def _rows(attack: PairScores, sides: Compared) -> Scored:
-    """Return one row a pair, with scores of the subjects that it compares."""
+    """Return one row per pair, with scores of the subjects that it compares."""
     pairs = np.argwhere(sides.pairs(attack))
     scores = np.full((len(pairs), attack.scores.shape[2]), np.nan)
     for row, (a, v) in zip(scores, pairs, strict=True):

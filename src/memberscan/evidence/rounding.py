@@ -1,4 +1,4 @@
-"""Numbers as their errors bear: digits beyond the error say nothing about a model, and much about people."""
+"""Round numbers to their standard errors: finer digits reveal people and say nothing about the model."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def floored(value: float, step: float, *, side: float | None = None) -> float:
 
 
 def rounded_p(p: float) -> float:
-    """Return one of 1, 0.7, 0.3, 0.15, 0.07, ... for a p-value: a value for its stretch of 1-2-5 steps.
+    """Return one of 1, 0.7, 0.3, 0.15, 0.07, ... for a p-value, each for an interval of the 1-2-5 series.
 
-    A p-value with all its digits is a rank sum with all its digits. The stretches end at .5, .2, .1, .05 and
-    so on, and their values lie inside: what is below .05 or .01 stays below.
+    A p-value with all its digits is a rank sum with all its digits. The intervals end at .5, .2, .1, .05
+    and so on, and their values lie inside: a p-value below .05 or .01 stays below it.
     """
     if p >= 1 - 1e-9:
         return 1.0
     if p <= 1e-6:
         return 1e-6
-    # An edge belongs to the stretch above it, as in "p < .05".
+    # An edge belongs to the interval above it, as in "p < .05".
     power = math.floor(math.log10(p) + 1e-12)
     mantissa = p / 10.0**power
     shown = next(s for edge, s in zip(_P_EDGES, _P_SHOWN, strict=True) if mantissa < edge - 1e-9)

@@ -90,7 +90,7 @@ def _adjusted(
 
 
 def placements(attack: PairScores, home: Int[np.ndarray, " subjects"]) -> Scored:
-    """Return one score a subject: its mean place among the held-out ones of each pair that compares it.
+    """Return one score per subject: its mean place among the held-out ones of each pair that compares it.
 
     That makes pairs comparable whose scores are on scales of their own. NaN for subjects that no pair
     compares; the threshold is the mean place of the pairs' own thresholds.

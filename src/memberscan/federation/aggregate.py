@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("memberscan.federation")
 MOST_OFTEN = 4
-"""How many times as much as all others together a learner weighs at most: four fifths of the average."""
+"""A learner weighs at most this many times all others together: four fifths of the average."""
 OUTSIZED = 10.0
-"""How many times as long as the others' and as the model an update is before it is left out."""
+"""An update longer than this many times the others' median and the global model is left out."""
 
 
 class Aggregator(ABC):
@@ -51,7 +51,7 @@ class Aggregator(ABC):
 
     @abstractmethod
     def oversized(self, names: Sequence[str]) -> dict[str, Reason]:
-        """Return which of the learners whose models were checked would drown the others, and why."""
+        """Return which of the learners whose models were checked sent outsized updates, and why."""
 
     @abstractmethod
     def combine(
@@ -153,7 +153,7 @@ class Encrypted(Aggregator):
         return {SEALED: sealed([stored[name].numpy().tobytes() for name in sorted(stored)])}
 
     def check(self, learner: str, content: RecordDict) -> None:  # noqa: ARG002
-        """Look at the number and the form of the ciphertexts; nothing else can be seen."""
+        """Check the number and the form of the ciphertexts; nothing else can be seen."""
         self._well_formed(content)
 
     def _well_formed(self, content: RecordDict) -> None:
@@ -163,7 +163,7 @@ class Encrypted(Aggregator):
         check_update(chunks(content), parameters, self.public)
 
     def oversized(self, names: Sequence[str]) -> dict[str, Reason]:  # noqa: ARG002
-        """Return nobody: what ciphertexts hold is out of sight."""
+        """Return nobody: the lengths of encrypted updates cannot be seen."""
         return {}
 
     def combine(
@@ -199,7 +199,8 @@ class Encrypted(Aggregator):
             kept, _ = post.ask("query.keep", learners, content, round=number)
         digests = {name: digest for name, reply in kept.items() if (digest := _digest(reply))}
         if not digests:
-            # In a simulation they share a disk. Among machines, all have failed when nobody has kept it.
+            # In a simulation learners share a disk, so one of them is enough. In a deployment all were asked
+            # above and failed, so this asks again or ends with their reasons.
             replies = post.ask_one("query.keep", learners, content, _require_digest, round=number)
             digests = {name: _digest(reply) for name, reply in replies.items()}
         seen = _agreed(digests)
@@ -213,7 +214,7 @@ class Encrypted(Aggregator):
 
 
 def _digest(content: RecordDict) -> str:
-    """Return the digest that a learner states, or nothing if it is none."""
+    """Return the digest that a learner states; "" if it states none."""
     stated = content.config_records.get(FACTS, ConfigRecord()).get("digest")
     return stated if isinstance(stated, str) and re.fullmatch("[0-9a-f]{32}", stated) else ""
 
@@ -243,7 +244,7 @@ def moments_form(network: AgeRegressor, shape: tuple[int, ...]) -> dict[str, Ten
 def weights_of(samples: Sequence[int]) -> list[int]:
     """Return what each learner weighs: its samples, at most :data:`MOST_OFTEN` times all others' together.
 
-    How many scans a learner has is its own word. Without the limit, one that lies would be the average.
+    Nobody can check how many scans a learner has. Without the limit, a lie would decide the average.
     """
     if len(samples) == 1:
         return list(samples)
@@ -257,10 +258,10 @@ def shares(weights: Sequence[int]) -> list[float]:
 
 
 def oversized(sizes: Mapping[str, float], own: float) -> dict[str, Reason]:
-    """Return whose updates are out of all proportion, the largest first, and why.
+    """Return the learners with outsized updates, the largest first, and why.
 
-    An update is, if it is more than :data:`OUTSIZED` times as long as the median of the others' and as the
-    global model itself. One alone has nothing to be compared with.
+    An update is outsized if it is more than :data:`OUTSIZED` times as long as the median of the others' and
+    as the global model. A single update cannot be compared, and passes.
 
     Parameters
     ----------

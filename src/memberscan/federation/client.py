@@ -33,14 +33,14 @@ _LOG = logging.getLogger("memberscan.federation")
 REFUSED = 1
 """Code of an error that a learner reports itself."""
 FEWEST_PEOPLE = 10
-"""How many people a site trains on at least, unless it says otherwise: sums over few of them are ages."""
+"""Fewest people that a site trains on, unless it sets another number: sums over few give their ages away."""
 MOST_SCANS = 10_000_000
-"""More scans than any federation of brains has."""
+"""More scans than any federation has; larger counts are errors or lies."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Site:
-    """What a learner has of its own, and what it insists on; none of it leaves.
+    """What a learner owns and what it insists on; nothing of it leaves the site.
 
     Parameters
     ----------
@@ -129,11 +129,11 @@ def client_app(locate: Callable[[Context], Site], *, confide: bool = False) -> C
     locate
         Says from a node's context which learner it is.
     confide
-        Whether the server is told errors word by word: they may name people and paths. In a simulation there
-        is nobody to hide them from.
+        Whether the server gets full error messages, which may name people and paths. In a simulation both are
+        on one machine.
     """
     app = ClientApp()
-    handlers = {"hello": hello if confide else _hello_aloud, "start": start, "keep": keep}
+    handlers = {"hello": hello if confide else _logged_hello, "start": start, "keep": keep}
     for action, handler in handlers.items():
         app.query(action)(functools.partial(_answer, handler, locate, confide))
     app.train()(functools.partial(_answer, train, locate, confide))
@@ -147,10 +147,10 @@ def _answer(
     message: Message,
     context: Context,
 ) -> Message:
-    """Answer a message, or say why not in words that the server may read."""
+    """Answer a message; if that fails, give a reason that the server may read."""
     try:
         return Message(handler(message.content, locate(context)), reply_to=message)
-    except Exception as error:  # whatever it is, it must not carry words about people to the server
+    except Exception as error:  # of any type: its message may name people, and must not reach the server
         kind = type(error).__name__
         if confide:
             words = " ".join(str(error).split())
@@ -177,10 +177,10 @@ def hello(content: RecordDict, site: Site) -> RecordDict:
     return RecordDict({FACTS: facts, **_protected(moments, settings, site)})
 
 
-def _hello_aloud(content: RecordDict, site: Site) -> RecordDict:
-    """Say in the site's own log, too, what protects it."""
+def _logged_hello(content: RecordDict, site: Site) -> RecordDict:
+    """Answer as :func:`hello` does, and log at the site what protects it."""
     answer = hello(content, site)
-    # A warning, because Flower shows nothing less of other loggers than its own.
+    # A warning, because Flower hides messages of lower levels from loggers that are not its own.
     _LOG.warning("this site takes part: %s", fact(answer, "protection"))
     return answer
 
@@ -189,7 +189,10 @@ def start(content: RecordDict, site: Site) -> RecordDict:
     """Give the initial model the scale of the encrypted moments, and return it encrypted."""
     settings = site.accept(content)
     if settings.secure == "none":
-        raise RefusedError("the server asks a site to begin a federation that it can begin itself")
+        raise RefusedError(
+            "the server asks this site for an encrypted first model, and its settings ask for no encryption; "
+            "start the federation with --secure ckks"
+        )
     network = regressor(settings, site.cohort.shape)
     template = moments_of(network, site.cohort, site.members[:1])
     load_weights(network, opened(content, network.state_dict()), source="the server")
@@ -243,8 +246,7 @@ def regressor(settings: Settings, shape: tuple[int, ...]) -> AgeRegressor:
     Raises
     ------
     ModelError
-        If it is none of ours, is too large, or does not fit the inputs. Nothing is ever imported for a
-        federation.
+        If it is not one of ours, is too large, or does not fit the inputs. A federation never imports code.
     """
     spec = ModelSpec(settings.model, shape, dict(settings.options))
     if settings.model not in MODELS and ":" in settings.model:

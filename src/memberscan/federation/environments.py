@@ -148,17 +148,17 @@ def _roles(cohort: Cohort, learner: dict[str, str], nonmembers: list[str]) -> Ro
 
 
 def age_table(cohort: Cohort, roles: Roles) -> pd.DataFrame:
-    """Return one row a learner: how many members it holds, and the mean and spread of their ages (years)."""
+    """Return one row per learner: number of members, and mean and spread of their ages (years)."""
     ages = cohort.scans.groupby("subject_id")["age"].mean()
     rows = []
     for name in roles.learners:
-        its = ages.loc[roles.members_of(name)]
+        held = ages.loc[roles.members_of(name)]
         rows.append(
             {
                 "name": name,
-                "members": len(its),
-                "age_mean": its.mean(),
-                "age_sd": its.std(ddof=1) if len(its) > 1 else 0.0,
+                "members": len(held),
+                "age_mean": held.mean(),
+                "age_sd": held.std(ddof=1) if len(held) > 1 else 0.0,
             }
         )
     return pd.DataFrame(rows)

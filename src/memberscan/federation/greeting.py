@@ -1,6 +1,6 @@
-"""How the server meets the learners: who they say they are, and which of it is believed.
+"""The first contact of a server with its learners: who they are, and which statements it accepts.
 
-Whoever cannot be believed is left out by name, and the others go on.
+A learner whose statements are rejected is left out by name, and the others go on.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from memberscan.shown import plain
 _LOG = logging.getLogger("memberscan.federation")
 _POLL_SECONDS = 1.0
 _OLDEST = 150.0
-"""Years that nobody lives, so that no mean of ages can be larger."""
+"""Years; nobody lives longer, so no mean of ages can be larger."""
 _FARTHEST = 1000.0
-"""How many times as large as anybody else's a learner's features may be: as millimetres and metres are."""
+"""How many times as large as all others' a learner's features may be; metres and millimetres differ by it."""
 
 
 @dataclass(frozen=True)
 class Greeting:
-    """Who takes part, and who does not and why.
+    """Which learners take part, and why the others do not.
 
     Parameters
     ----------
     learners
-        Those that fit together, in natural order.
+        Learners whose inputs and moments fit together, in natural order.
     absent
-        Why others do not take part, by name, or by node where a name is not known or not theirs.
+        Why others do not take part, by name; by node where the name is unknown or belongs to another node.
     names
-        All that said a name which can be theirs, in natural order.
+        All learners that stated an acceptable name, in natural order.
     nodes
         The node of each of these names.
     """
@@ -59,12 +59,12 @@ def greet(
     bound: Mapping[str, str],
     check: Callable[[Sequence[Learner]], dict[int, Reason]],
 ) -> Greeting:
-    """Wait for the learners, ask who they are, and tell whom to believe.
+    """Wait for the learners, ask who they are, and check their answers.
 
     Parameters
     ----------
     post
-        The way to them.
+        Sends them messages.
     expected
         How many to wait for.
     bound
@@ -106,7 +106,7 @@ def greet(
 
 
 def too_few(when: str, left: int, left_out: Mapping[str, Reason], needed: int) -> str:
-    """Say on the terminal that a federation cannot go on, and what became of everybody else."""
+    """Return the message that says that too few learners are left, and why the others are not there."""
     reasons = "; ".join(f"{name} {reason.words}" for name, reason in left_out.items())
     return (
         f"{when} only {left} learners are left, fewer than --min-learners {needed} "
@@ -115,7 +115,7 @@ def too_few(when: str, left: int, left_out: Mapping[str, Reason], needed: int) -
 
 
 def _wait(post: Post, expected: int) -> list[int]:
-    """Wait until enough nodes are there, or until time is up and the fewest allowed are."""
+    """Wait for the expected nodes; when time is up, go on with those connected if they are enough."""
     settings = post.settings
     end = time.monotonic() + settings.timeout
     while len(nodes := sorted(post.grid.get_node_ids())) < expected and time.monotonic() < end:
@@ -129,14 +129,14 @@ def _wait(post: Post, expected: int) -> list[int]:
 
 
 def _introduction(node: int, content: RecordDict, nodes: Sequence[int]) -> Learner:
-    """Read how a learner introduces itself; :class:`ModelError` if it does so in another way."""
+    """Read how a learner introduces itself; :class:`ModelError` if a part is missing or impossible."""
     name = fact(content, "learner")
     samples, shape = whole(content, "samples"), _shape(fact(content, "shape"))
     if samples < 1:
         raise ModelError("holds no scan to train on")
     if samples > MOST_SCANS:
         raise ModelError(f"says that it holds {samples:,} scans, and nobody has more than {MOST_SCANS:,}")
-    # 'node-N' is how the record names somebody who has no name.
+    # The record calls learners without a name 'node-N', so nobody may take the name of another node.
     others = {f"node-{other}" for other in nodes if other != node}
     if not isinstance(name, str) or not can_name_a_learner(name) or name in others:
         raise ModelError(
@@ -158,19 +158,17 @@ def _shape(stated: object) -> tuple[int, ...]:
         or not 1 <= len(sizes) <= 3
         or not all(type(size) is int and 1 <= size <= 10_000_000 for size in sizes)
     ):
-        raise ModelError(
-            "introduces itself in no readable way: the shape of its inputs is one to three sizes"
-        )
+        raise ModelError("states no valid shape of its inputs, which is a JSON list of one to three sizes")
     return tuple(sizes)
 
 
 def _owners(
     said: Sequence[Learner], bound: Mapping[str, str]
 ) -> tuple[list[Learner], dict[int, Reason], dict[str, Reason]]:
-    """Return whose names are their own, which nodes use another's, and which names two nodes use.
+    """Return the learners that own their names, the nodes that use another's, and names that two nodes use.
 
-    A name belongs to the node that first took part under it. Capitals make no difference, as in the names of
-    files on some systems.
+    A name belongs to the node that first took part under it. Case makes no difference, because
+    some file systems ignore it.
     """
     owner = {name.lower(): node for name, node in bound.items()}
     learners, doubted, twice = [], {}, {}
@@ -206,7 +204,7 @@ def _of_one_shape(learners: Sequence[Learner]) -> tuple[list[Learner], dict[str,
 
 
 def implausible_moments(learners: Sequence[Learner], form: Mapping[str, Tensor]) -> dict[int, Reason]:
-    """Return which nodes state moments that nobody's people can have, and why.
+    """Return which nodes state moments that no group of people can have, and why.
 
     Parameters
     ----------
@@ -258,10 +256,10 @@ def _possible(moments: Mapping[str, Tensor]) -> None:
 
 
 def _farthest(moments: Mapping[int, Mapping[str, Tensor]]) -> int | None:
-    """Return the node whose features are the largest by far, if one's are."""
+    """Return the node whose features are implausibly larger than all others', or None."""
     if "feature_square" not in next(iter(moments.values())):
         return None
-    sizes = torch.stack([its["feature_square"].sqrt() for its in moments.values()])
+    sizes = torch.stack([stated["feature_square"].sqrt() for stated in moments.values()])
     largest, second = sizes.topk(2, dim=0).values
     # Where all others have zeros, there is nothing to compare with.
     ratio = torch.where(second > 0, largest / second, 0.0)

@@ -1,4 +1,4 @@
-"""Letters between the server and the learners: the same content to some of them, and what each answered."""
+"""Messages from the server to the learners: the same content to several of them, and their answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from memberscan.federation.records import FACTS, Reason
 from memberscan.federation.settings import Settings
 
 _LOG = logging.getLogger("memberscan.federation")
-# How Flower tells that Ray lost the process that a learner ran in, or that it is not back yet.
+# Flower's error where Ray lost the process that a learner ran in, or has not restarted it yet.
 _WORKER_DIED = re.compile(r"<class 'ray\.exceptions\.\w*(?:Actor|Worker|Node|OutOfMemory)\w*'>")
 _PAUSES = (2.0, 10.0)
 """Seconds to wait before each repetition; a worker takes a few to start again."""
@@ -25,7 +25,7 @@ _PAUSES = (2.0, 10.0)
 
 @dataclass(frozen=True)
 class Learner:
-    """What the server knows of a learner: how many scans it holds is its own word."""
+    """What the server knows of a learner; the number of scans is what the learner claims."""
 
     name: str
     node: int
@@ -36,7 +36,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class Post:
-    """Sends to learners, and returns contents by learner, and reasons why others did not answer."""
+    """Sends messages; returns the answers by learner, and the reasons of those that did not answer."""
 
     grid: Grid
     settings: Settings
@@ -48,7 +48,7 @@ class Post:
         name_of = {learner.node: learner.name for learner in learners}
         replies, failures = self.exchange(kind, list(name_of), content, facts)
         left_out = {name: failures[node] for node, name in name_of.items() if node in failures}
-        # In the order of the learners, whoever was first: sums depend on it in their last bits.
+        # In the order of the learners, not of arrival: the last bits of sums depend on the order.
         return {name: replies[node] for node, name in name_of.items() if node in replies}, left_out
 
     def ask_one(
@@ -78,7 +78,7 @@ class Post:
                 failures[learner.name] = Reason.ours(error)
         reasons = "; ".join(f"{name} {reason.words}" for name, reason in failures.items())
         raise FederationError(
-            f"no learner could do what the server cannot without a key ({kind}: {reasons}); every finished "
+            f"no learner answered a request that needs the learners' key ({kind}: {reasons}); every finished "
             "round is kept: mend the learners and run the same command again"
         )
 

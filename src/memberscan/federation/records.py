@@ -1,4 +1,4 @@
-"""What the parties send each other: state dicts, in the clear or encrypted, and the words around them."""
+"""What the parties send each other: state dicts, in the clear or encrypted, and the facts beside them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MODEL, FACTS, SEALED = "model", "facts", "sealed"
 _HEADER = 1024
 """Bytes around the values of an array; numpy writes 128."""
 _MOST_WORDS = 300
-# How a site, this process, and Ray begin to say which error it was.
+# How the error messages of a site, of this process and of Ray begin with the type of the error.
 _KIND = re.compile(r"(?:failed \(|<class ')?(?:[\w.]{1,200}\.)?([A-Za-z_]\w{0,60})(?:[:;()'\n]|$)", re.ASCII)
 
 
 class Reason(NamedTuple):
-    """Why a learner is left out: ``words`` for this terminal, ``recorded`` for all who get the record.
+    """Why a learner is left out: ``words`` for this terminal, ``recorded`` for the transcript.
 
-    Words of another program may name people and paths; of those, only the type of the error is recorded.
+    Messages of other programs may name people and paths, so only the type of their error is recorded.
     """
 
     recorded: str
@@ -53,7 +53,7 @@ def clear(model: Mapping[str, Tensor]) -> ArrayRecord:
 
 
 def opened(content: RecordDict, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the state dict of a message in the clear, if it is one like another.
+    """Return the state dict of a message in the clear, if it has the expected form.
 
     Names and sizes are compared before anything is read.
 
@@ -67,7 +67,7 @@ def opened(content: RecordDict, expected: Mapping[str, Tensor]) -> dict[str, Ten
     Raises
     ------
     ModelError
-        If there is none, it is of another model, or cannot be read.
+        If there is none, if it is of another model, or if it cannot be read.
     NonFiniteError
         If it holds NaN or infinite values.
     """
@@ -80,7 +80,7 @@ def opened(content: RecordDict, expected: Mapping[str, Tensor]) -> dict[str, Ten
 
 
 def _tensor(array: Array, name: str, like: Tensor) -> Tensor:
-    # Twice, so that float64 for float32 is still named as such below.
+    # Twice the size passes, so that float64 in place of float32 gets the message about types below.
     if len(array.data) > 2 * like.numel() * like.element_size() + _HEADER:
         raise ModelError(f"sent another model: {name} has {len(array.data):,} bytes")
     try:
@@ -117,7 +117,7 @@ def chunks(content: RecordDict) -> list[bytes]:
 
 
 def fact(content: RecordDict, name: str) -> str | int | float:
-    """Return one of the facts that a message states; :class:`ModelError` if it does not."""
+    """Return one of the facts that a message states; :class:`ModelError` if it is missing."""
     value = content.config_records.get(FACTS, ConfigRecord()).get(name)
     if not isinstance(value, (str, int, float)):
         raise ModelError(f"the message does not state {name!r}")
@@ -134,7 +134,7 @@ def whole(content: RecordDict, name: str, least: int = -(1 << 63), most: int = 1
     """
     value = fact(content, name)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ModelError(f"states {name} in no readable way")
+        raise ModelError(f"states no whole number for {name}")
     if not least <= value <= most:
         raise ModelError(f"states {value} for {name}, which is not between {least} and {most:,}")
     return value

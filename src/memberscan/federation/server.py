@@ -68,8 +68,8 @@ def conduct(
     """
     bound = Transcript.open(path).nodes if (path / MANIFEST).exists() and lasting_nodes else {}
     post = Post(grid, settings)
-    met = greet(post, expected, bound, functools.partial(_doubtful, settings, public))
-    # Only now: if nobody came, nothing is left behind.
+    met = greet(post, expected, bound, functools.partial(_invalid_moments, settings, public))
+    # Only now, so that nothing is left behind if nobody came.
     with disk_guard(path):
         path.mkdir(parents=True, exist_ok=True)
     with locked(path):
@@ -79,7 +79,7 @@ def conduct(
 def _conduct(
     post: Post, met: Greeting, path: Path, public: bytes | None, *, lasting_nodes: bool
 ) -> Transcript:
-    """Conduct a federation of the learners that were met, in a directory that is this process's alone."""
+    """Conduct a federation of the learners that answered, in a directory that this process has locked."""
     settings = post.settings
     transcript = Transcript.begin(
         path,
@@ -105,7 +105,9 @@ def _conduct(
     return Transcript.open(path)
 
 
-def _doubtful(settings: Settings, public: bytes | None, learners: Sequence[Learner]) -> dict[int, Reason]:
+def _invalid_moments(
+    settings: Settings, public: bytes | None, learners: Sequence[Learner]
+) -> dict[int, Reason]:
     """Return which nodes state moments that cannot be averaged, and why; all have inputs of one shape."""
     shape = learners[0].shape
     form = moments_form(regressor(settings, shape), shape)
@@ -123,7 +125,7 @@ def _required(public: bytes | None) -> bytes:
 
 
 def _participation(content: RecordDict, learner: Learner, settings: Settings) -> Participation:
-    """Read what a learner reports of its training; :class:`ModelError` if that cannot be."""
+    """Read what a learner reports of its training; :class:`ModelError` if it is impossible."""
     samples, steps, loss = whole(content, "samples"), whole(content, "steps"), fact(content, "loss")
     if isinstance(loss, str) or not (math.isfinite(loss) and loss >= 0):
         raise ModelError(
@@ -144,7 +146,7 @@ def _round(
     left_out: dict[str, Reason],
     number: int,
 ) -> None:
-    """Carry out one round: who does not answer, or sends what does not fit, is left out of it and named."""
+    """Carry out one round; a learner that does not answer, or sends an invalid model, is left out by name."""
     replies, failed = post.ask("train", learners, aggregator.message(), round=number)
     took_part: dict[str, Participation] = {}
     for learner in learners:
@@ -152,9 +154,9 @@ def _round(
             continue
         content = replies[learner.name]
         try:
-            its = _participation(content, learner, post.settings)
+            participation = _participation(content, learner, post.settings)
             aggregator.check(learner.name, content)
-            took_part[learner.name] = its
+            took_part[learner.name] = participation
         except MemberscanError as error:
             failed[learner.name] = Reason.ours(error)
     failed |= aggregator.oversized(list(took_part))

@@ -18,7 +18,7 @@ SECURE = ("none", "ckks")
 _LONGEST = 1 << 14
 """Characters of the longest settings that a party reads; ours have a few hundred."""
 MOST_ROUNDS = 10_000
-"""Far above what anybody trains for. It and the limits below keep a message from holding a site for days."""
+"""Far above any real training. This and the limits below keep a message from occupying a site for days."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Settings:
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
-        """Read what :meth:`to_json` gives, from whoever sent it: nothing is believed before it is checked.
+        """Read what :meth:`to_json` gives, from whoever sent it; every value is checked.
 
         Raises
         ------

@@ -49,7 +49,7 @@ def footprint(model: nn.Module, example: Tensor) -> Footprint:
 
 
 def describe(grid: tuple[int, int, int]) -> list[dict[str, object]]:
-    """Return one row a target model for volumes: name, parameters, landmarks and memory on this grid."""
+    """Return one row per target model for volumes: name, parameters, landmarks and memory on this grid."""
     rows: list[dict[str, object]] = []
     for name, kind in MODELS.items():
         shape = (218,) if name == "mlp" else grid

@@ -85,12 +85,12 @@ def full_precision() -> Iterator[None]:
 
 
 def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
-    """Run a model and check that it gives one number a scan.
+    """Run a model and check that it gives one number per scan.
 
     Raises
     ------
     NotARegressorError
-        If it gives something else than one tensor, or another number of values than one a scan, as a
+        If it gives something else than one tensor, or another number of values than one per scan, as a
         classifier does.
     """
     # A model that changes its input in place would see another scan when it is asked again.
@@ -103,7 +103,7 @@ def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
     if output.numel() != len(inputs) or output.is_complex():
         raise NotARegressorError(
             f"the model gives an output of shape {tuple(output.shape)} for {len(inputs)} scans; memberscan "
-            "audits regressors of age, one number a scan: a classifier's scores have no residual, and an "
+            "audits regressors of age, one number per scan: a classifier's scores have no residual, and an "
             "audit of them would be meaningless"
         )
     return output.flatten() if output.is_floating_point() else output.flatten().float()

@@ -1,4 +1,4 @@
-"""Whether a network predicts at all: every scan by itself, and the same whenever it is asked."""
+"""Try a network before it is used: it must predict single scans, and repeat its predictions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: in
     ModelError
         If it does not run, cannot predict one scan by itself, or predicts something else each time.
     NotARegressorError
-        If it gives something else than one number a scan.
+        If it gives something else than one number per scan.
     """
     shape = tuple(inputs.shape[2:] if inputs.ndim > 2 else inputs.shape[1:])
     first = _run(model, inputs, f"{source} does not run on inputs of shape {shape}")

@@ -1,4 +1,4 @@
-"""Weights in and out of files, never by executing what a file says."""
+"""Read and write files of weights without executing code that a file names."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def _own_people(group: Audits) -> Audits:
 
 
 def _known_first(parts: list[list[dict[str, Any]]], value: str) -> list[dict[str, Any]]:
-    """Return one row a name, from the site that knows ``value`` if any does."""
+    """Return one row per name, from the site that knows ``value`` if any does."""
     together = sorted((row for part in parts for row in part), key=lambda row: row[value] is None)
     return joining.rows([together], lambda row: words.natural(row["name"]), ())
 

@@ -1,4 +1,4 @@
-"""The figures of a federation: attacks by round, one line an attack or an audit; attacks by coverage."""
+"""The figures of a federation: attacks by round, one line per attack or audit; attacks by coverage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Line:
 
 
 def lines(rows: Sequence[dict[str, Any]], x: str, y: str) -> list[Line]:
-    """Return one line an attack, as attacks first appear; rows without a value are left out."""
+    """Return one line per attack, as attacks first appear; rows without a value are left out."""
     grouped: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row[y] is not None:

@@ -213,7 +213,7 @@ def residuals(audit: dict[str, Any]) -> Table:
     rows = list(_residual_rows(audit["residuals"]["bands"], words.few(audit)))
     caption = (
         "Age minus prediction, in years: quantiles by age band. Groups of fewer than "
-        f"{words.few(audit)} people a side are joined or not shown."
+        f"{words.few(audit)} people per side are joined or not shown."
     )
     return Table(caption, ("Age", "Side", "People", "10%", "25%", "Median", "75%", "90%"), rows)
 

@@ -58,7 +58,7 @@ def p_value(value: float | None) -> str:
 
 
 def few(audit: dict[str, Any]) -> int:
-    """Return how many people a group needs on each side to be spoken of."""
+    """Return how many people a group needs on each side to be reported."""
     return int(audit.get("disclosure", {}).get("smallest_cell", 5))
 
 

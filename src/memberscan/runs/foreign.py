@@ -1,4 +1,4 @@
-"""Transcripts that others kept: a folder of state dicts, one sub-folder a round."""
+"""Transcripts that others kept: a folder of state dicts, one sub-folder per round."""
 
 from __future__ import annotations
 

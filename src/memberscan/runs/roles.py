@@ -1,4 +1,4 @@
-"""Who was in the training set, and of whose: one role a subject, never a scan."""
+"""Who was in the training set, and with which learner: one role per subject, never per scan."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Roles:
 
     @classmethod
     def read(cls, path: Path) -> Roles:
-        """Read ``roles.tsv``: columns subject, role and, of a federation, learner; one line a subject.
+        """Read ``roles.tsv``: columns subject, role and, of a federation, learner; one line per subject.
 
         Raises
         ------

@@ -63,14 +63,14 @@ class Round:
         """Return it with some learners left out, with the reason of each."""
         return Round(
             self.number,
-            {name: its for name, its in self.took_part.items() if name not in left_out},
+            {name: report for name, report in self.took_part.items() if name not in left_out},
             {**self.left_out, **left_out},
             {name: digest for name, digest in self.digests.items() if name not in left_out},
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        took_part = {name: asdict(its) for name, its in self.took_part.items()}
+        took_part = {name: asdict(report) for name, report in self.took_part.items()}
         return {
             "number": self.number,
             "took_part": took_part,
@@ -178,7 +178,10 @@ class Transcript:
             raise TranscriptError(f"{path / MANIFEST} has schema {schema!r}, this version reads {_SCHEMA!r}")
         found = _as_transcript(_Stated, content, path / MANIFEST)
         if bad := [name for name in found.learners if not can_name_a_learner(name)]:
-            raise TranscriptError(f"{path / MANIFEST} names a learner {bad[0]!r}, which is no name of a file")
+            raise TranscriptError(
+                f"{path / MANIFEST} names a learner {bad[0]!r}, which cannot be a file name; "
+                "rename it there and in the names of its files"
+            )
         numbers = sorted(int(p.name) for p in path.iterdir() if re.fullmatch("[0-9]{4,9}", p.name))
         missing = next((place for place, number in enumerate(numbers) if place != number), None)
         if missing is not None:
@@ -262,13 +265,13 @@ class Transcript:
         """
         places = [self.path / MANIFEST]
         for number in range(len(self.rounds) + 1):
-            its, without = self._stated(number), left_out.get(number, {})
-            places += [self._place(number, name) for name in its.digests if name not in without]
+            entry, without = self._stated(number), left_out.get(number, {})
+            places += [self._place(number, name) for name in entry.digests if name not in without]
             if without:
                 target = path / _name(number)
                 with disk_guard(path):
                     target.mkdir(parents=True, exist_ok=True)
-                write_json(target / _ROUND, its.without(without).to_dict())
+                write_json(target / _ROUND, entry.without(without).to_dict())
             else:
                 places.append(self.path / _name(number) / _ROUND)
         for place in places:
@@ -320,9 +323,9 @@ def _round(path: Path, number: int, learners: Sequence[str]) -> Round:
         raise TranscriptError(f"{path} is missing or damaged ({error!r}); restore it") from error
     if found.number != number:
         raise TranscriptError(f"{path} is of round {found.number}; restore the name of its directory")
-    if strangers := (found.took_part.keys() | found.digests.keys()) - {GLOBAL, *learners}:
+    if unknown := (found.took_part.keys() | found.digests.keys()) - {GLOBAL, *learners}:
         raise TranscriptError(
-            f"{path} names {min(strangers)!r}, which is no learner of the transcript; restore it"
+            f"{path} names {min(unknown)!r}, which is no learner of the transcript; restore it"
         )
     return found
 

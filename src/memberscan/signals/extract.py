@@ -94,7 +94,7 @@ def extract(run: Run, cohort: Cohort, scan_ids: Sequence[str], wanted: Wanted, d
     ModelError
         If the model does not predict a scan by itself, or predicts something else each time.
     NotARegressorError
-        If the model gives another number of values than one a scan.
+        If the model gives another number of values than one per scan.
     NonFiniteError
         If a prediction is NaN or infinite.
     """

@@ -40,7 +40,7 @@ def parameter_gradients(
     Returns
     -------
     Tensor
-        One row a sample: the parameters in the layer's order, flattened and concatenated.
+        One row per sample: the parameters in the layer's order, flattened and concatenated.
     """
     parameters = tuple(layer.parameters(recurse=False))
     rows = []

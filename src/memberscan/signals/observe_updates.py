@@ -51,7 +51,7 @@ def observe_updates(
 ) -> Updates:
     """Work out, round by round, what scans have to do with updates; resumes where a call stopped.
 
-    Memory grows neither with the rounds nor with the scans but for a few numbers a scan.
+    Memory grows neither with the rounds nor with the scans but for a few numbers per scan.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A table of predictions, from a model that nobody shows us, as signals."""
+"""Read a table of predictions as signals, where the model itself is not available."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def read_predictions(path: Path) -> Predictions:
             f"needed are {', '.join(REQUIRED)}"
         )
     if table.empty:
-        raise PredictionsError(f"{path} has a header and no rows; write one row a scan")
+        raise PredictionsError(f"{path} has a header and no rows; write one row per scan")
     table = _indexed(path, table)
     scans = pd.DataFrame({"subject_id": table["subject_id"], "age": _ages(path, table["age"])})
     predictions = _numbers(path, table["prediction"])

@@ -1,4 +1,4 @@
-"""Whether a network's gradients can be had: tried on a few scans, before an attack relies on them.
+"""Try on a few scans whether a network's gradients can be computed, before an attack relies on them.
 
 A user's network may switch gradients off in its ``forward``, cut them, or hide its layers; an attack on what
 is left would see less than an attacker who mends that, and would pass for one that failed.

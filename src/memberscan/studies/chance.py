@@ -34,7 +34,7 @@ def chance(out: Path, *, seed: int = 0, run: Path | None = None) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        One row an attack: mean AUC over the labellings, in how many of them the 95% interval of the attack
+        One row per attack: mean AUC over the labellings, in how many of them the 95% interval of the attack
         alone excludes .5, and in how many the simultaneous one-sided 99% bound, which the verdict uses,
         exceeds it.
     """

@@ -38,7 +38,7 @@ def federated(out: Path, *, seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row an environment and model: people, errors (years), the pooled accuracy of
+        One row per environment and model: people, errors (years), the pooled accuracy of
         ``prediction+label`` in the first and the last round with its 95% interval over subjects, the AUCs of
         all attacks tried, how many of the 56 pairs succeed after Holm's correction, how many learners can be
         told from the held-out by covariates alone, and the verdict. Written with the accuracy of every round

@@ -27,7 +27,7 @@ def overfitting(out: Path, *, seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a model and number of epochs: errors of members and non-members (years), accuracy of the
+        One row per model and number of epochs: errors of members and non-members (years), accuracy of the
         black-box and of the white-box attack, and what the weights add to the AUC with its paired 95%
         interval. Written with its figure to ``out``. The brains are synthetic.
     """

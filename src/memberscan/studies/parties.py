@@ -32,10 +32,10 @@ def parties(out: Path, *, seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a seed: people, the AUC of the learners' attack, of the server's and of a server's that breaks
-        the rules; the paired difference of the first two with its 95% interval over subjects. The last row is
-        a shorter federation whose updates are encrypted: how many attacks its server could run. Written to
-        ``out``. The brains are synthetic.
+        One row per seed: people, the AUC of the learners' attack, of the server's and of a server that
+        breaks the rules; the paired difference of the first two with its 95% interval over subjects. The last
+        row is a shorter federation whose updates are encrypted: how many attacks its server could run.
+        Written to ``out``. The brains are synthetic.
     """
     rows = []
     for each in range(seed, seed + SEEDS):

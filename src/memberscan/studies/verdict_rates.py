@@ -119,7 +119,7 @@ def _known(member: Bool[np.ndarray, " subjects"], rng: np.random.Generator) -> B
 def gap_identity(seeds: int = 20) -> pd.DataFrame:
     """Return the error attack's AUC beside (2/pi) arctan(1 + h), for Gaussian residuals of a known ratio.
 
-    One row a seed: h, expected AUC, estimate with its 95% interval, and whether the interval holds the
+    One row per seed: h, expected AUC, estimate with its 95% interval, and whether the interval holds the
     expectation; on 250 members and 250 non-members.
     """
     rows = []

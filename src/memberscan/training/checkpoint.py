@@ -92,7 +92,7 @@ def _restored(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) ->
         if tensor.shape != (torch.Size() if slot == "step" else sizes[int(index)]):
             raise ModelError(f"{name} has shape {tuple(tensor.shape)}")
         slots.setdefault(int(index), {})[slot] = tensor
-    if odd := [index for index, its in slots.items() if its.keys() != _SLOTS[type(optimizer)]]:
+    if odd := [index for index, kept in slots.items() if kept.keys() != _SLOTS[type(optimizer)]]:
         raise ModelError(f"the optimizer's state of parameter {odd[0]} is incomplete")
     optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
     return progress

@@ -1,4 +1,4 @@
-"""Transcripts on their way in: whole rounds of one model, and learners that the roles know, or nothing."""
+"""Import transcripts: only whole ones, of one model and of learners that the roles know."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Imported(ABC):
 
     @abstractmethod
     def write(self, run: Path, network: nn.Module, cohort: Cohort, left_out: LeftOut) -> dict[str, Any]:
-        """Write the run's transcript, anew if a call was interrupted, and return the federation's facts."""
+        """Write the run's transcript, also after an interruption, and return the federation's facts."""
 
     def check(self, network: nn.Module, cohort: Cohort) -> LeftOut:
         """Read every model and try it; the network holds the last global one afterwards.
@@ -103,7 +103,9 @@ def open_transcript(path: Path, roles: Roles) -> Imported:
     if nobodys := [s for s in roles.subjects(Role.MEMBER) if s not in roles.learner]:
         raise RolesError(f"the roles name no learner for {len(nobodys)} members, such as {nobodys[0]!r}")
     if not path.is_dir():
-        raise TranscriptError(f"{path} is not a folder; give a transcript's folder, with one a round in it")
+        raise TranscriptError(
+            f"{path} is not a folder; give a transcript's folder, with one sub-folder per round"
+        )
     if (path / MANIFEST).exists():
         return Ours(_openable(Transcript.open(path), roles))
     foreign = ForeignTranscript.open(path)
@@ -159,7 +161,7 @@ class Ours(Imported):
     @property
     def held(self) -> Sequence[Sequence[str]]:
         """See :class:`Imported`."""
-        learners = [sorted(set(its.digests) - {GLOBAL}) for its in self.transcript.rounds]
+        learners = [sorted(set(entry.digests) - {GLOBAL}) for entry in self.transcript.rounds]
         return [[GLOBAL], *([*names, GLOBAL] for names in learners)]
 
     def model(self, number: int, name: str, network: nn.Module) -> dict[str, Tensor]:  # noqa: ARG002

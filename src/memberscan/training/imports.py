@@ -56,7 +56,7 @@ def import_run(
         If the network cannot be made, its weights do not fit, it does not run on this cohort's inputs, or it
         predicts something else each time.
     NotARegressorError
-        If it gives something else than one number a scan, as a classifier does.
+        If it gives something else than one number per scan, as a classifier does.
     TranscriptError
         If the transcript is incomplete or damaged, is of several models, or of other learners than the roles,
         or its global models make no sense.

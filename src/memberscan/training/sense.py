@@ -1,4 +1,4 @@
-"""Whether the models of a transcript make sense as what they are said to be; what does not is named.
+"""Check that the models of an imported transcript are what they are said to be, and name the others.
 
 An audit would score a file that is no trained model of its learner and round as it scores any other, and show
 no leak. What is certain to be wrong with the global models ends the import; what is a learner's leaves it out
