@@ -15,14 +15,14 @@ _OWNER_ONLY = 0o600
 _BYTES = 32
 
 
-def made_once(path: Path) -> bytes:
+def get_or_create(path: Path) -> bytes:
     """Return the random salt kept in a file, which is made if it is not there; readable by its owner only."""
     if not path.exists():
         write_text(path, secrets.token_hex(_BYTES), mode=_OWNER_ONLY)
-    return kept(path)
+    return read_salt(path)
 
 
-def kept(path: Path) -> bytes:
+def read_salt(path: Path) -> bytes:
     """Return the salt kept in a file.
 
     Raises

@@ -9,7 +9,7 @@ from typing import Any
 # hide text, Cs halves of characters that cannot be encoded, Zl and Zp line breaks that few programs know.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-# Spreadsheets of East Asia read the wide forms too, and blanks before either are skipped by some.
+# Some spreadsheets also accept the full-width forms, and skip blanks before either form.
 FORMULA = ("=", "+", "-", "@", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
 
 

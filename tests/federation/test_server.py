@@ -191,8 +191,8 @@ def test_a_learner_of_another_shape_takes_no_part_and_is_named(three: Consortium
     [
         (naming(samples=0), "holds no scan to train on"),
         (naming(samples="some"), "no whole number"),
-        (naming(shape="nonsense"), "no whole number"),
-        (naming(shape="7"), "no whole number"),
+        (naming(shape="nonsense"), "no valid shape"),
+        (naming(shape="7"), "no valid shape"),
         (answering(without("facts"), kind="query.hello", number=0), "does not state 'learner'"),
         (answering(without("model"), kind="query.hello", number=0), "no readable state dict"),
         (

@@ -35,7 +35,7 @@ from memberscan.evidence.permutation import normal_null, permuted_null
 from memberscan.evidence.scored import FEWEST
 from memberscan.evidence.verdict import judge
 from memberscan.files import claim
-from memberscan.salts import keyed, made_once
+from memberscan.salts import get_or_create, keyed
 from memberscan.signals.plausible import require_years
 from memberscan.signals.signals import PREDICTION
 from memberscan.threat import Attacker, ThreatModel
@@ -119,7 +119,7 @@ def audit(
             return AuditResult.load(directory)
         outcome = _outcome(target, name, chosen, threat, directory, seed, smallest_cell)
         if digest := request["predictions"]:
-            outcome = dataclasses.replace(outcome, digest=keyed(made_once(directory / SALT), digest))
+            outcome = dataclasses.replace(outcome, digest=keyed(get_or_create(directory / SALT), digest))
         result = _result(outcome, directory if pseudonyms else None)
         result.save(directory)
     return result

@@ -59,9 +59,9 @@ class Source(ABC):
         """Return why an attack with these needs cannot be run here, or None if it can."""
 
     def hides(self, needs: Needs) -> str | None:  # noqa: ARG002
-        """Return why an attack with these needs, though nothing lacks, would see less than there is, or None.
+        """Return why the model hides something that an attack with these needs would read, or None.
 
-        To know it the model may have to run; so it is asked last, of attacks that this attacker could try.
+        The answer may need a run of the model, so it is asked last, only for attacks that lack nothing else.
         """
         return None
 
@@ -136,7 +136,7 @@ class PredictionsSource(Source):
 
     @property
     def roles_digest(self) -> None:
-        """None: a file has no roles apart."""
+        """None: a predictions file has no separate roles."""
 
 
 @dataclass(frozen=True, eq=False)

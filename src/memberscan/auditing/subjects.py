@@ -42,7 +42,8 @@ class Subjects:
         What a blind baseline may see: mean age, scan count, and the source's own covariates (means of
         numbers, the first value of text).
     left_out
-        Columns of the source that are no covariates, and why: see :mod:`memberscan.evidence.admissible`.
+        Columns of the source that are not used as covariates, and why: see
+        :mod:`memberscan.evidence.admissible`.
     """
 
     ids: tuple[str, ...]

@@ -12,7 +12,7 @@ import pandas as pd
 from memberscan.auditing.source import PredictionsSource, Source
 from memberscan.evidence.scored import Scored
 from memberscan.files import write_table
-from memberscan.salts import keyed, made_once
+from memberscan.salts import get_or_create, keyed
 from memberscan.signals.signals import PREDICTION
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def scores_table(
 
 def _pseudonyms(subjects: Sequence[str], directory: Path) -> list[str]:
     """Return keyed digests of the ids; without the salt, guessing an id does not confirm it."""
-    salt = made_once(directory / SALT)
+    salt = get_or_create(directory / SALT)
     return [keyed(salt, subject, digits=16) for subject in subjects]
 
 

@@ -82,8 +82,9 @@ def _describes_people(name: str, column: pd.Series) -> bool:
 def names_rows(name: str, numbers: pd.Series) -> bool:
     """Return whether numbers only tell rows or people apart.
 
-    They count the rows from 0, as pandas does, or from 1, as R does, perhaps in each of several joined tables
-    anew. Or they are whole, differ between people, and their name says that they are ids or numbers of rows, which may have gaps after some rows were taken out, or another order.
+    They count the rows from 0, as pandas does, or from 1, as R does, perhaps from the start in each of
+    several joined tables. Or they are whole, differ between people, and their name says that they are ids or
+    numbers of rows, which may have gaps after some rows were taken out, or another order.
     """
     if len(numbers) < FEWEST_ROW_NUMBERS:
         return False

@@ -75,7 +75,7 @@ class Settings:
 
     @property
     def digest(self) -> str:
-        """What a site states in its own configuration to agree to these settings, and to no others."""
+        """The digest that a site states in its configuration to agree to these settings and to no others."""
         return fingerprint(self.to_dict())
 
     @classmethod
@@ -89,7 +89,8 @@ class Settings:
         """
         if len(text) > _LONGEST:
             raise TooLargeError(
-                f"the settings have {len(text):,} characters, and at most {_LONGEST:,} are read"
+                f"the settings have {len(text):,} characters, and at most {_LONGEST:,} are read; "
+                "shorten their options"
             )
         try:
             # What a message leaves out has the defaults of the classes above.

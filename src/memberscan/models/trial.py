@@ -13,7 +13,7 @@ _ROUNDING = 1e-4
 
 @torch.no_grad()
 def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: int = 3) -> None:
-    """Refuse a network whose predictions nobody could audit; ``source`` names it in errors.
+    """Refuse a network whose predictions cannot be audited; ``source`` names it in errors.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: in
     source
         What the errors call it.
     tries
-        How often it is asked again.
+        How many times the predictions are repeated.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: in
     _run(model, inputs[:1], f"{together}, as with batch norm without running statistics")
     for _ in range(tries):
         again = predict(model, inputs)
-        # Threads may add up in another order, which changes the last digits.
+        # Threads may add numbers in another order, which changes the last digits.
         moved = (again - first).abs() > _ROUNDING * first.abs().clamp_min(1)
         if moved.any():
             one, other = float(first[moved][0]), float(again[moved][0])

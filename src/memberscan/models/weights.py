@@ -97,7 +97,8 @@ def _check_archive(data: bytes, path: Path) -> None:
 
 
 def _load_torch(data: bytes, path: Path) -> Any:
-    # Of all that torch lets a pickle of weights call, this alone takes memory that the file does not hold.
+    # Of all functions that torch lets a pickle of weights call, only this one can allocate more memory than
+    # the file has bytes.
     if b"\nbytearray\n" in data:
         raise UnsafeWeightsError(f"{path} is a pickle of something else than tensors; {_SAVE}")
     try:

@@ -16,7 +16,7 @@ from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.received import read_limited, stated
 from memberscan.runs.roles import Roles
 from memberscan.runs.transcript import ROUNDS, Transcript
-from memberscan.salts import kept, keyed, made_once
+from memberscan.salts import get_or_create, keyed, read_salt
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -117,7 +117,7 @@ class Run:
             hint = (
                 "it was not finished: run the same command again"
                 if (path / "request.json").exists()
-                else "it has no run.json"
+                else "it has no run.json: give the directory of a finished run"
             )
             raise BadInputError(f"{path} is not a run ({hint})")
         content = _read(path)
@@ -128,8 +128,8 @@ class Run:
             )
         if model is not None and model != content.model.name:
             raise UntrustedCodeError(
-                f"the run {path} says that its model is {content.model.name!r}, and {model!r} is named; name "
-                "the same, or leave it out for a model of ours"
+                f"the run {path} says that its model is {content.model.name!r}, and you named {model!r}; "
+                "name the same one, or leave it out for a model of ours"
             )
         return cls(
             path=path,
@@ -145,7 +145,7 @@ class Run:
 
     def finish(self) -> Run:
         """Write ``run.json``, which says that the run is complete; the weights must be there already."""
-        made_once(self.path / SALT)
+        get_or_create(self.path / SALT)
         # The training's seed is often that of the draw of members, which anybody could repeat with it.
         training = {key: value for key, value in self.training.items() if key != "seed"}
         content = {
@@ -168,7 +168,7 @@ class Run:
     def roles_digest(self) -> str | None:
         """A digest of the roles with the run's secret salt; None in a run of an early version."""
         path = self.path / SALT
-        return keyed(kept(path), self.roles.fingerprint) if path.exists() else None
+        return keyed(read_salt(path), self.roles.fingerprint) if path.exists() else None
 
     @property
     def weights_fingerprint(self) -> str:
@@ -234,11 +234,14 @@ def _read(path: Path) -> _Stated:
     content = read_json(path / DONE)
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != _SCHEMA:
-        raise BadInputError(f"{path / DONE} has schema {schema!r}, this version reads {_SCHEMA!r}")
+        raise BadInputError(
+            f"{path / DONE} has schema {schema!r}, this version reads {_SCHEMA!r}; train or "
+            "import it again with this version"
+        )
     return stated(_Stated, content, str(path / DONE))
 
 
 def _digests(path: Path, roles: Roles) -> tuple[str, ...]:
     """Return what run.json may hold as the digest of the roles; early versions had no salt."""
     salt = path / SALT
-    return (keyed(kept(salt), roles.fingerprint),) if salt.exists() else (roles.fingerprint,)
+    return (keyed(read_salt(salt), roles.fingerprint),) if salt.exists() else (roles.fingerprint,)

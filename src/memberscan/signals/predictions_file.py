@@ -20,10 +20,11 @@ REQUIRED = ("subject_id", "age", "prediction", "member")
 _SMALL_CODES = (-1.0, -9.0)
 _CODES = (*_SMALL_CODES, -77.0, -88.0, -99.0, -777.0, -888.0, -999.0, -9999.0, 777.0, 888.0, 999.0, 9999.0)
 _ENOUGH = 30
-"""So many predictions with decimals tell a code for "missing" from a prediction of a young child's age."""
+"""With this many predictions with decimals, a code for "missing" differs from the age of a young child."""
 _MANY = 20_000
-"""Of more scans, a part is searched for people on both sides."""
+"""Of more scans, only a sample is searched for people who are on both sides."""
 _FEWEST_TWINS, _TWINS, _REPEATED = 10, 0.2, 0.05
+"""From this number and share of the smaller side, equal rows are refused, unless the last share repeats."""
 _TRUE = {"1", "true", "yes", "member", "1.0"}
 _FALSE = {"0", "false", "no", "non-member", "nonmember", "0.0"}
 
@@ -47,8 +48,8 @@ def read_predictions(path: Path) -> Predictions:
     Raises
     ------
     PredictionsError
-        If columns are missing, ids repeat or two are probably one person, a number is none, an age is missing
-        or not in years, or there is one class only.
+        If columns are missing, ids repeat or two are probably one person, a number cannot be read, an age
+        is missing or not in years, or there is one class only.
     DataLeakageError
         If a subject is both a member and a non-member, perhaps under two ids, even unlike ones.
     NonFiniteError
@@ -61,7 +62,7 @@ def read_predictions(path: Path) -> Predictions:
     if missing := [name for name in REQUIRED if name not in table]:
         raise PredictionsError(
             f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}; "
-            f"needed are {', '.join(REQUIRED)}"
+            f"the file needs {', '.join(REQUIRED)}"
         )
     if table.empty:
         raise PredictionsError(f"{path} has a header and no rows; write one row per scan")
@@ -85,7 +86,7 @@ def _indexed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
             row = int(nameless.argmax())
             raise PredictionsError(
                 f"{path}: row {row + 2} has no {name} (written {table[name].iloc[row]!r}); "
-                "every row needs one"
+                "write one in every row"
             )
     if (twice := table[ids].duplicated()).any():
         hint = "" if ids == "scan_id" else "; repeat scans of a subject need a column scan_id"
@@ -131,7 +132,7 @@ def _numbers(path: Path, column: pd.Series) -> pd.Series:
 
 
 def _require_no_codes(path: Path, predictions: pd.Series) -> None:
-    """Refuse predictions that are codes for a missing one, and no prediction comes near them."""
+    """Refuse predictions that are codes for "missing" and lie outside the range of all others."""
     coded = predictions.isin(_CODES)
     rest = predictions[~coded]
     if len(rest) < _ENOUGH or (rest % 1 == 0).all():
@@ -146,13 +147,14 @@ def _require_no_codes(path: Path, predictions: pd.Series) -> None:
 
 
 def _require_no_twins(path: Path, signals: Signals, member: np.ndarray) -> None:
-    """Refuse members that stand there again as non-members, under ids of another kind.
+    """Refuse members who are listed again as non-members under unrelated ids.
 
-    Their ages and predictions are the same to the last digit. Where these are rounded so far that they repeat
-    among members, or among non-members, nothing can be said.
+    They are known by equal ages and predictions. Where these are rounded so far that they also repeat within
+    a side, nothing is refused.
     """
     pairs = signals.scans["age"].to_numpy(float) + 1j * signals.arrays[PREDICTION]
-    # Of very many, those whose digits happen to begin alike: both of two that are equal, or neither.
+    # Of very many rows, a sample chosen by a hash of age and prediction: of two equal rows it takes both or
+    # neither. The odd constants mix the bits of the two numbers.
     bits = pairs.view(np.uint64).reshape(-1, 2) * np.array(
         [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64
     )

@@ -1,7 +1,7 @@
 """Try on a few scans whether a network's gradients can be computed, before an attack relies on them.
 
-A user's network may switch gradients off in its ``forward``, cut them, or hide its layers; an attack on what
-is left would see less than an attacker who mends that, and would pass for one that failed.
+A user's network may switch gradients off in its ``forward``, detach them, or hide its layers. An attack on
+what is left sees less than an attacker who repairs the network, and would look like an attack that failed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MEND = "its forward() uses no_grad(), detach(), checkpoint(use_reentrant=True) 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of the trial.
+    """The outcome of the trial.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Trial:
     cut: tuple[str, ...] = ()
 
     def obstacle(self, layers: Iterable[str] | None) -> str | None:
-        """Return why the gradients of these layers, or of all, tell less than there is; None if they do not.
+        """Return why gradients of these layers, or of all, are incomplete; None if they are complete.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ def try_gradients(model: nn.Module, inputs: Tensor) -> Trial:
     """
     layers = parameter_layers(model)
     if not layers:
-        return Trial("the model has no parameters, so there is nothing to take a gradient of")
+        return Trial("the model has no parameters, so it has no gradients")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # checkpoint() warns of what is reported below

@@ -1,8 +1,8 @@
 """Check that the models of an imported transcript are what they are said to be, and name the others.
 
-An audit would score a file that is no trained model of its learner and round as it scores any other, and show
-no leak. What is certain to be wrong with the global models ends the import; what is a learner's leaves it out
-of the round. Rules of aggregation differ, so nothing is refused only because it is no plain mean.
+A file that is not the trained model of its learner and round would be scored like any other, and the audit
+would show no leak. Certain faults of global models end the import; a learner with a faulty model is left out
+of that round. Rules of aggregation differ, so a global model need not be the mean of the learners' models.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ _SCANS = 4
 _COORDINATES = 4096
 _FAR_OFF = 3.0
 _ABSURD_YEARS = 30.0
+"""Predictions make no sense if their mean error exceeds this, and so many times that of simpler models."""
 _EXACT, _FAR = 1e-4, 0.1
+"""Shares of a step that a sum leaves unexplained: below the first it fits, above the second it does not."""
 _MOVED, _ROUNDING = 1e-4, 2e-6
+"""The same relative to the model's own length, to tell a step from the rounding of a mean."""
 
 LeftOut = Mapping[int, Mapping[str, str]]
 """By round and learner, why its model is left out."""
@@ -39,12 +42,12 @@ LeftOut = Mapping[int, Mapping[str, str]]
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What is kept of one model of a transcript: enough to judge it, however large it is.
+    """A summary of one model of a transcript: enough to judge it, and small however large the model is.
 
     Parameters
     ----------
     source
-        What errors call it.
+        Its name in errors.
     digest
         Of all parameters.
     sample
@@ -60,7 +63,7 @@ class Look:
 
 
 class Observer:
-    """Looks at models, one at a time."""
+    """Summarises models, one at a time."""
 
     def __init__(self, network: nn.Module, cohort: Cohort) -> None:
         self._network = network
@@ -81,7 +84,7 @@ class Observer:
         }
 
     def look(self, model: dict[str, Tensor], source: str) -> Look:
-        """Return what is kept of a model; the network holds its weights afterwards."""
+        """Return the summary of a model; the network holds its weights afterwards."""
         load_weights(self._network, model, source=source)
         state = self._network.state_dict()
         digest = hashlib.sha256()
@@ -146,7 +149,7 @@ _AND_ALL = (
 
 
 def _senseless(look: Look, before: Look | None, guess: float) -> str | None:
-    """Return what is wrong with a model's predictions: a learner's, or a global one after another."""
+    """Return what is wrong with a model's predictions, compared with the global model before it; or None."""
     if np.isnan(look.error):
         return "predicts NaN or infinite ages"
     if before is None:
