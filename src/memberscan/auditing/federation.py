@@ -94,7 +94,7 @@ def _facts(
 
 
 def _learners(table: pd.DataFrame, smallest: int) -> list[dict[str, Any]]:
-    """Return the learners, without how many people and of which ages those of few people hold."""
+    """Return the learners, without numbers and ages that could reveal a small group of people."""
     rows, hides = [], _uncounted(table, smallest)
     for name, members, mean, spread in table.itertuples(index=False):
         facts = (
@@ -105,7 +105,7 @@ def _learners(table: pd.DataFrame, smallest: int) -> list[dict[str, Any]]:
 
 
 def _uncounted(table: pd.DataFrame, smallest: int) -> set[str]:
-    """Return the learners whose number of people is not said, nor what the others leave of the total."""
+    """Return the learners whose number of people is hidden, so that it cannot be found by subtraction."""
     hides = disclosure.hidden([(n,) for n in table["members"]], smallest)
     return {name for name, hide in zip(table["name"], hides, strict=True) if hide}
 
