@@ -74,12 +74,12 @@ def audit(
     cohort
         The run's cohort, where it was moved.
     model
-        ``package.module:factory`` of a run whose network is not one of ours. It must be what the run says;
-        the code runs only because it is named here.
+        ``package.module:factory`` of a run whose network is not one of ours. It must be the one that
+        the run names; the code runs only because it is named here.
     pseudonyms
         Whether ``scores.tsv`` names subjects, by salted pseudonyms whose key is kept beside it.
     smallest_cell
-        Fewest people on each side of a group that the result speaks of, at least 5: smaller ones are joined
+        Fewest people on each side of a group that is reported, at least 5: smaller ones are joined
         or hidden.
     seed
         Root seed of every draw; not negative.
@@ -133,9 +133,9 @@ def measure(
     attacks: Sequence[str] = (),
     seed: int = 0,
 ) -> Outcome:
-    """Return what an audit of a run works out, with every digit: for studies of synthetic people.
+    """Return the unrounded outcome of an audit of a run, for studies of synthetic people.
 
-    Nothing is written but signals. What is published of people is :func:`audit`'s.
+    Only signals are written. Results about real people are published by :func:`audit`.
     """
     target = open_source(source, None)
     _require_both_sides(target, SMALLEST_CELL)

@@ -53,7 +53,7 @@ def _names(paths: list[Path]) -> list[str]:
     while len({path.parts[-depth:] for path in paths}) < len(paths):
         depth += 1
     names = [plain("/".join(path.parts[-depth:])) for path in paths]
-    # What is replaced may have been all that told two of them apart.
+    # Without the replaced characters two names may have become equal.
     return [name if names.count(name) == 1 else f"{name} ({place + 1})" for place, name in enumerate(names)]
 
 

@@ -149,14 +149,14 @@ class Party:
         return self.target.lacks(attack.needs) or self.target.hides(attack.needs)
 
     def _most_others(self) -> int:
-        """Return beside how many others a learner took part, at most, in a round that is looked at."""
+        """Return the largest number of other learners in any round that the attacker looks at."""
         if self.attacker is Attacker.AGGREGATE:
             return 0
         taking_part = (len(self.transcript.rounds[number - 1].took_part) for number in self.rounds)
         return max(0, max(taking_part) - 1)
 
     def unseen(self, attack: Attack | UpdateAttack, victim: str) -> str:
-        """Return why an attack has no scores at all of a victim."""
+        """Return why an attack has no scores for a victim."""
         present = [n for n in self.rounds if victim in self.transcript.rounds[n - 1].took_part]
         if not present and victim != AGGREGATE:
             return f"{victim} took part in no round that the attacker looked at, so nothing was seen of it"

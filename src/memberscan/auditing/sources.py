@@ -28,7 +28,7 @@ def source_inference(updates: Updates, parties: Parties) -> dict[str, Any] | Non
 
     Each learner's errors are first scaled by their mean over the held-out subjects that are known, so that a
     learner with good models is not named for everybody. By the mean error over the rounds that a learner took
-    part in. Of one that never did nothing is seen: it is never named, and its people are not asked about.
+    part in. A learner that never took part is never named, and its people are not asked about.
 
     Source: Hu, Salcic, Sun, Dobbie and Zhang, "Source inference attacks in federated learning" (ICDM 2021);
     for a regression, ours.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SEX = ("sex", "gender")
 _ENOUGH = 10_000
+"""So many scans are enough to recognise a column that was computed from predictions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +88,12 @@ class Subjects:
 
 
 def sides_of_scans(source: Source) -> Bool[np.ndarray, " scans"]:
-    """Return whose scans were trained on, in the order of the source's scans."""
+    """Return whether each scan is of a member, in the order of the source's scans."""
     return source.scans["subject_id"].map(source.member).to_numpy(bool)
 
 
 def _left_out(source: Source, signals: Signals) -> dict[str, str]:
-    """Return which columns are no covariates, and why; what is computed shows in ten thousand scans."""
+    """Return which columns must not be covariates, and why."""
     count = len(signals.scans)
     chosen = np.unique(np.linspace(0, count - 1, min(count, _ENOUGH)).astype(int))
     scans = signals.scans.iloc[chosen]

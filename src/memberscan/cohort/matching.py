@@ -86,7 +86,7 @@ _FIRST = re.compile(r"(ses-)?(baseline|base|bl|screening|first|initial|pre|test)
 
 
 def _order(session: str) -> tuple[bool, list[tuple[int, int, str]]]:
-    # In pieces that Python reads as numbers: it refuses those of thousands of digits.
+    # In pieces of at most 18 digits, since Python refuses to read numbers of thousands of digits.
     parts = re.split(r"(\d{1,18})", session.casefold())
     numbers = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
     return _FIRST.match(session) is None, numbers

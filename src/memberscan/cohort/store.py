@@ -14,9 +14,6 @@ from memberscan import files, received
 from memberscan.errors import BadInputError, StaleError
 from memberscan.rows import RowFile
 
-LEDGER_LIMIT = 1 << 30
-"""Largest ledger that is read, in bytes: about two million scans."""
-
 
 class Ledger:
     """What is finished: one line per scan, added after its volume is in the store.
@@ -29,7 +26,9 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        text = received.read_limited(path, LEDGER_LIMIT).decode(errors="replace") if path.exists() else ""
+        text = (
+            received.read_limited(path, files.TABLE_LIMIT).decode(errors="replace") if path.exists() else ""
+        )
         self._entries = {entry["scan_id"]: entry for entry in _entries(text)}
         self._torn = bool(text) and not text.endswith("\n")
 
@@ -105,7 +104,7 @@ def recorded_digests(ledger: Path, scans: Mapping[str, int]) -> list[str]:
     scans
         The row of each scan in the store, by scan id.
     """
-    text = received.read_limited(ledger, LEDGER_LIMIT).decode(errors="replace")
+    text = received.read_limited(ledger, files.TABLE_LIMIT).decode(errors="replace")
     found = {(entry["scan_id"], entry["row"]): entry["digest"] for entry in _entries(text)}
     return [found.get(scan, "") for scan in scans.items()]
 

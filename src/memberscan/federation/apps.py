@@ -22,11 +22,11 @@ from memberscan.training import TrainingConfig
 server_app = ServerApp()
 
 NODE_CONFIG = ("cohort", "learner", "roles", "secret", "keep", "people", "device", "settings")
-"""What a site's own configuration can say; everything that protects it stands there."""
+"""Keys of a site's own configuration; all its protection is set there."""
 _FLOOR = 5
-"""Fewer people than any site can insist on: sums over them are nearly their ages."""
+"""Smallest allowed ``people``: sums over fewer are nearly their ages."""
 
-# Flower shows the log of its own logger alone.
+# Flower shows only the log of its own logger, so its handlers are used for ours too.
 _LOG = logging.getLogger("memberscan.federation")
 _LOG.setLevel(logging.INFO)
 for _handler in logging.getLogger("flwr").handlers:
@@ -71,13 +71,13 @@ def settings_of(config: Mapping[str, bool | float | int | str]) -> Settings:
 
 
 def locate(context: Context) -> Site:
-    """Return what the node's own configuration says of this site: its people, its name, what protects it.
+    """Return the site that the node's own configuration describes: its people, its name, its protection.
 
     Raises
     ------
     BadInputError
-        If a part of the configuration is missing, unknown, or out of range. Were a misspelt one passed over,
-        the site would go without the protection that it meant.
+        If a part of the configuration is missing, unknown, or out of range. If a misspelt key
+        were ignored, the site would lack the protection that it asked for.
     RolesError
         If the roles name no member of the site.
     """

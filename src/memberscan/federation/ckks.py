@@ -32,9 +32,10 @@ LIMIT = 2.0**14
 # Decrypted values carry the noise of the ciphertext, and the noise with the ciphertext gives the secret key
 # (Li and Micciancio, Eurocrypt 2021). So models leave on a grid far coarser than the noise of about 1e-12.
 _GRID = 2.0**-24
-# The fraction from which a value is rounded up. From one half, half of the averages of two learners would lie
-# on the edge, where the noise decides: who knows the exact average would read its sign. This is thirty
-# deviations of the noise beyond one half, and near no other fraction with a denominator below a thousand.
+# The fraction from which a value is rounded up. With one half, half of the averages of two learners would lie
+# on the threshold, where the noise decides, and its sign could be read from the result by somebody who knows
+# the exact average. This is thirty standard deviations of the noise above one half, and not close to any
+# fraction with a denominator below a thousand.
 _EDGE = 0.5 + 2.0**-13
 
 

@@ -55,8 +55,8 @@ Each site, with its own cohort, roles and key:
         --auth-supernode-private-key site-a.key \\
         --node-config 'cohort="/data/cohort" learner="site-a" roles="/data/roles.tsv" settings="{digest}"'
 
-With `settings`, a site takes part in what this folder says now, and in nothing else: ask the server for these
-settings, and read them, before you state their digest.
+With `settings`, a site accepts exactly the settings in this folder. Ask the server for them and read them
+before you state their digest.
 
 The transcript is written on the server, to {run}/rounds.
 """
@@ -88,7 +88,7 @@ def init(
     Raises
     ------
     BadInputError
-        If the model is none of ours, a setting is more than a site accepts, or fewer learners are waited for
+        If the model is not one of ours, a setting exceeds what a site accepts, or fewer learners are expected
         than a round needs.
     OutputConflictError
         If the folder holds anything: it may be an app whose federation is under way.
@@ -99,7 +99,7 @@ def init(
         raise BadInputError(
             f"learners is {learners}, and a round needs {settings.min_learners}; wait for more"
         )
-    # As the server's app sends them, so that what every site would refuse is refused here already.
+    # As the server's app sends them: settings that every site would refuse are refused here already.
     settings = Settings.from_json(dataclasses.replace(settings, everyone_keeps=True).to_json())
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise OutputConflictError(f"{directory} is not an empty folder; choose another, or empty it first")
@@ -160,7 +160,7 @@ def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int | N
     held_out
         Share of its subjects kept out of training, by whom the audit tells what members look like.
     seed
-        Root seed; by default a secret one, since whoever guesses it draws the same members.
+        Root seed; by default a secret one, because with it anybody can draw the same members again.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int | N
 
 
 def site_roles(path: Path, cohort: Cohort, learner: str, held_out: float, seed: int | None = None) -> Roles:
-    """Draw a site's roles and write them; without a seed, roles that were drawn like this before are kept.
+    """Draw a site's roles and write them; without a seed, existing roles of the same people are kept.
 
     Parameters and errors as of :func:`draw_site_roles` and :func:`write_site_roles`.
     """

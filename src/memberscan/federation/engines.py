@@ -37,6 +37,7 @@ def check(cohort: Cohort, roles: Roles, settings: Settings, engine: str) -> None
         raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(ENGINES)}")
     resolve_device(settings.training.device)
     regressor(settings, cohort.shape)
+    # Every learner reads the settings from a message, so settings that it would refuse end here.
     Settings.from_json(settings.to_json())
     if len(roles.learners) < settings.min_learners:
         raise BadInputError(
@@ -113,7 +114,7 @@ def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, pu
         nodes,
         backend_config={
             "init_args": {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"},
-            # They are options of the workers, too. Without a restart, one that died would fail every learner.
+            # Options of the workers, too: without restarts, a worker that died would fail every learner.
             "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
         },
     )

@@ -55,15 +55,18 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise BadInputError(f"device {name!r} is asked for, but torch sees no CUDA device; choose cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise BadInputError(f"device {name!r} is asked for, but torch sees {torch.cuda.device_count()} only")
+        raise BadInputError(
+            f"device {name!r} is asked for, but torch sees only {torch.cuda.device_count()} CUDA "
+            "devices, numbered from 0; choose one of them"
+        )
     return device
 
 
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
-    """Let cuDNN compute in single precision, by algorithms that give the same bits again.
+    """Let cuDNN compute in single precision, by deterministic algorithms.
 
-    By default it rounds the factors of float32 convolutions to ten bits (TF32), and may add up in another
+    By default it rounds the factors of float32 convolutions to ten bits (TF32), and may sum in another
     order each time: per-sample gradients are then wrong in the second digit. A CPU is not affected.
     """
     cudnn = torch.backends.cudnn

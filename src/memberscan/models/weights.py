@@ -23,7 +23,8 @@ _READABLE = {
     *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool),
 }
 _QUANTISED = (torch.int8, torch.uint8, torch.bool)
-_SLACK = 1 << 20
+SLACK = 1 << 20
+"""Bytes that a file or its tensors may have beyond the expected size, for names and headers."""
 _AVERAGED = "n_averaged"
 _SAVE = "save the weights alone with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
 _OTHER_KINDS = {
@@ -126,7 +127,7 @@ def _state_dict(loaded: Any, size: int, path: Path) -> dict[str, Tensor]:
                 f"{path}: {name} is a {value.layout} tensor of {value.dtype} on {value.device}, which is not "
                 "read; save it as a dense tensor of float32"
             )
-    if sum(value.numel() * value.element_size() for value in state.values()) > 4 * size + _SLACK:
+    if sum(value.numel() * value.element_size() for value in state.values()) > 4 * size + SLACK:
         raise ModelError(f"{path} declares far larger tensors than it holds numbers for; {_SAVE}")
     return state
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from memberscan.report import parties, words
-from memberscan.report.tables import NONE, Cell, Table, estimate, sides
+from memberscan.report.tables import NONE, Cell, Table, counted, estimate, sides
 
 
 def pairs(rows: Sequence[dict[str, Any]]) -> Table:
@@ -61,7 +61,7 @@ def learners(rows: Sequence[dict[str, Any]]) -> Table:
     cells = [
         [
             Cell(row["name"]),
-            Cell("hidden") if row["members"] is None else Cell(words.count(row["members"])),
+            Cell(counted(row["members"])),
             NONE if row["age_mean"] is None else Cell(words.years(row["age_mean"])),
             NONE if row["age_sd"] is None else Cell(words.years(row["age_sd"])),
         ]

@@ -100,10 +100,10 @@ def check_consortium(content: Any) -> dict[str, Any]:
 
 
 def agreeing(show: Callable[P, T]) -> Callable[P, T]:
-    """Have a function that shows audits raise :class:`AuditFileError` where values do not agree.
+    """Make a function that shows audits raise :class:`AuditFileError` where values contradict each other.
 
-    The schema says what each value may be, and not that an estimate without a value has no interval. Whatever
-    fails on such content is told as that, and never as a traceback.
+    The schema checks single values, not whether they fit together, such as an estimate without a value that
+    has an interval. Any failure on such content becomes this error instead of a traceback.
     """
 
     @functools.wraps(show)

@@ -55,7 +55,7 @@ def attacks(audit: dict[str, Any]) -> Table:
             Cell(words.fraction(bound)),
             estimate(finding["accuracy"], words.percent),
             Cell(words.p_value(finding["p_value"])),
-            Cell(f"{_counted(scored['members'])}\u00a0+\u00a0{scored['nonmembers']:,}"),
+            Cell(f"{counted(scored['members'])}\u00a0+\u00a0{scored['nonmembers']:,}"),
         ]
         rows.append(row)
     caption = (
@@ -71,7 +71,8 @@ def attacks(audit: dict[str, Any]) -> Table:
     return Table(caption, columns, rows)
 
 
-def _counted(people: int | None) -> str:
+def counted(people: int | None) -> str:
+    """Return a number of people, or "hidden" where it is not published."""
     return "hidden" if people is None else words.count(people)
 
 
@@ -155,7 +156,7 @@ def roc(audit: dict[str, Any]) -> Table:
     rows = []
     for finding in words.ranked(audit):
         curve = finding["roc"]
-        # A curve of single steps, of an early version, begins below what one non-member can resolve.
+        # Curves of early versions have every step, and begin below the rate of a single non-member.
         floor = max(1 / max(1, finding["scored"]["nonmembers"]), curve["fpr"][0])
         cells = [
             Cell(words.percent(true_positive_rate(curve, rate))) if rate >= floor else NONE
@@ -174,14 +175,14 @@ def true_positive_rate(curve: dict[str, Any], rate: float) -> float:
 
 def exposure(audit: dict[str, Any]) -> Table:
     """Return the strongest attack by group of people."""
-    rows, few = [], Cell("hidden")
+    rows = []
     for group in audit["exposure"]["groups"]:
         auc = estimate(group["auc"]) if group["auc"] else Cell("n/a", group["reason"] or "")
         rows.append(
             [
                 Cell(group_name(group)),
-                few if group["members"] is None else Cell(words.count(group["members"])),
-                few if group["nonmembers"] is None else Cell(words.count(group["nonmembers"])),
+                Cell(counted(group["members"])),
+                Cell(counted(group["nonmembers"])),
                 auc,
                 estimate(group["accuracy"], words.percent),
             ]

@@ -79,7 +79,7 @@ def span(estimate: dict[str, Any], form: Any = fraction) -> str:
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
     """Return a key by which "learner-2" comes before "learner-10"."""
-    # In pieces that Python reads as numbers: it refuses those of thousands of digits.
+    # In pieces of at most 18 digits, since Python refuses to read numbers of thousands of digits.
     return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d{1,18})", name))
 
 
@@ -119,7 +119,7 @@ def ranked(audit: dict[str, Any]) -> list[dict[str, Any]]:
 
     def rank(finding: dict[str, Any]) -> tuple[float, float, bool]:
         auc = judged_auc(audit, finding)
-        # The exposure is that of the strongest attack, which rounded numbers may not tell from others.
+        # Rounded numbers may be equal; then the attack of the exposure comes first, which is the strongest.
         return auc["simultaneous"]["low"], auc["value"], finding["attack"] == audit["exposure"]["attack"]
 
     return sorted(audit["findings"], key=rank, reverse=True)

@@ -13,7 +13,7 @@ import torch
 
 from memberscan.errors import BadInputError, TooLargeError, TranscriptError
 from memberscan.files import fingerprint
-from memberscan.models.weights import WEIGHTS_LIMIT, fitted, is_safetensors
+from memberscan.models.weights import SLACK, WEIGHTS_LIMIT, fitted, is_safetensors
 from memberscan.received import load_npz, load_safetensors, read_limited
 from memberscan.runs.roles import natural_order
 from memberscan.runs.transcript import GLOBAL, RESERVED
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 GLOBAL_NAMES = (GLOBAL, "server", "aggregate")
-_SLACK = 1 << 20
 _READABLE = (".safetensors", ".npz")
 _UNREADABLE = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".npy", ".h5", ".msgpack")
 
@@ -109,14 +108,16 @@ class ForeignTranscript:
         """
         path = self.rounds[number][name]
         # Numbers of double precision take twice as much, and a file may hold something else besides.
-        most = 4 * sum(value.numel() * value.element_size() for value in template.values()) + _SLACK
+        most = 4 * sum(value.numel() * value.element_size() for value in template.values()) + SLACK
         try:
             if path.suffix.lower() == ".safetensors":
                 return fitted(load_safetensors(path, most), template)
             arrays = {key: torch.from_numpy(values) for key, values in load_npz(path, most).items()}
             return fitted(_named(arrays, template), template)
         except TooLargeError as error:
-            raise TranscriptError(f"{error}: it is of another model than round 0; take it out") from error
+            raise TranscriptError(
+                f"{error}; probably it is of another model than round 0: then take it out"
+            ) from error
         except OSError as error:
             raise TranscriptError(f"{path} cannot be read ({error}); restore it") from error
         except (ValueError, TypeError) as error:

@@ -201,7 +201,7 @@ def _require_distinct(path: Path, of: Mapping[str, Role]) -> None:
 
 def natural_order(names: Iterable[str]) -> tuple[str, ...]:
     """Return names sorted with their numbers as numbers."""
-    # In pieces that Python reads as numbers: it refuses those of thousands of digits.
+    # In pieces of at most 18 digits, since Python refuses to read numbers of thousands of digits.
     pieces = {name: [int(p) if p.isdecimal() else p for p in re.split(r"(\d{1,18})", name)] for name in names}
     # The name itself parts site-1 and site-01, whatever the order that they come in.
     return tuple(sorted(pieces, key=lambda name: (pieces[name], name)))

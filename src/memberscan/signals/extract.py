@@ -176,7 +176,7 @@ def stored_rows(
 
 
 def _count(directory: Path, request: dict[str, Any], done: int, stores: Iterable[RowFile]) -> None:
-    """Say in the ledger how many rows are finished, once they are on the disk.
+    """Record in the ledger how many rows are finished, after they are on the disk.
 
     The system writes files in any order. After a power cut, a ledger that was on the disk before its rows
     would count rows of zeros.
@@ -192,7 +192,7 @@ def batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
     It is the same on every machine, since the last bits of a sum depend on it.
     """
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
-        return 1  # its layers cannot be watched, so nobody knows how much memory they take
+        return 1  # hooks cannot see its layers, so their memory is unknown
     per_scan = footprint(model, example).activation_bytes * (_BACKWARD_FACTOR if backward else 1.0)
     return int(np.clip(MEMORY_LIMIT // max(per_scan, 1.0), 1, _LARGEST_BATCH))
 

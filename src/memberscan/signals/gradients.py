@@ -140,7 +140,7 @@ def capture_slowly(
 def capture_nothing(
     model: nn.Module, inputs: Tensor, ages: Float[Tensor, " n"] | None, *, layers: Sequence[str] = ()
 ) -> Capture:
-    """Return predictions, and NaN for the gradients: of a model that gives none."""
+    """Return predictions, and NaN as gradients, for a model without gradients."""
     seen, modules = capture(model, inputs, ages), modules_of(model)
     nothing = {path: _zeros(modules[path], len(inputs)) + torch.nan for path in layers}
     return Capture(seen.predictions, {}, nothing)
@@ -178,9 +178,12 @@ def _close(fast: Float[Tensor, "n d"], slow: Float[Tensor, "n d"], floor: Tensor
 
 
 def _entered(calls: Mapping[str, Sequence[_Call]], path: str) -> Tensor:
-    """Return what entered a layer in its first call; TorchScript and compiled code make none that is seen."""
+    """Return what entered a layer in its first call; hooks see no calls in TorchScript and compiled code."""
     if not calls[path]:
-        raise ModelError(f"the model's layer {path} is never called")
+        raise ModelError(
+            f"the model's layer {path} is never called where memberscan can see it; call it as a module "
+            "in forward(), outside TorchScript"
+        )
     return calls[path][0].entered
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _FAR_OFF = 3.0
 _OF_A_LIFE = 0.3
-"""Share of the median age by which a bad model, or one of people who are all of one age, is never off."""
+"""Errors below this share of the median age pass, since ages of a narrow range have a small baseline."""
 
 
 def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"]) -> None:
