@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memberscan import files
+from memberscan import files, received
 from memberscan.errors import BadInputError, BusyError, DiskFullError, OutputConflictError
 
 values = st.recursive(
@@ -77,7 +77,7 @@ def test_json_survives_and_is_the_same_for_the_same_value(
 ) -> None:
     path = tmp_path_factory.mktemp("json") / "v.json"
     files.write_json(path, value)
-    assert files.read_json(path) == value
+    assert received.load_json(path) == value
     assert files.to_json(value) == files.to_json(json.loads(files.to_json(value)))
 
 
@@ -91,7 +91,7 @@ def test_json_never_holds_what_json_has_not(value: float) -> None:
 def test_json_that_is_none_names_the_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "v.json").write_bytes(content)
     with pytest.raises(BadInputError, match=r"v\.json is not valid JSON"):
-        files.read_json(tmp_path / "v.json")
+        received.load_json(tmp_path / "v.json")
 
 
 def test_tables_survive_with_missing_values_and_odd_ids(tmp_path: Path) -> None:

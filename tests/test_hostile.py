@@ -32,7 +32,8 @@ from memberscan.errors import (
 )
 from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
-from memberscan.files import read_json, write_json
+from memberscan.files import write_json
+from memberscan.received import load_json
 from memberscan.report import terminal_table
 from memberscan.runs import Run, Transcript
 from memberscan.threat import Attacker, ThreatModel
@@ -83,7 +84,7 @@ def copied(run: Run, path: Path) -> Path:
 
 
 def rewrite(path: Path, change: Callable[[Any], object]) -> None:
-    content = read_json(path)
+    content = load_json(path)
     change(content)
     path.write_text(json.dumps(content))
 
@@ -266,7 +267,7 @@ def test_any_run_json_is_read_or_refused(
     run: Run, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     received = copied(run, tmp_path_factory.mktemp("fuzz") / "run")
-    put(received / "run.json", damaged(read_json(run.path / "run.json"), data))
+    put(received / "run.json", damaged(load_json(run.path / "run.json"), data))
     try:
         opened = Run.open(received)
         opened.load()
@@ -281,7 +282,7 @@ def test_any_transcript_is_read_or_refused(
     federated: Run, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str
 ) -> None:
     received = copied(federated, tmp_path_factory.mktemp("fuzz") / "run") / "rounds"
-    put(received / name, damaged(read_json(received / name), data))
+    put(received / name, damaged(load_json(received / name), data))
     try:
         opened = Transcript.open(received)
         opened.copy(received.parent / "copy")
@@ -305,7 +306,7 @@ def test_any_audit_is_shown_or_refused(
 ) -> None:
     folder = tmp_path_factory.mktemp("fuzz") / "audit"
     folder.mkdir()
-    content = read_json((served if of_a_server else audited) / "audit.json")
+    content = load_json((served if of_a_server else audited) / "audit.json")
     put(folder / "audit.json", damaged(content, data))
     try:
         AuditResult.load(folder).render(folder)
@@ -321,7 +322,7 @@ def test_any_audit_is_shown_or_refused(
 
 
 def test_an_audit_whose_values_do_not_agree_is_refused(served: Path, tmp_path: Path) -> None:
-    content = read_json(served / "audit.json")
+    content = load_json(served / "audit.json")
     rates = [rate for finding in content["findings"] for rate in finding["tpr"]]
     (rate,) = [rate for rate in rates if rate["value"] is None][:1]
     rate["value"] = 1
@@ -333,7 +334,7 @@ def test_an_audit_whose_values_do_not_agree_is_refused(served: Path, tmp_path: P
 def test_names_like_formulas_and_escape_sequences_end_nothing(
     audited: Path, tmp_path: Path, capsys: Any
 ) -> None:
-    content = read_json(audited / "audit.json")
+    content = load_json(audited / "audit.json")
     hostile = "$\\frac{$ \x1b]52;c;AAAA\x07 \u202e"
     for finding in content["findings"]:
         finding["attack"] += hostile
@@ -370,7 +371,7 @@ def test_names_of_folders_reach_neither_the_terminal_nor_an_error_raw(
         assert ended.value.code in (0, None)
     shown = "".join(capsysbinary.readouterr()[0].decode()).replace("\n", "")
     assert not {unicodedata.category(c) for c in shown} & {"Cc", "Cf", "Cs"}
-    assert len(read_json(tmp_path / "merged" / "consortium.json")["audits"]) == 2
+    assert len(load_json(tmp_path / "merged" / "consortium.json")["audits"]) == 2
 
 
 def test_a_name_that_no_file_of_text_holds_is_an_error(tmp_path: Path) -> None:

@@ -121,11 +121,6 @@ def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
     write_text(path, to_json(value), mode=mode)
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON, naming the file when it is not; see :func:`memberscan.received.load_json`."""
-    return load_json(path)
-
-
 def write_table(path: Path, table: pd.DataFrame, *, mode: int = 0o644) -> None:
     """Write a tab-separated table atomically; missing values are "n/a", as BIDS has it.
 
@@ -235,7 +230,7 @@ def _is_ours(directory: Path, request: dict[str, Any]) -> bool:
     """Return whether a request is stored in a directory; raise an error if another one is."""
     stored = directory / REQUEST
     if stored.exists():
-        earlier = read_json(stored)
+        earlier = load_json(stored)
         if not isinstance(earlier, dict):
             raise BadInputError(
                 f"{stored} does not hold a JSON object; delete {directory} and run the command again"

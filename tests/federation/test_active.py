@@ -18,8 +18,9 @@ from memberscan.errors import BadInputError, OutputConflictError
 from memberscan.federation import active, engines
 from memberscan.federation.client import train
 from memberscan.federation.federate import federate
-from memberscan.files import read_json, write_json
+from memberscan.files import write_json
 from memberscan.models.inputs import as_inputs
+from memberscan.received import load_json
 from memberscan.runs import Run
 from memberscan.threat import Attacker
 
@@ -161,7 +162,7 @@ def test_an_imported_federation_cannot_be_made_to_answer(federation: Run, table:
     for path in federation.path.iterdir():
         if path.name != "run.json":
             (run / path.name).symlink_to(path)
-    facts = json.loads(json.dumps(read_json(federation.path / "run.json")))
+    facts = json.loads(json.dumps(load_json(federation.path / "run.json")))
     facts["cohort"]["path"] = str(table.path)
     write_json(run / "run.json", {**facts, "training": {}})
     with pytest.raises(BadInputError, match=r"gradient-ascent has the learners train once more .* imported"):

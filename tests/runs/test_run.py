@@ -9,8 +9,9 @@ import torch
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError, RolesError, StaleError
-from memberscan.files import read_json, write_json
+from memberscan.files import write_json
 from memberscan.models.inputs import as_inputs
+from memberscan.received import load_json
 from memberscan.runs import Role, Roles, Run
 from memberscan.runs.run import DONE, ROLES, SALT, WEIGHTS
 
@@ -20,7 +21,7 @@ def copy(run: Run, volumes: Cohort, tmp_path: Path) -> Path:
     """A copy of the run, with its cohort at the same distance."""
     shutil.copytree(volumes.path, tmp_path / "cohort")
     shutil.copytree(run.path, tmp_path / "run")
-    content = read_json(tmp_path / "run" / DONE)
+    content = load_json(tmp_path / "run" / DONE)
     write_json(tmp_path / "run" / DONE, content | {"cohort": content["cohort"] | {"path": "../cohort"}})
     return tmp_path / "run"
 
@@ -80,7 +81,7 @@ def test_changed_roles_are_refused_and_reordered_ones_are_not(copy: Path) -> Non
 
 
 def test_the_digest_of_roles_needs_the_run_s_salt(copy: Path) -> None:
-    run, said = Run.open(copy), read_json(copy / DONE)["roles"]
+    run, said = Run.open(copy), load_json(copy / DONE)["roles"]
     assert said == run.roles_digest != run.roles.fingerprint
     assert (copy / SALT).stat().st_mode & 0o077 == 0
     (copy / SALT).write_text("00" * 32)
@@ -91,7 +92,7 @@ def test_the_digest_of_roles_needs_the_run_s_salt(copy: Path) -> None:
 def test_a_run_of_an_early_version_opens_and_its_plain_digest_goes_no_further(copy: Path) -> None:
     (copy / SALT).unlink()
     plain = Roles.read(copy / ROLES).fingerprint
-    write_json(copy / DONE, read_json(copy / DONE) | {"roles": plain})
+    write_json(copy / DONE, load_json(copy / DONE) | {"roles": plain})
     assert Run.open(copy).roles_digest is None
 
 
@@ -104,7 +105,7 @@ def test_what_is_no_run_says_why(tmp_path: Path, copy: Path) -> None:
 
 
 def test_a_newer_schema_and_broken_json_are_errors(copy: Path) -> None:
-    write_json(copy / DONE, read_json(copy / DONE) | {"schema": "memberscan.run/2"})
+    write_json(copy / DONE, load_json(copy / DONE) | {"schema": "memberscan.run/2"})
     with pytest.raises(BadInputError, match=r"memberscan\.run/2"):
         Run.open(copy)
     (copy / DONE).write_text("{")
@@ -113,7 +114,7 @@ def test_a_newer_schema_and_broken_json_are_errors(copy: Path) -> None:
 
 
 def test_a_run_of_an_unknown_model_is_an_error(copy: Path) -> None:
-    content = read_json(copy / DONE)
+    content = load_json(copy / DONE)
     write_json(copy / DONE, content | {"model": content["model"] | {"name": "resnet"}})
     with pytest.raises(ModelError, match="resnet"):
         Run.open(copy).load()

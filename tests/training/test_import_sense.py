@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from memberscan import ThreatModel, audit
 from memberscan.cohort import Cohort
 from memberscan.errors import TranscriptError
-from memberscan.files import read_json
 from memberscan.models import MLP
+from memberscan.received import load_json
 from memberscan.runs import Role, Roles, Run, Transcript
 from memberscan.runs.transcript import Participation
 from memberscan.threat import Attacker
@@ -133,7 +133,7 @@ def test_learners_whose_models_make_no_sense_are_left_out_by_name(
     for number, name in ((1, "a"), (2, "b"), (3, "c")):
         folder = run.transcript.path / f"{number:04d}"
         assert not (folder / f"{name}.safetensors").exists()
-        stated = read_json(folder / "round.json")
+        stated = load_json(folder / "round.json")
         assert name not in stated["took_part"] and name not in stated["digests"]
     content = server(run)
     assert [(r["round"], r["learner"]) for r in content["federation"]["left_out"]] == [

@@ -25,7 +25,7 @@ from memberscan.errors import (
 )
 from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
-from memberscan.files import read_json
+from memberscan.received import load_json
 from memberscan.runs import Role, Roles, Run, Transcript
 from memberscan.runs.transcript import SEEN_BY_LEARNERS
 from memberscan.threat import Attacker, ThreatModel
@@ -122,7 +122,7 @@ def test_a_foreign_folder_becomes_the_same_transcript(take: Callable[..., Run], 
     assert run.weights_fingerprint == federated.weights_fingerprint
     assert run.federation == {"environment": None, "rounds": 2, "local_epochs": None, "secure": "none"}
     assert not run.randomised
-    assert read_json(ours.path / "0001" / "round.json")["took_part"]["learner-1"]["loss"] is None
+    assert load_json(ours.path / "0001" / "round.json")["took_part"]["learner-1"]["loss"] is None
 
 
 def test_arrays_without_names_and_in_double_precision_are_audited_alike(

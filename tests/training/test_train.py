@@ -28,8 +28,8 @@ from memberscan.errors import (
     TooFewSubjectsError,
     UnsafeWeightsError,
 )
-from memberscan.files import read_json
 from memberscan.models.inputs import as_inputs
+from memberscan.received import load_json
 from memberscan.runs import Role, Roles, Run
 from memberscan.training import TrainingConfig, import_run, loop, train
 from memberscan.training.train import CHECKPOINT
@@ -87,7 +87,7 @@ def test_a_table_is_learnt_from(table: Cohort, tmp_path: Path) -> None:
 
 
 def test_a_run_says_everything_about_itself(run: Run, volumes: Cohort) -> None:
-    content = read_json(run.path / "run.json")
+    content = load_json(run.path / "run.json")
     assert content["cohort"]["fingerprint"] == volumes.fingerprint
     assert content["training"]["epochs"] == content["training"]["kept_epoch"] == 3
     assert content["training"]["learning_rate"] == 3e-4
@@ -118,7 +118,7 @@ def test_members_are_drawn_in_secret_unless_a_seed_is_given(volumes: Cohort, tmp
     config = TrainingConfig(epochs=1, device="cpu")
     one, two = (go(volumes, tmp_path / name, config=config, seed=None) for name in ("one", "two"))
     assert one.roles != two.roles
-    seed = read_json(one.path / "request.json")["membership_seed"]
+    seed = load_json(one.path / "request.json")["membership_seed"]
     assert seed > 2**40 and str(seed) not in (one.path / "run.json").read_text()
     assert (one.path / "request.json").stat().st_mode & 0o077 == 0
     # The same command again finds its seed; nobody else has to know it.

@@ -9,7 +9,8 @@ from typing import Any
 from memberscan import report
 from memberscan.auditing.result import DONE
 from memberscan.errors import AuditFileError, BadInputError
-from memberscan.files import claim, fingerprint, read_json, write_json, write_text
+from memberscan.files import claim, fingerprint, write_json, write_text
+from memberscan.received import load_json
 from memberscan.shown import plain
 
 CONSORTIUM = "consortium.json"
@@ -41,7 +42,7 @@ def load_audits(sources: Sequence[Path | str]) -> dict[str, dict[str, Any]]:
         if not file.is_file():
             raise AuditFileError(f"{path} holds no {DONE}; run memberscan audit first, or finish it")
         try:
-            audits[name] = report.check(read_json(file))
+            audits[name] = report.check(load_json(file))
         except BadInputError as error:
             raise AuditFileError(f"{path}: {error}") from error
     return audits

@@ -12,7 +12,8 @@ import pandas as pd
 
 from memberscan import report
 from memberscan.errors import AuditFileError, BadInputError
-from memberscan.files import read_json, read_table, write_json, write_table, write_text
+from memberscan.files import read_table, write_json, write_table, write_text
+from memberscan.received import load_json
 
 DONE = "audit.json"
 SCORES = "scores.tsv"
@@ -53,7 +54,7 @@ class AuditResult:
         if not (directory / DONE).is_file():
             raise AuditFileError(f"{directory} holds no {DONE}; run memberscan audit first, or finish it")
         try:
-            content = report.check(read_json(directory / DONE))
+            content = report.check(load_json(directory / DONE))
         except BadInputError as error:
             raise AuditFileError(str(error)) from error
         scores, matched = (

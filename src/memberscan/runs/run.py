@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, StaleError, TranscriptError, UntrustedCodeError
-from memberscan.files import fingerprint, read_json, write_json
+from memberscan.files import fingerprint, write_json
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.models.weights import WEIGHTS_LIMIT
-from memberscan.received import read_limited, stated
+from memberscan.received import load_json, read_limited, stated
 from memberscan.runs.roles import Roles
 from memberscan.runs.transcript import ROUNDS, Transcript
 from memberscan.salts import get_or_create, keyed, read_salt
@@ -231,7 +231,7 @@ class Run:
 
 def _read(path: Path) -> _Stated:
     """Read run.json; :class:`BadInputError` says what is wrong with it."""
-    content = read_json(path / DONE)
+    content = load_json(path / DONE)
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != _SCHEMA:
         raise BadInputError(

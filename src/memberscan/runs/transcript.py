@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from safetensors.torch import save
 
 from memberscan.errors import BadInputError, OutputConflictError, TranscriptError
-from memberscan.files import disk_guard, fingerprint, read_json, to_json, write_bytes, write_json
+from memberscan.files import disk_guard, fingerprint, to_json, write_bytes, write_json
 from memberscan.models.weights import WEIGHTS_LIMIT, writable
-from memberscan.received import is_plain_name, parse_safetensors, read_limited, stated
+from memberscan.received import is_plain_name, load_json, parse_safetensors, read_limited, stated
 from memberscan.runs.roles import natural_order
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Transcript:
         path = Path(path)
         if not (path / MANIFEST).is_file():
             raise TranscriptError(f"{path} is not a transcript (it has no {MANIFEST})")
-        content = read_json(path / MANIFEST)
+        content = load_json(path / MANIFEST)
         schema = content.get("schema") if isinstance(content, dict) else None
         if schema != _SCHEMA:
             raise TranscriptError(f"{path / MANIFEST} has schema {schema!r}, this version reads {_SCHEMA!r}")
@@ -318,7 +318,7 @@ class Transcript:
 def _round(path: Path, number: int, learners: Sequence[str]) -> Round:
     """Read round.json; the names in it become paths, so it may name the transcript's learners only."""
     try:
-        found = _as_transcript(Round, read_json(path), path)
+        found = _as_transcript(Round, load_json(path), path)
     except OSError as error:
         raise TranscriptError(f"{path} is missing or damaged ({error!r}); restore it") from error
     if found.number != number:

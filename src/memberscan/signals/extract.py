@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import StaleError
-from memberscan.files import disk_guard, fingerprint, read_json, write_json
+from memberscan.files import disk_guard, fingerprint, write_json
 from memberscan.models.footprint import footprint
 from memberscan.models.inputs import as_inputs, batches, full_precision, resolve_device
 from memberscan.models.trial import require_predicts
 from memberscan.progress import progress
+from memberscan.received import load_json
 from memberscan.rows import RowFile
 from memberscan.runs import Run
 from memberscan.signals.gradients import (
@@ -203,7 +204,7 @@ def _rows_done(directory: Path, request: dict[str, Any], scans: int) -> int:
         directory.mkdir(parents=True, exist_ok=True)
     if not (directory / _LEDGER).exists():
         return 0
-    stored = read_json(directory / _LEDGER)
+    stored = load_json(directory / _LEDGER)
     if not isinstance(stored, dict) or stored.get("request") != request:
         raise StaleError(
             f"{directory} holds signals of another model, cohort or thread count; delete it and audit again"

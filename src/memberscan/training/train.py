@@ -15,10 +15,11 @@ from safetensors.torch import save
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
-from memberscan.files import REQUEST, append_line, claim, read_json, write_bytes, write_text
+from memberscan.files import REQUEST, append_line, claim, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build
 from memberscan.models.inputs import resolve_device
 from memberscan.models.weights import writable
+from memberscan.received import load_json
 from memberscan.runs import Role, Roles, Run
 from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
 from memberscan.training.loop import TrainingConfig, fit
@@ -140,7 +141,7 @@ def membership_seed(path: Path, given: int | None) -> int:
         if given < 0:
             raise BadInputError(f"seed is {given}; give a whole number from 0")
         return given
-    stored = read_json(path / REQUEST) if (path / REQUEST).is_file() else None
+    stored = load_json(path / REQUEST) if (path / REQUEST).is_file() else None
     earlier = stored.get(MEMBERSHIP_SEED) if isinstance(stored, dict) else None
     return earlier if type(earlier) is int and earlier >= 0 else seeds.secret()
 
