@@ -99,14 +99,14 @@ GREETINGS = {
         send(lambda m: {**m, "age": np.array(1e9), "age_square": np.array(1e18)}),
         "ages that",
     ),
-    "impossible ages": (send(lambda m: {**m, "age_square": np.array(1.0)}), "that no ages have"),
+    "impossible ages": (send(lambda m: {**m, "age_square": np.array(1.0)}), "impossible mean"),
     "huge features": (
         send(lambda m: {**m, "feature_square": m["feature_square"] * 1e12}),
         "1000 times as large",
     ),
     "infinite features": (
         send(lambda m: {**m, "feature_square": np.full(7, 1e300)}),
-        "that no features have",
+        "impossible mean",
     ),
 }
 

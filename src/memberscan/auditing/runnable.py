@@ -25,5 +25,5 @@ def runnable(chosen: Sequence[A], not_run: Mapping[str, str]) -> dict[str, A]:
     attacks = {attack.name: attack for attack in chosen if attack.name not in not_run}
     if not attacks:
         reasons = "; ".join(f"{attack} {reason}" for attack, reason in not_run.items())
-        raise BadInputError(f"none of the attacks can be run: {reasons}")
+        raise BadInputError(f"none of the attacks can be run: {reasons}; choose other attacks")
     return attacks

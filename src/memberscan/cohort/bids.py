@@ -145,7 +145,7 @@ def choose_scans(scans: Sequence[T1wFile], select: Mapping[str, str]) -> list[T1
     for key in select:
         if not key.isalnum():
             raise BadInputError(
-                f"--select {key}={select[key]}: {key!r} is no BIDS entity; write for instance desc=brain"
+                f"--select {key}={select[key]}: {key!r} is not a BIDS entity; write for instance desc=brain"
             )
     chosen = [s for s in scans if all(s.entities.get(key, "") == value for key, value in select.items())]
     if not chosen:

@@ -227,7 +227,10 @@ class Cohort:
         rows = self.scans.index.get_indexer(pd.Index(scan_ids))
         if (rows < 0).any():
             unknown = [scan for scan, row in zip(scan_ids, rows, strict=True) if row < 0]
-            raise MisalignedError(f"{len(unknown)} scan ids are not in {self.path}: {', '.join(unknown[:3])}")
+            raise MisalignedError(
+                f"{len(unknown)} scan ids are not in {self.path}: {', '.join(unknown[:3])}; "
+                "give ids of its scans"
+            )
         stored: np.ndarray = self._store[self.scans["row"].to_numpy()[rows]]
         self._recorded.compare(rows.tolist(), stored)
         return stored.astype(np.float32)

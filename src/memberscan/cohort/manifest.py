@@ -156,7 +156,7 @@ def read(path: Path) -> Stated:
         state = (
             "an unfinished cohort; run the command that builds it again"
             if path.is_dir()
-            else "no such directory"
+            else "no such directory; check the path"
         )
         raise CohortError(f"{path} holds no {MANIFEST} ({state})")
     value = received.load_json(path / MANIFEST)

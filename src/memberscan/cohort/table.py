@@ -56,7 +56,10 @@ def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariate
     values = typed(table.drop(columns=[subject, age]), csv)
     features, texts = _split_features(values.drop(columns=list(covariates)))
     if features.empty:
-        raise CohortError(f"{csv} has no numeric column besides {', '.join([subject, age, *covariates])}")
+        raise CohortError(
+            f"{csv} has no numeric column besides {', '.join([subject, age, *covariates])}; "
+            "add columns of numbers, which become the features"
+        )
     scans = _describe(table[subject], table[age])
     _check_people(csv, scans, subject, age)
     inputs = files.fingerprint(csv.read_bytes())

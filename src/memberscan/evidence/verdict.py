@@ -1,4 +1,4 @@
-"""The answer of an audit: one of four labels, and a sentence for somebody who protects data for a living."""
+"""The verdict of an audit: one of four labels, and a sentence for a data-protection officer."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Plain(Aggregator):
         model = opened(content, self.initial.state_dict())
         for name, _ in self.initial.named_buffers():
             if not torch.equal(model[name], self._before[name]):
-                raise ModelError(f"changed {name}, which training leaves as it is")
+                raise ModelError(f"changed {name}, which training does not change")
         self._models[learner] = model
 
     def oversized(self, names: Sequence[str]) -> dict[str, Reason]:

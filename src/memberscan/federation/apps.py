@@ -92,7 +92,10 @@ def locate(context: Context) -> Site:
     roles = Roles.read(path).restrict(cohort.subjects, absent=cohort.excluded["subject_id"].tolist())
     members = roles.members_of(learner)
     if not members:
-        raise RolesError(f"{path} names no member of the learner {learner!r}")
+        raise RolesError(
+            f"{path} names no member of the learner {learner!r}; correct the roles, or 'learner' in the "
+            "node's configuration"
+        )
     scans = cohort.scans.index[cohort.scans["subject_id"].isin(members)]
     secret, keep = config.get("secret"), config.get("keep")
     return Site(

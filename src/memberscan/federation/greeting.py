@@ -250,9 +250,9 @@ def _possible(moments: Mapping[str, Tensor]) -> None:
             mean, square = moments[name], moments[f"{name}_square"]
             # Of equal values, the mean of the squares is the square of the mean, but for rounding.
             if not (square >= mean**2 * (1 - 1e-6)).all() or not (square < 1e36).all():
-                raise ModelError(f"states a mean and a mean square that no {name}s have")
+                raise ModelError(f"states an impossible mean and mean square of its {name}s")
     if moments["age_square"] > _OLDEST**2:
-        raise ModelError("states ages that nobody has")
+        raise ModelError("states impossible ages")
 
 
 def _farthest(moments: Mapping[int, Mapping[str, Tensor]]) -> int | None:

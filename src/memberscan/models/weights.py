@@ -54,7 +54,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if _is_zip(data):
             _check_archive(data, path)
     except FileNotFoundError as error:
-        raise ModelError(f"the weights file {path} does not exist") from error
+        raise ModelError(f"the weights file {path} does not exist; check the path") from error
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error}); give a file of weights") from error
     except BadInputError as error:

@@ -101,7 +101,10 @@ def open_transcript(path: Path, roles: Roles) -> Imported:
     if not roles.learner:
         raise RolesError("the roles have no column learner; name the learner that holds each member")
     if nobodys := [s for s in roles.subjects(Role.MEMBER) if s not in roles.learner]:
-        raise RolesError(f"the roles name no learner for {len(nobodys)} members, such as {nobodys[0]!r}")
+        raise RolesError(
+            f"the roles name no learner for {len(nobodys)} members, such as {nobodys[0]!r}; "
+            "write who holds each member in the column learner"
+        )
     if not path.is_dir():
         raise TranscriptError(
             f"{path} is not a folder; give a transcript's folder, with one sub-folder per round"
