@@ -61,7 +61,7 @@ class Imported(ABC):
         Returns
         -------
         LeftOut
-            Learners whose models make no sense, by round, with the reason.
+            Learners that are left out because of their models, by round, with the reason.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class Imported(ABC):
 
 
 def open_transcript(path: Path, roles: Roles) -> Imported:
-    """Open a transcript of ours, or of somebody else, and hold its learners against the roles.
+    """Open a transcript of memberscan or of other software, and check its learners against the roles.
 
     A site that audits its own people names one learner in its roles, its own, and the transcript may hold
     others. Roles that name several learners must name every one that a foreign folder holds models of.
@@ -100,9 +100,9 @@ def open_transcript(path: Path, roles: Roles) -> Imported:
     """
     if not roles.learner:
         raise RolesError("the roles have no column learner; name the learner that holds each member")
-    if nobodys := [s for s in roles.subjects(Role.MEMBER) if s not in roles.learner]:
+    if unassigned := [s for s in roles.subjects(Role.MEMBER) if s not in roles.learner]:
         raise RolesError(
-            f"the roles name no learner for {len(nobodys)} members, such as {nobodys[0]!r}; "
+            f"the roles name no learner for {len(unassigned)} members, such as {unassigned[0]!r}; "
             "write who holds each member in the column learner"
         )
     if not path.is_dir():
@@ -119,14 +119,14 @@ def open_transcript(path: Path, roles: Roles) -> Imported:
             f"{', '.join(named)}"
         )
     if not set(named) & set(foreign.learners):
-        raise TranscriptError(_strangers(path, named, foreign.learners))
+        raise TranscriptError(_unknown_learners(path, named, foreign.learners))
     return Foreign(foreign, roles)
 
 
 def _openable(transcript: Transcript, roles: Roles) -> Transcript:
-    """Return a transcript of ours, if the roles' learners are its own and its models can be read."""
-    if strange := [name for name in roles.learners if name not in transcript.learners]:
-        raise TranscriptError(_strangers(transcript.path, strange, transcript.learners))
+    """Return a transcript of memberscan, if it has the learners of the roles and its models can be read."""
+    if missing := [name for name in roles.learners if name not in transcript.learners]:
+        raise TranscriptError(_unknown_learners(transcript.path, missing, transcript.learners))
     if not transcript.rounds:
         raise TranscriptError(f"{transcript.path} has no finished round; go on with the federation first")
     if transcript.secure != "none" and not (transcript.path / SEEN_BY_LEARNERS).is_dir():
@@ -138,7 +138,7 @@ def _openable(transcript: Transcript, roles: Roles) -> Transcript:
     return transcript
 
 
-def _strangers(path: Path, named: tuple[str, ...] | list[str], learners: tuple[str, ...]) -> str:
+def _unknown_learners(path: Path, named: tuple[str, ...] | list[str], learners: tuple[str, ...]) -> str:
     return (
         f"the roles name {', '.join(named)}, and {path} knows no such learner; its learners are "
         f"{', '.join(learners) or 'none'}: correct the column learner"

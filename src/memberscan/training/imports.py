@@ -65,32 +65,34 @@ def import_run(
         raise BadInputError("give the weights of a model (--weights), or a federation's --transcript")
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path = Path(path)
-    its_roles = chosen_roles(cohort, roles, 0.0, 0)
-    federation = None if transcript is None else open_transcript(Path(transcript), its_roles)
+    assigned = chosen_roles(cohort, roles, 0.0, 0)
+    federation = None if transcript is None else open_transcript(Path(transcript), assigned)
     spec = _spec(model, cohort, options, federation)
     network = build(spec, code=model).eval()
     request: dict[str, Any] = {
         "command": "import",
         "cohort": cohort.fingerprint,
         "model": spec.to_dict(),
-        "roles": its_roles.fingerprint,
+        "roles": assigned.fingerprint,
     }
     left_out: LeftOut = {}
+    example, called = as_inputs(cohort, cohort.scans.index[:2].tolist()), f"the model {model!r}"
     if federation is not None:
-        require_predicts(network, as_inputs(cohort, cohort.scans.index[:2].tolist()), f"the model {model!r}")
+        # Before the check, which runs the network on every model and would fail with less clear errors.
+        require_predicts(network, example, called)
         left_out = federation.check(network, cohort)
         request["transcript"] = federation.fingerprint
     if weights is not None:
         load_weights(network, read_weights(Path(weights)), source=str(weights))
         request["weights"] = fingerprint(Path(weights).read_bytes())
-    require_predicts(network, as_inputs(cohort, cohort.scans.index[:2].tolist()), f"the model {model!r}")
+    require_predicts(network, example, called)
     with claim(path, request, done=DONE) as finished:
         if finished:
             return Run.open(path, model=model)
-        its_roles.write(path / ROLES)
+        assigned.write(path / ROLES)
         facts = None if federation is None else federation.write(path, network, cohort, left_out)
         write_weights(path, network)
-        run = Run(path, spec, its_roles, False, cohort.path, cohort.fingerprint, {}, facts, code=model)
+        run = Run(path, spec, assigned, False, cohort.path, cohort.fingerprint, {}, facts, code=model)
         return run.finish()
 
 
