@@ -97,7 +97,7 @@ GREETINGS = {
     "infinite ages": (send(lambda m: {**m, "age": np.array(np.inf)}), "not finite"),
     "the ages of stars": (
         send(lambda m: {**m, "age": np.array(1e9), "age_square": np.array(1e18)}),
-        "ages that",
+        "impossible ages",
     ),
     "impossible ages": (send(lambda m: {**m, "age_square": np.array(1.0)}), "impossible mean"),
     "huge features": (
