@@ -56,8 +56,8 @@ def resolve_device(name: str) -> torch.device:
         raise BadInputError(f"device {name!r} is asked for, but torch sees no CUDA device; choose cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise BadInputError(
-            f"device {name!r} is asked for, but torch sees only {torch.cuda.device_count()} CUDA "
-            "devices, numbered from 0; choose one of them"
+            f"device {name!r} is asked for, but torch sees {torch.cuda.device_count()} CUDA "
+            "device(s), numbered from 0; choose one of them"
         )
     return device
 

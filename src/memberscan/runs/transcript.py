@@ -179,8 +179,7 @@ class Transcript:
         found = _as_transcript(_Stated, content, path / MANIFEST)
         if bad := [name for name in found.learners if not can_name_a_learner(name)]:
             raise TranscriptError(
-                f"{path / MANIFEST} names a learner {bad[0]!r}, which cannot be a file name; "
-                "rename it there and in the names of its files"
+                f"{path / MANIFEST} names a learner {bad[0]!r}, which cannot be a file name; restore it"
             )
         numbers = sorted(int(p.name) for p in path.iterdir() if re.fullmatch("[0-9]{4,9}", p.name))
         missing = next((place for place, number in enumerate(numbers) if place != number), None)
