@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memberscan.shown import cell, escaped, from_cell, plain, plain_values
+from memberscan.shown import FORMULA, cell, escaped, from_cell, plain, plain_values
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()))
 
@@ -55,6 +55,9 @@ def test_every_text_within_values_is_made_safe() -> None:
 @given(any_text)
 def test_a_cell_survives_and_begins_no_formula(text: str) -> None:
     assert from_cell(cell(text)) == text
+    # A table that others wrote has no marks, and its own apostrophes are kept.
+    if not text.lstrip("'").startswith(FORMULA):
+        assert cell(text) == from_cell(text) == text
     written = cell(text)
     if written[:1] in ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n"):
         float(written)

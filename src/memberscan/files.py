@@ -21,7 +21,7 @@ import pandas as pd
 
 from memberscan.errors import BadInputError, BusyError, DiskFullError, OutputConflictError, TooLargeError
 from memberscan.received import load_json, read_limited
-from memberscan.shown import FORMULA, cell, from_cell, plain
+from memberscan.shown import FORMULA, MARK, cell, from_cell, plain
 
 REQUEST = "request.json"
 LOCK = ".lock"
@@ -127,7 +127,7 @@ def write_table(path: Path, table: pd.DataFrame, *, mode: int = 0o644) -> None:
     Text that a spreadsheet would take for a formula gets an apostrophe before it; :func:`read_table` takes it
     away.
     """
-    safe = _each_text(table, cell, FORMULA).rename(columns=lambda name: cell(str(name)))
+    safe = _each_text(table, cell, (*FORMULA, MARK)).rename(columns=lambda name: cell(str(name)))
     write_text(path, safe.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n"), mode=mode)
 
 
@@ -165,7 +165,7 @@ def require_few_columns(columns: int, path: Path) -> None:
 
 def without_marks(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table without the apostrophes that :func:`write_table` puts before formulas."""
-    return _each_text(table, from_cell, "'").rename(columns=lambda name: from_cell(str(name)))
+    return _each_text(table, from_cell, MARK).rename(columns=lambda name: from_cell(str(name)))
 
 
 def _each_text(table: pd.DataFrame, change: Callable[[str], str], first: Sequence[str]) -> pd.DataFrame:

@@ -10,7 +10,8 @@ from typing import Any
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # Some spreadsheets also accept the full-width forms, and skip blanks before either form.
-FORMULA = ("=", "+", "-", "@", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+MARK = "'"
 
 
 def plain(text: str, *, keep: str = "") -> str:
@@ -44,13 +45,18 @@ def plain_values(value: Any) -> Any:
 
 def cell(text: str) -> str:
     """Return text that a spreadsheet does not take for a formula; :func:`from_cell` undoes it."""
-    return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
+    return f"{MARK}{text}" if _is_formula(text) else text
 
 
 def from_cell(text: str) -> str:
     """Return the text that :func:`cell` was given."""
-    inner = text[1:]
-    return inner if text.startswith("'") and inner.startswith(FORMULA) and not _is_number(inner) else text
+    return text[1:] if text.startswith(MARK) and _is_formula(text) else text
+
+
+def _is_formula(text: str) -> bool:
+    """Return whether text is a formula, or one that is marked already and so needs a further mark."""
+    bare = text.lstrip(MARK)
+    return bare.startswith(FORMULA) and not _is_number(bare)
 
 
 def _is_number(text: str) -> bool:
