@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from memberscan.errors import BadInputError
-from memberscan.files import fingerprint
+from memberscan.files import TABLE_LIMIT, fingerprint
+from memberscan.received import read_limited
 from memberscan.signals.predictions_file import read_predictions
 from memberscan.signals.signals import Signals
 from memberscan.threat import Access
@@ -102,7 +103,7 @@ class PredictionsSource(Source):
             covariates=read.covariates.loc[signals.scans.index],
             ignored=read.ignored,
             table=signals,
-            digest=fingerprint(path.read_bytes()),
+            digest=fingerprint(read_limited(path, TABLE_LIMIT)),
         )
 
     @property

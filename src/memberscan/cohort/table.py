@@ -19,6 +19,7 @@ from memberscan.cohort.covariates import names_rows, typed
 from memberscan.cohort.ids import alike, is_nobody, same_person
 from memberscan.cohort.text_table import is_nameless, read_text_table
 from memberscan.errors import BadInputError, CohortError, ParticipantsError
+from memberscan.received import read_limited
 
 
 def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariates: tuple[str, ...]) -> None:
@@ -62,7 +63,7 @@ def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariate
         )
     scans = _describe(table[subject], table[age])
     _check_people(csv, scans, subject, age)
-    inputs = files.fingerprint(csv.read_bytes())
+    inputs = files.fingerprint(read_limited(csv, files.TABLE_LIMIT))
     request: dict[str, Any] = {"command": "cohort table", "table": str(csv.resolve())}
     request |= {"subject": subject, "age": age, "covariates": list(covariates)}
     with manifest.claim(path, request, inputs) as finished:

@@ -277,7 +277,7 @@ class Transcript:
             copied = path / place.relative_to(self.path)
             with disk_guard(path):
                 copied.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(copied, place.read_bytes(), mode=0o600)
+            write_bytes(copied, read_limited(place, WEIGHTS_LIMIT), mode=0o600)
         return Transcript.open(path)
 
     def ciphertext(self, number: int) -> dict[str, Tensor]:

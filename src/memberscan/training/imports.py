@@ -12,6 +12,8 @@ from memberscan.files import claim, fingerprint
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.models.inputs import as_inputs
 from memberscan.models.trial import require_predicts
+from memberscan.models.weights import WEIGHTS_LIMIT
+from memberscan.received import read_limited
 from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES
 from memberscan.training.import_transcript import Imported, open_transcript
@@ -84,7 +86,7 @@ def import_run(
         request["transcript"] = federation.fingerprint
     if weights is not None:
         load_weights(network, read_weights(Path(weights)), source=str(weights))
-        request["weights"] = fingerprint(Path(weights).read_bytes())
+        request["weights"] = fingerprint(read_limited(Path(weights), WEIGHTS_LIMIT))
     require_predicts(network, example, called)
     with claim(path, request, done=DONE) as finished:
         if finished:
