@@ -59,6 +59,17 @@ def test_a_factory_is_found_in_the_current_directory(user_module: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "shape", "width"),
+    [("mlp", (10**12,), 8), ("mlp", (10**10,), 1), ("mlp", (7,), 10**9), ("cnn3d", (7, 8, 9), 10**6)],
+)
+def test_a_network_of_any_size_is_refused_before_it_takes_memory(
+    name: str, shape: tuple[int, ...], width: int
+) -> None:
+    with pytest.raises(ModelError, match="more than 268,435,456 parameters"):
+        build(ModelSpec(name, shape, {"width": width}))
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [
         ("users_own:needs_argument", "TypeError.*no arguments"),

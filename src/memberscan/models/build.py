@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from memberscan.errors import ModelError, UntrustedCodeError
 from memberscan.models.cnn3d import CNN3D
@@ -95,24 +97,35 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
     try:
         if spec.options.get("width", 1) < 1:
             raise ValueError("width is at least 1")
-        _require_buildable(spec)
-        return network(spec.shape, **spec.options)  # type: ignore[call-arg]
+        with _Limited():
+            return network(spec.shape, **spec.options)  # type: ignore[call-arg]
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         known = ", ".join(list(inspect.signature(network.__init__).parameters)[2:])
         raise ModelError(f"model {spec.name!r} takes the options {known}: {error}") from error
 
 
-def _require_buildable(spec: ModelSpec) -> None:
-    """Raise :class:`ValueError` if a network of ours would be too large.
+_ALLOCATE = (torch.empty, torch.zeros, torch.ones)
 
-    Its sizes may come from a file or a message. On the meta device tensors have shapes and no memory,
-    however large they are.
+
+class _Limited(TorchFunctionMode):
+    """Counts the parameters of a network while it is built, and refuses it before too many are allocated.
+
+    Its sizes may come from a file or a message. Layers allocate their parameters by ``torch.empty``, and ours
+    their buffers by ``torch.zeros`` and ``torch.ones``.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        network = MODELS[spec.name](spec.shape, **spec.options)  # type: ignore[call-arg]
-    size = sum(parameter.numel() for parameter in network.parameters())
-    if size > MOST_PARAMETERS:
-        raise ValueError(f"it would have {size:,} parameters, more than {MOST_PARAMETERS:,}")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parameters = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if func in _ALLOCATE:
+            self.parameters += math.prod(args[0] if isinstance(args[0], (tuple, list)) else args)
+            if self.parameters > MOST_PARAMETERS:
+                raise ValueError(f"it would have more than {MOST_PARAMETERS:,} parameters")
+        return func(*args, **(kwargs or {}))
 
 
 def importable(name: str) -> nn.Module:
