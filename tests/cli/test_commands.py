@@ -213,7 +213,7 @@ def test_an_imported_run_is_audited(command: Command, volumes: Cohort, run: Run,
     assert done.code == 3
     assert "--model lab_nets:age" in done.err
     assert not (tmp_path / "audit").exists()
-    assert "is named" in command(*audited, "--model", "lab_nets:other").err
+    assert "you named" in command(*audited, "--model", "lab_nets:other").err
     done = command(*audited, "--model", "lab_nets:age")
     assert not json.loads(done.out)["target"]["randomised"]
 

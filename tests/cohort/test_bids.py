@@ -71,7 +71,7 @@ def test_two_endings_of_one_name() -> None:
 def test_a_selection_that_matches_nothing_says_what_there_is() -> None:
     with pytest.raises(CohortError, match=r"desc=braim; they have desc: \(none\), brain"):
         choose_scans(t1w("sub-1_desc-brain_T1w.nii", "sub-2_T1w.nii"), {"desc": "braim"})
-    with pytest.raises(BadInputError, match="no BIDS entity"):
+    with pytest.raises(BadInputError, match="is not a BIDS entity"):
         choose_scans(t1w("sub-1_T1w.nii"), {"desc-brain": ""})
 
 

@@ -52,8 +52,8 @@ def test_malformed_pairs_are_refused_by_name(change, error):
 @pytest.mark.parametrize(
     ("home", "message"),
     [
-        (np.zeros(29, dtype=int), "whole number a subject"),
-        (np.zeros((30, 1), dtype=int), "whole number a subject"),
+        (np.zeros(29, dtype=int), "whole number per subject"),
+        (np.zeros((30, 1), dtype=int), "whole number per subject"),
         (np.zeros(30), "float64"),
         (np.full(30, 2), "from 2 to 2"),
         (np.full(30, -2), "-1 for held-out"),

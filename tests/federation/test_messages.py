@@ -42,12 +42,12 @@ def change(content: RecordDict, data: st.DataObject) -> None:
     """Change one to three parts of a message."""
     for _ in range(data.draw(st.integers(1, 3))):
         kind = data.draw(st.sampled_from(["fact", "fact", "fact", "array", "array", "record", "none"]))
-        if kind == "fact" and FACTS in content:
+        if kind == "fact" and FACTS in content.config_records:
             content[FACTS][data.draw(st.sampled_from(FACTS_OF_OURS) | st.text(max_size=9))] = data.draw(
                 values
             )
-        elif kind == "array" and MODEL in content:
-            names = sorted(content[MODEL])
+        elif kind == "array" and MODEL in content.array_records:
+            names = sorted(content[MODEL]) or ["x"]
             model = {
                 **content[MODEL],
                 data.draw(st.sampled_from(names) | st.text(max_size=9)): data.draw(arrays),
