@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from enum import IntEnum, StrEnum
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from memberscan.errors import BadInputError
 
 
-class Access(IntEnum):
-    """How much of the target an attacker sees; a greater access includes the lesser ones.
+class Access(StrEnum):
+    """One kind of thing that an attacker may see of the target.
 
-    ``ROUNDS`` is the global model of every round of a federation, ``UPDATES`` every learner's own model too.
+    ``ROUNDS`` is the global model of every round of a federation, ``UPDATES`` every learner's own model. They
+    are listed from what most people can see to what fewest can; a report names the last one that is needed.
     """
 
-    OUTPUTS = 1
-    WEIGHTS = 2
-    ROUNDS = 3
-    UPDATES = 4
-
-    def __str__(self) -> str:
-        return self.name.lower()
+    OUTPUTS = "outputs"
+    WEIGHTS = "weights"
+    ROUNDS = "rounds"
+    UPDATES = "updates"
 
     @classmethod
     def parse(cls, text: str) -> Access:
         """Return the access of that name."""
         try:
-            return cls[text.upper()]
-        except KeyError:
-            names = ", ".join(str(a) for a in cls)
-            raise BadInputError(f"access {text!r} is unknown; choose one of: {names}") from None
+            return cls(text.lower())
+        except ValueError:
+            raise BadInputError(
+                f"access {text!r} is unknown; choose one of: {', '.join(OF_OUTSIDERS)} (a party of a "
+                "federation sees what its place gives it: --attacker)"
+            ) from None
+
+
+OF_OUTSIDERS = (Access.OUTPUTS, Access.WEIGHTS)
+"""What somebody outside a federation may see; the rest belongs to its parties."""
 
 
 class Attacker(StrEnum):
@@ -49,14 +53,10 @@ class Attacker(StrEnum):
 
     @property
     def access(self) -> Access | None:
-        """What this party of a federation sees; None for an outsider, of whom it must be said."""
-        return {
-            Attacker.OUTSIDER: None,
-            Attacker.LEARNER: Access.ROUNDS,
-            Attacker.AGGREGATE: Access.ROUNDS,
-            Attacker.SERVER: Access.UPDATES,
-            Attacker.ACTIVE_SERVER: Access.UPDATES,
-        }[self]
+        """The most that this party of a federation sees; None for an outsider, of whom it must be said."""
+        if self is Attacker.OUTSIDER:
+            return None
+        return Access.UPDATES if self in (Attacker.SERVER, Attacker.ACTIVE_SERVER) else Access.ROUNDS
 
     @classmethod
     def parse(cls, text: str) -> Attacker:
@@ -101,7 +101,7 @@ class ThreatModel:
         if self.rounds is not None and self.rounds < 1:
             raise BadInputError(f"rounds is {self.rounds}; at least 1 is needed")
         if self.attacker.access is None:
-            if self.access > Access.WEIGHTS:
+            if self.access not in OF_OUTSIDERS:
                 raise BadInputError(
                     f"an outsider has no access to {self.access}; choose an attacker within the federation "
                     "(--attacker learner or server)"
@@ -110,9 +110,15 @@ class ThreatModel:
             object.__setattr__(self, "access", self.attacker.access)
             object.__setattr__(self, "repeats", 1)
 
-    def known_per_side(self, members: int, nonmembers: int) -> int:
-        """Return how many subjects a side the attacker knows: floor(leaked x min(members, nonmembers))."""
-        return int(self.leaked * min(members, nonmembers) + 1e-9)
+    @property
+    def sees(self) -> frozenset[Access]:
+        """All that it sees; who sees more of a model sees the lesser things too."""
+        every = tuple(Access)
+        return frozenset(every[: every.index(self.access) + 1])
+
+    def limited_to(self, shown: Access) -> ThreatModel:
+        """Return this attacker where the target shows no more than ``shown``."""
+        return replace(self, access=min(self.access, shown, key=tuple(Access).index))
 
     def looks_at(self, rounds: int) -> tuple[int, ...]:
         """Return which of the rounds 1, 2, ... it looks at; chosen by their number alone."""
@@ -121,4 +127,4 @@ class ThreatModel:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return asdict(self) | {"access": str(self.access), "attacker": str(self.attacker)}
+        return asdict(self)

@@ -1,0 +1,73 @@
+"""People behind scans: whose scan is whose, and the mean over a person's scans. Nothing else averages scans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """The subjects of some scans, sorted by id, so that the order of scans decides nothing.
+
+    Parameters
+    ----------
+    ids
+        Subject ids.
+    of_scan
+        For each scan, the position of its subject in ``ids``.
+    """
+
+    ids: tuple[str, ...]
+    of_scan: Int[np.ndarray, " scans"]
+
+    @classmethod
+    def of(cls, subject_id: pd.Series) -> People:
+        """Return the people whose scans these are; one subject id for each scan."""
+        codes, ids = pd.factorize(subject_id, sort=True)
+        return cls(tuple(ids.to_numpy(object)), codes.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def scan_count(self) -> Int[np.ndarray, " people"]:
+        """How many scans each subject has."""
+        return np.bincount(self.of_scan, minlength=len(self.ids))
+
+    def mean(self, values: Float[np.ndarray, "*more scans"]) -> Float[np.ndarray, "*more people"]:
+        """Return the mean over each subject's scans, on the last axis.
+
+        A mean and not a sum: a sum would set people with many scans apart, whatever the model says of them.
+        """
+        flat = np.asarray(values, dtype=float).reshape(-1, len(self.of_scan))
+        sums = [np.bincount(self.of_scan, row, len(self.ids)) for row in flat]
+        means = np.reshape(sums, (len(flat), len(self.ids))) / self.scan_count
+        return means.reshape(*np.shape(values)[:-1], len(self.ids))
+
+    def covariates(self, by_scan: pd.DataFrame) -> pd.DataFrame:
+        """Return one row per subject: means of numbers, and the first value of text.
+
+        Parameters
+        ----------
+        by_scan
+            One row per scan, in the order of ``of_scan``.
+        """
+        grouped = by_scan.groupby(self.of_scan, sort=False)
+        columns = {
+            str(name): grouped[str(name)].agg("mean" if pd.api.types.is_numeric_dtype(values) else "first")
+            for name, values in by_scan.items()
+        }
+        table = pd.DataFrame(columns, index=pd.RangeIndex(len(self.ids)))
+        return table.set_index(pd.Index(self.ids))
+
+    def scans_of(self, people: Bool[np.ndarray, " people"]) -> Int[np.ndarray, " scans"]:
+        """Return the positions of the scans of some of the people."""
+        return np.flatnonzero(people[self.of_scan])

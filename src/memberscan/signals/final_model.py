@@ -1,0 +1,111 @@
+"""The pass over the scans by a trained model: one forward and backward pass gives all that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from memberscan.files import fingerprint
+from memberscan.models.inputs import as_inputs, full_precision, resolve_device
+from memberscan.models.trial import require_predicts
+from memberscan.signals.gradients import Capture, agrees_with_autograd, capture, capture_slowly
+from memberscan.signals.signal import Signal
+from memberscan.signals.stored_rows import batch_size, stored_rows
+
+if TYPE_CHECKING:
+    from memberscan.targets.trained_model import TrainedModel
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a signal needs of the pass, and how a batch of it becomes rows.
+
+    Parameters
+    ----------
+    rows
+        Gives the rows of a batch from what was captured.
+    gradients
+        Module paths of the layers whose per-sample gradients are needed.
+    entering
+        Module paths of the layers whose inputs are needed.
+    """
+
+    rows: Callable[[Capture], np.ndarray]
+    gradients: Sequence[str] = ()
+    entering: Sequence[str] = ()
+
+
+@full_precision()
+def observe(
+    target: TrainedModel, readings: Mapping[Signal, Reading], directory: Path
+) -> dict[Signal, np.ndarray]:
+    """Run a model over the target's scans and store what an attacker sees, resuming where a call stopped.
+
+    Memory does not grow with the number of scans: the batch is as large as the memory limit allows for this
+    model and grid, and the arrays are read back memory-mapped.
+
+    Parameters
+    ----------
+    target
+        The model with its cohort.
+    readings
+        What each signal needs of the pass.
+    directory
+        Where the arrays are kept.
+
+    Raises
+    ------
+    StaleError
+        If the directory holds signals of another model or of other scans.
+    ModelError
+        If the model does not predict a scan by itself, or predicts something else each time.
+    NotARegressorError
+        If the model gives another number of values than one per scan.
+    NonFiniteError
+        If a prediction is NaN or infinite.
+    """
+    cohort, scan_ids = target.cohort, target.scans.index.tolist()
+    device = resolve_device("auto")
+    model = target.run.load().to(device)
+    layers = list(dict.fromkeys(path for reading in readings.values() for path in reading.gradients))
+    entering = list(dict.fromkeys(path for reading in readings.values() for path in reading.entering))
+    example = as_inputs(cohort, scan_ids[:2]).to(device)
+    require_predicts(model, example, f"the model of {target.run.path}", tries=1)
+    size = batch_size(model, example[:1], backward=bool(layers))
+    fast = agrees_with_autograd(model, example, layers, entering)
+    request = {
+        "weights": target.run.weights_fingerprint,
+        "cohort": cohort.fingerprint,
+        "scans": fingerprint(scan_ids),
+        "signals": {str(signal): list(reading.gradients) for signal, reading in readings.items()},
+        "entering": entering,
+        "route": "batched" if fast else "one at a time",
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "batch": size,
+    }
+
+    def see(inputs: Tensor, ages: Tensor) -> dict[str, np.ndarray]:
+        take = capture if fast else capture_slowly
+        seen = take(model, inputs.to(device), ages.to(device), layers=layers, entering=entering)
+        return {str(signal): reading.rows(seen) for signal, reading in readings.items()}
+
+    # Signals name scans, and are about single persons.
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stored = stored_rows(directory, request, cohort, scan_ids, size, see, "reading signals")
+    return {signal: stored[str(signal)] for signal in readings}
+
+
+def layer_paths(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
+    """Return the module path of each name that this model has: a declared landmark, or a path itself."""
+    from memberscan.signals.gradients import parameter_layers
+
+    declared: Mapping[str, str] = getattr(model, "landmarks", {})
+    layers = set(parameter_layers(model))
+    return {name: path for name in names if (path := declared.get(name, name)) in layers}

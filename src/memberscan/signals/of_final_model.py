@@ -1,0 +1,42 @@
+"""What signals of the final model share: who sees it, and one pass over the scans for all of them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memberscan.signals.signal import Observed, Provider, Signal
+from memberscan.threat import Attacker, ThreatModel
+
+if TYPE_CHECKING:
+    from memberscan.signals.final_model import Reading
+    from memberscan.targets.target import Target
+    from memberscan.targets.trained_model import TrainedModel
+
+FINAL = frozenset({Attacker.OUTSIDER, Attacker.LEARNER})
+"""Attackers who work on the final model; a server has every learner's models, which tell more."""
+
+
+@dataclass(frozen=True)
+class OfFinalModel(Provider):
+    """A signal that a pass of the final model over the scans gives."""
+
+    def out_of_sight(self, threat: ThreatModel) -> str:
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        if threat.attacker is not Attacker.OUTSIDER:
+            return no_people_of_its_own(threat)
+        return (
+            f"needs access to {self.access}; this audit assumes {threat.access} only (--access {self.access})"
+        )
+
+    @abstractmethod
+    def reading(self, signal: Signal, target: TrainedModel) -> Reading:
+        """Return what the signal needs of the pass, and how rows are made of it."""
+
+
+def no_people_of_its_own(threat: ThreatModel) -> str:
+    """Return why a party other than a learner cannot attack the global models as a learner does."""
+    return f"needs people of its own, as a learner has them; this attacker ({threat.attacker}) does not have them"

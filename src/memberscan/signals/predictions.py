@@ -1,0 +1,31 @@
+"""The prediction of each scan: what anybody sees who may query the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memberscan.signals.of_final_model import FINAL, OfFinalModel
+from memberscan.signals.signal import SCAN, Signal
+from memberscan.threat import Access
+
+if TYPE_CHECKING:
+    from memberscan.signals.final_model import Reading
+    from memberscan.targets.trained_model import TrainedModel
+
+PREDICTION = Signal("prediction", (SCAN,))
+"""In years."""
+
+
+@dataclass(frozen=True)
+class Predictions(OfFinalModel):
+    """Predictions by the final model."""
+
+    def reading(self, signal: Signal, target: TrainedModel) -> Reading:  # noqa: ARG002
+        """See :class:`OfFinalModel`."""
+        from memberscan.signals.final_model import Reading
+
+        return Reading(lambda seen: seen.predictions.double().cpu().numpy())
+
+
+PREDICTIONS = Predictions(("prediction",), Access.OUTPUTS, FINAL)
