@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from memberscan.models.gradient_trial import Trial, try_activation, try_gradients
+from memberscan.models.gradient_trial import GradientTrial, try_activation, try_gradients
 from memberscan.models.gradients import agrees_with_autograd, capture_slowly, parameter_layers
 
 from .awkward import CUT, FOUND_OUT, SERVED, SILENT, WHOLE
@@ -25,7 +25,7 @@ def test_a_network_without_gradients_says_so(name: str) -> None:
 @pytest.mark.parametrize("name", CUT)
 def test_a_layer_behind_a_cut_is_named_and_the_others_are_served(name: str) -> None:
     trial = try_gradients(CUT[name].eval(), INPUTS)
-    assert trial == Trial(None, ("hidden",))
+    assert trial == GradientTrial(None, ("hidden",))
     assert trial.obstacle(["output"]) is None
     for layers in (["hidden", "output"], None):
         assert "no gradient reaches hidden, though the predictions depend on it" in str(
@@ -36,7 +36,7 @@ def test_a_layer_behind_a_cut_is_named_and_the_others_are_served(name: str) -> N
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_network_that_only_looks_odd_gives_its_gradients(name: str) -> None:
     network = WHOLE[name].eval()
-    assert try_gradients(network, INPUTS) == Trial()
+    assert try_gradients(network, INPUTS) == GradientTrial()
     layers = parameter_layers(network)
     assert layers == ["hidden", "output"]
     gradients = capture_slowly(network, INPUTS, torch.zeros(2), layers=layers).gradients
@@ -56,7 +56,7 @@ def test_the_networks_that_users_bring_pass_and_are_left_as_they_were(name: str)
     network, shape = OTHERS[name]
     before = {key: value.clone() for key, value in network.state_dict().items()}
     trial = try_gradients(network.eval(), torch.randn(2, *shape))
-    assert trial == Trial()
+    assert trial == GradientTrial()
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 

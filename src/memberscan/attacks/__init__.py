@@ -1,18 +1,25 @@
-"""Attacks: each turns what an attacker sees into one score per scan, higher for a likelier member."""
+"""Attacks: each turns what an attacker sees into one score per scan, higher for a likelier member.
+
+A new attack is one module, and one line in :data:`REGISTRY`.
+"""
 
 from memberscan.attacks.activation import ACTIVATIONS
-from memberscan.attacks.active import GRADIENT_ASCENT
-from memberscan.attacks.base import Attack, Features, Needs, Rule
+from memberscan.attacks.availability import tried_by_default
+from memberscan.attacks.base import Attack, Features, FittedAttack, KnownScans, Rule
 from memberscan.attacks.combined import COMBINED
 from memberscan.attacks.error import ERROR, ZERO_KNOWLEDGE_ERROR
+from memberscan.attacks.fedmia import FEDMIA_COSINE, FEDMIA_ERROR
 from memberscan.attacks.gradient import gradient_attack
+from memberscan.attacks.gradient_alignment import GRADIENT_COSINE, GRADIENT_DIFFERENCE
+from memberscan.attacks.gradient_ascent import GRADIENT_ASCENT
 from memberscan.attacks.gradient_magnitude import GRADIENT_MAGNITUDE, ZERO_KNOWLEDGE_GRADIENT
 from memberscan.attacks.learned import Block, LearnedAttack
+from memberscan.attacks.least_squares import LEAST_SQUARES
+from memberscan.attacks.local_error import LOCAL_ERROR
 from memberscan.attacks.loss_series import LOSS_SERIES, ZERO_KNOWLEDGE_LOSS_SERIES
 from memberscan.attacks.prediction_label import PREDICTION_LABEL
-from memberscan.attacks.updates import UPDATE_ATTACKS, UpdateAttack
 from memberscan.errors import UnknownAttackError
-from memberscan.threat import Attacker
+from memberscan.threat import ThreatModel
 
 REGISTRY: dict[str, Attack] = {
     attack.name: attack
@@ -29,20 +36,23 @@ REGISTRY: dict[str, Attack] = {
         ZERO_KNOWLEDGE_GRADIENT,
         LOSS_SERIES,
         ZERO_KNOWLEDGE_LOSS_SERIES,
+        LOCAL_ERROR,
+        GRADIENT_COSINE,
+        GRADIENT_DIFFERENCE,
+        FEDMIA_ERROR,
+        FEDMIA_COSINE,
+        LEAST_SQUARES,
+        GRADIENT_ASCENT,
     )
 }
-DEFAULT_ATTACKS = tuple(name for name, attack in REGISTRY.items() if not attack.needs.rounds)
-ATTACKS_OF: dict[Attacker, tuple[str, ...]] = {
-    Attacker.OUTSIDER: DEFAULT_ATTACKS,
-    Attacker.LEARNER: tuple(REGISTRY),
-    Attacker.SERVER: tuple(UPDATE_ATTACKS),
-    Attacker.ACTIVE_SERVER: (GRADIENT_ASCENT.name,),
-    Attacker.AGGREGATE: tuple(UPDATE_ATTACKS),
-}
-"""What each attacker tries unless it is said otherwise."""
 
 
-def named(name: str) -> Attack | UpdateAttack:
+def default_attacks(threat: ThreatModel) -> tuple[str, ...]:
+    """Return the names of all attacks that an attacker in this place tries."""
+    return tuple(name for name, attack in REGISTRY.items() if tried_by_default(attack, threat))
+
+
+def named(name: str) -> Attack:
     """Return the attack of that name; ``gradient:LAYER`` is one for any layer.
 
     Raises
@@ -52,32 +62,24 @@ def named(name: str) -> Attack | UpdateAttack:
     """
     if name in REGISTRY:
         return REGISTRY[name]
-    if name in UPDATE_ATTACKS:
-        return UPDATE_ATTACKS[name]
-    if name == GRADIENT_ASCENT.name:
-        return GRADIENT_ASCENT
     prefix, _, layer = name.partition(":")
     if prefix == "gradient" and layer:
         return gradient_attack(layer)
     raise UnknownAttackError(
-        f"attack {name!r} is unknown; "
-        f"choose from {', '.join([*REGISTRY, *UPDATE_ATTACKS, GRADIENT_ASCENT.name])}, or gradient:LAYER"
+        f"attack {name!r} is unknown; choose from {', '.join(REGISTRY)}, or gradient:LAYER"
     )
 
 
 __all__ = [
-    "ATTACKS_OF",
-    "DEFAULT_ATTACKS",
-    "GRADIENT_ASCENT",
     "REGISTRY",
-    "UPDATE_ATTACKS",
     "Attack",
     "Block",
     "Features",
+    "FittedAttack",
+    "KnownScans",
     "LearnedAttack",
-    "Needs",
     "Rule",
-    "UpdateAttack",
+    "default_attacks",
     "gradient_attack",
     "named",
 ]

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memberscan.attacks.base import Needs
 from memberscan.attacks.learned import Block, LearnedAttack
-from memberscan.signals.signals import ACTIVATION, Signals
-from memberscan.threat import Access
+from memberscan.signals import View
+from memberscan.signals.activations import ACTIVATION
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
 
-def activations(signals: Signals) -> Float[np.ndarray, "n a"]:
+def activations(view: View) -> Float[np.ndarray, "n a"]:
     """Return what enters the output layer."""
-    return signals.arrays[ACTIVATION]
+    values: np.ndarray = view[ACTIVATION]
+    return values
 
 
 ACTIVATIONS = LearnedAttack(
     "activation",
     "what enters the model's output layer",
-    Needs(Access.WEIGHTS, activation=True),
-    (Block(activations),),
+    (ACTIVATION,),
+    blocks=(Block(activations),),
 )

@@ -1,76 +1,45 @@
-"""What an attack is: features that an attacker sees, and a rule that turns them into one score per scan."""
+"""What an attack is: which signals it reads, whether it learns from known people, and how it scores scans."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from memberscan.errors import MisalignedError, NonFiniteError
-from memberscan.threat import Access
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
-    from memberscan.signals.signals import Signals
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What an attack cannot do without.
-
-    Parameters
-    ----------
-    access
-        The least access to the target.
-    leaked
-        Whether it learns from subjects whose membership is known.
-    layers
-        Layers whose gradients it reads: landmark names or module paths.
-    norms, activation
-        Whether it reads the gradient norms of all layers (of an attack on updates: gradients of any kind), or
-        the input of the output layer.
-    rounds
-        Whether it reads the predictions of every round's global model.
-    others
-        Fewest other learners that an attack on updates compares a learner with.
-    active
-        Whether the server must have changed what it broadcasts, which is only ever simulated.
-    """
-
-    access: Access
-    leaked: bool = True
-    layers: tuple[str, ...] = ()
-    norms: bool = False
-    activation: bool = False
-    rounds: bool = False
-    others: int = 0
-    active: bool = False
-
-    @property
-    def predictions_only(self) -> bool:
-        """Whether predictions of one model are all that it reads."""
-        return not (self.layers or self.norms or self.activation or self.rounds)
+    from memberscan.signals import Signal, View
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What an attack reads of each scan: one row per scan, labelled, without a word of who was a member.
+    """What an attack made of its signals: one row for each scan, without a word of who was a member.
+
+    Parameters
+    ----------
+    scan_ids
+        The scans, in the order of the rows.
+    values
+        Numbers of each scan. An attack on learners has axes for learners and rounds too, and NaN where a round
+        tells it nothing of a learner.
 
     Raises
     ------
     MisalignedError
         If ids repeat, or there are not as many as rows.
     NonFiniteError
-        If a value is NaN or infinite.
+        If a value is infinite, or, without axes for learners and rounds, NaN.
     """
 
     scan_ids: pd.Index
-    values: Float[np.ndarray, "n d"]
+    values: Float[np.ndarray, "scans *more"]
 
     def __post_init__(self) -> None:
         if not self.scan_ids.is_unique or len(self.scan_ids) != len(self.values):
@@ -78,12 +47,15 @@ class Features:
                 f"features of {len(self.values)} rows for {self.scan_ids.nunique()} different scans; "
                 "give one row per scan, with its id"
             )
-        if not np.isfinite(self.values).all():
+        usable = np.isfinite(self.values) if self.values.ndim <= 2 else ~np.isinf(self.values)
+        if not usable.all():
             raise NonFiniteError("an attack's features are NaN or infinite; look for signals that overflow")
 
     @property
     def vary(self) -> bool:
         """Whether anything differs between scans; if nothing does, an attack has nothing to go by."""
+        if self.values.ndim > 2:
+            return not bool(np.isnan(self.values).all())
         return self.values.size > 0 and bool(np.ptp(self.values, axis=0).any())
 
     def at(self, scan_ids: Sequence[str] | pd.Index) -> Features:
@@ -95,22 +67,34 @@ class Features:
             raise MisalignedError(
                 f"scan {scan_ids[int(np.argmin(places))]!r} is not among the attack's features"
             )
+        return self.rows(places)
+
+    def rows(self, places: Int[np.ndarray, " some"]) -> Features:
+        """Return the rows at these places."""
         return Features(self.scan_ids[places], self.values[places])
+
+    def up_to(self, rounds: int) -> Features:
+        """Return what the first rounds tell."""
+        return Features(self.scan_ids, self.values[..., :rounds])
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
-    """A linear score of features: higher always means more likely a member; above zero it says so.
+class KnownScans:
+    """The scans of people whose membership an attacker knows.
 
-    ``offset`` is None where no threshold was learnt; then whoever decides must bring one.
+    Parameters
+    ----------
+    places
+        Their rows among the features.
+    member
+        For each of them, whether its subject was trained on.
     """
 
-    weights: Float[np.ndarray, " d"]
-    offset: float | None
+    places: Int[np.ndarray, " known"]
+    member: Bool[np.ndarray, " known"]
 
-    def score(self, features: Features) -> Float[np.ndarray, " n"]:
-        """Return one score per scan, in the order of the features."""
-        return np.asarray(features.values @ self.weights + (self.offset or 0.0))
+
+NOBODY = KnownScans(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
 
 
 @dataclass(frozen=True)
@@ -123,18 +107,62 @@ class Attack(ABC):
         What users call it by.
     title
         What it uses, in one line for a reader who is no specialist.
-    needs
-        What it cannot do without.
+    reads
+        The signals that it reads.
+    others
+        Fewest other learners that it compares a learner with.
+
+    Notes
+    -----
+    ``learns`` says whether it learns from people whose membership is known. ``by_learner`` says whether it
+    gives a score for each learner instead of one for the model. Whether an attack can be run follows from its
+    signals: see :func:`memberscan.attacks.availability.obstacle`.
     """
+
+    learns: ClassVar[bool] = True
+    by_learner: ClassVar[bool] = False
 
     name: str
     title: str
-    needs: Needs = field(default=Needs(Access.OUTPUTS))
+    reads: tuple[Signal, ...] = field(default=())
+    others: int = field(default=0, kw_only=True)
 
     @abstractmethod
-    def observe(self, signals: Signals) -> Features:
-        """Turn signals into features, once for all fits; it may use all scans, but sees no membership."""
+    def observe(self, view: View) -> Features:
+        """Turn signals into features, once for all that is known; it may use all scans, but no membership."""
 
     @abstractmethod
-    def fit(self, known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
+    def score(
+        self, features: Features, known: KnownScans
+    ) -> Float[np.ndarray, " scans"] | Float[np.ndarray, "scans learners"]:
+        """Return a score for each scan, higher for a likelier member.
+
+        An attack that learns uses the known scans, and has learned a threshold of zero. Others are given
+        :data:`NOBODY`. An attack ``by_learner`` returns one column for each learner of the view, NaN for one of
+        whom nothing was seen.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """A linear score of features: above zero it says "member"."""
+
+    weights: Float[np.ndarray, " d"]
+    offset: float
+
+    def score(self, features: Features) -> Float[np.ndarray, " scans"]:
+        """Return one score per scan, in the order of the features."""
+        return np.asarray(features.values @ self.weights + self.offset)
+
+
+@dataclass(frozen=True)
+class FittedAttack(Attack):
+    """An attack that fits a linear rule to the known scans."""
+
+    @abstractmethod
+    def fit(self, known: Features, member: Bool[np.ndarray, " known"]) -> Rule:
         """Learn a rule from the scans of known subjects; the rows of ``member`` follow those of ``known``."""
+
+    def score(self, features: Features, known: KnownScans) -> Float[np.ndarray, " scans"]:
+        """See :class:`Attack`."""
+        return self.fit(features.rows(known.places), known.member).score(features)

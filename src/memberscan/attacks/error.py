@@ -10,28 +10,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.base import Attack, Features, Needs, Rule
+from memberscan.attacks.base import Features, FittedAttack, Rule
 from memberscan.attacks.unfitted import LowerForMembers
-from memberscan.threat import Access
+from memberscan.signals import PREDICTION, View
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-    from memberscan.signals.signals import Signals
 
-
-def absolute_error(signals: Signals) -> Float[np.ndarray, " n"]:
+def absolute_error(view: View) -> Float[np.ndarray, " n"]:
     """Return absolute errors in years."""
-    return np.asarray(np.abs(signals.residual))
+    return np.asarray(np.abs(view.residual))
 
 
 @dataclass(frozen=True)
-class ErrorAttack(Attack):
+class ErrorAttack(FittedAttack):
     """Score minus the absolute error; the known subjects set the threshold."""
 
-    def observe(self, signals: Signals) -> Features:
+    def observe(self, view: View) -> Features:
         """Return absolute errors in years."""
-        return Features(signals.scans.index, absolute_error(signals)[:, None])
+        return Features(view.scans.index, absolute_error(view)[:, None])
 
     def fit(self, known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
         """Place the threshold where two Gaussians with the known errors' spreads cross."""
@@ -51,10 +49,10 @@ def crossing(inside: Float[np.ndarray, " m"], outside: Float[np.ndarray, " n"]) 
     return s1 * s0 * float(np.sqrt(2 * np.log(s0 / s1) / (s0**2 - s1**2)))
 
 
-ERROR = ErrorAttack("error", "the size of the prediction error", Needs(Access.OUTPUTS))
+ERROR = ErrorAttack("error", "the size of the prediction error", (PREDICTION,))
 ZERO_KNOWLEDGE_ERROR = LowerForMembers(
     "error:zero-knowledge",
     "the size of the prediction error, with nobody's membership known",
-    Needs(Access.OUTPUTS, leaked=False),
-    absolute_error,
+    (PREDICTION,),
+    measure=absolute_error,
 )

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.base import Needs
 from memberscan.attacks.learned import Block, LearnedAttack, symmetric_log
-from memberscan.signals.signals import Signals, gradient
-from memberscan.threat import Access
+from memberscan.signals import View
+from memberscan.signals.layer_gradients import gradient
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -29,8 +28,9 @@ def log_size(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
 def gradient_blocks(layer: str) -> tuple[Block, Block]:
     """Return the blocks that read one layer's gradients: sizes, and sizes with their sign."""
 
-    def gradients(signals: Signals) -> Float[np.ndarray, "n p"]:
-        return signals.arrays[gradient(layer)]
+    def gradients(view: View) -> Float[np.ndarray, "n p"]:
+        values: np.ndarray = view[gradient(layer)]
+        return values
 
     return Block(gradients, log_size), Block(gradients, symmetric_log)
 
@@ -40,6 +40,6 @@ def gradient_attack(layer: str) -> LearnedAttack:
     return LearnedAttack(
         f"gradient:{layer}",
         f"the loss gradient of layer {layer}",
-        Needs(Access.WEIGHTS, layers=(layer,)),
-        gradient_blocks(layer),
+        (gradient(layer),),
+        blocks=gradient_blocks(layer),
     )

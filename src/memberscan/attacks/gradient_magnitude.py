@@ -13,38 +13,37 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.base import Needs
 from memberscan.attacks.learned import Block, LearnedAttack
 from memberscan.attacks.unfitted import LowerForMembers
-from memberscan.signals.signals import GRADIENT_NORMS, Signals
-from memberscan.threat import Access
+from memberscan.signals import View
+from memberscan.signals.layer_gradients import GRADIENT_NORMS
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def log_norms(signals: Signals) -> Float[np.ndarray, "n layers"]:
+def log_norms(view: View) -> Float[np.ndarray, "n layers"]:
     """Return the logarithm of each layer's gradient norm; a gradient that is always zero gives zeros."""
-    norms = np.asarray(signals.arrays[GRADIENT_NORMS], dtype=float)
+    norms = np.asarray(view[GRADIENT_NORMS], dtype=float)
     # A scan predicted exactly has no gradient at all; it counts as a thousandth of the typical one.
     floor = 1e-3 * np.median(norms, axis=0)
     return np.asarray(np.log(np.maximum(norms, np.where(floor > 0, floor, 1.0))))
 
 
-def summed_norms(signals: Signals) -> Float[np.ndarray, " n"]:
+def summed_norms(view: View) -> Float[np.ndarray, " n"]:
     """Return the sum of the layers' gradient norms."""
-    return np.asarray(np.asarray(signals.arrays[GRADIENT_NORMS], dtype=float).sum(axis=1))
+    return np.asarray(np.asarray(view[GRADIENT_NORMS], dtype=float).sum(axis=1))
 
 
 GRADIENT_MAGNITUDE = LearnedAttack(
     "gradient-magnitude",
     "the size of the loss gradient in each layer",
-    Needs(Access.WEIGHTS, norms=True),
-    (Block(log_norms),),
+    (GRADIENT_NORMS,),
+    blocks=(Block(log_norms),),
 )
 ZERO_KNOWLEDGE_GRADIENT = LowerForMembers(
     "gradient-magnitude:zero-knowledge",
     "the summed size of the loss gradient, with nobody's membership known",
-    Needs(Access.WEIGHTS, leaked=False, norms=True),
-    summed_norms,
+    (GRADIENT_NORMS,),
+    measure=summed_norms,
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.base import Attack, Features, Rule
+from memberscan.attacks.base import Features, FittedAttack, Rule
 from memberscan.attacks.learner import coordinates, joined, ridge, standardise
-from memberscan.signals.signals import Signals
+from memberscan.signals import View
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -36,27 +36,27 @@ class Block:
         Applied to each column by itself, some columns at a time.
     """
 
-    read: Callable[[Signals], Float[np.ndarray, "n d"]]
+    read: Callable[[View], Float[np.ndarray, "n d"]]
     transform: Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n d"]] = unchanged
 
-    def tiles(self, signals: Signals) -> Iterator[Float[np.ndarray, "n tile"]]:
+    def tiles(self, view: View) -> Iterator[Float[np.ndarray, "n tile"]]:
         """Yield transformed, standardised columns."""
-        values = self.read(signals)
+        values = self.read(view)
         for start in range(0, values.shape[1], TILE):
             yield standardise(self.transform(np.asarray(values[:, start : start + TILE], dtype=float)))
 
 
 @dataclass(frozen=True)
-class LearnedAttack(Attack):
+class LearnedAttack(FittedAttack):
     """A ridge classifier on blocks of features, which weigh the same, however wide they are."""
 
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[Block, ...] = field(kw_only=True)
 
-    def observe(self, signals: Signals) -> Features:
+    def observe(self, view: View) -> Features:
         """Compute, standardise and join the blocks, in no more columns than there are scans."""
-        width = sum(block.read(signals).shape[1] for block in self.blocks)
-        join = joined if width <= len(signals.scans) else coordinates
-        return Features(signals.scans.index, join(block.tiles(signals) for block in self.blocks))
+        width = sum(block.read(view).shape[1] for block in self.blocks)
+        join = joined if width <= len(view.scans) else coordinates
+        return Features(view.scans.index, join(block.tiles(view) for block in self.blocks))
 
     def fit(self, known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
         """Fit the ridge classifier to the known subjects' scans."""

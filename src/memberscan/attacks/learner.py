@@ -1,4 +1,4 @@
-"""The one learner behind all fitted attacks: a ridge classifier, no freer than the known subjects bear."""
+"""The classifier behind all learned attacks: ridge regression with the penalty of least leave-one-out error."""
 
 from __future__ import annotations
 

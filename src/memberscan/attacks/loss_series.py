@@ -9,25 +9,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.base import Needs
 from memberscan.attacks.learned import Block, LearnedAttack
 from memberscan.attacks.unfitted import LowerForMembers
-from memberscan.signals.signals import ROUND_PREDICTIONS, Signals
-from memberscan.threat import Access
+from memberscan.signals import View
+from memberscan.signals.round_predictions import ROUND_PREDICTIONS
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def series(signals: Signals) -> Float[np.ndarray, "n rounds"]:
+def series(view: View) -> Float[np.ndarray, "n rounds"]:
     """Return signed residuals by round, years."""
-    age = signals.scans["age"].to_numpy(float)
-    return np.asarray(age[:, None] - signals.arrays[ROUND_PREDICTIONS])
+    return np.asarray(view.age[:, None] - view[ROUND_PREDICTIONS])
 
 
-def course(signals: Signals) -> Float[np.ndarray, "n 4"]:
+def course(view: View) -> Float[np.ndarray, "n 4"]:
     """Return the mean and last error, its slope over rounds, and how steady the residual's sign is."""
-    r = series(signals)
+    r = series(view)
     error = np.abs(r)
     time = np.arange(r.shape[1]) - (r.shape[1] - 1) / 2
     slope = error @ time / max(float(time @ time), 1.0)
@@ -35,20 +33,20 @@ def course(signals: Signals) -> Float[np.ndarray, "n 4"]:
     return np.column_stack([error.mean(axis=1), error[:, -1], slope, steady])
 
 
-def mean_error(signals: Signals) -> Float[np.ndarray, " n"]:
+def mean_error(view: View) -> Float[np.ndarray, " n"]:
     """Return the mean absolute error over rounds, years."""
-    return np.asarray(np.abs(series(signals)).mean(axis=1))
+    return np.asarray(np.abs(series(view)).mean(axis=1))
 
 
 LOSS_SERIES = LearnedAttack(
     "loss-series",
     "how the prediction error goes over the rounds",
-    Needs(Access.ROUNDS, rounds=True),
-    (Block(course),),
+    (ROUND_PREDICTIONS,),
+    blocks=(Block(course),),
 )
 ZERO_KNOWLEDGE_LOSS_SERIES = LowerForMembers(
     "loss-series:zero-knowledge",
     "the mean error over the rounds, with nobody's membership known",
-    Needs(Access.ROUNDS, leaked=False, rounds=True),
-    mean_error,
+    (ROUND_PREDICTIONS,),
+    measure=mean_error,
 )

@@ -14,19 +14,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.base import Needs
 from memberscan.attacks.learned import Block, LearnedAttack
-from memberscan.threat import Access
+from memberscan.signals import PREDICTION, View
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from memberscan.signals.signals import Signals
 
-
-def residual_and_age(signals: Signals) -> Float[np.ndarray, "n 7"]:
+def residual_and_age(view: View) -> Float[np.ndarray, "n 7"]:
     """Return residual, its size and square, age, its square, and the products of the first two with age."""
-    r, age = signals.residual, signals.scans["age"].to_numpy(float)
+    r, age = view.residual, view.age
     y = age - age.mean()
     return np.column_stack([r, np.abs(r), r**2, y, y**2, r * y, np.abs(r) * y])
 
@@ -34,6 +31,6 @@ def residual_and_age(signals: Signals) -> Float[np.ndarray, "n 7"]:
 PREDICTION_LABEL = LearnedAttack(
     "prediction+label",
     "the prediction and the true age together",
-    Needs(Access.OUTPUTS),
-    (Block(residual_and_age),),
+    (PREDICTION,),
+    blocks=(Block(residual_and_age),),
 )

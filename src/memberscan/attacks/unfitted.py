@@ -1,36 +1,38 @@
-"""Attacks that need nobody's membership: one reading a scan, lower for members."""
+"""Attacks that need nobody's membership: one measurement of each scan, lower for members."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from memberscan.attacks.base import Attack, Features, Rule
-from memberscan.signals.signals import Signals
+from memberscan.attacks.base import Attack, Features, KnownScans
+from memberscan.signals import View
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)
 class LowerForMembers(Attack):
-    """Score minus a reading, with nobody's membership known.
+    """Score minus a measurement, with nobody's membership known.
 
     Parameters
     ----------
-    reading
+    measure
         Gives one number per scan; training makes it small for members.
     """
 
-    reading: Callable[[Signals], Float[np.ndarray, " n"]] = lambda signals: np.abs(signals.residual)
+    learns: ClassVar[bool] = False
 
-    def observe(self, signals: Signals) -> Features:
-        """Return the readings."""
-        return Features(signals.scans.index, np.asarray(self.reading(signals), dtype=float)[:, None])
+    measure: Callable[[View], Float[np.ndarray, " scans"]] = field(kw_only=True)
 
-    def fit(self, known: Features, member: Bool[np.ndarray, " n"]) -> Rule:  # noqa: ARG002
-        """Return the rule that needs no learning."""
-        return Rule(np.array([-1.0]), None)
+    def observe(self, view: View) -> Features:
+        """Return the measurements."""
+        return Features(view.scans.index, np.asarray(self.measure(view), dtype=float)[:, None])
+
+    def score(self, features: Features, known: KnownScans) -> Float[np.ndarray, " scans"]:  # noqa: ARG002
+        """See :class:`~memberscan.attacks.base.Attack`."""
+        return -features.values[:, 0]

@@ -22,7 +22,7 @@ _MEND = "its forward() uses no_grad(), detach(), checkpoint(use_reentrant=True) 
 
 
 @dataclass(frozen=True)
-class Trial:
+class GradientTrial:
     """The outcome of the trial.
 
     Parameters
@@ -53,14 +53,14 @@ class Trial:
         return f"no gradient reaches {names}, though the predictions depend on it: {_MEND}"
 
 
-def try_gradients(model: nn.Module, inputs: Tensor) -> Trial:
+def try_gradients(model: nn.Module, inputs: Tensor) -> GradientTrial:
     """Take the gradients of all layers once, on a few scans.
 
     A gradient of exactly zero is no fault where the predictions do not depend on the layer either.
     """
     layers = parameter_layers(model)
     if not layers:
-        return Trial("the model has no parameters, so it has no gradients")
+        return GradientTrial("the model has no parameters, so it has no gradients")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # checkpoint() warns of what is reported below
@@ -68,12 +68,12 @@ def try_gradients(model: nn.Module, inputs: Tensor) -> Trial:
     except Exception as error:  # a user's layers may fail in any way
         first = (str(error).splitlines() or [""])[0]
         if "does not require grad" in first:
-            return Trial(f"no gradient reaches the model's parameters: {_MEND}")
-        return Trial(f"the model's gradients cannot be taken ({type(error).__name__}: {first})")
+            return GradientTrial(f"no gradient reaches the model's parameters: {_MEND}")
+        return GradientTrial(f"the model's gradients cannot be taken ({type(error).__name__}: {first})")
     if not all(bool(torch.isfinite(rows).all()) for rows in seen.gradients.values()):
-        return Trial("the model's gradients are NaN or infinite, as that of a square root at zero is")
+        return GradientTrial("the model's gradients are NaN or infinite, as that of a square root at zero is")
     still = [path for path in layers if not seen.gradients[path].any()]
-    return Trial(cut=tuple(path for path in still if _matters(model, inputs, path)))
+    return GradientTrial(cut=tuple(path for path in still if _matters(model, inputs, path)))
 
 
 def try_activation(model: nn.Module, inputs: Tensor, path: str) -> str | None:

@@ -1,1 +1,69 @@
-"""What a view of a run shows of each scan: predictions, activations, per-sample gradients."""
+"""What attackers see of scans: a key for each signal, and a provider file for each kind.
+
+A new kind of signal is one module with its key and its provider, and one line in :data:`PROVIDERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memberscan.signals.activations import ACTIVATIONS
+from memberscan.signals.broadcast_answers import ANSWERS
+from memberscan.signals.layer_gradients import GRADIENT_LENGTHS, LAYER_GRADIENTS
+from memberscan.signals.learner_updates import UPDATES
+from memberscan.signals.of_final_model import OfFinalModel, observe_final
+from memberscan.signals.predictions import PREDICTION, PREDICTIONS
+from memberscan.signals.round_predictions import PREDICTIONS_BY_ROUND
+from memberscan.signals.signal import Observed, Provider, Signal
+from memberscan.signals.view import View
+
+if TYPE_CHECKING:
+    from memberscan.targets.target import Target
+
+PROVIDERS: tuple[Provider, ...] = (
+    PREDICTIONS,
+    ACTIVATIONS,
+    LAYER_GRADIENTS,
+    GRADIENT_LENGTHS,
+    PREDICTIONS_BY_ROUND,
+    UPDATES,
+    ANSWERS,
+)
+_OF_KIND = {kind: provider for provider in PROVIDERS for kind in provider.kinds}
+
+
+def by_provider(signals: Iterable[Signal]) -> dict[Provider, list[Signal]]:
+    """Return signals, each once, by the provider that gives them."""
+    asked: dict[Provider, list[Signal]] = {}
+    for signal in dict.fromkeys(signals):
+        asked.setdefault(_OF_KIND[signal.kind], []).append(signal)
+    return asked
+
+
+def see(target: Target, signals: Iterable[Signal], directory: Path) -> View:
+    """Return what an attacker sees who is shown these signals, and the final predictions in any case.
+
+    Parameters
+    ----------
+    target
+        What is audited; it has all of the signals.
+    signals
+        Which ones.
+    directory
+        Where wide arrays are kept.
+    """
+    asked = by_provider([PREDICTION, *signals])
+    final = {p: those for p, those in asked.items() if isinstance(p, OfFinalModel)}
+    values: dict[Signal, Any] = dict(observe_final(final, target, directory))
+    learners: tuple[str, ...] = ()
+    rounds: tuple[int, ...] = ()
+    for provider in asked.keys() - final.keys():
+        seen = provider.observe(asked[provider], target, directory)
+        values |= seen.values
+        learners, rounds = seen.learners or learners, seen.rounds or rounds
+    return View(target.scans[["subject_id", "age"]], values, learners, rounds)
+
+
+__all__ = ["PREDICTION", "PROVIDERS", "Observed", "Provider", "Signal", "View", "by_provider", "see"]

@@ -11,7 +11,7 @@ from memberscan.signals.signal import SCAN, Signal
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
-    from memberscan.signals.final_model import Reading
+    from memberscan.signals.passes.final_model import Reading
     from memberscan.targets.target import Target
     from memberscan.targets.trained_model import TrainedModel
 
@@ -35,7 +35,7 @@ class Activations(OfFinalModel):
 
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:  # noqa: ARG002
         """See :class:`OfFinalModel`."""
-        from memberscan.signals.final_model import Reading
+        from memberscan.signals.passes.final_model import Reading
 
         path = target.layer_paths([_OUTPUT])[_OUTPUT]
         return Reading(lambda seen: seen.entered[path].float().cpu().numpy(), entering=[path])

@@ -11,7 +11,7 @@ from memberscan.signals.signal import LAYER, SCAN, Signal
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
-    from memberscan.signals.final_model import Reading
+    from memberscan.signals.passes.final_model import Reading
     from memberscan.targets.target import Target
     from memberscan.targets.trained_model import TrainedModel
 
@@ -46,7 +46,7 @@ class LayerGradients(OfFinalModel):
 
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:
         """See :class:`OfFinalModel`."""
-        from memberscan.signals.final_model import Reading
+        from memberscan.signals.passes.final_model import Reading
 
         path = target.layer_paths([signal.part])[signal.part]
         return Reading(lambda seen: seen.gradients[path].float().cpu().numpy(), gradients=[path])
@@ -65,7 +65,7 @@ class GradientNorms(OfFinalModel):
         import torch
 
         from memberscan.models.gradients import Capture, parameter_layers
-        from memberscan.signals.final_model import Reading
+        from memberscan.signals.passes.final_model import Reading
 
         every = parameter_layers(target.model)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,9 @@ from memberscan.signals.signal import Observed, Provider, Signal
 from memberscan.threat import Attacker, ThreatModel
 
 if TYPE_CHECKING:
-    from memberscan.signals.final_model import Reading
+    import numpy as np
+
+    from memberscan.signals.passes.final_model import Reading
     from memberscan.targets.target import Target
     from memberscan.targets.trained_model import TrainedModel
 
@@ -32,9 +34,29 @@ class OfFinalModel(Provider):
             f"needs access to {self.access}; this audit assumes {threat.access} only (--access {self.access})"
         )
 
+    def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        return Observed(observe_final({self: signals}, target, directory))
+
     @abstractmethod
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:
         """Return what the signal needs of the pass, and how rows are made of it."""
+
+
+def observe_final(
+    asked: Mapping[OfFinalModel, Sequence[Signal]], target: Target, directory: Path
+) -> dict[Signal, np.ndarray]:
+    """Return all signals of the final model, by one pass over the scans; of a table, what it holds."""
+    if target.predictions is not None:
+        return {signal: target.predictions for signals in asked.values() for signal in signals}
+    from memberscan.signals.passes.final_model import observe
+    from memberscan.targets.trained_model import TrainedModel
+
+    assert isinstance(target, TrainedModel)
+    # In an order of its own, so that the order in which attacks are named decides nothing.
+    chosen = sorted((str(s), s, provider) for provider, signals in asked.items() for s in signals)
+    readings = {signal: provider.reading(signal, target) for _, signal, provider in chosen}
+    return observe(target, readings, directory)
 
 
 def no_people_of_its_own(threat: ThreatModel) -> str:

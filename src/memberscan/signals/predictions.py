@@ -10,7 +10,7 @@ from memberscan.signals.signal import SCAN, Signal
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
-    from memberscan.signals.final_model import Reading
+    from memberscan.signals.passes.final_model import Reading
     from memberscan.targets.trained_model import TrainedModel
 
 PREDICTION = Signal("prediction", (SCAN,))
@@ -23,7 +23,7 @@ class Predictions(OfFinalModel):
 
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:  # noqa: ARG002
         """See :class:`OfFinalModel`."""
-        from memberscan.signals.final_model import Reading
+        from memberscan.signals.passes.final_model import Reading
 
         return Reading(lambda seen: seen.predictions.double().cpu().numpy())
 

@@ -3,58 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
+from memberscan.signals.of_final_model import no_people_of_its_own
+from memberscan.signals.signal import ROUND, SCAN, Observed, Provider, Signal
+from memberscan.threat import Access, Attacker, ThreatModel
 
-from memberscan.cohort import Cohort
-from memberscan.files import fingerprint
-from memberscan.models.gradients import agrees_with_autograd
-from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
-from memberscan.runs import Run, Transcript
-from memberscan.signals.extract import batch_size, stored_rows
+from memberscan.targets.party import as_party
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from memberscan.targets.target import Target
+
+ROUND_PREDICTIONS = Signal("round-predictions", (SCAN, ROUND))
+"""In years, by the global model at the end of each round."""
 
 
-@full_precision()
-def predictions_by_round(
-    run: Run,
-    transcript: Transcript,
-    cohort: Cohort,
-    scan_ids: Sequence[str],
-    rounds: Sequence[int],
-    directory: Path,
-) -> Float[np.ndarray, "scans rounds"]:
-    """Return predictions (years) by the global model at the end of each round; resumes where it stopped."""
-    device = resolve_device("auto")
-    example = as_inputs(cohort, scan_ids[:2]).to(device)
-    columns = []
-    for number in rounds:
-        model = run.model_with(transcript.global_model(number)).to(device)
-        # A model that mixes the samples of a batch predicts something else for each scan alone.
-        alone = not agrees_with_autograd(model, example, [])
-        size = 1 if alone else batch_size(model, example[:1], backward=False)
-        request = {
-            "transcript": transcript.fingerprint,
-            "round": number,
-            "cohort": cohort.fingerprint,
-            "scans": fingerprint(list(scan_ids)),
-            "device": device.type,
-            "threads": torch.get_num_threads(),
-            "batch": size,
-        }
+@dataclass(frozen=True)
+class RoundPredictions(Provider):
+    """Predictions by each round's global model."""
 
-        def see(inputs: Tensor, ages: Tensor, model: torch.nn.Module = model) -> dict[str, np.ndarray]:  # noqa: ARG001
-            with torch.no_grad():
-                return {"prediction": predict(model, inputs.to(device)).double().cpu().numpy()}
+    def out_of_sight(self, threat: ThreatModel) -> str:
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        if threat.attacker is not Attacker.OUTSIDER:
+            return no_people_of_its_own(threat)
+        return "needs every round's global model; an outsider sees the final model only (--attacker learner)"
 
-        folder = directory / f"{number:04d}"
-        columns.append(
-            stored_rows(folder, request, cohort, scan_ids, size, see, f"round {number}")["prediction"]
-        )
-    return np.column_stack(columns)
+    def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        from memberscan.signals.passes.global_models import predictions_by_round
+
+        party = as_party(target)
+        values = predictions_by_round(party, directory / "rounds")
+        return Observed(dict.fromkeys(signals, values), rounds=party.rounds)
+
+
+PREDICTIONS_BY_ROUND = RoundPredictions(("round-predictions",), Access.ROUNDS, frozenset({Attacker.LEARNER}))

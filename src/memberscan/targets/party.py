@@ -1,84 +1,59 @@
-"""One party of a federation that is audited: whom it knows, what stands in its way, and what it sees."""
+"""A party's place in a federation as a target: what it sees of the others, and whom it knows."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pandas as pd
 
 from memberscan import seeds
-from memberscan.attacks import Attack, UpdateAttack
-from memberscan.attacks.parties import Parties, by_learners, by_one
-from memberscan.auditing.ascents import ascents, cannot_simulate
-from memberscan.auditing.source import RunSource, Source
 from memberscan.errors import BadInputError, RolesError, TooFewSubjectsError
-from memberscan.evidence.pairs import HELD_OUT, PairScores
-from memberscan.evidence.scored import FEWEST
-from memberscan.signals.signals import ROUND_PREDICTIONS, Signals
-from memberscan.signals.updates import AGGREGATE, Updates
+from memberscan.evidence.scores import ASIDE, IN, OUT, Pair
+from memberscan.limits import FEWEST_PER_SIDE
+from memberscan.runs import Run, Transcript
+from memberscan.targets import known
+from memberscan.targets.known import Comparison, Known
+from memberscan.targets.target import Group, Target
+from memberscan.targets.trained_model import TrainedModel
 from memberscan.threat import Attacker, ThreatModel
 
 if TYPE_CHECKING:
-    from memberscan.runs import Transcript
+    from jaxtyping import Bool, Int
+
+ALL = "all"
+"""Name of the one learner that somebody sees who sees sums over learners only."""
+HELD_OUT = -1
+"""Home of people whom no learner trained on."""
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """What an attacker sees of all scans.
+class Party(TrainedModel):
+    """One party of a federation, which attacks the others' people.
 
     Parameters
     ----------
-    final
-        Signals of the final global model, and the predictions of each round's.
-    updates
-        What the updates show, or the answers to an active server's broadcasts; None for a learner.
+    transcript
+        What passed between the parties.
     rounds
-        The rounds that it looks at; an active server's broadcasts come after the federation's.
+        The rounds that the attacker looks at.
     """
 
-    final: Signals
-    updates: Updates | None
-    rounds: tuple[int, ...]
-
-    @property
-    def seen(self) -> Updates:
-        """The updates, of an attacker that sees them."""
-        assert self.updates is not None
-        return self.updates
-
-
-@dataclass(frozen=True, eq=False)
-class Party:
-    """One party of a federation.
-
-    Parameters
-    ----------
-    target, transcript
-        The run, and what passed between its parties.
-    threat
-        Who attacks, and what it knows.
-    rounds
-        The rounds that it looks at.
-    who
-        Who is whose, and whom of the held-out it knows: the same people for every party, given the seed.
-    seed
-        Root seed.
-    """
-
-    target: RunSource
-    transcript: Transcript
-    threat: ThreatModel
-    rounds: tuple[int, ...]
-    who: Parties
-    seed: int
+    transcript: Transcript = field(kw_only=True)
+    rounds: tuple[int, ...] = field(kw_only=True)
 
     @classmethod
-    def open(cls, target: Source, threat: ThreatModel, seed: int) -> Party:
+    def open(
+        cls,
+        path: Path,
+        threat: ThreatModel,
+        *,
+        cohort: Path | None = None,
+        model: str | None = None,
+        seed: int = 0,
+    ) -> Self:
         """Take a party's place in a federated run; nothing is written.
 
         Raises
@@ -90,144 +65,171 @@ class Party:
         TooFewSubjectsError
             If fewer than ten held-out subjects are left to score.
         """
-        if not isinstance(target, RunSource):
+        facts = cls._facts(path, threat, cohort=cohort, model=model, seed=seed)
+        transcript = _transcript(facts["run"])
+        party = cls(**facts, transcript=transcript, rounds=threat.looks_at(len(transcript.rounds)))
+        party._require_homes()
+        party._require_held_out()
+        return party
+
+    @cached_property
+    def victims(self) -> tuple[str, ...]:
+        """The learners whose people are here, in the order of the transcript; "all" for who sees sums only."""
+        if self.threat.attacker is Attacker.AGGREGATE:
+            return (ALL,)
+        return self._holders
+
+    @cached_property
+    def _holders(self) -> tuple[str, ...]:
+        return tuple(n for n in self.transcript.learners if n in set(self.run.roles.learners))
+
+    @cached_property
+    def home(self) -> Int[np.ndarray, " people"]:
+        """For each person the position of the victim that trained on it; -1 for held-out ones."""
+        if self.threat.attacker is Attacker.AGGREGATE:
+            return np.where(self.member, 0, HELD_OUT)
+        place = {name: k for k, name in enumerate(self._holders)}
+        learner = self.run.roles.learner
+        return np.array(
+            [place[learner[s]] if m else HELD_OUT for s, m in zip(self.people.ids, self.member, strict=True)]
+        )
+
+    @cached_property
+    def known_nonmembers(self) -> Bool[np.ndarray, " people"]:
+        """The held-out people whom every attacker knows: they are learned from, and never scored."""
+        rng = seeds.generator(self.seed, "known-held-out")
+        return known.known_held_out(self.threat, np.flatnonzero(~self.member), len(self.people), rng)
+
+    def _require_homes(self) -> None:
+        names = ", ".join(self.transcript.learners)
+        if not self._holders:
             raise BadInputError(
-                f"a {threat.attacker} is a party of a federation, and a predictions file shows none; "
-                "audit a run"
+                f"no learner of the transcript ({names}) holds a member in roles.tsv; its column learner "
+                "must name them"
             )
-        if target.run.federation is None:
-            raise BadInputError(
-                f"the run {target.run.path} is not of a federation, so nobody is a party to it; audit it as "
-                "an outsider (--attacker outsider), or federate first"
+        for subject in np.array(self.people.ids, dtype=object)[self.member]:
+            if (holder := self.run.roles.learner.get(subject)) not in self._holders:
+                raise RolesError(
+                    f"member {subject!r} is held by {holder or 'no learner'} in roles.tsv; the transcript's "
+                    f"learners are {names}"
+                )
+
+    def _require_held_out(self) -> None:
+        outside, count = int((~self.member).sum()), int(self.known_nonmembers.sum())
+        if outside - count < FEWEST_PER_SIDE:
+            most = int(100 * (1 - FEWEST_PER_SIDE / outside)) / 100 if outside else 0
+            fewer = f", or let them know fewer (--leaked {most:g})" if outside >= FEWEST_PER_SIDE else ""
+            raise TooFewSubjectsError(
+                f"{outside} people are held out, and attackers know {count} of them; at least "
+                f"{FEWEST_PER_SIDE} must be left to score: hold out more{fewer}"
             )
-        transcript = target.run.transcript
-        if not transcript.rounds:
-            raise BadInputError(f"{transcript.path} has no finished round; federate first")
-        who = _who_is_whose(target, transcript, threat, seed)
-        return cls(target, transcript, threat, threat.looks_at(len(transcript.rounds)), who, seed)
 
     @property
-    def attacker(self) -> Attacker:
-        """Who it is."""
-        return self.threat.attacker
-
-    @property
-    def sees_ciphertexts(self) -> bool:
-        """Whether it is a server whose learners encrypted their updates."""
+    def conceals(self) -> str | None:
+        """See :class:`Target`: a server whose learners encrypt receives nothing to attack."""
         servers = (Attacker.SERVER, Attacker.ACTIVE_SERVER)
-        return self.transcript.secure != "none" and self.attacker in servers
+        if self.transcript.secure == "none" or self.threat.attacker not in servers:
+            return None
+        return (
+            "the updates were encrypted (ckks): the server saw ciphertexts only, and no model at all; it "
+            "knows who took part and with how many scans"
+        )
 
-    def obstacle(self, attack: Attack | UpdateAttack) -> str | None:
-        """Return why an attack cannot be run by this party, or None."""
-        if self.sees_ciphertexts:
-            return (
-                "the updates were encrypted (ckks): the server saw ciphertexts only, and no model at all; it "
-                "knows who took part and with how many scans"
-            )
-        updates = isinstance(attack, UpdateAttack)
-        if updates != (self.attacker is not Attacker.LEARNER):
-            kind = "the learners' updates" if updates else "people of its own, as a learner has them"
-            return f"needs {kind}; this attacker ({self.attacker}) does not have them"
-        active = self.attacker is Attacker.ACTIVE_SERVER
-        if attack.needs.active != active:
-            return (
-                "reads rounds that nobody meddled with (--attacker server)"
-                if active
-                else "needs a server that changes what it broadcasts (--attacker active-server)"
-            )
-        if active and (reason := cannot_simulate(self.target)):
-            return reason
-        if attack.needs.others > (others := self._most_others()):
-            return (
-                f"compares with {attack.needs.others} other learners or more; this attacker sees {others} in "
-                "any round that it looks at"
-            )
-        if attack.needs.leaked and not self.who.known.any():
+    def comparisons(self, *, learns: bool) -> list[Comparison]:
+        """Return a row for each attacker and each victim that is another party.
+
+        A learner knows its own people as members. Learners whose people are not here cannot learn from them,
+        but can carry out an attack that needs nobody's membership. Others than learners know no member.
+        """
+        attackers: tuple[str, ...] = (str(self.threat.attacker),)
+        if self.threat.attacker is Attacker.LEARNER:
+            attackers = self.victims if learns else self.transcript.learners
+        rows = []
+        for attacker in attackers:
+            own = np.zeros(len(self.people), dtype=bool)
+            if attacker in self.victims:
+                own = self.home == self.victims.index(attacker)
+            knows = Known(own, self.known_nonmembers)
+            for place, victim in enumerate(self.victims):
+                if victim != attacker:
+                    rows.append(Comparison(Pair(attacker, victim), knows, self._sides(place)))
+        return rows
+
+    def _sides(self, victim: int) -> Int[np.ndarray, " people"]:
+        """Return who is compared about one victim: its people, and the held-out ones who are not known."""
+        sides = np.full(len(self.people), ASIDE, dtype=np.int8)
+        sides[self.home == victim] = IN
+        sides[(self.home == HELD_OUT) & ~self.known_nonmembers] = OUT
+        return sides
+
+    @property
+    def nothing_to_learn_from(self) -> str | None:
+        """See :class:`Target`."""
+        if not self.known_nonmembers.any():
             return "learns from held-out people that are known, and this audit assumes none (--leaked 0.5)"
-        if attack.needs.leaked and len(self.who.victims) < 2:
+        if len(self.victims) < 2:
             return "learns from the attacking learner's own people, and only the victim's are here"
-        return self.target.lacks(attack.needs) or self.target.hides(attack.needs)
+        return None
 
-    def _most_others(self) -> int:
+    @property
+    def known_people(self) -> tuple[int, int]:
+        """How many members, and non-members, an attacker knows; of learners, the fewest of any."""
+        own = 0
+        if self.threat.attacker is Attacker.LEARNER:
+            own = int(np.bincount(self.home[self.home != HELD_OUT]).min())
+        return own, int(self.known_nonmembers.sum())
+
+    def most_others(self) -> int:
         """Return the largest number of other learners in any round that the attacker looks at."""
-        if self.attacker is Attacker.AGGREGATE:
+        if self.threat.attacker is Attacker.AGGREGATE:
             return 0
         taking_part = (len(self.transcript.rounds[number - 1].took_part) for number in self.rounds)
         return max(0, max(taking_part) - 1)
 
-    def unseen(self, attack: Attack | UpdateAttack, victim: str) -> str:
-        """Return why an attack has no scores for a victim."""
+    def unseen(self, victim: str, others: int) -> str:
+        """Return why an attack has no scores for a victim; ``others`` is how many learners it compares with."""
         present = [n for n in self.rounds if victim in self.transcript.rounds[n - 1].took_part]
-        if not present and victim != AGGREGATE:
+        if not present and victim != ALL:
             return f"{victim} took part in no round that the attacker looked at, so nothing was seen of it"
-        others = attack.needs.others
         if others and max(len(self.transcript.rounds[n - 1].took_part) for n in present) <= others:
             return (
                 f"{victim} took part beside {others} others in no round, so there was nothing to compare with"
             )
         return f"{victim} sent nothing that this attack can read: its model did not change"
 
-    def see(self, attacks: Mapping[str, Attack | UpdateAttack], directory: Path) -> View:
-        """Work out what it sees for these attacks; wide arrays stay in ``directory``."""
-        target, folder = self.target, directory / "signals"
-        final = target.signals([a.needs for a in attacks.values() if isinstance(a, Attack)], folder)
-        if self.attacker is Attacker.LEARNER:
-            by_round = target.predictions_by_round(self.transcript, self.rounds, folder / "rounds")
-            arrays = {**final.arrays, ROUND_PREDICTIONS: by_round}
-            return View(dataclasses.replace(final, arrays=arrays), None, self.rounds)
-        if not attacks:
-            return View(final, None, self.rounds)
-        if self.attacker is Attacker.ACTIVE_SERVER:
-            answers = ascents(target, self.who, folder / "active", self.seed)
-            return View(final, answers, answers.rounds)
-        aggregate = self.attacker is Attacker.AGGREGATE
-        updates = target.updates(self.transcript, self.rounds, folder / "updates", aggregate=aggregate)
-        return View(final, updates, self.rounds)
-
-    def carry_out(self, attack: Attack | UpdateAttack, view: View) -> PairScores:
-        """Let it attack every victim."""
-        if isinstance(attack, Attack):
-            return by_learners(attack, view.final, self.who, self.transcript.learners)
-        return self.scored(attack.name, self.of_victims(attack.score(view.seen), view))
-
-    def scored(self, name: str, scores: np.ndarray) -> PairScores:
-        """Return scores of scans, one column a victim, as those of this one attacker."""
-        return by_one(name, str(self.attacker), scores, self.who)
-
-    def of_victims(self, scores: np.ndarray, view: View) -> np.ndarray:
-        """Return the columns of the victims, of scores of all learners."""
-        return np.asarray(scores[..., [view.seen.learners.index(v) for v in self.who.victims]])
-
-
-def _who_is_whose(target: RunSource, transcript: Transcript, threat: ThreatModel, seed: int) -> Parties:
-    """Say who is whose, and draw the held-out subjects that attackers know."""
-    codes, names = pd.factorize(target.scans["subject_id"], sort=True)
-    learner = target.run.roles.learner
-    victims: tuple[str, ...] = tuple(n for n in transcript.learners if n in set(target.run.roles.learners))
-    if not victims:
-        raise BadInputError(
-            f"no learner of the transcript ({', '.join(transcript.learners)}) holds a member in roles.tsv; "
-            "its column learner must name them"
-        )
-    member = target.member.loc[names].to_numpy(bool)
-    place = {name: k for k, name in enumerate(victims)}
-    for subject in names[member]:
-        if learner.get(subject) not in place:
-            raise RolesError(
-                f"member {subject!r} is held by {learner.get(subject, 'no learner')} in roles.tsv; the "
-                f"transcript's learners are {', '.join(transcript.learners)}"
+    @property
+    def groups(self) -> list[Group]:
+        """See :class:`Target`: each victim's people and the held-out ones."""
+        return [
+            Group(
+                victim,
+                (self.home == place) | (self.home == HELD_OUT),
+                self.home == place,
+                self.run.randomised or (victim == ALL and self.held_out_at_random),
+                ("blind", victim),
             )
-    home = np.array([place[learner[s]] if m else HELD_OUT for s, m in zip(names, member, strict=True)])
-    if threat.attacker is Attacker.AGGREGATE:
-        victims, home = (AGGREGATE,), np.where(member, 0, HELD_OUT)
-    outside = np.flatnonzero(~member)
-    known = np.zeros(len(names), dtype=bool)
-    count = int(threat.leaked * len(outside) + 1e-9)
-    known[seeds.generator(seed, "known-held-out").choice(outside, count, replace=False)] = True
-    if len(outside) - count < FEWEST:
-        fewer = f", or let them know fewer (--leaked {int(100 * (1 - FEWEST / len(outside))) / 100:g})"
-        raise TooFewSubjectsError(
-            f"{len(outside)} people are held out, and attackers know {count} of them; at least {FEWEST} must "
-            f"be left to score: hold out more{fewer if len(outside) >= FEWEST else ''}"
+            for place, victim in enumerate(self.victims)
+        ]
+
+    @property
+    def held_out_at_random(self) -> bool:
+        """Whether the held-out people were drawn at random, as in federations that memberscan simulates."""
+        return bool((self.run.federation or {}).get("environment"))
+
+
+def as_party(target: Target) -> Party:
+    """Return a target that is a party's place; providers of a federation's signals are asked for no other."""
+    assert isinstance(target, Party)
+    return target
+
+
+def _transcript(run: Run) -> Transcript:
+    if run.federation is None:
+        raise BadInputError(
+            f"the run {run.path} is not of a federation, so nobody is a party to it; audit it as an outsider "
+            "(--attacker outsider), or federate first"
         )
-    return Parties(tuple(names), codes.astype(np.int64), victims, home.astype(np.int64), known)
+    transcript = run.transcript
+    if not transcript.rounds:
+        raise BadInputError(f"{transcript.path} has no finished round; federate first")
+    return transcript

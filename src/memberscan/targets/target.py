@@ -1,74 +1,166 @@
-"""What is audited: a run or a file of predictions, with who is a member and what else is known of people."""
+"""What every target of an audit has: scans, members, what else is known of people, and who attacks it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from memberscan.errors import BadInputError
-from memberscan.files import TABLE_LIMIT, fingerprint
-from memberscan.received import read_limited
-from memberscan.signals.predictions_file import read_predictions
-from memberscan.signals.signals import Signals
-from memberscan.threat import Access
+from memberscan import seeds
+from memberscan.people import People
+from memberscan.targets import known
+from memberscan.targets.known import Comparison
+from memberscan.threat import Access, ThreatModel
 
 if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor, nn
-
-    from memberscan.attacks.base import Needs
-    from memberscan.cohort import Cohort
-    from memberscan.models.gradient_trial import Trial
-    from memberscan.runs import Run, Transcript
-    from memberscan.signals.updates import Updates
+    from jaxtyping import Bool, Float
 
 
 @dataclass(frozen=True, eq=False)
-class Source(ABC):
-    """What is audited.
+class Group:
+    """People whose covariates are compared: those that somebody trained on, and those that nobody did.
+
+    Parameters
+    ----------
+    name
+        Whose training set it is.
+    asked
+        Who belongs to the group.
+    inside
+        Who of them was trained on.
+    randomised
+        Whether that was drawn at random, so that the two sides differ by chance only.
+    seed
+        Names of the branch of the seed for this group.
+    """
+
+    name: str
+    asked: Bool[np.ndarray, " people"]
+    inside: Bool[np.ndarray, " people"]
+    randomised: bool
+    seed: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Target(ABC):
+    """What is audited, before an attacker.
 
     Parameters
     ----------
     scans
-        Scans of members and non-members, indexed by scan id: ``subject_id`` and ``age``.
-    member
+        Scans of members and non-members, indexed by scan id: ``subject_id`` and ``age`` (years).
+    is_member
         By subject id, whether it was trained on.
     covariates
-        By scan id, what a blind baseline may see beside age and scan count.
+        By scan, in the order of ``scans``: what may be known of people beside age and scan count.
     ignored
         Columns that were not used as covariates.
+    threat
+        Who attacks, and what it has.
+    seed
+        Root seed of every draw.
+    predictions
+        Of each scan, where they are given and no model is there, years.
     """
 
     scans: pd.DataFrame
-    member: pd.Series
+    is_member: pd.Series
     covariates: pd.DataFrame
     ignored: tuple[str, ...]
+    threat: ThreatModel
+    seed: int
+    predictions: Float[np.ndarray, " scans"] | None = None
+
+    @cached_property
+    def people(self) -> People:
+        """The subjects, sorted by id."""
+        return People.of(self.scans["subject_id"])
+
+    @cached_property
+    def member(self) -> Bool[np.ndarray, " people"]:
+        """Who was trained on."""
+        return self.is_member.loc[list(self.people.ids)].to_numpy(bool)
+
+    @property
+    def member_of_scan(self) -> Bool[np.ndarray, " scans"]:
+        """Whether each scan is of a member."""
+        return np.asarray(self.member[self.people.of_scan])
+
+    # What an attacker can see.
 
     @property
     @abstractmethod
     def shows(self) -> Access:
-        """The greatest access that an attacker can have here."""
+        """The most that anybody can see here."""
 
-    @abstractmethod
-    def lacks(self, needs: Needs) -> str | None:
-        """Return why an attack with these needs cannot be run here, or None if it can."""
-
-    def hides(self, needs: Needs) -> str | None:  # noqa: ARG002
-        """Return why the model hides something that an attack with these needs would read, or None.
-
-        The answer may need a run of the model, so it is asked last, only for attacks that lack nothing else.
-        """
+    def lacks(self, access: Access) -> str | None:  # noqa: ARG002
+        """Return why nobody has this access here, or None."""
         return None
 
-    @abstractmethod
-    def signals(self, needs: Sequence[Needs], directory: Path) -> Signals:
-        """Return what attacks with these needs see, keeping wide arrays in ``directory``."""
+    @property
+    def conceals(self) -> str | None:
+        """Why this attacker sees nothing at all that an attack could work on, or None."""
+        return None
+
+    @property
+    def landmarks(self) -> Mapping[str, str]:
+        """Paths of the model's named layers."""
+        return {}
+
+    def layer_paths(self, names: Sequence[str]) -> dict[str, str]:  # noqa: ARG002
+        """Return the paths of those of the named layers that the model has."""
+        return {}
+
+    def gradient_obstacle(self, layers: Sequence[str] | None) -> str | None:  # noqa: ARG002
+        """Return why gradients of these layers, or of all, cannot be taken, or None; the model is tried once."""
+        return None
+
+    def activation_obstacle(self, layer: str) -> str | None:  # noqa: ARG002
+        """Return why what enters a layer cannot be seen, or None; the model is tried once."""
+        return None
+
+    # Whom the attacker knows, and whom it is asked about.
+
+    def comparisons(self, *, learns: bool) -> list[Comparison]:
+        """Return the rows of the audit, for attacks that learn from known people or for others."""
+        if not learns:
+            return known.everybody(self.member)
+        return known.draws(self.member, self.threat, seeds.generator(self.seed, "known"))
+
+    @property
+    def nothing_to_learn_from(self) -> str | None:
+        """Why an attack that learns from known people cannot, or None."""
+        if self.known_people[0]:
+            return None
+        return "learns from subjects whose membership is known, and this audit assumes none (--leaked 0.5)"
+
+    @property
+    def known_people(self) -> tuple[int, int]:
+        """How many members, and non-members, the attacker knows at a time."""
+        count = known.known_per_side(self.threat, int(self.member.sum()), int((~self.member).sum()))
+        return count, count
+
+    def most_others(self) -> int:
+        """Return with how many other learners an attacker can compare one at most; none outside a federation."""
+        return 0
+
+    @property
+    def groups(self) -> list[Group]:
+        """The groups of people within which covariates may tell who was trained on."""
+        everyone = np.ones(len(self.people), dtype=bool)
+        return [Group("model", everyone, self.member, self.randomised, ("blind",))]
+
+    # What a report says of it.
+
+    @property
+    def randomised(self) -> bool:
+        """Whether memberscan drew the members at random."""
+        return False
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -79,219 +171,6 @@ class Source(ABC):
         """Return fingerprints and versions: equal for equal targets; only the owner may see them."""
 
     @property
-    @abstractmethod
     def roles_digest(self) -> str | None:
         """What may be published instead of the fingerprint of the roles: a digest with a secret key."""
-
-
-@dataclass(frozen=True, eq=False)
-class PredictionsSource(Source):
-    """A file of predictions."""
-
-    table: Signals
-    digest: str
-
-    @classmethod
-    def read(cls, path: Path) -> PredictionsSource:
-        """Read a predictions file."""
-        read = read_predictions(path)
-        # Sorted, so that the order of rows does not change the result, not even in its last bits.
-        signals = read.signals.at(sorted(read.signals.scans.index.to_numpy(object)))
-        return cls(
-            scans=signals.scans,
-            member=read.member,
-            covariates=read.covariates.loc[signals.scans.index],
-            ignored=read.ignored,
-            table=signals,
-            digest=fingerprint(read_limited(path, TABLE_LIMIT)),
-        )
-
-    @property
-    def shows(self) -> Access:
-        """Outputs only."""
-        return Access.OUTPUTS
-
-    def lacks(self, needs: Needs) -> str | None:
-        """See :class:`Source`."""
-        if needs.access > Access.OUTPUTS:
-            return "needs the model's weights; a predictions file shows outputs only"
         return None
-
-    def signals(self, needs: Sequence[Needs], directory: Path) -> Signals:  # noqa: ARG002
-        """Return what the file holds."""
-        return self.table
-
-    def describe(self) -> dict[str, Any]:
-        """See :class:`Source`; a file does not say how its members were drawn."""
-        return {
-            "kind": "predictions",
-            "model": "unknown",
-            "parameters": None,
-            "synthetic": False,
-            "randomised": False,
-        }
-
-    def provenance(self) -> dict[str, Any]:
-        """See :class:`Source`."""
-        return {"cohort": None, "roles": None, "weights": None, "predictions": self.digest, "threads": None}
-
-    @property
-    def roles_digest(self) -> None:
-        """None: a predictions file has no separate roles."""
-
-
-@dataclass(frozen=True, eq=False)
-class RunSource(Source):
-    """A run: a model with its weights, and the cohort that it was trained on."""
-
-    run: Run
-    cohort: Cohort
-    model: nn.Module = field(repr=False)
-
-    @classmethod
-    def open(cls, path: Path, cohort: Path | None, model: str | None = None) -> RunSource:
-        """Open a run with its cohort, at its recorded place or elsewhere; see :meth:`memberscan.Run.open`."""
-        from memberscan.runs import Role, Run
-
-        run = Run.open(path, model=model)
-        data = run.cohort(cohort)
-        sides = dict.fromkeys(run.roles.subjects(Role.MEMBER), True)
-        sides |= dict.fromkeys(run.roles.subjects(Role.NONMEMBER), False)
-        scans = data.scans[data.scans["subject_id"].isin(list(sides))]
-        present = scans["subject_id"].unique()
-        return cls(
-            scans=scans[["subject_id", "age"]],
-            member=pd.Series({s: sides[s] for s in present}, dtype=bool),
-            covariates=scans[list(data.covariates)],
-            ignored=data.ignored,
-            run=run,
-            cohort=data,
-            model=run.load(),
-        )
-
-    @property
-    def shows(self) -> Access:
-        """Everything but its training."""
-        return Access.WEIGHTS
-
-    def lacks(self, needs: Needs) -> str | None:
-        """See :class:`Source`."""
-        paths = self._paths(needs.layers)
-        if missing := [name for name in needs.layers if name not in paths]:
-            declared: Mapping[str, str] = getattr(self.model, "landmarks", {})
-            known = ", ".join(declared) or "none"
-            return (
-                f"the model has no layer {' or '.join(missing)} with parameters (its landmarks: {known}); "
-                "name a layer by its module path, as in gradient:encoder.conv6"
-            )
-        if needs.activation and not self._paths(["output"]):
-            return "the model declares no landmark 'output', so its last activation is not known"
-        return None
-
-    def hides(self, needs: Needs) -> str | None:
-        """See :class:`Source`; gradients are tried once, on a few scans."""
-        from memberscan.models.gradient_trial import try_activation
-
-        if needs.norms or needs.layers:
-            paths = None if needs.norms else tuple(self._paths(needs.layers).values())
-            if obstacle := self._trial.obstacle(paths):
-                return obstacle
-        if needs.activation:
-            return try_activation(self.model, self._examples, self._paths(["output"])["output"])
-        return None
-
-    @cached_property
-    def _trial(self) -> Trial:
-        from memberscan.models.gradient_trial import try_gradients
-
-        return try_gradients(self.model, self._examples)
-
-    @property
-    def _examples(self) -> Tensor:
-        from memberscan.models.inputs import as_inputs
-
-        return as_inputs(self.cohort, self.scans.index[:2].tolist())
-
-    def signals(self, needs: Sequence[Needs], directory: Path) -> Signals:
-        """Run the model over the scans, or read what an earlier call left in ``directory``."""
-        from memberscan.signals.extract import Wanted, extract
-
-        # Signals name scans, and are about single persons.
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-        layers = sorted({layer for n in needs for layer in n.layers})
-        wanted = Wanted(
-            gradients=self._paths(layers),
-            norms=any(n.norms for n in needs),
-            activation=self._paths(["output"])["output"] if any(n.activation for n in needs) else None,
-        )
-        return extract(self.run, self.cohort, self.scans.index.tolist(), wanted, directory)
-
-    def predictions_by_round(
-        self, transcript: Transcript, rounds: Sequence[int], directory: Path
-    ) -> np.ndarray:
-        """Return predictions of each scan by each round's global model."""
-        from memberscan.signals.rounds import predictions_by_round
-
-        ids = self.scans.index.tolist()
-        return predictions_by_round(self.run, transcript, self.cohort, ids, rounds, directory)
-
-    def updates(
-        self, transcript: Transcript, rounds: Sequence[int], directory: Path, *, aggregate: bool
-    ) -> Updates:
-        """Return what each scan has to do with the learners' updates, or with their sum."""
-        from memberscan.signals.observe_updates import observe_updates
-
-        ids = self.scans.index.tolist()
-        gradients = self._trial.obstacle(None) is None
-        return observe_updates(
-            self.run,
-            transcript,
-            self.cohort,
-            ids,
-            rounds,
-            directory,
-            aggregate=aggregate,
-            gradients=gradients,
-        )
-
-    def describe(self) -> dict[str, Any]:
-        """See :class:`Source`."""
-        return {
-            "kind": "run",
-            "model": self.run.spec.name,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "synthetic": self.cohort.synthetic,
-            "randomised": self.run.randomised,
-        }
-
-    def provenance(self) -> dict[str, Any]:
-        """See :class:`Source`; the thread count too, since sums depend on it in their last bits."""
-        import torch
-
-        return {
-            "cohort": self.cohort.fingerprint,
-            "roles": self.run.roles.fingerprint,
-            "weights": self.run.weights_fingerprint,
-            "predictions": None,
-            "threads": torch.get_num_threads(),
-        }
-
-    @property
-    def roles_digest(self) -> str | None:
-        """See :class:`Source`."""
-        return self.run.roles_digest
-
-    def _paths(self, names: Sequence[str]) -> dict[str, str]:
-        from memberscan.signals.extract import landmark_paths
-
-        return landmark_paths(self.model, names)
-
-
-def open_source(path: Path, cohort: Path | None, model: str | None = None) -> Source:
-    """Open a run directory or a predictions file."""
-    if path.is_dir():
-        return RunSource.open(path, cohort, model)
-    if path.is_file():
-        return PredictionsSource.read(path)
-    raise BadInputError(f"{path} does not exist; give a run directory, or a TSV or CSV of predictions")

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from memberscan.files import fingerprint
 from memberscan.models.inputs import as_inputs, full_precision, resolve_device
 from memberscan.models.trial import require_predicts
-from memberscan.signals.gradients import Capture, agrees_with_autograd, capture, capture_slowly
+from memberscan.models.gradients import Capture, agrees_with_autograd, capture, capture_slowly
 from memberscan.signals.signal import Signal
-from memberscan.signals.stored_rows import batch_size, stored_rows
+from memberscan.signals.passes.stored_rows import batch_size, stored_rows
 
 if TYPE_CHECKING:
     from memberscan.targets.trained_model import TrainedModel
@@ -104,7 +104,7 @@ def observe(
 
 def layer_paths(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
     """Return the module path of each name that this model has: a declared landmark, or a path itself."""
-    from memberscan.signals.gradients import parameter_layers
+    from memberscan.models.gradients import parameter_layers
 
     declared: Mapping[str, str] = getattr(model, "landmarks", {})
     layers = set(parameter_layers(model))

@@ -1,8 +1,8 @@
-"""What each scan has to do with the learners' updates, worked out without storing a gradient.
+"""The passes over the scans that show what each has to do with the learners' updates; no gradient is stored.
 
 One backward pass gives each scan's Jacobian, the gradient of its prediction; layer by layer it is multiplied
-with all updates of the round at once, measured, sketched and dropped. The loss gradient of a scan is -2 r
-times its Jacobian, r = age - prediction, so everything about it follows.
+with all updates of the round at once, measured, sketched and dropped. The gradient of a scan's loss is its
+Jacobian times the derivative of the loss in the prediction, so everything about it follows.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from memberscan import seeds
-from memberscan.cohort import Cohort
 from memberscan.files import fingerprint
 from memberscan.models.gradients import (
     Capture,
@@ -27,15 +25,31 @@ from memberscan.models.gradients import (
     parameter_layers,
 )
 from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
-from memberscan.runs import Run, Transcript
-from memberscan.signals.extract import batch_size, stored_rows
-from memberscan.signals.updates import AGGREGATE, OnDisk, Updates
+from memberscan.signals import learner_updates as given
+from memberscan.signals.passes.sketch import Sketch
+from memberscan.signals.passes.stored_rows import batch_size, stored_rows
+from memberscan.signals.signal import Observed
+from memberscan.signals.view import ByRound
+from memberscan.targets.parties import ALL
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from memberscan.cohort import Cohort
+    from memberscan.runs import Run, Transcript
+
 SKETCH = 4096
 """Numbers that a Jacobian is sketched to; a model with fewer parameters is kept whole."""
+_STORED = {
+    "took_part": given.TOOK_PART,
+    "before": given.START_PREDICTIONS,
+    "local": given.LOCAL_PREDICTIONS,
+    "products": given.UPDATE_PRODUCTS,
+    "norms": given.JACOBIAN_NORMS,
+    "descent_norms": given.UPDATE_NORMS,
+    "descent_sketches": given.UPDATE_SKETCHES,
+}
+"""Signals by the names of their files and arrays here."""
 
 
 def observe_updates(
@@ -48,7 +62,7 @@ def observe_updates(
     *,
     aggregate: bool = False,
     gradients: bool = True,
-) -> Updates:
+) -> Observed:
     """Work out, round by round, what scans have to do with updates; resumes where a call stopped.
 
     Memory grows neither with the rounds nor with the scans but for a few numbers per scan.
@@ -68,20 +82,23 @@ def observe_updates(
     gradients
         Whether the network gives gradients; without them all that is made of them is NaN.
     """
-    learners = (AGGREGATE,) if aggregate else transcript.learners
-    views = [
+    learners = (ALL,) if aggregate else transcript.learners
+    seen = [
         _observe_round(
             run, transcript, cohort, scan_ids, number, learners, directory / f"{number:04d}", gradients
         )
         for number in rounds
     ]
-    stacked = {
-        name: np.stack([view[name] for view in views])
-        for name in ("took_part", "before", "local", "products", "norms", "descent_norms", "descent_sketches")
-    }
-    scans = cohort.scans.loc[list(scan_ids), ["subject_id", "age"]]
-    sketches = OnDisk([Path(cast("np.memmap", view["sketches"]).filename or "") for view in views])
-    return Updates(scans, learners, tuple(rounds), sketches=sketches, **stacked)
+    values = {signal: np.stack([one[name] for one in seen]) for name, signal in _STORED.items()}
+    age = cohort.scans.loc[list(scan_ids), "age"].to_numpy(float)
+    # The derivative of the squared error (age - prediction)^2 in the prediction is -2 (age - prediction).
+    derivative = -2 * (age - values[given.START_PREDICTIONS])
+    sketches = ByRound([Path(cast("np.memmap", one["sketches"]).filename or "") for one in seen])
+    return Observed(
+        {**values, given.LOSS_DERIVATIVES: derivative, given.JACOBIAN_SKETCHES: sketches},
+        learners=learners,
+        rounds=tuple(rounds),
+    )
 
 
 @full_precision()
@@ -129,12 +146,12 @@ class _Lens:
         self.device = resolve_device("auto")
         self.model = run.model_with(transcript.global_model(number - 1)).to(self.device)
         self.layers = parameter_layers(self.model)
-        present = (AGGREGATE, *transcript.rounds[number - 1].took_part)
+        present = (ALL, *transcript.rounds[number - 1].took_part)
         self.present = np.array([name in present for name in learners])
         self.ends = [
             run.model_with(
                 transcript.global_model(number)
-                if name == AGGREGATE
+                if name == ALL
                 else transcript.learner_model(number, name)
             ).to(self.device)
             for name in learners
@@ -151,7 +168,7 @@ class _Lens:
         self.sketch = Sketch(min(SKETCH, sum(sizes.values())), sizes)
 
     def see(self, inputs: Tensor, seen: Capture) -> dict[str, np.ndarray]:
-        """Return the rows of one batch, by their name in :class:`Updates`."""
+        """Return the rows of one batch, by the names in ``_STORED``."""
         shape = len(inputs), len(self.present), len(self.layers)
         products, local = np.zeros(shape, np.float32), np.full(shape[:2], np.nan)
         products[:, self.present] = inner_products(seen.gradients, self.descents).float().cpu().numpy()
@@ -168,7 +185,7 @@ class _Lens:
         }
 
     def of_updates(self) -> dict[str, np.ndarray]:
-        """Return what depends on no scan, by its name in :class:`Updates`."""
+        """Return what depends on no scan, by the names in ``_STORED``."""
         norms = np.zeros((len(self.present), len(self.layers)))
         sketches = np.zeros((len(self.present), self.sketch.width), np.float32)
         lengths = [self.descents[path].norm(dim=1) for path in self.layers]
@@ -190,35 +207,3 @@ def inner_products(
     One backward pass serves all directions; forward mode needs one pass a direction.
     """
     return torch.stack([rows @ directions[path].T for path, rows in gradients.items()], dim=2)
-
-
-class Sketch:
-    """A fixed random projection that keeps inner products in expectation: a count sketch.
-
-    Every coordinate is added, with a random sign, to one of ``width`` sums; with as many sums as
-    coordinates, nothing is lost. Source: Charikar, Chen and Farach-Colton, "Finding frequent items in data
-    streams" (ICALP 2002).
-    """
-
-    def __init__(self, width: int, sizes: Mapping[str, int]) -> None:
-        self.width = width
-        total = sum(sizes.values())
-        rng = seeds.generator(0, "sketch", total, width)
-        whole = width >= total
-        place = np.arange(total) if whole else rng.integers(width, size=total)
-        sign = np.ones(total) if whole else rng.choice([-1.0, 1.0], total)
-        cuts = np.cumsum(list(sizes.values()))[:-1]
-        self._place = dict(zip(sizes, map(torch.from_numpy, np.split(place, cuts)), strict=True))
-        self._sign = {
-            path: torch.from_numpy(part.astype(np.float32))
-            for path, part in zip(sizes, np.split(sign, cuts), strict=True)
-        }
-
-    def __call__(self, gradients: Mapping[str, Float[Tensor, "n p"]]) -> Float[Tensor, "n width"]:
-        """Return the sketch of rows that come layer by layer."""
-        first = next(iter(gradients.values()))
-        result = first.new_zeros(len(first), self.width)
-        for path, rows in gradients.items():
-            place, sign = self._place[path].to(rows.device), self._sign[path].to(rows.device)
-            result.index_add_(1, place, rows * sign)
-        return result

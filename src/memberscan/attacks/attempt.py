@@ -1,0 +1,134 @@
+"""Attacks carried out: fitted on whom the attacker knows in each row of the audit, scored on everybody else.
+
+And the same again with membership permuted, for what chance alone would show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from memberscan import seeds
+from memberscan.attacks.base import NOBODY, Attack, Features, KnownScans
+from memberscan.errors import MisalignedError
+from memberscan.evidence.roc import aucs_of_rows
+from memberscan.evidence.scores import IN, Scores
+from memberscan.people import People
+from memberscan.progress import progress
+from memberscan.targets import Target
+from memberscan.targets.known import Comparison, draws, everybody, threshold_by_share
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from memberscan.signals import View
+
+
+def observe(attack: Attack, view: View) -> Features:
+    """Let an attack see the signals, and put what it makes of them in the order of the view's scans.
+
+    Raises
+    ------
+    MisalignedError
+        If its features are not of these scans.
+    """
+    features = attack.observe(view)
+    if len(features.scan_ids) != len(view.scans):
+        raise MisalignedError(
+            f"attack {attack.name} describes {len(features.scan_ids)} scans of {len(view.scans)}; "
+            "its observe() must keep every scan"
+        )
+    return features.at(view.scans.index)
+
+
+def attempt(
+    attack: Attack,
+    features: Features,
+    comparisons: Sequence[Comparison],
+    people: People,
+    learners: Sequence[str] = (),
+) -> Scores:
+    """Carry out an attack in every row of an audit.
+
+    Nobody is scored in a row whose membership the attacker knows there. Where the attack's features are the
+    same for every scan, nothing was seen, and all values are NaN: equal scores would say that it failed.
+
+    Parameters
+    ----------
+    attack, features
+        The attack, and what it saw of the scans of ``people``.
+    comparisons
+        The rows: whom the attacker knows, and who is compared.
+    people
+        Whose scans these are.
+    learners
+        Names of the columns of an attack that scores learners apart.
+    """
+    scored: dict[int, np.ndarray] = {}
+    values = np.full((len(comparisons), len(people)), np.nan)
+    for row, comparison in zip(values, comparisons, strict=True):
+        if not features.vary:
+            break
+        # A learner's rows, one for each victim, share what it knows, and so one fit.
+        known = comparison.known
+        if id(known) not in scored:
+            by_scan = attack.score(features, _scans_of(comparison, people) if attack.learns else NOBODY)
+            scored[id(known)] = people.mean(by_scan.T)
+        found = scored[id(known)]
+        if attack.by_learner:
+            found = found[list(learners).index(comparison.row.target)]
+        row[:] = np.where(known.everyone, np.nan, found)
+    sides = np.stack([comparison.sides for comparison in comparisons])
+    thresholds = np.zeros(len(comparisons))
+    if not attack.learns:
+        # Without known members, an attacker still knows what share of these people was trained on.
+        thresholds[:] = [threshold_by_share(*row) for row in zip(values, sides, strict=True)]
+    rows = tuple(comparison.row for comparison in comparisons)
+    return Scores(attack.name, attack.learns, rows, values, sides, thresholds)
+
+
+def _scans_of(comparison: Comparison, people: People) -> KnownScans:
+    places = people.scans_of(comparison.known.everyone)
+    return KnownScans(places, comparison.known.members[people.of_scan[places]])
+
+
+def permuted_aucs(
+    observed: Mapping[Attack, Features], target: Target, permutations: int
+) -> Float[np.ndarray, "permutations attacks"]:
+    """Return mean AUCs of attacks on a model, with membership permuted before the known subjects are drawn.
+
+    Parameters
+    ----------
+    observed
+        What each attack saw.
+    target
+        The model; only an outsider's rows can be drawn anew.
+    permutations
+        How many.
+    """
+    aucs = np.empty((permutations, len(observed)))
+    with one_thread(), progress("permuting membership", permutations) as advance:
+        for b in range(permutations):
+            rng = seeds.generator(target.seed, "null", b)
+            member = rng.permutation(target.member)
+            rows = {True: draws(member, target.threat, rng), False: everybody(member)}
+            for k, (attack, features) in enumerate(observed.items()):
+                aucs[b, k] = _mean_auc(attempt(attack, features, rows[attack.learns], target.people))
+            advance(1)
+    return aucs
+
+
+def one_thread() -> threadpool_limits:
+    """Keep linear algebra to one thread: on small matrices, threads cost several times what they save."""
+    return threadpool_limits(1, "blas")
+
+
+def _mean_auc(scores: Scores) -> float:
+    # Every draw leaves as many subjects to score, so the draws make a rectangle.
+    compared = scores.compared
+    values = scores.values[compared].reshape(len(compared), -1)
+    labels = (scores.sides == IN)[compared].reshape(values.shape).astype(float)
+    return float(aucs_of_rows(values, labels).mean())

@@ -1,0 +1,76 @@
+"""How far one learner's measurement of a scan stands out among all other learners'.
+
+Source: Zhu et al., "FedMIA: An effective membership inference attack exploiting 'all for one' principle in
+federated learning" (CVPR 2025). The shrinkage, and the error in place of a classifier's loss, are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from memberscan.attacks.local_error import local_error
+from memberscan.attacks.on_learners import LEAST, OF_GRADIENTS, AttackOnLearners, cosines
+from memberscan.signals import View
+from memberscan.signals.learner_updates import LOCAL_PREDICTIONS
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class FedMIA(AttackOnLearners):
+    """Score Phi((m - mean_others) / sd_others) of a measurement m, round by round.
+
+    The others' models never saw the learner's scans, so they show what the measurement is for a non-member.
+    With few others the spread is shrunk towards its mean over scans, as if that had come from ``prior`` more
+    of them. A round with fewer others than the attack needs tells nothing.
+
+    Parameters
+    ----------
+    measure
+        Gives the measurement; higher for likelier members.
+    prior
+        Weight of the mean spread, in learners.
+    """
+
+    measure: Callable[[View], Float[np.ndarray, "rounds scans learners"]] = field(kw_only=True)
+    prior: float = field(default=4.0, kw_only=True)
+
+    def by_round(self, view: View) -> Float[np.ndarray, "rounds scans learners"]:
+        """See :class:`AttackOnLearners`."""
+        measured = self.measure(view)
+        scores = np.full(measured.shape, np.nan)
+        for t, present in enumerate(~np.isnan(measured).any(axis=1)):
+            for victim in np.flatnonzero(present):
+                others = measured[t][:, present & (np.arange(len(present)) != victim)]
+                count = others.shape[1]
+                if count < self.others:
+                    continue
+                # A variance of two or three values is often far too small; the weighted mean with the typical
+                # variance of all scans is an empirical-Bayes estimate.
+                variance = others.var(axis=1, ddof=1)
+                shrunk = ((count - 1) * variance + self.prior * variance.mean()) / (count - 1 + self.prior)
+                z = (measured[t, :, victim] - others.mean(axis=1)) / np.sqrt(np.maximum(shrunk, LEAST))
+                scores[t, :, victim] = stats.norm.cdf(z)
+        return scores
+
+
+FEDMIA_ERROR = FedMIA(
+    "fedmia:error",
+    "the error under the learner's own model, against all other learners'",
+    (LOCAL_PREDICTIONS,),
+    others=2,
+    measure=local_error,
+)
+FEDMIA_COSINE = FedMIA(
+    "fedmia:cosine",
+    "how the loss gradient lies to the update, against all other learners'",
+    OF_GRADIENTS,
+    others=2,
+    measure=cosines,
+)

@@ -1,0 +1,49 @@
+"""Open what a path names as what an attacker has before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from memberscan.errors import BadInputError
+from memberscan.targets.predictions_table import PredictionsTable
+from memberscan.targets.target import Target
+from memberscan.threat import Attacker, ThreatModel
+
+
+def open_target(
+    path: Path, threat: ThreatModel, *, cohort: Path | None = None, model: str | None = None, seed: int = 0
+) -> Target:
+    """Open a run directory or a predictions file for an attacker; nothing is written.
+
+    Parameters
+    ----------
+    path
+        The directory or the file.
+    threat
+        Who attacks. A party of a federation needs a run of one.
+    cohort
+        The run's cohort, where it was moved.
+    model
+        ``package.module:factory`` of a network that is not one of ours; see :meth:`memberscan.Run.open`.
+    seed
+        Root seed of every draw.
+
+    Raises
+    ------
+    BadInputError
+        If there is nothing at ``path``, or it is not what this attacker attacks.
+    """
+    if not path.exists():
+        raise BadInputError(f"{path} does not exist; give a run directory, or a TSV or CSV of predictions")
+    inside = threat.attacker is not Attacker.OUTSIDER
+    if path.is_dir():
+        from memberscan.targets.party import Party
+        from memberscan.targets.trained_model import TrainedModel
+
+        return (Party if inside else TrainedModel).open(path, threat, cohort=cohort, model=model, seed=seed)
+    table = PredictionsTable.read(path, threat, seed=seed)
+    if inside:
+        raise BadInputError(
+            f"a {threat.attacker} is a party of a federation, and a predictions file shows none; audit a run"
+        )
+    return table

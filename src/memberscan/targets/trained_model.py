@@ -1,0 +1,132 @@
+"""A run as a target: a model with its weights, and the cohort that it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from memberscan.cohort import Cohort
+from memberscan.models.gradient_trial import GradientTrial, try_activation, try_gradients
+from memberscan.models.gradients import parameter_layers
+from memberscan.models.inputs import as_inputs
+from memberscan.runs import Role, Run
+from memberscan.targets.target import Target
+from memberscan.threat import Access, ThreatModel
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel(Target):
+    """A model that was trained on some subjects of a cohort.
+
+    Parameters
+    ----------
+    run, cohort, model
+        The run, its cohort, and the network with the final weights.
+    """
+
+    run: Run = field(kw_only=True)
+    cohort: Cohort = field(kw_only=True)
+    model: nn.Module = field(kw_only=True, repr=False)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        threat: ThreatModel,
+        *,
+        cohort: Path | None = None,
+        model: str | None = None,
+        seed: int = 0,
+    ) -> Self:
+        """Open a run with its cohort, at its recorded place or elsewhere; see :meth:`memberscan.Run.open`."""
+        return cls(**cls._facts(path, threat, cohort=cohort, model=model, seed=seed))
+
+    @classmethod
+    def _facts(
+        cls, path: Path, threat: ThreatModel, *, cohort: Path | None, model: str | None, seed: int
+    ) -> dict[str, Any]:
+        run = Run.open(path, model=model)
+        data = run.cohort(cohort)
+        sides = dict.fromkeys(run.roles.subjects(Role.MEMBER), True)
+        sides |= dict.fromkeys(run.roles.subjects(Role.NONMEMBER), False)
+        scans = data.scans[data.scans["subject_id"].isin(list(sides))]
+        return {
+            "scans": scans[["subject_id", "age"]],
+            "is_member": pd.Series({s: sides[s] for s in scans["subject_id"].unique()}, dtype=bool),
+            "covariates": scans[list(data.covariates)],
+            "ignored": data.ignored,
+            "threat": threat,
+            "seed": seed,
+            "run": run,
+            "cohort": data,
+            "model": run.load(),
+        }
+
+    @property
+    def shows(self) -> Access:
+        """Everything but its training."""
+        return Access.WEIGHTS
+
+    @property
+    def landmarks(self) -> Mapping[str, str]:
+        """See :class:`Target`."""
+        declared: Mapping[str, str] = getattr(self.model, "landmarks", {})
+        return declared
+
+    def layer_paths(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the module path of each name that this model has: a declared landmark, or a path itself."""
+        layers = set(parameter_layers(self.model))
+        return {name: path for name in names if (path := self.landmarks.get(name, name)) in layers}
+
+    def gradient_obstacle(self, layers: Sequence[str] | None) -> str | None:
+        """See :class:`Target`."""
+        return self._trial.obstacle(layers)
+
+    def activation_obstacle(self, layer: str) -> str | None:
+        """See :class:`Target`."""
+        return try_activation(self.model, self._examples, layer)
+
+    @cached_property
+    def _trial(self) -> GradientTrial:
+        return try_gradients(self.model, self._examples)
+
+    @property
+    def _examples(self) -> Tensor:
+        return as_inputs(self.cohort, self.scans.index[:2].tolist())
+
+    @property
+    def randomised(self) -> bool:
+        """See :class:`Target`."""
+        return self.run.randomised
+
+    def describe(self) -> dict[str, Any]:
+        """See :class:`Target`."""
+        return {
+            "kind": "run",
+            "model": self.run.spec.name,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "synthetic": self.cohort.synthetic,
+            "randomised": self.randomised,
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """See :class:`Target`; the thread count too, since sums depend on it in their last bits."""
+        return {
+            "cohort": self.cohort.fingerprint,
+            "roles": self.run.roles.fingerprint,
+            "weights": self.run.weights_fingerprint,
+            "predictions": None,
+            "threads": torch.get_num_threads(),
+        }
+
+    @property
+    def roles_digest(self) -> str | None:
+        """See :class:`Target`."""
+        return self.run.roles_digest
