@@ -5,7 +5,8 @@ And the same again with membership permuted, for what chance alone would show.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,14 +16,14 @@ from memberscan import seeds
 from memberscan.attacks.base import NOBODY, Attack, Features, KnownScans
 from memberscan.errors import MisalignedError
 from memberscan.evidence.roc import aucs_of_rows
-from memberscan.evidence.scores import IN, Scores
+from memberscan.evidence.scores import ASIDE, IN, Scores
 from memberscan.people import People
 from memberscan.progress import progress
 from memberscan.targets import Target
-from memberscan.targets.known import Comparison, draws, everybody, threshold_by_share
+from memberscan.targets.known import Comparison, Known, draws, everybody, threshold_by_share
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
     from memberscan.signals import View
 
@@ -47,40 +48,59 @@ def observe(attack: Attack, view: View) -> Features:
 def attempt(
     attack: Attack,
     features: Features,
-    comparisons: Sequence[Comparison],
-    people: People,
+    target: Target,
     learners: Sequence[str] = (),
-) -> Scores:
+    *,
+    asked: Bool[np.ndarray, " people"] | None = None,
+) -> Scores | None:
     """Carry out an attack in every row of an audit.
 
-    Nobody is scored in a row whose membership the attacker knows there. Where the attack's features are the
-    same for every scan, nothing was seen, and all values are NaN: equal scores would say that it failed.
+    Nobody is scored in a row whose membership the attacker knows there.
 
     Parameters
     ----------
     attack, features
-        The attack, and what it saw of the scans of ``people``.
-    comparisons
-        The rows: whom the attacker knows, and who is compared.
-    people
-        Whose scans these are.
+        The attack, and what it saw of the scans of the target.
+    target
+        Says whom the attacker knows, and who is compared.
     learners
         Names of the columns of an attack that scores learners apart.
+    asked
+        Who is asked about; by default everybody whom the rows compare.
+
+    Returns
+    -------
+    Scores or None
+        None where the attack saw nothing: equal scores for everybody would say that it was tried and failed.
     """
+    rows = target.comparisons(learns=attack.learns)
+    if asked is not None:
+        rows = [replace(row, sides=np.where(asked, row.sides, ASIDE)) for row in rows]
+    return carry_out(attack, features, rows, target.people, learners) if features.vary else None
+
+
+def carry_out(
+    attack: Attack,
+    features: Features,
+    comparisons: Sequence[Comparison],
+    people: People,
+    learners: Sequence[str] = (),
+) -> Scores | None:
+    """Carry out an attack in the given rows; None if it has a score of nobody."""
     scored: dict[int, np.ndarray] = {}
-    values = np.full((len(comparisons), len(people)), np.nan)
+    values = np.empty((len(comparisons), len(people)))
     for row, comparison in zip(values, comparisons, strict=True):
-        if not features.vary:
-            break
         # A learner's rows, one for each victim, share what it knows, and so one fit.
         known = comparison.known
         if id(known) not in scored:
-            by_scan = attack.score(features, _scans_of(comparison, people) if attack.learns else NOBODY)
+            by_scan = attack.score(features, _scans_of(known, people) if attack.learns else NOBODY)
             scored[id(known)] = people.mean(by_scan.T)
         found = scored[id(known)]
         if attack.by_learner:
             found = found[list(learners).index(comparison.row.target)]
         row[:] = np.where(known.everyone, np.nan, found)
+    if np.isnan(values).all():
+        return None
     sides = np.stack([comparison.sides for comparison in comparisons])
     thresholds = np.zeros(len(comparisons))
     if not attack.learns:
@@ -90,20 +110,20 @@ def attempt(
     return Scores(attack.name, attack.learns, rows, values, sides, thresholds)
 
 
-def _scans_of(comparison: Comparison, people: People) -> KnownScans:
-    places = people.scans_of(comparison.known.everyone)
-    return KnownScans(places, comparison.known.members[people.of_scan[places]])
+def _scans_of(known: Known, people: People) -> KnownScans:
+    places = people.scans_of(known.everyone)
+    return KnownScans(places, known.members[people.of_scan[places]])
 
 
-def permuted_aucs(
-    observed: Mapping[Attack, Features], target: Target, permutations: int
+def refitted_null_aucs(
+    observed: Sequence[tuple[Attack, Features]], target: Target, permutations: int
 ) -> Float[np.ndarray, "permutations attacks"]:
     """Return mean AUCs of attacks on a model, with membership permuted before the known subjects are drawn.
 
     Parameters
     ----------
     observed
-        What each attack saw.
+        Each attack with what it saw.
     target
         The model; only an outsider's rows can be drawn anew.
     permutations
@@ -115,8 +135,9 @@ def permuted_aucs(
             rng = seeds.generator(target.seed, "null", b)
             member = rng.permutation(target.member)
             rows = {True: draws(member, target.threat, rng), False: everybody(member)}
-            for k, (attack, features) in enumerate(observed.items()):
-                aucs[b, k] = _mean_auc(attempt(attack, features, rows[attack.learns], target.people))
+            for k, (attack, features) in enumerate(observed):
+                scores = carry_out(attack, features, rows[attack.learns], target.people)
+                aucs[b, k] = np.nan if scores is None else _mean_auc(scores)
             advance(1)
     return aucs
 

@@ -1,4 +1,4 @@
-"""Whether an attack can be run: the one place, from its signals' obstacles and from whom the attacker knows."""
+"""Whether an attack can be run, from its signals' obstacles and from whom the attacker knows: the one place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def obstacle(attack: Attack, target: Target) -> str | None:
-    """Return why an attack cannot be run on this target by its attacker, to follow the attack's name, or None.
+    """Return why an attack cannot be run on this target by its attacker, or None.
+
+    The reason is written to follow the attack's name.
 
     What costs nothing to know is asked first: what the target has, what the attacker sees, and whom it knows.
     Whether the model gives the signals may need a run of it, and comes last.

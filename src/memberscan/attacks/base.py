@@ -39,7 +39,7 @@ class Features:
     """
 
     scan_ids: pd.Index
-    values: Float[np.ndarray, "scans *more"]
+    values: Float[np.ndarray, scans * more]
 
     def __post_init__(self) -> None:
         if not self.scan_ids.is_unique or len(self.scan_ids) != len(self.values):
@@ -72,6 +72,12 @@ class Features:
     def rows(self, places: Int[np.ndarray, " some"]) -> Features:
         """Return the rows at these places."""
         return Features(self.scan_ids[places], self.values[places])
+
+    def spread(self, scan_ids: pd.Index, chosen: Bool[np.ndarray, " all"]) -> Features:
+        """Return these rows at the chosen places among all scans, and NaN elsewhere."""
+        values = np.full((len(scan_ids), *self.values.shape[1:]), np.nan)
+        values[chosen] = self.values
+        return Features(scan_ids, values)
 
     def up_to(self, rounds: int) -> Features:
         """Return what the first rounds tell."""

@@ -14,16 +14,19 @@ import numpy as np
 
 from memberscan.attacks.on_learners import errors
 from memberscan.evidence.intervals import Interval, wilson
-from memberscan.signals.learner_updates import LOCAL_PREDICTIONS, TOOK_PART
+from memberscan.signals.broadcast_answers import ANSWER_PREDICTIONS
+from memberscan.signals.learner_updates import LOCAL_PREDICTIONS
+from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from memberscan.cohort import Cohort
     from memberscan.signals import View
-    from memberscan.targets import Party
+    from memberscan.targets.party import Party
 
-READS = (LOCAL_PREDICTIONS, TOOK_PART)
+READS = {Attacker.SERVER: LOCAL_PREDICTIONS, Attacker.ACTIVE_SERVER: ANSWER_PREDICTIONS}
+"""Predictions by the learners' own models, for the attackers who can tell these apart."""
 _BLOCKS = 6
 _FOLDS = 5
 
@@ -57,10 +60,12 @@ def infer_sources(view: View, party: Party) -> SourceInference | None:
     part in. A learner that never took part is never named, and its people are not asked about.
     """
     columns = np.array([view.learners.index(victim) for victim in party.victims])
-    present = np.flatnonzero(view[TOOK_PART][:, columns].any(axis=0))
+    every = view[READS[party.threat.attacker]][:, :, columns]
+    # Predictions of a round in which a learner took no part are NaN.
+    present = np.flatnonzero(~np.isnan(every).all(axis=(0, 1)))
     if len(present) < 2:
         return None
-    local = view[LOCAL_PREDICTIONS][:, :, columns[present]]
+    local = every[:, :, present]
     by_person = party.people.mean(np.nanmean(errors(view, local), axis=0).T)
     known = party.known_nonmembers
     scale = by_person[:, known] if known.any() else by_person[:, ~party.member]

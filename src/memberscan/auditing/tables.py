@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from memberscan.auditing.source import PredictionsSource, Source
-from memberscan.evidence.scored import Scored
+from memberscan.evidence.blind import Blind
+from memberscan.evidence.scores import Scores
+from memberscan.evidence.verdict import Verdict
 from memberscan.files import write_table
 from memberscan.salts import get_or_create, keyed
-from memberscan.signals.signals import PREDICTION
+from memberscan.targets import Target
+from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
@@ -25,7 +27,7 @@ _OWNER_ONLY = 0o600
 def scores_table(
     subjects: Sequence[str],
     member: Bool[np.ndarray, " subjects"],
-    scored: Sequence[Scored],
+    scored: Sequence[Scores],
     pseudonyms: Path | None,
 ) -> pd.DataFrame:
     """Return each subject's mean score over the draws in which it was not known; the order names nobody.
@@ -42,8 +44,8 @@ def scores_table(
     """
     table = pd.DataFrame({"member": member.astype(int)})
     for attack in scored:
-        seen = attack.scored
-        total, count = np.where(seen, attack.scores, 0.0).sum(axis=0), seen.sum(axis=0)
+        seen = attack.compared
+        total, count = np.where(seen, attack.values, 0.0).sum(axis=0), seen.sum(axis=0)
         table[attack.attack] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
     if pseudonyms is not None:
         names = _pseudonyms(subjects, pseudonyms)
@@ -60,17 +62,20 @@ def _pseudonyms(subjects: Sequence[str], directory: Path) -> list[str]:
     return [keyed(salt, subject, digits=16) for subject in subjects]
 
 
-def matched_table(
-    target: Source, subjects: Sequence[str], matched: Bool[np.ndarray, " subjects"]
-) -> pd.DataFrame:
-    """Return a matched subset as it can be audited again: predictions, or roles for an import."""
-    chosen = [s for s, kept in zip(subjects, matched, strict=True) if kept]
-    if isinstance(target, PredictionsSource):
-        scans = target.scans[target.scans["subject_id"].isin(chosen)]
-        table = scans.assign(
-            prediction=target.table.at(scans.index.tolist()).arrays[PREDICTION],
-            member=target.member.loc[scans["subject_id"]].astype(int).to_numpy(),
-        )
-        return table.join(target.covariates.loc[scans.index]).rename_axis("scan_id").reset_index()
-    roles = ["member" if target.member[s] else "non-member" for s in chosen]
-    return pd.DataFrame({"subject": chosen, "role": roles})
+def matched_table(target: Target, verdict: Verdict, check: Blind) -> pd.DataFrame:
+    """Return a matched subset as it can be audited again: predictions, or roles for an import.
+
+    It is empty unless a model's audit is confounded and enough people of both sides have a match.
+    """
+    outside = target.threat.attacker is Attacker.OUTSIDER
+    if not outside or verdict.label != "confounded" or check.pairs is None:
+        return pd.DataFrame()
+    if target.predictions is None:
+        roles = ["member" if inside else "non-member" for inside in target.member[check.matched]]
+        subjects = [s for s, kept in zip(target.people.ids, check.matched, strict=True) if kept]
+        return pd.DataFrame({"subject": subjects, "role": roles})
+    kept = check.matched[target.people.of_scan]
+    table = target.scans[kept].assign(
+        prediction=target.predictions[kept], member=target.member_of_scan[kept].astype(int)
+    )
+    return table.join(target.covariates[kept]).rename_axis("scan_id").reset_index()

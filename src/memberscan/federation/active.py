@@ -12,7 +12,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,23 +20,19 @@ from memberscan.cohort import Cohort
 from memberscan.federation.federate import flower_engines
 from memberscan.federation.settings import Settings
 from memberscan.files import claim, fingerprint
+from memberscan.models.footprint import batch_size
 from memberscan.models.inputs import as_inputs, batches, full_precision, predict, resolve_device
 from memberscan.runs import Run
 from memberscan.runs.transcript import ROUNDS, Transcript
-from memberscan.signals.extract import batch_size
-from memberscan.signals.observe_updates import observe_updates
-from memberscan.signals.updates import Updates
 
 REACH = 1.0
 """How far the ascent goes, in lengths of the global model's change in the last round."""
 
 
-def observe_ascents(
-    run: Run, cohort: Cohort, scan_ids: Sequence[str], groups: Sequence[Sequence[str]], directory: Path
-) -> Updates:
-    """Simulate one broadcast for each group of scans; return what the learners' answers show of all scans.
+def answers(run: Run, cohort: Cohort, group: Sequence[str], place: int, directory: Path) -> Transcript:
+    """Simulate one broadcast that harms a group of scans, and return the learners' answers as a transcript.
 
-    Each broadcast begins from the last global model and is one step of gradient ascent on the mean squared
+    The broadcast begins from the last global model and is one step of gradient ascent on the mean squared
     error of its group; its length is :data:`REACH` times that of the global model's last change, whatever the
     scale of the loss. Every learner then trains on it honestly for its local epochs, by the same code as in
     the federation. Resumes where a call stopped.
@@ -49,40 +44,13 @@ def observe_ascents(
     ----------
     run, cohort
         A finished federation that was simulated here without encryption, with all learners' scans.
-    scan_ids
-        Whom to look at, in the order of the rows.
-    groups
-        Whom each broadcast harms.
+    group
+        Whom the broadcast harms.
+    place
+        Number of the broadcast, which decides the random numbers of its answers.
     directory
-        Where the broadcasts and the answers are kept; the run itself is only read.
-
-    Returns
-    -------
-    Updates
-        The broadcasts as rounds, numbered after the federation's. They never took place.
+        Where it is kept; the run itself is only read.
     """
-    last = len(run.transcript.rounds)
-    views = []
-    for place, group in enumerate(groups, start=1):
-        folder = directory / f"{place:04d}"
-        answers = _broadcast(run, cohort, group, place, folder / "broadcast")
-        views.append(observe_updates(run, answers, cohort, scan_ids, (1,), folder / "answers"))
-    return dataclasses.replace(
-        views[0],
-        rounds=tuple(range(last + 1, last + len(views) + 1)),
-        sketches=[view.sketches[0] for view in views],
-        took_part=np.concatenate([view.took_part for view in views]),
-        before=np.concatenate([view.before for view in views]),
-        local=np.concatenate([view.local for view in views]),
-        products=np.concatenate([view.products for view in views]),
-        norms=np.concatenate([view.norms for view in views]),
-        descent_norms=np.concatenate([view.descent_norms for view in views]),
-        descent_sketches=np.concatenate([view.descent_sketches for view in views]),
-    )
-
-
-def _broadcast(run: Run, cohort: Cohort, group: Sequence[str], place: int, directory: Path) -> Transcript:
-    """Have the learners answer one broadcast; return a transcript of this one round."""
     federation = run.transcript
     honest = Settings.from_json(json.dumps(dict(federation.settings)))
     # Otherwise every broadcast would be answered with the same order of scans and the same dropout.

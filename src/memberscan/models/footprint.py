@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from memberscan.errors import ModelError
 from memberscan.models.build import MODELS, ModelSpec, build
+
+MEMORY_LIMIT = 2 << 30
+_LARGEST_BATCH = 8
+_BACKWARD_FACTOR = 2.5
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,17 @@ def footprint(model: nn.Module, example: Tensor) -> Footprint:
             handle.remove()
     sizes = [(p.numel(), p.numel() * p.element_size()) for p in model.parameters()]
     return Footprint(sum(n for n, _ in sizes), sum(b for _, b in sizes), counted)
+
+
+def batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
+    """Return how many scans fit the memory limit.
+
+    It is the same on every machine, since the last bits of a sum depend on it.
+    """
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        return 1  # hooks cannot see its layers, so their memory is unknown
+    per_scan = footprint(model, example).activation_bytes * (_BACKWARD_FACTOR if backward else 1.0)
+    return int(np.clip(MEMORY_LIMIT // max(per_scan, 1.0), 1, _LARGEST_BATCH))
 
 
 def describe(grid: tuple[int, int, int]) -> list[dict[str, object]]:

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
     from memberscan.evidence.blind import Blind
+    from memberscan.evidence.estimates import Difference, Estimates
     from memberscan.evidence.findings import Finding
     from memberscan.evidence.gap import Gap
     from memberscan.evidence.groups import JudgedScores
     from memberscan.evidence.intervals import Interval
-    from memberscan.evidence.joint import Difference, Joint
     from memberscan.evidence.pairs import PairResult
     from memberscan.evidence.permutation import NullCheck
     from memberscan.evidence.verdict import Verdict
@@ -182,10 +182,11 @@ class RoundResult:
 
 @dataclass(frozen=True)
 class CoverageResult:
-    """What one attack showed where the server held a share of each learner's people."""
+    """What one attack showed where the server held a share of each learner's people: ``members`` in all."""
 
     attack: str
     coverage: float
+    members: int
     auc: Interval
 
 
@@ -283,7 +284,7 @@ class Outcome:
     findings: Sequence[Finding]
     null: NullCheck | None
     blind: Blind
-    within: Joint | None
+    within: Estimates | None
     gap: Gap
     verdict: Verdict
     exposed: JudgedScores | None

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from memberscan.signals.learner_updates import no_updates
 from memberscan.signals.signal import LEARNER, ROUND, SCAN, Observed, Provider, Signal
-from memberscan.threat import Access, Attacker, ThreatModel
-
 from memberscan.targets.party import as_party
+from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.targets.target import Target

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memberscan.signals.signal import LAYER, LEARNER, ROUND, SCAN, Observed, Provider, Signal
-from memberscan.threat import Access, Attacker, ThreatModel
-
 from memberscan.targets.party import as_party
+from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.targets.target import Target

@@ -112,9 +112,7 @@ def _share(leaked: float, people: int) -> int:
     return int(leaked * people + 1e-9)
 
 
-def threshold_by_share(
-    values: Float[np.ndarray, " people"], sides: Int[np.ndarray, " people"]
-) -> float:
+def threshold_by_share(values: Float[np.ndarray, " people"], sides: Int[np.ndarray, " people"]) -> float:
     """Return the threshold of an attacker that knows only which share of those compared was trained on."""
     compared = (sides != ASIDE) & ~np.isnan(values)
     if not compared.any():

@@ -172,11 +172,16 @@ class Party(TrainedModel):
         return None
 
     @property
+    def saw_nothing(self) -> str:
+        """See :class:`Target`."""
+        return "no update that this attacker looked at shows anything that it reads, so it saw nothing"
+
+    @property
     def known_people(self) -> tuple[int, int]:
         """How many members, and non-members, an attacker knows; of learners, the fewest of any."""
         own = 0
         if self.threat.attacker is Attacker.LEARNER:
-            own = int(np.bincount(self.home[self.home != HELD_OUT]).min())
+            own = int(np.bincount(self.home[self.member], minlength=len(self.victims)).min())
         return own, int(self.known_nonmembers.sum())
 
     def most_others(self) -> int:
@@ -210,11 +215,6 @@ class Party(TrainedModel):
             )
             for place, victim in enumerate(self.victims)
         ]
-
-    @property
-    def held_out_at_random(self) -> bool:
-        """Whether the held-out people were drawn at random, as in federations that memberscan simulates."""
-        return bool((self.run.federation or {}).get("environment"))
 
 
 def as_party(target: Target) -> Party:

@@ -1,9 +1,10 @@
-"""Read a table of predictions as signals, where the model itself is not available."""
+"""Read a table of predictions, where the model itself is not available."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,10 @@ from memberscan.cohort.cells import is_missing
 from memberscan.cohort.covariates import select_covariates, typed
 from memberscan.cohort.ids import alike, is_nobody, same_person
 from memberscan.cohort.text_table import read_text_table
-from memberscan.errors import DataLeakageError, MemberscanError, PredictionsError
-from memberscan.signals.signals import PREDICTION, Signals
+from memberscan.errors import DataLeakageError, MemberscanError, NonFiniteError, PredictionsError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 REQUIRED = ("subject_id", "age", "prediction", "member")
 _SMALL_CODES = (-1.0, -9.0)
@@ -31,9 +34,24 @@ _FALSE = {"0", "false", "no", "non-member", "nonmember", "0.0"}
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a predictions file holds: signals by scan, membership by subject, covariates by scan."""
+    """What a predictions file holds.
 
-    signals: Signals
+    Parameters
+    ----------
+    scans
+        Indexed by scan id: ``subject_id`` and ``age`` (years).
+    predictions
+        Of each scan, years.
+    member
+        By subject id.
+    covariates
+        By scan.
+    ignored
+        Columns that are not used.
+    """
+
+    scans: pd.DataFrame
+    predictions: Float[np.ndarray, " scans"]
     member: pd.Series
     covariates: pd.DataFrame
     ignored: tuple[str, ...]
@@ -70,12 +88,13 @@ def read_predictions(path: Path) -> Predictions:
     scans = pd.DataFrame({"subject_id": table["subject_id"], "age": _ages(path, table["age"])})
     predictions = _numbers(path, table["prediction"])
     _require_no_codes(path, predictions)
-    signals = Signals(scans, {PREDICTION: predictions.to_numpy(float)})
+    _require_finite(predictions)
     values = _others(path, table)
     kept, ignored = select_covariates(values)
     member = _membership(path, table)
-    _require_no_twins(path, signals, scans["subject_id"].map(member).to_numpy(bool))
-    return Predictions(signals, member, values[list(kept)], ignored)
+    found = predictions.to_numpy(float)
+    _require_no_twins(path, scans, found, scans["subject_id"].map(member).to_numpy(bool))
+    return Predictions(scans, found, member, values[list(kept)], ignored)
 
 
 def _indexed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
@@ -131,6 +150,15 @@ def _numbers(path: Path, column: pd.Series) -> pd.Series:
     return numbers
 
 
+def _require_finite(predictions: pd.Series) -> None:
+    bad = ~np.isfinite(predictions.to_numpy(float))
+    if bad.any():
+        raise NonFiniteError(
+            f"{int(bad.sum())} of {len(bad)} predictions are NaN or infinite; "
+            "an audit of the rest would hide whom the model fails on: mend the model or the file"
+        )
+
+
 def _require_no_codes(path: Path, predictions: pd.Series) -> None:
     """Refuse predictions that are codes for "missing" and lie outside the range of all others."""
     coded = predictions.isin(_CODES)
@@ -146,13 +174,13 @@ def _require_no_codes(path: Path, predictions: pd.Series) -> None:
         )
 
 
-def _require_no_twins(path: Path, signals: Signals, member: np.ndarray) -> None:
+def _require_no_twins(path: Path, scans: pd.DataFrame, predictions: np.ndarray, member: np.ndarray) -> None:
     """Refuse members who are listed again as non-members under unrelated ids.
 
     They are known by equal ages and predictions. Where these are rounded so far that they also repeat within
     a side, nothing is refused.
     """
-    pairs = signals.scans["age"].to_numpy(float) + 1j * signals.arrays[PREDICTION]
+    pairs = scans["age"].to_numpy(float) + 1j * predictions
     # Of very many rows, a sample chosen by a hash of age and prediction: of two equal rows it takes both or
     # neither. The odd constants mix the bits of the two numbers.
     bits = pairs.view(np.uint64).reshape(-1, 2) * np.array(
@@ -167,7 +195,7 @@ def _require_no_twins(path: Path, signals: Signals, member: np.ndarray) -> None:
     repeated = max(1 - len(inside) / len(sides[0]), 1 - len(outside) / len(sides[1]))
     same = np.intersect1d(inside, outside, assume_unique=True)
     if repeated <= _REPEATED and len(same) >= max(_FEWEST_TWINS, _TWINS * min(map(len, sides))):
-        names = signals.scans.index[pairs == same[0]][:2].tolist()
+        names = scans.index[pairs == same[0]][:2].tolist()
         raise DataLeakageError(
             f"{path}: {len(same)} members and non-members have the same age and prediction to the last "
             f"digit, such as {names[0]!r} and {names[1]!r}: they are probably the same scans under two "

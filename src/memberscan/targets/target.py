@@ -140,6 +140,11 @@ class Target(ABC):
         return "learns from subjects whose membership is known, and this audit assumes none (--leaked 0.5)"
 
     @property
+    def saw_nothing(self) -> str:
+        """Why an attack that was run has no scores."""
+        return "what it reads of this model is the same for every scan, so it saw nothing"
+
+    @property
     def known_people(self) -> tuple[int, int]:
         """How many members, and non-members, the attacker knows at a time."""
         count = known.known_per_side(self.threat, int(self.member.sum()), int((~self.member).sum()))

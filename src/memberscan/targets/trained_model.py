@@ -103,8 +103,16 @@ class TrainedModel(Target):
 
     @property
     def randomised(self) -> bool:
-        """See :class:`Target`."""
-        return self.run.randomised
+        """See :class:`Target`.
+
+        Members of a federation are everybody who was not held out, whichever learner holds them.
+        """
+        return self.run.randomised or self.held_out_at_random
+
+    @property
+    def held_out_at_random(self) -> bool:
+        """Whether the held-out people were drawn at random, as in federations that memberscan simulates."""
+        return bool((self.run.federation or {}).get("environment"))
 
     def describe(self) -> dict[str, Any]:
         """See :class:`Target`."""

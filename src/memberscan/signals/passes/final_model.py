@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.files import fingerprint
+from memberscan.models.footprint import batch_size
+from memberscan.models.gradients import Capture, agrees_with_autograd, capture, capture_slowly
 from memberscan.models.inputs import as_inputs, full_precision, resolve_device
 from memberscan.models.trial import require_predicts
-from memberscan.models.gradients import Capture, agrees_with_autograd, capture, capture_slowly
+from memberscan.signals.passes.stored_rows import stored_rows
 from memberscan.signals.signal import Signal
-from memberscan.signals.passes.stored_rows import batch_size, stored_rows
 
 if TYPE_CHECKING:
     from memberscan.targets.trained_model import TrainedModel

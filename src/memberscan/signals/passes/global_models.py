@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.files import fingerprint
+from memberscan.models.footprint import batch_size
 from memberscan.models.gradients import agrees_with_autograd
 from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
-from memberscan.signals.passes.stored_rows import batch_size, stored_rows
+from memberscan.signals.passes.stored_rows import stored_rows
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -11,20 +11,16 @@ from urllib.parse import quote
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from memberscan.cohort import Cohort
 from memberscan.errors import StaleError
 from memberscan.files import disk_guard, write_json
-from memberscan.models.footprint import footprint
 from memberscan.models.inputs import as_inputs, batches
 from memberscan.progress import progress
 from memberscan.received import load_json
 from memberscan.rows import RowFile
 
-MEMORY_LIMIT = 2 << 30
-_LARGEST_BATCH = 8
-_BACKWARD_FACTOR = 2.5
 _LEDGER = "signals.json"
 _SECONDS_BETWEEN_COUNTS = 2.0
 
@@ -84,17 +80,6 @@ def _count(directory: Path, request: dict[str, Any], done: int, stores: Iterable
     for store in stores:
         store.sync()
     write_json(directory / _LEDGER, {"request": request, "rows": done}, mode=0o600)
-
-
-def batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
-    """Return how many scans fit the memory limit.
-
-    It is the same on every machine, since the last bits of a sum depend on it.
-    """
-    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
-        return 1  # hooks cannot see its layers, so their memory is unknown
-    per_scan = footprint(model, example).activation_bytes * (_BACKWARD_FACTOR if backward else 1.0)
-    return int(np.clip(MEMORY_LIMIT // max(per_scan, 1.0), 1, _LARGEST_BATCH))
 
 
 def _rows_done(directory: Path, request: dict[str, Any], scans: int) -> int:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.files import fingerprint
+from memberscan.models.footprint import batch_size
 from memberscan.models.gradients import (
     Capture,
     agrees_with_autograd,
@@ -27,10 +28,10 @@ from memberscan.models.gradients import (
 from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
 from memberscan.signals import learner_updates as given
 from memberscan.signals.passes.sketch import Sketch
-from memberscan.signals.passes.stored_rows import batch_size, stored_rows
+from memberscan.signals.passes.stored_rows import stored_rows
 from memberscan.signals.signal import Observed
 from memberscan.signals.view import ByRound
-from memberscan.targets.parties import ALL
+from memberscan.targets.party import ALL
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -150,9 +151,7 @@ class _Lens:
         self.present = np.array([name in present for name in learners])
         self.ends = [
             run.model_with(
-                transcript.global_model(number)
-                if name == ALL
-                else transcript.learner_model(number, name)
+                transcript.global_model(number) if name == ALL else transcript.learner_model(number, name)
             ).to(self.device)
             for name in learners
             if name in present

@@ -1,0 +1,195 @@
+"""What a report says of the target, its people and its attacker, as plain facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from memberscan import seeds
+from memberscan.attacks.availability import needed_access
+from memberscan.evidence.admissible import computed_from_predictions, copies_of_membership
+from memberscan.evidence.estimates import Difference, paired_difference
+from memberscan.evidence.gap import gap_baseline
+from memberscan.evidence.scores import Scores
+from memberscan.evidence.single_draw import DeLong
+from memberscan.report.outcome import (
+    AttackFacts,
+    FederationFacts,
+    Outcome,
+    PeopleFacts,
+    ProvenanceFacts,
+    TargetFacts,
+    ThreatFacts,
+)
+from memberscan.signals import PREDICTION, View
+from memberscan.threat import Access, Attacker
+
+if TYPE_CHECKING:
+    from memberscan.attacks import Attack
+    from memberscan.auditing.weighing import Weighed
+    from memberscan.targets import Target
+
+_REFERENCE_ATTACK = "prediction+label"
+"""The attack on outputs that attacks on weights are compared with."""
+_SEX = ("sex", "gender")
+_ENOUGH = 10_000
+"""So many scans are enough to recognise a column that was computed from predictions."""
+
+
+@dataclass(frozen=True, eq=False)
+class PeopleSummary:
+    """What is known of each person, over its scans.
+
+    Parameters
+    ----------
+    facts
+        Age and errors.
+    covariates
+        What the check without the model may see: mean age, scan count, and the target's own covariates (means
+        of numbers, the first value of text).
+    left_out
+        Columns of the target that are not used as covariates, and why: see
+        :mod:`memberscan.evidence.admissible`.
+    """
+
+    facts: PeopleFacts
+    covariates: pd.DataFrame
+    left_out: Mapping[str, str]
+
+
+def summarise_people(target: Target, view: View) -> PeopleSummary:
+    """Average over the scans of each subject."""
+    people, residual = target.people, view.residual
+    age = people.mean(view.age)
+    own = {"age": age, "scan count": people.scan_count.astype(float)}
+    left_out = _left_out(target, view)
+    covariates = people.covariates(target.covariates.drop(columns=list(left_out)))
+    covariates = covariates.rename(columns={name: f"{name} (as given)" for name in own})
+    covariates = pd.DataFrame(own, index=covariates.index).join(covariates)
+    facts = PeopleFacts(
+        member=target.member,
+        age=age,
+        residual=people.mean(residual),
+        mean_absolute=people.mean(np.abs(residual)),
+        mean_square=people.mean(residual**2),
+        sex=_sex(covariates),
+    )
+    return PeopleSummary(facts, covariates, left_out)
+
+
+def _sex(covariates: pd.DataFrame) -> pd.Series | None:
+    """Return sex as the target writes it, missing where it is not known; None if no column is called so."""
+    name = next((c for c in covariates if str(c).lower() in _SEX), None)
+    if name is None:
+        return None
+    written = covariates[name]
+    if pd.api.types.is_numeric_dtype(written):
+        return written.map(lambda code: f"{code:g}", na_action="ignore")
+    return written
+
+
+def _left_out(target: Target, view: View) -> dict[str, str]:
+    """Return which columns must not be covariates, and why."""
+    count, member = len(view.scans), target.member_of_scan
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _ENOUGH)).astype(int))
+    computed = computed_from_predictions(
+        target.covariates.iloc[chosen],
+        view.age[chosen],
+        np.asarray(view[PREDICTION])[chosen],
+        member[chosen],
+    )
+    return computed | copies_of_membership(target.covariates, member)
+
+
+def outcome(
+    target: Target,
+    name: str,
+    attacks: Mapping[str, Attack],
+    not_run: Mapping[str, str],
+    people: PeopleSummary,
+    found: Weighed,
+    federation: FederationFacts | None,
+    smallest_cell: int,
+) -> Outcome:
+    """Return all that an audit worked out, as the report takes it."""
+    rng = seeds.generator(target.seed, "gap")
+    return Outcome(
+        target=TargetFacts(
+            **target.describe(),
+            scans=len(target.scans),
+            ignored=target.ignored,
+            left_out=people.left_out,
+        ),
+        threat=_threat(target),
+        people=people.facts,
+        provenance=_provenance(target, name),
+        attacks={
+            each.name: AttackFacts(
+                each.name, each.title, needed_access(each, target.threat).value, each.learns
+            )
+            for each in attacks.values()
+        },
+        not_run=not_run,
+        findings=found.findings,
+        null=found.null,
+        blind=found.check,
+        within=found.within,
+        gap=gap_baseline(people.facts.mean_square, target.member, rng),
+        verdict=found.verdict,
+        exposed=found.judged,
+        gains=_gains(target, attacks, found.scores),
+        federation=federation,
+        smallest_cell=smallest_cell,
+    )
+
+
+def with_digest(audited: Outcome, digest: str) -> Outcome:
+    """Return an outcome with the keyed digest of its predictions file."""
+    return replace(audited, provenance=replace(audited.provenance, predictions=digest))
+
+
+def _threat(target: Target) -> ThreatFacts:
+    # What the target cannot show, an outsider did not have.
+    threat = target.threat
+    if threat.attacker is Attacker.OUTSIDER:
+        threat = threat.limited_to(target.shows)
+    members, nonmembers = target.known_people
+    return ThreatFacts(
+        access=threat.access.value,
+        leaked=threat.leaked,
+        repeats=threat.repeats,
+        attacker=threat.attacker.value,
+        rounds=threat.rounds,
+        known_members=None if threat.attacker is Attacker.LEARNER else members,
+        known_nonmembers=nonmembers,
+    )
+
+
+def _provenance(target: Target, name: str) -> ProvenanceFacts:
+    facts = target.provenance()
+    return ProvenanceFacts(
+        source=name,
+        seed=target.seed,
+        cohort=facts["cohort"],
+        # Plain digests of who is a member would confirm a guess of all of them.
+        roles=target.roles_digest,
+        weights=facts["weights"],
+        threads=facts["threads"],
+    )
+
+
+def _gains(target: Target, attacks: Mapping[str, Attack], scores: list[Scores]) -> list[Difference]:
+    """Return what each attack on the weights adds over the outputs, on the same subjects and draws."""
+    scored = {attack.attack: attack for attack in scores}
+    reference = scored.get(_REFERENCE_ATTACK)
+    if target.threat.attacker is not Attacker.OUTSIDER or reference is None:
+        return []
+    return [
+        paired_difference(scored[name], reference, DeLong())
+        for name, attack in attacks.items()
+        if attack.learns and needed_access(attack, target.threat) is not Access.OUTPUTS
+    ]

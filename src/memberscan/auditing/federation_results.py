@@ -1,0 +1,200 @@
+"""What an audit adds about a federation: its parties, every pair, attacks by round, and whose people these are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from memberscan import seeds
+from memberscan.attacks import Attack, Features, prediction_label
+from memberscan.attacks import source_inference as source
+from memberscan.attacks.attempt import attempt, observe
+from memberscan.attacks.least_squares import LeastSquares
+from memberscan.auditing.weighing import Weighed, resampled
+from memberscan.errors import TooFewSubjectsError
+from memberscan.evidence.estimates import estimate_accuracies
+from memberscan.evidence.pairs import pair_results
+from memberscan.report.outcome import (
+    CoverageResult,
+    FederationFacts,
+    LearnerFacts,
+    LeftOutFacts,
+    RoundResult,
+    SourceResult,
+)
+from memberscan.signals import PREDICTION, Signal, View
+from memberscan.signals.round_predictions import ROUND_PREDICTIONS
+from memberscan.threat import Attacker
+
+if TYPE_CHECKING:
+    from memberscan.evidence.scores import Scores
+    from memberscan.targets import Party, Target, TrainedModel
+
+RESAMPLES = 200
+"""Of the intervals of a curve; those of the findings rest on more."""
+COVERAGE = (0.25, 0.5, 0.75, 1.0)
+FOLLOWED = prediction_label.PREDICTION_LABEL.name
+"""The learner's attack that is followed from round to round: the paper's first."""
+
+
+def also_reads(target: Target, attacks: Mapping[str, Attack]) -> tuple[Signal, ...]:
+    """Return signals that are read beside those of the attacks: source inference needs the learners' models."""
+    attacker = target.threat.attacker
+    return (source.READS[attacker],) if attacks and attacker in source.READS else ()
+
+
+def collect(
+    target: Target,
+    view: View,
+    attacks: Mapping[str, Attack],
+    features: Mapping[str, Features],
+    found: Weighed,
+) -> FederationFacts | None:
+    """Return what is known of the federation and its parties; None where the target is of none.
+
+    Parameters
+    ----------
+    target, view
+        What was audited, and what its attacker sees.
+    attacks, features
+        The attacks that ran, and what they made of the signals.
+    found
+        What the evidence says.
+    """
+    if target.predictions is not None:
+        return None
+    # An audit of predictions must not pay for torch.
+    from memberscan.targets.party import Party
+    from memberscan.targets.trained_model import TrainedModel
+
+    assert isinstance(target, TrainedModel)
+    if target.run.federation is None:
+        return None
+    if not isinstance(target, Party):
+        return _facts(target)
+    pairs = [
+        result
+        for attack in found.scores
+        for result in pair_results(attack, seeds.generator(target.seed, "pairs", attack.attack))
+    ]
+    return replace(
+        _facts(target),
+        known_nonmembers=int(target.known_nonmembers.sum()),
+        pairs=pairs,
+        unseen=_unseen(target, attacks, found.scores),
+        victims=found.checks,
+        by_round=_by_round(target, attacks, view, features, found),
+        coverage=[
+            point
+            for attack in attacks.values()
+            if isinstance(attack, LeastSquares)
+            for point in _coverage(target, attack, view)
+        ],
+        sources=_sources(target, view),
+    )
+
+
+def _facts(target: TrainedModel) -> FederationFacts:
+    from memberscan.federation.environments import age_table
+
+    facts, transcript = target.run.federation or {}, target.run.transcript
+    return FederationFacts(
+        environment=facts.get("environment"),
+        secure=transcript.secure,
+        simulated=target.threat.attacker is Attacker.ACTIVE_SERVER and transcript.secure == "none",
+        rounds=len(transcript.rounds),
+        local_epochs=facts.get("local_epochs"),
+        transcript=transcript.fingerprint,
+        held_out_randomised=target.held_out_at_random,
+        learners=[
+            LearnerFacts(*row) for row in age_table(target.cohort, target.run.roles).itertuples(index=False)
+        ],
+        left_out=[
+            LeftOutFacts(entry.number, name, reason)
+            for entry in transcript.rounds
+            for name, reason in entry.left_out.items()
+        ],
+    )
+
+
+def _unseen(
+    party: Party, attacks: Mapping[str, Attack], scores: Sequence[Scores]
+) -> dict[tuple[str, str], str]:
+    return {
+        (attack.attack, victim): party.unseen(victim, attacks[attack.attack].others)
+        for attack in scores
+        for victim in party.victims
+        if victim not in attack.seen
+    }
+
+
+def _by_round(
+    party: Party,
+    attacks: Mapping[str, Attack],
+    view: View,
+    features: Mapping[str, Features],
+    found: Weighed,
+) -> list[RoundResult]:
+    """Follow one attack over the rounds: a learner's in each round, a server's in all rounds up to each."""
+    strongest = found.verdict.basis.attack
+    if strongest is None:
+        return []
+    attack = attacks[FOLLOWED if FOLLOWED in attacks else strongest]
+    count = len(view.rounds)
+    if attack.by_learner:
+        parts = [features[attack.name].up_to(place + 1) for place in range(count)]
+    elif attack.reads == (PREDICTION,):
+        parts = [observe(attack, _of_round(view, place)) for place in range(count)]
+    else:
+        return []
+    results = []
+    for number, part in zip(view.rounds, parts, strict=True):
+        scores = attempt(attack, part, party, view.learners)
+        # Up to an early round there may be no learner yet whose updates show anything.
+        if scores is None:
+            continue
+        estimates, errors = resampled(scores, seeds.generator(party.seed, "round", number), RESAMPLES)
+        (accuracy,) = estimate_accuracies([scores], errors)
+        results.append(RoundResult(number, attack.name, estimates.intervals[0], accuracy))
+    return results
+
+
+def _of_round(view: View, place: int) -> View:
+    """Return what an attacker sees who has the predictions of one round only."""
+    return View(view.scans, {PREDICTION: view[ROUND_PREDICTIONS][:, place]})
+
+
+def _coverage(party: Party, attack: LeastSquares, view: View) -> list[CoverageResult]:
+    """Return how an attack on all candidates at once does if only a share of the members is among them."""
+    results = []
+    order = seeds.generator(party.seed, "coverage").permutation(len(party.people))
+    for share in COVERAGE:
+        kept = ~party.member
+        for victim in range(len(party.victims)):
+            own = order[party.home[order] == victim]
+            kept[own[: max(1, round(share * len(own)))]] = True
+        scans = kept[party.people.of_scan]
+        part = observe(attack, view.of(scans)).spread(view.scans.index, scans)
+        scores = attempt(attack, part, party, view.learners, asked=kept)
+        if scores is None:
+            continue
+        rng = seeds.generator(party.seed, "coverage", str(share))
+        try:
+            estimates, _ = resampled(scores, rng, RESAMPLES)
+        except TooFewSubjectsError:
+            continue
+        members = int((kept & party.member).sum())
+        results.append(CoverageResult(attack.name, share, members, estimates.intervals[0]))
+    return results
+
+
+def _sources(party: Party, view: View) -> SourceResult | None:
+    """Return how well the server says which learner holds a member, against a look at the inputs alone."""
+    signal = source.READS.get(party.threat.attacker)
+    if signal is None or signal not in view.values or len(party.victims) < 2:
+        return None
+    inferred = source.infer_sources(view, party)
+    if inferred is None:
+        return None
+    return SourceResult(inferred.accuracy, inferred.chance, inferred.inputs, "inputs")

@@ -1,0 +1,190 @@
+"""The audit: from a run or a file of predictions to a result. It orders the stages, and does nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from memberscan.attacks import Attack, default_attacks, named
+from memberscan.attacks.attempt import attempt, observe, one_thread
+from memberscan.attacks.identity import identity
+from memberscan.auditing import facts, federation_results, selection
+from memberscan.auditing.result import DONE, AuditResult
+from memberscan.auditing.scratch import scratch
+from memberscan.auditing.tables import SALT, matched_table, scores_table
+from memberscan.auditing.weighing import check_covariates, weigh
+from memberscan.errors import BadInputError, TooFewSubjectsError
+from memberscan.evidence.admissible import copies_of_membership
+from memberscan.evidence.blind import Blind
+from memberscan.evidence.scores import Scores
+from memberscan.files import claim
+from memberscan.limits import FEWEST_PER_SIDE
+from memberscan.report.disclosure import SMALLEST_CELL, require_cell
+from memberscan.report.outcome import Outcome
+from memberscan.report.publication import publish
+from memberscan.salts import get_or_create, keyed
+from memberscan.signals import PREDICTION, see
+from memberscan.targets import Target, open_target
+from memberscan.targets.plausible import require_years
+from memberscan.threat import ThreatModel
+
+
+def audit(
+    source: Path | str,
+    directory: Path | str | None = None,
+    *,
+    threat: ThreatModel | None = None,
+    attacks: Sequence[str | Attack] = (),
+    cohort: Path | str | None = None,
+    model: str | None = None,
+    pseudonyms: bool = False,
+    smallest_cell: int = SMALLEST_CELL,
+    seed: int = 0,
+) -> AuditResult:
+    """Audit a model: can its members be told from its non-members?
+
+    Parameters
+    ----------
+    source
+        A run directory, or a TSV or CSV of predictions (columns subject_id, age, prediction, member).
+    directory
+        Where the result is kept; an unfinished audit there is resumed, a finished one returned as it is.
+        Without one nothing is kept until :meth:`AuditResult.save`, and there are no pseudonyms.
+    threat
+        Who attacks, and what it has; by default an outsider with the outputs, and half of the smaller side
+        known.
+    attacks
+        Names of attacks, or attacks of your own; by default all that this attacker could try.
+    cohort
+        The run's cohort, where it was moved.
+    model
+        ``package.module:factory`` of a run whose network is not one of ours. It must be the one that
+        the run names; the code runs only because it is named here.
+    pseudonyms
+        Whether ``scores.tsv`` names subjects, by salted pseudonyms whose key is kept beside it.
+    smallest_cell
+        Fewest people on each side of a group that is reported, at least 5: smaller ones are joined
+        or hidden.
+    seed
+        Root seed of every draw; not negative.
+
+    Raises
+    ------
+    MemberscanError
+        One of its kinds, saying what to do: see :mod:`memberscan.errors`.
+    """
+    threat, source = threat or ThreatModel(), Path(source)
+    chosen = _chosen(attacks, threat)
+    _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
+    target = open_target(source, threat, cohort=Path(cohort) if cohort else None, model=model, seed=seed)
+    require_cell(smallest_cell)
+    _require_both_sides(target, smallest_cell)
+    copies_of_membership(target.covariates, target.member_of_scan)
+    name = source.resolve().name
+    if directory is None:
+        with scratch() as temporary:
+            return _result(target, _work(target, chosen, temporary, name, smallest_cell), None)
+    directory = Path(directory)
+    request = {
+        "command": "audit",
+        "memberscan": version("memberscan"),
+        **target.provenance(),
+        "threat": asdict(threat),
+        "attacks": [identity(attack) for attack in chosen],
+        "pseudonyms": pseudonyms,
+        "smallest_cell": smallest_cell,
+        "seed": seed,
+    }
+    with claim(directory, request, done=DONE) as finished:
+        if finished:
+            return AuditResult.load(directory)
+        work = _work(target, chosen, directory, name, smallest_cell)
+        if digest := request["predictions"]:
+            outcome = facts.with_digest(work.outcome, keyed(get_or_create(directory / SALT), digest))
+            work = replace(work, outcome=outcome)
+        result = _result(target, work, directory if pseudonyms else None)
+        result.save(directory)
+    return result
+
+
+def measure(
+    source: Path,
+    directory: Path,
+    *,
+    threat: ThreatModel,
+    attacks: Sequence[str] = (),
+    seed: int = 0,
+) -> Outcome:
+    """Return the unrounded outcome of an audit of a run, for studies of synthetic people.
+
+    Only signals are written. Results about real people are published by :func:`audit`.
+    """
+    target = open_target(source, threat, seed=seed)
+    _require_both_sides(target, SMALLEST_CELL)
+    directory.mkdir(parents=True, exist_ok=True)
+    return _work(target, _chosen(attacks, threat), directory, source.name, SMALLEST_CELL).outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What the stages gave: the outcome, and what stands behind it about single people."""
+
+    outcome: Outcome
+    scores: Sequence[Scores]
+    check: Blind
+
+
+def _work(target: Target, chosen: Sequence[Attack], directory: Path, name: str, smallest: int) -> Work:
+    """Carry out the stages in their order."""
+    # 1. Which attacks can be run, by this attacker, on this target.
+    attacks, not_run = selection.available(chosen, target)
+    # 2. What the attacker sees of every scan.
+    wanted = [signal for attack in attacks.values() for signal in attack.reads]
+    view = see(target, [*wanted, *federation_results.also_reads(target, attacks)], directory / "signals")
+    require_years(view.age, view[PREDICTION])
+    # 3. What is known of people without the model, and whether it tells members apart.
+    people = facts.summarise_people(target, view)
+    checks = check_covariates(target, people.covariates)
+    with one_thread():
+        # 4. What each attack makes of the signals, and its scores of people whose membership it does not know.
+        features = {name: observe(attack, view) for name, attack in attacks.items()}
+        scores = [
+            attempt(attack, features[attack.name], target, view.learners) for attack in attacks.values()
+        ]
+        attacks, not_run = selection.that_saw_something(attacks, scores, not_run, target)
+        # 5. How sure we are.
+        found = weigh(target, attacks, features, [s for s in scores if s is not None], checks)
+        federation = federation_results.collect(target, view, attacks, features, found)
+    outcome = facts.outcome(target, name, attacks, not_run, people, found, federation, smallest)
+    return Work(outcome, found.by_person, found.check)
+
+
+def _result(target: Target, work: Work, pseudonyms: Path | None) -> AuditResult:
+    scores = scores_table(target.people.ids, target.member, work.scores, pseudonyms)
+    return AuditResult(publish(work.outcome), scores, matched_table(target, work.outcome.verdict, work.check))
+
+
+def _chosen(attacks: Sequence[str | Attack], threat: ThreatModel) -> list[Attack]:
+    return [a if isinstance(a, Attack) else named(a) for a in attacks or default_attacks(threat)]
+
+
+def _require_sense(attacks: Sequence[Attack], seed: int, *, pseudonyms: bool, kept: bool) -> None:
+    names = [a.name for a in attacks]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadInputError(f"attack {twice[0]!r} is asked for twice; name each attack once")
+    if seed < 0:
+        raise BadInputError(f"seed is {seed}; give a whole number from 0")
+    if pseudonyms and not kept:
+        raise BadInputError("pseudonyms need a directory to keep their key in; give one")
+
+
+def _require_both_sides(target: Target, smallest_cell: int) -> None:
+    members, fewest = int(target.member.sum()), max(FEWEST_PER_SIDE, smallest_cell)
+    others = len(target.member) - members
+    if min(members, others) < fewest:
+        raise TooFewSubjectsError(
+            f"there are {members} members and {others} non-members with scans; "
+            f"an audit needs at least {fewest} of each"
+        )

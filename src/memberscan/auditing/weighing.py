@@ -1,0 +1,173 @@
+"""How sure an audit is of what its attacks show: estimates, chance, people who are alike, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memberscan import seeds
+from memberscan.attacks.attempt import refitted_null_aucs
+from memberscan.evidence.blind import Blind, blind_check
+from memberscan.evidence.estimates import Errors, Estimates, estimate_aucs
+from memberscan.evidence.findings import Finding, collect_findings
+from memberscan.evidence.groups import JudgedScores, judged_scores
+from memberscan.evidence.pairs import placements
+from memberscan.evidence.permutation import NullCheck, normal_null, permuted_aucs, permuted_null
+from memberscan.evidence.resampling import Resampling
+from memberscan.evidence.scores import Scores
+from memberscan.evidence.single_draw import DeLong
+from memberscan.evidence.strata import Strata, estimate_within_strata
+from memberscan.evidence.verdict import Sides, Verdict, judge, nothing_seen
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from memberscan.attacks import Attack, Features
+    from memberscan.targets import Target
+
+LARGEST_PERMUTED = 1000
+"""Up to this many subjects attacks are refitted with membership permuted; above, the closed form serves."""
+PERMUTATIONS = 499
+"""Of the sides of pairs, whose attacks are not refitted."""
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """What the evidence says of the attacks of one audit.
+
+    Parameters
+    ----------
+    scores
+        Of each attack, row by row.
+    estimates, null, within
+        AUCs of all people, their p-values, and AUCs among people alike in the covariates; None where no attack
+        ran, or the last is not needed or not possible.
+    findings
+        What each attack showed.
+    checks, check
+        The check without the model of each group of people, and the one that tells most.
+    verdict
+        The conclusion.
+    judged
+        The strongest attack's scores as the verdict judges them.
+    """
+
+    scores: Sequence[Scores]
+    checks: Mapping[str, Blind]
+    check: Blind
+    verdict: Verdict
+    estimates: Estimates | None = None
+    null: NullCheck | None = None
+    findings: Sequence[Finding] = ()
+    within: Estimates | None = None
+    judged: JudgedScores | None = None
+
+    @property
+    def by_person(self) -> list[Scores]:
+        """One row of scores for each attack: of pairs, the mean place among the non-members of each."""
+        return [placements(attack) if attack.pairs else attack for attack in self.scores]
+
+
+def check_covariates(target: Target, covariates: pd.DataFrame) -> dict[str, Blind]:
+    """Try to tell who was trained on without any model, in each group of people of the target."""
+    return {
+        group.name: blind_check(
+            covariates[group.asked],
+            group.inside[group.asked],
+            seeds.generator(target.seed, *group.seed),
+            randomised=group.randomised,
+        )
+        for group in target.groups
+    }
+
+
+def weigh(
+    target: Target,
+    attacks: Mapping[str, Attack],
+    features: Mapping[str, Features],
+    scores: Sequence[Scores],
+    checks: Mapping[str, Blind],
+) -> Weighed:
+    """Weigh what the attacks show.
+
+    Parameters
+    ----------
+    target
+        What was audited.
+    attacks, features
+        Attacks and what they saw, to be carried out again with membership permuted.
+    scores
+        Of the same attacks in their order.
+    checks
+        From :func:`check_covariates`.
+    """
+    seen = {name for attack in scores for name in attack.seen}
+    # Groups of whom no attack saw anything decide nothing; where no attack ran, all are shown.
+    told = [check for name, check in checks.items() if name in seen or not scores]
+    worst = max(told, key=lambda check: (check.gates, check.tripped, check.auc or 0.0))
+    if not scores:
+        return Weighed(scores, checks, worst, nothing_seen())
+    errors = _errors(scores, target, "pooled")
+    estimates = estimate_aucs(scores, errors)
+    null = _null(target, [(a, features[name]) for name, a in attacks.items()], scores, estimates)
+    strata = {g.name: Strata.of_check(checks[g.name], g.asked) for g in target.groups}
+    within = None
+    if worst.gates:
+        within = estimate_within_strata(scores, strata, _errors(scores, target, "within"))
+    verdict = judge(estimates, null, worst, within, _sides(scores, seen, checks))
+    return Weighed(
+        scores=scores,
+        checks=checks,
+        check=worst,
+        verdict=verdict,
+        estimates=estimates,
+        null=null,
+        findings=collect_findings(scores, estimates, errors),
+        within=within,
+        judged=judged_scores(scores, verdict.basis, strata),
+    )
+
+
+def _errors(scores: Sequence[Scores], target: Target, branch: str) -> Errors:
+    """Return where errors come from: pairs share people, so these are resampled; draws do not."""
+    if not scores[0].pairs:
+        return DeLong()
+    return Resampling.draw(scores, seeds.generator(target.seed, branch), resamples=RESAMPLES)
+
+
+def _null(
+    target: Target,
+    observed: Sequence[tuple[Attack, Features]],
+    scores: Sequence[Scores],
+    estimates: Estimates,
+) -> NullCheck:
+    """Return what chance alone would show."""
+    if scores[0].pairs:
+        rng = seeds.generator(target.seed, "null")
+        return permuted_null(estimates, permuted_aucs(scores, rng, PERMUTATIONS))
+    if len(target.member) > LARGEST_PERMUTED:
+        return normal_null(estimates)
+    # More permutations where p-values decide, and each costs little.
+    permutations = 199 if estimates.fewest < 150 else 99
+    return permuted_null(estimates, refitted_null_aucs(observed, target, permutations))
+
+
+def _sides(scores: Sequence[Scores], seen: set[str], checks: Mapping[str, Blind]) -> Sides | None:
+    """Return how a confounded audit names whom covariates tell apart; of a federation, which victims."""
+    if not scores[0].pairs:
+        return None
+    gating = [name for name, check in checks.items() if check.gates and name in seen]
+    return Sides(
+        f"The people of {', '.join(gating)} and those held out",
+        "Hold out people of each learner's own kind, and audit again.",
+    )
+
+
+def resampled(scores: Scores, rng: np.random.Generator, resamples: int) -> tuple[Estimates, Errors]:
+    """Return the pooled AUC of one attack by itself, for a point of a curve."""
+    errors = Resampling.draw([scores], rng, resamples=resamples)
+    return estimate_aucs([scores], errors), errors
