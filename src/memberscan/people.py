@@ -1,4 +1,4 @@
-"""People behind scans: whose scan is whose, and the mean over a person's scans. Nothing else averages scans."""
+"""People behind scans: whose scan is whose, and means over a person's scans, which nothing else computes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class People:
         flat = np.asarray(values, dtype=float).reshape(-1, len(self.of_scan))
         sums = [np.bincount(self.of_scan, row, len(self.ids)) for row in flat]
         means = np.reshape(sums, (len(flat), len(self.ids))) / self.scan_count
-        return means.reshape(*np.shape(values)[:-1], len(self.ids))
+        return np.asarray(means.reshape(*np.shape(values)[:-1], len(self.ids)))
 
     def covariates(self, by_scan: pd.DataFrame) -> pd.DataFrame:
         """Return one row per subject: means of numbers, and the first value of text.

@@ -1,4 +1,4 @@
-"""Whether an attack can be run, from its signals' obstacles and from whom the attacker knows: the one place."""
+"""Whether an attack can be run: decided here alone, from its signals' obstacles and whom the attacker knows."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ class Features:
     scan_ids
         The scans, in the order of the rows.
     values
-        Numbers of each scan. An attack on learners has axes for learners and rounds too, and NaN where a round
-        tells it nothing of a learner.
+        Numbers of each scan. An attack on learners has axes for learners and rounds too, and NaN where a
+        round tells it nothing of a learner.
 
     Raises
     ------
@@ -39,7 +39,7 @@ class Features:
     """
 
     scan_ids: pd.Index
-    values: Float[np.ndarray, scans * more]
+    values: Float[np.ndarray, "scans ..."]
 
     def __post_init__(self) -> None:
         if not self.scan_ids.is_unique or len(self.scan_ids) != len(self.values):
@@ -143,9 +143,9 @@ class Attack(ABC):
     ) -> Float[np.ndarray, " scans"] | Float[np.ndarray, "scans learners"]:
         """Return a score for each scan, higher for a likelier member.
 
-        An attack that learns uses the known scans, and has learned a threshold of zero. Others are given
-        :data:`NOBODY`. An attack ``by_learner`` returns one column for each learner of the view, NaN for one of
-        whom nothing was seen.
+        An attack that learns uses the known scans, and its threshold is zero. Others are given
+        :data:`NOBODY`. An attack ``by_learner`` returns one column for each learner of the view, NaN for
+        one of whom nothing was seen.
         """
 
 

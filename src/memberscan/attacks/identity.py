@@ -21,14 +21,14 @@ def identity(attack: Attack) -> dict[str, Any]:
     """Return JSON values that differ wherever two attacks may give different scores.
 
     Our own code is known by the product's version. Of other code a digest is taken: of the files that its
-    classes and functions stand in, and of the compiled functions themselves, since a notebook has no file. What
-    those call in further modules is not looked at.
+    classes and functions stand in, and of the compiled functions themselves, since a notebook has no file.
+    What those call in further modules is not looked at.
     """
     return {"name": attack.name, "parameters": _described(attack)}
 
 
 def _described(value: Any) -> Any:
-    """Return a value of an attack's field as JSON; functions and classes by name, and by digest if not ours."""
+    """Return a field as JSON; functions and classes by name, and by digest if they are not ours."""
     if isinstance(value, (str, int, float, bool, type(None))):
         return value
     if isinstance(value, type | types.FunctionType | types.MethodType):

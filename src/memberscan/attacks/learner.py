@@ -1,4 +1,4 @@
-"""The classifier behind all learned attacks: ridge regression with the penalty of least leave-one-out error."""
+"""The classifier of all learned attacks: ridge regression with the least leave-one-out error."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """What attacks on learners' updates share: a score for each round, scan and learner, averaged over rounds.
 
 A learner's descent in a round is about a weighted sum of its scans' loss gradients, g = l J with the
-derivative l of the loss in the prediction and the Jacobian J of the prediction. So a member's gradient points
-along the descent, and its error under the learner's own model is small. No attack here needs to know anybody's
-membership.
+derivative l of the loss in the prediction and the Jacobian J of the prediction. So a member's gradient
+points along the descent, and its error under the learner's own model is small. No attack here needs to know
+anybody's membership.
 """
 
 from __future__ import annotations

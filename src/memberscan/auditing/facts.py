@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -182,7 +182,7 @@ def _provenance(target: Target, name: str) -> ProvenanceFacts:
     )
 
 
-def _gains(target: Target, attacks: Mapping[str, Attack], scores: list[Scores]) -> list[Difference]:
+def _gains(target: Target, attacks: Mapping[str, Attack], scores: Sequence[Scores]) -> list[Difference]:
     """Return what each attack on the weights adds over the outputs, on the same subjects and draws."""
     scored = {attack.attack: attack for attack in scores}
     reference = scored.get(_REFERENCE_ATTACK)

@@ -1,10 +1,10 @@
-"""What an audit adds about a federation: its parties, every pair, attacks by round, and whose people these are."""
+"""What an audit adds about a federation: its parties, every pair, rounds, and whose people these are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from memberscan import seeds
 from memberscan.attacks import Attack, Features, prediction_label
@@ -29,6 +29,7 @@ from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
     from memberscan.evidence.scores import Scores
+    from memberscan.report.content.parts import Secure
     from memberscan.targets import Party, Target, TrainedModel
 
 RESAMPLES = 200
@@ -39,7 +40,7 @@ FOLLOWED = prediction_label.PREDICTION_LABEL.name
 
 
 def also_reads(target: Target, attacks: Mapping[str, Attack]) -> tuple[Signal, ...]:
-    """Return signals that are read beside those of the attacks: source inference needs the learners' models."""
+    """Return signals beside those of the attacks: source inference reads the learners' own models."""
     attacker = target.threat.attacker
     return (source.READS[attacker],) if attacks and attacker in source.READS else ()
 
@@ -101,7 +102,7 @@ def _facts(target: TrainedModel) -> FederationFacts:
     facts, transcript = target.run.federation or {}, target.run.transcript
     return FederationFacts(
         environment=facts.get("environment"),
-        secure=transcript.secure,
+        secure=cast("Secure", transcript.secure),
         simulated=target.threat.attacker is Attacker.ACTIVE_SERVER and transcript.secure == "none",
         rounds=len(transcript.rounds),
         local_epochs=facts.get("local_epochs"),

@@ -20,7 +20,7 @@ def available(chosen: Sequence[Attack], target: Target) -> Selected:
     Raises
     ------
     BadInputError
-        With the reasons of all, if none can be run for another reason than that the target conceals everything.
+        With the reasons of all, if none can be run although the target does not conceal everything.
     """
     not_run = {attack.name: reason for attack in chosen if (reason := obstacle(attack, target))}
     if target.conceals:

@@ -148,7 +148,7 @@ def _work(target: Target, chosen: Sequence[Attack], directory: Path, name: str, 
     people = facts.summarise_people(target, view)
     checks = check_covariates(target, people.covariates)
     with one_thread():
-        # 4. What each attack makes of the signals, and its scores of people whose membership it does not know.
+        # 4. What each attack makes of the signals, and its scores of people whom the attacker does not know.
         features = {name: observe(attack, view) for name, attack in attacks.items()}
         scores = [
             attempt(attack, features[attack.name], target, view.learners) for attack in attacks.values()

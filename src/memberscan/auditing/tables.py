@@ -78,4 +78,5 @@ def matched_table(target: Target, verdict: Verdict, check: Blind) -> pd.DataFram
     table = target.scans[kept].assign(
         prediction=target.predictions[kept], member=target.member_of_scan[kept].astype(int)
     )
-    return table.join(target.covariates[kept]).rename_axis("scan_id").reset_index()
+    joined: pd.DataFrame = table.join(target.covariates[kept])
+    return joined.rename_axis("scan_id").reset_index()

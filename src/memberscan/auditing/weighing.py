@@ -44,8 +44,8 @@ class Weighed:
     scores
         Of each attack, row by row.
     estimates, null, within
-        AUCs of all people, their p-values, and AUCs among people alike in the covariates; None where no attack
-        ran, or the last is not needed or not possible.
+        AUCs of all people, their p-values, and AUCs among people alike in the covariates; None where no
+        attack ran, or the last is not needed or not possible.
     findings
         What each attack showed.
     checks, check

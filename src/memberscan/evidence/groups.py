@@ -32,8 +32,8 @@ class JudgedScores:
     strata
         People are compared within these only; None for no strata.
     adjusted
-        Whether the covariates were taken out of the scores. Thresholds were chosen on the scale before, so there
-        is no accuracy then.
+        Whether the covariates were taken out of the scores. Thresholds were chosen on the scale before, so
+        there is no accuracy then.
     """
 
     scores: Scores

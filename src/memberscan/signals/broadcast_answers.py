@@ -37,8 +37,8 @@ class BroadcastAnswers(Provider):
         if run.training and (run.federation or {}).get("environment"):
             return None
         return (
-            "has the learners train once more on what the server changed; this federation was imported, so how "
-            "they train, and all their scans, are not here"
+            "has the learners train once more on what the server changed; this federation was imported, so "
+            "how they train, and all their scans, are not here"
         )
 
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:  # noqa: ARG002

@@ -11,6 +11,8 @@ from memberscan.signals.signal import LAYER, SCAN, Signal
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from memberscan.signals.passes.final_model import Reading
     from memberscan.targets.target import Target
     from memberscan.targets.trained_model import TrainedModel

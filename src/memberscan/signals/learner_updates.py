@@ -56,7 +56,7 @@ class LearnerUpdates(Provider):
     """All that is worked out of updates; under secure aggregation, of their sum."""
 
     def seen_by(self, threat: ThreatModel) -> bool:
-        """See :class:`~memberscan.signals.signal.Provider`; who sees sums sees the update of one learner, all."""
+        """See :class:`~memberscan.signals.signal.Provider`; sums are seen as the updates of one learner."""
         return threat.attacker in self.attackers
 
     def needed_access(self, threat: ThreatModel) -> Access:

@@ -61,4 +61,7 @@ def observe_final(
 
 def no_people_of_its_own(threat: ThreatModel) -> str:
     """Return why a party other than a learner cannot attack the global models as a learner does."""
-    return f"needs people of its own, as a learner has them; this attacker ({threat.attacker}) does not have them"
+    return (
+        f"needs people of its own, as a learner has them; this attacker ({threat.attacker}) does not have "
+        "them"
+    )

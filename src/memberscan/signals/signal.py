@@ -88,7 +88,7 @@ class Provider(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """What a provider computed: values by signal, and the names of learners and rounds where there are any."""
+    """What a provider computed: values by signal, and names of learners and rounds if there are any."""
 
     values: Mapping[Signal, Any]
     learners: tuple[str, ...] = ()

@@ -74,7 +74,7 @@ class Party(TrainedModel):
 
     @cached_property
     def victims(self) -> tuple[str, ...]:
-        """The learners whose people are here, in the order of the transcript; "all" for who sees sums only."""
+        """The learners whose people are here, in the transcript's order; "all" for who sees sums only."""
         if self.threat.attacker is Attacker.AGGREGATE:
             return (ALL,)
         return self._holders
@@ -192,7 +192,7 @@ class Party(TrainedModel):
         return max(0, max(taking_part) - 1)
 
     def unseen(self, victim: str, others: int) -> str:
-        """Return why an attack has no scores for a victim; ``others`` is how many learners it compares with."""
+        """Return why an attack that compares with ``others`` learners has no scores for a victim."""
         present = [n for n in self.rounds if victim in self.transcript.rounds[n - 1].took_part]
         if not present and victim != ALL:
             return f"{victim} took part in no round that the attacker looked at, so nothing was seen of it"

@@ -117,7 +117,7 @@ class Target(ABC):
         return {}
 
     def gradient_obstacle(self, layers: Sequence[str] | None) -> str | None:  # noqa: ARG002
-        """Return why gradients of these layers, or of all, cannot be taken, or None; the model is tried once."""
+        """Return why gradients of these layers, or of all, cannot be taken, or None."""
         return None
 
     def activation_obstacle(self, layer: str) -> str | None:  # noqa: ARG002
@@ -151,7 +151,7 @@ class Target(ABC):
         return count, count
 
     def most_others(self) -> int:
-        """Return with how many other learners an attacker can compare one at most; none outside a federation."""
+        """Return with how many others an attacker can compare a learner; none outside a federation."""
         return 0
 
     @property

@@ -1,4 +1,4 @@
-"""Rows of signals on disk, batch by batch: memory does not grow, and a killed pass goes on where it stopped."""
+"""Rows of signals on disk, batch by batch: memory does not grow, and a killed pass goes on."""
 
 from __future__ import annotations
 
