@@ -1,4 +1,4 @@
-"""Whether an attack can be run: decided here alone, from its signals' obstacles and whom the attacker knows."""
+"""Whether an attack can be run: decided here alone, by its signals and by whom the attacker knows."""
 
 from __future__ import annotations
 
