@@ -1,90 +1,250 @@
-"""What decides an attack's result, as JSON: its parameters, and a digest of code that is not ours."""
+"""What decides an attack's result, as JSON: its parameters, and a digest of code that is not ours.
+
+A result that is kept names it, so that a changed attack is never answered with the scores of the old one.
+"""
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
+import dis
+import functools
 import hashlib
-import inspect
+import json
+import math
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from memberscan.errors import BadInputError
 
 if TYPE_CHECKING:
     from memberscan.attacks.base import Attack
 
 _OURS = "memberscan"
+_NO_CODE_OF_ITS_OWN = (
+    types.BuiltinFunctionType,
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.MemberDescriptorType,
+    types.GetSetDescriptorType,
+)
+_LOOKED_UP_BY_NAME = ("LOAD_GLOBAL", "LOAD_NAME")
+_GENERATED = {"__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__"}
+_GENERATED |= {"__lt__", "__le__", "__gt__", "__ge__"}
+"""Methods that a data class may be given; they follow from its fields."""
 
 
 def identity(attack: Attack) -> dict[str, Any]:
     """Return JSON values that differ wherever two attacks may give different scores.
 
     Our own code is known by the product's version. Of other code a digest is taken: of the files that its
-    classes and functions stand in, and of the compiled functions themselves, since a notebook has no file.
-    What those call in further modules is not looked at.
+    classes and functions stand in, of the compiled functions themselves, since a notebook has no file, and of
+    the values that these refer to. What they call in other modules is known by its name only.
+
+    Raises
+    ------
+    BadInputError
+        If a parameter is of a kind that cannot be compared from one call to the next, such as an open file.
     """
-    return {"name": attack.name, "parameters": _described(attack)}
+    return {"name": attack.name, "parameters": _Description(attack.name).of(attack)}
 
 
-def _described(value: Any) -> Any:
-    """Return a field as JSON; functions and classes by name, and by digest if they are not ours."""
-    if isinstance(value, (str, int, float, bool, type(None))):
-        return value
-    if isinstance(value, type | types.FunctionType | types.MethodType):
-        return _code(value)
-    if dataclasses.is_dataclass(value):
-        fields = {f.name: _described(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"class": _code(type(value)), **fields}
-    if isinstance(value, Mapping):
-        return {str(key): _described(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_described(item) for item in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(str, value))
-    # Arrays and whatever else is decided by its bytes, or by what it says of itself.
-    data = value.tobytes() if hasattr(value, "tobytes") else repr(value).encode()
-    return {"type": type(value).__qualname__, "digest": hashlib.sha256(data).hexdigest()[:32]}
+class _Description:
+    """Turns values into JSON that is equal in every process for equal values.
+
+    Parameters
+    ----------
+    attack
+        Named in errors.
+    """
+
+    def __init__(self, attack: str) -> None:
+        self._attack = attack
+        self._begun: dict[int, str] = {}
+        self._done: dict[types.FunctionType | type, Any] = {}
+
+    def of(self, value: Any) -> Any:
+        """Return a value as JSON; functions and classes by name, and by digest if they are not ours."""
+        if isinstance(value, Enum) or not isinstance(value, (str, int, float, bool, type(None))):
+            return self._composed(value)
+        # JSON has no NaN, and NaN is not even equal to itself.
+        return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+    def _composed(self, value: Any) -> Any:
+        if isinstance(value, bytes):
+            return hashlib.sha256(value).hexdigest()[:32]
+        if isinstance(value, types.ModuleType):
+            return value.__name__
+        if isinstance(value, (types.FunctionType, type)):
+            if value not in self._done:
+                self._done[value] = self._guarded(value, value.__qualname__, self._code)
+            return self._done[value]
+        if isinstance(value, types.MethodType):
+            return [self.of(value.__func__), self.of(value.__self__)]
+        if isinstance(value, _NO_CODE_OF_ITS_OWN):
+            return [value.__qualname__, self._owner(value)]
+        if isinstance(value, Mapping):
+            return [[self.of(key), self.of(item)] for key, item in value.items()]
+        if isinstance(value, (list, tuple)):
+            return [self.of(item) for item in value]
+        if isinstance(value, (set, frozenset)):
+            # The order of a set differs from process to process.
+            return sorted((self.of(item) for item in value), key=json.dumps)
+        return self._guarded(value, type(value).__qualname__, self._instance)
+
+    def _owner(self, function: Any) -> Any:
+        owner = getattr(function, "__self__", None)
+        return None if isinstance(owner, types.ModuleType) else self.of(owner)
+
+    def _guarded(self, value: Any, name: str, describe: Callable[[Any], Any]) -> Any:
+        """Describe a value; within its own description, as of a function that calls itself, by name only."""
+        if id(value) in self._begun:
+            return self._begun[id(value)]
+        self._begun[id(value)] = name
+        try:
+            return describe(value)
+        finally:
+            del self._begun[id(value)]
+
+    def _instance(self, value: Any) -> Any:
+        """Return an object as its class and its fields, or as what a copy of it would be made from."""
+        if dataclasses.is_dataclass(value):
+            fields = {f.name: self.of(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return {"class": self.of(type(value)), **fields}
+        try:
+            reduce = copyreg.dispatch_table.get(type(value))
+            made_from = reduce(value) if reduce else value.__reduce_ex__(2)
+        except TypeError as error:
+            raise BadInputError(
+                f"attack {self._attack} holds a {type(value).__qualname__}, which cannot be told from "
+                "another one; give attacks numbers, text, arrays, functions or objects of these"
+            ) from error
+        if isinstance(made_from, str):
+            # A name only, as of a function in a cache, which holds the function itself.
+            return [self.of(type(value)), made_from, self.of(getattr(value, "__wrapped__", None))]
+        return [
+            self.of(list(part) if isinstance(part, Iterator) else part) for part in (type(value), *made_from)
+        ]
+
+    def _code(self, thing: Any) -> Any:
+        """Return a function or a class by name; others' also by a digest of all that decides what it does."""
+        name = f"{thing.__module__}.{thing.__qualname__}"
+        closure = [self.of(cell.cell_contents) for cell in _cells(thing)]
+        if _module(thing) == _OURS or not _is_python(thing):
+            return [name, *closure]
+        parts = self._class(thing) if isinstance(thing, type) else self._function(thing)
+        return [name, hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32], *closure]
+
+    def _class(self, kind: type) -> list[Any]:
+        parts: list[Any] = []
+        for base in kind.__mro__:
+            if base is not kind and (_module(base) == _OURS or not _is_python(base)):
+                parts.append(base.__qualname__)
+                continue
+            parts.append(_file(base))
+            parts += [[key, self._member(value)] for key, value in _members(base)]
+        return parts
+
+    def _member(self, member: Any) -> Any:
+        if isinstance(member, property):
+            return [self.of(part) for part in (member.fget, member.fset)]
+        if isinstance(member, functools.cached_property):
+            return self.of(member.func)
+        if isinstance(member, (staticmethod, classmethod)):
+            return self.of(member.__func__)
+        return self._data(member)
+
+    def _function(self, function: types.FunctionType) -> list[Any]:
+        names = sorted(set(_names_looked_up(function.__code__)))
+        known = {name: function.__globals__[name] for name in names if name in function.__globals__}
+        return [
+            _file(function),
+            self._compiled(function.__code__),
+            self.of(function.__defaults__),
+            self.of(function.__kwdefaults__),
+            # A script may have set them from its arguments, and a notebook has no file that says them.
+            [[name, self._looked_up(function, value)] for name, value in known.items()],
+        ]
+
+    def _looked_up(self, function: types.FunctionType, value: Any) -> Any:
+        """Return what a global name stands for: whole if it is of the same module, or data."""
+        if isinstance(value, (types.FunctionType, type)) and value.__module__ != function.__module__:
+            return f"{value.__module__}.{value.__qualname__}"
+        return self._data(value)
+
+    def _data(self, value: Any) -> Any:
+        """Return a value that is part of code; one that cannot be compared decides no result, but by name."""
+        try:
+            return self.of(value)
+        except BadInputError:
+            return type(value).__qualname__
+
+    def _compiled(self, code: types.CodeType) -> list[Any]:
+        constants = [
+            self._compiled(constant) if isinstance(constant, types.CodeType) else self.of(constant)
+            for constant in code.co_consts
+        ]
+        return [code.co_code.hex(), list(code.co_names), constants]
 
 
-def _code(thing: Any) -> Any:
-    name = f"{thing.__module__}.{thing.__qualname__}"
-    if thing.__module__.partition(".")[0] == _OURS:
-        return [name, *_enclosed(thing)]
-    digest = hashlib.sha256()
-    for kind in thing.__mro__ if isinstance(thing, type) else [thing]:
-        if kind.__module__.partition(".")[0] not in (_OURS, "builtins", "abc", "typing"):
-            _add_code(digest, kind)
-    return [name, digest.hexdigest()[:32], *_enclosed(thing)]
+def _module(thing: Any) -> str:
+    return (thing.__module__ or "").partition(".")[0]
 
 
-def _enclosed(thing: Any) -> list[Any]:
-    """Return the values that a function keeps from where it was defined, such as the name of a layer."""
-    function = getattr(thing, "__func__", thing)
-    cells = getattr(function, "__closure__", None) or ()
-    return [_described(cell.cell_contents) for cell in cells]
+def _is_python(thing: Any) -> bool:
+    """Tell whether a thing was written in Python by somebody else than the language's makers."""
+    return _module(thing) not in sys.stdlib_module_names or _module(thing) == "__main__"
 
 
-def _add_code(digest: Any, thing: Any) -> None:
-    file = getattr(sys.modules.get(thing.__module__), "__file__", None)
-    if file and Path(file).is_file():
-        digest.update(Path(file).read_bytes())
-    members = vars(thing).values() if isinstance(thing, type) else [thing]
-    for member in members:
-        function = inspect.unwrap(getattr(member, "__func__", getattr(member, "fget", member)) or member)
-        if isinstance(function, types.FunctionType):
-            _add_function(digest, function.__code__)
-            digest.update(repr((function.__defaults__, function.__kwdefaults__)).encode())
-        elif isinstance(member, (str, int, float, tuple)):
-            digest.update(repr(member).encode())
+def _file(thing: Any) -> str | None:
+    """Return a digest of the file that a thing stands in; None for a notebook."""
+    name = getattr(sys.modules.get(thing.__module__ or ""), "__file__", None)
+    if not name or not Path(name).is_file():
+        return None
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest()
 
 
-def _add_function(digest: Any, code: types.CodeType) -> None:
-    digest.update(code.co_code)
-    digest.update(repr(code.co_names).encode())
+def _cells(thing: Any) -> list[types.CellType]:
+    """Return what a function keeps from where it was defined, such as the name of a layer."""
+    return [cell for cell in getattr(thing, "__closure__", None) or () if _is_filled(cell)]
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def _members(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield the members of a class that decide what it does; a data class' own methods follow from these."""
+    for name, member in vars(kind).items():
+        special = name.startswith("__") and name.endswith("__")
+        if isinstance(member, _NO_CODE_OF_ITS_OWN) or name == "_abc_impl":
+            continue
+        if special and not isinstance(member, (types.FunctionType, staticmethod, classmethod)):
+            continue
+        if special and _generated(kind, member):
+            continue
+        yield name, member
+
+
+def _generated(kind: type, method: Any) -> bool:
+    code = getattr(method, "__code__", None)
+    made = code is not None and code.co_filename == "<string>" and method.__name__ in _GENERATED
+    return made and "__dataclass_fields__" in vars(kind)
+
+
+def _names_looked_up(code: types.CodeType) -> Iterator[str]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in _LOOKED_UP_BY_NAME:
+            yield str(instruction.argval)
     for constant in code.co_consts:
-        # A nested function's repr has an address in it.
         if isinstance(constant, types.CodeType):
-            _add_function(digest, constant)
-        else:
-            digest.update(repr(constant).encode())
+            yield from _names_looked_up(constant)

@@ -30,7 +30,9 @@ from memberscan.threat import Attacker
 if TYPE_CHECKING:
     from memberscan.evidence.scores import Scores
     from memberscan.report.content.parts import Secure
-    from memberscan.targets import Party, Target, TrainedModel
+    from memberscan.targets import Target
+    from memberscan.targets.party import Party
+    from memberscan.targets.trained_model import TrainedModel
 
 RESAMPLES = 200
 """Of the intervals of a curve; those of the findings rest on more."""
@@ -40,8 +42,14 @@ FOLLOWED = prediction_label.PREDICTION_LABEL.name
 
 
 def also_reads(target: Target, attacks: Mapping[str, Attack]) -> tuple[Signal, ...]:
-    """Return signals beside those of the attacks: source inference reads the learners' own models."""
+    """Return signals beside those of the attacks.
+
+    Source inference reads the learners' own models, and a learner's attack on predictions is followed from
+    round to round.
+    """
     attacker = target.threat.attacker
+    if attacker is Attacker.LEARNER:
+        return (ROUND_PREDICTIONS,)
     return (source.READS[attacker],) if attacks and attacker in source.READS else ()
 
 

@@ -59,8 +59,10 @@ def see(target: Target, signals: Iterable[Signal], directory: Path) -> View:
     values: dict[Signal, Any] = dict(observe_final(final, target, directory))
     learners: tuple[str, ...] = ()
     rounds: tuple[int, ...] = ()
-    for provider in asked.keys() - final.keys():
-        seen = provider.observe(asked[provider], target, directory)
+    for provider, those in asked.items():
+        if provider in final:
+            continue
+        seen = provider.observe(those, target, directory)
         values |= seen.values
         learners, rounds = seen.learners or learners, seen.rounds or rounds
     return View(target.scans[["subject_id", "age"]], values, learners, rounds)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from memberscan.signals.learner_updates import no_updates
 from memberscan.signals.signal import LEARNER, ROUND, SCAN, Observed, Provider, Signal
-from memberscan.targets.party import as_party
 from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ class BroadcastAnswers(Provider):
 
     def not_taken(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """Return why learners cannot be made to answer once more, or None."""
+        from memberscan.targets.party import as_party
+
         run = as_party(target).run
         if run.training and (run.federation or {}).get("environment"):
             return None
@@ -44,6 +45,7 @@ class BroadcastAnswers(Provider):
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`."""
         from memberscan.signals.passes.broadcasts import observe_broadcasts
+        from memberscan.targets.party import as_party
 
         return observe_broadcasts(as_party(target), directory / "active")
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memberscan.signals.signal import LAYER, LEARNER, ROUND, SCAN, Observed, Provider, Signal
-from memberscan.targets.party import as_party
 from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
@@ -76,6 +75,7 @@ class LearnerUpdates(Provider):
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`."""
         from memberscan.signals.passes.updates import observe_updates
+        from memberscan.targets.party import as_party
 
         party = as_party(target)
         return observe_updates(

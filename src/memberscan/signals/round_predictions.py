@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from memberscan.signals.of_final_model import no_people_of_its_own
 from memberscan.signals.signal import ROUND, SCAN, Observed, Provider, Signal
-from memberscan.targets.party import as_party
 from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ class RoundPredictions(Provider):
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:
         """See :class:`~memberscan.signals.signal.Provider`."""
         from memberscan.signals.passes.global_models import predictions_by_round
+        from memberscan.targets.party import as_party
 
         party = as_party(target)
         values = predictions_by_round(party, directory / "rounds")

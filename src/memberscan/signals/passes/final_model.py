@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from memberscan.files import fingerprint
 from memberscan.models.footprint import batch_size
@@ -101,12 +101,3 @@ def observe(
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     stored = stored_rows(directory, request, cohort, scan_ids, size, see, "reading signals")
     return {signal: stored[str(signal)] for signal in readings}
-
-
-def layer_paths(model: nn.Module, names: Sequence[str]) -> dict[str, str]:
-    """Return the module path of each name that this model has: a declared landmark, or a path itself."""
-    from memberscan.models.gradients import parameter_layers
-
-    declared: Mapping[str, str] = getattr(model, "landmarks", {})
-    layers = set(parameter_layers(model))
-    return {name: path for name in names if (path := declared.get(name, name)) in layers}

@@ -1,11 +1,14 @@
+"""One pass over the scans: what it writes, how it goes on, and what it refuses."""
+
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +23,25 @@ from memberscan.errors import DiskFullError, ModelError, NonFiniteError, NotAReg
 from memberscan.models.gradients import capture_slowly, parameter_layers
 from memberscan.models.inputs import as_inputs
 from memberscan.runs import Role, Roles, Run
-from memberscan.signals import extract as module
-from memberscan.signals.extract import Wanted, extract, landmark_paths
-from memberscan.signals.signals import ACTIVATION, GRADIENT_NORMS, PREDICTION, gradient
+from memberscan.signals import PREDICTION, Signal, View, see
+from memberscan.signals.activations import ACTIVATION
+from memberscan.signals.layer_gradients import GRADIENT_NORMS, gradient
+from memberscan.signals.passes import stored_rows as module
+from memberscan.targets.trained_model import TrainedModel
+from memberscan.threat import Access, ThreatModel
 from memberscan.training import import_run
 
 PATHS = {"conv1": "encoder.blocks.0.conv", "conv6": "encoder.conv6", "output": "output"}
-ALL = Wanted(PATHS, norms=True, activation="output")
+ALL = (ACTIVATION, GRADIENT_NORMS, *map(gradient, PATHS))
+
+
+def extract(
+    run: Run, cohort: Cohort, scan_ids: list[str], signals: Sequence[Signal], directory: Path
+) -> View:
+    """Return what an attacker sees of some scans who is shown these signals."""
+    target = TrainedModel.open(run.path, ThreatModel(Access.WEIGHTS), cohort=cohort.path, model=run.code)
+    scans = cohort.scans.loc[scan_ids, ["subject_id", "age"]]
+    return see(dataclasses.replace(target, scans=scans), signals, directory)
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -43,16 +58,16 @@ def test_signals_are_those_of_the_slow_route_in_the_order_asked_for(
     every = parameter_layers(model)
     slow = capture_slowly(model, as_inputs(volumes, ids), ages, layers=every, entering=["output"])
     assert signals.scans.index.tolist() == ids
-    np.testing.assert_allclose(signals.arrays[PREDICTION], slow.predictions, rtol=1e-6)
+    np.testing.assert_allclose(signals[PREDICTION], slow.predictions, rtol=1e-6)
     np.testing.assert_allclose(signals.residual, ages - slow.predictions, atol=1e-4)
-    np.testing.assert_allclose(signals.arrays[ACTIVATION], slow.entered["output"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(signals[ACTIVATION], slow.entered["output"], rtol=1e-4, atol=1e-6)
     for name, path in PATHS.items():
         expected = slow.gradients[path].numpy()
         np.testing.assert_allclose(
-            signals.arrays[gradient(name)], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
+            signals[gradient(name)], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
         )
     norms = np.stack([slow.gradients[path].norm(dim=1).numpy() for path in every], axis=1)
-    np.testing.assert_allclose(signals.arrays[GRADIENT_NORMS], norms, rtol=1e-3, atol=1e-4 * norms.max())
+    np.testing.assert_allclose(signals[GRADIENT_NORMS], norms, rtol=1e-3, atol=1e-4 * norms.max())
 
 
 def test_wide_signals_are_memory_mapped_and_outputs_alone_have_nothing_else(
@@ -60,10 +75,10 @@ def test_wide_signals_are_memory_mapped_and_outputs_alone_have_nothing_else(
 ) -> None:
     ids = volumes.scans.index[:5].tolist()
     signals = extract(run, volumes, ids, ALL, tmp_path / "all")
-    assert all(isinstance(values, np.memmap) for values in signals.arrays.values())
-    outputs = extract(run, volumes, ids, Wanted(), tmp_path / "outputs")
-    assert list(outputs.arrays) == [PREDICTION]
-    np.testing.assert_allclose(outputs.arrays[PREDICTION], signals.arrays[PREDICTION], rtol=1e-6)
+    assert all(isinstance(values, np.memmap) for values in signals.values.values())
+    outputs = extract(run, volumes, ids, (), tmp_path / "outputs")
+    assert list(outputs.values) == [PREDICTION]
+    np.testing.assert_allclose(outputs[PREDICTION], signals[PREDICTION], rtol=1e-6)
 
 
 class Killed(BaseException):
@@ -146,13 +161,13 @@ def test_a_count_of_rows_that_cannot_be_is_refused(
     run: Run, volumes: Cohort, tmp_path: Path, rows: object
 ) -> None:
     ids = volumes.scans.index[:6].tolist()
-    extract(run, volumes, ids, Wanted(), tmp_path / "s")
+    extract(run, volumes, ids, (), tmp_path / "s")
     ledger = json.loads((tmp_path / "s" / "signals.json").read_text())
     stated = {"request": ledger["request"]} if rows == "gone" else {**ledger, "rows": rows}
     (tmp_path / "s" / "signals.json").write_text(json.dumps(stated))
     before = contents(tmp_path / "s")
     with pytest.raises(StaleError, match=r"signals\.json is damaged; delete"):
-        extract(run, volumes, ids, Wanted(), tmp_path / "s")
+        extract(run, volumes, ids, (), tmp_path / "s")
     assert contents(tmp_path / "s") == before
 
 
@@ -160,15 +175,15 @@ def test_signals_of_other_scans_layers_or_threads_are_refused(
     run: Run, volumes: Cohort, tmp_path: Path
 ) -> None:
     ids = volumes.scans.index[:6].tolist()
-    extract(run, volumes, ids, Wanted({"output": "output"}), tmp_path / "s")
+    extract(run, volumes, ids, [gradient("output")], tmp_path / "s")
     before = contents(tmp_path / "s")
-    for other_ids, wanted in ((ids[::-1], Wanted({"output": "output"})), (ids, ALL), (ids[:5], Wanted())):
+    for other_ids, wanted in ((ids[::-1], [gradient("output")]), (ids, ALL), (ids[:5], ())):
         with pytest.raises(StaleError, match="delete it and audit again"):
             extract(run, volumes, other_ids, wanted, tmp_path / "s")
     torch.set_num_threads(2)
     try:
         with pytest.raises(StaleError, match="thread count"):
-            extract(run, volumes, ids, Wanted({"output": "output"}), tmp_path / "s")
+            extract(run, volumes, ids, [gradient("output")], tmp_path / "s")
     finally:
         torch.set_num_threads(1)
     assert contents(tmp_path / "s") == before
@@ -195,25 +210,6 @@ def test_a_full_disk_is_an_error_and_the_same_call_goes_on(
     assert contents(tmp_path / "part") == contents(tmp_path / "whole")
 
 
-def test_the_batch_follows_the_memory_limit(
-    run: Run, volumes: Cohort, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, example = run.load(), as_inputs(volumes, volumes.scans.index[:1].tolist())
-    assert module.batch_size(model, example, backward=True) == 8
-    activations = module.footprint(model, example).activation_bytes
-    monkeypatch.setattr(module, "MEMORY_LIMIT", int(3.5 * 2.5 * activations))
-    assert module.batch_size(model, example, backward=True) == 3
-    monkeypatch.setattr(module, "MEMORY_LIMIT", 1)
-    assert module.batch_size(model, example, backward=False) == 1
-
-
-def test_layers_go_by_landmark_or_path_and_those_without_parameters_are_not_there(run: Run) -> None:
-    model = run.load()
-    names = ["conv1", "conv6", "output", "encoder.blocks.1.conv", "encoder.relu", "encoder", "absent"]
-    assert landmark_paths(model, names) == PATHS | {"encoder.blocks.1.conv": "encoder.blocks.1.conv"}
-    assert landmark_paths(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), ["conv1", "1"]) == {"1": "1"}
-
-
 @pytest.fixture
 def bring(volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that imports a user's model, given as the body of its forward pass."""
@@ -222,6 +218,7 @@ def bring(volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
         (tmp_path / "brought.py").write_text(
             "import torch\nfrom torch import nn\n"
             "class Net(nn.Module):\n"
+            "    landmarks = {'output': 'last'}\n"
             "    def __init__(self):\n"
             "        super().__init__()\n"
             f"        self.conv, self.last = nn.Conv3d(1, 4, 3), nn.Linear(4, {outputs})\n"
@@ -257,17 +254,15 @@ def test_a_model_that_folds_its_batch_awkwardly_takes_the_slow_route(
         "return self.last(self.conv(torch.cat([x, -x])).tanh().mean((2, 3, 4))).view(2, len(x)).mean(0)"
     )
     ids = volumes.scans.index[:10].tolist()
-    signals = extract(
-        run, volumes, ids, Wanted({"conv": "conv"}, norms=True, activation="last"), tmp_path / "s"
-    )
+    signals = extract(run, volumes, ids, [gradient("conv"), GRADIENT_NORMS, ACTIVATION], tmp_path / "s")
     assert '"one at a time"' in (tmp_path / "s" / "signals.json").read_text()
     ages = torch.tensor(volumes.scans.loc[ids, "age"].to_numpy(np.float32))
     slow = capture_slowly(run.load(), as_inputs(volumes, ids), ages, layers=["conv"], entering=["last"])
     expected = slow.gradients["conv"].numpy()
     np.testing.assert_allclose(
-        signals.arrays[gradient("conv")], expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max()
+        signals[gradient("conv")], expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max()
     )
-    np.testing.assert_allclose(signals.arrays[ACTIVATION], slow.entered["last"], rtol=1e-5)
+    np.testing.assert_allclose(signals[ACTIVATION], slow.entered["last"], rtol=1e-5)
 
 
 def test_signals_are_read_in_full_precision(
@@ -279,7 +274,7 @@ def test_signals_are_read_in_full_precision(
 
 def test_an_ordinary_model_takes_the_fast_route(bring: Any, volumes: Cohort, tmp_path: Path) -> None:
     run = bring("return self.last(self.conv(x).relu_().mean((2, 3, 4)))")
-    extract(run, volumes, volumes.scans.index[:3].tolist(), Wanted({"conv": "conv"}), tmp_path / "s")
+    extract(run, volumes, volumes.scans.index[:3].tolist(), [gradient("conv")], tmp_path / "s")
     assert '"batched"' in (tmp_path / "s" / "signals.json").read_text()
 
 
@@ -289,9 +284,9 @@ def test_a_classifier_is_refused_where_it_is_brought(bring: Any) -> None:
     assert caught.value.exit_code == 3
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted({"conv": "conv"}, norms=True)])
+@pytest.mark.parametrize("wanted", [(), (gradient("conv"), GRADIENT_NORMS)])
 def test_nan_predictions_are_refused_also_the_second_time(
-    bring: Any, volumes: Cohort, tmp_path: Path, wanted: Wanted
+    bring: Any, volumes: Cohort, tmp_path: Path, wanted: Sequence[Signal]
 ) -> None:
     run = bring("return self.last(self.conv(x).mean((2, 3, 4))).flatten() / (x.mean((1, 2, 3, 4)) > 0)  * 0")
     for _ in range(2):
@@ -310,6 +305,4 @@ def test_a_run_whose_weights_were_changed_gives_no_signals(run: Run, volumes: Co
         stream.seek(-2, os.SEEK_END)
         stream.write(b"\x7f\x00")
     with pytest.raises(StaleError):
-        extract(
-            Run.open(tmp_path / "run"), volumes, volumes.scans.index[:2].tolist(), Wanted(), tmp_path / "s"
-        )
+        extract(Run.open(tmp_path / "run"), volumes, volumes.scans.index[:2].tolist(), (), tmp_path / "s")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from memberscan.errors import NotARegressorError
-from memberscan.signals.plausible import require_years
+from memberscan.targets.plausible import require_years
 
 RNG = np.random.default_rng(0)
 AGES = RNG.uniform(45, 80, 200)
