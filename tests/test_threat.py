@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from fractions import Fraction
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from memberscan.errors import BadInputError
 from memberscan.files import to_json
-from memberscan.threat import Access, Attacker, ThreatModel
+from memberscan.threat import OF_OUTSIDERS, Access, Attacker, ThreatModel
 
 
-def test_access_is_ordered_and_goes_by_name() -> None:
-    assert Access.OUTPUTS < Access.WEIGHTS < Access.ROUNDS < Access.UPDATES
+def test_access_goes_by_name() -> None:
     assert all(Access.parse(str(access)) is access for access in Access)
     assert Access.parse("Weights") is Access.WEIGHTS
 
@@ -36,28 +35,38 @@ def test_at_least_one_draw_is_needed() -> None:
         ThreatModel(repeats=0)
 
 
-@given(st.integers(0, 90), st.integers(0, 10_000), st.integers(0, 10_000))
-def test_the_known_are_the_floor_of_the_share_of_the_smaller_side(
-    percent: int, members: int, others: int
-) -> None:
-    exact = math.floor(Fraction(percent, 100) * min(members, others))
-    assert ThreatModel(leaked=percent / 100).known_per_side(members, others) == exact
+@pytest.mark.parametrize(
+    ("threat", "seen"),
+    [
+        (ThreatModel(), "outputs"),
+        (ThreatModel(Access.WEIGHTS), "outputs weights"),
+        (ThreatModel(attacker=Attacker.LEARNER), "outputs weights rounds"),
+        (ThreatModel(attacker=Attacker.AGGREGATE), "outputs weights rounds"),
+        (ThreatModel(attacker=Attacker.SERVER), "outputs weights rounds updates"),
+    ],
+)
+def test_who_sees_more_sees_the_lesser_things_too(threat: ThreatModel, seen: str) -> None:
+    assert threat.sees == set(map(Access, seen.split()))
 
 
-def test_nothing_leaked_is_valid_and_knows_nobody() -> None:
-    assert ThreatModel(leaked=0).known_per_side(500, 400) == 0
+@pytest.mark.parametrize("access", OF_OUTSIDERS)
+@pytest.mark.parametrize("shown", OF_OUTSIDERS)
+def test_nobody_has_more_than_the_target_shows(access: Access, shown: Access) -> None:
+    limited = ThreatModel(access, 0.25, 3).limited_to(shown)
+    assert limited.access is (Access.WEIGHTS if access is shown is Access.WEIGHTS else Access.OUTPUTS)
+    assert (limited.leaked, limited.repeats) == (0.25, 3)
 
 
 def test_it_is_plain_json() -> None:
     threat = ThreatModel(Access.WEIGHTS, 0.25, 3)
-    assert threat.to_dict() == {
+    assert asdict(threat) == {
         "access": "weights",
         "leaked": 0.25,
         "repeats": 3,
         "attacker": "outsider",
         "rounds": None,
     }
-    assert '"weights"' in to_json(threat.to_dict())
+    assert '"weights"' in to_json(asdict(threat))
 
 
 def test_attackers_go_by_name() -> None:
@@ -88,8 +97,8 @@ def test_a_party_of_a_federation_sees_what_its_place_gives_it(
     threat = ThreatModel(said, 0.5, 7, attacker)
     assert (threat.access, threat.repeats, threat.leaked) == (access, 1, 0.5)
     assert threat == ThreatModel(attacker=attacker)
-    assert threat.to_dict()["attacker"] == str(attacker)
-    assert threat.to_dict()["access"] == str(access)
+    assert asdict(threat)["attacker"] == str(attacker)
+    assert asdict(threat)["access"] == str(access)
 
 
 @pytest.mark.parametrize("access", [Access.ROUNDS, Access.UPDATES])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 from memberscan.errors import BadInputError
 
@@ -124,7 +123,3 @@ class ThreatModel:
         """Return which of the rounds 1, 2, ... it looks at; chosen by their number alone."""
         count = min(self.rounds or rounds, rounds)
         return tuple(sorted({rounds - k * rounds // count for k in range(count)}))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
