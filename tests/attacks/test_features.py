@@ -14,12 +14,17 @@ from scipy import optimize, stats
 from sklearn.metrics import roc_auc_score
 
 from memberscan.attacks import REGISTRY, gradient_attack
+from memberscan.attacks.base import FittedAttack
 from memberscan.attacks.error import crossing
 from memberscan.attacks.gradient_magnitude import log_norms
 from memberscan.attacks.learned import symmetric_log
 from memberscan.attacks.prediction_label import residual_and_age
-from memberscan.evidence.joint import joint
-from memberscan.signals.signals import GRADIENT_NORMS, PREDICTION, Signals, gradient
+from memberscan.evidence.estimates import estimate_aucs
+from memberscan.evidence.single_draw import DeLong
+from memberscan.signals import PREDICTION, View
+from memberscan.signals.layer_gradients import GRADIENT_NORMS, gradient
+
+from .conftest import attempt_all, scored
 
 columns = hnp.arrays(
     float,
@@ -70,47 +75,44 @@ def test_crossing_is_the_median_where_members_are_not_predicted_better(inside, o
     assert crossing(np.array(inside), np.array(outside)) == np.median(inside + outside)
 
 
-def test_the_error_attack_ranks_as_the_loss_does(simulate, attempt):
+def test_the_error_attack_ranks_as_the_loss_does(simulate):
     """Yeom's loss attack, by its formula: the AUC of minus the squared error."""
-    signals, member = simulate(np.random.default_rng(0), leak=0.7)
-    campaign = attempt([REGISTRY["error:zero-knowledge"]], signals, member)
-    (found,) = joint(campaign.scored(), campaign.member).auc
-    loss = (signals.scans["age"].to_numpy() - signals.arrays[PREDICTION]) ** 2
-    assert found == pytest.approx(roc_auc_score(member.loc[signals.scans["subject_id"]], -loss), abs=1e-9)
+    view, member = simulate(np.random.default_rng(0), leak=0.7)
+    (found,) = estimate_aucs(attempt_all([REGISTRY["error:zero-knowledge"]], view, member), DeLong()).auc
+    loss = (view.scans["age"].to_numpy() - view[PREDICTION]) ** 2
+    assert found == pytest.approx(roc_auc_score(member.loc[view.scans["subject_id"]], -loss), abs=1e-9)
     assert found > 0.5
 
 
 def test_the_known_subjects_set_the_threshold_of_the_error_attack(simulate):
-    signals, member = simulate(np.random.default_rng(1), leak=1.0)
-    features = REGISTRY["error"].observe(signals)
-    inside = member.to_numpy()
-    rule = REGISTRY["error"].fit(features, inside)
-    threshold = crossing(np.abs(signals.residual[inside]), np.abs(signals.residual[~inside]))
-    np.testing.assert_array_equal(rule.score(features) > 0, np.abs(signals.residual) < threshold)
+    view, member = simulate(np.random.default_rng(1), leak=1.0)
+    attack, inside = REGISTRY["error"], member.to_numpy()
+    assert isinstance(attack, FittedAttack)
+    features = attack.observe(view)
+    rule = attack.fit(features, inside)
+    threshold = crossing(np.abs(view.residual[inside]), np.abs(view.residual[~inside]))
+    np.testing.assert_array_equal(rule.score(features) > 0, np.abs(view.residual) < threshold)
 
 
 def test_prediction_and_label_columns(simulate):
-    signals, _ = simulate(np.random.default_rng(2), 20)
-    age = signals.scans["age"].to_numpy()
-    for row, scan in enumerate(residual_and_age(signals)):
-        r, y = age[row] - signals.arrays[PREDICTION][row], age[row] - age.mean()
+    view, _ = simulate(np.random.default_rng(2), 20)
+    age = view.scans["age"].to_numpy()
+    for row, scan in enumerate(residual_and_age(view)):
+        r, y = age[row] - view[PREDICTION][row], age[row] - age.mean()
         np.testing.assert_allclose(scan, [r, abs(r), r * r, y, y * y, r * y, abs(r) * y])
 
 
 def test_the_zero_knowledge_gradient_attack_sums_the_layers_norms(simulate):
-    signals, _ = simulate(np.random.default_rng(3), 20)
-    norms = signals.arrays[GRADIENT_NORMS].sum(axis=1)
-    attack = REGISTRY["gradient-magnitude:zero-knowledge"]
-    features = attack.observe(signals)
-    scores = attack.fit(features.at(()), np.zeros(0, dtype=bool)).score(features)
-    np.testing.assert_allclose(scores, -norms)
+    view, _ = simulate(np.random.default_rng(3), 20)
+    norms = view[GRADIENT_NORMS].sum(axis=1)
+    np.testing.assert_allclose(scored(REGISTRY["gradient-magnitude:zero-knowledge"], view), -norms)
 
 
 def test_exact_predictions_and_dead_layers_have_finite_log_norms():
     ids = list("abcde")
     norms = np.array([[1.0, 0], [2.0, 0], [0.0, 0], [4.0, 0], [3.0, 0]])
     scans = pd.DataFrame({"subject_id": ids, "age": 50.0}, index=ids)
-    logs = log_norms(Signals(scans, {PREDICTION: np.full(5, 50.0), GRADIENT_NORMS: norms}))
+    logs = log_norms(View(scans, {PREDICTION: np.full(5, 50.0), GRADIENT_NORMS: norms}))
     np.testing.assert_allclose(logs[:, 0], np.log([1, 2, 2e-3, 4, 3]))
     assert (logs[:, 1] == 0).all()
 
@@ -123,10 +125,10 @@ def test_wide_gradients_are_read_in_tiles(tmp_path):
     ids = [f"s{n}" for n in range(count)]
     scans = pd.DataFrame({"subject_id": ids, "age": rng.uniform(50, 60, count)}, index=ids)
     wide = np.load(tmp_path / "g.npy", mmap_mode="r")
-    signals = Signals(scans, {PREDICTION: np.full(count, 55.0), gradient("conv6"): wide})
+    view = View(scans, {PREDICTION: np.full(count, 55.0), gradient("conv6"): wide})
     tracemalloc.start()
     try:
-        features = gradient_attack("conv6").observe(signals)
+        features = gradient_attack("conv6").observe(view)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

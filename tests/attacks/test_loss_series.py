@@ -7,13 +7,16 @@ import pandas as pd
 import pytest
 
 from memberscan.attacks.loss_series import ZERO_KNOWLEDGE_LOSS_SERIES, course, series
-from memberscan.signals.signals import PREDICTION, ROUND_PREDICTIONS, Signals
+from memberscan.signals import View
+from memberscan.signals.round_predictions import ROUND_PREDICTIONS
+
+from .conftest import scored
 
 
-def seen(residuals: np.ndarray, age: float = 61.25) -> Signals:
+def seen(residuals: np.ndarray, age: float = 61.25) -> View:
     ids = [f"scan {n}" for n in range(len(residuals))]
     table = pd.DataFrame({"subject_id": ids, "age": age}, index=ids)
-    return Signals(table, {PREDICTION: age - residuals[:, -1], ROUND_PREDICTIONS: age - residuals})
+    return View(table, {ROUND_PREDICTIONS: age - residuals})
 
 
 def test_what_is_summed_up_of_a_course_is_what_loops_give():
@@ -37,7 +40,4 @@ def test_residuals_are_age_minus_prediction_and_keep_fractions():
 
 def test_without_knowledge_a_steady_small_error_says_member():
     residuals = np.array([[1.0, -1.0, 1.0], [4.0, 2.0, 0.0], [-2.0, -2.0, -2.5]])
-    attack = ZERO_KNOWLEDGE_LOSS_SERIES
-    features = attack.observe(seen(residuals))
-    rule = attack.fit(features.at(()), np.zeros(0, dtype=bool))
-    np.testing.assert_allclose(rule.score(features), [-1.0, -2.0, -6.5 / 3])
+    np.testing.assert_allclose(scored(ZERO_KNOWLEDGE_LOSS_SERIES, seen(residuals)), [-1.0, -2.0, -6.5 / 3])

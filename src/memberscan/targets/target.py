@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from memberscan import seeds
+from memberscan.errors import MisalignedError
 from memberscan.people import People
 from memberscan.targets import known
 from memberscan.targets.known import Comparison
@@ -66,6 +67,11 @@ class Target(ABC):
         Root seed of every draw.
     predictions
         Of each scan, where they are given and no model is there, years.
+
+    Raises
+    ------
+    MisalignedError
+        If membership is not given once for each subject of the scans.
     """
 
     scans: pd.DataFrame
@@ -75,6 +81,12 @@ class Target(ABC):
     threat: ThreatModel
     seed: int
     predictions: Float[np.ndarray, " scans"] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.is_member.index.is_unique or set(self.is_member.index) != set(self.people.ids):
+            raise MisalignedError(
+                "membership and scans describe different subjects; give one value per subject"
+            )
 
     @cached_property
     def people(self) -> People:

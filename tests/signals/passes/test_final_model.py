@@ -41,7 +41,8 @@ def extract(
     """Return what an attacker sees of some scans who is shown these signals."""
     target = TrainedModel.open(run.path, ThreatModel(Access.WEIGHTS), cohort=cohort.path, model=run.code)
     scans = cohort.scans.loc[scan_ids, ["subject_id", "age"]]
-    return see(dataclasses.replace(target, scans=scans), signals, directory)
+    part = dataclasses.replace(target, scans=scans, is_member=target.is_member[scans["subject_id"].unique()])
+    return see(part, signals, directory)
 
 
 def contents(path: Path) -> dict[str, bytes]:
