@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from memberscan import seeds
-from memberscan.attacks import DEFAULT_ATTACKS, REGISTRY
-from memberscan.attacks.campaign import Campaign
-from memberscan.auditing.source import RunSource
+from memberscan.attacks import REGISTRY, default_attacks
+from memberscan.attacks.attempt import attempt, observe, one_thread
+from memberscan.attacks.availability import obstacle
 from memberscan.errors import BadInputError
-from memberscan.evidence.joint import joint
+from memberscan.evidence.estimates import Estimates, estimate_aucs
+from memberscan.evidence.single_draw import DeLong
+from memberscan.signals import see
+from memberscan.targets import Target
+from memberscan.targets.trained_model import TrainedModel
 from memberscan.threat import Access, ThreatModel
+
+if TYPE_CHECKING:
+    from memberscan.attacks import Attack, Features
 
 LABELLINGS = 20
 
@@ -40,28 +49,44 @@ def chance(out: Path, *, seed: int = 0, run: Path | None = None) -> pd.DataFrame
     """
     if run is None:
         raise BadInputError("the study of chance needs a run whose non-members it can label: give --run RUN")
-    source = RunSource.open(run, None)
-    attacks = [a for name in DEFAULT_ATTACKS if source.lacks((a := REGISTRY[name]).needs) is None]
-    unseen = source.member.index[~source.member]
-    scans = source.scans[source.scans["subject_id"].isin(unseen)]
-    signals = dataclasses.replace(source, scans=scans).signals([a.needs for a in attacks], out / "signals")
-    unlabelled = source.member.loc[unseen]
-    campaign = Campaign.observe(attacks, signals, unlabelled, ThreatModel(Access.WEIGHTS), seed)
-    halves = np.arange(len(unseen)) % 2 == 0
+    threat = ThreatModel(Access.WEIGHTS)
+    target = _nonmembers(TrainedModel.open(run, threat))
+    attacks = [a for name in default_attacks(threat) if obstacle((a := REGISTRY[name]), target) is None]
+    view = see(target, [signal for attack in attacks for signal in attack.reads], out / "signals")
+    features = {attack: seen for attack in attacks if (seen := observe(attack, view)).vary}
     aucs, alone, together = [], [], []
     for labelling in range(LABELLINGS):
-        member = seeds.generator(seed, "labels", labelling).permutation(halves)
-        draws = seeds.integer(seed, "draws", labelling)
-        estimates = joint(dataclasses.replace(campaign, member=member, seed=draws).scored(), member)
+        member = seeds.generator(seed, "labels", labelling).permutation(target.member)
+        labelled = dataclasses.replace(
+            target,
+            is_member=pd.Series(member, index=target.people.ids),
+            seed=seeds.integer(seed, "draws", labelling),
+        )
+        estimates = _estimate(features, labelled)
         aucs.append(estimates.auc)
         alone.append([not interval.low <= 0.5 <= interval.high for interval in estimates.intervals])
         together.append(estimates.simultaneous_low > 0.5)
     return pd.DataFrame(
         {
-            "attack": [a.name for a in attacks],
+            "attack": [attack.name for attack in features],
             "mean_auc": np.mean(aucs, axis=0),
             "alone_95": np.sum(alone, axis=0),
             "simultaneous_99": np.sum(together, axis=0),
             "labellings": LABELLINGS,
         }
     )
+
+
+def _nonmembers(model: TrainedModel) -> TrainedModel:
+    """Return a target of the people whom the model never saw, half of whom are called members."""
+    unseen = ~model.member_of_scan
+    scans = model.scans[unseen]
+    ids = sorted(scans["subject_id"].unique())
+    halves = pd.Series(np.arange(len(ids)) % 2 == 0, index=ids)
+    return dataclasses.replace(model, scans=scans, is_member=halves, covariates=model.covariates[unseen])
+
+
+def _estimate(features: Mapping[Attack, Features], target: Target) -> Estimates:
+    with one_thread():
+        attempts = [attempt(attack, seen, target) for attack, seen in features.items()]
+    return estimate_aucs([scores for scores in attempts if scores is not None], DeLong())

@@ -9,14 +9,18 @@ import pandas as pd
 
 from memberscan import seeds
 from memberscan.attacks import named
+from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.auditing import audit
-from memberscan.auditing.federated import attempt
-from memberscan.auditing.source import RunSource
 from memberscan.cohort import Cohort
-from memberscan.evidence.pooled import pooled
+from memberscan.errors import BadInputError
+from memberscan.evidence.estimates import estimate_aucs, paired_difference
+from memberscan.evidence.resampling import Resampling
+from memberscan.evidence.scores import Scores
 from memberscan.federation.federate import federate
 from memberscan.files import write_table
+from memberscan.signals import see
 from memberscan.studies.federated import HELD_OUT, LEARNERS, SUBJECTS, settings
+from memberscan.targets.party import Party
 from memberscan.threat import Attacker, ThreatModel
 
 MODEL, SPACING = "cnn3d", 12.0
@@ -75,28 +79,37 @@ def parties(out: Path, *, seed: int = 0) -> pd.DataFrame:
 
 
 def _compare(run: Path, directory: Path, seed: int) -> dict[str, float | int]:
-    target = RunSource.open(run, None)
-    asked = {
-        BY_LEARNER: Attacker.LEARNER,
-        BY_SERVER: Attacker.SERVER,
-        BY_BREAKER: Attacker.ACTIVE_SERVER,
-    }
-    scored = []
-    for name, attacker in asked.items():
-        folder = directory / str(attacker)
-        folder.mkdir(parents=True, exist_ok=True)
-        found, who = attempt(target, named(name), ThreatModel(attacker=attacker), folder, seed)
-        scored.append(found)
-    pool = pooled(scored, who.home, seeds.generator(seed, "parties"))
-    difference = pool.difference(BY_SERVER, BY_LEARNER)
+    learner, server, breaker = (
+        _attempt(run, directory, seed, name, attacker)
+        for name, attacker in (
+            (BY_LEARNER, Attacker.LEARNER),
+            (BY_SERVER, Attacker.SERVER),
+            (BY_BREAKER, Attacker.ACTIVE_SERVER),
+        )
+    )
+    scores = [learner, server, breaker]
+    errors = Resampling.draw(scores, seeds.generator(seed, "parties"))
+    estimates = estimate_aucs(scores, errors)
+    difference = paired_difference(server, learner, errors)
     return {
-        "members": int(pool.members[0]),
-        "heldout_scored": int(pool.nonmembers[0]),
-        "learner_auc": float(pool.auc[0, 0]),
-        "server_auc": float(pool.auc[0, 1]),
-        "active_server_auc": float(pool.auc[0, 2]),
+        "members": int(estimates.members[0]),
+        "heldout_scored": int(estimates.nonmembers[0]),
+        "learner_auc": float(estimates.auc[0]),
+        "server_auc": float(estimates.auc[1]),
+        "active_server_auc": float(estimates.auc[2]),
         "server_ahead_by": difference.value,
         "low": difference.low,
         "high": difference.high,
         "server_attacks_run": 1,
     }
+
+
+def _attempt(run: Path, directory: Path, seed: int, name: str, attacker: Attacker) -> Scores:
+    """Carry out one attack as one party; with the same seed every party knows and scores the same people."""
+    attack, party = named(name), Party.open(run, ThreatModel(attacker=attacker), seed=seed)
+    view = see(party, attack.reads, directory / str(attacker) / "signals")
+    with one_thread():
+        scores = attempt(attack, observe(attack, view), party, view.learners)
+    if scores is None:
+        raise BadInputError(f"attack {name} saw nothing of the federation {run}; train it for more rounds")
+    return scores
