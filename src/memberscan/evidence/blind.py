@@ -10,9 +10,9 @@ from scipy import stats
 
 from memberscan.errors import MisalignedError
 from memberscan.evidence.confounding import blind_strata, matched_pairs
-from memberscan.evidence.covariates import Design, design
+from memberscan.evidence.design_matrix import Design, standardise_covariates
 from memberscan.evidence.roc import aucs_of_rows, null_variance
-from memberscan.evidence.scored import FEWEST
+from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ class Blind:
     def pairs(self) -> int | None:
         """Pairs of the matched subset; None where they are too few to audit."""
         pairs = int(self.matched.sum()) // 2
-        return pairs if pairs >= FEWEST else None
+        return pairs if pairs >= FEWEST_PER_SIDE else None
 
     @property
     def worst(self) -> str | None:
@@ -123,7 +123,7 @@ class Blind:
         }
 
 
-def blind(
+def blind_check(
     covariates: pd.DataFrame,
     member: Bool[np.ndarray, " subjects"],
     rng: np.random.Generator,
@@ -153,7 +153,7 @@ def blind(
             f"covariates of {len(covariates)} subjects, membership of {len(member)}; give one row each"
         )
     n = len(member)
-    columns = design(covariates)
+    columns = standardise_covariates(covariates)
     everyone, sides = np.zeros(n), (int(member.sum()), int((~member).sum()))
     if not columns.columns:
         nothing = np.zeros(n, dtype=int), np.ones(n, dtype=bool), np.empty((n, 0))

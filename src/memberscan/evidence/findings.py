@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memberscan.evidence.intervals import Interval, balanced_accuracy_interval
-from memberscan.evidence.joint import SIMULTANEOUS_LEVEL, Joint
+from memberscan.evidence.alignment import aligned
+from memberscan.evidence.estimates import SIMULTANEOUS_LEVEL
 from memberscan.evidence.operating import OperatingPoint, operating_points, roc_points
-from memberscan.evidence.scored import Scored
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
+
+    from memberscan.evidence.estimates import Errors, Estimates
+    from memberscan.evidence.intervals import Interval
+    from memberscan.evidence.scores import Scores
 
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """What one attack showed about subjects it was not fitted on.
+    """What one attack showed about people it was not fitted on.
 
     Parameters
     ----------
@@ -33,13 +36,13 @@ class Finding:
     standard_error
         Of the AUC, on its own scale.
     accuracy
-        Balanced accuracy at the attack's own threshold; nothing is discarded.
+        Balanced accuracy at the attack's own thresholds; nothing is discarded.
     tpr
         At a false-positive rate of 10%, 1% and 0.1%.
     roc
         False-positive rates over true-positive rates.
     members, nonmembers
-        Subjects scored in one draw.
+        People compared: in one draw, or distinct people over all pairs.
     """
 
     attack: str
@@ -65,41 +68,38 @@ class Finding:
         }
 
 
-def findings(
-    attacks: Sequence[Scored], member: Bool[np.ndarray, " subjects"], estimates: Joint
-) -> tuple[Finding, ...]:
+def collect_findings(scores: Sequence[Scores], estimates: Estimates, errors: Errors) -> tuple[Finding, ...]:
     """Return what each attack showed, in the order given.
+
+    True-positive rates and ROC curves are means over rows at equal false-positive rate.
 
     Parameters
     ----------
-    attacks
-        Scores of the same subjects.
-    member
-        Who was trained on.
+    scores
+        Of the same people.
     estimates
-        Of the same attacks, from :func:`memberscan.evidence.joint.joint`.
+        Of the same attacks, from :func:`memberscan.evidence.estimates.estimate_aucs`.
+    errors
+        The ones given there.
+
+    Raises
+    ------
+    MisalignedError, TooFewSubjectsError
+        See :func:`memberscan.evidence.alignment.aligned`.
     """
+    scores = aligned(scores)
+    accuracies = errors.accuracies(scores)
     return tuple(
         Finding(
             attack=attack.attack,
             auc=estimates.intervals[k],
             simultaneous_low=float(estimates.simultaneous_low[k]),
             standard_error=float(estimates.standard_error[k]),
-            accuracy=_accuracy(attack, member),
-            tpr=operating_points(attack, member),
-            roc=roc_points(attack, member),
+            accuracy=accuracies[k],
+            tpr=operating_points(attack),
+            roc=roc_points(attack),
             members=int(estimates.members[k]),
             nonmembers=int(estimates.nonmembers[k]),
         )
-        for k, attack in enumerate(attacks)
+        for k, attack in enumerate(scores)
     )
-
-
-def _accuracy(attack: Scored, member: Bool[np.ndarray, " subjects"]) -> Interval:
-    """Return balanced accuracy: the mean over draws, with the interval of one draw."""
-    decided = attack.scores > attack.thresholds[:, None]
-    inside, outside = attack.scored & member, attack.scored & ~member
-    sensitivity = np.mean((decided & inside).sum(axis=1) / inside.sum(axis=1))
-    specificity = np.mean((~decided & outside).sum(axis=1) / outside.sum(axis=1))
-    sides = int(inside.sum(axis=1).min()), int(outside.sum(axis=1).min())
-    return balanced_accuracy_interval(float(sensitivity), float(specificity), *sides)

@@ -47,7 +47,7 @@ class Gap:
         }
 
 
-def gap(
+def gap_baseline(
     mean_square: Float[np.ndarray, " subjects"],
     member: Bool[np.ndarray, " subjects"],
     rng: np.random.Generator,

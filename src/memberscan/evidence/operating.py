@@ -1,4 +1,4 @@
-"""What an attack achieves where false alarms are rare: ROC curve, TPR at fixed FPR, worth of an alarm."""
+"""What an attack achieves where false alarms are rare: ROC curve, TPR and predictive value at fixed FPR."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from scipy import stats
 from memberscan.evidence.intervals import LEVEL
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
-    from memberscan.evidence.scored import Scored
+    from memberscan.evidence.scores import Scores
 
 FPRS = (0.1, 0.01, 0.001)
 PRIORS = (0.5, 0.1, 0.01)
@@ -21,8 +21,8 @@ CURVE_POINTS = 200
 
 
 @dataclass(frozen=True)
-class Worth:
-    """The share of alarms that are right (PPV) where ``prior`` is the share of members among the screened."""
+class PositivePredictiveValue:
+    """The share of alarms that are right where ``prior`` is the share of members among the screened."""
 
     prior: float
     value: float
@@ -39,20 +39,21 @@ class OperatingPoint:
     low: float | None
     high: float | None
     reason: str | None
-    ppv: tuple[Worth, ...]
+    ppv: tuple[PositivePredictiveValue, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return asdict(self) | {"ppv": [asdict(worth) for worth in self.ppv]}
+        return asdict(self) | {"ppv": [asdict(value) for value in self.ppv]}
 
 
-def operating_points(attack: Scored, member: Bool[np.ndarray, " subjects"]) -> tuple[OperatingPoint, ...]:
+def operating_points(attack: Scores) -> tuple[OperatingPoint, ...]:
     """Return TPR and PPV at a false-positive rate of 10%, 1% and 0.1%, never interpolated or extrapolated.
 
-    A rate is resolved if one draw scored at least 3/FPR non-members. Value and interval are means over draws.
+    A rate is resolved if one row compares at least 3/FPR non-members. Value and interval are means over rows;
+    the mean of the intervals is too wide for a mean rather than too narrow.
     """
-    draws = [_sides(row, member) for row in attack.scores]
-    nonmembers = min(len(outside) for _, outside in draws)
+    rows = attack.split()
+    nonmembers = min(len(outside) for _, outside in rows)
     points = []
     for fpr in FPRS:
         needed = round(3 / fpr)
@@ -60,12 +61,14 @@ def operating_points(attack: Scored, member: Bool[np.ndarray, " subjects"]) -> t
             reason = f"needs {needed} non-members scored in one draw, has {nonmembers}"
             points.append(OperatingPoint(fpr, None, None, None, reason, ()))
             continue
-        tpr = np.mean([tpr_interval(*sides, fpr) for sides in draws], axis=0)
-        worths = [
-            Worth(prior, *(prior * tpr / (prior * tpr + (1 - prior) * fpr)).tolist()) for prior in PRIORS
+        tpr = np.mean([tpr_interval(*sides, fpr) for sides in rows], axis=0)
+        # Bayes' rule: right alarms over all alarms.
+        ppv = [
+            PositivePredictiveValue(prior, *(prior * tpr / (prior * tpr + (1 - prior) * fpr)).tolist())
+            for prior in PRIORS
         ]
         value, low, high = tpr.tolist()
-        points.append(OperatingPoint(fpr, value, low, high, None, tuple(worths)))
+        points.append(OperatingPoint(fpr, value, low, high, None, tuple(ppv)))
     return tuple(points)
 
 
@@ -92,25 +95,18 @@ def tpr_interval(
     return caught[0] / len(inside), float(low), float(high)
 
 
-def roc_points(attack: Scored, member: Bool[np.ndarray, " subjects"]) -> Float[np.ndarray, "2 points"]:
-    """Return false- and true-positive rates for a curve on log-log axes, averaged over draws at equal FPR.
+def roc_points(attack: Scores) -> Float[np.ndarray, "2 points"]:
+    """Return false- and true-positive rates for a curve on log-log axes, averaged over rows at equal FPR.
 
-    The rates are ones that the scored non-members can take, dense where they are small.
+    The rates are ones that the compared non-members can take, dense where they are small.
     """
-    draws = [_sides(row, member) for row in attack.scores]
-    nonmembers = min(len(outside) for _, outside in draws)
+    rows = attack.split()
+    nonmembers = min(len(outside) for _, outside in rows)
     steps = np.concatenate([[0, 1], np.geomspace(1, nonmembers, CURVE_POINTS - 2)])
     beyond = np.unique(np.round(steps).astype(int))
     tpr = np.zeros(len(beyond))
-    for inside, outside in draws:
+    for inside, outside in rows:
         allowed = (beyond * (len(outside) / nonmembers)).astype(int)
         thresholds = np.append(np.sort(outside)[::-1], -np.inf)[allowed]
         tpr += 1 - np.searchsorted(np.sort(inside), thresholds, side="right") / len(inside)
-    return np.stack([beyond / nonmembers, tpr / len(draws)])
-
-
-def _sides(
-    row: Float[np.ndarray, " subjects"], member: Bool[np.ndarray, " subjects"]
-) -> tuple[Float[np.ndarray, " members"], Float[np.ndarray, " nonmembers"]]:
-    scored = ~np.isnan(row)
-    return row[scored & member], row[scored & ~member]
+    return np.stack([beyond / nonmembers, tpr / len(rows)])

@@ -1,181 +1,23 @@
-"""What one party of a federation can learn about another's subjects: scores and results pair by pair."""
+"""What one party of a federation can learn about another's people: results pair by pair."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
-from memberscan.errors import MisalignedError, NonFiniteError, TooFewSubjectsError
+from memberscan.errors import MisalignedError
+from memberscan.evidence.alignment import aligned
 from memberscan.evidence.intervals import Interval, auc_interval, balanced_accuracy_interval
+from memberscan.evidence.multiple import holm
+from memberscan.evidence.permutation import permutation_p_values
 from memberscan.evidence.roc import delong
-from memberscan.evidence.scored import FEWEST
+from memberscan.evidence.scores import ASIDE, IN, OUT, Draw, Pair, Scores
+from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
-
-HELD_OUT = -1
-"""Home of subjects that no learner trained on."""
-AT_ONCE = 500
-"""Permutations held in memory at one time."""
-
-
-@dataclass(frozen=True, eq=False)
-class PairScores:
-    """One attack's scores of all subjects, for each attacker and victim.
-
-    Parameters
-    ----------
-    attack
-        Its name.
-    fitted
-        Whether it learnt from known subjects.
-    attackers, victims
-        Names of parties. Where a name stands in both, that pair is empty: nobody attacks itself.
-    scores
-        Higher for a likelier part of the victim's data. NaN where the attacker knows the subject, so that
-        nobody is scored by an attack that was fitted on them; a pair of NaN only was not attempted.
-    thresholds
-        For each pair the value above which the attacker says "member", fixed without the labels of the
-        scored.
-    """
-
-    attack: str
-    fitted: bool
-    attackers: tuple[str, ...]
-    victims: tuple[str, ...]
-    scores: Float[np.ndarray, "attackers victims subjects"]
-    thresholds: Float[np.ndarray, "attackers victims"]
-
-    def __post_init__(self) -> None:
-        parties = (len(self.attackers), len(self.victims))
-        if self.scores.ndim != 3 or self.scores.shape[:2] != parties or self.thresholds.shape != parties:
-            raise MisalignedError(
-                f"attack {self.attack}: scores of shape {self.scores.shape} and thresholds of shape "
-                f"{self.thresholds.shape} for {parties[0]} attackers and {parties[1]} victims; give scores "
-                "as attackers x victims x subjects and one threshold a pair"
-            )
-        for names in (self.attackers, self.victims):
-            if len(set(names)) != len(names):
-                raise MisalignedError(f"attack {self.attack} names a party twice in {', '.join(names)}")
-        if np.isinf(self.scores).any() or np.isnan(self.thresholds[self.attempted]).any():
-            raise NonFiniteError(
-                f"attack {self.attack} gives scores or thresholds that are not finite; look for NaN or "
-                "infinite signals"
-            )
-        for a, v in np.argwhere(self.attempted):
-            if self.attackers[a] == self.victims[v]:
-                raise MisalignedError(
-                    f"attack {self.attack}: {self.victims[v]} attacks itself; leave NaN where the attacker "
-                    "is the victim"
-                )
-
-    @property
-    def attempted(self) -> Bool[np.ndarray, "attackers victims"]:
-        """Which pairs have scores."""
-        return np.asarray(~np.isnan(self.scores).all(axis=2))
-
-    @property
-    def seen(self) -> tuple[str, ...]:
-        """The victims of whom some attacker saw something."""
-        return tuple(self.victims[v] for v in np.flatnonzero(self.attempted.any(axis=0)))
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """Whom the pairs of an audit compare: the same subjects, whatever the attack and the attacker.
-
-    Parameters
-    ----------
-    inside
-        For each victim the positions of its scored subjects; none if they are too few.
-    outside
-        Positions of the scored held-out subjects.
-    """
-
-    inside: tuple[Int[np.ndarray, " members"], ...]
-    outside: Int[np.ndarray, " nonmembers"]
-
-    @property
-    def sizes(self) -> Int[np.ndarray, " victims"]:
-        """How many subjects of each victim are compared."""
-        return np.array([len(inside) for inside in self.inside])
-
-    def pairs(self, attack: PairScores) -> Bool[np.ndarray, "attackers victims"]:
-        """Return which pairs of an attack have scores, and subjects enough."""
-        return attack.attempted & (self.sizes > 0)
-
-
-def check_homes(attacks: Sequence[PairScores], home: Int[np.ndarray, " subjects"]) -> None:
-    """Refuse attacks that do not describe the same subjects and victims.
-
-    Raises
-    ------
-    MisalignedError
-        If there is no attack, names repeat, victims differ, or ``home`` is not one index of a victim, or -1,
-        for each subject.
-    """
-    names = [attack.attack for attack in attacks]
-    if not attacks or len(set(names)) != len(names):
-        raise MisalignedError(f"give at least one attack, and names that differ, not: {', '.join(names)}")
-    for attack in attacks:
-        if attack.victims != attacks[0].victims:
-            raise MisalignedError(
-                f"attacks {names[0]} and {attack.attack} have different victims; list the same ones "
-                "in the same order"
-            )
-        if home.shape != attack.scores.shape[2:] or not np.issubdtype(home.dtype, np.integer):
-            raise MisalignedError(
-                f"attack {attack.attack} scores {attack.scores.shape[2]} subjects, and homes are "
-                f"{home.dtype} of shape {home.shape}; give one whole number per subject"
-            )
-    if home.size and not HELD_OUT <= home.min() <= home.max() < len(attacks[0].victims):
-        raise MisalignedError(
-            f"homes run from {home.min()} to {home.max()}; give the index of one of "
-            f"{len(attacks[0].victims)} victims, or {HELD_OUT} for held-out subjects"
-        )
-
-
-def compared(attacks: Sequence[PairScores], home: Int[np.ndarray, " subjects"]) -> Compared:
-    """Return whom all pairs compare; refuse pairs that differ in it, since they could not be pooled.
-
-    Raises
-    ------
-    MisalignedError
-        See :func:`check_homes`; or if some attackers score a subject of a victim, or a held-out one, and
-        others do not.
-    TooFewSubjectsError
-        If some attack is left without a pair of ten subjects a side.
-    """
-    check_homes(attacks, home)
-    somewhere, everywhere = np.zeros(len(home), dtype=bool), np.ones(len(home), dtype=bool)
-    for attack in attacks:
-        for a, v in np.argwhere(attack.attempted):
-            scored = ~np.isnan(attack.scores[a, v])
-            involved = (home == v) | (home == HELD_OUT)
-            somewhere |= scored & involved
-            everywhere &= scored | ~involved
-    if (somewhere & ~everywhere).any():
-        raise MisalignedError(
-            f"{(somewhere & ~everywhere).sum()} subjects are scored in some pairs that compare them and not "
-            "in others; let every attacker know the same held-out subjects, and score all of a victim's"
-        )
-    outside = np.flatnonzero(somewhere & (home == HELD_OUT))
-    found = [np.flatnonzero(somewhere & (home == v)) for v in range(len(attacks[0].victims))]
-    enough = [min(len(inside), len(outside)) >= FEWEST for inside in found]
-    sides = Compared(
-        tuple(inside if ok else inside[:0] for inside, ok in zip(found, enough, strict=True)), outside
-    )
-    for attack in attacks:
-        if not sides.pairs(attack).any():
-            raise TooFewSubjectsError(
-                f"attack {attack.attack} has no pair with at least {FEWEST} subjects of the victim and "
-                f"{FEWEST} held-out ones scored; hold out more subjects, or audit larger learners"
-            )
-    return sides
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)
@@ -187,9 +29,9 @@ class PairResult:
     attack, attacker, victim
         Names.
     members, nonmembers
-        Scored subjects of the victim, and held-out ones.
+        Scored people of the victim, and held-out ones.
     auc, accuracy
-        With 95% intervals for this pair alone. Pairs share subjects: these do not add up to an interval of
+        With 95% intervals for this pair alone. Pairs share people: these do not add up to an interval of
         their mean.
     p_value
         By permutation, one-sided, for this pair alone.
@@ -216,24 +58,18 @@ class PairResult:
 
 
 def pair_results(
-    attack: PairScores,
-    home: Int[np.ndarray, " subjects"],
-    rng: np.random.Generator,
-    *,
-    permutations: int = 9999,
+    attack: Scores, rng: np.random.Generator, *, permutations: int = 9999
 ) -> tuple[PairResult, ...]:
-    """Return what an attack showed for each attacker and each other party.
+    """Return what an attack showed in each of its pairs, attempted or not.
 
-    A p-value says how often the victim's subjects and the held-out ones, shuffled, differ as much as they do.
-    Scores stay as they are: the attack was fitted on other subjects. P-values are corrected by Holm's method,
-    which holds although pairs share subjects.
+    A p-value says how often the victim's people and the held-out ones, shuffled, differ as much as they do.
+    Scores stay as they are: the attack was fitted on other people. P-values are corrected by Holm's method,
+    which holds although pairs share people.
 
     Parameters
     ----------
     attack
-        Scores of each pair.
-    home
-        Index of the victim that trained on each subject; -1 for held-out ones.
+        Scores whose rows are pairs.
     rng
         Draws the permutations; pairs of equal size share them.
     permutations
@@ -242,36 +78,35 @@ def pair_results(
     Raises
     ------
     MisalignedError
-        See :func:`check_homes`.
+        If the rows are not pairs.
     """
-    check_homes([attack], home)
-    samples = {}
-    for a, attacker in enumerate(attack.attackers):
-        for v, victim in enumerate(attack.victims):
-            if attacker != victim:
-                row = attack.scores[a, v]
-                scored = ~np.isnan(row)
-                samples[a, v] = row[scored & (home == v)], row[scored & (home == HELD_OUT)]
-    enough = [pair for pair, sides in samples.items() if min(map(len, sides)) >= FEWEST]
-    p_values = permutation_p_values([samples[pair] for pair in enough], rng, permutations)
+    samples = attack.split()
+    enough = [k for k, sides in enumerate(samples) if min(map(len, sides)) >= FEWEST_PER_SIDE]
+    p_values = permutation_p_values([samples[k] for k in enough], rng, permutations)
     tested = dict(zip(enough, zip(p_values.tolist(), holm(p_values).tolist(), strict=True), strict=True))
-    return tuple(_result(attack, *pair, *sides, tested.get(pair)) for pair, sides in samples.items())
+    results = []
+    for k, (row, sides) in enumerate(zip(attack.rows, samples, strict=True)):
+        if not isinstance(row, Pair):
+            raise MisalignedError(
+                f"attack {attack.attack} has draws and no pairs; give scores of a federation"
+            )
+        results.append(_result(attack.attack, row, float(attack.thresholds[k]), *sides, tested.get(k)))
+    return tuple(results)
 
 
 def _result(
-    attack: PairScores,
-    a: int,
-    v: int,
+    attack: str,
+    pair: Pair,
+    threshold: float,
     inside: Float[np.ndarray, " members"],
     outside: Float[np.ndarray, " nonmembers"],
     tested: tuple[float, float] | None,
 ) -> PairResult:
     sides = len(inside), len(outside)
-    about = attack.attack, attack.attackers[a], attack.victims[v], *sides
+    about = attack, pair.attacker, pair.victim, *sides
     if tested is None:
-        reason = f"needs {FEWEST} members and {FEWEST} non-members scored, has {sides[0]} and {sides[1]}"
-        return PairResult(*about, reason=reason)
-    threshold = attack.thresholds[a, v]
+        needed = f"{FEWEST_PER_SIDE} members and {FEWEST_PER_SIDE} non-members"
+        return PairResult(*about, reason=f"needs {needed} scored, has {sides[0]} and {sides[1]}")
     auc, covariance = delong(np.concatenate([inside, outside])[None], np.repeat([True, False], sides))
     right = [float(np.mean(side)) for side in (inside > threshold, outside <= threshold)]
     return PairResult(
@@ -283,37 +118,35 @@ def _result(
     )
 
 
-def permutation_p_values(
-    samples: Sequence[tuple[Float[np.ndarray, " members"], Float[np.ndarray, " nonmembers"]]],
-    rng: np.random.Generator,
-    permutations: int,
-) -> Float[np.ndarray, " pairs"]:
-    """Return one-sided p-values of the Mann-Whitney statistic of each pair of samples, by permutation.
+def placements(attack: Scores) -> Scores:
+    """Return one score per person, as one draw: its mean place among the non-members of each pair.
 
-    Ties get midranks. p = (1 + permutations that reach the observed statistic) / (permutations + 1), so the
-    test is exact in size. Pairs of samples of equal sizes share permutations.
+    That makes pairs comparable whose scores are on scales of their own. People whom no pair compares are set
+    aside; the threshold is the mean place of the pairs' own thresholds.
+
+    Raises
+    ------
+    MisalignedError, TooFewSubjectsError
+        See :func:`memberscan.evidence.alignment.aligned`.
     """
-    p_values = np.empty(len(samples))
-    sizes = [(len(inside), len(outside)) for inside, outside in samples]
-    for members, nonmembers in sorted(set(sizes)):
-        group = [k for k, size in enumerate(sizes) if size == (members, nonmembers)]
-        ranks = stats.rankdata(np.stack([np.concatenate(samples[k]) for k in group]), axis=1)
-        # Rank sums are whole or half numbers, exact in floating point: equal ones compare as equal.
-        observed = ranks[:, :members].sum(axis=1)
-        reached = np.zeros(len(group))
-        for start in range(0, permutations, AT_ONCE):
-            labels = np.zeros((min(AT_ONCE, permutations - start), members + nonmembers), dtype=bool)
-            labels[:, :members] = True
-            rng.permuted(labels, axis=1, out=labels)
-            reached += (labels.astype(float) @ ranks.T >= observed).sum(axis=0)
-        p_values[group] = (1 + reached) / (1 + permutations)
-    return p_values
+    (pairs,) = aligned([attack])
+    total, count = np.zeros((2, pairs.values.shape[1]))
+    thresholds = []
+    for values, kept, sides, threshold in zip(
+        pairs.values, pairs.compared, pairs.sides, pairs.thresholds, strict=True
+    ):
+        outside = np.sort(values[sides == OUT])
+        total[kept] += _place(outside, values[kept])
+        count[kept] += 1
+        thresholds.append(_place(outside, threshold[None])[0])
+    means = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    member = (pairs.sides == IN).any(axis=0)
+    sides = np.where(count > 0, np.where(member, IN, OUT), ASIDE).astype(np.int8)
+    mean_threshold = np.array([np.mean(thresholds)])
+    return Scores(attack.attack, True, (Draw(0),), means[None], sides[None], mean_threshold)
 
 
-def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
-    """Return p-values corrected for all tests, however dependent (Holm, Scand. J. Statist. 6, 1979)."""
-    order = np.argsort(p_values, kind="stable")
-    remaining = np.arange(len(p_values), 0, -1)
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.minimum(1, np.maximum.accumulate(remaining * p_values[order]))
-    return corrected
+def _place(sorted_values: Float[np.ndarray, " n"], values: Float[np.ndarray, " m"]) -> np.ndarray:
+    """Return the share of sorted values below each value; ties count half."""
+    left, right = (np.searchsorted(sorted_values, values, side=side) for side in ("left", "right"))
+    return np.asarray((left + right) / (2 * len(sorted_values)))

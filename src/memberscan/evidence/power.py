@@ -11,14 +11,14 @@ from scipy.special import logit
 from memberscan.evidence.roc import hanley_mcneil_variance, null_variance
 
 if TYPE_CHECKING:
-    from memberscan.evidence.joint import Joint
+    from memberscan.evidence.estimates import Estimates
 
 POWER = 0.8
 SMALL = 30
 """Below this many subjects a side, scored in one draw, permutations decide instead of intervals."""
 
 
-def smallest_detectable_auc(estimates: Joint) -> float:
+def smallest_detectable_auc(estimates: Estimates) -> float:
     """Return the least AUC that the verdict's rule finds with 80% power, by the least sensitive attack.
 
     Above it a leak would probably have been found; below it nothing is known. It depends on the numbers of

@@ -11,11 +11,11 @@ import numpy as np
 from memberscan.evidence.power import SMALL, smallest_detectable_auc
 from memberscan.evidence.roc import null_variance
 from memberscan.evidence.rounding import error_of, floored, rounded, step_below
-from memberscan.evidence.scored import FEWEST
+from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
     from memberscan.evidence.blind import Blind
-    from memberscan.evidence.joint import Joint
+    from memberscan.evidence.estimates import Estimates
     from memberscan.evidence.permutation import NullCheck
 
 Label = Literal["leaks", "no leak shown", "inconclusive", "confounded"]
@@ -70,10 +70,10 @@ def nothing_seen() -> Verdict:
 
 
 def judge(
-    estimates: Joint,
+    estimates: Estimates,
     null: NullCheck,
     blind: Blind,
-    within: Joint | None = None,
+    within: Estimates | None = None,
     sides: Sides | None = None,
 ) -> Verdict:
     """Apply the rule, in its order.
@@ -115,7 +115,7 @@ def judge(
     return _judge_without_success(estimates, detectable)
 
 
-def _judge_without_success(estimates: Joint, detectable: float) -> Verdict:
+def _judge_without_success(estimates: Estimates, detectable: float) -> Verdict:
     missed = f"an AUC of {_up(detectable)} (chance is 0.50)"
     if estimates.below_chance.any():
         worst = estimates.attacks[int(np.argmin(np.where(estimates.below_chance, estimates.auc, np.inf)))]
@@ -137,7 +137,7 @@ def _judge_without_success(estimates: Joint, detectable: float) -> Verdict:
     return Verdict("no leak shown", sentence, detectable)
 
 
-def _judge_within(estimates: Joint, blind: Blind, sides: Sides, *, comparable: bool) -> Verdict:
+def _judge_within(estimates: Estimates, blind: Blind, sides: Sides, *, comparable: bool) -> Verdict:
     detectable = smallest_detectable_auc(estimates) if comparable else 1.0
     step = step_below(float(np.sqrt(null_variance(*blind.sides))))
     culprit = f"{blind.worst} (AUC {rounded(blind.covariates[0].auc, step):.2f} by itself)"
@@ -163,30 +163,30 @@ def _judge_within(estimates: Joint, blind: Blind, sides: Sides, *, comparable: b
 def _remedy(blind: Blind) -> str:
     if blind.pairs is None:
         return (
-            f"Fewer than {FEWEST} people of each side have a match on the other: audit again with people of "
-            "both sides who are alike."
+            f"Fewer than {FEWEST_PER_SIDE} people of each side have a match on the other: audit again with "
+            "people of both sides who are alike."
         )
     return f"Audit again on the matched subset of {blind.pairs} members and {blind.pairs} non-members."
 
 
-def _success(estimates: Joint, k: int) -> str:
+def _success(estimates: Estimates, k: int) -> str:
     auc = rounded(float(estimates.auc[k]), _step(estimates, k))
     pairs = f"{100 * auc:.3g}% of pairs, where chance gives 50%"
     return f"attack {estimates.attacks[k]} ranks a member above a non-member in {pairs}"
 
 
-def _bound(estimates: Joint, k: int) -> str:
+def _bound(estimates: Estimates, k: int) -> str:
     low = floored(float(estimates.simultaneous_low[k]), _step(estimates, k), side=0.5)
     return f"at least {100 * low:.4g}% with 99% confidence over the {_attacks(estimates)} tried"
 
 
-def _step(estimates: Joint, k: int) -> float:
+def _step(estimates: Estimates, k: int) -> float:
     """Return the step to which an attack's AUC and its bounds are rounded wherever they are published."""
     interval = estimates.intervals[k]
     return step_below(error_of(interval.low, interval.high))
 
 
-def _attacks(estimates: Joint) -> str:
+def _attacks(estimates: Estimates) -> str:
     number = len(estimates.attacks)
     return "one attack" if number == 1 else f"{number} attacks"
 

@@ -37,7 +37,7 @@ class Design:
         return np.hstack(list(self.columns.values()))
 
 
-def design(covariates: pd.DataFrame) -> Design:
+def standardise_covariates(covariates: pd.DataFrame) -> Design:
     """Turn a table of covariates, one row per subject, into columns.
 
     Numbers become normal scores of their ranks, and the squares of those, so that a shift and a difference in

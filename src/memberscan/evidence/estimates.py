@@ -1,0 +1,178 @@
+"""AUCs of all attacks of an audit at once, with errors that go together, whatever the rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from scipy import stats
+
+from memberscan.evidence.alignment import aligned
+from memberscan.evidence.intervals import (
+    LEVEL,
+    Interval,
+    auc_bounds,
+    auc_interval,
+    greatest_normal,
+    simultaneous_critical,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jaxtyping import Bool, Float, Int
+
+    from memberscan.evidence.scores import Scores
+
+SIMULTANEOUS_LEVEL = 0.99
+"""Level of the one-sided lower bounds that hold for all attacks together; the verdict uses these."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """The AUCs of the attacks of one audit.
+
+    Parameters
+    ----------
+    attacks
+        Their names, K of them; the arrays follow this order.
+    auc
+        Mean over rows.
+    standard_error
+        Over people given these trained models, on the AUC scale; not over training again.
+    correlation
+        Of the errors.
+    members, nonmembers
+        People compared: in one draw, or distinct people over all pairs.
+    """
+
+    attacks: tuple[str, ...]
+    auc: Float[np.ndarray, " attacks"]
+    standard_error: Float[np.ndarray, " attacks"]
+    correlation: Float[np.ndarray, "attacks attacks"]
+    members: Int[np.ndarray, " attacks"]
+    nonmembers: Int[np.ndarray, " attacks"]
+
+    @cached_property
+    def greatest(self) -> Float[np.ndarray, " samples"]:
+        """Sorted draws of the greatest of the attacks' errors, in standard errors."""
+        return greatest_normal(self.correlation)
+
+    @cached_property
+    def critical(self) -> float:
+        """How many standard errors below its estimate each simultaneous lower bound lies."""
+        return simultaneous_critical(self.greatest, len(self.attacks), SIMULTANEOUS_LEVEL)
+
+    @cached_property
+    def intervals(self) -> tuple[Interval, ...]:
+        """The 95% interval of each attack's AUC, alone."""
+        return tuple(auc_interval(*each) for each in self._each())
+
+    @cached_property
+    def simultaneous_low(self) -> Float[np.ndarray, " attacks"]:
+        """One-sided 99% lower bounds that hold for all attacks together."""
+        return np.array([auc_bounds(*each, self.critical)[0] for each in self._each()])
+
+    @cached_property
+    def below_chance(self) -> Bool[np.ndarray, " attacks"]:
+        """Whether the two-sided simultaneous 99% interval lies wholly below .5."""
+        # Two-sided at 99% is one-sided at 99.5% on each side.
+        critical = simultaneous_critical(self.greatest, len(self.attacks), (1 + SIMULTANEOUS_LEVEL) / 2)
+        return np.array([auc_bounds(*each, critical)[1] < 0.5 for each in self._each()])
+
+    @property
+    def strongest(self) -> int:
+        """Index of the attack with the greatest simultaneous lower bound; the greater AUC breaks ties."""
+        return int(np.lexsort((self.auc, self.simultaneous_low))[-1])
+
+    @property
+    def fewest(self) -> int:
+        """Fewest people on one side that any attack compared."""
+        return int(min(self.members.min(), self.nonmembers.min()))
+
+    def _each(self) -> list[tuple[float, float, int, int]]:
+        columns = (self.auc, self.standard_error, self.members, self.nonmembers)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much more one attack shows than another: a difference of AUCs with its 95% interval."""
+
+    attack: str
+    over: str
+    value: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, str | float]:
+        """Return JSON values."""
+        return asdict(self)
+
+
+class Errors(Protocol):
+    """Where the errors of estimates come from.
+
+    :class:`memberscan.evidence.single_draw.DeLong` for draws, in which each person is scored once a row;
+    :class:`memberscan.evidence.resampling.Resampling` for pairs, which share people. All methods take scores
+    that :func:`memberscan.evidence.alignment.aligned` has passed.
+    """
+
+    def aucs(self, scores: Sequence[Scores]) -> Estimates:
+        """Return the AUCs of all attacks."""
+
+    def aucs_within(
+        self, scores: Sequence[Scores], strata: Mapping[str, Int[np.ndarray, " people"]]
+    ) -> Estimates | None:
+        """Return the AUCs among people of one stratum, or None if too few people are alike.
+
+        ``strata`` has the labels of each target; -1 for people who are in none.
+        """
+
+    def accuracies(self, scores: Sequence[Scores]) -> tuple[Interval, ...]:
+        """Return the balanced accuracy of each attack at its own thresholds, with its 95% interval."""
+
+    def difference(self, attack: Scores, over: Scores) -> tuple[float, float]:
+        """Return the difference of two attacks' AUCs on the same people, and its standard error."""
+
+
+def estimate_aucs(scores: Sequence[Scores], errors: Errors) -> Estimates:
+    """Estimate the AUCs of all attacks of an audit and their joint errors.
+
+    Parameters
+    ----------
+    scores
+        Of the same people; in draws, with the same people known to every fitted attack.
+    errors
+        Where errors come from: ``DeLong()`` for draws, ``Resampling.draw(scores, rng)`` for pairs.
+
+    Raises
+    ------
+    MisalignedError, TooFewSubjectsError
+        See :func:`memberscan.evidence.alignment.aligned`.
+    """
+    return errors.aucs(aligned(scores))
+
+
+def estimate_accuracies(scores: Sequence[Scores], errors: Errors) -> tuple[Interval, ...]:
+    """Return balanced accuracies at the attacks' own thresholds, with 95% intervals, in the order given.
+
+    Parameters, errors raised: as of :func:`estimate_aucs`.
+    """
+    return errors.accuracies(aligned(scores))
+
+
+def paired_difference(attack: Scores, over: Scores, errors: Errors) -> Difference:
+    """Compare two attacks' AUCs on the same people in the same rows.
+
+    The error is floored at what one pair of people weighs, so that two attacks which are both perfect do not
+    get an interval of zero width. It is not a test chosen after looking at all pairs of attacks.
+
+    Parameters, errors raised: as of :func:`estimate_aucs`.
+    """
+    value, error = errors.difference(*aligned([attack, over]))
+    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
+    return Difference(attack.attack, over.attack, value, max(-1.0, value - half), min(1.0, value + half))

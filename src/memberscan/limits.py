@@ -1,0 +1,6 @@
+"""The smallest numbers of people that memberscan works with, in one place."""
+
+from __future__ import annotations
+
+FEWEST_PER_SIDE = 10
+"""Fewest members, and fewest non-members, that an audit says anything about."""
