@@ -17,7 +17,7 @@ from memberscan import seeds
 from memberscan.attacks.base import Attack, Features
 from memberscan.errors import MisalignedError
 from memberscan.evidence.roc import aucs_of_rows
-from memberscan.evidence.scored import Scored
+from memberscan.evidence.scores import IN, Scores
 from memberscan.progress import progress
 from memberscan.signals.signals import Signals
 from memberscan.threat import ThreatModel
@@ -94,7 +94,7 @@ class Campaign:
         sides = member.loc[subjects].to_numpy(bool)
         return cls(observed, tuple(subjects.to_numpy(object)), codes.astype(np.int64), sides, threat, seed)
 
-    def scored(self) -> list[Scored]:
+    def scored(self) -> list[Scores]:
         """Carry out every attack with the true membership."""
         draws = self._draws(self.member, seeds.generator(self.seed, "known"))
         with one_thread():
@@ -109,7 +109,7 @@ class Campaign:
                 member = rng.permutation(self.member)
                 draws = self._draws(member, rng)
                 for k, observed in enumerate(self.attacks):
-                    aucs[b, k] = _mean_auc(self._carry_out(observed, member, draws), member)
+                    aucs[b, k] = _mean_auc(self._carry_out(observed, member, draws))
                 advance(1)
         return aucs
 
@@ -125,17 +125,20 @@ class Campaign:
             draws.append(known)
         return draws
 
-    def _carry_out(self, observed: Observed, member: np.ndarray, draws: list[np.ndarray]) -> Scored:
+    def _carry_out(self, observed: Observed, member: np.ndarray, draws: list[np.ndarray]) -> Scores:
         attack, features = observed.attack, observed.features
         if not attack.needs.leaked:
             rule = attack.fit(features.at(()), np.zeros(0, dtype=bool))
-            scores = self._by_subject(rule.score(features))
+            values = self._by_subject(rule.score(features))[None]
             # Without known subjects, the attacker still knows what share of these people was trained on.
-            threshold = np.quantile(scores, 1 - member.mean())
-            return Scored(attack.name, False, scores[None], np.array([threshold]))
+            thresholds = np.array([np.quantile(values, 1 - member.mean())])
+            return Scores.of_draws(
+                attack.name, fitted=False, values=values, member=member, thresholds=thresholds
+            )
         rows = [self._by_subject(r) for r in self._fits(observed, member, draws)]
-        scores = np.where(np.stack(draws), np.nan, np.stack(rows))
-        return Scored(attack.name, True, scores, np.zeros(len(draws)))
+        values = np.where(np.stack(draws), np.nan, np.stack(rows))
+        thresholds = np.zeros(len(draws))
+        return Scores.of_draws(attack.name, fitted=True, values=values, member=member, thresholds=thresholds)
 
     def _fits(self, observed: Observed, member: np.ndarray, draws: list[np.ndarray]) -> Iterator[np.ndarray]:
         for known in draws:
@@ -154,9 +157,9 @@ def one_thread() -> threadpool_limits:
     return threadpool_limits(1, "blas")
 
 
-def _mean_auc(scored: Scored, member: Bool[np.ndarray, " subjects"]) -> float:
+def _mean_auc(scores: Scores) -> float:
     # Every draw leaves as many subjects to score, so the draws make a rectangle.
-    seen = scored.scored
-    scores = scored.scores[seen].reshape(len(seen), -1)
-    labels = np.broadcast_to(member, seen.shape)[seen].reshape(scores.shape).astype(float)
-    return float(aucs_of_rows(scores, labels).mean())
+    kept = scores.compared
+    values = scores.values[kept].reshape(len(kept), -1)
+    labels = (scores.sides[kept] == IN).reshape(values.shape).astype(float)
+    return float(aucs_of_rows(values, labels).mean())

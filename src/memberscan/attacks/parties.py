@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memberscan.attacks.base import Attack, Features
-from memberscan.evidence.pairs import HELD_OUT, PairScores
+from memberscan.evidence.scores import ASIDE, IN, OUT, Pair, Scores
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
     from memberscan.signals.signals import Signals
+
+HELD_OUT = -1
+"""Home of subjects that no learner trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +57,34 @@ class Parties:
         means = sums / np.bincount(self.subject, minlength=count)
         return means.reshape(*values.shape[:-1], count)
 
+    def scores(
+        self, attack: str, *, fitted: bool, rows: Mapping[Pair, Float[np.ndarray, " subjects"]]
+    ) -> Scores:
+        """Return an attack's scores of all subjects in each pair, with their sides and thresholds.
 
-def by_learners(attack: Attack, signals: Signals, parties: Parties, learners: tuple[str, ...]) -> PairScores:
+        Parameters
+        ----------
+        attack
+            Its name.
+        fitted
+            Whether it learned from known people; it then decides at 0. Otherwise the attacker knows only
+            which share of those compared is the victim's.
+        rows
+            Values of all subjects; NaN for those that the attacker knows.
+        """
+        values = np.array(list(rows.values())).reshape(len(rows), len(self.subjects))
+        sides = np.full(values.shape, ASIDE, dtype=np.int8)
+        thresholds = np.zeros(len(rows))
+        for k, pair in enumerate(rows):
+            scored, home = ~np.isnan(values[k]), self.victims.index(pair.victim)
+            sides[k, scored & (self.home == home)] = IN
+            sides[k, scored & (self.home == HELD_OUT)] = OUT
+            if not fitted:
+                thresholds[k] = share_threshold(values[k], self.home, home)
+        return Scores(attack, fitted, tuple(rows), values, sides, thresholds)
+
+
+def by_learners(attack: Attack, signals: Signals, parties: Parties, learners: tuple[str, ...]) -> Scores:
     """Carry out an attack as each learner: its own people are known members, the known held-out non-members.
 
     All scores are NaN where the attack's features are the same for every scan: nothing was seen then.
@@ -73,10 +103,14 @@ def by_learners(attack: Attack, signals: Signals, parties: Parties, learners: tu
     """
     features = attack.observe(signals)
     attackers = tuple(n for n in learners if not attack.needs.leaked or n in parties.victims)
-    scores = np.full((len(attackers), len(parties.victims), len(parties.subjects)), np.nan)
-    thresholds = np.zeros(scores.shape[:2])
+    rows = {
+        Pair(attacker, victim): np.full(len(parties.subjects), np.nan)
+        for attacker in attackers
+        for victim in parties.victims
+        if victim != attacker
+    }
     # Features that are the same for every scan would make everybody alike, as if the attack had failed.
-    for a, attacker in enumerate(attackers if features.vary else ()):
+    for attacker in attackers if features.vary else ():
         own = np.zeros(len(parties.subjects), dtype=bool)
         if attacker in parties.victims:
             own = parties.home == parties.victims.index(attacker)
@@ -87,21 +121,15 @@ def by_learners(attack: Attack, signals: Signals, parties: Parties, learners: tu
         else:
             rule = attack.fit(features.at(()), np.zeros(0, dtype=bool))
         row = np.where(own | parties.known, np.nan, parties.by_subject(rule.score(features)))
-        for v, victim in enumerate(parties.victims):
-            if victim != attacker:
-                scores[a, v] = row
-                if not attack.needs.leaked:
-                    thresholds[a, v] = share_threshold(row, parties.home, v)
-    return PairScores(attack.name, attack.needs.leaked, attackers, parties.victims, scores, thresholds)
+        rows |= {pair: row for pair in rows if pair.attacker == attacker}
+    return parties.scores(attack.name, fitted=attack.needs.leaked, rows=rows)
 
 
-def by_one(
-    name: str, attacker: str, scores: Float[np.ndarray, "scans victims"], parties: Parties
-) -> PairScores:
+def by_one(name: str, attacker: str, scores: Float[np.ndarray, "scans victims"], parties: Parties) -> Scores:
     """Return the scores of one attacker, such as the server, that knows of nobody's membership beforehand."""
-    rows = np.where(parties.known, np.nan, parties.by_subject(scores.T))
-    thresholds = [share_threshold(row, parties.home, v) for v, row in enumerate(rows)]
-    return PairScores(name, False, (attacker,), parties.victims, rows[None], np.array([thresholds]))
+    values = np.where(parties.known, np.nan, parties.by_subject(scores.T))
+    rows = {Pair(attacker, victim): row for victim, row in zip(parties.victims, values, strict=True)}
+    return parties.scores(name, fitted=False, rows=rows)
 
 
 def share_threshold(

@@ -26,15 +26,17 @@ from memberscan.auditing.subjects import Subjects, sides_of_scans
 from memberscan.auditing.tables import SALT, matched_table, scores_table
 from memberscan.errors import BadInputError, TooFewSubjectsError
 from memberscan.evidence.admissible import copies_of_membership
-from memberscan.evidence.blind import blind
-from memberscan.evidence.confounding import within_strata
-from memberscan.evidence.findings import findings
-from memberscan.evidence.gap import gap
-from memberscan.evidence.joint import Joint, joint
+from memberscan.evidence.blind import blind_check
+from memberscan.evidence.estimates import Estimates, estimate_aucs
+from memberscan.evidence.findings import collect_findings
+from memberscan.evidence.gap import gap_baseline
 from memberscan.evidence.permutation import normal_null, permuted_null
-from memberscan.evidence.scored import FEWEST
+from memberscan.evidence.scores import MODEL
+from memberscan.evidence.single_draw import DeLong
+from memberscan.evidence.strata import Strata, estimate_within_strata
 from memberscan.evidence.verdict import judge
 from memberscan.files import claim
+from memberscan.limits import FEWEST_PER_SIDE
 from memberscan.salts import get_or_create, keyed
 from memberscan.signals.plausible import require_years
 from memberscan.signals.signals import PREDICTION
@@ -201,7 +203,7 @@ def _audit_model(
         not_run=not_run,
         subjects=people,
         seed=seed,
-        gains=gains(attacks, facts["scored"], people.member),
+        gains=gains(attacks, facts["scored"]),
         federation=of_outsider(target, smallest),
         smallest_cell=smallest,
         **facts,
@@ -211,21 +213,25 @@ def _audit_model(
 def _weigh(campaign: Campaign, people: Subjects, seed: int, *, randomised: bool) -> dict[str, Any]:
     """Carry out the attacks and weigh what they show; the keys are those of :class:`Outcome`."""
     scored = campaign.scored()
-    estimates = joint(scored, people.member)
+    errors = DeLong()
+    estimates = estimate_aucs(scored, errors)
     if len(people.member) <= LARGEST_PERMUTED:
         null = permuted_null(estimates, campaign.null(_permutations(estimates)))
     else:
         null = normal_null(estimates)
-    check = blind(people.covariates, people.member, seeds.generator(seed, "blind"), randomised=randomised)
-    within = within_strata(scored, people.member, check.strata, check.features) if check.gates else None
+    rng = seeds.generator(seed, "blind")
+    check = blind_check(people.covariates, people.member, rng, randomised=randomised)
+    within = None
+    if check.gates:
+        within = estimate_within_strata(scored, {MODEL: Strata.of_check(check)}, errors)
     return {
         "scored": scored,
-        "findings": findings(scored, people.member, estimates),
+        "findings": collect_findings(scored, estimates, errors),
         "estimates": estimates,
         "null": null,
         "blind": check,
         "within": within,
-        "gap": gap(people.mean_square, people.member, seeds.generator(seed, "gap")),
+        "gap": gap_baseline(people.mean_square, people.member, seeds.generator(seed, "gap")),
         "verdict": judge(estimates, null, check, within),
     }
 
@@ -243,7 +249,7 @@ def _require_sense(
 
 
 def _require_both_sides(target: Source, smallest_cell: int) -> None:
-    members, fewest = int(target.member.sum()), max(FEWEST, smallest_cell)
+    members, fewest = int(target.member.sum()), max(FEWEST_PER_SIDE, smallest_cell)
     others = len(target.member) - members
     if min(members, others) < fewest:
         raise TooFewSubjectsError(
@@ -266,6 +272,6 @@ def _obstacle(attack: Attack, target: Source, threat: ThreatModel, known: int) -
     return target.hides(attack.needs)
 
 
-def _permutations(estimates: Joint) -> int:
+def _permutations(estimates: Estimates) -> int:
     """Return how many permutations: more where p-values decide, and each costs little."""
     return 199 if estimates.fewest < 150 else 99

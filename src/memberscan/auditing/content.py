@@ -7,12 +7,9 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool
 
 from memberscan import __version__
 from memberscan.attacks import Attack, UpdateAttack
@@ -21,12 +18,13 @@ from memberscan.auditing.exposure import exposure, residual_bands
 from memberscan.auditing.source import Source
 from memberscan.auditing.subjects import Subjects
 from memberscan.evidence.blind import Blind
+from memberscan.evidence.estimates import SIMULTANEOUS_LEVEL, Estimates, paired_difference
 from memberscan.evidence.findings import Finding
 from memberscan.evidence.gap import Gap, accuracy_of_ratio, auc_of_ratio
-from memberscan.evidence.joint import SIMULTANEOUS_LEVEL, Joint, paired
 from memberscan.evidence.permutation import NullCheck
 from memberscan.evidence.rounding import rounded, step_below
-from memberscan.evidence.scored import Scored
+from memberscan.evidence.scores import Scores
+from memberscan.evidence.single_draw import DeLong
 from memberscan.evidence.verdict import Verdict
 from memberscan.report import SCHEMA
 from memberscan.shown import plain_values
@@ -70,12 +68,12 @@ class Outcome:
     attacks: Mapping[str, Attack | UpdateAttack]
     not_run: Mapping[str, str]
     subjects: Subjects
-    scored: Sequence[Scored]
+    scored: Sequence[Scores]
     findings: Sequence[Finding]
-    estimates: Joint | None
+    estimates: Estimates | None
     null: NullCheck | None
     blind: Blind
-    within: Joint | None
+    within: Estimates | None
     gap: Gap
     verdict: Verdict
     seed: int
@@ -186,9 +184,7 @@ def _findings(outcome: Outcome) -> list[dict[str, Any]]:
     return rows
 
 
-def gains(
-    attacks: Mapping[str, Attack], attempts: Sequence[Scored], member: Bool[np.ndarray, " subjects"]
-) -> list[dict[str, Any]]:
+def gains(attacks: Mapping[str, Attack], attempts: Sequence[Scores]) -> list[dict[str, Any]]:
     """Return what each attack on the weights adds over the outputs, on the same subjects and draws."""
     scored = {s.attack: s for s in attempts}
     if _REFERENCE_ATTACK not in scored:
@@ -196,7 +192,7 @@ def gains(
     rows = []
     for name, attack in attacks.items():
         if attack.needs.access > Access.OUTPUTS and attack.needs.leaked:
-            gain = paired(scored[name], scored[_REFERENCE_ATTACK], member)
+            gain = paired_difference(scored[name], scored[_REFERENCE_ATTACK], DeLong())
             difference = {"value": gain.value, "low": gain.low, "high": gain.high}
             rows.append({"attack": gain.attack, "over": gain.over, "difference": difference})
     return rows

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from memberscan.auditing.disclosure import AgeBand, age_bands, few, hidden, quantiles
-from memberscan.evidence.findings import findings
-from memberscan.evidence.joint import joint
-from memberscan.evidence.scored import FEWEST, Scored
+from memberscan.evidence.estimates import estimate_accuracies, estimate_aucs
+from memberscan.evidence.scores import Scores
+from memberscan.evidence.single_draw import DeLong
+from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -19,7 +20,7 @@ _PER_EXPOSURE_BAND, _PER_RESIDUAL_BAND = 60, 100
 
 
 def exposure(
-    attack: Scored,
+    attack: Scores,
     member: Bool[np.ndarray, " subjects"],
     age: Float[np.ndarray, " subjects"],
     sex: pd.Series | None,
@@ -57,20 +58,19 @@ def _sides(member: Bool[np.ndarray, " subjects"], inside: Bool[np.ndarray, " sub
 def _group(
     by: str,
     name: str,
-    attack: Scored,
+    attack: Scores,
     member: Bool[np.ndarray, " subjects"],
     inside: Bool[np.ndarray, " subjects"],
 ) -> dict[str, Any]:
     members, nonmembers = _sides(member, inside)
     row: dict[str, Any] = {"by": by, "group": name, "members": members, "nonmembers": nonmembers}
-    seen = attack.scored[:, inside]
-    fewest = int(min((seen & member[inside]).sum(axis=1).min(), (seen & ~member[inside]).sum(axis=1).min()))
-    if fewest < FEWEST:
-        reason = f"fewer than {FEWEST} members or non-members scored in one draw"
+    part = attack.of_people(inside)
+    if part.counts.min() < FEWEST_PER_SIDE:
+        reason = f"fewer than {FEWEST_PER_SIDE} members or non-members scored in one draw"
         return {**row, "auc": None, "accuracy": None, "reason": reason}
-    part = Scored(attack.attack, attack.fitted, attack.scores[:, inside], attack.thresholds)
-    (found,) = findings([part], member[inside], joint([part], member[inside]))
-    return {**row, "auc": found.auc.to_dict(), "accuracy": found.accuracy.to_dict(), "reason": None}
+    (auc,) = estimate_aucs([part], DeLong()).intervals
+    (accuracy,) = estimate_accuracies([part], DeLong())
+    return {**row, "auc": auc.to_dict(), "accuracy": accuracy.to_dict(), "reason": None}
 
 
 def residual_bands(

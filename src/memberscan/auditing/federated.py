@@ -11,21 +11,23 @@ import numpy as np
 from memberscan import seeds
 from memberscan.attacks import Attack, UpdateAttack
 from memberscan.attacks.campaign import one_thread
-from memberscan.attacks.parties import Parties
+from memberscan.attacks.parties import HELD_OUT, Parties
 from memberscan.auditing import federation
 from memberscan.auditing.content import Outcome
 from memberscan.auditing.party import Party
 from memberscan.auditing.runnable import NOTHING_SEEN, runnable
 from memberscan.auditing.source import RunSource
 from memberscan.auditing.subjects import Subjects
-from memberscan.evidence.blind import Blind, blind
-from memberscan.evidence.gap import gap
-from memberscan.evidence.joint import Joint
-from memberscan.evidence.pairs import HELD_OUT, PairScores
-from memberscan.evidence.permutation import permuted_null
-from memberscan.evidence.pooled import permuted_pooled, pooled, pooled_findings
+from memberscan.evidence.blind import Blind, blind_check
+from memberscan.evidence.estimates import Estimates, estimate_aucs
+from memberscan.evidence.findings import collect_findings
+from memberscan.evidence.gap import gap_baseline
+from memberscan.evidence.pairs import placements
+from memberscan.evidence.permutation import permuted_aucs, permuted_null
+from memberscan.evidence.resampling import Resampling
+from memberscan.evidence.scores import Scores
+from memberscan.evidence.strata import Strata, estimate_within_strata
 from memberscan.evidence.verdict import Sides, judge, nothing_seen
-from memberscan.evidence.within_pairs import placements, within_pairs
 from memberscan.signals.plausible import require_years
 from memberscan.signals.signals import PREDICTION
 from memberscan.signals.updates import AGGREGATE
@@ -75,7 +77,7 @@ def audit_party(
         subjects=people,
         seed=party.seed,
         blind=worst,
-        gap=gap(people.mean_square, people.member, seeds.generator(party.seed, "gap")),
+        gap=gap_baseline(people.mean_square, people.member, seeds.generator(party.seed, "gap")),
         gains=[],
         federation=about,
         smallest_cell=smallest,
@@ -85,7 +87,7 @@ def audit_party(
 
 def attempt(
     target: RunSource, attack: Attack | UpdateAttack, threat: ThreatModel, directory: Path, seed: int
-) -> tuple[PairScores, Parties]:
+) -> tuple[Scores, Parties]:
     """Carry out one attack as one party, and nothing else: what two parties show is compared by their scores.
 
     With the same ``leaked`` and seed, every party knows, and scores, the same people.
@@ -103,7 +105,7 @@ def _blind_victims(party: Party, people: Subjects) -> dict[str, Blind]:
     checks = {}
     for v, victim in enumerate(party.who.victims):
         asked = (party.who.home == v) | (party.who.home == HELD_OUT)
-        checks[victim] = blind(
+        checks[victim] = blind_check(
             people.covariates[asked],
             (party.who.home == v)[asked],
             seeds.generator(party.seed, "blind", victim),
@@ -112,23 +114,23 @@ def _blind_victims(party: Party, people: Subjects) -> dict[str, Blind]:
     return checks
 
 
-def _seen(scored: Sequence[PairScores], parties: Parties) -> tuple[str, ...]:
+def _seen(scored: Sequence[Scores], parties: Parties) -> tuple[str, ...]:
     """Return the victims of whom some attack saw something; where there was no attack, all of them."""
     seen = {victim for attack in scored for victim in attack.seen}
     return tuple(victim for victim in parties.victims if victim in seen or not scored)
 
 
 def _weigh(
-    scored: Sequence[PairScores], parties: Parties, blinds: Mapping[str, Blind], worst: Blind, seed: int
+    scored: Sequence[Scores], parties: Parties, blinds: Mapping[str, Blind], worst: Blind, seed: int
 ) -> dict[str, Any]:
     """Weigh what the attacks show over all pairs; the keys are those of :class:`Outcome`."""
     if not scored:
         nothing = {"estimates": None, "null": None, "within": None, "findings": (), "scored": ()}
         return {**nothing, "verdict": nothing_seen()}
-    pool = pooled(scored, parties.home, seeds.generator(seed, "pooled"), resamples=RESAMPLES)
-    permuted = permuted_pooled(scored, parties.home, seeds.generator(seed, "null"), PERMUTATIONS)
-    null = permuted_null(pool.joint, permuted)
-    within: Joint | None = None
+    errors = Resampling.draw(scored, seeds.generator(seed, "pooled"), resamples=RESAMPLES)
+    estimates = estimate_aucs(scored, errors)
+    null = permuted_null(estimates, permuted_aucs(scored, seeds.generator(seed, "null"), PERMUTATIONS))
+    within: Estimates | None = None
     sides = None
     if worst.gates:
         gating = [victim for victim in _seen(scored, parties) if blinds[victim].gates]
@@ -136,18 +138,17 @@ def _weigh(
             f"The people of {', '.join(gating)} and those held out",
             "Hold out people of each learner's own kind, and audit again.",
         )
-        within = within_pairs(
-            scored,
-            parties.home,
-            [blinds[v].strata for v in parties.victims],
-            [blinds[v].features for v in parties.victims],
-            seeds.generator(seed, "within"),
-        )
+        strata = {
+            victim: Strata.of_check(blinds[victim], (parties.home == v) | (parties.home == HELD_OUT))
+            for v, victim in enumerate(parties.victims)
+        }
+        resampled = Resampling.draw(scored, seeds.generator(seed, "within"), resamples=RESAMPLES)
+        within = estimate_within_strata(scored, strata, resampled)
     return {
-        "estimates": pool.joint,
+        "estimates": estimates,
         "null": null,
         "within": within,
-        "findings": pooled_findings(scored, parties.home, pool),
-        "scored": [placements(attack, parties.home) for attack in scored],
-        "verdict": judge(pool.joint, null, worst, within, sides=sides),
+        "findings": collect_findings(scored, estimates, errors),
+        "scored": [placements(attack) for attack in scored],
+        "verdict": judge(estimates, null, worst, within, sides=sides),
     }

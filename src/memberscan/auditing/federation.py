@@ -17,9 +17,11 @@ from memberscan.auditing.party import Party, View
 from memberscan.auditing.source import RunSource, Source
 from memberscan.auditing.sources import image_baseline, source_inference, taking_part
 from memberscan.errors import TooFewSubjectsError
+from memberscan.evidence.estimates import estimate_accuracies, estimate_aucs
 from memberscan.evidence.intervals import LEVEL
-from memberscan.evidence.pairs import PairScores, pair_results
-from memberscan.evidence.pooled import Pooled, pooled
+from memberscan.evidence.pairs import pair_results
+from memberscan.evidence.resampling import Resampling
+from memberscan.evidence.scores import Scores
 from memberscan.signals.signals import PREDICTION, ROUND_PREDICTIONS, Signals
 from memberscan.threat import Attacker
 
@@ -46,7 +48,7 @@ def of_party(
     party: Party,
     attacks: Mapping[str, Attack | UpdateAttack],
     view: View,
-    scored: Sequence[PairScores],
+    scored: Sequence[Scores],
     strongest: str | None,
     blinds: Mapping[str, Blind],
     smallest: int,
@@ -113,7 +115,7 @@ def _uncounted(table: pd.DataFrame, smallest: int) -> set[str]:
 def _pairs(
     party: Party,
     attacks: Mapping[str, Attack | UpdateAttack],
-    scored: Sequence[PairScores],
+    scored: Sequence[Scores],
     smallest: int,
 ) -> list[dict[str, Any]]:
     # An audit of predictions must not pay for torch.
@@ -122,9 +124,7 @@ def _pairs(
     rows = []
     uncounted = _uncounted(age_table(party.target.cohort, party.target.run.roles), smallest)
     for attack in scored:
-        for result in pair_results(
-            attack, party.who.home, seeds.generator(party.seed, "pairs", attack.attack)
-        ):
+        for result in pair_results(attack, seeds.generator(party.seed, "pairs", attack.attack)):
             row = result.to_dict()
             if min(result.members, result.nonmembers) < smallest:
                 row |= dict.fromkeys(("members", "nonmembers", "auc", "accuracy", "p_value", "p_holm"))
@@ -180,8 +180,9 @@ def _by_round(
         # Up to an early round there may be no learner yet whose updates show anything.
         if not pairs.seen:
             continue
-        pool = _pool(party, pairs, "round", number)
-        intervals = {"auc": pool.joint.intervals[0].to_dict(), "accuracy": pool.accuracy[0].to_dict()}
+        errors = _errors(party, pairs, "round", number)
+        auc, accuracy = estimate_aucs([pairs], errors).intervals[0], estimate_accuracies([pairs], errors)[0]
+        intervals = {"auc": auc.to_dict(), "accuracy": accuracy.to_dict()}
         rows.append({"round": number, "attack": attack.name, **intervals})
     return rows
 
@@ -205,16 +206,18 @@ def _coverage(party: Party, attack: LeastSquares, view: View, smallest: int) -> 
         scans = kept[who.subject]
         scores = np.full((len(who.subject), len(who.victims)), np.nan)
         scores[scans] = party.of_victims(attack.score(view.seen.of(scans)), view)
+        pairs = party.scored(attack.name, scores)
         try:
-            pool = _pool(party, party.scored(attack.name, scores), "coverage", str(share))
+            errors = _errors(party, pairs, "coverage", str(share))
         except TooFewSubjectsError:
             continue
-        rows.append({"attack": attack.name, "coverage": share, "auc": pool.joint.intervals[0].to_dict()})
+        auc = estimate_aucs([pairs], errors).intervals[0]
+        rows.append({"attack": attack.name, "coverage": share, "auc": auc.to_dict()})
     return rows
 
 
-def _pool(party: Party, pairs: PairScores, *names: str | int) -> Pooled:
-    return pooled([pairs], party.who.home, seeds.generator(party.seed, *names), resamples=RESAMPLES)
+def _errors(party: Party, pairs: Scores, *names: str | int) -> Resampling:
+    return Resampling.draw([pairs], seeds.generator(party.seed, *names), resamples=RESAMPLES)
 
 
 def _sources(party: Party, view: View) -> dict[str, Any] | None:

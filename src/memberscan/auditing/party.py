@@ -13,12 +13,12 @@ import pandas as pd
 
 from memberscan import seeds
 from memberscan.attacks import Attack, UpdateAttack
-from memberscan.attacks.parties import Parties, by_learners, by_one
+from memberscan.attacks.parties import HELD_OUT, Parties, by_learners, by_one
 from memberscan.auditing.ascents import ascents, cannot_simulate
 from memberscan.auditing.source import RunSource, Source
 from memberscan.errors import BadInputError, RolesError, TooFewSubjectsError
-from memberscan.evidence.pairs import HELD_OUT, PairScores
-from memberscan.evidence.scored import FEWEST
+from memberscan.evidence.scores import Scores
+from memberscan.limits import FEWEST_PER_SIDE
 from memberscan.signals.signals import ROUND_PREDICTIONS, Signals
 from memberscan.signals.updates import AGGREGATE, Updates
 from memberscan.threat import Attacker, ThreatModel
@@ -184,13 +184,13 @@ class Party:
         updates = target.updates(self.transcript, self.rounds, folder / "updates", aggregate=aggregate)
         return View(final, updates, self.rounds)
 
-    def carry_out(self, attack: Attack | UpdateAttack, view: View) -> PairScores:
+    def carry_out(self, attack: Attack | UpdateAttack, view: View) -> Scores:
         """Let it attack every victim."""
         if isinstance(attack, Attack):
             return by_learners(attack, view.final, self.who, self.transcript.learners)
         return self.scored(attack.name, self.of_victims(attack.score(view.seen), view))
 
-    def scored(self, name: str, scores: np.ndarray) -> PairScores:
+    def scored(self, name: str, scores: np.ndarray) -> Scores:
         """Return scores of scans, one column a victim, as those of this one attacker."""
         return by_one(name, str(self.attacker), scores, self.who)
 
@@ -224,10 +224,12 @@ def _who_is_whose(target: RunSource, transcript: Transcript, threat: ThreatModel
     known = np.zeros(len(names), dtype=bool)
     count = int(threat.leaked * len(outside) + 1e-9)
     known[seeds.generator(seed, "known-held-out").choice(outside, count, replace=False)] = True
-    if len(outside) - count < FEWEST:
-        fewer = f", or let them know fewer (--leaked {int(100 * (1 - FEWEST / len(outside))) / 100:g})"
+    if len(outside) - count < FEWEST_PER_SIDE:
+        leaked = int(100 * (1 - FEWEST_PER_SIDE / len(outside))) / 100
+        fewer = f", or let them know fewer (--leaked {leaked:g})"
         raise TooFewSubjectsError(
-            f"{len(outside)} people are held out, and attackers know {count} of them; at least {FEWEST} must "
-            f"be left to score: hold out more{fewer if len(outside) >= FEWEST else ''}"
+            f"{len(outside)} people are held out, and attackers know {count} of them; at least "
+            f"{FEWEST_PER_SIDE} must be left to score: hold out more"
+            f"{fewer if len(outside) >= FEWEST_PER_SIDE else ''}"
         )
     return Parties(tuple(names), codes.astype(np.int64), victims, home.astype(np.int64), known)

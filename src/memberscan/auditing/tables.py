@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from memberscan.auditing.source import PredictionsSource, Source
-from memberscan.evidence.scored import Scored
+from memberscan.evidence.scores import Scores
 from memberscan.files import write_table
 from memberscan.salts import get_or_create, keyed
 from memberscan.signals.signals import PREDICTION
@@ -25,7 +25,7 @@ _OWNER_ONLY = 0o600
 def scores_table(
     subjects: Sequence[str],
     member: Bool[np.ndarray, " subjects"],
-    scored: Sequence[Scored],
+    scored: Sequence[Scores],
     pseudonyms: Path | None,
 ) -> pd.DataFrame:
     """Return each subject's mean score over the draws in which it was not known; the order names nobody.
@@ -42,8 +42,8 @@ def scores_table(
     """
     table = pd.DataFrame({"member": member.astype(int)})
     for attack in scored:
-        seen = attack.scored
-        total, count = np.where(seen, attack.scores, 0.0).sum(axis=0), seen.sum(axis=0)
+        seen = attack.compared
+        total, count = np.where(seen, attack.values, 0.0).sum(axis=0), seen.sum(axis=0)
         table[attack.attack] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
     if pseudonyms is not None:
         names = _pseudonyms(subjects, pseudonyms)
