@@ -13,7 +13,8 @@ from memberscan.attacks import DEFAULT_ATTACKS, REGISTRY
 from memberscan.attacks.campaign import Campaign
 from memberscan.auditing.source import RunSource
 from memberscan.errors import BadInputError
-from memberscan.evidence.joint import joint
+from memberscan.evidence.estimates import estimate_aucs
+from memberscan.evidence.single_draw import DeLong
 from memberscan.threat import Access, ThreatModel
 
 LABELLINGS = 20
@@ -52,7 +53,8 @@ def chance(out: Path, *, seed: int = 0, run: Path | None = None) -> pd.DataFrame
     for labelling in range(LABELLINGS):
         member = seeds.generator(seed, "labels", labelling).permutation(halves)
         draws = seeds.integer(seed, "draws", labelling)
-        estimates = joint(dataclasses.replace(campaign, member=member, seed=draws).scored(), member)
+        scores = dataclasses.replace(campaign, member=member, seed=draws).scored()
+        estimates = estimate_aucs(scores, DeLong())
         aucs.append(estimates.auc)
         alone.append([not interval.low <= 0.5 <= interval.high for interval in estimates.intervals])
         together.append(estimates.simultaneous_low > 0.5)

@@ -13,7 +13,8 @@ from memberscan.auditing import audit
 from memberscan.auditing.federated import attempt
 from memberscan.auditing.source import RunSource
 from memberscan.cohort import Cohort
-from memberscan.evidence.pooled import pooled
+from memberscan.evidence.estimates import estimate_aucs, paired_difference
+from memberscan.evidence.resampling import Resampling
 from memberscan.federation.federate import federate
 from memberscan.files import write_table
 from memberscan.studies.federated import HELD_OUT, LEARNERS, SUBJECTS, settings
@@ -81,20 +82,20 @@ def _compare(run: Path, directory: Path, seed: int) -> dict[str, float | int]:
         BY_SERVER: Attacker.SERVER,
         BY_BREAKER: Attacker.ACTIVE_SERVER,
     }
-    scored = []
+    scores = {}
     for name, attacker in asked.items():
         folder = directory / str(attacker)
         folder.mkdir(parents=True, exist_ok=True)
-        found, who = attempt(target, named(name), ThreatModel(attacker=attacker), folder, seed)
-        scored.append(found)
-    pool = pooled(scored, who.home, seeds.generator(seed, "parties"))
-    difference = pool.difference(BY_SERVER, BY_LEARNER)
+        scores[name], _ = attempt(target, named(name), ThreatModel(attacker=attacker), folder, seed)
+    errors = Resampling.draw(list(scores.values()), seeds.generator(seed, "parties"))
+    estimates = estimate_aucs(list(scores.values()), errors)
+    difference = paired_difference(scores[BY_SERVER], scores[BY_LEARNER], errors)
     return {
-        "members": int(pool.members[0]),
-        "heldout_scored": int(pool.nonmembers[0]),
-        "learner_auc": float(pool.auc[0, 0]),
-        "server_auc": float(pool.auc[0, 1]),
-        "active_server_auc": float(pool.auc[0, 2]),
+        "members": int(estimates.members[0]),
+        "heldout_scored": int(estimates.nonmembers[0]),
+        "learner_auc": float(estimates.auc[0]),
+        "server_auc": float(estimates.auc[1]),
+        "active_server_auc": float(estimates.auc[2]),
         "server_ahead_by": difference.value,
         "low": difference.low,
         "high": difference.high,
