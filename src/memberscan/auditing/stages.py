@@ -16,7 +16,6 @@ from memberscan.auditing.scratch import scratch
 from memberscan.auditing.tables import SALT, matched_table, scores_table
 from memberscan.auditing.weighing import check_covariates, weigh
 from memberscan.errors import BadInputError, TooFewSubjectsError
-from memberscan.evidence.admissible import copies_of_membership
 from memberscan.evidence.blind import Blind
 from memberscan.evidence.scores import Scores
 from memberscan.files import claim
@@ -81,7 +80,6 @@ def audit(
     target = open_target(source, threat, cohort=Path(cohort) if cohort else None, model=model, seed=seed)
     require_cell(smallest_cell)
     _require_both_sides(target, smallest_cell)
-    copies_of_membership(target.covariates, target.member_of_scan)
     name = source.resolve().name
     if directory is None:
         with scratch() as temporary:
@@ -155,7 +153,8 @@ def _work(target: Target, chosen: Sequence[Attack], directory: Path, name: str, 
         ]
         attacks, not_run = selection.that_saw_something(attacks, scores, not_run, target)
         # 5. How sure we are.
-        found = weigh(target, attacks, features, [s for s in scores if s is not None], checks)
+        seen = [found for found in scores if found is not None]
+        found = weigh(target, attacks, features, seen, checks, people.facts)
         federation = federation_results.collect(target, view, attacks, features, found)
     outcome = facts.outcome(target, name, attacks, not_run, people, found, federation, smallest)
     return Work(outcome, found.by_person, found.check)
