@@ -20,7 +20,8 @@ from memberscan.attacks import (
 )
 from memberscan.attacks.campaign import Campaign
 from memberscan.errors import MisalignedError, NonFiniteError, UnknownAttackError
-from memberscan.evidence.joint import joint
+from memberscan.evidence.estimates import estimate_aucs
+from memberscan.evidence.single_draw import DeLong
 from memberscan.signals.signals import (
     ACTIVATION,
     GRADIENT_NORMS,
@@ -87,7 +88,7 @@ def test_signals_that_tell_nothing_give_an_auc_of_a_half(simulate, attempt):
     for seed in range(40):
         signals, member = simulate(np.random.default_rng(seed), 64)
         campaign = attempt(ATTACKS, signals, member, repeats=2, seed=seed)
-        draws.append(joint(campaign.scored(), campaign.member).auc)
+        draws.append(estimate_aucs(campaign.scored(), DeLong()).auc)
     error = np.std(draws, axis=0, ddof=1) / np.sqrt(len(draws))
     assert (error < 0.02).all()
     np.testing.assert_array_less(np.abs(np.mean(draws, axis=0) - 0.5), 4 * error)
@@ -97,7 +98,7 @@ def test_signals_that_tell_nothing_give_an_auc_of_a_half(simulate, attempt):
 def test_a_planted_leak_scores_members_higher(attack, simulate, attempt):
     signals, member = simulate(np.random.default_rng(3), 160, leak=2.0)
     campaign = attempt([attack], signals, member)
-    estimates = joint(campaign.scored(), campaign.member)
+    estimates = estimate_aucs(campaign.scored(), DeLong())
     assert estimates.auc[0] > 0.65
     assert estimates.intervals[0].low > 0.5
 
@@ -121,10 +122,10 @@ def test_a_fit_never_sees_whom_it_scores(attack, simulate, attempt):
     if not attack.needs.leaked:
         ((known, labels),) = witness.fits
         assert len(known.values) == len(labels) == 0
-        assert scored.scored.all()
+        assert scored.compared.all()
         return
     assert len(witness.fits) == 5
-    for (known, labels), seen in zip(witness.fits, scored.scored, strict=True):
+    for (known, labels), seen in zip(witness.fits, scored.compared, strict=True):
         owners = signals.scans.loc[known.scan_ids, "subject_id"]
         assert set(owners) == set(np.array(campaign.subjects)[~seen])
         np.testing.assert_array_equal(labels, member.loc[owners])
