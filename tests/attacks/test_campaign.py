@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from memberscan.attacks import REGISTRY
-from memberscan.evidence.joint import joint
+from memberscan.evidence.estimates import estimate_aucs
+from memberscan.evidence.single_draw import DeLong
 
 OUTPUTS = [REGISTRY[name] for name in ("error", "prediction+label", "error:zero-knowledge")]
 
@@ -21,20 +22,20 @@ def test_k_subjects_a_side_are_known_and_not_scored(leaked, simulate, attempt):
     campaign = attempt(OUTPUTS, signals, member, leaked=leaked, repeats=7)
     k = int(leaked * member.sum() + 1e-9)
     fitted, label, unfitted = campaign.scored()
-    assert fitted.scores.shape == (7, 60)
-    known = np.isnan(fitted.scores)
+    assert fitted.values.shape == (7, 60)
+    known = np.isnan(fitted.values)
     assert (known[:, campaign.member].sum(axis=1) == k).all()
     assert (known[:, ~campaign.member].sum(axis=1) == k).all()
-    np.testing.assert_array_equal(known, np.isnan(label.scores))
-    assert not np.isnan(unfitted.scores).any()
+    np.testing.assert_array_equal(known, np.isnan(label.values))
+    assert not np.isnan(unfitted.values).any()
     assert len({row.tobytes() for row in known}) > 1
 
 
 def test_a_seed_fixes_the_draws(simulate, attempt):
     signals, member = simulate(np.random.default_rng(1))
     one, same, other = (attempt(OUTPUTS[:1], signals, member, seed=seed).scored()[0] for seed in (4, 4, 5))
-    np.testing.assert_array_equal(one.scores, same.scores)
-    assert not np.array_equal(one.scored, other.scored)
+    np.testing.assert_array_equal(one.values, same.values)
+    assert not np.array_equal(one.sides, other.sides)
 
 
 def test_a_subject_s_score_is_the_mean_over_its_scans(simulate, attempt):
@@ -47,7 +48,7 @@ def test_a_subject_s_score_is_the_mean_over_its_scans(simulate, attempt):
     (scored,) = campaign.scored()
     errors = (signals.scans["age"] - signals.arrays["prediction"]).abs()
     expected = -errors.groupby(signals.scans["subject_id"]).mean().loc[list(campaign.subjects)]
-    np.testing.assert_allclose(scored.scores[0], expected)
+    np.testing.assert_allclose(scored.values[0], expected)
 
 
 def test_more_draws_never_narrow_an_interval(simulate, attempt):
@@ -55,7 +56,7 @@ def test_more_draws_never_narrow_an_interval(simulate, attempt):
     for seed in range(10):
         signals, member = simulate(np.random.default_rng(seed), 80, leak=0.5)
         few, many = (
-            joint((c := attempt(OUTPUTS[:2], signals, member, repeats=repeats)).scored(), c.member)
+            estimate_aucs(attempt(OUTPUTS[:2], signals, member, repeats=repeats).scored(), DeLong())
             for repeats in (2, 40)
         )
         ratios.append(many.standard_error / few.standard_error)
@@ -78,7 +79,7 @@ def test_the_null_permutes_before_it_draws(simulate, attempt):
     """With a leak, attacks refitted on permuted labels must still find nothing."""
     signals, member = simulate(np.random.default_rng(4), 100, leak=3.0)
     campaign = attempt(OUTPUTS, signals, member, repeats=2)
-    assert joint(campaign.scored(), campaign.member).auc.min() > 0.7
+    assert estimate_aucs(campaign.scored(), DeLong()).auc.min() > 0.7
     assert abs(campaign.null(60).mean() - 0.5) < 0.03
 
 
@@ -93,7 +94,7 @@ def test_the_null_s_auc_is_that_of_scikit_learn(simulate, attempt):
         labels = rng.permutation(campaign.member)
         draws = campaign._draws(labels, rng)
         scored = campaign._carry_out(campaign.attacks[0], labels, draws)
-        aucs = [roc_auc_score(labels[~k], row[~k]) for k, row in zip(draws, scored.scores, strict=True)]
+        aucs = [roc_auc_score(labels[~k], row[~k]) for k, row in zip(draws, scored.values, strict=True)]
         assert null[b, 0] == pytest.approx(np.mean(aucs), abs=1e-12)
 
 

@@ -20,7 +20,8 @@ from memberscan.attacks import (
 )
 from memberscan.attacks.campaign import Campaign
 from memberscan.errors import MisalignedError, NonFiniteError, UnknownAttackError
-from memberscan.evidence.joint import joint
+from memberscan.evidence.estimates import estimate_aucs
+from memberscan.evidence.single_draw import DeLong
 from memberscan.signals.signals import (
     ACTIVATION,
     GRADIENT_NORMS,
@@ -87,7 +88,7 @@ def test_signals_that_tell_nothing_give_an_auc_of_a_half(simulate, attempt):
     for seed in range(40):
         signals, member = simulate(np.random.default_rng(seed), 64)
         campaign = attempt(ATTACKS, signals, member, repeats=2, seed=seed)
-        draws.append(joint(campaign.scored(), campaign.member).auc)
+        draws.append(estimate_aucs(campaign.scored(), DeLong()).auc)
     error = np.std(draws, axis=0, ddof=1) / np.sqrt(len(draws))
     assert (error < 0.02).all()
     np.testing.assert_array_less(np.abs(np.mean(draws, axis=0) - 0.5), 4 * error)
@@ -97,7 +98,7 @@ def test_signals_that_tell_nothing_give_an_auc_of_a_half(simulate, attempt):
 def test_a_planted_leak_scores_members_higher(attack, simulate, attempt):
     signals, member = simulate(np.random.default_rng(3), 160, leak=2.0)
     campaign = attempt([attack], signals, member)
-    estimates = joint(campaign.scored(), campaign.member)
+    estimates = estimate_aucs(campaign.scored(), DeLong())
     assert estimates.auc[0] > 0.65
     assert estimates.intervals[0].low > 0.5
 
@@ -108,7 +109,7 @@ def test_the_order_of_scans_does_not_matter(attack, simulate, attempt):
     order = np.random.default_rng(5).permutation(signals.scans.index)
     (one,) = attempt([attack], signals, member).scored()
     (other,) = attempt([attack], signals.at(order.tolist()), member[::-1]).scored()
-    np.testing.assert_allclose(other.scores, one.scores, atol=1e-8)
+    np.testing.assert_allclose(other.values, one.values, atol=1e-8)
     np.testing.assert_allclose(other.thresholds, one.thresholds, atol=1e-8)
 
 
@@ -121,10 +122,10 @@ def test_a_fit_never_sees_whom_it_scores(attack, simulate, attempt):
     if not attack.needs.leaked:
         ((known, labels),) = witness.fits
         assert len(known.values) == len(labels) == 0
-        assert scored.scored.all()
+        assert scored.compared.all()
         return
     assert len(witness.fits) == 5
-    for (known, labels), seen in zip(witness.fits, scored.scored, strict=True):
+    for (known, labels), seen in zip(witness.fits, scored.compared, strict=True):
         owners = signals.scans.loc[known.scan_ids, "subject_id"]
         assert set(owners) == set(np.array(campaign.subjects)[~seen])
         np.testing.assert_array_equal(labels, member.loc[owners])
@@ -200,7 +201,7 @@ def test_a_user_s_attack_that_shuffles_scans_is_put_in_order(simulate, attempt):
     shuffled = tuple(np.random.default_rng(0).permutation(60).tolist())
     (mine,) = attempt([Careless("mine", "mine", places=shuffled)], signals, member).scored()
     (own,) = attempt([Careless("own", "own", places=tuple(range(60)))], signals, member).scored()
-    np.testing.assert_array_equal(mine.scores, own.scores)
+    np.testing.assert_array_equal(mine.values, own.values)
 
 
 @pytest.mark.parametrize("places", [tuple(range(59)), (*range(59), 0)], ids=["a scan lost", "one twice"])

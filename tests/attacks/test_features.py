@@ -18,7 +18,8 @@ from memberscan.attacks.error import crossing
 from memberscan.attacks.gradient_magnitude import log_norms
 from memberscan.attacks.learned import symmetric_log
 from memberscan.attacks.prediction_label import residual_and_age
-from memberscan.evidence.joint import joint
+from memberscan.evidence.estimates import estimate_aucs
+from memberscan.evidence.single_draw import DeLong
 from memberscan.signals.signals import GRADIENT_NORMS, PREDICTION, Signals, gradient
 
 columns = hnp.arrays(
@@ -74,7 +75,7 @@ def test_the_error_attack_ranks_as_the_loss_does(simulate, attempt):
     """Yeom's loss attack, by its formula: the AUC of minus the squared error."""
     signals, member = simulate(np.random.default_rng(0), leak=0.7)
     campaign = attempt([REGISTRY["error:zero-knowledge"]], signals, member)
-    (found,) = joint(campaign.scored(), campaign.member).auc
+    (found,) = estimate_aucs(campaign.scored(), DeLong()).auc
     loss = (signals.scans["age"].to_numpy() - signals.arrays[PREDICTION]) ** 2
     assert found == pytest.approx(roc_auc_score(member.loc[signals.scans["subject_id"]], -loss), abs=1e-9)
     assert found > 0.5

@@ -11,6 +11,7 @@ import pytest
 
 from memberscan.attacks import REGISTRY, Attack, Features, Rule
 from memberscan.attacks.parties import Parties, by_learners, by_one, share_threshold
+from memberscan.evidence.scores import ASIDE, IN, OUT, Pair
 from memberscan.signals.signals import Signals
 
 LEARNERS = ("site-1", "site-2", "site-3")
@@ -57,32 +58,34 @@ def test_nobody_is_scored_by_who_knows_them(attack: Attack, seen: Signals):
     parties = divide(seen)
     witness = Witness("w", "w", attack.needs, inner=attack)
     pairs = by_learners(witness, seen, parties, LEARNERS)
-    assert pairs.attackers == pairs.victims == LEARNERS and pairs.fitted
+    assert pairs.rows == tuple(Pair(a, v) for a in LEARNERS for v in LEARNERS if a != v) and pairs.fitted
     assert not pairs.thresholds.any()
-    for a, (known, labels) in enumerate(witness.fits):
+    for a, (attacker, (known, labels)) in enumerate(zip(LEARNERS, witness.fits, strict=True)):
         fitted = set(seen.scans.loc[known.scan_ids, "subject_id"])
         own = {s for s, home in zip(parties.subjects, parties.home, strict=True) if home == a}
         outside = {s for s, its in zip(parties.subjects, parties.known, strict=True) if its}
         assert fitted == own | outside
         owners = seen.scans.loc[known.scan_ids, "subject_id"]
         np.testing.assert_array_equal(labels, owners.isin(own))
-        for v in range(3):
-            scored = {
-                s for s, its in zip(parties.subjects, pairs.scores[a, v], strict=True) if not np.isnan(its)
-            }
-            assert scored == (set() if v == a else set(parties.subjects) - fitted)
+        for row, values, sides in zip(pairs.rows, pairs.values, pairs.sides, strict=True):
+            if row.attacker != attacker:
+                continue
+            scored = {s for s, its in zip(parties.subjects, values, strict=True) if not np.isnan(its)}
+            assert scored == set(parties.subjects) - fitted
+            # Third parties' people are scored, and not compared.
+            inside, outside = parties.home == LEARNERS.index(row.victim), parties.home == -1
+            expected = np.select([parties.known, inside, outside], [ASIDE, IN, OUT], ASIDE)
+            np.testing.assert_array_equal(sides, expected)
 
 
 @pytest.mark.parametrize("attack", UNLEARNT, ids=lambda attack: attack.name)
 def test_who_knows_nobody_still_does_not_attack_itself(attack: Attack, seen: Signals):
     parties = divide(seen)
     pairs = by_learners(attack, seen, parties, LEARNERS)
-    for a in range(3):
-        for v in range(3):
-            expected = ~(parties.known | (parties.home == a)) & (a != v)
-            np.testing.assert_array_equal(~np.isnan(pairs.scores[a, v]), expected)
-            if a != v:
-                assert pairs.thresholds[a, v] == share_threshold(pairs.scores[a, v], parties.home, v)
+    for row, values, threshold in zip(pairs.rows, pairs.values, pairs.thresholds, strict=True):
+        a, v = LEARNERS.index(row.attacker), LEARNERS.index(row.victim)
+        np.testing.assert_array_equal(~np.isnan(values), ~(parties.known | (parties.home == a)))
+        assert threshold == share_threshold(values, parties.home, v)
 
 
 @pytest.mark.parametrize("attack", ["error", "error:zero-knowledge"])
@@ -94,43 +97,44 @@ def test_the_scans_of_a_subject_are_averaged(attack: str, seen: Signals):
     if REGISTRY[attack].needs.leaked:
         scans = np.flatnonzero((parties.known | (parties.home == 0))[parties.subject])
         known = (parties.home == 0)[parties.subject[scans]], features.at(features.scan_ids[scans].tolist())
-    rule = REGISTRY[attack].fit(known[1], known[0])
+    rule, found = REGISTRY[attack].fit(known[1], known[0]), pairs.values[0]
+    assert pairs.rows[0] == Pair("site-1", "site-2")
     scores = dict(zip(features.scan_ids, rule.score(features), strict=True))
     for s, subject in enumerate(parties.subjects):
-        if not np.isnan(pairs.scores[0, 1, s]):
+        if not np.isnan(found[s]):
             its = [scores[scan] for scan in seen.scans.index[seen.scans["subject_id"] == subject]]
             assert len(its) == 3
-            assert pairs.scores[0, 1, s] == pytest.approx(np.mean(its))
+            assert found[s] == pytest.approx(np.mean(its))
 
 
 def test_a_site_that_audits_its_own_people_is_attacked_by_who_needs_nobody(seen: Signals):
     parties = divide(seen, victims=("site-2",), each=30)
     everyone = REGISTRY["error:zero-knowledge"]
     pairs = by_learners(everyone, seen, parties, LEARNERS)
-    assert pairs.attackers == LEARNERS and pairs.victims == ("site-2",)
-    np.testing.assert_array_equal(pairs.attempted, [[True], [False], [True]])
+    assert pairs.rows == (Pair("site-1", "site-2"), Pair("site-3", "site-2"))
+    assert pairs.attempted.all() and pairs.seen == ("site-2",)
     learnt = by_learners(REGISTRY["error"], seen, parties, LEARNERS)
-    assert learnt.attackers == ("site-2",) and not learnt.attempted.any()
+    assert learnt.rows == learnt.seen == ()
 
 
 def test_a_server_scores_all_but_the_known(seen: Signals):
     parties = divide(seen)
     scores = np.random.default_rng(2).normal(size=(len(parties.subject), 3))
     pairs = by_one("x", "server", scores, parties)
-    assert pairs.attackers == ("server",) and not pairs.fitted
+    assert pairs.rows == tuple(Pair("server", victim) for victim in LEARNERS) and not pairs.fitted
     for v in range(3):
         for s in range(60):
-            value = pairs.scores[0, v, s]
+            value = pairs.values[v, s]
             its = scores[parties.subject == s, v]
             assert np.isnan(value) if parties.known[s] else value == pytest.approx(its.mean())
-        assert pairs.thresholds[0, v] == share_threshold(pairs.scores[0, v], parties.home, v)
+        assert pairs.thresholds[v] == share_threshold(pairs.values[v], parties.home, v)
 
 
 def test_scans_that_were_not_scored_leave_their_subject_out(seen: Signals):
     parties = divide(seen)
     scores = np.zeros((len(parties.subject), 3))
     scores[parties.subject == 7] = np.nan
-    assert np.isnan(by_one("x", "server", scores, parties).scores[0, :, 7]).all()
+    assert np.isnan(by_one("x", "server", scores, parties).values[:, 7]).all()
 
 
 def test_the_threshold_says_member_of_as_many_as_there_are():

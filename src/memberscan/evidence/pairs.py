@@ -107,6 +107,7 @@ def _result(
     if tested is None:
         needed = f"{FEWEST_PER_SIDE} members and {FEWEST_PER_SIDE} non-members"
         return PairResult(*about, reason=f"needs {needed} scored, has {sides[0]} and {sides[1]}")
+    # The rows share people, but each result stands alone, so that DeLong's variance of one row holds.
     auc, covariance = delong(np.concatenate([inside, outside])[None], np.repeat([True, False], sides))
     right = [float(np.mean(side)) for side in (inside > threshold, outside <= threshold)]
     return PairResult(

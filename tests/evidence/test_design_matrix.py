@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from memberscan.evidence.covariates import design
+from memberscan.evidence.design_matrix import standardise_covariates
 
 
 def test_each_kind_of_covariate_becomes_standardised_columns():
@@ -21,7 +21,7 @@ def test_each_kind_of_covariate_becomes_standardised_columns():
         }
     )
     table.loc[3:8, "age"] = np.nan
-    columns = design(table)
+    columns = standardise_covariates(table)
     widths = {name: values.shape[1] for name, values in columns.columns.items()}
     assert widths["age"] == 3
     assert widths["sex"] == 2
@@ -34,8 +34,8 @@ def test_each_kind_of_covariate_becomes_standardised_columns():
 
 def test_numbers_enter_by_rank_so_that_outliers_and_units_do_not_matter():
     values = np.random.default_rng(1).lognormal(size=40)
-    one = design(pd.DataFrame({"x": values})).matrix
-    np.testing.assert_allclose(design(pd.DataFrame({"x": np.log(values) * 1e6})).matrix, one)
+    one = standardise_covariates(pd.DataFrame({"x": values})).matrix
+    np.testing.assert_allclose(standardise_covariates(pd.DataFrame({"x": np.log(values) * 1e6})).matrix, one)
 
 
 def test_nullable_and_categorical_columns_are_understood():
@@ -45,6 +45,6 @@ def test_nullable_and_categorical_columns_are_understood():
             "site": pd.Categorical(["a", "b", None, "a"] * 5),
         }
     )
-    columns = design(table).columns
+    columns = standardise_covariates(table).columns
     assert columns["scans"].shape[1] == 3
     assert columns["site"].shape[1] == 3
