@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,9 @@ def test_a_leak_is_named_with_its_attack_its_size_and_its_bound(simulate):
     estimates, *rest = audit(simulate, 120, 120, shift=1.5)
     verdict = judge(estimates, *rest)
     assert verdict.label == "leaks"
-    assert verdict.attack == "error"
+    assert verdict.basis.attack == "error" in verdict.basis.shown
+    assert verdict.basis.rule == "simultaneous bound"
+    assert verdict.basis.bound == estimates.simultaneous_low[0]
     assert verdict.sentence.startswith("This model leaks who was in its training set: attack error ranks")
     stated = float(re.search(r"at least ([\d.]+)%", verdict.sentence)[1])
     error = 100 * estimates.standard_error[0]
@@ -43,7 +46,7 @@ def test_no_leak_shown_says_what_could_have_been_missed(simulate):
     stated = float(re.search(r"an AUC of ([\d.]+)", verdict.sentence)[1])
     assert stated >= verdict.smallest_detectable_auc > stated - 0.01
     assert "could have been missed" in verdict.sentence
-    assert verdict.attack is None
+    assert verdict.basis.shown == () and len(verdict.basis.ranking) == 3
 
 
 def test_a_small_audit_without_success_is_inconclusive(simulate):
@@ -67,8 +70,26 @@ def test_below_thirty_a_side_permutations_decide_whatever_the_bounds_say(simulat
     verdict = judge(estimates, strict, check)
     assert verdict.label == "leaks"
     assert "p < 0.01" in verdict.sentence
+    assert verdict.basis.rule == "permutation" and verdict.basis.bound is None
+    assert verdict.basis.p_value == min(strict.p_values) < 0.01
     unsure = permuted_null(estimates, rng.uniform(0, 1, size=(199, 2)))
-    assert judge(estimates, unsure, check).label != "leaks"
+    verdict = judge(estimates, unsure, check)
+    assert verdict.label != "leaks" and verdict.basis.shown == ()
+
+
+def test_the_sentence_names_the_strongest_attack_of_the_basis(simulate):
+    """Whatever the rule; below thirty a side, bounds and p-values may put another attack first."""
+    orders = set()
+    for seed in range(40):
+        estimates, _, check, _ = audit(simulate, 14, 14, shift=1.8, draws=2, seed=seed)
+        null = permuted_null(estimates, np.random.default_rng(seed).normal(0.5, 0.08, size=(199, 3)))
+        verdict = judge(estimates, null, check)
+        best = estimates.attacks[estimates.strongest]
+        orders.add(verdict.basis.attack == best)
+        assert (verdict.label == "leaks") == bool(verdict.basis.shown)
+        if verdict.label == "leaks":
+            assert f"attack {verdict.basis.attack} ranks" in verdict.sentence
+    assert orders == {True, False}
 
 
 @pytest.mark.parametrize("side", [60, 250])
@@ -84,8 +105,8 @@ def test_confounding_names_the_covariate_and_the_matched_subset(simulate, side):
 
 def test_a_leak_among_people_alike_is_a_leak(simulate):
     verdict = judge(*audit(simulate, 250, 250, shift=1.5, older=1.0))
-    assert verdict.label == "leaks"
-    assert "even among people alike" in verdict.sentence
+    assert verdict.label == "leaks" and verdict.basis.rule == "within strata"
+    assert f"even among people alike in the covariates, attack {verdict.basis.attack} " in verdict.sentence
     assert "age" in verdict.sentence
 
 
@@ -96,6 +117,7 @@ def test_nobody_alike_is_confounded_however_strong_the_attack(simulate):
     assert verdict.label == "confounded"
     assert "too few people are alike" in verdict.sentence
     assert verdict.smallest_detectable_auc == 1.0
+    assert verdict.basis.rule == "none" and verdict.basis.shown == () and len(verdict.basis.ranking) == 3
 
 
 def test_chance_imbalance_of_a_randomised_membership_is_not_confounding(simulate):
@@ -105,7 +127,6 @@ def test_chance_imbalance_of_a_randomised_membership_is_not_confounding(simulate
 @pytest.mark.parametrize("options", [{}, {"shift": 1.5}, {"older": 1.5}, {"shift": -1.0}])
 def test_verdicts_are_json_and_never_say_safe(simulate, options):
     verdict = judge(*audit(simulate, 150, 160, **options))
-    value = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
-    assert {"label", "sentence", "smallest_detectable_auc"} <= set(value)
+    value = json.loads(json.dumps(asdict(verdict), allow_nan=False))
     assert "safe" not in value["sentence"].lower()
     assert value["sentence"].endswith(".")

@@ -85,7 +85,7 @@ def findings(
             auc=estimates.intervals[k],
             simultaneous_low=float(estimates.simultaneous_low[k]),
             standard_error=float(estimates.standard_error[k]),
-            accuracy=_accuracy(attack, member),
+            accuracy=balanced_accuracy(attack, member),
             tpr=operating_points(attack, member),
             roc=roc_points(attack, member),
             members=int(estimates.members[k]),
@@ -95,7 +95,7 @@ def findings(
     )
 
 
-def _accuracy(attack: Scored, member: Bool[np.ndarray, " subjects"]) -> Interval:
+def balanced_accuracy(attack: Scored, member: Bool[np.ndarray, " subjects"]) -> Interval:
     """Return balanced accuracy: the mean over draws, with the interval of one draw."""
     decided = attack.scores > attack.thresholds[:, None]
     inside, outside = attack.scored & member, attack.scored & ~member

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,10 +19,43 @@ if TYPE_CHECKING:
     from memberscan.evidence.permutation import NullCheck
 
 Label = Literal["leaks", "no leak shown", "inconclusive", "confounded"]
+Rule = Literal["simultaneous bound", "permutation", "within strata", "none"]
 
 SIGNIFICANCE = 0.01
 TELLING = 0.65
 """An audit that could not have seen an AUC of this size does not get to say "no leak shown"."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a verdict rests on: how attacks are judged, and in which order that puts them.
+
+    Parameters
+    ----------
+    rule
+        ``simultaneous bound``: by the one-sided lower bounds that hold for all attacks together.
+        ``permutation``: by max-T p-values. ``within strata``: by such bounds among people who are alike in
+        the covariates. ``none``: no attack ran, or too few people are alike to judge any.
+    ranking
+        Names of the attacks, the strongest first.
+    shown
+        Those that are shown to succeed.
+    bound
+        The strongest attack's lower bound, where bounds decide.
+    p_value
+        Its p-value, where p-values decide.
+    """
+
+    rule: Rule
+    ranking: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    bound: float | None = None
+    p_value: float | None = None
+
+    @property
+    def attack(self) -> str | None:
+        """The strongest attack; None where none ran."""
+        return self.ranking[0] if self.ranking else None
 
 
 @dataclass(frozen=True)
@@ -38,18 +71,14 @@ class Verdict:
         label is decided before they are rounded.
     smallest_detectable_auc
         The least AUC that this audit would have found four times out of five; 1 if none.
-    attack
-        The attack that a "leaks" rests on.
+    basis
+        What it rests on.
     """
 
     label: Label
     sentence: str
     smallest_detectable_auc: float
-    attack: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
+    basis: Basis
 
 
 @dataclass(frozen=True)
@@ -66,7 +95,7 @@ def nothing_seen() -> Verdict:
         "No attack could be run: this attacker was shown nothing to attack. That is no finding about the "
         "model, and other attackers see more: audit those too."
     )
-    return Verdict("inconclusive", sentence, 1.0)
+    return Verdict("inconclusive", sentence, 1.0, Basis("none"))
 
 
 def judge(
@@ -98,24 +127,44 @@ def judge(
         How to name the two sides, where it is not simply members and non-members.
     """
     if blind.gates:
-        judged = estimates if within is None else within
-        return _judge_within(judged, blind, sides or Sides(), comparable=within is not None)
+        return _judge_within(estimates, within, blind, sides or Sides())
     detectable = smallest_detectable_auc(estimates)
     if estimates.fewest < SMALL:
-        best = int(np.lexsort((-estimates.auc, null.p_values))[0])
-        leaks = bool(null.p_values[best] < SIGNIFICANCE)
+        basis = _by_p_values(estimates, null)
         certainty = f"max-T permutation p < {SIGNIFICANCE:g} over the {_attacks(estimates)} tried"
     else:
-        best = estimates.strongest
-        leaks = bool(estimates.simultaneous_low[best] > 0.5)
-        certainty = _bound(estimates, best)
-    if leaks:
-        sentence = f"This model leaks who was in its training set: {_success(estimates, best)} ({certainty})."
-        return Verdict("leaks", sentence, detectable, estimates.attacks[best])
-    return _judge_without_success(estimates, detectable)
+        basis = _by_bounds("simultaneous bound", estimates)
+        certainty = _bound(estimates, _strongest(estimates, basis))
+    if basis.shown:
+        success = _success(estimates, _strongest(estimates, basis))
+        sentence = f"This model leaks who was in its training set: {success} ({certainty})."
+        return Verdict("leaks", sentence, detectable, basis)
+    return _judge_without_success(estimates, detectable, basis)
 
 
-def _judge_without_success(estimates: Joint, detectable: float) -> Verdict:
+def _by_bounds(rule: Rule, estimates: Joint) -> Basis:
+    """Rank attacks by their simultaneous lower bounds; the greater AUC breaks ties."""
+    low = estimates.simultaneous_low
+    order = np.lexsort((estimates.auc, low))[::-1].tolist()
+    ranking = tuple(estimates.attacks[k] for k in order)
+    shown = tuple(estimates.attacks[k] for k in order if low[k] > 0.5)
+    return Basis(rule, ranking, shown, bound=float(low[order[0]]))
+
+
+def _by_p_values(estimates: Joint, null: NullCheck) -> Basis:
+    """Rank attacks by their max-T p-values; the greater AUC breaks ties, of which permutations make many."""
+    order = np.lexsort((-estimates.auc, null.p_values)).tolist()
+    ranking = tuple(estimates.attacks[k] for k in order)
+    # Max-T p-values are corrected for all attacks tried, so each may be compared with the level by itself.
+    shown = tuple(estimates.attacks[k] for k in order if null.p_values[k] < SIGNIFICANCE)
+    return Basis("permutation", ranking, shown, p_value=float(null.p_values[order[0]]))
+
+
+def _strongest(estimates: Joint, basis: Basis) -> int:
+    return estimates.attacks.index(basis.ranking[0])
+
+
+def _judge_without_success(estimates: Joint, detectable: float, basis: Basis) -> Verdict:
     missed = f"an AUC of {_up(detectable)} (chance is 0.50)"
     if estimates.below_chance.any():
         worst = estimates.attacks[int(np.argmin(np.where(estimates.below_chance, estimates.auc, np.inf)))]
@@ -123,41 +172,44 @@ def _judge_without_success(estimates: Joint, detectable: float) -> Verdict:
             f"This audit cannot answer: attack {worst} does significantly worse than chance, so members and "
             "non-members differ in a way that no attack expected. Find that difference and audit again."
         )
-        return Verdict("inconclusive", sentence, detectable)
+        return Verdict("inconclusive", sentence, detectable, basis)
     if detectable > TELLING:
         sentence = (
             "This audit is too small to answer: no attack was shown to succeed, but a leak would have been "
             f"found reliably only from {missed} upwards."
         )
-        return Verdict("inconclusive", sentence, detectable)
+        return Verdict("inconclusive", sentence, detectable, basis)
     sentence = (
         f"No leak was shown by the {_attacks(estimates)} tried; a leak weaker than {missed}, or one that "
         "only other attacks find, could have been missed."
     )
-    return Verdict("no leak shown", sentence, detectable)
+    return Verdict("no leak shown", sentence, detectable, basis)
 
 
-def _judge_within(estimates: Joint, blind: Blind, sides: Sides, *, comparable: bool) -> Verdict:
-    detectable = smallest_detectable_auc(estimates) if comparable else 1.0
+def _judge_within(estimates: Joint, within: Joint | None, blind: Blind, sides: Sides) -> Verdict:
     step = step_below(float(np.sqrt(null_variance(*blind.sides))))
     culprit = f"{blind.worst} (AUC {rounded(blind.covariates[0].auc, step):.2f} by itself)"
-    best = estimates.strongest
-    if comparable and estimates.simultaneous_low[best] > 0.5:
-        sentence = (
-            "This model leaks who was in its training set: even among people alike in the covariates, "
-            f"{_success(estimates, best)} ({_bound(estimates, best)}). {sides.names} also differ "
-            f"without the model, most of all in {culprit}."
-        )
-        return Verdict("leaks", sentence, detectable, estimates.attacks[best])
-    left = "no attack was shown to succeed among people alike in the covariates"
-    if not comparable:
+    if within is None:
+        # Attacks are still listed in the order of their bounds, but none of these is evidence of a leak.
+        basis, detectable = Basis("none", _by_bounds("none", estimates).ranking), 1.0
         left = "too few people are alike in the covariates to judge the attacks among them"
+    else:
+        basis, detectable = _by_bounds("within strata", within), smallest_detectable_auc(within)
+        left = "no attack was shown to succeed among people alike in the covariates"
+        if basis.shown:
+            best = _strongest(within, basis)
+            sentence = (
+                "This model leaks who was in its training set: even among people alike in the covariates, "
+                f"{_success(within, best)} ({_bound(within, best)}). {sides.names} also differ "
+                f"without the model, most of all in {culprit}."
+            )
+            return Verdict("leaks", sentence, detectable, basis)
     remedy = sides.remedy or _remedy(blind)
     sentence = (
         f"{sides.names} can be told apart without the model, most of all by {culprit}, and {left}: "
         f"a leak is neither shown nor excluded. {remedy}"
     )
-    return Verdict("confounded", sentence, detectable)
+    return Verdict("confounded", sentence, detectable, basis)
 
 
 def _remedy(blind: Blind) -> str:

@@ -1,0 +1,1 @@
+"""The content of audit.json and consortium.json as types: frozen, checked, and the source of the schemas."""

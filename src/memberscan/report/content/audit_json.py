@@ -1,0 +1,419 @@
+"""The content of audit.json: the result of one audit. The published schema is generated from these types."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from memberscan.report.content.federation_json import Federation
+from memberscan.report.content.parts import (
+    Access,
+    Attacker,
+    Auc,
+    Count,
+    Estimate,
+    Fraction,
+    Label,
+    Many,
+    NotRun,
+    Part,
+    Text,
+    Years,
+)
+
+SCHEMA = "memberscan.audit/1"
+MOST_FINDINGS = 1000
+SMALLEST_CELL_OF_EARLY_VERSIONS = 5
+
+Rule = Literal["simultaneous bound", "permutation", "within strata", "none"]
+
+
+class Disclosure(Part):
+    """The rule by which groups are reported."""
+
+    smallest_cell: Annotated[int, Field(ge=1)]
+    """Fewest people on each side of a group whose numbers are given."""
+
+
+class Target(Part):
+    """What was audited."""
+
+    kind: Literal["run", "predictions"]
+    """A model in a run directory, or a file of predictions."""
+    model: Text
+    """Name of the model."""
+    parameters: Count | None
+    """Trainable parameters; null where unknown."""
+    synthetic: bool
+    """Whether the scans are a synthetic phantom."""
+    randomised: bool
+    """Whether memberscan itself drew the members at random."""
+    members: Count
+    """Subjects in the training set."""
+    nonmembers: Count
+    """Subjects outside it."""
+    scans: Count
+    """Scans of all of them."""
+    mae_members: Years
+    """Mean absolute error on members, years."""
+    mae_nonmembers: Years
+    """Mean absolute error on non-members, years."""
+    rmse_members: Years
+    """Root mean squared error on members, years."""
+    rmse_nonmembers: Years
+    """Root mean squared error on non-members, years."""
+
+
+class Threat(Part):
+    """What the attacker is assumed to have."""
+
+    access: Access
+    """What it sees of the target."""
+    leaked: Fraction
+    """Share of the smaller side whose membership it knows; in a federation, share of the held-out subjects
+    that it knows to be non-members."""
+    repeats: Count
+    """Draws of the known subjects."""
+    attacker: Attacker
+    """Who it is: somebody outside, or a party of the federation."""
+    rounds: Annotated[int, Field(ge=1)] | None
+    """How many rounds of a federation it looks at, evenly spaced, the last among them; null for all."""
+    known_per_side: Count
+    """Fewest people that it knows on a side; see known_members and known_nonmembers."""
+    known_members: Count | None = None
+    """Known members; null for a learner, who knows all its own people. Absent in early versions."""
+    known_nonmembers: Count | None = None
+    """Known non-members. Absent in early versions."""
+
+
+class PositivePredictiveValue(Part):
+    """Share of those named who are members, for one share of members among the people tested."""
+
+    prior: Fraction
+    """Share of members among the people tested."""
+    value: Fraction | None
+    """Positive predictive value."""
+    low: Fraction | None
+    """Lower end of the 95% interval."""
+    high: Fraction | None
+    """Upper end of the 95% interval."""
+
+
+class Rate(Part):
+    """Share of members found at one false-positive rate."""
+
+    fpr: Fraction
+    """Share of non-members wrongly named."""
+    value: Fraction | None
+    """The estimate; null where too few non-members were scored to resolve this rate."""
+    low: Fraction | None
+    """Lower end of the 95% interval."""
+    high: Fraction | None
+    """Upper end of the 95% interval."""
+    reason: Text | None
+    """Why the value is null."""
+    ppv: Many[PositivePredictiveValue]
+    """Share of those named who are members, by the share of members among the people tested."""
+
+
+class Roc(Part):
+    """A few points of the ROC curve, at rates that enough non-members reach.
+
+    Both lists rise and are equally long.
+    """
+
+    fpr: Many[Fraction]
+    """False-positive rates."""
+    tpr: Many[Fraction]
+    """True-positive rates."""
+
+
+class Scored(Part):
+    """Subjects scored in one draw."""
+
+    members: Count | None
+    """Members; null where subtracting them from all would count a small group."""
+    nonmembers: Count
+    """Non-members."""
+
+
+class WithinStrata(Part):
+    """The attack judged within strata of the blind score."""
+
+    auc: Auc
+    """Area under the ROC curve among people of one stratum."""
+
+
+class Finding(Part):
+    """What one attack showed, on subjects it was not fitted on."""
+
+    attack: Text
+    """Registered name of the attack."""
+    auc: Auc
+    """Area under the ROC curve."""
+    accuracy: Estimate
+    """Balanced accuracy."""
+    tpr: Many[Rate]
+    """True-positive rates at low false-positive rates."""
+    roc: Roc
+    """A few points of the ROC curve."""
+    scored: Scored
+    """Subjects scored in one draw."""
+    title: Text
+    """One line: what the attack uses."""
+    access: Access
+    """What the attack sees of the target."""
+    fitted: bool
+    """Whether the attack learns from subjects whose membership it knows."""
+    p_value: Fraction | None
+    """Max-T permutation p-value over all attacks of this audit: 1, or 7, 3 or 1.5 times a power of ten, for
+    its stretch of 1-2-5 steps."""
+    within_strata: WithinStrata | None
+    """The attack judged among people who are alike without the model; null where the two sides were not
+    found to differ."""
+
+
+class Gain(Part):
+    """A paired difference in AUC between two attacks."""
+
+    attack: Text
+    """The attack that sees more."""
+    over: Text
+    """The attack it is compared with."""
+    difference: Estimate
+    """By how much its AUC is greater."""
+
+
+class Gap(Part):
+    """What the difference of training and test error alone predicts, for zero-mean Gaussian residuals."""
+
+    h: Estimate | None
+    """RMSE of non-members over that of members, minus 1; null where members have no error at all."""
+    auc: Estimate
+    """Area under the ROC curve that follows."""
+    accuracy: Estimate
+    """Balanced accuracy that follows."""
+
+
+class Null(Part):
+    """The attacks with membership shuffled."""
+
+    method: Literal["permutation", "closed form"]
+    """How the null distribution was obtained."""
+    permutations: Count | None
+    """How many shuffles; null for the closed form."""
+    p_values: dict[str, Fraction]
+    """p-value by attack."""
+    mean_auc: dict[str, Fraction] | None
+    """Mean AUC over the shuffles by attack, near 0.5 if the audit is sound."""
+
+
+class Covariate(Part):
+    """One covariate alone."""
+
+    name: Text
+    """Its name."""
+    auc: Fraction | None
+    """Cross-validated AUC."""
+    p_value: Fraction | None
+    """Permutation p-value."""
+
+
+class Matched(Part):
+    """Size of a matched subset to audit again."""
+
+    members: Count
+    """Members."""
+    nonmembers: Count
+    """Non-members."""
+
+
+class Blind(Part):
+    """How well members are told from non-members without the model."""
+
+    auc: Fraction | None
+    """Cross-validated AUC of all covariates together; null where there are none."""
+    p_value: Fraction | None
+    """Permutation p-value."""
+    tripped: bool
+    """Whether the two sides differ."""
+    gates: bool
+    """Whether that decides how attacks are judged (not where memberscan drew the members at random)."""
+    covariates: Many[Covariate]
+    """Each covariate alone."""
+    worst: Text | None
+    """The covariate that tells the sides apart best."""
+    ignored: Many[Text]
+    """Columns that were not used."""
+    reasons: dict[str, Text] = {}
+    """Why, for those of them whose name does not say it."""
+    matched: Matched | None
+    """Size of a matched subset to audit again."""
+
+
+class Checks(Part):
+    """Checks on the audit itself; none of them is a finding."""
+
+    gap: Gap
+    """What the difference of training and test error alone predicts."""
+    null: Null
+    """The attacks with membership shuffled."""
+    blind: Blind
+    """How well members are told from non-members without the model."""
+
+
+class Group(Part):
+    """The strongest attack among one group of people."""
+
+    by: Literal["age", "sex"]
+    """What the groups are made by."""
+    group: Text
+    """The group; ages in years, the first and the last band without an end."""
+    members: Count | None
+    """Members in it; null where there are too few people to report."""
+    nonmembers: Count | None
+    """Non-members in it; null where there are too few people to report."""
+    auc: Estimate | None
+    """AUC within the group."""
+    accuracy: Estimate | None
+    """Balanced accuracy within the group; null too where people are compared within strata."""
+    reason: Text | None
+    """Why the values are null."""
+
+
+class Exposure(Part):
+    """The attack that the verdict rests on, by group of people."""
+
+    attack: Text | None
+    """Which attack; null where none ran."""
+    groups: Many[Group]
+    """Groups."""
+
+
+class Quantiles(Part):
+    """Quantiles of age minus prediction, in years; null where too few people lie beyond one."""
+
+    n: Count
+    """Subjects."""
+    q10: float | None
+    """10% quantile."""
+    q25: float | None
+    """25% quantile."""
+    q50: float | None
+    """Median."""
+    q75: float | None
+    """75% quantile."""
+    q90: float | None
+    """90% quantile."""
+
+
+class Band(Part):
+    """Errors of the model in one age band, with enough people on both sides."""
+
+    low: float | None
+    """From this age, years; null for the first band, which has no end."""
+    high: float | None
+    """Below this age, years; null for the last band, which has no end."""
+    members: Quantiles | None
+    """Members."""
+    nonmembers: Quantiles | None
+    """Non-members."""
+
+
+class Residuals(Part):
+    """Errors of the model by age."""
+
+    bands: Many[Band]
+    """Age bands."""
+
+
+class Basis(Part):
+    """What the verdict rests on. It is decided once; whatever shows a strongest attack reads it here."""
+
+    rule: Rule
+    """How attacks are judged: by the lower bound that holds for all of them together; by max-T p-values,
+    where fewer than 30 people are scored on a side; by that bound within strata of people who are alike
+    without the model; or not at all, where no attack ran or too few people are alike."""
+    attack: Text | None
+    """The strongest attack by that rule; null where no attack ran."""
+    bound: Fraction | None
+    """Its lower bound, where bounds decide."""
+    p_value: Fraction | None
+    """Its p-value, where p-values decide."""
+    ranking: Many[Text]
+    """All attacks that ran, the strongest first."""
+    shown: Many[Text]
+    """Those of them that are shown to succeed, beyond luck and all attacks tried considered."""
+
+
+class Verdict(Part):
+    """The answer."""
+
+    label: Label
+    """One of four; none of them is an all-clear."""
+    sentence: Text
+    """The verdict in one sentence."""
+    smallest_detectable_auc: Fraction
+    """The smallest AUC that this audit would have detected with 80% power."""
+    basis: Basis | None = None
+    """What it rests on. Absent in early versions."""
+
+
+class Provenance(Part):
+    """How to obtain the same result again."""
+
+    memberscan: Text
+    """Version of memberscan."""
+    versions: dict[str, Text]
+    """Version by library."""
+    seed: Count
+    """The root seed."""
+    cohort: Text | None
+    """Fingerprint of the cohort."""
+    roles: Text | None
+    """Digest of who is a member, made with the secret salt of the run; null where it has none."""
+    weights: Text | None
+    """Fingerprint of the weights."""
+    predictions: Text | None
+    """Digest of the predictions file, made with the secret salt of the audit; null where nothing was kept."""
+    threads: Count | None
+    """Threads used for computing; null where they do not matter."""
+    source: Text
+    """What was audited, as given."""
+
+
+class AuditContent(Part):
+    """The result of one membership audit.
+
+    It holds no subject ids; groups of few people are joined or hidden, and every number is rounded to what
+    its error bears. AUCs and accuracies are fractions, ages and errors are in years.
+    """
+
+    schema_name: Literal["memberscan.audit/1"] = Field(alias="schema")
+    """Name and version of this schema."""
+    disclosure: Disclosure = Disclosure(smallest_cell=SMALLEST_CELL_OF_EARLY_VERSIONS)
+    """The rule by which groups are reported; absent in early versions."""
+    target: Target
+    """What was audited."""
+    threat: Threat
+    """What the attacker is assumed to have."""
+    findings: Annotated[tuple[Finding, ...], Field(strict=False, max_length=MOST_FINDINGS)]
+    """One entry per attack that ran; for a party of a federation, pooled over its pairs."""
+    gains: Many[Gain]
+    """Paired differences in AUC between attacks, on the same subjects."""
+    not_run: Many[NotRun]
+    """Attacks whose needs were not met."""
+    checks: Checks
+    """Checks on the audit itself; none of them is a finding."""
+    exposure: Exposure
+    """The attack that the verdict rests on, by group of people."""
+    residuals: Residuals
+    """Errors of the model by age."""
+    verdict: Verdict
+    """The answer."""
+    federation: Federation | None
+    """The federation that trained the target, and what each pair of its parties showed; null where one party
+    trained alone."""
+    provenance: Provenance
+    """How to obtain the same result again."""

@@ -1,0 +1,292 @@
+"""What an audit worked out: plain facts and evidence, from which the content of audit.json is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from jaxtyping import Bool, Float
+
+    from memberscan.evidence.blind import Blind
+    from memberscan.evidence.findings import Finding
+    from memberscan.evidence.gap import Gap
+    from memberscan.evidence.groups import JudgedScores
+    from memberscan.evidence.intervals import Interval
+    from memberscan.evidence.joint import Difference, Joint
+    from memberscan.evidence.pairs import PairResult
+    from memberscan.evidence.permutation import NullCheck
+    from memberscan.evidence.verdict import Verdict
+    from memberscan.report.content.parts import Access, Attacker, Environment, Secure
+
+SMALLEST_CELL = 10
+"""Fewest people on each side of a group that is reported, unless somebody asks for more."""
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """What was audited.
+
+    Parameters
+    ----------
+    kind
+        A run directory, or a file of predictions.
+    model
+        Name of the model.
+    parameters
+        How many it has; None where unknown.
+    synthetic
+        Whether the scans are a phantom.
+    randomised
+        Whether memberscan drew the members at random.
+    scans
+        Scans of members and non-members.
+    ignored
+        Columns that were not read as covariates.
+    left_out
+        Columns that must not be covariates, with the reason: see :mod:`memberscan.evidence.admissible`.
+    """
+
+    kind: Literal["run", "predictions"]
+    model: str
+    parameters: int | None
+    synthetic: bool
+    randomised: bool
+    scans: int
+    ignored: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ThreatFacts:
+    """Who attacks, what it sees, and whom it knows.
+
+    Parameters
+    ----------
+    access, leaked, repeats, attacker, rounds
+        As in :class:`memberscan.ThreatModel`; ``access`` is what the attacker had of this target.
+    known_members
+        Known members; None for a learner, who knows all its own people.
+    known_nonmembers
+        Known non-members.
+    """
+
+    access: Access
+    leaked: float
+    repeats: int
+    attacker: Attacker
+    rounds: int | None
+    known_members: int | None
+    known_nonmembers: int
+
+    @property
+    def known_per_side(self) -> int:
+        """Fewest known people on a side; of a learner's own people there are more than it could know."""
+        if self.known_members is None:
+            return self.known_nonmembers
+        return min(self.known_members, self.known_nonmembers)
+
+
+@dataclass(frozen=True)
+class AttackFacts:
+    """An attack that ran: its name, what it uses in one line, what it saw, whether it learnt from people."""
+
+    name: str
+    title: str
+    access: Access
+    fitted: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PeopleFacts:
+    """What is known of each person, over its scans; nobody is named.
+
+    Parameters
+    ----------
+    member
+        Who was trained on.
+    age
+        Mean age at the scans, years.
+    residual, mean_absolute, mean_square
+        Mean residual, mean absolute and mean squared residual; years, and years squared.
+    sex
+        As the source writes it, missing where it is not known; None if nothing is known of it.
+    """
+
+    member: Bool[np.ndarray, " people"]
+    age: Float[np.ndarray, " people"]
+    residual: Float[np.ndarray, " people"]
+    mean_absolute: Float[np.ndarray, " people"]
+    mean_square: Float[np.ndarray, " people"]
+    sex: pd.Series | None = None
+
+
+@dataclass(frozen=True)
+class ProvenanceFacts:
+    """Where it comes from.
+
+    Parameters
+    ----------
+    source
+        Last part of the path of what was audited.
+    seed
+        Root seed.
+    cohort, weights
+        Fingerprints; None where there is none.
+    roles, predictions
+        Digests with a secret key: plain ones would confirm a guess of all members.
+    threads
+        Threads used for computing; None where they do not matter.
+    """
+
+    source: str
+    seed: int
+    cohort: str | None = None
+    roles: str | None = None
+    weights: str | None = None
+    predictions: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class LearnerFacts:
+    """A learner, how many people it trained on, and the mean and spread of their ages in years."""
+
+    name: str
+    members: int
+    age_mean: float
+    age_sd: float
+
+
+@dataclass(frozen=True)
+class LeftOutFacts:
+    """A learner whose part did not go into the global model of a round."""
+
+    round: int
+    learner: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """What one attack showed after one round, pooled over pairs."""
+
+    round: int
+    attack: str
+    auc: Interval
+    accuracy: Interval
+
+
+@dataclass(frozen=True)
+class CoverageResult:
+    """What one attack showed where the server held a share of each learner's people."""
+
+    attack: str
+    coverage: float
+    auc: Interval
+
+
+@dataclass(frozen=True)
+class SourceResult:
+    """How often the learner that holds a person was named: by its model, by a guess, and without a model.
+
+    ``blind`` is None where no classifier without a model could be fitted.
+    """
+
+    accuracy: Interval
+    chance: float
+    blind: Interval | None
+    blind_name: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class FederationFacts:
+    """A federation, and what one of its parties showed.
+
+    Parameters
+    ----------
+    environment
+        How people were spread over learners; None where that is not known.
+    secure
+        Whether learners encrypted what they sent.
+    simulated
+        Whether an active server's broadcasts were simulated.
+    rounds, local_epochs
+        Rounds, and epochs a learner trained in each.
+    transcript
+        Fingerprint of the transcript.
+    held_out_randomised
+        Whether memberscan drew the held-out people at random.
+    learners, left_out
+        The learners, and who was left out of which round.
+    known_nonmembers
+        Held-out people whom every attacker knows.
+    pairs
+        Every attack on every pair of an attacker and a victim; none for an outsider.
+    unseen
+        Why an attack showed nothing of a victim, by attack and victim.
+    victims
+        The check without the model, by victim.
+    by_round, coverage, sources
+        Attacks by round and by what the server holds, and source inference.
+    """
+
+    environment: Environment | None
+    secure: Secure
+    simulated: bool
+    rounds: int
+    local_epochs: int | None
+    transcript: str
+    held_out_randomised: bool
+    learners: Sequence[LearnerFacts]
+    left_out: Sequence[LeftOutFacts] = ()
+    known_nonmembers: int = 0
+    pairs: Sequence[PairResult] = ()
+    unseen: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    victims: Mapping[str, Blind] = field(default_factory=dict)
+    by_round: Sequence[RoundResult] = ()
+    coverage: Sequence[CoverageResult] = ()
+    sources: SourceResult | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """All that an audit worked out, with numbers that are not rounded yet.
+
+    Parameters
+    ----------
+    target, threat, people, provenance
+        What was audited, who attacks, what is known of people, where it comes from.
+    attacks, not_run
+        Attacks that ran, and reasons why others did not, by name.
+    findings, null, blind, within, gap, verdict
+        What the evidence says; no findings and no null where no attack could be run.
+    exposed
+        Scores of the strongest attack, as the verdict judges them; None where no attack ran.
+    gains
+        What the weights add.
+    federation
+        Of a federated run; else None.
+    smallest_cell
+        Fewest people on each side of a group that is reported.
+    """
+
+    target: TargetFacts
+    threat: ThreatFacts
+    people: PeopleFacts
+    provenance: ProvenanceFacts
+    attacks: Mapping[str, AttackFacts]
+    not_run: Mapping[str, str]
+    findings: Sequence[Finding]
+    null: NullCheck | None
+    blind: Blind
+    within: Joint | None
+    gap: Gap
+    verdict: Verdict
+    exposed: JudgedScores | None
+    gains: Sequence[Difference] = ()
+    federation: FederationFacts | None = None
+    smallest_cell: int = SMALLEST_CELL
