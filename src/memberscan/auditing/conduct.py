@@ -13,10 +13,9 @@ import pandas as pd
 from memberscan import seeds
 from memberscan.attacks import ATTACKS_OF, Attack, UpdateAttack, named
 from memberscan.attacks.campaign import Campaign, one_thread
-from memberscan.auditing.content import Outcome, content, gains
-from memberscan.auditing.disclosure import SMALLEST_CELL, require_cell
+from memberscan.auditing.facts import Audited, common_facts, gains, provenance_facts, threat_facts
 from memberscan.auditing.federated import audit_party
-from memberscan.auditing.federation import of_outsider
+from memberscan.auditing.federation_facts import of_outsider
 from memberscan.auditing.party import Party
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.runnable import SAME_FOR_ALL, runnable
@@ -30,11 +29,15 @@ from memberscan.evidence.blind import blind
 from memberscan.evidence.confounding import within_strata
 from memberscan.evidence.findings import findings
 from memberscan.evidence.gap import gap
+from memberscan.evidence.groups import judged_scores
 from memberscan.evidence.joint import Joint, joint
 from memberscan.evidence.permutation import normal_null, permuted_null
-from memberscan.evidence.scored import FEWEST
+from memberscan.evidence.scored import FEWEST, Scored
 from memberscan.evidence.verdict import judge
 from memberscan.files import claim
+from memberscan.report.disclosure import require_cell
+from memberscan.report.outcome import SMALLEST_CELL, Outcome
+from memberscan.report.publication import publish
 from memberscan.salts import get_or_create, keyed
 from memberscan.signals.plausible import require_years
 from memberscan.signals.signals import PREDICTION
@@ -111,16 +114,19 @@ def audit(
     name = source.resolve().name
     if directory is None:
         with scratch() as temporary:
-            outcome = _outcome(target, name, chosen, threat, temporary, seed, smallest_cell)
-            return _result(outcome, None)
+            audited = _audited(target, name, chosen, threat, temporary, seed, smallest_cell)
+            return _result(audited, None)
     directory = Path(directory)
     with claim(directory, request, done=DONE) as finished:
         if finished:
             return AuditResult.load(directory)
-        outcome = _outcome(target, name, chosen, threat, directory, seed, smallest_cell)
+        audited = _audited(target, name, chosen, threat, directory, seed, smallest_cell)
         if digest := request["predictions"]:
-            outcome = dataclasses.replace(outcome, digest=keyed(get_or_create(directory / SALT), digest))
-        result = _result(outcome, directory if pseudonyms else None)
+            key = keyed(get_or_create(directory / SALT), digest)
+            facts = provenance_facts(target, name, seed, predictions=key)
+            outcome = dataclasses.replace(audited.outcome, provenance=facts)
+            audited = dataclasses.replace(audited, outcome=outcome)
+        result = _result(audited, directory if pseudonyms else None)
         result.save(directory)
     return result
 
@@ -141,10 +147,10 @@ def measure(
     _require_both_sides(target, SMALLEST_CELL)
     chosen = [named(name) for name in attacks or ATTACKS_OF[threat.attacker]]
     directory.mkdir(parents=True, exist_ok=True)
-    return _outcome(target, source.name, chosen, threat, directory, seed, SMALLEST_CELL)
+    return _audited(target, source.name, chosen, threat, directory, seed, SMALLEST_CELL).outcome
 
 
-def _outcome(
+def _audited(
     target: Source,
     name: str,
     chosen: Sequence[Attack | UpdateAttack],
@@ -152,19 +158,19 @@ def _outcome(
     directory: Path,
     seed: int,
     smallest: int,
-) -> Outcome:
+) -> Audited:
     if threat.attacker is not Attacker.OUTSIDER:
         return audit_party(Party.open(target, threat, seed), name, chosen, directory, smallest)
     return _audit_model(target, name, chosen, threat, directory, seed, smallest)
 
 
-def _result(outcome: Outcome, pseudonyms: Path | None) -> AuditResult:
-    people, matched = outcome.subjects, pd.DataFrame()
-    confounded = outcome.verdict.label == "confounded" and outcome.threat.attacker is Attacker.OUTSIDER
+def _result(audited: Audited, pseudonyms: Path | None) -> AuditResult:
+    outcome, people, matched = audited.outcome, audited.subjects, pd.DataFrame()
+    confounded = outcome.verdict.label == "confounded" and outcome.threat.attacker == "outsider"
     if confounded and outcome.blind.pairs is not None:
-        matched = matched_table(outcome.source, people.ids, outcome.blind.matched)
-    scores = scores_table(people.ids, people.member, outcome.scored, pseudonyms)
-    return AuditResult(content(outcome), scores, matched)
+        matched = matched_table(audited.source, people.ids, outcome.blind.matched)
+    scores = scores_table(people.ids, people.member, audited.scored, pseudonyms)
+    return AuditResult(publish(outcome).dump(), scores, matched)
 
 
 def _audit_model(
@@ -175,7 +181,7 @@ def _audit_model(
     directory: Path,
     seed: int,
     smallest: int,
-) -> Outcome:
+) -> Audited:
     """Audit the final model, as somebody outside sees it."""
     chosen = [a for a in everything if isinstance(a, Attack)]
     known = threat.known_per_side(int(target.member.sum()), int((~target.member).sum()))
@@ -190,27 +196,28 @@ def _audit_model(
     campaign = dataclasses.replace(campaign, attacks=[o for o in campaign.attacks if o.features.vary])
     people = Subjects.summarise(target, signals, campaign)
     with one_thread():
-        facts = _weigh(campaign, people, seed, randomised=target.describe()["randomised"])
-    return Outcome(
-        source=target,
-        name=name,
-        # What the source cannot show, the attacker did not have.
-        threat=dataclasses.replace(threat, access=min(threat.access, target.shows)),
-        known_per_side=known,
-        attacks=attacks,
+        scored = campaign.scored()
+        evidence = _weigh(scored, campaign, people, seed, randomised=target.describe()["randomised"])
+    # What the source cannot show, the attacker did not have.
+    seen = dataclasses.replace(threat, access=min(threat.access, target.shows))
+    facts = common_facts(target, people, attacks, seen)
+    outcome = Outcome(
+        threat=threat_facts(seen, known, known),
+        provenance=provenance_facts(target, name, seed),
         not_run=not_run,
-        subjects=people,
-        seed=seed,
-        gains=gains(attacks, facts["scored"], people.member),
-        federation=of_outsider(target, smallest),
+        gains=gains(facts["attacks"], scored, people.member),
+        federation=of_outsider(target),
         smallest_cell=smallest,
         **facts,
+        **evidence,
     )
+    return Audited(outcome, target, people, scored)
 
 
-def _weigh(campaign: Campaign, people: Subjects, seed: int, *, randomised: bool) -> dict[str, Any]:
-    """Carry out the attacks and weigh what they show; the keys are those of :class:`Outcome`."""
-    scored = campaign.scored()
+def _weigh(
+    scored: Sequence[Scored], campaign: Campaign, people: Subjects, seed: int, *, randomised: bool
+) -> dict[str, Any]:
+    """Weigh what the attacks show; the keys are those of :class:`Outcome`."""
     estimates = joint(scored, people.member)
     if len(people.member) <= LARGEST_PERMUTED:
         null = permuted_null(estimates, campaign.null(_permutations(estimates)))
@@ -218,15 +225,15 @@ def _weigh(campaign: Campaign, people: Subjects, seed: int, *, randomised: bool)
         null = normal_null(estimates)
     check = blind(people.covariates, people.member, seeds.generator(seed, "blind"), randomised=randomised)
     within = within_strata(scored, people.member, check.strata, check.features) if check.gates else None
+    verdict = judge(estimates, null, check, within)
     return {
-        "scored": scored,
         "findings": findings(scored, people.member, estimates),
-        "estimates": estimates,
         "null": null,
         "blind": check,
         "within": within,
         "gap": gap(people.mean_square, people.member, seeds.generator(seed, "gap")),
-        "verdict": judge(estimates, null, check, within),
+        "verdict": verdict,
+        "exposed": judged_scores(scored, verdict.basis, check),
     }
 
 

@@ -12,20 +12,22 @@ from memberscan import seeds
 from memberscan.attacks import Attack, UpdateAttack
 from memberscan.attacks.campaign import one_thread
 from memberscan.attacks.parties import Parties
-from memberscan.auditing import federation
-from memberscan.auditing.content import Outcome
+from memberscan.auditing import federation_facts
+from memberscan.auditing.facts import Audited, common_facts, provenance_facts, threat_facts
 from memberscan.auditing.party import Party
 from memberscan.auditing.runnable import NOTHING_SEEN, runnable
 from memberscan.auditing.source import RunSource
 from memberscan.auditing.subjects import Subjects
 from memberscan.evidence.blind import Blind, blind
 from memberscan.evidence.gap import gap
+from memberscan.evidence.groups import JudgedScores
 from memberscan.evidence.joint import Joint
 from memberscan.evidence.pairs import HELD_OUT, PairScores
 from memberscan.evidence.permutation import permuted_null
 from memberscan.evidence.pooled import permuted_pooled, pooled, pooled_findings
-from memberscan.evidence.verdict import Sides, judge, nothing_seen
-from memberscan.evidence.within_pairs import placements, within_pairs
+from memberscan.evidence.verdict import Basis, Sides, judge, nothing_seen
+from memberscan.evidence.within_pairs import placements, placements_among_alike, within_pairs
+from memberscan.report.outcome import Outcome
 from memberscan.signals.plausible import require_years
 from memberscan.signals.signals import PREDICTION
 from memberscan.signals.updates import AGGREGATE
@@ -37,7 +39,7 @@ RESAMPLES = 1000
 
 def audit_party(
     party: Party, name: str, chosen: Sequence[Attack | UpdateAttack], directory: Path, smallest: int
-) -> Outcome:
+) -> Audited:
     """Audit a federated run as one of its parties.
 
     The attackers know the same held-out subjects, drawn once; all others are scored in every pair.
@@ -61,26 +63,23 @@ def audit_party(
             attacks = runnable(chosen, not_run)
         seen = _seen(scored, party.who)
         worst = max((blinds[v] for v in seen), key=lambda b: (b.gates, b.tripped, b.auc or 0.0))
-        facts = _weigh(scored, party.who, blinds, worst, party.seed)
-        joint = facts["estimates"]
-        strongest = None if joint is None else joint.attacks[joint.strongest]
-        about = federation.of_party(party, attacks, view, scored, strongest, blinds, smallest)
-    return Outcome(
-        source=party.target,
-        name=name,
-        threat=party.threat,
-        known_per_side=int(party.who.known.sum()),
-        attacks=attacks,
+        evidence = _weigh(scored, party.who, blinds, worst, party.seed)
+        strongest = evidence["verdict"].basis.attack
+        about = federation_facts.of_party(party, attacks, view, scored, strongest, blinds)
+    outcome = Outcome(
+        # Nobody but a learner knows of anybody that it was trained on.
+        threat=threat_facts(party.threat, 0, int(party.who.known.sum())),
+        provenance=provenance_facts(party.target, name, party.seed),
         not_run=not_run,
-        subjects=people,
-        seed=party.seed,
         blind=worst,
         gap=gap(people.mean_square, people.member, seeds.generator(party.seed, "gap")),
-        gains=[],
         federation=about,
         smallest_cell=smallest,
-        **facts,
+        **common_facts(party.target, people, attacks, party.threat),
+        **evidence,
     )
+    placed = [placements(attack, party.who.home) for attack in scored]
+    return Audited(outcome, party.target, people, placed)
 
 
 def attempt(
@@ -123,7 +122,7 @@ def _weigh(
 ) -> dict[str, Any]:
     """Weigh what the attacks show over all pairs; the keys are those of :class:`Outcome`."""
     if not scored:
-        nothing = {"estimates": None, "null": None, "within": None, "findings": (), "scored": ()}
+        nothing = {"null": None, "within": None, "findings": (), "exposed": None}
         return {**nothing, "verdict": nothing_seen()}
     pool = pooled(scored, parties.home, seeds.generator(seed, "pooled"), resamples=RESAMPLES)
     permuted = permuted_pooled(scored, parties.home, seeds.generator(seed, "null"), PERMUTATIONS)
@@ -143,11 +142,27 @@ def _weigh(
             [blinds[v].features for v in parties.victims],
             seeds.generator(seed, "within"),
         )
+    verdict = judge(pool.joint, null, worst, within, sides=sides)
     return {
-        "estimates": pool.joint,
         "null": null,
         "within": within,
         "findings": pooled_findings(scored, parties.home, pool),
-        "scored": [placements(attack, parties.home) for attack in scored],
-        "verdict": judge(pool.joint, null, worst, within, sides=sides),
+        "verdict": verdict,
+        "exposed": _exposed(scored, parties, blinds, verdict.basis),
     }
+
+
+def _exposed(
+    scored: Sequence[PairScores], parties: Parties, blinds: Mapping[str, Blind], basis: Basis
+) -> JudgedScores:
+    """Return the scores of the strongest attack, as the verdict judges them, on one scale for all pairs."""
+    (strongest,) = (attack for attack in scored if attack.attack == basis.attack)
+    if basis.rule != "within strata":
+        return JudgedScores(placements(strongest, parties.home))
+    alike = placements_among_alike(
+        strongest,
+        parties.home,
+        [blinds[v].strata for v in parties.victims],
+        [blinds[v].features for v in parties.victims],
+    )
+    return JudgedScores(alike)

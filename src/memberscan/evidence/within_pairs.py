@@ -108,6 +108,42 @@ def placements(attack: PairScores, home: Int[np.ndarray, " subjects"]) -> Scored
     return Scored(attack.attack, True, scores[None], np.array([np.mean(thresholds)]))
 
 
+def placements_among_alike(
+    attack: PairScores,
+    home: Int[np.ndarray, " subjects"],
+    strata: Sequence[Int[np.ndarray, " asked"]],
+    features: Sequence[Float[np.ndarray, "asked features"]],
+) -> Scored:
+    """Return one score per subject: its mean place among the held-out ones alike in their covariates.
+
+    As :func:`placements`, of scores without what the covariates explain of them, and among the held-out
+    subjects in the same stratum of the victim's blind score only. Subjects without anybody alike on the other
+    side get NaN. Thresholds are NaN, since adjusted scores have none.
+
+    Parameters
+    ----------
+    attack, home, strata, features
+        As given to :func:`within_pairs`.
+    """
+    sides = compared([attack], home)
+    total, count = np.zeros(len(home)), np.zeros(len(home))
+    for a, v in np.argwhere(sides.pairs(attack)):
+        asked = np.flatnonzero((home == v) | (home == HELD_OUT))
+        row = _adjusted(attack, int(a), int(v), asked, features[v])
+        stratum = np.full(len(home), -1)
+        stratum[asked] = strata[v]
+        for level in np.unique(strata[v]):
+            inside = sides.inside[v][stratum[sides.inside[v]] == level]
+            outside = sides.outside[stratum[sides.outside] == level]
+            if not (len(inside) and len(outside)):
+                continue
+            positions = np.concatenate([inside, outside])
+            total[positions] += _place(np.sort(row[outside]), row[positions])
+            count[positions] += 1
+    scores = np.divide(total, count, out=np.full(len(home), np.nan), where=count > 0)
+    return Scored(attack.attack, True, scores[None], np.array([np.nan]))
+
+
 def _place(sorted_scores: Float[np.ndarray, " n"], values: Float[np.ndarray, " m"]) -> np.ndarray:
     """Return the share of scores below each value; ties count half."""
     left, right = (np.searchsorted(sorted_scores, values, side=side) for side in ("left", "right"))

@@ -182,10 +182,11 @@ class RoundResult:
 
 @dataclass(frozen=True)
 class CoverageResult:
-    """What one attack showed where the server held a share of each learner's people."""
+    """What one attack showed where the server held a share of each learner's people: ``members`` in all."""
 
     attack: str
     coverage: float
+    members: int
     auc: Interval
 
 

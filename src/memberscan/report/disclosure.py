@@ -1,0 +1,296 @@
+"""What an audit publishes about small groups, and with how many digits: one rule for everything.
+
+Whoever can query the model and holds everybody's scans computes what an audit computes, for any guess of who
+was a member. Exact numbers confirm the right guess. So a cell of few people is joined or hidden, and every
+number is rounded to what its error bears.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from memberscan.errors import BadInputError
+from memberscan.evidence.roc import null_variance
+from memberscan.evidence.rounding import error_of, floored, rounded, rounded_p, step_below
+from memberscan.report.content.audit_json import PositivePredictiveValue, Quantiles, Rate, Roc
+from memberscan.report.content.parts import Auc, Estimate, Part
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+FEWEST_ALLOWED = 5
+ROC_RATES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+"""False-positive rates of the points that are published of a ROC curve."""
+YEARS = 0.1
+"""The finest step of ages and errors, years."""
+CHANCE = 0.5
+_P_VALUES = ("p_value", "p_holm")
+_SIDES = {"difference": 0.0, "h": 0.0}
+"""Parts whose numbers stay on their side of something else than chance."""
+_QUANTILES = (10, 25, 50, 75, 90)
+_ONE_PERSON = 2.5
+"""A step is at least two fifths of the error it is derived from, and so at least what one person changes."""
+
+
+P = TypeVar("P", bound=Part)
+
+
+def require_cell(smallest: int) -> None:
+    """Refuse a rule that would publish cells of fewer than five people."""
+    if smallest < FEWEST_ALLOWED:
+        raise BadInputError(
+            f"smallest_cell is {smallest}; no cell of fewer than {FEWEST_ALLOWED} is published; give "
+            f"{FEWEST_ALLOWED} or more"
+        )
+
+
+def few(smallest: int) -> str:
+    """Return the reason that is given for a hidden cell."""
+    return f"fewer than {smallest} people on a side, or hidden to protect such a group"
+
+
+def hidden(cells: Sequence[tuple[int, ...]], smallest: int, *, rest: tuple[int, ...] = ()) -> list[bool]:
+    """Return which cells of a partition are not published: small ones, and others that would reveal them.
+
+    Parameters
+    ----------
+    cells
+        The people of each cell, side by side.
+    smallest
+        Fewest people on each side of a cell that is published.
+    rest
+        People of each side who are in no cell; their number is the total less all cells.
+
+    Notes
+    -----
+    The total is published, so everybody can subtract the published cells from it. The rest must be nobody, or
+    enough people; further cells are hidden, the smallest first, until it is.
+    """
+    hide = [min(cell) < smallest for cell in cells]
+    left = np.array(rest or (0,) * (len(cells[0]) if cells else 1))
+    for cell, hides in zip(cells, hide, strict=True):
+        left = left + np.array(cell) * hides
+    for k in sorted(range(len(cells)), key=lambda k: min(cells[k])):
+        if not left.any() or left.min() >= smallest:
+            break
+        if not hide[k]:
+            hide[k], left = True, left + np.array(cells[k])
+    return hide
+
+
+@dataclass(frozen=True, eq=False)
+class AgeBand:
+    """People from one whole year to below another; None where a band has no end, so that no extreme shows."""
+
+    low: float | None
+    high: float | None
+    inside: Bool[np.ndarray, " subjects"]
+
+    @property
+    def name(self) -> str:
+        """ "under 45", "45–55", "75 and over" or "all ages"."""
+        if self.low is None:
+            return "all ages" if self.high is None else f"under {self.high:.0f}"
+        return f"{self.low:.0f} and over" if self.high is None else f"{self.low:.0f}–{self.high:.0f}"
+
+
+def age_bands(
+    age: Float[np.ndarray, " subjects"],
+    member: Bool[np.ndarray, " subjects"],
+    *,
+    people: int,
+    most: int,
+    smallest: int,
+    beside: Sequence[AgeBand] = (),
+) -> list[AgeBand]:
+    """Cut ages into bands of about equal numbers at whole years, each with enough people on both sides.
+
+    Parameters
+    ----------
+    age, member
+        Of each person.
+    people, most
+        How many people a band should have, and the greatest number of bands.
+    smallest
+        Fewest members, and non-members, of a band; one that has fewer is joined with its neighbour.
+    beside
+        Other bands of the same people that are published too. The people between one of their cuts and a cut
+        of these can be found by subtraction; where they are too few, the other cut is used instead.
+    """
+    theirs = [float(band.low) for band in beside if band.low is not None]
+
+    def enough(low: float, high: float) -> bool:
+        part = (age >= low) & (age < high)
+        return min(int((part & member).sum()), int((part & ~member).sum())) >= smallest
+
+    def safe(cut: float) -> bool:
+        below = max((c for c in theirs if c < cut), default=-np.inf)
+        above = min((c for c in theirs if c > cut), default=np.inf)
+        return cut in theirs or (enough(below, cut) and enough(cut, above))
+
+    count = int(np.clip(len(age) // people, 1, most))
+    cuts = np.unique(np.round(np.quantile(age, np.arange(1, count) / count))).tolist()
+    edges = [-np.inf]
+    for wanted in cuts:
+        cut = wanted if safe(wanted) else min(theirs, key=lambda c: abs(c - wanted), default=wanted)
+        if enough(edges[-1], cut) and enough(cut, np.inf):
+            edges.append(cut)
+    edges.append(np.inf)
+    return [
+        AgeBand(
+            None if low == -np.inf else float(low),
+            None if high == np.inf else float(high),
+            (age >= low) & (age < high),
+        )
+        for low, high in itertools.pairwise(edges)
+    ]
+
+
+def mean_of(values: Float[np.ndarray, " n"]) -> float:
+    """Return a mean of years, rounded to its error, and to no less than what any one person moves it by."""
+    mean, n = float(values.mean()), len(values)
+    return _years(mean, max(float(values.std()) / np.sqrt(n), _ONE_PERSON * _furthest(values) / n))
+
+
+def root_mean(squares: Float[np.ndarray, " n"]) -> float:
+    """Return the root of a mean of squared years, rounded likewise; its error by the delta method."""
+    root, n = float(np.sqrt(squares.mean())), len(squares)
+    if not root:
+        return 0.0
+    error = max(float(squares.std()) / np.sqrt(n), _ONE_PERSON * _furthest(squares) / n)
+    return _years(root, error / (2 * root))
+
+
+def _furthest(values: Float[np.ndarray, " n"]) -> float:
+    return float(np.abs(values - values.mean()).max())
+
+
+def quantiles(values: Float[np.ndarray, " n"], smallest: int) -> Quantiles:
+    """Return quantiles of years, rounded; None where fewer than ``smallest`` people lie beyond one.
+
+    The error of a quantile is half the distance between the quantiles one standard error of the share away
+    (Woodruff, JASA 47, 1952).
+    """
+    found: dict[str, float | None] = {}
+    for q in _QUANTILES:
+        share = q / 100
+        if len(values) * min(share, 1 - share) < smallest:
+            found[f"q{q}"] = None
+            continue
+        error = np.sqrt(share * (1 - share) / len(values))
+        low, high = np.quantile(values, np.clip([share - error, share + error], 0, 1))
+        found[f"q{q}"] = _years(float(np.quantile(values, share)), float(high - low) / 2)
+    return Quantiles.model_validate({"n": len(values), **found})
+
+
+def mean_age(mean: float, spread: float, n: int) -> tuple[float, float]:
+    """Return a mean age and its standard deviation over people, rounded."""
+    return _years(mean, spread / np.sqrt(n)), _years(spread, spread / np.sqrt(2 * n))
+
+
+def fraction(value: float | None, error: float) -> float | None:
+    """Return a rounded AUC or share, or None."""
+    return None if value is None else rounded(value, step_below(error))
+
+
+def chance_error(sides: tuple[int, int]) -> float:
+    """Return the standard error of an AUC under chance, for AUCs that come without an interval."""
+    return float(np.sqrt(null_variance(*sides)))
+
+
+def curve(roc: Roc, tpr: Sequence[Rate], scored: tuple[int, int], smallest: int) -> Roc:
+    """Return a few points of a ROC curve; all its steps in their order would name every member.
+
+    Only rates at which ``smallest`` non-members or more are named are published, and those at which the
+    finding itself has a value, which stands here too.
+
+    Parameters
+    ----------
+    roc, tpr
+        The whole curve, and the finding's own rates, which are rounded already.
+    scored
+        How many members, and non-members, were scored in one draw.
+    smallest
+        Fewest people of a group that is reported.
+    """
+    known = {rate.fpr: rate.value for rate in tpr if rate.value is not None}
+    members, nonmembers = scored
+    fpr, found = np.array(roc.fpr), np.array(roc.tpr)
+    rates = [rate for rate in ROC_RATES if rate in known or rate * nonmembers >= smallest - 1e-9]
+    values = []
+    for rate in rates:
+        share = float(found[np.searchsorted(fpr, rate + 1e-12, side="right") - 1])
+        # Two added successes and failures (Agresti and Coull) keep the error above zero at shares of 0 and 1.
+        inner = (share * members + 2) / (members + 4)
+        step = step_below(float(np.sqrt(inner * (1 - inner) / (members + 4))))
+        values.append(known.get(rate, rounded(share, step)))
+    rising = np.maximum.accumulate(values).tolist() if values else []
+    return Roc(fpr=(*rates, 1.0), tpr=(*rising, 1.0))
+
+
+def published(part: P, name: str = "") -> P:
+    """Return a part of the content with every estimate and p-value in it rounded, wherever it stands.
+
+    All three numbers of an estimate are rounded to one step. Ends of intervals stay on their side of chance
+    (or of no difference), and simultaneous bounds are rounded downwards.
+
+    Parameters
+    ----------
+    part
+        With exact numbers.
+    name
+        The key under which it stands.
+    """
+    given = {key: getattr(part, key) for key in part.model_fields_set}
+    part = part.model_copy(update={key: _published(value, key) for key, value in given.items()})
+    if isinstance(part, Estimate):
+        return part.model_copy(update=_rounded_estimate(part, _SIDES.get(name, CHANCE)))
+    return part.model_copy(update=_rounded_rate(part)) if isinstance(part, Rate) else part
+
+
+def _published(value: Any, name: str) -> Any:
+    if isinstance(value, Part):
+        return published(value, name)
+    if isinstance(value, tuple):
+        return tuple(_published(item, name) for item in value)
+    if name in _P_VALUES and value is not None:
+        return rounded_p(value)
+    return {key: rounded_p(p) for key, p in value.items()} if name == "p_values" else value
+
+
+def _rounded_estimate(found: Estimate, side: float) -> dict[str, Any]:
+    """Return the rounded value and ends of an estimate, and its simultaneous bound where it has one."""
+    step = step_below(error_of(found.low, found.high))
+    update: dict[str, Any] = {
+        "value": rounded(found.value, step),
+        "low": rounded(found.low, step, side=side),
+        "high": rounded(found.high, step, side=side),
+    }
+    if isinstance(found, Auc):
+        bound = floored(found.simultaneous.low, step, side=side)
+        update["simultaneous"] = found.simultaneous.model_copy(update={"low": bound})
+    return update
+
+
+def _rounded_rate(rate: Rate) -> dict[str, Any]:
+    """Return a rounded true-positive rate, with the predictive values that follow from the rounded one."""
+    if rate.value is None or rate.low is None or rate.high is None:
+        return {}
+    step = step_below(error_of(rate.low, rate.high))
+    tpr = {"value": rate.value, "low": rate.low, "high": rate.high}
+    tpr = {end: rounded(number, step) for end, number in tpr.items()}
+    predictive = []
+    for prior in (one.prior for one in rate.ppv):
+        # Of the people named, the members are prior x TPR, and all others (1 - prior) x FPR.
+        shares = {end: round(prior * t / (prior * t + (1 - prior) * rate.fpr), 3) for end, t in tpr.items()}
+        predictive.append(PositivePredictiveValue(prior=prior, **shares))
+    return {**tpr, "ppv": tuple(predictive)}
+
+
+def _years(value: float, error: float) -> float:
+    return rounded(value, step_below(error, finest=YEARS))
