@@ -20,8 +20,8 @@ from memberscan.evidence.blind import Blind
 from memberscan.evidence.scores import Scores
 from memberscan.files import claim
 from memberscan.limits import FEWEST_PER_SIDE
-from memberscan.report.disclosure import SMALLEST_CELL, require_cell
-from memberscan.report.outcome import Outcome
+from memberscan.report.disclosure import require_cell
+from memberscan.report.outcome import SMALLEST_CELL, Outcome
 from memberscan.report.publication import publish
 from memberscan.salts import get_or_create, keyed
 from memberscan.signals import PREDICTION, see
@@ -162,7 +162,9 @@ def _work(target: Target, chosen: Sequence[Attack], directory: Path, name: str, 
 
 def _result(target: Target, work: Work, pseudonyms: Path | None) -> AuditResult:
     scores = scores_table(target.people.ids, target.member, work.scores, pseudonyms)
-    return AuditResult(publish(work.outcome), scores, matched_table(target, work.outcome.verdict, work.check))
+    return AuditResult(
+        publish(work.outcome).dump(), scores, matched_table(target, work.outcome.verdict, work.check)
+    )
 
 
 def _chosen(attacks: Sequence[str | Attack], threat: ThreatModel) -> list[Attack]:

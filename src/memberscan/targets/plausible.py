@@ -23,8 +23,8 @@ def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, 
     ------
     NotARegressorError
         If ages are class labels, predictions look like probabilities, or they are so far off that they must
-        be in another unit: three times as far as the median age would be, with a median less than half or more
-        than twice the median age.
+        be in another unit: three times as far as the median age would be, with a median less than half
+        or more than twice the median age.
     """
     if len(np.unique(ages)) <= 2:
         raise NotARegressorError(
