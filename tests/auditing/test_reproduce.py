@@ -69,7 +69,7 @@ STAGES: list[tuple[Any, str]] = [
     (conduct, "require_years"),
     (conduct.Campaign, "scored"),
     (conduct.Campaign, "null"),
-    (conduct, "blind"),
+    (conduct, "blind_check"),
     (conduct, "judge"),
     (conduct, "scores_table"),
     (conduct.AuditResult, "save"),

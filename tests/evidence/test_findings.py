@@ -5,14 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from memberscan.evidence.findings import findings
-from memberscan.evidence.joint import joint
-from memberscan.evidence.scored import Scored
+from memberscan.evidence.estimates import estimate_aucs
+from memberscan.evidence.findings import collect_findings
+from memberscan.evidence.operating import operating_points, roc_points
+from memberscan.evidence.resampling import Resampling
+from memberscan.evidence.single_draw import DeLong
+
+from .simulated import federate, simulate
 
 
-def test_findings_have_the_published_form(simulate):
-    attacks, member = simulate(np.random.default_rng(0), 70, 80, shift=1.0)
-    found = findings(attacks, member, joint(attacks, member))
+def test_findings_have_the_published_form():
+    attacks, _ = simulate(np.random.default_rng(0), 70, 80, shift=1.0)
+    found = collect_findings(attacks, estimate_aucs(attacks, DeLong()), DeLong())
     assert [f.attack for f in found] == ["error", "fitted 0", "fitted 1"]
     for finding in found:
         value = json.loads(json.dumps(finding.to_dict(), allow_nan=False))
@@ -25,24 +29,18 @@ def test_findings_have_the_published_form(simulate):
     assert found[1].to_dict()["scored"] == {"members": 35, "nonmembers": 45}
 
 
-def test_accuracy_is_balanced_and_decides_strictly_above_the_threshold():
-    member = np.arange(50) < 10
-    scores = np.where(member, 1.0, 0.0)
-    scores[:2] = 0.0
-    scores[10:20] = 1.0
-    attack = Scored("loss", False, scores[None], np.array([0.0]))
-    finding = findings([attack], member, joint([attack], member))[0]
-    assert finding.accuracy.value == pytest.approx((8 / 10 + 30 / 40) / 2)
-    everything = Scored("loss", False, scores[None], np.array([1.0]))
-    assert findings([everything], member, joint([everything], member))[0].accuracy.value == 0.5
-
-
-def test_known_subjects_count_neither_right_nor_wrong(simulate):
-    attacks, member = simulate(np.random.default_rng(1), 24, 31, shift=2.0, draws=3)
-    attack = attacks[1]
-    expected = [
-        np.mean([np.mean(row[member & ok] > t), np.mean(row[~member & ok] <= t)])
-        for row, ok, t in zip(attack.scores, attack.scored, attack.thresholds, strict=True)
-    ]
-    finding = findings([attack], member, joint([attack], member))[0]
-    assert finding.accuracy.value == pytest.approx(np.mean(expected))
+def test_findings_of_pairs_have_the_published_form_and_average_over_large_pairs():
+    attacks, _ = federate(np.random.default_rng(12), [12, 7, 8, 13], 41, shift=1.0, attacks=2)
+    errors = Resampling.draw(attacks, np.random.default_rng(13), resamples=100)
+    estimates = estimate_aucs(attacks, errors)
+    found = collect_findings(attacks, estimates, errors)
+    assert [f.attack for f in found] == ["attack 0", "attack 1"]
+    large = [k for k, row in enumerate(attacks[0].rows) if row.victim in ("site 0", "site 3")]
+    alone = [attacks[0].of_rows([k]) for k in large]
+    assert found[0].tpr[0].value == pytest.approx(np.mean([operating_points(a)[0].value for a in alone]))
+    assert found[0].tpr[1].reason == "needs 300 non-members scored in one draw, has 41"
+    np.testing.assert_allclose(found[0].roc, np.mean([roc_points(a) for a in alone], axis=0))
+    value = json.loads(json.dumps(found[1].to_dict(), allow_nan=False))
+    assert value["scored"] == {"members": 25, "nonmembers": 41}
+    assert value["auc"]["simultaneous"]["low"] < value["auc"]["low"] < value["auc"]["value"]
+    assert found[1].accuracy == errors.accuracies([attacks[1].of_rows(large)])[0]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from memberscan.evidence import gap as module
-from memberscan.evidence.gap import accuracy_of_ratio, auc_of_ratio, gap
+from memberscan.evidence.gap import accuracy_of_ratio, auc_of_ratio, gap_baseline
 
 
 def test_closed_forms_match_simulated_residuals():
@@ -40,34 +40,36 @@ def test_intervals_cover_the_true_ratio():
     member = np.arange(160) < 80
     for _ in range(200):
         residuals = rng.normal(size=160) * np.where(member, 1.0, 1.5)
-        check = gap(residuals**2, member, rng, resamples=300)
+        check = gap_baseline(residuals**2, member, rng, resamples=300)
         hits += check.h.low <= 0.5 <= check.h.high
     assert stats.binomtest(hits, 200, 0.93, "less").pvalue > 1e-3
 
 
 def test_no_training_error_at_all_has_no_finite_ratio():
     member = np.arange(30) < 15
-    check = gap(np.where(member, 0.0, 1.0), member, np.random.default_rng(0))
+    check = gap_baseline(np.where(member, 0.0, 1.0), member, np.random.default_rng(0))
     assert check.h is None
     assert check.auc.value == check.accuracy.value == 1.0
     assert json.loads(json.dumps(check.to_dict(), allow_nan=False))["h"] is None
-    nothing = gap(np.zeros(30), member, np.random.default_rng(0))
+    nothing = gap_baseline(np.zeros(30), member, np.random.default_rng(0))
     assert (nothing.h.value, nothing.auc.value) == (0.0, 0.5)
 
 
 def test_the_same_seed_gives_the_same_interval():
     member = np.arange(30) < 11
     squares = np.random.default_rng(0).chisquare(1, 30)
-    assert gap(squares, member, np.random.default_rng(5)) == gap(squares, member, np.random.default_rng(5))
+    assert gap_baseline(squares, member, np.random.default_rng(5)) == gap_baseline(
+        squares, member, np.random.default_rng(5)
+    )
 
 
 def test_the_normal_bootstrap_of_a_million_agrees_with_the_drawn_one(monkeypatch):
     rng = np.random.default_rng(9)
     member = np.arange(4000) < 2000
     square = rng.normal(size=4000) ** 2 * np.where(member, 9, 16)
-    drawn = gap(square, member, np.random.default_rng(0))
+    drawn = gap_baseline(square, member, np.random.default_rng(0))
     monkeypatch.setattr(module, "LARGEST_RESAMPLED", 3999)
-    normal = gap(square, member, np.random.default_rng(0))
+    normal = gap_baseline(square, member, np.random.default_rng(0))
     assert normal.h.value == drawn.h.value
     for bound in ("low", "high"):
         assert getattr(normal.h, bound) == pytest.approx(getattr(drawn.h, bound), abs=0.01)

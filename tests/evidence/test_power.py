@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.intervals import auc_bounds
-from memberscan.evidence.joint import joint
 from memberscan.evidence.power import detectable_auc, smallest_detectable_auc
 from memberscan.evidence.roc import delong, null_variance
+from memberscan.evidence.single_draw import DeLong
+
+from .simulated import simulate
 
 
 @pytest.mark.parametrize("side", [40, 150, 600])
@@ -45,8 +48,8 @@ def test_more_subjects_see_more_and_more_attacks_see_less():
     assert detectable_auc(5, 5, 3.0, small=False) == 1.0
 
 
-def test_the_least_sensitive_attack_decides(simulate):
-    attacks, member = simulate(np.random.default_rng(0), 200, 200)
-    estimates = joint(attacks, member)
+def test_the_least_sensitive_attack_decides():
+    attacks, _ = simulate(np.random.default_rng(0), 200, 200)
+    estimates = estimate_aucs(attacks, DeLong())
     assert smallest_detectable_auc(estimates) == detectable_auc(100, 100, estimates.critical, small=False)
-    assert smallest_detectable_auc(joint(attacks[:1], member)) < smallest_detectable_auc(estimates)
+    assert smallest_detectable_auc(estimate_aucs(attacks[:1], DeLong())) < smallest_detectable_auc(estimates)

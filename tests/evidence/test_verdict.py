@@ -8,25 +8,31 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memberscan.evidence.blind import blind
-from memberscan.evidence.confounding import within_strata
-from memberscan.evidence.joint import joint
+from memberscan.evidence.blind import blind_check
+from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.permutation import normal_null, permuted_null
+from memberscan.evidence.scores import MODEL
+from memberscan.evidence.single_draw import DeLong
+from memberscan.evidence.strata import Strata, estimate_within_strata
 from memberscan.evidence.verdict import judge
 
+from .simulated import simulate
 
-def audit(simulate, members, nonmembers, *, shift=0.0, older=0.0, randomised=False, seed=0, **options):
+
+def audit(members, nonmembers, *, shift=0.0, older=0.0, randomised=False, seed=0, **options):
     rng = np.random.default_rng(seed)
     attacks, member = simulate(rng, members, nonmembers, shift=shift, **options)
     table = pd.DataFrame({"age": rng.normal(size=len(member)) + older * member})
-    check = blind(table, member, rng, randomised=randomised)
-    estimates = joint(attacks, member)
-    within = within_strata(attacks, member, check.strata, check.features) if check.gates else None
+    check = blind_check(table, member, rng, randomised=randomised)
+    estimates = estimate_aucs(attacks, DeLong())
+    within = None
+    if check.gates:
+        within = estimate_within_strata(attacks, {MODEL: Strata.of_check(check)}, DeLong())
     return estimates, normal_null(estimates), check, within
 
 
-def test_a_leak_is_named_with_its_attack_its_size_and_its_bound(simulate):
-    estimates, *rest = audit(simulate, 120, 120, shift=1.5)
+def test_a_leak_is_named_with_its_attack_its_size_and_its_bound():
+    estimates, *rest = audit(120, 120, shift=1.5)
     verdict = judge(estimates, *rest)
     assert verdict.label == "leaks"
     assert verdict.basis.attack == "error" in verdict.basis.shown
@@ -40,8 +46,8 @@ def test_a_leak_is_named_with_its_attack_its_size_and_its_bound(simulate):
     assert 0.65 < verdict.smallest_detectable_auc < 0.7
 
 
-def test_no_leak_shown_says_what_could_have_been_missed(simulate):
-    verdict = judge(*audit(simulate, 400, 400))
+def test_no_leak_shown_says_what_could_have_been_missed():
+    verdict = judge(*audit(400, 400))
     assert verdict.label == "no leak shown"
     stated = float(re.search(r"an AUC of ([\d.]+)", verdict.sentence)[1])
     assert stated >= verdict.smallest_detectable_auc > stated - 0.01
@@ -49,21 +55,21 @@ def test_no_leak_shown_says_what_could_have_been_missed(simulate):
     assert verdict.basis.shown == () and len(verdict.basis.ranking) == 3
 
 
-def test_a_small_audit_without_success_is_inconclusive(simulate):
-    verdict = judge(*audit(simulate, 40, 40))
+def test_a_small_audit_without_success_is_inconclusive():
+    verdict = judge(*audit(40, 40))
     assert verdict.label == "inconclusive"
     assert "too small" in verdict.sentence
     assert verdict.smallest_detectable_auc > 0.65
 
 
-def test_significantly_worse_than_chance_is_inconclusive(simulate):
-    verdict = judge(*audit(simulate, 400, 400, shift=-0.6))
+def test_significantly_worse_than_chance_is_inconclusive():
+    verdict = judge(*audit(400, 400, shift=-0.6))
     assert verdict.label == "inconclusive"
     assert "worse than chance" in verdict.sentence
 
 
-def test_below_thirty_a_side_permutations_decide_whatever_the_bounds_say(simulate):
-    estimates, _, check, _ = audit(simulate, 29, 40, shift=2.5, draws=2, fitted=1)
+def test_below_thirty_a_side_permutations_decide_whatever_the_bounds_say():
+    estimates, _, check, _ = audit(29, 40, shift=2.5, draws=2, attacks=1)
     assert estimates.simultaneous_low.max() > 0.5
     rng = np.random.default_rng(1)
     strict = permuted_null(estimates, rng.normal(0.5, 0.1, size=(199, 2)))
@@ -77,11 +83,11 @@ def test_below_thirty_a_side_permutations_decide_whatever_the_bounds_say(simulat
     assert verdict.label != "leaks" and verdict.basis.shown == ()
 
 
-def test_the_sentence_names_the_strongest_attack_of_the_basis(simulate):
+def test_the_sentence_names_the_strongest_attack_of_the_basis():
     """Whatever the rule; below thirty a side, bounds and p-values may put another attack first."""
     orders = set()
     for seed in range(40):
-        estimates, _, check, _ = audit(simulate, 14, 14, shift=1.8, draws=2, seed=seed)
+        estimates, _, check, _ = audit(14, 14, shift=1.8, draws=2, seed=seed)
         null = permuted_null(estimates, np.random.default_rng(seed).normal(0.5, 0.08, size=(199, 3)))
         verdict = judge(estimates, null, check)
         best = estimates.attacks[estimates.strongest]
@@ -93,8 +99,8 @@ def test_the_sentence_names_the_strongest_attack_of_the_basis(simulate):
 
 
 @pytest.mark.parametrize("side", [60, 250])
-def test_confounding_names_the_covariate_and_the_matched_subset(simulate, side):
-    estimates, null, check, within = audit(simulate, side, side, older=1.2)
+def test_confounding_names_the_covariate_and_the_matched_subset(side):
+    estimates, null, check, within = audit(side, side, older=1.2)
     verdict = judge(estimates, null, check, within)
     assert verdict.label == "confounded"
     assert "by age (AUC 0." in verdict.sentence
@@ -103,15 +109,15 @@ def test_confounding_names_the_covariate_and_the_matched_subset(simulate, side):
     assert verdict.smallest_detectable_auc > 0.5
 
 
-def test_a_leak_among_people_alike_is_a_leak(simulate):
-    verdict = judge(*audit(simulate, 250, 250, shift=1.5, older=1.0))
+def test_a_leak_among_people_alike_is_a_leak():
+    verdict = judge(*audit(250, 250, shift=1.5, older=1.0))
     assert verdict.label == "leaks" and verdict.basis.rule == "within strata"
     assert f"even among people alike in the covariates, attack {verdict.basis.attack} " in verdict.sentence
     assert "age" in verdict.sentence
 
 
-def test_nobody_alike_is_confounded_however_strong_the_attack(simulate):
-    estimates, null, check, within = audit(simulate, 100, 100, shift=3.0, older=12.0)
+def test_nobody_alike_is_confounded_however_strong_the_attack():
+    estimates, null, check, within = audit(100, 100, shift=3.0, older=12.0)
     assert within is None
     verdict = judge(estimates, null, check, within)
     assert verdict.label == "confounded"
@@ -120,13 +126,13 @@ def test_nobody_alike_is_confounded_however_strong_the_attack(simulate):
     assert verdict.basis.rule == "none" and verdict.basis.shown == () and len(verdict.basis.ranking) == 3
 
 
-def test_chance_imbalance_of_a_randomised_membership_is_not_confounding(simulate):
-    assert judge(*audit(simulate, 400, 400, older=0.5, randomised=True)).label == "no leak shown"
+def test_chance_imbalance_of_a_randomised_membership_is_not_confounding():
+    assert judge(*audit(400, 400, older=0.5, randomised=True)).label == "no leak shown"
 
 
 @pytest.mark.parametrize("options", [{}, {"shift": 1.5}, {"older": 1.5}, {"shift": -1.0}])
-def test_verdicts_are_json_and_never_say_safe(simulate, options):
-    verdict = judge(*audit(simulate, 150, 160, **options))
+def test_verdicts_are_json_and_never_say_safe(options):
+    verdict = judge(*audit(150, 160, **options))
     value = json.loads(json.dumps(asdict(verdict), allow_nan=False))
     assert "safe" not in value["sentence"].lower()
     assert value["sentence"].endswith(".")

@@ -2,54 +2,49 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from memberscan.report import consortium
+from memberscan.report import AuditContent, ConsortiumContent, consortium
 
-from .audits import Audit, confounded, inconclusive, leaks, no_leak_shown, tiny
-from .federations import encrypted, federated, learner, outside, server, site, summed
+from .examples import PREDICTIONS, encrypted, of_federations, of_predictions, of_weights, site
 
-EXAMPLES: dict[str, Callable[[], Audit]] = {
-    f.__name__: f
-    for f in (
-        *(leaks, no_leak_shown, inconclusive, confounded, tiny),
-        *(learner, server, encrypted, summed, outside),
-    )
-}
+CENTRAL = ["leaks", *PREDICTIONS]
+EXAMPLES = [*CENTRAL, "learner", "server", "encrypted", "summed", "outside"]
+Examples = dict[str, AuditContent]
 
 
 @pytest.fixture(scope="session")
-def examples() -> dict[str, Audit]:
-    """One audit for each kind of answer; not to be changed."""
-    return {name: make() for name, make in EXAMPLES.items()}
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
+    """One audit for each kind of answer."""
+    folder = tmp_path_factory.mktemp("examples")
+    found = {name: of_predictions(folder, name) for name in PREDICTIONS}
+    found |= {"leaks": of_weights(folder), **of_federations(folder)}
+    return found | {"encrypted": encrypted(found["plain"])}
 
 
 @pytest.fixture(scope="session")
-def merging(examples: dict[str, Audit]) -> dict[str, Audit]:
-    """Audits to merge: several attackers, with and without encryption, and four sites; not to be changed."""
-    plain = federated({"gradient-cosine": 0.74, "error:rounds": 0.66}, "server", [48] * 8, seed=1)
-    views = {
-        name: examples[name] for name in ("learner", "server", "encrypted", "summed", "outside", "leaks")
-    }
-    return {**views, "plain": plain, **{f"site-{n}": site(n) for n in range(1, 5)}}
+def merging(examples: Examples) -> Examples:
+    """Audits to merge: several attackers, with and without encryption, and four sites."""
+    names = ("learner", "server", "encrypted", "summed", "outside", "leaks", "plain")
+    sites = {f"site-{n}": site(examples["plain"], n) for n in range(1, 5)}
+    return {name: examples[name] for name in names} | sites
 
 
 @pytest.fixture(scope="session")
-def merged(merging: dict[str, Audit]) -> Audit:
-    """The content of their consortium.json; not to be changed."""
+def merged(merging: Examples) -> ConsortiumContent:
+    """The content of their consortium.json."""
     return consortium(merging)
 
 
-@pytest.fixture(params=list(EXAMPLES))
-def audit(request: pytest.FixtureRequest, examples: dict[str, Audit]) -> Audit:
-    """Each example in turn, the test's own copy."""
-    return copy.deepcopy(examples[request.param])
+@pytest.fixture(params=EXAMPLES)
+def audit(request: pytest.FixtureRequest, examples: Examples) -> AuditContent:
+    """Each example in turn."""
+    return examples[request.param]
 
 
 @pytest.fixture
-def leaking(examples: dict[str, Audit]) -> Audit:
-    """The audit of a model that leaks, the test's own copy."""
-    return copy.deepcopy(examples["leaks"])
+def leaking(examples: Examples) -> dict[str, Any]:
+    """The audit.json of a model that leaks, the test's own copy."""
+    return examples["leaks"].dump()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from memberscan.report import render_consortium, render_html
+from memberscan.report import AuditContent, ConsortiumContent, render_consortium, render_html
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="neither chromium nor chromedriver is installed"),
 ]
 
-CENTRAL = ["leaks", "no_leak_shown", "inconclusive", "confounded", "tiny"]
+CENTRAL = ["leaks", "no_leak_shown", "inconclusive", "confounded", "small_leak", "tiny"]
 ARGUMENTS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
@@ -46,7 +46,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def urls(
-    examples: dict[str, dict[str, Any]], merged: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    examples: dict[str, AuditContent], merged: ConsortiumContent, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
     """The address of each example's page."""
     directory = tmp_path_factory.mktemp("pages")

@@ -10,19 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan.report import joining
+from memberscan.report.content.federation_json import AfterRound
+from memberscan.report.content.parts import Estimate
 
 
-def naive_mean(estimates: list[dict[str, float]]) -> tuple[float, float, float]:
+def naive_mean(estimates: list[Estimate]) -> tuple[float, float, float]:
     """The same, one site after the other, with the logit written out."""
     z = 1.959963984540054
     total = variance = 0.0
     for e in estimates:
-        total += e["value"]
-        if e["low"] > 0 and e["high"] < 1:
-            length = math.log(e["high"] / (1 - e["high"])) - math.log(e["low"] / (1 - e["low"]))
-            error = e["value"] * (1 - e["value"]) * length / (2 * z)
+        total += e.value
+        if e.low > 0 and e.high < 1:
+            length = math.log(e.high / (1 - e.high)) - math.log(e.low / (1 - e.low))
+            error = e.value * (1 - e.value) * length / (2 * z)
         else:
-            error = max(e["high"] - e["value"], e["value"] - e["low"]) / z
+            error = max(e.high - e.value, e.value - e.low) / z
         variance += error**2
     mean = total / len(estimates)
     half = z * math.sqrt(variance) / len(estimates) / (mean * (1 - mean))
@@ -32,22 +34,20 @@ def naive_mean(estimates: list[dict[str, float]]) -> tuple[float, float, float]:
 
 
 fractions = st.tuples(*[st.floats(0.01, 0.99)] * 3).map(sorted)
-estimates = fractions.map(lambda ends: {"low": ends[0], "value": ends[1], "high": ends[2]})
+estimates = fractions.map(lambda ends: Estimate(low=ends[0], value=ends[1], high=ends[2]))
 
 
 @given(st.lists(estimates, min_size=2, max_size=8))
-def test_the_mean_against_a_naive_twin(given_: list[dict[str, float]]) -> None:
+def test_the_mean_against_a_naive_twin(given_: list[Estimate]) -> None:
     mean = joining.mean_over_sites(given_)
-    assert (mean["value"], mean["low"], mean["high"]) == pytest.approx(naive_mean(given_))
-    assert joining.mean_over_sites(given_[::-1]) == pytest.approx(mean)
+    assert (mean.value, mean.low, mean.high) == pytest.approx(naive_mean(given_))
+    again = joining.mean_over_sites(given_[::-1])
+    assert (again.value, again.low, again.high) == pytest.approx((mean.value, mean.low, mean.high))
 
 
 def test_one_site_is_left_as_it_is() -> None:
-    assert joining.mean_over_sites([{"value": 0.7, "low": 0.6, "high": 0.8, "level": 0.95}]) == {
-        "value": 0.7,
-        "low": 0.6,
-        "high": 0.8,
-    }
+    one = Estimate(value=0.7, low=0.6, high=0.8, level=0.95)
+    assert joining.mean_over_sites([one]).dump() == {"value": 0.7, "low": 0.6, "high": 0.8}
 
 
 def test_an_interval_on_the_logit_scale_comes_back() -> None:
@@ -55,18 +55,18 @@ def test_an_interval_on_the_logit_scale_comes_back() -> None:
     value, error = 0.8, 0.3
     middle = math.log(value / (1 - value))
     low, high = (1 / (1 + math.exp(-(middle + sign * 1.959964 * error))) for sign in (-1, 1))
-    mean = joining.mean_over_sites([{"value": value, "low": low, "high": high}] * 2)
-    width = math.log(mean["high"] / (1 - mean["high"])) - math.log(mean["low"] / (1 - mean["low"]))
+    mean = joining.mean_over_sites([Estimate(value=value, low=low, high=high)] * 2)
+    width = math.log(mean.high / (1 - mean.high)) - math.log(mean.low / (1 - mean.low))
     assert width == pytest.approx(2 * 1.959964 * error / math.sqrt(2), rel=1e-6)
 
 
 @pytest.mark.parametrize("end", [0.0, 1.0])
 def test_the_edges_keep_a_width(end: float) -> None:
-    sure = {"value": end, "low": min(end, 0.9), "high": max(end, 0.1)}
-    for sites in ([sure, sure], [sure, {"value": 0.6, "low": 0.5, "high": 0.7}]):
+    sure = Estimate(value=end, low=min(end, 0.9), high=max(end, 0.1))
+    for sites in ([sure, sure], [sure, Estimate(value=0.6, low=0.5, high=0.7)]):
         mean = joining.mean_over_sites(sites)
-        assert 0 <= mean["low"] <= mean["value"] <= mean["high"] <= 1
-        assert mean["high"] - mean["low"] > 0.05
+        assert 0 <= mean.low <= mean.value <= mean.high <= 1
+        assert mean.high - mean.low > 0.05
 
 
 def test_intervals_cover_the_mean_of_unlike_sites() -> None:
@@ -85,23 +85,17 @@ def test_intervals_cover_the_mean_of_unlike_sites() -> None:
             half = 1.959964 * max(variance, 1e-4) ** 0.5 / (value * (1 - value))
             middle = math.log(value / (1 - value))
             low, high = (1 / (1 + math.exp(-(middle + sign * half))) for sign in (-1, 1))
-            sites.append({"value": value, "low": low, "high": high})
+            sites.append(Estimate(value=value, low=low, high=high))
         mean = joining.mean_over_sites(sites)
-        covered += mean["low"] <= truth <= mean["high"]
+        covered += mean.low <= truth <= mean.high
     assert 0.92 <= covered / 400 <= 0.98
 
 
-@given(st.lists(st.floats(0, 1), max_size=12))
-def test_holm_against_a_naive_twin(p_values: list[float]) -> None:
-    adjusted = joining.holm(p_values)
-    for place, p in enumerate(p_values):
-        below = [q for k, q in enumerate(p_values) if (q, k) <= (p, place)]
-        naive = max((len(p_values) - sorted(p_values).index(q)) * q for q in below)
-        assert adjusted[place] == pytest.approx(min(1.0, naive))
-
-
 def test_rows_are_joined_by_key_and_sorted() -> None:
-    one = {"value": 0.6, "low": 0.5, "high": 0.7}
-    parts = [[{"round": 2, "auc": one}, {"round": 1, "auc": None}], [{"round": 2, "auc": None}]]
-    rows = joining.rows(parts, lambda row: row["round"], ("auc",))
-    assert rows == [{"round": 1, "auc": None}, {"round": 2, "auc": one}]
+    one = Estimate(value=0.6, low=0.5, high=0.7)
+
+    def row(number: int, auc: Estimate | None) -> AfterRound:
+        return AfterRound(round=number, attack="error", auc=auc, accuracy=None)
+
+    parts = [[row(2, one), row(1, None)], [row(2, None)]]
+    assert joining.rows(parts, lambda r: r.round, ("auc",)) == (row(1, None), row(2, one))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import sys
 import xml.etree.ElementTree as ET
-from typing import Any
 
 import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-from memberscan.report import figures, intervals, svg
+from memberscan.report import AuditContent, svg
+from memberscan.report.content.audit_json import Roc
+from memberscan.report.drawings import NARROW, WIDE
+from memberscan.report.sections import age_errors, attack_results, false_alarms, group_exposure, summary
 
 
 def paint(figure: Figure) -> None:
@@ -65,27 +67,27 @@ def test_configuration_of_the_user_changes_nothing() -> None:
 
 @pytest.mark.parametrize("auc", [0.0, 0.47, 0.5, 0.641, 0.999, 1.0])
 def test_a_hundred_pairs(auc: float) -> None:
-    text = intervals.pairs(auc)
+    text = str(summary.pairs(auc))
     assert text.count("<use ") == 100
     assert f"in {round(100 * auc)} of 100 pairs" in text
     assert text.count("var(--tone)") > 0 or auc <= 0.5
 
 
-def test_figures_are_drawn_for_page_and_phone(audit: dict[str, Any]) -> None:
-    drawings = [figures.residuals(audit)]
-    if audit["findings"]:
-        drawings += [intervals.attacks(audit), figures.roc(audit)]
-    if audit["exposure"]["groups"]:
-        drawings.append(intervals.exposure(audit))
-    for drawing in drawings:
-        for text, width in ((drawing.wide, figures.WIDE), (drawing.narrow, figures.NARROW)):
+def test_figures_are_drawn_for_page_and_phone(audit: AuditContent) -> None:
+    sections = (attack_results.data(audit), false_alarms.data(audit), group_exposure.data(audit))
+    drawings = [section.figure for section in (*sections, age_errors.data(audit)) if section]
+    assert any(drawings)
+    for drawing in filter(None, drawings):
+        for text, width in ((drawing.wide, WIDE), (drawing.narrow, NARROW)):
             view = [float(x) for x in ET.fromstring(text).attrib["viewBox"].split()]
             assert view[2] == width
             for label in ET.fromstring(text).iter("text"):
                 assert -1 <= float(label.attrib.get("x", 0)) <= width + 1
 
 
-def test_curves_stay_inside_what_was_scored(leaking: dict[str, Any]) -> None:
-    for finding in leaking["findings"]:
-        finding["roc"] = {"fpr": [0.0, 0.5, 1.0], "tpr": [0.0, 0.0, 1.0]}
-    assert "nan" not in figures.roc(leaking).wide.lower()
+def test_curves_stay_inside_what_was_scored(examples: dict[str, AuditContent]) -> None:
+    flat = {"roc": Roc(fpr=(0.0, 0.5, 1.0), tpr=(0.0, 0.0, 1.0))}
+    audit = examples["leaks"]
+    findings = tuple(finding.model_copy(update=flat) for finding in audit.findings)
+    drawing = false_alarms.draw(audit.model_copy(update={"findings": findings}))
+    assert "nan" not in drawing.wide.lower()

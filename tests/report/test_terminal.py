@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from memberscan.errors import AuditFileError
-from memberscan.report import terminal_table
+from memberscan.report import AuditContent, ranking, terminal_table, words
 
 
-def shown(audits: dict[str, dict[str, Any]], width: int = 80) -> str:
+def shown(audits: Mapping[str, Any], width: int = 80) -> str:
     console = Console(width=width, color_system=None)
     with console.capture() as capture:
         console.print(terminal_table(audits))
     return capture.get()
 
 
-def test_several_audits_in_eighty_columns(examples: dict[str, dict[str, Any]]) -> None:
-    text = shown(examples)
+def test_several_audits_in_eighty_columns(examples: dict[str, AuditContent]) -> None:
+    phantom = examples["tiny"].target.model_copy(update={"synthetic": True})
+    text = shown({**examples, "phantom": examples["tiny"].model_copy(update={"target": phantom})})
     assert max(map(len, text.splitlines())) <= 80
     for label in ("LEAKS", "NO LEAK SHOWN", "INCONCLUSIVE", "CONFOUNDED"):
         assert label in text
     assert "synthetic phantom" in text
-    assert "Not run: gradient:conv1 and activation" in text
+    assert "Not run: gradient:conv1" in text
     assert "AUC in" in text
 
 
-def test_strongest_first_and_with_its_bound(leaking: dict[str, Any]) -> None:
-    lines = shown({"cnn3d": leaking}).splitlines()
-    first = next(line for line in lines if "  weights  " in line)
-    assert first.startswith("prediction ")
-    assert "0.72" in first
-    assert "0.65 to 0.78" in first
-    assert "0.62" in first
-    assert "66%" in first
+def test_strongest_first_and_with_its_bound(examples: dict[str, AuditContent]) -> None:
+    audit = examples["leaks"]
+    best = ranking.strongest(audit)
+    assert best is not None
+    lines = shown({"mlp": audit}).splitlines()
+    first = next(line for line in lines if f"  {best.access}  " in line)
+    assert first.startswith(best.attack)
+    for text in (best.auc.value, best.auc.simultaneous.low):
+        assert words.fraction(text) in first
+    assert words.span(best.auc) in first
+    assert words.percent(best.accuracy.value) in first
 
 
 def test_no_findings_no_table(leaking: dict[str, Any]) -> None:
-    leaking["findings"] = []
+    leaking["findings"], leaking["verdict"]["basis"]["ranking"] = [], []
     assert "Attack" not in shown({"a": leaking})
 
 
 def test_markup_in_names_is_not_interpreted(leaking: dict[str, Any]) -> None:
-    leaking["findings"][0]["attack"] = "[red]x[/red]"
+    for value in (leaking["findings"][0], leaking["exposure"]):
+        value["attack"] = "[red]x[/red]"
+    del leaking["verdict"]["basis"]
     leaking["verdict"]["sentence"] = "[bold]y"
     text = shown({"[blue]z": leaking})
     assert "[red]x[/red]" in text

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan.report import words
+from memberscan.report.content.parts import Estimate
 
 
 @pytest.mark.parametrize(
@@ -69,45 +68,16 @@ def test_small_numbers_as_words() -> None:
     assert words.people(1200, "member") == "1,200 members"
     assert words.listed(["a"]) == "a"
     assert words.listed(["a", "b", "c"]) == "a, b and c"
-    assert words.span({"low": 0.58, "high": 0.7}) == "0.58 to 0.70"
+    assert words.people(2, "person", "people") == "2 people"
+    assert words.p_is(0.0) == "< 0.001"
+    assert words.p_is(0.2) == "= 0.20"
+    assert words.span(Estimate(value=0.6, low=0.58, high=0.7)) == "0.58 to 0.70"
 
 
 def test_auc_as_a_natural_frequency() -> None:
     assert words.in_hundred(0.64) == "64 times in 100"
     assert words.in_hundred(0.999) == "more than 99 times in 100"
     assert words.in_hundred(1.0) == "100 times in 100"
-
-
-def test_the_attacker_in_words() -> None:
-    threat = {"access": "outputs", "leaked": 0.5, "repeats": 5, "known_per_side": 30}
-    text = " ".join(words.attacker(threat))
-    assert "predictions only" in text
-    assert "30 members and 30 non-members" in text
-    assert "5 draws" in text
-    assert "draws" not in " ".join(words.attacker(threat | {"repeats": 1}))
-    nothing = " ".join(words.attacker(threat | {"access": "weights", "leaked": 0.0, "known_per_side": 0}))
-    assert "weights are published" in nothing
-    assert "nobody beforehand" in nothing
-
-
-def test_what_was_not_seen_in_words(leaking: dict[str, Any]) -> None:
-    assert "below 0.57" in words.unseen(leaking)[0]
-    leaking["not_run"] = [{"attack": "activation", "reason": "no landmark"}]
-    assert "One attack that could not be run" in " ".join(words.unseen(leaking))
-
-
-def test_the_strongest_has_the_highest_simultaneous_bound(examples: dict[str, dict[str, Any]]) -> None:
-    for audit in examples.values():
-        best = words.strongest(audit)
-        if best is None:
-            assert audit["findings"] == []
-            continue
-        bounds = [words.judged_auc(audit, f)["simultaneous"]["low"] for f in audit["findings"]]
-        assert words.judged_auc(audit, best)["simultaneous"]["low"] == max(bounds)
-    confounded = examples["confounded"]
-    assert words.judged_auc(confounded, confounded["findings"][0])["value"] < 0.55
-    assert words.runner_up(examples["no_leak_shown"]) is None
-    assert words.strongest({**confounded, "findings": []}) is None
 
 
 def test_names_with_numbers_of_any_length_are_ordered() -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from memberscan import seeds
 from memberscan.attacks.availability import needed_access
-from memberscan.evidence.admissible import computed_from_predictions, copies_of_membership
-from memberscan.evidence.estimates import Difference, paired_difference
-from memberscan.evidence.gap import gap_baseline
-from memberscan.evidence.scores import Scores
-from memberscan.evidence.single_draw import DeLong
+from memberscan.evidence.admissible import computed_from_predictions
 from memberscan.report.outcome import (
     AttackFacts,
     FederationFacts,
@@ -26,15 +21,13 @@ from memberscan.report.outcome import (
     ThreatFacts,
 )
 from memberscan.signals import PREDICTION, View
-from memberscan.threat import Access, Attacker
+from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
     from memberscan.attacks import Attack
     from memberscan.auditing.weighing import Weighed
     from memberscan.targets import Target
 
-_REFERENCE_ATTACK = "prediction+label"
-"""The attack on outputs that attacks on weights are compared with."""
 _SEX = ("sex", "gender")
 _ENOUGH = 10_000
 """So many scans are enough to recognise a column that was computed from predictions."""
@@ -102,7 +95,7 @@ def _left_out(target: Target, view: View) -> dict[str, str]:
         np.asarray(view[PREDICTION])[chosen],
         member[chosen],
     )
-    return computed | copies_of_membership(target.covariates, member)
+    return computed | target.copied_columns
 
 
 def outcome(
@@ -116,7 +109,6 @@ def outcome(
     smallest_cell: int,
 ) -> Outcome:
     """Return all that an audit worked out, as the report takes it."""
-    rng = seeds.generator(target.seed, "gap")
     return Outcome(
         target=TargetFacts(
             **target.describe(),
@@ -138,10 +130,10 @@ def outcome(
         null=found.null,
         blind=found.check,
         within=found.within,
-        gap=gap_baseline(people.facts.mean_square, target.member, rng),
+        gap=found.gap,
         verdict=found.verdict,
         exposed=found.judged,
-        gains=_gains(target, attacks, found.scores),
+        gains=found.gains,
         federation=federation,
         smallest_cell=smallest_cell,
     )
@@ -180,16 +172,3 @@ def _provenance(target: Target, name: str) -> ProvenanceFacts:
         weights=facts["weights"],
         threads=facts["threads"],
     )
-
-
-def _gains(target: Target, attacks: Mapping[str, Attack], scores: Sequence[Scores]) -> list[Difference]:
-    """Return what each attack on the weights adds over the outputs, on the same subjects and draws."""
-    scored = {attack.attack: attack for attack in scores}
-    reference = scored.get(_REFERENCE_ATTACK)
-    if target.threat.attacker is not Attacker.OUTSIDER or reference is None:
-        return []
-    return [
-        paired_difference(scored[name], reference, DeLong())
-        for name, attack in attacks.items()
-        if attack.learns and needed_access(attack, target.threat) is not Access.OUTPUTS
-    ]

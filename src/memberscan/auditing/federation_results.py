@@ -11,10 +11,11 @@ from memberscan.attacks import Attack, Features, prediction_label
 from memberscan.attacks import source_inference as source
 from memberscan.attacks.attempt import attempt, observe
 from memberscan.attacks.least_squares import LeastSquares
-from memberscan.auditing.weighing import Weighed, resampled
+from memberscan.auditing.weighing import Weighed
 from memberscan.errors import TooFewSubjectsError
-from memberscan.evidence.estimates import estimate_accuracies
+from memberscan.evidence.estimates import estimate_accuracies, estimate_aucs
 from memberscan.evidence.pairs import pair_results
+from memberscan.evidence.resampling import Resampling
 from memberscan.report.outcome import (
     CoverageResult,
     FederationFacts,
@@ -163,9 +164,11 @@ def _by_round(
         # Up to an early round there may be no learner yet whose updates show anything.
         if scores is None:
             continue
-        estimates, errors = resampled(scores, seeds.generator(party.seed, "round", number), RESAMPLES)
+        rng = seeds.generator(party.seed, "round", number)
+        errors = Resampling.draw([scores], rng, resamples=RESAMPLES)
+        (auc,) = estimate_aucs([scores], errors).intervals
         (accuracy,) = estimate_accuracies([scores], errors)
-        results.append(RoundResult(number, attack.name, estimates.intervals[0], accuracy))
+        results.append(RoundResult(number, attack.name, auc, accuracy))
     return results
 
 
@@ -190,11 +193,12 @@ def _coverage(party: Party, attack: LeastSquares, view: View) -> list[CoverageRe
             continue
         rng = seeds.generator(party.seed, "coverage", str(share))
         try:
-            estimates, _ = resampled(scores, rng, RESAMPLES)
+            errors = Resampling.draw([scores], rng, resamples=RESAMPLES)
+            (auc,) = estimate_aucs([scores], errors).intervals
         except TooFewSubjectsError:
             continue
         members = int((kept & party.member).sum())
-        results.append(CoverageResult(attack.name, share, members, estimates.intervals[0]))
+        results.append(CoverageResult(attack.name, share, members, auc))
     return results
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ from memberscan.auditing.result import DONE
 from memberscan.errors import AuditFileError, BadInputError
 from memberscan.files import claim, fingerprint, write_json, write_text
 from memberscan.received import load_json
+from memberscan.report import AuditContent
 from memberscan.shown import plain
 
 CONSORTIUM = "consortium.json"
 PAGE = "consortium.html"
 
 
-def load_audits(sources: Sequence[Path | str]) -> dict[str, dict[str, Any]]:
+def load_audits(sources: Sequence[Path | str]) -> dict[str, AuditContent]:
     """Return contents of audit.json by short names: as much of the end of each path as tells them apart.
 
     Parameters
@@ -58,7 +59,7 @@ def _names(paths: list[Path]) -> list[str]:
     return [name if names.count(name) == 1 else f"{name} ({place + 1})" for place, name in enumerate(names)]
 
 
-def merge(audits: dict[str, dict[str, Any]], directory: Path | str) -> dict[str, Any]:
+def merge(audits: Mapping[str, AuditContent | Mapping[str, Any]], directory: Path | str) -> dict[str, Any]:
     """Join audits (see :func:`memberscan.report.consortium`), and write and return the consortium's content.
 
     Raises
@@ -69,10 +70,12 @@ def merge(audits: dict[str, dict[str, Any]], directory: Path | str) -> dict[str,
         If the directory holds something else.
     """
     directory = Path(directory)
-    content = report.consortium(audits)
+    checked = {name: report.check(audit) for name, audit in audits.items()}
+    content = report.consortium(checked)
     page = report.render_consortium(content)
-    request = {"command": "report --merge", "audits": fingerprint(audits)}
+    contents = {name: audit.dump() for name, audit in checked.items()}
+    request = {"command": "report --merge", "audits": fingerprint(contents)}
     with claim(directory, request, done=CONSORTIUM):
         write_text(directory / PAGE, page)
-        write_json(directory / CONSORTIUM, content)
-    return content
+        write_json(directory / CONSORTIUM, content.dump())
+    return content.dump()

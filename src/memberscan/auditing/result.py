@@ -54,7 +54,7 @@ class AuditResult:
         if not (directory / DONE).is_file():
             raise AuditFileError(f"{directory} holds no {DONE}; run memberscan audit first, or finish it")
         try:
-            content = report.check(load_json(directory / DONE))
+            content = report.check(load_json(directory / DONE)).dump()
         except BadInputError as error:
             raise AuditFileError(str(error)) from error
         scores, matched = (

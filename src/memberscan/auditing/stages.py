@@ -16,13 +16,12 @@ from memberscan.auditing.scratch import scratch
 from memberscan.auditing.tables import SALT, matched_table, scores_table
 from memberscan.auditing.weighing import check_covariates, weigh
 from memberscan.errors import BadInputError, TooFewSubjectsError
-from memberscan.evidence.admissible import copies_of_membership
 from memberscan.evidence.blind import Blind
 from memberscan.evidence.scores import Scores
 from memberscan.files import claim
 from memberscan.limits import FEWEST_PER_SIDE
-from memberscan.report.disclosure import SMALLEST_CELL, require_cell
-from memberscan.report.outcome import Outcome
+from memberscan.report.disclosure import require_cell
+from memberscan.report.outcome import SMALLEST_CELL, Outcome
 from memberscan.report.publication import publish
 from memberscan.salts import get_or_create, keyed
 from memberscan.signals import PREDICTION, see
@@ -81,7 +80,6 @@ def audit(
     target = open_target(source, threat, cohort=Path(cohort) if cohort else None, model=model, seed=seed)
     require_cell(smallest_cell)
     _require_both_sides(target, smallest_cell)
-    copies_of_membership(target.covariates, target.member_of_scan)
     name = source.resolve().name
     if directory is None:
         with scratch() as temporary:
@@ -155,7 +153,8 @@ def _work(target: Target, chosen: Sequence[Attack], directory: Path, name: str, 
         ]
         attacks, not_run = selection.that_saw_something(attacks, scores, not_run, target)
         # 5. How sure we are.
-        found = weigh(target, attacks, features, [s for s in scores if s is not None], checks)
+        seen = [found for found in scores if found is not None]
+        found = weigh(target, attacks, features, seen, checks, people.facts)
         federation = federation_results.collect(target, view, attacks, features, found)
     outcome = facts.outcome(target, name, attacks, not_run, people, found, federation, smallest)
     return Work(outcome, found.by_person, found.check)
@@ -163,7 +162,9 @@ def _work(target: Target, chosen: Sequence[Attack], directory: Path, name: str, 
 
 def _result(target: Target, work: Work, pseudonyms: Path | None) -> AuditResult:
     scores = scores_table(target.people.ids, target.member, work.scores, pseudonyms)
-    return AuditResult(publish(work.outcome), scores, matched_table(target, work.outcome.verdict, work.check))
+    return AuditResult(
+        publish(work.outcome).dump(), scores, matched_table(target, work.outcome.verdict, work.check)
+    )
 
 
 def _chosen(attacks: Sequence[str | Attack], threat: ThreatModel) -> list[Attack]:

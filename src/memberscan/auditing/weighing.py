@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from memberscan import seeds
 from memberscan.attacks.attempt import refitted_null_aucs
+from memberscan.attacks.availability import needed_access
 from memberscan.evidence.blind import Blind, blind_check
-from memberscan.evidence.estimates import Errors, Estimates, estimate_aucs
+from memberscan.evidence.estimates import Difference, Errors, Estimates, estimate_aucs, paired_difference
 from memberscan.evidence.findings import Finding, collect_findings
+from memberscan.evidence.gap import Gap, gap_baseline
 from memberscan.evidence.groups import JudgedScores, judged_scores
 from memberscan.evidence.pairs import placements
 from memberscan.evidence.permutation import NullCheck, normal_null, permuted_aucs, permuted_null
@@ -21,13 +21,17 @@ from memberscan.evidence.scores import Scores
 from memberscan.evidence.single_draw import DeLong
 from memberscan.evidence.strata import Strata, estimate_within_strata
 from memberscan.evidence.verdict import Sides, Verdict, judge, nothing_seen
+from memberscan.threat import Access, Attacker
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from memberscan.attacks import Attack, Features
+    from memberscan.report.outcome import PeopleFacts
     from memberscan.targets import Target
 
+_REFERENCE_ATTACK = "prediction+label"
+"""The attack on outputs that attacks on weights are compared with."""
 LARGEST_PERMUTED = 1000
 """Up to this many subjects attacks are refitted with membership permuted; above, the closed form serves."""
 PERMUTATIONS = 499
@@ -50,21 +54,27 @@ class Weighed:
         What each attack showed.
     checks, check
         The check without the model of each group of people, and the one that tells most.
+    gap
+        What the gap between the errors of members and of others predicts by itself.
     verdict
         The conclusion.
     judged
         The strongest attack's scores as the verdict judges them.
+    gains
+        What attacks on weights add over the outputs.
     """
 
     scores: Sequence[Scores]
     checks: Mapping[str, Blind]
     check: Blind
+    gap: Gap
     verdict: Verdict
     estimates: Estimates | None = None
     null: NullCheck | None = None
     findings: Sequence[Finding] = ()
     within: Estimates | None = None
     judged: JudgedScores | None = None
+    gains: Sequence[Difference] = ()
 
     @property
     def by_person(self) -> list[Scores]:
@@ -91,6 +101,7 @@ def weigh(
     features: Mapping[str, Features],
     scores: Sequence[Scores],
     checks: Mapping[str, Blind],
+    people: PeopleFacts,
 ) -> Weighed:
     """Weigh what the attacks show.
 
@@ -104,13 +115,16 @@ def weigh(
         Of the same attacks in their order.
     checks
         From :func:`check_covariates`.
+    people
+        The model's errors of each person.
     """
+    gap = gap_baseline(people.mean_square, people.member, seeds.generator(target.seed, "gap"))
     seen = {name for attack in scores for name in attack.seen}
     # Groups of whom no attack saw anything decide nothing; where no attack ran, all are shown.
     told = [check for name, check in checks.items() if name in seen or not scores]
     worst = max(told, key=lambda check: (check.gates, check.tripped, check.auc or 0.0))
     if not scores:
-        return Weighed(scores, checks, worst, nothing_seen())
+        return Weighed(scores, checks, worst, gap, nothing_seen())
     errors = _errors(scores, target, "pooled")
     estimates = estimate_aucs(scores, errors)
     null = _null(target, [(a, features[name]) for name, a in attacks.items()], scores, estimates)
@@ -123,12 +137,14 @@ def weigh(
         scores=scores,
         checks=checks,
         check=worst,
+        gap=gap,
         verdict=verdict,
         estimates=estimates,
         null=null,
         findings=collect_findings(scores, estimates, errors),
         within=within,
         judged=judged_scores(scores, verdict.basis, strata),
+        gains=_gains(target, attacks, scores),
     )
 
 
@@ -167,7 +183,14 @@ def _sides(scores: Sequence[Scores], seen: set[str], checks: Mapping[str, Blind]
     )
 
 
-def resampled(scores: Scores, rng: np.random.Generator, resamples: int) -> tuple[Estimates, Errors]:
-    """Return the pooled AUC of one attack by itself, for a point of a curve."""
-    errors = Resampling.draw([scores], rng, resamples=resamples)
-    return estimate_aucs([scores], errors), errors
+def _gains(target: Target, attacks: Mapping[str, Attack], scores: Sequence[Scores]) -> list[Difference]:
+    """Return what each attack on the weights adds over the outputs, on the same subjects and draws."""
+    scored = {attack.attack: attack for attack in scores}
+    reference = scored.get(_REFERENCE_ATTACK)
+    if target.threat.attacker is not Attacker.OUTSIDER or reference is None:
+        return []
+    return [
+        paired_difference(scored[name], reference, DeLong())
+        for name, attack in attacks.items()
+        if attack.learns and needed_access(attack, target.threat) is not Access.OUTPUTS
+    ]

@@ -36,9 +36,9 @@ class Groups:
 
 
 def aligned(scores: Sequence[Scores]) -> tuple[Scores, ...]:
-    """Check that attacks can be compared with each other, and return the rows that say something.
+    """Check that attacks can be compared with each other, and return the rows that estimates rest on.
 
-    Of pairs, those that were attempted and compare ten or more people a side; draws are all kept.
+    These are all draws, and the pairs that were attempted and compare ten or more people a side.
 
     Parameters
     ----------
@@ -85,13 +85,13 @@ def _check_draws(scores: Sequence[Scores]) -> None:
     rows = np.concatenate([attack.sides for attack in scores])
     inside, outside = (rows == IN).any(axis=0), (rows == OUT).any(axis=0)
     unfitted = [attack.sides[0] for attack in scores if not attack.fitted]
-    # Who knows nobody compares everyone, so that nobody is set aside there who is compared elsewhere.
+    # An attack that is not fitted compares everyone who is compared in some draw.
     if (inside & outside).any() or any(((sides == ASIDE) & (inside | outside)).any() for sides in unfitted):
         raise MisalignedError(
             "attacks differ in who was trained on; give every person the same side in every draw, or set it "
             "aside in those draws in which it is known"
         )
-    # People who are set aside in every draw are known to be members or not, but not here which.
+    # The scores do not say on which side people are who are set aside in every draw: they may be on either.
     unknown = int((~inside & ~outside).sum())
     if min(inside.sum(), outside.sum()) + unknown < FEWEST_PER_SIDE:
         raise TooFewSubjectsError(

@@ -203,6 +203,8 @@ def out_of_fold(
             train = np.where(test, 0, centred)
             coefficients.append(np.linalg.solve(train.T @ train + penalty, train.T @ labels.T))
             held_out.append(np.where(test, centred, 0))
+        # Each person's held-out row is zero in all folds but its own, so that one product of the stacked
+        # folds gives everyone the score of the fold it was held out of, for all rows of labels at once.
         scores += np.vstack(coefficients).T @ np.hstack(held_out).T
     return scores / len(folds)
 
@@ -218,6 +220,8 @@ def _of_one_row(
     for repeat in folds:
         parts = [np.flatnonzero(repeat == fold) for fold in range(FOLDS)]
         held = [features[part] for part in parts]
+        # Sums over a training fold are sums over all folds less those of the one held out, and centring
+        # afterwards takes n times the outer product of the means away.
         sums = np.array([x.sum(axis=0) for x in held])
         products = np.array([x.T @ x for x in held])
         answers = np.array([x.T @ label[part] for x, part in zip(held, parts, strict=True)])

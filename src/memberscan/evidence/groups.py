@@ -74,8 +74,9 @@ def judged_scores(
         return JudgedScores(placements(strongest) if strongest.pairs else strongest)
     rest = adjust(strongest, strata)
     if strongest.pairs:
-        # Victims have strata of their own, so people of different victims have none in common.
-        return JudgedScores(placements(rest), adjusted=True)
+        # Victims have strata of their own; a place is one among the held-out people of the same stratum.
+        labels = {target: each.labels for target, each in strata.items()}
+        return JudgedScores(placements(rest, labels), adjusted=True)
     return JudgedScores(rest, strata[MODEL].labels, adjusted=True)
 
 

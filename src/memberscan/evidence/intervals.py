@@ -53,6 +53,7 @@ def auc_bounds(
     edge = 0.5 / (min(members, nonmembers) + 1)
     inner = min(max(auc, edge), 1 - edge)
     variance = max(standard_error**2, float(hanley_mcneil_variance(inner, members, nonmembers)))
+    # Delta method: the derivative of logit(a) is 1 / (a (1 - a)).
     half = critical * np.sqrt(variance) / (inner * (1 - inner))
     low = 0.0 if auc < edge else float(expit(logit(inner) - half))
     high = 1.0 if auc > 1 - edge else float(expit(logit(inner) + half))
@@ -66,7 +67,10 @@ def auc_interval(auc: float, standard_error: float, members: int, nonmembers: in
 
 
 def wilson(proportion: float, trials: int) -> Interval:
-    """Return Wilson's 95% interval of a proportion, which may be a mean over draws and no whole count."""
+    """Return Wilson's 95% interval of a proportion, which may be a mean over draws and no whole count.
+
+    Source: Wilson, J. Am. Stat. Assoc. 22, 1927. SciPy's takes whole counts only.
+    """
     z2 = float(stats.norm.ppf((1 + LEVEL) / 2)) ** 2
     centre = (proportion + z2 / (2 * trials)) / (1 + z2 / trials)
     half = np.sqrt(z2 * (proportion * (1 - proportion) / trials + z2 / (4 * trials**2))) / (1 + z2 / trials)
@@ -90,6 +94,7 @@ def balanced_accuracy_interval(
     """
     one, other = wilson(sensitivity, members), wilson(specificity, nonmembers)
     value = (sensitivity + specificity) / 2
+    # The distance to each end is that of two independent halves: the root of the summed squares.
     below = np.hypot(one.value - one.low, other.value - other.low) / 2
     above = np.hypot(one.high - one.value, other.high - other.value) / 2
     return Interval(value, float(value - below), float(value + above))
@@ -102,6 +107,7 @@ def greatest_normal(
 
     The generator is fixed: the same correlation gives the same draws. A singular correlation is fine.
     """
+    # A square root of the correlation by its eigenvalues; Cholesky's would fail where attacks are copies.
     values, vectors = np.linalg.eigh(correlation)
     root = vectors * np.sqrt(np.clip(values, 0, None))
     draws = np.random.default_rng(0).standard_normal((samples, len(correlation))) @ root.T

@@ -84,6 +84,7 @@ def tpr_interval(
     """
     descending = np.sort(outside)[::-1]
     alpha = 1 - LEVEL
+    # How many non-members may lie beyond the true threshold, in 95% of samples.
     fewest, most = (int(stats.binom.ppf(p, len(outside), fpr)) for p in (alpha / 2, 1 - alpha / 2))
     caught = [
         int((inside > descending[beyond]).sum()) if beyond < len(outside) else len(inside)
@@ -106,6 +107,7 @@ def roc_points(attack: Scores) -> Float[np.ndarray, "2 points"]:
     beyond = np.unique(np.round(steps).astype(int))
     tpr = np.zeros(len(beyond))
     for inside, outside in rows:
+        # Rows with more non-members are read at the same rates as the row with the fewest.
         allowed = (beyond * (len(outside) / nonmembers)).astype(int)
         thresholds = np.append(np.sort(outside)[::-1], -np.inf)[allowed]
         tpr += 1 - np.searchsorted(np.sort(inside), thresholds, side="right") / len(inside)

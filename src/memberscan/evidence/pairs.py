@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from memberscan.evidence.scores import ASIDE, IN, OUT, Draw, Pair, Scores
 from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def _result(
     if tested is None:
         needed = f"{FEWEST_PER_SIDE} members and {FEWEST_PER_SIDE} non-members"
         return PairResult(*about, reason=f"needs {needed} scored, has {sides[0]} and {sides[1]}")
+    # The rows share people, but each result stands alone, so that DeLong's variance of one row holds.
     auc, covariance = delong(np.concatenate([inside, outside])[None], np.repeat([True, False], sides))
     right = [float(np.mean(side)) for side in (inside > threshold, outside <= threshold)]
     return PairResult(
@@ -118,11 +120,19 @@ def _result(
     )
 
 
-def placements(attack: Scores) -> Scores:
+def placements(attack: Scores, strata: Mapping[str, Int[np.ndarray, " people"]] | None = None) -> Scores:
     """Return one score per person, as one draw: its mean place among the non-members of each pair.
 
     That makes pairs comparable whose scores are on scales of their own. People whom no pair compares are set
     aside; the threshold is the mean place of the pairs' own thresholds.
+
+    Parameters
+    ----------
+    attack
+        Scores whose rows are pairs.
+    strata
+        For each target, the stratum of each person: the place is then among the non-members of the same
+        stratum. People without anybody alike on the other side are set aside.
 
     Raises
     ------
@@ -132,13 +142,18 @@ def placements(attack: Scores) -> Scores:
     (pairs,) = aligned([attack])
     total, count = np.zeros((2, pairs.values.shape[1]))
     thresholds = []
-    for values, kept, sides, threshold in zip(
-        pairs.values, pairs.compared, pairs.sides, pairs.thresholds, strict=True
-    ):
-        outside = np.sort(values[sides == OUT])
-        total[kept] += _place(outside, values[kept])
-        count[kept] += 1
-        thresholds.append(_place(outside, threshold[None])[0])
+    everyone = np.zeros(len(total), dtype=int)
+    rows = zip(pairs.rows, pairs.values, pairs.compared, pairs.sides, pairs.thresholds, strict=True)
+    for row, values, kept, sides, threshold in rows:
+        label = everyone if strata is None else strata[row.target]
+        for level in np.unique(label[kept]):
+            alike = kept & (label == level)
+            outside = np.sort(values[alike & (sides == OUT)])
+            if not len(outside) or not (alike & (sides == IN)).any():
+                continue
+            total[alike] += _place(outside, values[alike])
+            count[alike] += 1
+        thresholds.append(_place(np.sort(values[kept & (sides == OUT)]), threshold[None])[0])
     means = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
     member = (pairs.sides == IN).any(axis=0)
     sides = np.where(count > 0, np.where(member, IN, OUT), ASIDE).astype(np.int8)

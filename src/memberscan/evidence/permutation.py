@@ -78,6 +78,7 @@ def permuted_null(estimates: Estimates, null: Float[np.ndarray, "permutations at
             f"null AUCs of shape {null.shape} for {len(estimates.attacks)} attacks; give finite AUCs, "
             "permutations x attacks"
         )
+    # Studentised by observation and permutations together, the observation is one of them under the null.
     every = np.vstack([estimates.auc, null])
     spread = every.std(axis=0)
     # Differences smaller than rounding are ties, and ties count against the attack.

@@ -111,6 +111,22 @@ class Resampling:
         """
         return tuple(self._accuracy(attack) for attack in scores)
 
+    def shares_right(
+        self, attack: Scores
+    ) -> tuple[Float[np.ndarray, " resamples"], Float[np.ndarray, " resamples"]]:
+        """Return sensitivity and specificity, as means over pairs, in each resample."""
+        sensitivity, specificity = np.zeros((2, len(self.outside)))
+        for each in self._everyone():
+            rows = attack.about(each.target)
+            if rows is None:
+                continue
+            threshold = rows.thresholds[:, None]
+            right = (rows.values[:, each.members] > threshold).sum(axis=0)
+            sensitivity += each.inside @ right / len(each.members)
+            right = (rows.values[:, each.nonmembers] <= threshold).sum(axis=0)
+            specificity += each.outside @ right / len(each.nonmembers)
+        return sensitivity / len(attack.rows), specificity / len(attack.rows)
+
     def difference(self, attack: Scores, over: Scores) -> tuple[float, float]:
         """Return the difference of AUCs, and its standard error by the same resamples."""
         found = _Resampled.over([attack, over], self._everyone())
@@ -144,22 +160,11 @@ class Resampling:
             yield _Comparison(name, one, other, *weights, alike, total)
 
     def _accuracy(self, attack: Scores) -> Interval:
-        sensitivity, specificity = np.zeros((2, len(self.outside)))
-        members = 0
-        for each in self._everyone():
-            rows = attack.about(each.target)
-            if rows is None:
-                continue
-            threshold = rows.thresholds[:, None]
-            right = (rows.values[:, each.members] > threshold).sum(axis=0)
-            sensitivity += each.inside @ right / len(each.members)
-            right = (rows.values[:, each.nonmembers] <= threshold).sum(axis=0)
-            specificity += each.outside @ right / len(each.nonmembers)
-            members += len(each.members)
-        sides = sensitivity / len(attack.rows), specificity / len(attack.rows)
-        counts = members, len(self.groups.outside)
-        independent = [_independent(side, people) for side, people in zip(sides, counts, strict=True)]
-        return balanced_accuracy_interval(float(sides[0][0]), float(sides[1][0]), *independent)
+        targets = {row.target for row in attack.rows}
+        counts = sum(len(self.groups.inside[name]) for name in targets), len(self.groups.outside)
+        shares = self.shares_right(attack)
+        independent = [_independent(share, people) for share, people in zip(shares, counts, strict=True)]
+        return balanced_accuracy_interval(float(shares[0][0]), float(shares[1][0]), *independent)
 
 
 @dataclass(frozen=True, eq=False)

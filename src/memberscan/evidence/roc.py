@@ -40,6 +40,8 @@ def delong(
     pairs = np.array(
         [np.prod(np.bincount(member[strata == label], minlength=2)) for label in labels], dtype=float
     )
+    # The AUC over all strata is a weighted mean of independent AUCs, so its covariance is the sum of theirs
+    # times the squared weights.
     weights = pairs / pairs.sum()
     auc = np.tensordot(weights, np.stack([a for a, _ in parts]), axes=1)
     return auc, np.tensordot(weights**2, np.stack([c for _, c in parts]), axes=1)
@@ -50,6 +52,8 @@ def _delong(
 ) -> tuple[Float[np.ndarray, " attacks"], Float[np.ndarray, "attacks attacks"]]:
     n1, n0 = int(member.sum()), int((~member).sum())
     below = np.stack([_below(row, member) for row in scores])
+    # A person's placement value is the share of the other side that it outranks. The AUC is their mean on
+    # either side, and its variance the sum of both sides' variances of that mean (DeLong et al., 1988).
     # Row by row in memory, since the order of a sum decides its last bits.
     inside, outside = (np.ascontiguousarray(below[:, side]) for side in (member, ~member))
     of_members, of_nonmembers = inside / n0, 1 - outside / n1
@@ -91,6 +95,8 @@ def aucs_of_rows(
     """Return one AUC for each row of scores and labels (1 or 0), for permutation tests; ties count half."""
     order = np.argsort(scores, axis=1)
     labels = np.take_along_axis(member, order, axis=1)
+    # Mann and Whitney: the rank sum of the members, less its smallest possible value, counts the pairs that
+    # members win. Rows with ties get midranks in place of ranks.
     rank_sums = labels @ np.arange(1.0, scores.shape[1] + 1)
     ordered = np.take_along_axis(scores, order, axis=1)
     for row in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1)):

@@ -91,7 +91,7 @@ class Scores:
 
     def __post_init__(self) -> None:
         self._check_shapes()
-        if len(set(self.rows)) != len(self.rows) or len({type(row) for row in self.rows}) != 1:
+        if len(set(self.rows)) != len(self.rows) or len({type(row) for row in self.rows}) > 1:
             raise MisalignedError(
                 f"attack {self.attack}: rows repeat, or are of two kinds; give draws only or pairs only, "
                 "each once"
@@ -157,8 +157,8 @@ class Scores:
 
     @property
     def pairs(self) -> bool:
-        """Whether the rows are pairs of parties."""
-        return isinstance(self.rows[0], Pair)
+        """Whether the rows are pairs of parties; where there is no row, nobody could attack anybody."""
+        return all(isinstance(row, Pair) for row in self.rows)
 
     @property
     def attempted(self) -> Bool[np.ndarray, " rows"]:

@@ -97,6 +97,7 @@ def _residual(
     values: Float[np.ndarray, " compared"], features: Float[np.ndarray, "compared columns"]
 ) -> Float[np.ndarray, " compared"]:
     """Return normal scores of the ranks, minus their least-squares fit on the covariates."""
+    # Normal scores, so that neither outliers nor the scale of an attack decide the fit.
     z = stats.norm.ppf((stats.rankdata(values) - 0.5) / len(values))
     x = np.column_stack([np.ones(len(z)), features])
     return np.asarray(z - x @ np.linalg.lstsq(x, z, rcond=None)[0])

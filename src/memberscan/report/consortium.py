@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 from memberscan.errors import BadInputError, MisalignedError
-from memberscan.report import joining, parties, words
-from memberscan.report.schema import CONSORTIUM_SCHEMA, agreeing, check
+from memberscan.report import joining, party_words, ranking, words
+from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.consortium_json import (
+    CONSORTIUM_SCHEMA,
+    Against,
+    Comparison,
+    ConsortiumContent,
+    Entry,
+    JoinedAudit,
+    JoinedFinding,
+    NotRunBy,
+    Site,
+)
+from memberscan.report.content.federation_json import Federation, Learner, Pair, SourceInference, Victim
+from memberscan.report.validation import agreeing, check
 
-Audits = Mapping[str, dict[str, Any]]
+Audits = Mapping[str, AuditContent]
+Named = TypeVar("Named", Learner, Victim)
 
 
 @agreeing
-def consortium(audits: Audits) -> dict[str, Any]:
+def consortium(audits: Mapping[str, AuditContent | Mapping[str, Any]]) -> ConsortiumContent:
     """Return the content of consortium.json.
 
     Audits of one transcript and one attacker are taken for those of different sites, each with its own people
@@ -43,109 +57,110 @@ def consortium(audits: Audits) -> dict[str, Any]:
         raise BadInputError(
             "there is no audit to merge; name at least one directory that memberscan audit wrote"
         )
-    groups: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
-    for name, audit in audits.items():
-        federation = check(audit)["federation"]
-        key = (federation["transcript"], federation["attacker"]) if federation else ("", name)
+    groups: dict[tuple[str, ...], dict[str, AuditContent]] = {}
+    for name, given in audits.items():
+        audit = check(given)
+        federation = audit.federation
+        key = (federation.transcript, federation.attacker) if federation else ("", name)
         groups.setdefault(key, {})[name] = audit
     labels = _labels(list(groups.values()))
-    entries = [_entry(group, *label) for group, label in zip(groups.values(), labels, strict=True)]
-    return {
-        "schema": CONSORTIUM_SCHEMA,
-        "memberscan": version("memberscan"),
-        "audits": [_audit(name, audits[name], entry) for entry in entries for name in entry["audits"]],
-        "entries": entries,
-        "secure": _secure(entries),
-        "sites": _sites(entries),
-    }
+    entries = tuple(_entry(group, *label) for group, label in zip(groups.values(), labels, strict=True))
+    everything = {name: audit for group in groups.values() for name, audit in group.items()}
+    return ConsortiumContent(
+        schema=CONSORTIUM_SCHEMA,
+        memberscan=version("memberscan"),
+        audits=tuple(_audit(name, everything[name], entry) for entry in entries for name in entry.audits),
+        entries=entries,
+        secure=_secure(entries),
+        sites=_sites(entries),
+    )
 
 
-def _labels(groups: list[dict[str, dict[str, Any]]]) -> list[tuple[str, str | None]]:
+def _labels(groups: Sequence[Audits]) -> list[tuple[str, str | None]]:
     """Return the label of each entry and of its federation, told apart by transcript where they must be."""
     firsts = [next(iter(group.items())) for group in groups]
     transcripts: dict[str, set[str]] = {}
     for _, audit in firsts:
-        if audit["federation"]:
-            transcripts.setdefault(_federation(audit), set()).add(audit["federation"]["transcript"])
+        if audit.federation:
+            transcripts.setdefault(_label(audit, audit.federation), set()).add(audit.federation.transcript)
     labels: list[tuple[str, str | None]] = []
     for name, audit in firsts:
-        federation = audit["federation"]
+        federation = audit.federation
         if federation is None:
-            labels.append((f"{name}, {audit['target']['model']}, no federation", None))
+            labels.append((f"{name}, {audit.target.model}, no federation", None))
             continue
-        label = _federation(audit)
+        label = _label(audit, federation)
         if len(transcripts[label]) > 1:
-            label += f", {federation['transcript'][:6]}"
-        labels.append((f"{label}: {parties.ATTACKERS[federation['attacker']]}", label))
+            label += f", {federation.transcript[:6]}"
+        labels.append((f"{label}: {party_words.ATTACKERS[federation.attacker]}", label))
     return labels
 
 
-def _federation(audit: dict[str, Any]) -> str:
-    federation = audit["federation"]
-    label = f"{audit['target']['model']}, {parties.ENVIRONMENTS[federation['environment']]}"
-    return f"{label}, CKKS" if federation["secure"] == "ckks" else label
+def _label(audit: AuditContent, federation: Federation) -> str:
+    label = f"{audit.target.model}, {party_words.ENVIRONMENTS[federation.environment]}"
+    return f"{label}, CKKS" if federation.secure == "ckks" else label
 
 
-def _audit(name: str, audit: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
-    verdict = audit["verdict"]
-    return {
-        "name": name,
-        "entry": entry["name"],
-        **{key: audit["target"][key] for key in ("members", "nonmembers", "synthetic")},
-        "verdict": verdict["label"],
-        "sentence": verdict["sentence"],
-        "smallest_detectable_auc": verdict["smallest_detectable_auc"],
-    }
+def _audit(name: str, audit: AuditContent, entry: Entry) -> JoinedAudit:
+    return JoinedAudit(
+        name=name,
+        entry=entry.name,
+        members=audit.target.members,
+        nonmembers=audit.target.nonmembers,
+        synthetic=audit.target.synthetic,
+        verdict=audit.verdict.label,
+        sentence=audit.verdict.sentence,
+        smallest_detectable_auc=audit.verdict.smallest_detectable_auc,
+    )
 
 
-def _entry(group: dict[str, dict[str, Any]], name: str, federation: str | None) -> dict[str, Any]:
+def _entry(group: Audits, name: str, label: str | None) -> Entry:
     first = next(iter(group.values()))
-    facts = first["federation"] or {
-        "environment": None,
-        "attacker": "outsider",
-        "secure": "none",
-        "visible_to_server": False,
-        "transcript": None,
-        "rounds": None,
-    }
+    about = first.federation
     parts = _once(_own_people(group))
-    held = [part["federation"] for part in parts.values() if part["federation"]]
-    kept = ("environment", "attacker", "secure", "visible_to_server", "transcript", "rounds")
-    return {
-        "name": name,
-        "federation": federation,
-        "model": first["target"]["model"],
-        **{key: facts[key] for key in kept},
-        "audits": list(group),
-        "learners": _known_first([f["learners"] for f in held], "age_mean"),
-        "findings": _findings(parts),
-        "not_run": [{"audit": site, **row} for site, part in parts.items() for row in part["not_run"]],
-        "pairs": _pairs(parts),
-        "victims": _known_first([f["victims"] for f in held], "auc"),
-        "by_round": joining.rows(
-            (f["by_round"] for f in held), lambda r: (r["round"], r["attack"]), ("auc", "accuracy")
+    held = [part.federation for part in parts.values() if part.federation]
+    return Entry(
+        name=name,
+        federation=label,
+        model=first.target.model,
+        environment=about.environment if about else None,
+        attacker=about.attacker if about else "outsider",
+        secure=about.secure if about else "none",
+        visible_to_server=about.visible_to_server if about else False,
+        transcript=about.transcript if about else None,
+        rounds=about.rounds if about else None,
+        audits=tuple(group),
+        learners=_known_first([f.learners for f in held], "age_mean"),
+        findings=_findings(parts),
+        not_run=tuple(
+            NotRunBy(audit=site, attack=row.attack, reason=row.reason)
+            for site, part in parts.items()
+            for row in part.not_run
         ),
-        "coverage": joining.rows(
-            (f["coverage"] for f in held), lambda r: (r["attack"], r["coverage"]), ("auc",)
+        pairs=_pairs(parts),
+        victims=_known_first([f.victims for f in held], "auc"),
+        by_round=joining.rows(
+            (f.by_round for f in held), lambda row: (row.round, row.attack), ("auc", "accuracy")
         ),
-        "sources": _sources([f["sources"] for f in held if f["sources"]]),
-        "left_out": joining.rows(
-            (f["left_out"] for f in held), lambda r: (r["round"], words.natural(r["learner"])), ()
+        coverage=joining.rows((f.coverage for f in held), lambda row: (row.attack, row.coverage), ("auc",)),
+        sources=_mean_sources([f.sources for f in held if f.sources]),
+        left_out=joining.rows(
+            (f.left_out for f in held), lambda row: (row.round, words.natural(row.learner)), ()
         ),
-    }
+    )
 
 
 def _once(group: Audits) -> Audits:
     """Return the audits of a group without those that repeat another, and refuse those that overlap."""
-    kept: dict[str, dict[str, Any]] = {}
+    kept: dict[str, AuditContent] = {}
     for name, audit in group.items():
-        same = ("findings", "federation")
-        if not any(all(audit[key] == other[key] for key in same) for other in kept.values()):
+        found = (audit.findings, audit.federation)
+        if not any(found == (other.findings, other.federation) for other in kept.values()):
             kept[name] = audit
     victims = {
-        name: {p["victim"] for p in parties.judged(audit["federation"]["pairs"])}
+        name: {p.victim for p in party_words.judged(audit.federation.pairs)}
         for name, audit in kept.items()
-        if audit["federation"]
+        if audit.federation
     }
     for one, other in combinations(victims, 2):
         both = sorted(victims[one] & victims[other], key=words.natural)
@@ -164,113 +179,109 @@ def _own_people(group: Audits) -> Audits:
         return group
     named = {}
     for name, audit in group.items():
-        federation = audit["federation"]
-        if federation and len(federation["learners"]) == 1:
-            own = federation["learners"][0]["name"]
-            federation = federation | {
-                "pairs": [
-                    p | {"victim": own} if p["victim"] == parties.ALL else p for p in federation["pairs"]
-                ],
-                "victims": [
-                    v | {"name": own} if v["name"] == parties.ALL else v for v in federation["victims"]
-                ],
-            }
-        named[name] = audit | {"federation": federation}
+        federation = audit.federation
+        if federation and len(federation.learners) == 1:
+            own = federation.learners[0].name
+            pairs, victims = (
+                tuple(
+                    row.model_copy(update={key: own}) if getattr(row, key) == party_words.ALL else row
+                    for row in rows
+                )
+                for key, rows in (("victim", federation.pairs), ("name", federation.victims))
+            )
+            federation = federation.model_copy(update={"pairs": pairs, "victims": victims})
+        named[name] = audit.model_copy(update={"federation": federation})
     return named
 
 
-def _known_first(parts: list[list[dict[str, Any]]], value: str) -> list[dict[str, Any]]:
+def _known_first(parts: Sequence[Sequence[Named]], value: str) -> tuple[Named, ...]:
     """Return one row per name, from the site that knows ``value`` if any does."""
-    together = sorted((row for part in parts for row in part), key=lambda row: row[value] is None)
-    return joining.rows([together], lambda row: words.natural(row["name"]), ())
+    together = sorted((row for part in parts for row in part), key=lambda row: getattr(row, value) is None)
+    return joining.rows([together], lambda row: words.natural(row.name), ())
 
 
-def _pairs(parts: Audits) -> list[dict[str, Any]]:
+def _pairs(parts: Audits) -> tuple[Pair, ...]:
     """Return all pairs; one that a site could not judge gives way to the same pair of the site that could."""
-    together = [pair for part in parts.values() if part["federation"] for pair in part["federation"]["pairs"]]
+    together = [pair for part in parts.values() if part.federation for pair in part.federation.pairs]
     pairs = joining.rows(
-        [sorted(together, key=lambda pair: pair["auc"] is None)],
-        lambda p: (p["attack"], words.natural(p["attacker"]), words.natural(p["victim"])),
+        [sorted(together, key=lambda pair: pair.auc is None)],
+        lambda p: (p.attack, words.natural(p.attacker), words.natural(p.victim)),
         (),
     )
-    return joining.correct(pairs) if len(parts) > 1 else pairs
+    return tuple(joining.correct(pairs)) if len(parts) > 1 else pairs
 
 
-def _findings(parts: Audits) -> list[dict[str, Any]]:
-    """Return one finding an attack, the strongest first."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for audit in parts.values():
-        for finding in audit["findings"]:
-            judged = {"auc": words.judged_auc(audit, finding), "accuracy": finding["accuracy"]}
-            found.setdefault(finding["attack"], []).append(judged)
-    rows = [
-        {
-            "attack": attack,
-            "sites": len(values),
-            **{key: joining.mean_over_sites([v[key] for v in values]) for key in ("auc", "accuracy")},
-        }
-        for attack, values in found.items()
-    ]
-    return sorted(rows, key=lambda row: (-row["auc"]["low"], row["attack"]))
+def _findings(parts: Audits) -> tuple[JoinedFinding, ...]:
+    """Return one finding an attack: as one audit ranks them, or by their means' lower ends."""
+    ranked = [(audit, finding) for audit in parts.values() for finding in ranking.ranked(audit)]
+    rows = []
+    for attack in dict.fromkeys(finding.attack for _, finding in ranked):
+        mine = [(audit, finding) for audit, finding in ranked if finding.attack == attack]
+        rows.append(
+            JoinedFinding(
+                attack=attack,
+                sites=len(mine),
+                auc=joining.mean_over_sites([ranking.judged_auc(*one) for one in mine]),
+                accuracy=joining.mean_over_sites([finding.accuracy for _, finding in mine]),
+            )
+        )
+    return tuple(rows if len(parts) == 1 else sorted(rows, key=lambda row: (-row.auc.low, row.attack)))
 
 
-def _sources(parts: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _mean_sources(parts: Sequence[SourceInference]) -> SourceInference | None:
     if not parts:
         return None
-    blind = [part["blind"] for part in parts if part["blind"]]
-    return {
-        **parts[0],
-        "accuracy": joining.mean_over_sites([part["accuracy"] for part in parts]),
-        "blind": joining.mean_over_sites(blind) if len(blind) == len(parts) else None,
-    }
+    blind = [part.blind for part in parts if part.blind]
+    return parts[0].model_copy(
+        update={
+            "accuracy": joining.mean_over_sites([part.accuracy for part in parts]),
+            "blind": joining.mean_over_sites(blind) if len(blind) == len(parts) else None,
+        }
+    )
 
 
-def _secure(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _secure(entries: Sequence[Entry]) -> tuple[Comparison, ...]:
     """Return what to compare: one model and environment, seen in the clear and under secure aggregation."""
-    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    grouped: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        if entry["federation"]:
-            grouped.setdefault((entry["model"], entry["environment"] or ""), []).append(entry)
+        if entry.federation:
+            grouped.setdefault((entry.model, entry.environment or ""), []).append(entry)
     comparisons = []
-    for (model, environment), group in grouped.items():
-        hidden = [e for e in group if e["secure"] == "ckks" or e["attacker"] == "aggregate"]
-        plain = [e for e in group if e["attacker"] in ("server", "active-server") and e["visible_to_server"]]
+    for (model, _), group in grouped.items():
+        hidden = [e for e in group if e.secure == "ckks" or e.attacker == "aggregate"]
+        plain = [e for e in group if e.attacker in ("server", "active-server") and e.visible_to_server]
         if hidden and plain:
-            names = [e["name"] for e in (*plain, *hidden)]
-            comparisons.append({"model": model, "environment": environment or None, "entries": names})
-    return comparisons
+            names = tuple(e.name for e in (*plain, *hidden))
+            comparisons.append(Comparison(model=model, environment=group[0].environment, entries=names))
+    return tuple(comparisons)
 
 
-def _sites(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _sites(entries: Sequence[Entry]) -> tuple[Site, ...]:
     """Return, for each learner of each federation, the strongest pair of each attacker against it."""
-    federations: dict[str, list[dict[str, Any]]] = {}
+    federations: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry["federation"]:
-            federations.setdefault(entry["federation"], []).append(entry)
-    sites = []
-    for federation, views in federations.items():
-        learners = _known_first([view["learners"] for view in views], "age_mean")
-        for learner in learners:
-            against = [_against(view, learner["name"]) for view in views if view["pairs"]]
-            sites.append(
-                {
-                    "name": learner["name"],
-                    "federation": federation,
-                    "members": learner["members"],
-                    "against": against,
-                }
-            )
-    return sites
+        if entry.federation:
+            federations.setdefault(entry.federation, []).append(entry)
+    return tuple(
+        Site(
+            name=learner.name,
+            federation=federation,
+            members=learner.members,
+            against=tuple(_against(view, learner.name) for view in views if view.pairs),
+        )
+        for federation, views in federations.items()
+        for learner in _known_first([view.learners for view in views], "age_mean")
+    )
 
 
-def _against(entry: dict[str, Any], site: str) -> dict[str, Any]:
+def _against(entry: Entry, site: str) -> Against:
     """Return what one attacker can do to one site; people of a sum may be anybody's."""
-    mine = [pair for pair in entry["pairs"] if pair["victim"] in (site, parties.ALL)]
-    judged = parties.judged(mine)
-    return {
-        "entry": entry["name"],
-        "pair": parties.strongest(mine),
-        "pairs": len(judged),
-        "shown": sum(map(parties.shown, judged)),
-        "victim": next((v for v in entry["victims"] if v["name"] in (site, parties.ALL)), None),
-    }
+    mine = [pair for pair in entry.pairs if pair.victim in (site, party_words.ALL)]
+    judged = party_words.judged(mine)
+    return Against(
+        entry=entry.name,
+        pair=party_words.strongest(mine),
+        pairs=len(judged),
+        shown=sum(map(party_words.shown, judged)),
+        victim=next((v for v in entry.victims if v.name in (site, party_words.ALL)), None),
+    )

@@ -10,28 +10,34 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from memberscan.errors import BadInputError
 from memberscan.evidence.roc import null_variance
 from memberscan.evidence.rounding import error_of, floored, rounded, rounded_p, step_below
-from memberscan.report.tables import ROC_RATES
+from memberscan.report.content.audit_json import PositivePredictiveValue, Quantiles, Rate, Roc
+from memberscan.report.content.parts import Auc, Estimate, Part
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-SMALLEST_CELL = 10
 FEWEST_ALLOWED = 5
+ROC_RATES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+"""False-positive rates of the points that are published of a ROC curve."""
 YEARS = 0.1
 """The finest step of ages and errors, years."""
 CHANCE = 0.5
 _P_VALUES = ("p_value", "p_holm")
-_SIDES = {"difference": 0.0, "h": 0.0, "tpr": None}
+_SIDES = {"difference": 0.0, "h": 0.0}
+"""Parts whose numbers stay on their side of something else than chance."""
 _QUANTILES = (10, 25, 50, 75, 90)
 _ONE_PERSON = 2.5
 """A step is at least two fifths of the error it is derived from, and so at least what one person changes."""
+
+
+P = TypeVar("P", bound=Part)
 
 
 def require_cell(smallest: int) -> None:
@@ -164,7 +170,7 @@ def _furthest(values: Float[np.ndarray, " n"]) -> float:
     return float(np.abs(values - values.mean()).max())
 
 
-def quantiles(values: Float[np.ndarray, " n"], smallest: int) -> dict[str, float | None]:
+def quantiles(values: Float[np.ndarray, " n"], smallest: int) -> Quantiles:
     """Return quantiles of years, rounded; None where fewer than ``smallest`` people lie beyond one.
 
     The error of a quantile is half the distance between the quantiles one standard error of the share away
@@ -179,7 +185,7 @@ def quantiles(values: Float[np.ndarray, " n"], smallest: int) -> dict[str, float
         error = np.sqrt(share * (1 - share) / len(values))
         low, high = np.quantile(values, np.clip([share - error, share + error], 0, 1))
         found[f"q{q}"] = _years(float(np.quantile(values, share)), float(high - low) / 2)
-    return found
+    return Quantiles.model_validate({"n": len(values), **found})
 
 
 def mean_age(mean: float, spread: float, n: int) -> tuple[float, float]:
@@ -197,65 +203,93 @@ def chance_error(sides: tuple[int, int]) -> float:
     return float(np.sqrt(null_variance(*sides)))
 
 
-def curve(
-    roc: dict[str, list[float]], tpr: Sequence[dict[str, Any]], scored: dict[str, int], smallest: int
-) -> dict[str, Any]:
+def curve(roc: Roc, tpr: Sequence[Rate], scored: tuple[int, int], smallest: int) -> Roc:
     """Return a few points of a ROC curve; all its steps in their order would name every member.
 
     Only rates at which ``smallest`` non-members or more are named are published, and those at which the
     finding itself has a value, which stands here too.
+
+    Parameters
+    ----------
+    roc, tpr
+        The whole curve, and the finding's own rates, which are rounded already.
+    scored
+        How many members, and non-members, were scored in one draw.
+    smallest
+        Fewest people of a group that is reported.
     """
-    known = {entry["fpr"]: entry["value"] for entry in tpr if entry["value"] is not None}
-    fpr, found = np.array(roc["fpr"]), np.array(roc["tpr"])
-    rates = [rate for rate in ROC_RATES if rate in known or rate * scored["nonmembers"] >= smallest - 1e-9]
+    known = {rate.fpr: rate.value for rate in tpr if rate.value is not None}
+    members, nonmembers = scored
+    fpr, found = np.array(roc.fpr), np.array(roc.tpr)
+    rates = [rate for rate in ROC_RATES if rate in known or rate * nonmembers >= smallest - 1e-9]
     values = []
     for rate in rates:
         share = float(found[np.searchsorted(fpr, rate + 1e-12, side="right") - 1])
-        inner = (share * scored["members"] + 2) / (scored["members"] + 4)
-        step = step_below(float(np.sqrt(inner * (1 - inner) / (scored["members"] + 4))))
+        # Two added successes and failures (Agresti and Coull) keep the error above zero at shares of 0 and 1.
+        inner = (share * members + 2) / (members + 4)
+        step = step_below(float(np.sqrt(inner * (1 - inner) / (members + 4))))
         values.append(known.get(rate, rounded(share, step)))
-    return {"fpr": [*rates, 1.0], "tpr": [*np.maximum.accumulate(values).tolist(), 1.0] if values else [1.0]}
+    rising = np.maximum.accumulate(values).tolist() if values else []
+    return Roc(fpr=(*rates, 1.0), tpr=(*rising, 1.0))
 
 
-def published(tree: Any, name: str = "") -> Any:
-    """Return JSON values with every estimate and p-value in them rounded, wherever it stands.
+def published(part: P, name: str = "") -> P:
+    """Return a part of the content with every estimate and p-value in it rounded, wherever it stands.
 
-    An estimate is what has a value and an interval: all are rounded to one step. Ends of intervals stay on
-    their side of chance (or of no difference), and simultaneous bounds are rounded downwards.
+    All three numbers of an estimate are rounded to one step. Ends of intervals stay on their side of chance
+    (or of no difference), and simultaneous bounds are rounded downwards.
+
+    Parameters
+    ----------
+    part
+        With exact numbers.
+    name
+        The key under which it stands.
     """
-    if isinstance(tree, list):
-        return [published(item, name) for item in tree]
-    if not isinstance(tree, dict):
-        return rounded_p(tree) if name in _P_VALUES and tree is not None else tree
-    if name == "p_values":
-        return {key: rounded_p(p) for key, p in tree.items()}
-    tree = {key: published(item, key) for key, item in tree.items()}
-    if tree.keys() >= {"value", "low", "high"} and tree["value"] is not None:
-        tree |= estimate(tree, side=_SIDES.get(name, CHANCE))
-        if "ppv" in tree:
-            tree["ppv"] = [_worth(worth["prior"], tree) for worth in tree["ppv"]]
-    return tree
+    given = {key: getattr(part, key) for key in part.model_fields_set}
+    part = part.model_copy(update={key: _published(value, key) for key, value in given.items()})
+    if isinstance(part, Estimate):
+        return part.model_copy(update=_rounded_estimate(part, _SIDES.get(name, CHANCE)))
+    return part.model_copy(update=_rounded_rate(part)) if isinstance(part, Rate) else part
 
 
-def estimate(found: dict[str, Any], *, side: float | None) -> dict[str, Any]:
+def _published(value: Any, name: str) -> Any:
+    if isinstance(value, Part):
+        return published(value, name)
+    if isinstance(value, tuple):
+        return tuple(_published(item, name) for item in value)
+    if name in _P_VALUES and value is not None:
+        return rounded_p(value)
+    return {key: rounded_p(p) for key, p in value.items()} if name == "p_values" else value
+
+
+def _rounded_estimate(found: Estimate, side: float) -> dict[str, Any]:
     """Return the rounded value and ends of an estimate, and its simultaneous bound where it has one."""
-    step = step_below(error_of(found["low"], found["high"]))
-    ends = {end: rounded(found[end], step, side=side) for end in ("low", "high")}
-    result: dict[str, Any] = {"value": rounded(found["value"], step), **ends}
-    if "simultaneous" in found:
-        bound = floored(found["simultaneous"]["low"], step, side=side)
-        result["simultaneous"] = found["simultaneous"] | {"low": bound}
-    return result
-
-
-def _worth(prior: float, rate: dict[str, Any]) -> dict[str, Any]:
-    """Return the positive predictive value that follows from a rounded rate, so that it tells no more."""
-    fpr = rate["fpr"]
-    values = {
-        end: round(prior * rate[end] / (prior * rate[end] + (1 - prior) * fpr), 3)
-        for end in ("value", "low", "high")
+    step = step_below(error_of(found.low, found.high))
+    update: dict[str, Any] = {
+        "value": rounded(found.value, step),
+        "low": rounded(found.low, step, side=side),
+        "high": rounded(found.high, step, side=side),
     }
-    return {"prior": prior, **values}
+    if isinstance(found, Auc):
+        bound = floored(found.simultaneous.low, step, side=side)
+        update["simultaneous"] = found.simultaneous.model_copy(update={"low": bound})
+    return update
+
+
+def _rounded_rate(rate: Rate) -> dict[str, Any]:
+    """Return a rounded true-positive rate, with the predictive values that follow from the rounded one."""
+    if rate.value is None or rate.low is None or rate.high is None:
+        return {}
+    step = step_below(error_of(rate.low, rate.high))
+    tpr = {"value": rate.value, "low": rate.low, "high": rate.high}
+    tpr = {end: rounded(number, step) for end, number in tpr.items()}
+    predictive = []
+    for prior in (one.prior for one in rate.ppv):
+        # Of the people named, the members are prior x TPR, and all others (1 - prior) x FPR.
+        shares = {end: round(prior * t / (prior * t + (1 - prior) * rate.fpr), 3) for end, t in tpr.items()}
+        predictive.append(PositivePredictiveValue(prior=prior, **shares))
+    return {**tpr, "ppv": tuple(predictive)}
 
 
 def _years(value: float, error: float) -> float:

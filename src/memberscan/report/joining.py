@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm
 
+from memberscan.evidence.multiple import holm
+from memberscan.report.content.federation_json import Pair
+from memberscan.report.content.parts import Estimate, Part
+
+R = TypeVar("R", bound=Part)
+
 _TWO_SIDED = float(norm.ppf(0.975))
 
 
-def mean_over_sites(estimates: Sequence[dict[str, float]]) -> dict[str, float]:
+def mean_over_sites(estimates: Sequence[Estimate]) -> Estimate:
     """Return the unweighted mean of fractions that sites found independently, with its 95% interval.
 
     Each site's standard error is taken back from its interval: on the logit scale, v (1 - v) times the
@@ -27,51 +33,37 @@ def mean_over_sites(estimates: Sequence[dict[str, float]]) -> dict[str, float]:
     Parameters
     ----------
     estimates
-        ``value``, ``low`` and ``high`` of each site.
+        One of each site.
     """
     if len(estimates) == 1:
-        return {key: estimates[0][key] for key in ("value", "low", "high")}
-    value, low, high = (np.array([e[key] for e in estimates]) for key in ("value", "low", "high"))
+        return Estimate(value=estimates[0].value, low=estimates[0].low, high=estimates[0].high)
+    value, low, high = (np.array([getattr(e, key) for e in estimates]) for key in ("value", "low", "high"))
     inside = (low > 0) & (high < 1)
     errors = np.maximum(high - value, value - low) / _TWO_SIDED
+    # d logit(v) / dv = 1 / (v (1 - v)), so an error on the logit scale is v (1 - v) times as large on v's.
     spread = logit(high[inside]) - logit(low[inside])
     errors[inside] = value[inside] * (1 - value[inside]) * spread / (2 * _TWO_SIDED)
     mean = float(value.mean())
     error = float(np.sqrt((errors**2).sum())) / len(estimates)
     if mean in (0, 1):
         half = _TWO_SIDED * error
-        return {"value": mean, "low": max(0.0, mean - half), "high": min(1.0, mean + half)}
+        return Estimate(value=mean, low=max(0.0, mean - half), high=min(1.0, mean + half))
     half = _TWO_SIDED * error / (mean * (1 - mean))
-    return {
-        "value": mean,
-        "low": float(expit(logit(mean) - half)),
-        "high": float(expit(logit(mean) + half)),
-    }
+    return Estimate(value=mean, low=float(expit(logit(mean) - half)), high=float(expit(logit(mean) + half)))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's step-down adjustment (Holm, Scandinavian Journal of Statistics 6, 1979)."""
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(stepped, 1)
-    return [float(q) for q in adjusted]
-
-
-def correct(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def correct(pairs: Sequence[Pair]) -> list[Pair]:
     """Return pairs with Holm's correction over all of each attack's, as one audit has it."""
-    corrected = [pair | {"p_holm": None} for pair in pairs]
-    for attack in {pair["attack"] for pair in corrected}:
-        mine = [p for p in corrected if p["attack"] == attack and p["p_value"] is not None]
-        for pair, p in zip(mine, holm([m["p_value"] for m in mine]), strict=True):
-            pair["p_holm"] = p
+    corrected = [pair.model_copy(update={"p_holm": None}) for pair in pairs]
+    for attack in {pair.attack for pair in pairs}:
+        mine = [k for k, p in enumerate(pairs) if p.attack == attack and p.p_value is not None]
+        p_values = np.array([pairs[k].p_value for k in mine], dtype=float)
+        for k, p in zip(mine, holm(p_values).tolist(), strict=True):
+            corrected[k] = corrected[k].model_copy(update={"p_holm": p})
     return corrected
 
 
-def rows(
-    parts: Iterable[Sequence[dict[str, Any]]], key: Callable[[dict[str, Any]], Any], values: Sequence[str]
-) -> list[dict[str, Any]]:
+def rows(parts: Iterable[Sequence[R]], key: Callable[[R], Any], values: Sequence[str]) -> tuple[R, ...]:
     """Return rows that stand in several lists under one key as one row, with means over sites.
 
     Parameters
@@ -83,12 +75,13 @@ def rows(
     values
         Names of the estimates to average; null where no site has one.
     """
-    grouped: dict[Any, list[dict[str, Any]]] = {}
+    grouped: dict[Any, list[R]] = {}
     for part in parts:
         for row in part:
             grouped.setdefault(key(row), []).append(row)
     joined = []
     for _, same in sorted(grouped.items(), key=lambda item: item[0]):
-        means = {name: [row[name] for row in same if row[name] is not None] for name in values}
-        joined.append(same[0] | {name: mean_over_sites(e) if e else None for name, e in means.items()})
-    return joined
+        known = {name: [e for row in same if (e := getattr(row, name)) is not None] for name in values}
+        means = {name: mean_over_sites(e) if e else None for name, e in known.items()}
+        joined.append(same[0].model_copy(update=means))
+    return tuple(joined)

@@ -11,8 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from memberscan.report import words
-from memberscan.report.schema import agreeing, check
+from memberscan.report import ranking, words
+from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.validation import agreeing, check
 from memberscan.shown import plain
 
 _COLOURS = {
@@ -24,7 +25,7 @@ _COLOURS = {
 
 
 @agreeing
-def terminal_table(audits: Mapping[str, dict[str, Any]]) -> RenderableType:
+def terminal_table(audits: Mapping[str, AuditContent | Mapping[str, Any]]) -> RenderableType:
     """Return a renderable with the verdict and the findings of each audit, strongest first.
 
     Parameters
@@ -43,44 +44,46 @@ def terminal_table(audits: Mapping[str, dict[str, Any]]) -> RenderableType:
     return Group(*parts)
 
 
-def _one(name: str, audit: dict[str, Any]) -> list[RenderableType]:
-    verdict, target = audit["verdict"], audit["target"]
+def _one(name: str, audit: AuditContent) -> list[RenderableType]:
+    verdict, target = audit.verdict, audit.target
     heading = Text.assemble(
-        (plain(name), "bold"), "  ", (words.LABELS[verdict["label"]].upper(), _COLOURS[verdict["label"]])
+        (plain(name), "bold"), "  ", (words.LABELS[verdict.label].upper(), _COLOURS[verdict.label])
     )
-    about = f"{words.people(target['members'], 'member')}, {words.people(target['nonmembers'], 'non-member')}"
-    if target["synthetic"]:
+    about = f"{words.people(target.members, 'member')}, {words.people(target.nonmembers, 'non-member')}"
+    if target.synthetic:
         about += ", synthetic phantom"
     heading.append(f"  {about}", "dim")
-    parts: list[RenderableType] = [heading, Text(verdict["sentence"])]
-    if audit["findings"]:
+    parts: list[RenderableType] = [heading, Text(verdict.sentence)]
+    if audit.findings:
         parts.append(_findings(audit))
-    if unused := words.unused_columns(audit):
+    if unused := words.unused_columns(audit.checks.blind):
         parts.append(Text(f"Not used as covariates: {unused}.", "dim"))
-    if audit["not_run"]:
-        names = words.listed([entry["attack"] for entry in audit["not_run"]])
+    if audit.not_run:
+        names = words.listed([entry.attack for entry in audit.not_run])
         parts.append(Text(f"Not run: {names} (the report says why).", "dim"))
     return [*parts[:-1], Padding(parts[-1], (0, 0, 1, 0))]
 
 
-def _findings(audit: dict[str, Any]) -> Table:
-    findings = words.ranked(audit)
-    level = words.percent(findings[0]["auc"]["simultaneous"]["level"])
+def _findings(audit: AuditContent) -> Table:
+    basis, findings = ranking.basis(audit), ranking.ranked(audit)
+    by_p_values = basis.rule == "permutation"
+    level = words.percent(findings[0].auc.simultaneous.level)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("Attack", overflow="fold")
     table.add_column("Sees")
-    table.add_column("AUC in strata" if words.judged_within_strata(audit) else "AUC", justify="right")
+    table.add_column("AUC in strata" if ranking.within_strata(audit) else "AUC", justify="right")
     table.add_column("95% interval", no_wrap=True)
-    table.add_column(f"At least, {level}", justify="right")
+    table.add_column("p-value" if by_p_values else f"At least, {level}", justify="right")
     table.add_column("Accuracy", justify="right")
     for finding in findings:
-        auc, name = words.judged_auc(audit, finding), finding["attack"]
+        auc, name = ranking.judged_auc(audit, finding), finding.attack
+        decides = words.p_value(finding.p_value) if by_p_values else words.fraction(auc.simultaneous.low)
         table.add_row(
             Text(name if len(name) <= 22 else name.replace("+", "\n+")),
-            words.SEES[finding["access"]],
-            words.fraction(auc["value"]),
+            finding.access,
+            words.fraction(auc.value),
             words.span(auc),
-            Text(words.fraction(auc["simultaneous"]["low"]), "bold" if words.exceeds_chance(auc) else ""),
-            words.percent(finding["accuracy"]["value"]),
+            Text(decides, "bold" if finding.attack in basis.shown else ""),
+            words.percent(finding.accuracy.value),
         )
     return table

@@ -22,8 +22,7 @@ from memberscan.errors import (
     TooFewSubjectsError,
 )
 from memberscan.files import fingerprint, write_table
-
-MINIMUM_PER_SIDE = 10
+from memberscan.limits import FEWEST_PER_SIDE
 
 
 class Role(StrEnum):
@@ -209,8 +208,8 @@ def natural_order(names: Iterable[str]) -> tuple[str, ...]:
 
 def require_both_sides(members: int, nonmembers: int) -> None:
     """Raise :class:`TooFewSubjectsError` unless there are at least ten members and ten non-members."""
-    if min(members, nonmembers) < MINIMUM_PER_SIDE:
+    if min(members, nonmembers) < FEWEST_PER_SIDE:
         raise TooFewSubjectsError(
             f"there are {members} members and {nonmembers} non-members; "
-            f"an audit needs at least {MINIMUM_PER_SIDE} of each"
+            f"an audit needs at least {FEWEST_PER_SIDE} of each"
         )

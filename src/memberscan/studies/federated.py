@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from memberscan.auditing.conduct import measure
-from memberscan.auditing.content import Outcome
+from memberscan.auditing.stages import measure
 from memberscan.cohort import Cohort
 from memberscan.federation.environments import ENVIRONMENTS
 from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
 from memberscan.files import write_table
+from memberscan.report.outcome import FederationFacts, Outcome
 from memberscan.threat import Attacker, ThreatModel
 from memberscan.training import TrainingConfig
 
@@ -60,11 +60,17 @@ def federated(out: Path, *, seed: int = 0) -> pd.DataFrame:
             )
             threat = ThreatModel(attacker=Attacker.LEARNER)
             outcome = measure(run.path, out / f"{name}-learner", threat=threat, attacks=ATTACKS, seed=seed)
-            federation = outcome.federation or {}
+            federation = outcome.federation
+            assert federation is not None
             rows.append({"model": model, "environment": environment, **_row(outcome, federation)})
             curves += [
-                {"model": model, "environment": environment, "round": entry["round"], **entry["accuracy"]}
-                for entry in federation["by_round"]
+                {
+                    "model": model,
+                    "environment": environment,
+                    "round": entry.round,
+                    **entry.accuracy.to_dict(),
+                }
+                for entry in federation.by_round
             ]
     table, course = pd.DataFrame(rows), pd.DataFrame(curves)
     write_table(out / "federated.tsv", table.round(4))
@@ -73,24 +79,24 @@ def federated(out: Path, *, seed: int = 0) -> pd.DataFrame:
     return table
 
 
-def _row(outcome: Outcome, federation: dict[str, Any]) -> dict[str, Any]:
+def _row(outcome: Outcome, federation: FederationFacts) -> dict[str, Any]:
     found = {f.attack: f.to_dict() for f in outcome.findings}
-    people, member = outcome.subjects, outcome.subjects.member
-    course = federation["by_round"]
-    pairs = [p for p in federation["pairs"] if p["attack"] == FOLLOWED]
+    people, member = outcome.people, outcome.people.member
+    course = federation.by_round
+    pairs = [p for p in federation.pairs if p.attack == FOLLOWED]
     return {
         "members": int(member.sum()),
         "heldout_scored": found[FOLLOWED]["scored"]["nonmembers"],
         "mae_members": float(people.mean_absolute[member].mean()),
         "mae_heldout": float(people.mean_absolute[~member].mean()),
-        "accuracy_first": course[0]["accuracy"]["value"],
-        "accuracy_last": course[-1]["accuracy"]["value"],
-        "accuracy_last_low": course[-1]["accuracy"]["low"],
-        "accuracy_last_high": course[-1]["accuracy"]["high"],
+        "accuracy_first": course[0].accuracy.value,
+        "accuracy_last": course[-1].accuracy.value,
+        "accuracy_last_low": course[-1].accuracy.low,
+        "accuracy_last_high": course[-1].accuracy.high,
         **{f"auc {name}": found[name]["auc"]["value"] for name in ATTACKS},
-        "pairs": sum(p["p_holm"] is not None for p in pairs),
-        "pairs_succeed": sum(p["p_holm"] is not None and p["p_holm"] < 0.05 for p in pairs),
-        "learners_told_blind": sum(v["tripped"] for v in federation["victims"]),
+        "pairs": sum(p.p_holm is not None for p in pairs),
+        "pairs_succeed": sum(p.p_holm is not None and p.p_holm < 0.05 for p in pairs),
+        "learners_told_blind": sum(check.tripped for check in federation.victims.values()),
         "verdict": outcome.verdict.label,
     }
 

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from memberscan.auditing.conduct import measure
-from memberscan.auditing.content import Outcome
+from memberscan.auditing.stages import measure
 from memberscan.cohort import Cohort
 from memberscan.files import write_table
+from memberscan.report.outcome import Outcome
 from memberscan.threat import Access, ThreatModel
 from memberscan.training import TrainingConfig, train
 
@@ -55,8 +55,8 @@ def overfitting(out: Path, *, seed: int = 0) -> pd.DataFrame:
 
 def _row(outcome: Outcome) -> dict[str, Any]:
     found = {f.attack: f.to_dict() for f in outcome.findings}
-    (gain,) = (g["difference"] for g in outcome.gains if g["attack"] == WHITE_BOX)
-    people, member = outcome.subjects, outcome.subjects.member
+    (gain,) = (gain for gain in outcome.gains if gain.attack == WHITE_BOX)
+    people, member = outcome.people, outcome.people.member
     row: dict[str, Any] = {
         "members": int(member.sum()),
         "nonmembers": int((~member).sum()),
@@ -67,9 +67,9 @@ def _row(outcome: Outcome) -> dict[str, Any]:
         for part in ("value", "low", "high"):
             row[f"{box}_accuracy{'' if part == 'value' else '_' + part}"] = found[name]["accuracy"][part]
     return row | {
-        "weights_add": gain["value"],
-        "weights_add_low": gain["low"],
-        "weights_add_high": gain["high"],
+        "weights_add": gain.value,
+        "weights_add_low": gain.low,
+        "weights_add_high": gain.high,
         "verdict": outcome.verdict.label,
     }
 

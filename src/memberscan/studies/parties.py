@@ -16,7 +16,7 @@ from memberscan.errors import BadInputError
 from memberscan.evidence.estimates import estimate_aucs, paired_difference
 from memberscan.evidence.resampling import Resampling
 from memberscan.evidence.scores import Scores
-from memberscan.federation.federate import federate
+from memberscan.federation.simulated_run import federate
 from memberscan.files import write_table
 from memberscan.signals import see
 from memberscan.studies.federated import HELD_OUT, LEARNERS, SUBJECTS, settings

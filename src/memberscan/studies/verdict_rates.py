@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from memberscan.evidence.blind import blind
-from memberscan.evidence.confounding import within_strata
+from memberscan.evidence.blind import blind_check
+from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.gap import auc_of_ratio
-from memberscan.evidence.joint import joint
 from memberscan.evidence.permutation import normal_null
-from memberscan.evidence.scored import Scored
+from memberscan.evidence.scores import MODEL, Scores
+from memberscan.evidence.single_draw import DeLong
+from memberscan.evidence.strata import Strata, estimate_within_strata
 from memberscan.evidence.verdict import judge
 from memberscan.progress import progress
 from memberscan.seeds import generator
@@ -83,9 +84,11 @@ def _one_verdict(scenario: str, side: int, rng: np.random.Generator) -> str:
     target = 0.65 if "0.65" in scenario else 0.75 if "leak" in scenario and scenario != "no leak" else 0.5
     residuals = rng.normal(size=2 * side) * np.where(member, 1.0, np.tan(np.pi / 2 * target))
     attacks = _attacks(residuals, age if "confounded" in scenario else np.zeros_like(age), member, rng)
-    estimates = joint(attacks, member)
-    check = blind(covariates, member, rng, randomised=scenario == "randomised")
-    within = within_strata(attacks, member, check.strata, check.features) if check.gates else None
+    estimates = estimate_aucs(attacks, DeLong())
+    check = blind_check(covariates, member, rng, randomised=scenario == "randomised")
+    within = None
+    if check.gates:
+        within = estimate_within_strata(attacks, {MODEL: Strata.of_check(check)}, DeLong())
     return judge(estimates, normal_null(estimates), check, within).label
 
 
@@ -94,18 +97,23 @@ def _attacks(
     age: Float[np.ndarray, " subjects"],
     member: Bool[np.ndarray, " subjects"],
     rng: np.random.Generator,
-) -> list[Scored]:
+) -> list[Scores]:
     """Return the error attack and three noisier ones that share half of the subjects as known in each draw.
 
     Normal scores of -|r| are mixed with age (correlation 0.7 where it acts) before noise is added.
     """
     error = stats.norm.ppf((stats.rankdata(-np.abs(residuals)) - 0.5) / len(residuals))
     error = error + age * error.std() * (0.98 if age.any() else 0.0)
-    attacks = [Scored("error", False, error[None], np.zeros(1))]
+    attacks = [
+        Scores.of_draws("error", fitted=False, values=error[None], member=member, thresholds=np.zeros(1))
+    ]
     known = np.stack([_known(member, rng) for _ in range(DRAWS)])
     for k, noise in enumerate((0.3, 0.6, 1.0)):
         scores = error + noise * rng.normal(size=(DRAWS, len(error)))
-        attacks.append(Scored(f"fitted {k + 1}", True, np.where(known, np.nan, scores), np.zeros(DRAWS)))
+        values, name = np.where(known, np.nan, scores), f"fitted {k + 1}"
+        attacks.append(
+            Scores.of_draws(name, fitted=True, values=values, member=member, thresholds=np.zeros(DRAWS))
+        )
     return attacks
 
 
@@ -128,7 +136,9 @@ def gap_identity(seeds: int = 20) -> pd.DataFrame:
         rng = generator(seed, "gap identity")
         h = float(rng.uniform(0.0, 1.5))
         residuals = rng.normal(size=500) * np.where(member, 1.0, 1.0 + h)
-        interval = joint([Scored("error", False, -np.abs(residuals)[None], np.zeros(1))], member).intervals[0]
+        values = -np.abs(residuals)[None]
+        error = Scores.of_draws("error", fitted=False, values=values, member=member, thresholds=np.zeros(1))
+        interval = estimate_aucs([error], DeLong()).intervals[0]
         expected = float(auc_of_ratio(np.array(1.0 + h)))
         within = interval.low <= expected <= interval.high
         rows.append(

@@ -35,6 +35,13 @@ def open_target(
     """
     if not path.exists():
         raise BadInputError(f"{path} does not exist; give a run directory, or a TSV or CSV of predictions")
+    target = _open(path, threat, cohort, model, seed)
+    # A column that is a copy of membership ends an audit before anything is computed.
+    target.copied_columns  # noqa: B018
+    return target
+
+
+def _open(path: Path, threat: ThreatModel, cohort: Path | None, model: str | None, seed: int) -> Target:
     inside = threat.attacker is not Attacker.OUTSIDER
     if path.is_dir():
         from memberscan.targets.party import Party

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _FAR_OFF = 3.0
-_OF_A_LIFE = 0.3
-"""Errors below this share of the median age pass, since ages of a narrow range have a small baseline."""
+_OF_THE_MEDIAN = 0.5
+"""Predictions whose median is further from the median age than by this factor are not in years."""
 
 
 def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"]) -> None:
@@ -23,7 +23,8 @@ def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, 
     ------
     NotARegressorError
         If ages are class labels, predictions look like probabilities, or they are so far off that they must
-        be in another unit: three times as far as the median age would be, and by three tenths of it.
+        be in another unit: three times as far as the median age would be, with a median less than half
+        or more than twice the median age.
     """
     if len(np.unique(ages)) <= 2:
         raise NotARegressorError(
@@ -37,7 +38,10 @@ def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, 
         )
     error = float(np.abs(ages - predictions).mean())
     baseline = float(np.abs(ages - np.median(ages)).mean())
-    if error > max(_FAR_OFF * baseline, _OF_A_LIFE * float(np.median(ages))):
+    # Another unit moves the middle of the predictions by a factor; a model that is only bad, or ages of a
+    # narrow range, do not: a constant shift of years among children of one age is no other unit.
+    low, high = _OF_THE_MEDIAN * float(np.median(ages)), float(np.median(ages)) / _OF_THE_MEDIAN
+    if error > _FAR_OFF * baseline and not low <= float(np.median(predictions)) <= high:
         raise NotARegressorError(
             f"the mean absolute error is {error:.1f} years, where always answering the median age would "
             f"give {baseline:.1f}; the predictions are probably in another unit or "

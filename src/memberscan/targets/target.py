@@ -13,6 +13,7 @@ import pandas as pd
 
 from memberscan import seeds
 from memberscan.errors import MisalignedError
+from memberscan.evidence.admissible import copies_of_membership
 from memberscan.people import People
 from memberscan.targets import known
 from memberscan.targets.known import Comparison
@@ -102,6 +103,17 @@ class Target(ABC):
     def member_of_scan(self) -> Bool[np.ndarray, " scans"]:
         """Whether each scan is of a member."""
         return np.asarray(self.member[self.people.of_scan])
+
+    @cached_property
+    def copied_columns(self) -> dict[str, str]:
+        """Columns that only repeat who is a member, and so cannot be covariates, with the reason.
+
+        Raises
+        ------
+        CovariateError
+            If a column says who is a member without a name that says so.
+        """
+        return copies_of_membership(self.covariates, self.member_of_scan)
 
     # What an attacker can see.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ from memberscan.report.content.parts import (
     Years,
 )
 
-SCHEMA = "memberscan.audit/1"
+SCHEMA: Final = "memberscan.audit/1"
 MOST_FINDINGS = 1000
 SMALLEST_CELL_OF_EARLY_VERSIONS = 5
 
@@ -85,6 +85,13 @@ class Threat(Part):
     """Known members; null for a learner, who knows all its own people. Absent in early versions."""
     known_nonmembers: Count | None = None
     """Known non-members. Absent in early versions."""
+
+    @property
+    def known(self) -> tuple[int | None, int]:
+        """Known members and known non-members; early versions say one number for both."""
+        if self.known_nonmembers is None:
+            return self.known_per_side, self.known_per_side
+        return self.known_members, self.known_nonmembers
 
 
 class PositivePredictiveValue(Part):
@@ -246,7 +253,7 @@ class Blind(Part):
     """The covariate that tells the sides apart best."""
     ignored: Many[Text]
     """Columns that were not used."""
-    reasons: dict[str, Text] = {}
+    reasons: dict[str, Text] = Field(default_factory=dict)
     """Why, for those of them whose name does not say it."""
     matched: Matched | None
     """Size of a matched subset to audit again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -23,13 +23,12 @@ from memberscan.report.content.parts import (
     Fraction,
     Label,
     Many,
-    NotRun,
     Part,
     Secure,
     Text,
 )
 
-CONSORTIUM_SCHEMA = "memberscan.consortium/1"
+CONSORTIUM_SCHEMA: Final = "memberscan.consortium/1"
 
 
 class JoinedAudit(Part):
@@ -66,11 +65,15 @@ class JoinedFinding(Part):
     """Balanced accuracy."""
 
 
-class NotRunBy(NotRun):
+class NotRunBy(Part):
     """An attack that was not run in one of the audits."""
 
     audit: Text
     """Name of the audit."""
+    attack: Text
+    """Its name."""
+    reason: Text
+    """Why it was not run."""
 
 
 class Entry(Part):

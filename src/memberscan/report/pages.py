@@ -1,0 +1,99 @@
+"""Render an audit, or several joined, as one offline HTML file: the list of its sections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from memberscan.report import sections, words
+from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.consortium_json import ConsortiumContent
+from memberscan.report.section import Section
+from memberscan.report.validation import agreeing, check, check_consortium
+
+C = TypeVar("C")
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("memberscan.report", ""),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def _breakable(name: str) -> Markup:
+    """Return the name of an attack so that a line may break after each "+"."""
+    return escape(name).replace("+", Markup("+<wbr>"))
+
+
+_ENVIRONMENT.filters["breakable"] = _breakable
+_ENVIRONMENT.globals["words"] = words
+
+
+@agreeing
+def render_html(audit: AuditContent | Mapping[str, Any]) -> str:
+    """Return the report as one self-contained HTML page.
+
+    The same audit gives the same bytes. The page needs no network and no JavaScript, and holds nothing about
+    single subjects, since the audit holds nothing about them. It shows what the audit found; it adds no
+    judgement of its own.
+
+    Parameters
+    ----------
+    audit
+        The content of audit.json.
+
+    Raises
+    ------
+    AuditFileError
+        If that content is incomplete, or of a schema this version does not know.
+    """
+    audit = check(audit)
+    title = f"Membership audit of {audit.target.model}: {words.LABELS[audit.verdict.label]}"
+    tone = audit.verdict.label.replace(" ", "-")
+    return _page(audit, sections.AUDIT, title, tone, audit.provenance.memberscan)
+
+
+@agreeing
+def render_consortium(content: ConsortiumContent | Mapping[str, Any]) -> str:
+    """Return the consortium's page as one self-contained HTML page, under the same rules as an audit's.
+
+    Parameters
+    ----------
+    content
+        The content of consortium.json, from :func:`memberscan.report.consortium`.
+
+    Raises
+    ------
+    AuditFileError
+        If that content is incomplete, or of a schema this version does not know.
+    """
+    content = check_consortium(content)
+    verdicts = {audit.verdict for audit in content.audits}
+    order = ("leaks", "confounded", "inconclusive", "no leak shown")
+    gravest = next(label for label in order if label in verdicts)
+    title = "What each party of the federation can learn"
+    return _page(content, sections.CONSORTIUM, title, gravest.replace(" ", "-"), content.memberscan)
+
+
+def _page(content: C, every: Sequence[Section[C]], title: str, tone: str, version: str) -> str:
+    """Render the sections that apply, and put them below each other."""
+    shown = [(section, data) for section in every if (data := section.data(content)) is not None]
+    own = (path for section, _ in shown for path in section.styles)
+    styles = dict.fromkeys(("templates/style.css", *own))
+    rendered = [
+        Markup(_ENVIRONMENT.get_template(section.template).render(section=data)) for section, data in shown
+    ]
+    return _ENVIRONMENT.get_template("templates/page.html.j2").render(
+        title=title,
+        tone=tone,
+        version=version,
+        styles=list(styles),
+        summary=rendered[0],
+        sections=rendered[1:],
+        contents=[section for section, _ in shown[1:]],
+    )

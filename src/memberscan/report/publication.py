@@ -1,0 +1,254 @@
+"""From what an audit worked out to the content of audit.json: nothing about single people."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+
+import numpy as np
+
+from memberscan.evidence import findings as evidence_findings
+from memberscan.evidence.blind import Blind
+from memberscan.evidence.estimates import SIMULTANEOUS_LEVEL, Estimates
+from memberscan.evidence.gap import Gap, accuracy_of_ratio, auc_of_ratio
+from memberscan.evidence.intervals import Interval
+from memberscan.evidence.permutation import NullCheck
+from memberscan.evidence.rounding import rounded, step_below
+from memberscan.evidence.verdict import Basis
+from memberscan.report import disclosure
+from memberscan.report.content import audit_json
+from memberscan.report.content.audit_json import SCHEMA, AuditContent
+from memberscan.report.content.parts import Auc, Bound, Estimate, NotRun
+from memberscan.report.exposure import exposure, residual_bands
+from memberscan.report.outcome import AttackFacts, Outcome, ProvenanceFacts, TargetFacts
+from memberscan.report.published_parties import federation
+from memberscan.report.validation import check
+
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas")
+
+
+def publish(outcome: Outcome) -> AuditContent:
+    """Return the content of audit.json: without small groups, and with rounded numbers."""
+    exact = _exact(outcome)
+    found = disclosure.published(exact)
+    findings = tuple(_finding(finding, outcome) for finding in found.findings)
+    checks = found.checks.model_copy(update={"gap": _gap(found.checks.gap)})
+    basis = _basis(outcome.verdict.basis, findings)
+    verdict = found.verdict.model_copy(update={"basis": basis})
+    found = found.model_copy(update={"findings": findings, "checks": checks, "verdict": verdict})
+    # What is written is checked as what is read; and names of columns, sites and learners may hold anything.
+    return check(found.dump())
+
+
+def _exact(outcome: Outcome) -> AuditContent:
+    """Return what an audit says, with estimates and p-values that are not rounded yet."""
+    smallest = outcome.smallest_cell
+    return AuditContent(
+        schema=SCHEMA,
+        disclosure=audit_json.Disclosure(smallest_cell=smallest),
+        target=_target(outcome),
+        threat=audit_json.Threat(
+            **{key: value for key, value in asdict(outcome.threat).items() if not key.startswith("known")},
+            known_per_side=outcome.threat.known_per_side,
+            known_members=outcome.threat.known_members,
+            known_nonmembers=outcome.threat.known_nonmembers,
+        ),
+        findings=_findings(outcome),
+        gains=tuple(
+            audit_json.Gain(
+                attack=gain.attack,
+                over=gain.over,
+                difference=Estimate(value=gain.value, low=gain.low, high=gain.high),
+            )
+            for gain in outcome.gains
+        ),
+        not_run=tuple(NotRun(attack=name, reason=reason) for name, reason in outcome.not_run.items()),
+        checks=audit_json.Checks(
+            gap=_exact_gap(outcome.gap),
+            null=_null(outcome.null),
+            blind=_blind(outcome.blind, outcome.target, smallest),
+        ),
+        exposure=exposure(outcome.exposed, outcome.people, smallest),
+        residuals=audit_json.Residuals(bands=residual_bands(outcome.people, smallest)),
+        verdict=audit_json.Verdict(
+            label=outcome.verdict.label,
+            sentence=outcome.verdict.sentence,
+            # Upwards, as in the sentence: never claim to have seen more than was seen.
+            smallest_detectable_auc=math.ceil(100 * outcome.verdict.smallest_detectable_auc - 1e-9) / 100,
+        ),
+        federation=federation(outcome.federation, outcome.threat.attacker, smallest),
+        provenance=_provenance(outcome.provenance),
+    )
+
+
+def _target(outcome: Outcome) -> audit_json.Target:
+    people, member, target = outcome.people, outcome.people.member, outcome.target
+    return audit_json.Target(
+        kind=target.kind,
+        model=target.model,
+        parameters=target.parameters,
+        synthetic=target.synthetic,
+        randomised=target.randomised,
+        members=int(member.sum()),
+        nonmembers=int((~member).sum()),
+        scans=target.scans,
+        mae_members=disclosure.mean_of(people.mean_absolute[member]),
+        mae_nonmembers=disclosure.mean_of(people.mean_absolute[~member]),
+        rmse_members=disclosure.root_mean(people.mean_square[member]),
+        rmse_nonmembers=disclosure.root_mean(people.mean_square[~member]),
+    )
+
+
+def _findings(outcome: Outcome) -> tuple[audit_json.Finding, ...]:
+    if outcome.null is None:
+        return ()
+    return tuple(
+        _exact_finding(
+            finding,
+            outcome.attacks[finding.attack],
+            float(outcome.null.p_values[k]),
+            None if outcome.within is None else _within(outcome.within, k),
+        )
+        for k, finding in enumerate(outcome.findings)
+    )
+
+
+def _exact_finding(
+    finding: evidence_findings.Finding,
+    attack: AttackFacts,
+    p_value: float,
+    within: audit_json.WithinStrata | None,
+) -> audit_json.Finding:
+    return audit_json.Finding(
+        attack=finding.attack,
+        auc=_auc(finding.auc, finding.simultaneous_low),
+        accuracy=_estimate(finding.accuracy),
+        tpr=tuple(audit_json.Rate.model_validate(point.to_dict()) for point in finding.tpr),
+        roc=audit_json.Roc(fpr=tuple(finding.roc[0].tolist()), tpr=tuple(finding.roc[1].tolist())),
+        scored=audit_json.Scored(members=finding.members, nonmembers=finding.nonmembers),
+        title=attack.title,
+        access=attack.access,
+        fitted=attack.fitted,
+        p_value=p_value,
+        within_strata=within,
+    )
+
+
+def _within(within: Estimates, k: int) -> audit_json.WithinStrata:
+    return audit_json.WithinStrata(auc=_auc(within.intervals[k], float(within.simultaneous_low[k])))
+
+
+def _auc(interval: Interval, simultaneous_low: float) -> Auc:
+    bound = Bound(level=SIMULTANEOUS_LEVEL, low=simultaneous_low)
+    return Auc(value=interval.value, low=interval.low, high=interval.high, simultaneous=bound)
+
+
+def _estimate(interval: Interval) -> Estimate:
+    return Estimate(value=interval.value, low=interval.low, high=interval.high)
+
+
+def _finding(finding: audit_json.Finding, outcome: Outcome) -> audit_json.Finding:
+    """Return a rounded finding with few points of its curve, and without a count that tells another."""
+    scored = finding.scored
+    assert scored.members is not None
+    sides = scored.members, scored.nonmembers
+    roc = disclosure.curve(finding.roc, finding.tpr, sides, outcome.smallest_cell)
+    # In a federation only members of learners with too few people are not scored, and subtraction would
+    # tell how many they are.
+    unscored = int(outcome.people.member.sum()) - scored.members
+    if outcome.threat.attacker != "outsider" and 0 < unscored < outcome.smallest_cell:
+        scored = scored.model_copy(update={"members": None})
+    return finding.model_copy(update={"roc": roc, "scored": scored})
+
+
+def _basis(basis: Basis, findings: Sequence[audit_json.Finding]) -> audit_json.Basis:
+    """Return what the verdict rests on, with the numbers of the strongest attack's rounded finding."""
+    strongest = next((finding for finding in findings if finding.attack == basis.attack), None)
+    bound = p_value = None
+    if strongest is not None and basis.bound is not None:
+        within = strongest.within_strata
+        judged = within.auc if within and basis.rule == "within strata" else strongest.auc
+        bound = judged.simultaneous.low
+    if strongest is not None and basis.p_value is not None:
+        p_value = strongest.p_value
+    return audit_json.Basis(
+        rule=basis.rule,
+        attack=basis.attack,
+        bound=bound,
+        p_value=p_value,
+        ranking=basis.ranking,
+        shown=basis.shown,
+    )
+
+
+def _exact_gap(gap: Gap) -> audit_json.Gap:
+    h = None if gap.h is None else _estimate(gap.h)
+    return audit_json.Gap(h=h, auc=_estimate(gap.auc), accuracy=_estimate(gap.accuracy))
+
+
+def _gap(found: audit_json.Gap) -> audit_json.Gap:
+    """Return the gap with both fractions computed from the rounded ratio, so that they add nothing to it."""
+    if found.h is None:
+        return found
+    ratio = 1 + np.array([found.h.value, found.h.low, found.h.high])
+    auc, accuracy = (np.round(f(ratio), 3).tolist() for f in (auc_of_ratio, accuracy_of_ratio))
+    return found.model_copy(
+        update={"auc": _estimate(Interval(*auc)), "accuracy": _estimate(Interval(*accuracy))}
+    )
+
+
+def _null(null: NullCheck | None) -> audit_json.Null:
+    if null is None:
+        return audit_json.Null(method="permutation", permutations=None, p_values={}, mean_auc=None)
+    permuted = null.permutations is not None
+    return audit_json.Null(
+        method="permutation" if permuted else "closed form",
+        permutations=null.permutations,
+        p_values=dict(zip(null.attacks, null.p_values.tolist(), strict=True)),
+        mean_auc=_null_means(null) if permuted else None,
+    )
+
+
+def _null_means(null: NullCheck) -> dict[str, float]:
+    # Two digits at most: the mean says that the audit is sound, and its own error says nothing about people.
+    errors = np.maximum(null.null_spread / np.sqrt(null.permutations or 1), 0.01)
+    means = zip(null.attacks, null.null_mean.tolist(), errors.tolist(), strict=True)
+    return {attack: rounded(mean, step_below(error)) for attack, mean, error in means}
+
+
+def _blind(check: Blind, target: TargetFacts, smallest: int) -> audit_json.Blind:
+    pairs, error = check.pairs or 0, disclosure.chance_error(check.sides)
+    enough = min(check.sides) >= smallest
+    matched = audit_json.Matched(members=pairs, nonmembers=pairs)
+    return audit_json.Blind(
+        auc=disclosure.fraction(check.auc, error) if enough else None,
+        p_value=check.p_value if enough else None,
+        tripped=check.tripped,
+        gates=check.gates,
+        covariates=tuple(
+            audit_json.Covariate(name=c.name, auc=disclosure.fraction(c.auc, error), p_value=c.p_value)
+            for c in (check.covariates if enough else ())
+        ),
+        worst=check.worst if check.tripped else None,
+        ignored=(*target.ignored, *target.left_out, *check.ignored),
+        reasons={**target.left_out, **check.ignored},
+        matched=matched if check.tripped and pairs >= smallest else None,
+    )
+
+
+def _provenance(facts: ProvenanceFacts) -> audit_json.Provenance:
+    libraries = (*_LIBRARIES, "torch") if facts.weights else _LIBRARIES
+    return audit_json.Provenance(
+        memberscan=version("memberscan"),
+        versions={"python": platform.python_version(), **{name: version(name) for name in libraries}},
+        seed=facts.seed,
+        cohort=facts.cohort,
+        roles=facts.roles,
+        weights=facts.weights,
+        predictions=facts.predictions,
+        threads=facts.threads,
+        source=facts.source,
+    )

@@ -1,0 +1,204 @@
+"""What attacks achieve where few may be accused wrongly: ROC curves, low false-positive rates, precision."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from memberscan.report import ranking, svg, words
+from memberscan.report.cells import NONE, Cell, Table, estimate
+from memberscan.report.content.audit_json import AuditContent, Finding, Rate, Roc
+from memberscan.report.content.parts import Estimate
+from memberscan.report.disclosure import ROC_RATES
+from memberscan.report.drawings import Drawing, both
+from memberscan.report.section import Section
+
+
+@dataclass(frozen=True)
+class FalseAlarms:
+    """What the section shows.
+
+    ``caution`` is whether what it shows may come from a difference between the sides; ``others`` how many
+    attacks are neither the strongest nor the runner-up.
+    """
+
+    caution: bool
+    low_rates: Table
+    strongest: str
+    runner_up: Finding | None
+    others: int
+    figure: Drawing
+    curve_values: Table
+    precision: Table | None
+    precision_of_all: Table | None
+
+
+def data(audit: AuditContent) -> FalseAlarms | None:
+    """Return what the section shows; None if no attack was run."""
+    best, second = ranking.strongest(audit), ranking.runner_up(audit)
+    if best is None:
+        return None
+    precision = named_correctly(audit, [best])
+    everybody = named_correctly(audit, ranking.ranked(audit))
+    return FalseAlarms(
+        caution=ranking.sides_differ(audit),
+        low_rates=low_false_alarms(audit),
+        strongest=best.attack,
+        runner_up=second,
+        others=len(audit.findings) - (2 if second else 1),
+        figure=draw(audit),
+        curve_values=curve_table(audit),
+        precision=precision if precision.rows else None,
+        precision_of_all=everybody if precision.rows and len(audit.findings) > 1 else None,
+    )
+
+
+def low_false_alarms(audit: AuditContent) -> Table:
+    """Return the share of members found at each low false-positive rate."""
+    findings = ranking.ranked(audit)
+    entries = [entry for finding in findings for entry in finding.tpr]
+    rates = sorted({entry.fpr for entry in entries}, reverse=True)
+    notes = tuple(dict.fromkeys(entry.reason for entry in entries if entry.value is None))
+    rows = []
+    for finding in findings:
+        by_rate = {entry.fpr: entry for entry in finding.tpr}
+        rows.append([Cell(finding.attack), *(_rate(by_rate.get(rate), notes) for rate in rates)])
+    caption = (
+        "Share of members found (true-positive rate) when only so many non-members may be named by mistake "
+        "(false-positive rate), with 95% intervals. An attack no better than chance finds as many members as "
+        "it wrongly names non-members."
+    )
+    columns = ("Attack", *(f"{words.percent(rate)} false alarms" for rate in rates))
+    return Table(caption, columns, rows, tuple(note or "not available" for note in notes))
+
+
+def _rate(entry: Rate | None, notes: tuple[str | None, ...]) -> Cell:
+    if entry is None:
+        return NONE
+    if entry.value is None:
+        return Cell("n/a", mark=1 + notes.index(entry.reason))
+    return estimate(_known(entry.value, entry.low, entry.high), words.percent)
+
+
+def _known(value: float | None, low: float | None, high: float | None) -> Estimate | None:
+    if value is None or low is None or high is None:
+        return None
+    return Estimate(value=value, low=low, high=high)
+
+
+def named_correctly(audit: AuditContent, findings: Sequence[Finding]) -> Table:
+    """Return, of those named as members, the share who are, by prior; only for resolved rates."""
+    resolved = [(f, entry) for f in findings for entry in f.tpr if entry.value is not None]
+    priors = sorted({p.prior for f in audit.findings for e in f.tpr for p in e.ppv}, reverse=True)
+    rows = []
+    for finding, entry in resolved:
+        shares = {p.prior: _known(p.value, p.low, p.high) for p in entry.ppv}
+        cells = [estimate(shares.get(prior), words.percent) for prior in priors]
+        rows.append([Cell(finding.attack), Cell(words.percent(entry.fpr)), *cells])
+    caption = (
+        "Of the people named as members, how many are (positive predictive value), by how common members are "
+        "among the people the attacker asks about."
+    )
+    columns = ("Attack", "False alarms", *(f"{words.percent(p)} members" for p in priors))
+    return Table(caption, columns, rows)
+
+
+def curve_table(audit: AuditContent) -> Table:
+    """Return points of the ROC curves that the scored non-members can resolve."""
+    rows = []
+    for finding in ranking.ranked(audit):
+        # Curves of early versions have every step, and begin below the rate of a single non-member.
+        floor = max(1 / max(1, finding.scored.nonmembers), finding.roc.fpr[0])
+        cells = [
+            Cell(words.percent(true_positive_rate(finding.roc, rate))) if rate >= floor else NONE
+            for rate in ROC_RATES
+        ]
+        rows.append([Cell(finding.attack), *cells])
+    caption = "Share of members found, by the share of non-members wrongly named. n/a: too few non-members."
+    return Table(caption, ("Attack", *map(words.percent, ROC_RATES)), rows)
+
+
+def true_positive_rate(curve: Roc, rate: float) -> float:
+    """Return the highest true-positive rate at false-positive rates up to ``rate``; never interpolated."""
+    reached = bisect_right(curve.fpr, rate + 1e-12)
+    return curve.tpr[reached - 1] if reached else 0.0
+
+
+def draw(audit: AuditContent) -> Drawing:
+    """Draw the ROC curves on log-log axes, down to the rate that the scored non-members can resolve."""
+    first, second = ranking.strongest(audit), ranking.runner_up(audit)
+    resolved = max([1, *(f.scored.nonmembers for f in audit.findings)])
+
+    def paint(figure: Figure, narrow: bool) -> None:
+        axes = figure.subplots()
+        _roc_axes(axes, 1 / resolved, narrow)
+        for finding in audit.findings:
+            if finding is not first and finding is not second:
+                _curve(axes, finding, color=svg.MUTED, linewidth=1, alpha=0.5)
+        if second is not None:
+            _curve(axes, second, color=svg.SECOND, linewidth=2, linestyle=(0, (5, 2)))
+        if first is not None:
+            _curve(axes, first, color=svg.TONE, linewidth=2.6)
+
+    shown = words.listed([f.attack for f in (first, second) if f])
+    return both(
+        "roc",
+        (490, 315),
+        "ROC curves on logarithmic axes",
+        f"Share of members found against share of non-members wrongly named; {shown} stand out. "
+        f"Rates below one in {resolved:,} cannot be resolved. The table below holds values.",
+        paint,
+    )
+
+
+def _roc_axes(axes: Axes, floor: float, narrow: bool) -> None:
+    start = min(floor / 2.2, 0.1)
+    axes.set(xscale="log", yscale="log", xlim=(start, 1), ylim=(start, 1))
+    axes.set_box_aspect(0.8 if narrow else 0.62)
+    axes.grid(True)
+    axes.axvspan(start, floor, color=svg.SHADE, linewidth=0)
+    axes.plot([start, 1], [start, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (2, 3)))
+    axes.annotate(
+        "chance", (0.55, 0.55), (3, -9), textcoords="offset points", fontsize="small", color=svg.MUTED
+    )
+    middle = (start * floor) ** 0.5
+    axes.text(
+        middle,
+        start**0.5,
+        "too few people to tell",
+        rotation=90,
+        ha="center",
+        va="center",
+        fontsize="small",
+        color=svg.MUTED,
+    )
+    ticks = [t for t in (0.0001, 0.001, 0.01, 0.1, 1) if t >= start]
+    if len(ticks) < 3:
+        ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if t >= start]
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda x, _: words.percent(x)))
+    axes.set_xlabel("non-members wrongly named")
+    axes.set_ylabel("members found")
+
+
+def _curve(axes: Axes, finding: Finding, **style: Any) -> None:
+    """Draw one curve as steps, thinned to what the eye can see, from one non-member upwards."""
+    floor = 1 / max(1, finding.scored.nonmembers)
+    rates = np.geomspace(floor, 1, 160)
+    found = np.array([true_positive_rate(finding.roc, rate) for rate in rates])
+    change = np.concatenate([[True], np.diff(found) > 0])
+    change[-1] = True
+    change &= found > 0
+    axes.plot(rates[change], found[change], drawstyle="steps-post", **style)
+
+
+SECTION = Section(__name__, "alarms", "Few false alarms", data)

@@ -1,0 +1,104 @@
+"""Checks on the audit itself: the error gap, shuffled membership, and the sides without the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from memberscan.report import ranking, words
+from memberscan.report.cells import NONE, Cell, Table
+from memberscan.report.content.audit_json import AuditContent, Blind, Checks, Covariate, Null, Target
+from memberscan.report.section import Section
+
+
+@dataclass(frozen=True)
+class SelfChecks:
+    """What the section shows.
+
+    ``shuffled`` is the range of the mean AUCs with membership shuffled. ``blind`` says how the sides compare
+    without the model: "unknown", "alike", "different", or different by "chance".
+    """
+
+    target: Target
+    checks: Checks
+    findings: int
+    of_a_party: bool
+    shuffled: str | None
+    p_values: Table | None
+    blind: Literal["unknown", "alike", "different", "chance"]
+    worst: str | None
+    strata: str
+    covariates: Table | None
+    unused: str
+
+
+def data(audit: AuditContent) -> SelfChecks:
+    """Return what the section shows."""
+    checks = audit.checks
+    return SelfChecks(
+        target=audit.target,
+        checks=checks,
+        findings=len(audit.findings),
+        of_a_party=ranking.of_a_party(audit),
+        shuffled=_shuffled(checks.null),
+        p_values=null_table(checks.null) if checks.null.p_values else None,
+        blind=_state(checks.blind),
+        worst=checks.blind.worst,
+        strata=_strata(audit),
+        covariates=covariate_table(checks.blind.covariates) if checks.blind.covariates else None,
+        unused=words.unused_columns(checks.blind),
+    )
+
+
+def _shuffled(null: Null) -> str | None:
+    if not null.mean_auc:
+        return None
+    ends = (words.rough(end(null.mean_auc.values())) for end in (min, max))
+    return " to ".join(dict.fromkeys(ends))
+
+
+def _state(blind: Blind) -> Literal["unknown", "alike", "different", "chance"]:
+    if blind.auc is None:
+        return "unknown"
+    if not blind.tripped:
+        return "alike"
+    return "different" if blind.gates else "chance"
+
+
+def _strata(audit: AuditContent) -> str:
+    if ranking.within_strata(audit):
+        return "Attacks are therefore judged within strata of people who are alike in this respect."
+    return (
+        "No attack was judged among people who are alike in this respect, so that its success proves nothing."
+    )
+
+
+def null_table(null: Null) -> Table:
+    """Return what the attacks reach when membership is shuffled."""
+    means = null.mean_auc or {}
+    rows = [
+        [Cell(name), Cell(words.rough(means[name])) if name in means else NONE, Cell(words.p_value(p))]
+        for name, p in null.p_values.items()
+    ]
+    caption = "With membership shuffled: mean AUC (0.50 if the audit is sound); p-value of the real AUC."
+    return Table(caption, ("Attack", "Mean AUC, shuffled", "p-value"), rows)
+
+
+def covariate_table(covariates: Sequence[Covariate]) -> Table:
+    """Return how well each covariate alone tells the sides apart."""
+    rows = [
+        [
+            Cell(entry.name),
+            NONE if entry.auc is None else Cell(words.rough(entry.auc)),
+            Cell(words.p_value(entry.p_value)),
+        ]
+        for entry in covariates
+    ]
+    caption = (
+        "How well each covariate alone, without the model, tells members from non-members (cross-validated)."
+    )
+    return Table(caption, ("Covariate", "AUC", "Permutation p-value"), rows)
+
+
+SECTION = Section(__name__, "checks", "Checks", data)

@@ -1,0 +1,219 @@
+"""The first screen: what was audited, the verdict, the strongest finding, the attacker, what was not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from memberscan.report import party_words, ranking, svg, words
+from memberscan.report.content.audit_json import AuditContent, Basis, Finding, Target, Threat, Verdict
+from memberscan.report.content.federation_json import Federation
+from memberscan.report.content.parts import Auc
+from memberscan.report.section import Section
+
+
+@dataclass(frozen=True)
+class Strongest:
+    """The strongest finding.
+
+    Parameters
+    ----------
+    attack
+        Its name.
+    auc
+        As the verdict judges it.
+    certainty
+        How sure it is, after the AUC itself.
+    caveats
+        What a reader must know of it, one sentence each.
+    pairs
+        The AUC as a hundred pairs.
+    """
+
+    attack: str
+    auc: Auc
+    certainty: str
+    caveats: list[str]
+    pairs: Markup
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the first screen shows."""
+
+    target: Target
+    about: list[str]
+    verdict: Verdict
+    strongest: Strongest | None
+    attacker: list[str]
+    unseen: list[str]
+
+
+def data(audit: AuditContent) -> Summary:
+    """Return what the first screen shows."""
+    best, federation = ranking.strongest(audit), audit.federation
+    if federation is not None and ranking.of_a_party(audit):
+        attacker, unseen = party_attacker(federation, audit.threat), party_unseen(federation)
+    else:
+        attacker, unseen = outside_attacker(audit.threat), []
+    return Summary(
+        target=audit.target,
+        about=_about(audit),
+        verdict=audit.verdict,
+        strongest=_strongest(audit, best) if best else None,
+        attacker=attacker,
+        unseen=[*could_not_be_seen(audit), *unseen],
+    )
+
+
+def _about(audit: AuditContent) -> list[str]:
+    """Return what is said of the target after its people, parted by semicolons."""
+    target, federation = audit.target, audit.federation
+    said = [f"{words.count(target.parameters)} parameters"] if target.parameters is not None else []
+    if federation:
+        learners = words.people(len(federation.learners), "learner")
+        environment = party_words.ENVIRONMENTS[federation.environment]
+        said.append(f"{learners}, {words.people(federation.rounds, 'round')}, {environment}")
+    return said
+
+
+def _strongest(audit: AuditContent, best: Finding) -> Strongest:
+    basis, auc = ranking.basis(audit), ranking.judged_auc(audit, best)
+    return Strongest(best.attack, auc, _certainty(basis, auc), _caveats(basis), pairs(auc.value))
+
+
+def _certainty(basis: Basis, auc: Auc) -> str:
+    """Return how sure the strongest finding is, by the rule that judges it."""
+    if basis.rule == "permutation" and basis.p_value is not None:
+        return f", permutation p {words.p_is(basis.p_value)} over all attacks together"
+    low, level = words.fraction(auc.simultaneous.low), words.percent(auc.simultaneous.level)
+    return f", at least {low} with {level} confidence over all attacks together"
+
+
+def _caveats(basis: Basis) -> list[str]:
+    if basis.rule == "none":
+        return ["The two sides differ without the model, so this is no evidence of a leak."]
+    caveats = [] if basis.attack in basis.shown else ["It is not shown to do better than the coin."]
+    if basis.rule == "within strata":
+        caveats.append("Judged within strata of people who are alike without the model.")
+    return caveats
+
+
+def outside_attacker(threat: Threat) -> list[str]:
+    """Return what an attacker from outside is assumed to see and know, one sentence each."""
+    sees = {
+        "outputs": "It sees the model’s predictions only, as anyone can who may query the model.",
+        "weights": "It holds the model itself, as anyone does once the weights are published: "
+        "predictions, activations and gradients.",
+    }[threat.access]
+    sentences = [sees, "It has the scan and the true age of the person it asks about."]
+    members, nonmembers = threat.known
+    if not (members or nonmembers):
+        return [*sentences, "It knows of nobody beforehand whether they were in the training set."]
+    draws = f"; the mean over {threat.repeats} draws of them is reported" if threat.repeats > 1 else ""
+    known = f"{words.people(members or 0, 'member')} and {words.people(nonmembers, 'non-member')}"
+    judged = f"learns from them, and is judged on everybody else{draws}"
+    return [*sentences, f"It already knows {known}, {judged}."]
+
+
+def party_attacker(federation: Federation, threat: Threat) -> list[str]:
+    """Return what a party of a federation sees and knows, one sentence each."""
+    sentences = [
+        _sees(federation),
+        "It has the scan and the true age of the person it asks about.",
+        _knows(federation),
+    ]
+    if threat.rounds is not None:
+        rounds = words.people(threat.rounds, "round")
+        sentences.append(f"It looks at {rounds} only, evenly spaced, the last among them.")
+    return sentences
+
+
+def _sees(federation: Federation) -> str:
+    who = federation.attacker
+    server = "the server, which receives every learner’s model in every round"
+    if who == "learner":
+        return (
+            f"It is one of the {len(federation.learners)} learners; each attacks each other in turn. It "
+            "plays by the rules, sees the global model of every round, and no other learner’s own model."
+        )
+    if who == "aggregate":
+        return "It sees the sum of the learners’ models in every round, and no learner’s own model."
+    if not federation.visible_to_server:
+        return "It is the server of a federation that encrypts: it adds ciphertexts and sees no model at all."
+    if who == "server":
+        return f"It is {server}. It plays by the rules."
+    return (
+        f"It is {server}, and it breaks the rules: it changes the model that it sends out and watches what "
+        "comes back. This was simulated; no real federation was disturbed."
+    )
+
+
+def _knows(federation: Federation) -> str:
+    outside = words.people(federation.known_nonmembers, "held-out person", "held-out people")
+    if federation.attacker == "learner":
+        return f"It knows its own people, and {outside} whom nobody trained on; it is judged on the others."
+    return f"It knows {outside} whom nobody trained on, and of nobody that they were trained on."
+
+
+def could_not_be_seen(audit: AuditContent) -> list[str]:
+    """Return what this audit could not see, one sentence each."""
+    auc = words.fraction(audit.verdict.smallest_detectable_auc)
+    missed = (
+        f"A leak with an AUC below {auc}: with this many people, it is missed more than one time in five."
+    )
+    sentences = [missed if audit.findings else "Any leak: no attack could be run."]
+    if audit.not_run:
+        which = "One attack" if len(audit.not_run) == 1 else f"{len(audit.not_run)} attacks"
+        sentences.append(f"{which} that could not be run; the reasons are below.")
+    sentences.append(
+        "What training again would change: intervals cover other people like these, given this trained model."
+    )
+    sentences.append("Attackers who see, know or can do more than the one assumed here.")
+    return sentences
+
+
+def party_unseen(federation: Federation) -> list[str]:
+    """Return what an audit of one party cannot see, one sentence each."""
+    sentences = ["What several parties learn who put together what they see."]
+    if federation.attacker in ("server", "active-server") and not federation.visible_to_server:
+        sentences.append("What the learners see, who hold the key: audit them as attackers.")
+    return sentences
+
+
+def pairs(auc: float) -> Markup:
+    """Draw an AUC as a hundred pairs: what a coin gets right, what the attack adds, the rest."""
+    right = round(100 * auc)
+
+    def paint(figure: Figure) -> None:
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        axes.set_xlim(-0.5, 19.5)
+        axes.set_ylim(4.5, -0.5)
+        place = np.arange(100)
+        x, y = place // 5, place % 5
+        for chosen, color, filled in (
+            (place < min(right, 50), svg.MUTED, True),
+            ((place >= 50) & (place < right), svg.TONE, True),
+            (place >= right, svg.MUTED, False),
+        ):
+            face = color if filled else "none"
+            axes.plot(
+                x[chosen], y[chosen], "o", color=color, markerfacecolor=face, markersize=7, markeredgewidth=1
+            )
+
+    return svg.draw(
+        "pairs",
+        280,
+        70,
+        "One hundred pairs of a member and a non-member",
+        f"The attack picks the member in {right} of 100 pairs; a coin would in 50.",
+        paint,
+    )
+
+
+SECTION = Section(__name__, "summary", "Summary", data)
