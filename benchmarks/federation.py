@@ -35,9 +35,9 @@ from memberscan.federation.client import regressor
 from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
 from memberscan.models import AgeRegressor
+from memberscan.models.gradients import capture, parameter_layers
 from memberscan.models.inputs import as_inputs
 from memberscan.runs import Run
-from memberscan.signals.gradients import capture, parameter_layers
 from memberscan.signals.observe_updates import inner_products
 from memberscan.training import TrainingConfig
 from memberscan.training.loop import moments_of

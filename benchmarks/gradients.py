@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from benchmarks.harness import Figure, alternate, arguments, ratio, show, timed
 from memberscan.models import AgeRegressor, ModelSpec, build
+from memberscan.models.gradients import capture
 from memberscan.models.inputs import full_precision, resolve_device
-from memberscan.signals.gradients import capture
 
 GRID = (91, 109, 91)
 BATCHES = (1, 2, 4)

@@ -25,7 +25,7 @@ KINDS = ("ours", "plain")
 def peak_of_one(kind: str, size: int) -> int:
     """Return by how much the resident set rises at most in one step of this process."""
     from benchmarks.gradients import ALL, batch, paths, plain_step, target
-    from memberscan.signals.gradients import capture
+    from memberscan.models.gradients import capture
 
     def step(grid: tuple[int, ...]) -> None:
         model, (inputs, ages) = target(grid), batch(size, grid)

@@ -17,11 +17,11 @@ from torch import nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import DiskFullError, ModelError, NonFiniteError, NotARegressorError, StaleError
+from memberscan.models.gradients import capture_slowly, parameter_layers
 from memberscan.models.inputs import as_inputs
 from memberscan.runs import Role, Roles, Run
 from memberscan.signals import extract as module
 from memberscan.signals.extract import Wanted, extract, landmark_paths
-from memberscan.signals.gradients import capture_slowly, parameter_layers
 from memberscan.signals.signals import ACTIVATION, GRADIENT_NORMS, PREDICTION, gradient
 from memberscan.training import import_run
 

@@ -13,7 +13,7 @@ from memberscan.errors import StaleError, TranscriptError
 from memberscan.models.inputs import as_inputs, predict
 from memberscan.signals.rounds import predictions_by_round
 
-from .awkward import Mixing
+from ..models.awkward import Mixing
 from .conftest import Federate
 
 

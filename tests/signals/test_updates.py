@@ -14,14 +14,14 @@ from torch import nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import StaleError
+from memberscan.models.gradients import parameter_layers
 from memberscan.models.inputs import as_inputs, predict
 from memberscan.runs import Run
 from memberscan.signals import observe_updates as module
-from memberscan.signals.gradients import parameter_layers
 from memberscan.signals.observe_updates import SKETCH, Sketch, observe_updates
 from memberscan.signals.updates import Updates
 
-from .awkward import Attention, Mixing, OwnParameter, TiedWeights
+from ..models.awkward import Attention, Mixing, OwnParameter, TiedWeights
 from .conftest import LEARNERS, Federate
 
 AWKWARD = [f"{c.__module__}:{c.__name__}" for c in (OwnParameter, Attention, TiedWeights, Mixing)]

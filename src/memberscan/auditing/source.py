@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from memberscan.attacks.base import Needs
     from memberscan.cohort import Cohort
+    from memberscan.models.gradient_trial import Trial
     from memberscan.runs import Run, Transcript
-    from memberscan.signals.trial import Trial
     from memberscan.signals.updates import Updates
 
 
@@ -190,7 +190,7 @@ class RunSource(Source):
 
     def hides(self, needs: Needs) -> str | None:
         """See :class:`Source`; gradients are tried once, on a few scans."""
-        from memberscan.signals.trial import try_activation
+        from memberscan.models.gradient_trial import try_activation
 
         if needs.norms or needs.layers:
             paths = None if needs.norms else tuple(self._paths(needs.layers).values())
@@ -202,7 +202,7 @@ class RunSource(Source):
 
     @cached_property
     def _trial(self) -> Trial:
-        from memberscan.signals.trial import try_gradients
+        from memberscan.models.gradient_trial import try_gradients
 
         return try_gradients(self.model, self._examples)
 

@@ -17,19 +17,19 @@ from memberscan.cohort import Cohort
 from memberscan.errors import StaleError
 from memberscan.files import disk_guard, fingerprint, write_json
 from memberscan.models.footprint import footprint
-from memberscan.models.inputs import as_inputs, batches, full_precision, resolve_device
-from memberscan.models.trial import require_predicts
-from memberscan.progress import progress
-from memberscan.received import load_json
-from memberscan.rows import RowFile
-from memberscan.runs import Run
-from memberscan.signals.gradients import (
+from memberscan.models.gradients import (
     Capture,
     agrees_with_autograd,
     capture,
     capture_slowly,
     parameter_layers,
 )
+from memberscan.models.inputs import as_inputs, batches, full_precision, resolve_device
+from memberscan.models.trial import require_predicts
+from memberscan.progress import progress
+from memberscan.received import load_json
+from memberscan.rows import RowFile
+from memberscan.runs import Run
 from memberscan.signals.signals import ACTIVATION, GRADIENT_NORMS, PREDICTION, Signals, gradient
 
 MEMORY_LIMIT = 2 << 30

@@ -18,10 +18,7 @@ from torch import Tensor, nn
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.files import fingerprint
-from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
-from memberscan.runs import Run, Transcript
-from memberscan.signals.extract import batch_size, stored_rows
-from memberscan.signals.gradients import (
+from memberscan.models.gradients import (
     Capture,
     agrees_with_autograd,
     capture,
@@ -29,6 +26,9 @@ from memberscan.signals.gradients import (
     capture_slowly,
     parameter_layers,
 )
+from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
+from memberscan.runs import Run, Transcript
+from memberscan.signals.extract import batch_size, stored_rows
 from memberscan.signals.updates import AGGREGATE, OnDisk, Updates
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from memberscan.cohort import Cohort
 from memberscan.files import fingerprint
+from memberscan.models.gradients import agrees_with_autograd
 from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
 from memberscan.runs import Run, Transcript
 from memberscan.signals.extract import batch_size, stored_rows
-from memberscan.signals.gradients import agrees_with_autograd
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from memberscan.models.gradients import capture_slowly, modules_of, parameter_layers
 from memberscan.models.inputs import predict
-from memberscan.signals.gradients import capture_slowly, modules_of, parameter_layers
 
 _NUDGE = 1e-2
 _ROUNDING = 1e-5

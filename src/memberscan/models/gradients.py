@@ -19,7 +19,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from memberscan.errors import ModelError
 from memberscan.models.inputs import predict
-from memberscan.signals.layers import parameter_gradients
+from memberscan.models.layers import parameter_gradients
 
 if TYPE_CHECKING:
     from jaxtyping import Float

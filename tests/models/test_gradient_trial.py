@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from memberscan.signals.gradients import agrees_with_autograd, capture_slowly, parameter_layers
-from memberscan.signals.trial import Trial, try_activation, try_gradients
+from memberscan.models.gradient_trial import Trial, try_activation, try_gradients
+from memberscan.models.gradients import agrees_with_autograd, capture_slowly, parameter_layers
 
 from .awkward import CUT, FOUND_OUT, SERVED, SILENT, WHOLE
 

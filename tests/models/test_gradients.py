@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.models import ModelSpec, build
-from memberscan.signals.gradients import (
+from memberscan.models.gradients import (
     agrees_with_autograd,
     capture,
     capture_slowly,
