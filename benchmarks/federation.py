@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, jvp
 
 from benchmarks.gradients import batch, target
@@ -93,7 +93,7 @@ def _local_epoch(
     for start in range(0, len(order), config.batch_size):
         taken = order[start : start + config.batch_size]
         wanted = (ages[taken] - model.age_mean) / model.age_spread
-        loss = nn.functional.mse_loss(model.standardised(inputs[taken]), wanted)
+        loss = model.head.loss(model.standard_outputs(inputs[taken]), wanted).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

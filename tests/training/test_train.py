@@ -242,7 +242,7 @@ def test_the_best_epoch_is_kept_and_patience_stops_after_it(
         kept.append({k: v.clone() for k, v in model.state_dict().items()})
         return next(losses)
 
-    monkeypatch.setattr(loop, "_mean_squared_error", scripted)
+    monkeypatch.setattr(loop, "_mean_loss", scripted)
     config = TrainingConfig(epochs=9, device="cpu", keep="best", patience=2)
     run = go(volumes, tmp_path / "run", members=0.5, validation=0.2, config=config)
     assert [row["validation"] for row in history(run)] == [9, 4, 5, 6]

@@ -21,7 +21,8 @@ from memberscan.cohort import Cohort
 from memberscan.federation.federate import flower_engines
 from memberscan.federation.settings import Settings
 from memberscan.files import claim, fingerprint
-from memberscan.models.inputs import as_inputs, batches, full_precision, predict, resolve_device
+from memberscan.models.heads import head_of
+from memberscan.models.inputs import as_inputs, batches, full_precision, outputs_of, resolve_device
 from memberscan.runs import Run
 from memberscan.runs.transcript import ROUNDS, Transcript
 from memberscan.signals.extract import batch_size
@@ -37,8 +38,8 @@ def observe_ascents(
 ) -> Updates:
     """Simulate one broadcast for each group of scans; return what the learners' answers show of all scans.
 
-    Each broadcast begins from the last global model and is one step of gradient ascent on the mean squared
-    error of its group; its length is :data:`REACH` times that of the global model's last change, whatever the
+    Each broadcast begins from the last global model and is one step of gradient ascent on the mean loss
+    of its group; its length is :data:`REACH` times that of the global model's last change, whatever the
     scale of the loss. Every learner then trains on it honestly for its local epochs, by the same code as in
     the federation. Resumes where a call stopped.
 
@@ -111,7 +112,7 @@ def _broadcast(run: Run, cohort: Cohort, group: Sequence[str], place: int, direc
 
 @full_precision()
 def ascended(run: Run, cohort: Cohort, group: Sequence[str]) -> dict[str, Tensor]:
-    """Return the last global model after a step up the mean squared error of a group of scans.
+    """Return the last global model after a step up the mean loss of a group of scans.
 
     The step has :data:`REACH` times the length of the global model's change in the last round; there is none
     if the gradient is zero.
@@ -131,14 +132,14 @@ def ascended(run: Run, cohort: Cohort, group: Sequence[str]) -> dict[str, Tensor
 
 
 def _gradient(model: nn.Module, cohort: Cohort, group: Sequence[str]) -> list[Tensor]:
-    """Return the gradient of the mean squared error, in evaluation mode, for each of the parameters."""
+    """Return the gradient of the mean loss, in evaluation mode, for each of the parameters."""
     weights = list(model.parameters())
     device = weights[0].device
     size = batch_size(model, as_inputs(cohort, group[:1]).to(device), backward=True)
     total = [torch.zeros_like(weight) for weight in weights]
     for inputs, ages in batches(cohort, group, size):
-        errors = ages.to(device) - predict(model, inputs.to(device))
-        parts = torch.autograd.grad((errors**2).sum() / len(group), weights)
+        losses = head_of(model).loss(outputs_of(model, inputs.to(device)), ages.to(device))
+        parts = torch.autograd.grad(losses.sum() / len(group), weights)
         for so_far, part in zip(total, parts, strict=True):
             so_far += part
     return total

@@ -124,10 +124,12 @@ def _required(public: bytes | None) -> bytes:
     return public
 
 
-def _participation(content: RecordDict, learner: Learner, settings: Settings) -> Participation:
+def _participation(
+    content: RecordDict, learner: Learner, settings: Settings, least_loss: float
+) -> Participation:
     """Read what a learner reports of its training; :class:`ModelError` if it is impossible."""
     samples, steps, loss = whole(content, "samples"), whole(content, "steps"), fact(content, "loss")
-    if isinstance(loss, str) or not (math.isfinite(loss) and loss >= 0):
+    if isinstance(loss, str) or not (math.isfinite(loss) and loss >= least_loss):
         raise ModelError(
             f"reports {samples} samples and a loss of {str(loss)[:20]!s}, which cannot be averaged"
         )
@@ -154,7 +156,9 @@ def _round(
             continue
         content = replies[learner.name]
         try:
-            participation = _participation(content, learner, post.settings)
+            participation = _participation(
+                content, learner, post.settings, aggregator.initial.head.least_loss
+            )
             aggregator.check(learner.name, content)
             took_part[learner.name] = participation
         except MemberscanError as error:

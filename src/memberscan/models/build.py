@@ -98,7 +98,7 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
         if spec.options.get("width", 1) < 1:
             raise ValueError("width is at least 1")
         with _Limited():
-            return network(spec.shape, **spec.options)  # type: ignore[call-arg]
+            return network(spec.shape, **spec.options)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         known = ", ".join(list(inspect.signature(network.__init__).parameters)[2:])
         raise ModelError(f"model {spec.name!r} takes the options {known}: {error}") from error

@@ -1,4 +1,4 @@
-"""The one training loop: Adam on squared error, the same on every device, the same when interrupted."""
+"""The one training loop, for every head, optimizer and device; the same when interrupted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from memberscan import seeds
 from memberscan.cohort import Cohort
@@ -121,7 +120,7 @@ def fit(
         while state.epoch < config.epochs and not _exhausted(state, config):
             losses = {"train": train_epoch(model, optimizer, cohort, members, config, device, state.epoch)}
             if validation:
-                losses["validation"] = _mean_squared_error(model, cohort, validation, config, device)
+                losses["validation"] = _mean_loss(model, cohort, validation, config, device)
             if not all(map(math.isfinite, losses.values())):
                 raise ModelError(
                     f"the loss is not finite in epoch {state.epoch + 1}; "
@@ -168,7 +167,7 @@ def train_epoch(
     device: torch.device,
     epoch: int,
 ) -> float:
-    """Train once over all members; return the mean squared error in years squared, as seen while training.
+    """Train once over all members; return the mean loss in years (squared), as seen while training.
 
     The order and the dropout depend on the seed and on ``epoch`` alone, so that an epoch can be repeated.
     """
@@ -180,12 +179,12 @@ def train_epoch(
         for inputs, ages in batches(cohort, members, config.batch_size, order=order):
             target = (ages.to(device) - model.age_mean) / model.age_spread
             with _autocast(config, device):
-                loss = nn.functional.mse_loss(model.standardised(inputs.to(device)).float(), target)
+                loss = model.head.loss(model.standard_outputs(inputs.to(device)).float(), target).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item() * len(ages)
-    return total / len(members) * float(model.age_spread) ** 2
+    return model.head.loss_in_unit(total / len(members), float(model.age_spread))
 
 
 def _seed(device: torch.device, seed: int) -> None:
@@ -198,13 +197,13 @@ def _seed(device: torch.device, seed: int) -> None:
 
 @torch.no_grad()
 @full_precision()
-def _mean_squared_error(
+def _mean_loss(
     model: AgeRegressor, cohort: Cohort, scan_ids: Sequence[str], config: TrainingConfig, device: torch.device
 ) -> float:
-    """Return the mean squared error in years squared, in evaluation mode."""
+    """Return the mean loss in years (of squared error, years squared), in evaluation mode."""
     model.eval()
     total = 0.0
     for inputs, ages in batches(cohort, scan_ids, config.batch_size):
         with _autocast(config, device):
-            total += float(((model(inputs.to(device)) - ages.to(device)) ** 2).sum())
+            total += float(model.head.loss(model.outputs(inputs.to(device)), ages.to(device)).sum())
     return total / len(scan_ids)
