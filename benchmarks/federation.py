@@ -41,6 +41,7 @@ from memberscan.runs import Run
 from memberscan.signals.observe_updates import inner_products
 from memberscan.training import TrainingConfig
 from memberscan.training.loop import moments_of
+from memberscan.training.optimizers import new_optimizer
 
 LEARNERS, SUBJECTS, ROUNDS, EPOCHS = 8, 60, 1, 4
 GRID = (46, 55, 46)
@@ -64,7 +65,7 @@ def bare_fedavg(run: Run, cohort: Cohort, data: dict[str, tuple[Tensor, Tensor]]
         states = []
         for name, (inputs, ages) in data.items():
             model.load_state_dict(state)
-            optimizer = settings.training.optimizer_for(model)
+            optimizer = new_optimizer(settings.training, model)
             for epoch in range(number * EPOCHS, (number + 1) * EPOCHS):
                 _local_epoch(model, optimizer, inputs, ages, name, epoch, settings.training)
             states.append(copy.deepcopy(model.state_dict()))

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from memberscan.models import MODELS, ModelSpec
     from memberscan.runs import Role, Roles, Run
     from memberscan.threat import Access, Attacker, ThreatModel
+    from memberscan.training.central import train
+    from memberscan.training.config import TrainingConfig
     from memberscan.training.imports import import_run
-    from memberscan.training.loop import TrainingConfig
-    from memberscan.training.train import train
 
 # Heavy modules are imported when a name is first used, so that `import memberscan` costs nothing.
 _HOME = {

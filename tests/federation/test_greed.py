@@ -46,7 +46,7 @@ DEMANDS: dict[str, tuple[dict[str, Any], str]] = {
     "width 10**30": ({"options": {"width": 10**30}}, "BadInputError"),
     "width of text": ({"options": {"width": "5"}}, "BadInputError"),
     "a list of options": ({"options": [5]}, "BadInputError"),
-    "other options": ({"options": {"depth": 5}}, "ModelError"),
+    "other options": ({"options": {"depth": 5}}, "BadInputError"),
     "10**9 epochs": ({"training": {"epochs": 10**9}}, "BadInputError"),
     "epochs as a float": ({"training": {"epochs": 2.0}}, "BadInputError"),
     "epochs as truth": ({"training": {"epochs": True}}, "BadInputError"),

@@ -97,12 +97,12 @@ def _broadcast(run: Run, cohort: Cohort, group: Sequence[str], place: int, direc
         "roles": run.roles.fingerprint,
         "group": fingerprint(list(group)),
         "reach": REACH,
-        **settings.to_dict(),
+        **dataclasses.asdict(settings),
     }
     path = directory / ROUNDS
     with claim(directory, request, done=f"{ROUNDS}/{1:04d}") as finished:
         if not finished:
-            engines, asked = flower_engines(), settings.to_dict()
+            engines, asked = flower_engines(), dataclasses.asdict(settings)
             begun = Transcript.begin(path, learners=federation.learners, secure="none", settings=asked)
             if not begun.begun:
                 begun.record(0, ascended(run, cohort, group))

@@ -21,13 +21,17 @@ from torch import Tensor
 
 from memberscan import seeds
 from memberscan.cohort import Cohort
+from memberscan.defences import defence_from
+from memberscan.defences.base import Update, generator_of
 from memberscan.errors import BadInputError, MemberscanError, ModelError, RefusedError
 from memberscan.federation.records import FACTS, MODEL, SEALED, chunks, clear, fact, opened, sealed, whole
 from memberscan.federation.settings import Settings
 from memberscan.files import fingerprint, write_bytes
 from memberscan.models import MODELS, AgeRegressor, ModelSpec, build, load_weights
 from memberscan.models.inputs import resolve_device
+from memberscan.training.config import TrainingConfig
 from memberscan.training.loop import moments_of, train_epoch
+from memberscan.training.optimizers import new_optimizer
 
 _LOG = logging.getLogger("memberscan.federation")
 REFUSED = 1
@@ -60,6 +64,9 @@ class Site:
         What it trains on: auto, cpu or cuda.
     agreed
         Digest of the settings that it agreed to (:attr:`Settings.digest`); it then refuses all others.
+    defence_seed
+        Of the random numbers of its defence, for simulations that can be resumed; by default a new secret one
+        in each round, which nobody else ever sees.
     """
 
     learner: str
@@ -70,6 +77,7 @@ class Site:
     fewest: int = 1
     device: str = "auto"
     agreed: str | None = None
+    defence_seed: int | None = dataclasses.field(default=None, repr=False)
 
     def key(self) -> bytes:
         """Return the key; :class:`BadInputError` if there is none."""
@@ -213,14 +221,35 @@ def train(content: RecordDict, site: Site) -> RecordDict:
     )
     device = resolve_device(config.device)
     network.to(device)
-    optimizer = config.optimizer_for(network)
+    # A seed that the server knew would let it take the defence's noise away.
+    secret = seeds.secret() if site.defence_seed is None else site.defence_seed
+    defence_seed = seeds.integer(secret, "learner", site.learner, number)
+    before = {n: p.detach().clone() for n, p in network.named_parameters()} if config.defence else {}
+    optimizer = new_optimizer(config, network)
     loss = 0.0
     for epoch in range((number - 1) * config.epochs, number * config.epochs):
-        loss = train_epoch(network, optimizer, site.cohort, site.members, config, device, epoch)
+        loss = train_epoch(
+            network, optimizer, site.cohort, site.members, config, device, epoch, defence_seed=defence_seed
+        )
+    _defend_update(network, before, config, len(site.members), defence_seed)
     facts = ConfigRecord(
         {"samples": len(site.members), "steps": steps_of(settings, len(site.members)), "loss": loss}
     )
     return RecordDict({FACTS: facts, **_protected(network.state_dict(), settings, site)})
+
+
+@torch.no_grad()
+def _defend_update(
+    network: AgeRegressor, before: Mapping[str, Tensor], config: TrainingConfig, scans: int, seed: int
+) -> None:
+    """Let the defence change the parameters that are about to leave."""
+    if config.defence is None:
+        return
+    after = dict(network.named_parameters())
+    device = next(network.parameters()).device
+    update = Update(before, after, scans, generator_of(seeds.integer(seed, "update"), device))
+    for name, sent in defence_from(config.defence).update(update).items():
+        after[name].copy_(sent)
 
 
 def steps_of(settings: Settings, samples: int) -> int:

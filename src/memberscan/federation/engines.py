@@ -53,6 +53,7 @@ def simulate(
     *,
     engine: str = "local",
     keys: tuple[bytes, bytes] | None = None,
+    defence_seed: int | None = None,
 ) -> None:
     """Run a federation of the learners that ``roles`` names, on this machine.
 
@@ -70,6 +71,8 @@ def simulate(
         "local" or "ray".
     keys
         The learners' secret and the server's public key, where updates are encrypted.
+    defence_seed
+        Of the random numbers of the learners' defence; by default a new secret one in each round.
     """
     secret, public = keys or (None, None)
     members = {name: _scans_of(cohort, roles, name) for name in roles.learners}
@@ -77,7 +80,15 @@ def simulate(
 
     def locate(context: Context) -> Site:
         name = list(members)[int(context.node_config["partition-id"])]
-        return Site(name, Cohort.open(path), members[name], secret, keep, device=settings.training.device)
+        return Site(
+            name,
+            Cohort.open(path),
+            members[name],
+            secret,
+            keep,
+            device=settings.training.device,
+            defence_seed=defence_seed,
+        )
 
     app, nodes = client_app(locate, confide=True), len(members)
     if engine == "local":

@@ -6,6 +6,7 @@ import functools
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from flwr.app import RecordDict
@@ -85,7 +86,7 @@ def _conduct(
         path,
         learners=met.names,
         secure=settings.secure,
-        settings=settings.to_dict(),
+        settings=asdict(settings),
         nodes=met.nodes if lasting_nodes else {},
     )
     gone = Reason.ours("is not connected")

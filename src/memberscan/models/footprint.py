@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.errors import ModelError
-from memberscan.models.build import MODELS, ModelSpec, build
+from memberscan.models.spec import MODELS, ModelSpec, build
 
 
 @dataclass(frozen=True)
