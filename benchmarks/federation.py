@@ -32,8 +32,8 @@ from benchmarks.harness import (
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.federation.client import regressor
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.models import AgeRegressor
 from memberscan.models.gradients import capture, parameter_layers
 from memberscan.models.inputs import as_inputs

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from memberscan.auditing import AuditResult, audit
     from memberscan.cohort import Cohort
     from memberscan.errors import MemberscanError
-    from memberscan.federation.federate import federate
     from memberscan.federation.settings import Settings
+    from memberscan.federation.simulated_run import federate
     from memberscan.models import MODELS, ModelSpec
     from memberscan.runs import Role, Roles, Run
     from memberscan.threat import Access, Attacker, ThreatModel
@@ -30,7 +30,7 @@ _HOME = {
     "audit": "auditing",
     "Cohort": "cohort",
     "MemberscanError": "errors",
-    "federate": "federation.federate",
+    "federate": "federation.simulated_run",
     "Settings": "federation.settings",
     "MODELS": "models",
     "ModelSpec": "models",

@@ -16,8 +16,8 @@ from memberscan.configuration import configuration
 from memberscan.defences import DEFENCES, defence_from, written_in_full
 from memberscan.defences.base import Defence, Guarantee, Step, Update, generator_of, mean_gradient
 from memberscan.errors import BadInputError, OutputConflictError
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.models import MLP, AgeRegressor
 from memberscan.models.gradients import set_gradients
 from memberscan.runs import Run

@@ -36,7 +36,7 @@ def ascents(target: RunSource, parties: Parties, directory: Path, seed: int) -> 
     seed
         Root seed.
     """
-    from memberscan.federation.active import observe_ascents
+    from memberscan.federation.gradient_ascent import observe_ascents
 
     ids = target.scans.index.to_numpy()
     order = seeds.generator(seed, "ascent").permutation(np.flatnonzero(~parties.known))

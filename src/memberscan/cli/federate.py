@@ -48,7 +48,7 @@ def federate(
 
     Example: `memberscan federate cohort run --model cnn3d --environment uniform-iid --learners 8 --rounds 25`
     """
-    from memberscan.federation.federate import federate as run_federation
+    from memberscan.federation.simulated_run import federate as run_federation
     from memberscan.runs import Role
 
     stated = stated_settings(model, seed or 0, settings, training, options)
@@ -76,7 +76,7 @@ def federate(
         "weights": made.weights_fingerprint,
     }
     if stated.secure == "ckks":
-        from memberscan.federation.cost import encryption_cost
+        from memberscan.federation.ckks_cost import encryption_cost
 
         facts |= encryption_cost(made)
     answer(facts, json)

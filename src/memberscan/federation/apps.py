@@ -10,10 +10,10 @@ from flwr.serverapp import Grid, ServerApp
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, RolesError
-from memberscan.federation.client import FEWEST_PEOPLE, Site
 from memberscan.federation.client import client_app as make_client_app
 from memberscan.federation.run_config import given, settings_of
-from memberscan.federation.server import conduct
+from memberscan.federation.server import coordinate
+from memberscan.federation.site import FEWEST_PEOPLE, LEAST_FEWEST, Site
 from memberscan.runs import Roles
 from memberscan.runs.transcript import ROUNDS
 
@@ -21,8 +21,6 @@ server_app = ServerApp()
 
 NODE_CONFIG = ("cohort", "learner", "roles", "secret", "keep", "people", "device", "settings")
 """Keys of a site's own configuration; all its protection is set there."""
-_FLOOR = 5
-"""Smallest allowed ``people``: sums over fewer are nearly their ages."""
 
 # Flower shows only the log of its own logger, so its handlers are used for ours too.
 _LOG = logging.getLogger("memberscan.federation")
@@ -33,16 +31,17 @@ for _handler in logging.getLogger("flwr").handlers:
 
 @server_app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Conduct the federation that the run's configuration describes."""
+    """Coordinate the federation that the run's configuration describes."""
     config = context.run_config
     path = Path(str(given(config, "run")))
     public = Path(str(config["public"])).read_bytes() if config.get("public") else None
-    conduct(
+    coordinate(
         grid,
         settings_of(config),
         path / ROUNDS,
         expected=int(given(config, "learners")),
         public=public,
+        fewest_people=LEAST_FEWEST,
     )
 
 
@@ -87,10 +86,10 @@ def locate(context: Context) -> Site:
 
 
 def _fewest(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < _FLOOR:
+    if not isinstance(value, int) or isinstance(value, bool) or value < LEAST_FEWEST:
         raise BadInputError(
             f"people is {value!r} in the node's configuration; it is the number of people that the site "
-            f"insists on, at least {_FLOOR}"
+            f"insists on, at least {LEAST_FEWEST}"
         )
     return value
 

@@ -12,8 +12,8 @@ from memberscan.auditing.conduct import measure
 from memberscan.auditing.content import Outcome
 from memberscan.cohort import Cohort
 from memberscan.federation.environments import ENVIRONMENTS
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.files import write_table
 from memberscan.threat import Attacker, ThreatModel
 from memberscan.training import TrainingConfig

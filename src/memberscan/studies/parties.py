@@ -14,7 +14,7 @@ from memberscan.auditing.federated import attempt
 from memberscan.auditing.source import RunSource
 from memberscan.cohort import Cohort
 from memberscan.evidence.pooled import pooled
-from memberscan.federation.federate import federate
+from memberscan.federation.simulated_run import federate
 from memberscan.files import write_table
 from memberscan.studies.federated import HELD_OUT, LEARNERS, SUBJECTS, settings
 from memberscan.threat import Attacker, ThreatModel

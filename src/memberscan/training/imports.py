@@ -18,7 +18,7 @@ from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES
 from memberscan.training.central import chosen_roles, write_weights
 from memberscan.training.import_transcript import Imported, open_transcript
-from memberscan.training.sense import LeftOut
+from memberscan.training.transcript_checks import LeftOut
 
 
 def import_run(

@@ -24,12 +24,12 @@ from memberscan.errors import (
     TranscriptError,
 )
 from memberscan.federation import ckks, client, engines
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.runs import Role, Run
 from memberscan.training import TrainingConfig
 
-from .parties import contents, settings
+from .consortium import contents, settings
 
 OPTIONS = {"learners": 3, "held_out": 0.3, "seed": 0}
 
@@ -261,7 +261,7 @@ found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == {module!r} else found(name, *rest)
 if {module!r} == "flwr":
     sys.modules["flwr"] = None
-from memberscan.federation.federate import federate
+from memberscan.federation.simulated_run import federate
 from memberscan.federation.settings import Settings
 try:
     federate({str(table.path)!r}, {str(tmp_path / "run")!r}, settings=Settings("mlp"), learners=3,

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from memberscan import seeds
 from memberscan.cohort import Cohort
-from memberscan.federation.federate import flower_engines
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import flower_engines
 from memberscan.files import claim, fingerprint
 from memberscan.models.heads import head_of
 from memberscan.models.inputs import as_inputs, batches, full_precision, outputs_of, resolve_device
