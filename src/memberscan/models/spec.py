@@ -52,11 +52,6 @@ class ModelSpec:
         """Return JSON values."""
         return {"name": self.name, "shape": list(self.shape), "options": dict(self.options)}
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> ModelSpec:
-        """Read what :meth:`to_dict` gives."""
-        return cls(value["name"], tuple(value["shape"]), dict(value["options"]))
-
 
 def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
     """Build a network with fresh weights.
