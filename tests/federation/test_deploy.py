@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, OutputConflictError, RolesError
 from memberscan.federation import deploy
-from memberscan.federation.apps import settings_of
+from memberscan.federation.run_config import settings_of
 from memberscan.federation.settings import Settings
 from memberscan.runs import Role, Roles
 from memberscan.training import TrainingConfig
@@ -36,6 +37,8 @@ def config_of(app: Path) -> dict[str, object]:
     epochs=st.integers(1, 100),
     rate=st.none() | st.floats(1e-12, 1e3),
     optimizer=st.sampled_from(["adam", "sgd"]),
+    precision=st.sampled_from(["fp32", "bf16"]),
+    decay=st.floats(0, 1e3),
     rounds=st.integers(1, 1000),
     timeout=st.floats(1e-3, 1e7),
     seed=st.integers(0, 2**31),
@@ -46,12 +49,22 @@ def test_the_servers_app_reads_the_settings_that_were_written(
     options: dict[str, float],
     epochs: int,
     rate: float | None,
-    optimizer: str,
+    optimizer: Literal["adam", "sgd"],
+    precision: Literal["fp32", "bf16"],
+    decay: float,
     rounds: int,
     timeout: float,
     seed: int,
 ) -> None:
-    training = TrainingConfig(epochs=epochs, learning_rate=rate, batch_size=5, optimizer=optimizer, seed=seed)
+    training = TrainingConfig(
+        epochs=epochs,
+        learning_rate=rate,
+        batch_size=5,
+        optimizer=optimizer,
+        precision=precision,
+        weight_decay=decay,
+        seed=seed,
+    )
     written = Settings(
         model, options, training, rounds=rounds, min_learners=3, timeout=timeout, everyone_keeps=True
     )
@@ -61,6 +74,13 @@ def test_the_servers_app_reads_the_settings_that_were_written(
     assert settings_of(config) == written  # type: ignore[arg-type]
     assert config["learners"] == 4
     assert config["run"] == str(Path.cwd() / ODD)
+
+
+@pytest.mark.parametrize("odd", [{"epochs": 3}, {"device": "cpu"}, {"learning_rate": 0.1}])
+def test_a_key_that_no_setting_has_is_not_left_away(tmp_path: Path, odd: dict[str, float]) -> None:
+    deploy.init(tmp_path / "app", settings(), run=tmp_path / "run", learners=2)
+    with pytest.raises(BadInputError, match=f"{next(iter(odd))!r}, which is unknown; it can have run, model"):
+        settings_of(config_of(tmp_path / "app") | odd)  # type: ignore[arg-type]
 
 
 def test_encrypted_settings_name_the_public_key_by_its_whole_path(

@@ -40,7 +40,6 @@ def test_every_subject_is_drawn_into_one_role_and_the_shares_are_right(
     inside = len(drawn[Role.MEMBER]) + len(drawn[Role.VALIDATION])
     assert abs(inside - members * len(subjects)) <= 0.5
     assert abs(len(drawn[Role.VALIDATION]) - validation * inside) <= 0.5
-    assert not drawn[Role.REFERENCE]
 
 
 def test_every_subject_is_as_likely_a_member_as_any_other() -> None:

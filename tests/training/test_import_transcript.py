@@ -23,8 +23,8 @@ from memberscan.errors import (
     RolesError,
     TranscriptError,
 )
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.received import load_json
 from memberscan.runs import Role, Roles, Run, Transcript
 from memberscan.runs.transcript import SEEN_BY_LEARNERS

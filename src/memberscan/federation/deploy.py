@@ -11,6 +11,7 @@ from pathlib import Path
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, OutputConflictError, RolesError
+from memberscan.federation.run_config import run_config
 from memberscan.federation.settings import Settings
 from memberscan.files import disk_guard, write_text
 from memberscan.models import MODELS
@@ -117,33 +118,6 @@ def init(
     for name, text in texts.items():
         write_text(directory / name, text)
     return [directory / name for name in texts]
-
-
-def run_config(
-    settings: Settings, *, run: Path, learners: int, public: Path | None = None
-) -> dict[str, str | int | float]:
-    """Return the settings as Flower's run config: flat, and in its spelling.
-
-    Zero and "" leave a choice to the model. No key is left out, since ``flwr run --run-config`` changes only
-    those that are there. Paths are made absolute: the server's app runs wherever its SuperLink was started.
-    """
-    training = settings.training
-    return {
-        "run": str(run.absolute()),
-        "model": settings.model,
-        **{"width": 0, "dropout": 0.0, **settings.options},
-        "rounds": settings.rounds,
-        "local-epochs": training.epochs,
-        "learning-rate": training.learning_rate or 0.0,
-        "batch-size": training.batch_size,
-        "optimizer": training.optimizer,
-        "learners": learners,
-        "min-learners": settings.min_learners,
-        "timeout": settings.timeout,
-        "secure": settings.secure,
-        "public": str(public.absolute()) if public else "",
-        "seed": training.seed,
-    }
 
 
 def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int | None = None) -> Roles:

@@ -12,11 +12,12 @@ from flwr.serverapp import Grid, ServerApp
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, MissingExtraError
-from memberscan.federation.client import Site, client_app, regressor
-from memberscan.federation.flower import task_identity
-from memberscan.federation.local import RUN_ID, SERVER, LocalGrid
-from memberscan.federation.server import conduct
+from memberscan.federation.client import client_app, regressor
+from memberscan.federation.flower_private import task_identity
+from memberscan.federation.local_grid import RUN_ID, SERVER, LocalGrid
+from memberscan.federation.server import coordinate
 from memberscan.federation.settings import Settings
+from memberscan.federation.site import Site
 from memberscan.models.inputs import resolve_device
 from memberscan.runs import Roles
 from memberscan.runs.transcript import SEEN_BY_LEARNERS
@@ -53,6 +54,7 @@ def simulate(
     *,
     engine: str = "local",
     keys: tuple[bytes, bytes] | None = None,
+    defence_seed: int | None = None,
 ) -> None:
     """Run a federation of the learners that ``roles`` names, on this machine.
 
@@ -70,6 +72,8 @@ def simulate(
         "local" or "ray".
     keys
         The learners' secret and the server's public key, where updates are encrypted.
+    defence_seed
+        Of the random numbers of the learners' defence; by default a new secret one in each round.
     """
     secret, public = keys or (None, None)
     members = {name: _scans_of(cohort, roles, name) for name in roles.learners}
@@ -77,13 +81,21 @@ def simulate(
 
     def locate(context: Context) -> Site:
         name = list(members)[int(context.node_config["partition-id"])]
-        return Site(name, Cohort.open(path), members[name], secret, keep, device=settings.training.device)
+        return Site(
+            name,
+            Cohort.open(path),
+            members[name],
+            secret,
+            keep,
+            device=settings.training.device,
+            defence_seed=defence_seed,
+        )
 
     app, nodes = client_app(locate, confide=True), len(members)
     if engine == "local":
         grid = LocalGrid(app, nodes, settings.training.seed)
         with task_identity(RUN_ID, SERVER):
-            conduct(grid, settings, transcript, expected=nodes, public=public)
+            coordinate(grid, settings, transcript, expected=nodes, public=public)
     else:
         _on_ray(app, nodes, settings, transcript, public)
 
@@ -104,7 +116,7 @@ def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, pu
     @server.main()
     def main(grid: Grid, context: Context) -> None:  # noqa: ARG001
         # Ray's simulation draws the ids of nodes anew at each start.
-        conduct(grid, settings, transcript, expected=nodes, public=public, lasting_nodes=False)
+        coordinate(grid, settings, transcript, expected=nodes, public=public, lasting_nodes=False)
 
     # Flower logs every message; what a user needs to know comes as errors and in the transcript.
     logging.getLogger("flwr").setLevel(logging.ERROR)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.errors import ModelError
-from memberscan.models.build import MODELS, ModelSpec, build
+from memberscan.models.spec import MODELS, ModelSpec, build
 
 MEMORY_LIMIT = 2 << 30
 _LARGEST_BATCH = 8

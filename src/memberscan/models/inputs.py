@@ -1,4 +1,4 @@
-"""How scans enter a network: batches of a cohort, read ahead of the step that uses them, and the device."""
+"""How scans enter a network, and what leaves it: batches read ahead of their use, the device, outputs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, NotARegressorError
+from memberscan.models.regressor import AgeRegressor
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -110,3 +111,10 @@ def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
             "audit of them would be meaningless"
         )
     return output.flatten() if output.is_floating_point() else output.flatten().float()
+
+
+def outputs_of(model: nn.Module, inputs: Tensor) -> Float[Tensor, "n k"]:
+    """Run a model and return what its head reads, in years; of a network that users bring, its ages."""
+    if isinstance(model, AgeRegressor):
+        return model.outputs(inputs.clone())
+    return predict(model, inputs)[:, None]

@@ -31,7 +31,6 @@ class Role(StrEnum):
     MEMBER = "member"
     NONMEMBER = "non-member"
     VALIDATION = "validation"
-    REFERENCE = "reference"
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Participation:
-    """What one learner reported of one round: scans trained on, steps, mean squared error (years squared).
+    """What one learner reported of one round: scans trained on, steps, mean loss (years squared).
 
     An imported transcript does not say the last two, and 0 scans of a learner whose people are not here.
     """

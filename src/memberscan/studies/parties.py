@@ -15,7 +15,7 @@ from memberscan.auditing.source import RunSource
 from memberscan.cohort import Cohort
 from memberscan.evidence.estimates import estimate_aucs, paired_difference
 from memberscan.evidence.resampling import Resampling
-from memberscan.federation.federate import federate
+from memberscan.federation.simulated_run import federate
 from memberscan.files import write_table
 from memberscan.studies.federated import HELD_OUT, LEARNERS, SUBJECTS, settings
 from memberscan.threat import Attacker, ThreatModel

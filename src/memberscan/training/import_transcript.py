@@ -18,7 +18,7 @@ from memberscan.runs import Role, Roles, Transcript
 from memberscan.runs.foreign import ForeignTranscript
 from memberscan.runs.roles import natural_order
 from memberscan.runs.transcript import GLOBAL, MANIFEST, ROUNDS, SEEN_BY_LEARNERS, Participation
-from memberscan.training.sense import LeftOut, Observer, judge
+from memberscan.training.transcript_checks import LeftOut, Summariser, faulty_models
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,18 +71,18 @@ class Imported(ABC):
             If a file is damaged, holds NaN, or another model than the initial one; or if a global model makes
             no sense.
         """
-        observer = Observer(network, cohort)
+        summariser = Summariser(network, cohort)
         rounds = []
         for number, names in enumerate(self.held):
-            looks = {}
+            summaries = {}
             for name in names:
                 model, source = self.model(number, name, network), self.source(number, name)
                 if not number:
                     load_weights(network, model, source=source)
                 _require_same(network, model, source)
-                looks[name] = observer.look(model, source)
-            rounds.append(looks)
-        return judge(rounds, observer.guess)
+                summaries[name] = summariser.summarise(model, source)
+            rounds.append(summaries)
+        return faulty_models(rounds, summariser.guess)
 
 
 def open_transcript(path: Path, roles: Roles) -> Imported:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from memberscan.errors import (
     TranscriptError,
 )
 from memberscan.federation import ckks, client, engines
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.runs import Role, Run
 from memberscan.training import TrainingConfig
 
-from .parties import contents, settings
+from .consortium import contents, settings
 
 OPTIONS = {"learners": 3, "held_out": 0.3, "seed": 0}
 
@@ -75,7 +76,7 @@ def test_the_request_says_all_that_was_asked(finished: Run, table: Cohort) -> No
         "roles": finished.roles.fingerprint,
         "engine": "local",
         "membership_seed": 0,
-        **settings().to_dict(),
+        **asdict(settings()),
     }
 
 
@@ -125,7 +126,7 @@ def test_another_configuration_is_refused(
         ({"by": "site"}, CohortError, "no covariate 'site'"),
         ({"settings": settings(model="cnn3d", options={})}, ModelError, "works on volumes"),
         ({"settings": settings(model="resnet")}, ModelError, "model 'resnet' is unknown"),
-        ({"settings": settings(options={"depth": 3})}, ModelError, "takes the options width"),
+        ({"settings": settings(options={"dropout": 0.3})}, ModelError, "takes the options width"),
         ({"settings": settings(model="torch.nn:Identity")}, ModelError, "not one of our models"),
         ({"settings": settings(min_learners=4)}, BadInputError, "3 learners hold members, fewer"),
         ({"settings": Settings("mlp", training=TrainingConfig(device="tpu"))}, BadInputError, "'tpu'"),
@@ -182,11 +183,11 @@ def test_it_goes_on_after_too_few_were_left(
 ) -> None:
     train, calls = client.train_epoch, []
 
-    def failing(*arguments: Any) -> float:
+    def failing(*arguments: Any, **named: Any) -> float:
         calls.append(None)
         if len(calls) > 8:
             raise RuntimeError("out of memory")
-        return train(*arguments)
+        return train(*arguments, **named)
 
     options = {"settings": settings(), "environment": "skewed-noniid", **OPTIONS}
     monkeypatch.setattr(client, "train_epoch", failing)
@@ -260,7 +261,7 @@ found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == {module!r} else found(name, *rest)
 if {module!r} == "flwr":
     sys.modules["flwr"] = None
-from memberscan.federation.federate import federate
+from memberscan.federation.simulated_run import federate
 from memberscan.federation.settings import Settings
 try:
     federate({str(table.path)!r}, {str(tmp_path / "run")!r}, settings=Settings("mlp"), learners=3,
