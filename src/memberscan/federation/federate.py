@@ -45,7 +45,8 @@ def federate(
     cohort
         The cohort, or its directory; each learner is given a part of it.
     path
-        Directory of the run; an unfinished federation there is resumed, a finished one returned as it is.
+        Directory of the run; an unfinished federation there is resumed, a finished one returned as it is. One
+        that was made with fewer ``rounds``, and is otherwise the same, goes on from its last round.
     settings
         Model, rounds, how a learner trains, and what is protected.
     environment, learners
@@ -91,7 +92,7 @@ def federate(
         MEMBERSHIP_SEED: seed,
         **settings.to_dict(),
     }
-    with claim(path, request, done=DONE) as finished:
+    with claim(path, request, done=DONE, grows="rounds") as finished:
         if finished:
             return Run.open(path)
         roles.write(path / ROLES)
