@@ -10,6 +10,7 @@ from flwr.app import Context
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from memberscan import threads
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, MissingExtraError
 from memberscan.federation.client import Site, client_app, regressor
@@ -115,13 +116,19 @@ def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, pu
 
     # Flower logs every message; what a user needs to know comes as errors and in the transcript.
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    run_simulation(
-        server,
-        app,
-        nodes,
-        backend_config={
-            "init_args": {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"},
-            # Options of the workers, too: without restarts, a worker that died would fail every learner.
-            "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
-        },
-    )
+    with threads.one_for_each_process():
+        run_simulation(
+            server,
+            app,
+            nodes,
+            backend_config={
+                "init_args": {
+                    "include_dashboard": False,
+                    "log_to_driver": False,
+                    "logging_level": "error",
+                    "num_cpus": threads.available(),
+                },
+                # Options of the workers, too: without restarts, a worker that died would fail every learner.
+                "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
+            },
+        )

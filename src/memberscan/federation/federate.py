@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from memberscan import seeds
+from memberscan import seeds, threads
 from memberscan.cohort import Cohort
 from memberscan.errors import MissingExtraError
 from memberscan.federation.environments import BY_COLUMN, draw_roles, roles_by_column
@@ -98,20 +98,28 @@ def federate(
         roles.write(path / ROLES)
         keys = _keys(path) if settings.secure == "ckks" else None
         started = time.perf_counter()
-        engines.simulate(cohort, roles, settings, path / ROUNDS, engine=engine, keys=keys)
+        with threads.suited(cohort.shape):
+            engines.simulate(cohort, roles, settings, path / ROUNDS, engine=engine, keys=keys)
+            count = torch.get_num_threads() if engine == "local" else 1
         seconds = round(time.perf_counter() - started, 3)
-        return _finish(path, cohort, roles, settings, environment, seconds)
+        return _finish(path, cohort, roles, settings, environment, seconds, count)
 
 
 def _finish(
-    path: Path, cohort: Cohort, roles: Roles, settings: Settings, environment: str, seconds: float
+    path: Path,
+    cohort: Cohort,
+    roles: Roles,
+    settings: Settings,
+    environment: str,
+    seconds: float,
+    threads: int,
 ) -> Run:
     transcript = Transcript.open(path / ROUNDS)
     last = transcript.global_model(len(transcript.rounds))
     write_bytes(path / WEIGHTS, save(last))
     training = {
         **settings.training.to_dict(),
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "torch": torch.__version__,
     }
     federation: Mapping[str, Any] = {

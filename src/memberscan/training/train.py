@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from memberscan import seeds
+from memberscan import seeds, threads
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
 from memberscan.files import REQUEST, append_line, claim, write_bytes, write_text
@@ -95,7 +95,8 @@ def train(
         if finished:
             (path / CHECKPOINT).unlink(missing_ok=True)
             return Run.open(path)
-        return _train(network, cohort, path, spec, roles, config, randomised=randomised)
+        with threads.suited(cohort.shape):
+            return _train(network, cohort, path, spec, roles, config, randomised=randomised)
 
 
 def _train(
