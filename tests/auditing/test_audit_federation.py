@@ -131,6 +131,17 @@ def test_the_server_compares_every_victim_and_knows_where_people_are(audited: Au
     assert sources["blind"]["value"] < 0.45  # people were dealt out at random
 
 
+@pytest.mark.parametrize(("smallest", "shares"), [(24, [0.25, 0.5, 0.75, 1.0]), (25, [0.5, 0.75, 1.0])])
+def test_a_curve_of_coverage_begins_at_the_smallest_cell(
+    smallest: int, shares: list[float], federated: Federated
+):
+    """A quarter of the 96 members are 24 people."""
+    result = audit(
+        federated().path, threat=threat("aggregate"), attacks=["least-squares"], smallest_cell=smallest
+    )
+    assert [row["coverage"] for row in result.content["federation"]["coverage"]] == shares
+
+
 def test_a_sum_has_one_victim(audited: Audited):
     content = audited("aggregate").content
     federation = content["federation"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,16 @@ def test_a_large_file_takes_the_closed_form(predictions: MakePredictions):
     require_valid(content)
     assert content["checks"]["null"]["method"] == "closed form"
     assert content["checks"]["null"]["permutations"] is None
+
+
+def test_a_fifth_of_a_million_predictions_take_seconds(tmp_path: Path):
+    """A million take five times as long, or less than 20 s on most machines."""
+    table = predictions_table(np.random.default_rng(6), 200_000, ratio=1.1)
+    table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
+    start = time.process_time()
+    result = audit(tmp_path / "p.tsv")
+    assert time.process_time() - start < 12
+    assert result.verdict == "leaks" and result.content["target"]["members"] == 100_000
 
 
 def test_members_without_any_error_are_a_leak_and_no_crash(tmp_path: Path):

@@ -126,6 +126,45 @@ def test_a_kill_within_a_batch_loses_that_batch_only(
     assert contents(tmp_path / "part") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("counts", [1, 2, 3])
+def test_a_power_cut_leaves_no_rows_of_zeros_that_are_counted(
+    run: Run, volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counts: int
+) -> None:
+    """A power cut just after the ledger was written: what was not put on the disk before it is lost."""
+    ids = volumes.scans.index.tolist()
+    extract(run, volumes, ids, ALL, tmp_path / "whole")
+    on_disk: dict[int, np.ndarray] = {}
+    ledgers = 0
+
+    def write_json(path: Path, *arguments: Any, **options: Any) -> None:
+        nonlocal ledgers
+        real(path, *arguments, **options)
+        ledgers += 1
+        if ledgers == counts:
+            raise Killed
+
+    def synced(call: Callable[[int], None]) -> Callable[[int], None]:
+        def sync(descriptor: int) -> None:
+            call(descriptor)
+            for array in (tmp_path / "part").glob("*.npy"):
+                if array.stat().st_ino == os.fstat(descriptor).st_ino:
+                    on_disk[array.stat().st_ino] = np.load(array)
+
+        return sync
+
+    real = module.write_json
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, "_SECONDS_BETWEEN_COUNTS", -1)
+        patch.setattr(module, "write_json", write_json)
+        for name in ("fsync", "fdatasync"):
+            patch.setattr(os, name, synced(getattr(os, name)))
+        extract(run, volumes, ids, ALL, tmp_path / "part")
+    for array in (tmp_path / "part").glob("*.npy"):
+        np.load(array, mmap_mode="r+")[:] = on_disk.get(array.stat().st_ino, 0)
+    extract(run, volumes, ids, ALL, tmp_path / "part")
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("spoil", ["delete", "truncate"])
 def test_a_lost_array_is_made_again_and_never_read_as_zeros(
     run: Run, volumes: Cohort, tmp_path: Path, spoil: str
