@@ -24,7 +24,7 @@ from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, MemberscanError, ModelError, RefusedError
 from memberscan.federation.records import FACTS, MODEL, SEALED, chunks, clear, fact, opened, sealed, whole
 from memberscan.federation.settings import Settings
-from memberscan.files import fingerprint, write_bytes
+from memberscan.files import OWNER_ONLY, fingerprint, write_bytes
 from memberscan.models import MODELS, AgeRegressor, ModelSpec, build, load_weights
 from memberscan.models.inputs import resolve_device
 from memberscan.training.loop import moments_of, train_epoch
@@ -236,7 +236,7 @@ def keep(content: RecordDict, site: Site) -> RecordDict:
     data = save(_decrypted(content, template, site))
     if site.keep is not None:
         site.keep.mkdir(parents=True, exist_ok=True)
-        write_bytes(site.keep / f"{number:04d}.safetensors", data, mode=0o600)
+        write_bytes(site.keep / f"{number:04d}.safetensors", data, mode=OWNER_ONLY)
     return RecordDict({FACTS: ConfigRecord({"digest": fingerprint(data)})})
 
 

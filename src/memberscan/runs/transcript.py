@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from safetensors.torch import save
 
 from memberscan.errors import BadInputError, OutputConflictError, RolesError, TranscriptError
-from memberscan.files import disk_guard, fingerprint, to_json, write_bytes, write_json
+from memberscan.files import OWNER_ONLY, disk_guard, fingerprint, to_json, write_bytes, write_json
 from memberscan.models.weights import WEIGHTS_LIMIT, writable
 from memberscan.received import load_json, parse_safetensors, read_limited, stated
 from memberscan.requests import differences, in_words
@@ -256,7 +256,7 @@ class Transcript:
         for name, model in {**models, **learner_models}.items():
             data = save(writable(model))
             # What one learner sent tells of its people.
-            write_bytes(partial / _file(name), data, mode=0o600)
+            write_bytes(partial / _file(name), data, mode=OWNER_ONLY)
             if name != CIPHERTEXT:
                 digests[name] = fingerprint(data)
         entry = Round(number, dict(took_part), dict(left_out), digests)
@@ -292,7 +292,7 @@ class Transcript:
             copied = path / place.relative_to(self.path)
             with disk_guard(path):
                 copied.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(copied, read_limited(place, WEIGHTS_LIMIT), mode=0o600)
+            write_bytes(copied, read_limited(place, WEIGHTS_LIMIT), mode=OWNER_ONLY)
         return Transcript.open(path)
 
     def ciphertext(self, number: int) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from memberscan import seeds, threads
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
-from memberscan.files import REQUEST, append_line, claim, write_bytes, write_text
+from memberscan.files import OWNER_ONLY, REQUEST, append_line, claim, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build
 from memberscan.models.inputs import resolve_device
 from memberscan.models.weights import writable
@@ -115,7 +115,7 @@ def _train(
     state = fit(network, cohort, ids[Role.MEMBER], ids[Role.VALIDATION], config, path / CHECKPOINT)
     # Exact errors, epoch by epoch, are as good as a digest of who was trained on.
     lines = "".join(json.dumps(row) + "\n" for row in state.history)
-    write_text(path / HISTORY, lines, mode=0o600)
+    write_text(path / HISTORY, lines, mode=OWNER_ONLY)
     training = {
         **config.to_dict(),
         "kept_epoch": state.best_epoch if config.keep == "best" else state.epoch,
