@@ -97,7 +97,7 @@ def loss_derivatives(
     """Return :meth:`Head.derivative` of stored outputs, in their precision, for attacks that read arrays."""
     import torch
 
-    return head.derivative(torch.from_numpy(outputs), torch.from_numpy(targets)).numpy()
+    return head.derivative(torch.tensor(outputs), torch.tensor(targets)).numpy()
 
 
 def head_of(model: nn.Module) -> Head:
