@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.harness import Figure, alternate, arguments, ratio, show, timed
 from memberscan.federation.ckks import decrypt, encrypt, make_keys, weighted_sum
-from memberscan.models.build import ModelSpec, build
+from memberscan.models.spec import ModelSpec, build
 
 SHAPE = (91, 109, 91)
 SAMPLES = range(100, 900, 100)

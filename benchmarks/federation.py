@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, jvp
 
 from benchmarks.gradients import batch, target
@@ -32,8 +32,8 @@ from benchmarks.harness import (
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.federation.client import regressor
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.models import AgeRegressor
 from memberscan.models.gradients import capture, parameter_layers
 from memberscan.models.inputs import as_inputs
@@ -41,6 +41,7 @@ from memberscan.runs import Run
 from memberscan.signals.observe_updates import inner_products
 from memberscan.training import TrainingConfig
 from memberscan.training.loop import moments_of
+from memberscan.training.optimizers import new_optimizer
 
 LEARNERS, SUBJECTS, ROUNDS, EPOCHS = 8, 60, 1, 4
 GRID = (46, 55, 46)
@@ -64,7 +65,7 @@ def bare_fedavg(run: Run, cohort: Cohort, data: dict[str, tuple[Tensor, Tensor]]
         states = []
         for name, (inputs, ages) in data.items():
             model.load_state_dict(state)
-            optimizer = settings.training.optimizer_for(model)
+            optimizer = new_optimizer(settings.training, model)
             for epoch in range(number * EPOCHS, (number + 1) * EPOCHS):
                 _local_epoch(model, optimizer, inputs, ages, name, epoch, settings.training)
             states.append(copy.deepcopy(model.state_dict()))
@@ -93,7 +94,7 @@ def _local_epoch(
     for start in range(0, len(order), config.batch_size):
         taken = order[start : start + config.batch_size]
         wanted = (ages[taken] - model.age_mean) / model.age_spread
-        loss = nn.functional.mse_loss(model.standardised(inputs[taken]), wanted)
+        loss = model.head.loss(model.standard_outputs(inputs[taken]), wanted).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from benchmarks.harness import Figure, alternate, arguments, ratio, show, timed
 from memberscan.cohort import Cohort
@@ -58,7 +57,7 @@ def _bytes_read() -> int:
 
 def training_step(model: AgeRegressor, optimizer: torch.optim.Optimizer, inputs: torch.Tensor) -> None:
     """Do one step as :mod:`memberscan.training.loop` does."""
-    loss = nn.functional.mse_loss(model.standardised(inputs).float(), torch.zeros(len(inputs)))
+    loss = model.head.loss(model.standard_outputs(inputs).float(), torch.zeros(len(inputs))).mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()

@@ -12,8 +12,8 @@ from memberscan import TrainingConfig, audit, train
 from memberscan.auditing.merging import merge
 from memberscan.cohort import Cohort
 from memberscan.errors import BusyError
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.runs import Run
 from memberscan.training import import_run
 

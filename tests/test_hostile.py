@@ -30,8 +30,8 @@ from memberscan.errors import (
     TranscriptError,
     UntrustedCodeError,
 )
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.files import write_json
 from memberscan.received import load_json
 from memberscan.report import terminal_table

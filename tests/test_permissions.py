@@ -9,8 +9,8 @@ import pytest
 
 from memberscan import audit
 from memberscan.cohort import Cohort
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.threat import Attacker, ThreatModel
 from memberscan.training import TrainingConfig
 

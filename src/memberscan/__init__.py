@@ -5,21 +5,26 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from memberscan import threads
+
 __version__ = "0.1.0"
+
+# Before anything that computes is loaded, since it reads this only once.
+threads.wait_passively()
 
 if TYPE_CHECKING:
     from memberscan.attacks import REGISTRY, Attack, gradient_attack
     from memberscan.auditing import AuditResult, audit
     from memberscan.cohort import Cohort
     from memberscan.errors import MemberscanError
-    from memberscan.federation.federate import federate
     from memberscan.federation.settings import Settings
+    from memberscan.federation.simulated_run import federate
     from memberscan.models import MODELS, ModelSpec
     from memberscan.runs import Role, Roles, Run
     from memberscan.threat import Access, Attacker, ThreatModel
+    from memberscan.training.central import train
+    from memberscan.training.config import TrainingConfig
     from memberscan.training.imports import import_run
-    from memberscan.training.loop import TrainingConfig
-    from memberscan.training.train import train
 
 # Heavy modules are imported when a name is first used, so that `import memberscan` costs nothing.
 _HOME = {
@@ -30,7 +35,7 @@ _HOME = {
     "audit": "auditing",
     "Cohort": "cohort",
     "MemberscanError": "errors",
-    "federate": "federation.federate",
+    "federate": "federation.simulated_run",
     "Settings": "federation.settings",
     "MODELS": "models",
     "ModelSpec": "models",

@@ -21,15 +21,24 @@ class Access(StrEnum):
     UPDATES = "updates"
 
     @classmethod
-    def parse(cls, text: str) -> Access:
-        """Return the access of that name."""
+    def parse(cls, text: str, attacker: Attacker | None = None) -> Access:
+        """Return the access of that name.
+
+        Raises
+        ------
+        BadInputError
+            If there is none. The message names those that this attacker can have: an outsider, if None.
+        """
         try:
             return cls(text.lower())
         except ValueError:
-            raise BadInputError(
-                f"access {text!r} is unknown; choose one of: {', '.join(OF_OUTSIDERS)} (a party of a "
-                "federation sees what its place gives it: --attacker)"
-            ) from None
+            own = None if attacker is None else attacker.access
+            hint = (
+                f"choose one of: {', '.join(OF_OUTSIDERS)}"
+                if own is None
+                else f"leave it out, since the attacker {attacker} always sees {own}"
+            )
+            raise BadInputError(f"access {text!r} is unknown; {hint}") from None
 
 
 OF_OUTSIDERS = (Access.OUTPUTS, Access.WEIGHTS)

@@ -90,8 +90,8 @@ def federated(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
     @functools.cache
     def run(environment: str = "uniform-iid", secure: str = "none") -> Run:
-        from memberscan.federation.federate import federate
         from memberscan.federation.settings import Settings
+        from memberscan.federation.simulated_run import federate
 
         training = TrainingConfig(epochs=8, learning_rate=3e-3, device="cpu")
         settings = Settings("mlp", {"width": 32}, training, rounds=4, secure=secure)

@@ -6,7 +6,7 @@ import pytest
 
 from memberscan.cohort import Cohort
 
-from .parties import Consortium, consortium, contents
+from .consortium import Consortium, consortium, contents
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,11 @@ from flwr.app import Context, RecordDict
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, RolesError
-from memberscan.federation import deploy
+from memberscan.federation import apps, deploy
 from memberscan.federation.apps import locate
-from memberscan.federation.client import Site
+from memberscan.federation.run_config import run_config
+from memberscan.federation.settings import Settings
+from memberscan.federation.site import Site
 
 
 @pytest.fixture
@@ -59,3 +61,13 @@ def test_a_site_without_members_says_so(node: Any) -> None:
         node(learner="site-b")
     with pytest.raises(BadInputError, match="has no 'learner'"):
         node(learner="")
+
+
+def test_the_server_of_separate_machines_takes_nobody_with_fewer_than_five_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(apps, "coordinate", lambda *_, **options: asked.append(options))
+    config = run_config(Settings("mlp"), run=tmp_path, learners=2)
+    apps.main(None, Context(1, 1, {}, RecordDict(), dict(config)))  # type: ignore[arg-type]
+    assert asked == [{"expected": 2, "public": None, "fewest_people": 5}]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Literal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, OutputConflictError, RolesError
 from memberscan.federation import deploy
-from memberscan.federation.apps import settings_of
+from memberscan.federation.run_config import settings_of
 from memberscan.federation.settings import Settings
 from memberscan.runs import Role, Roles
 from memberscan.training import TrainingConfig
@@ -36,6 +38,8 @@ def config_of(app: Path) -> dict[str, object]:
     epochs=st.integers(1, 100),
     rate=st.none() | st.floats(1e-12, 1e3),
     optimizer=st.sampled_from(["adam", "sgd"]),
+    precision=st.sampled_from(["fp32", "bf16"]),
+    decay=st.floats(0, 1e3),
     rounds=st.integers(1, 1000),
     timeout=st.floats(1e-3, 1e7),
     seed=st.integers(0, 2**31),
@@ -46,12 +50,22 @@ def test_the_servers_app_reads_the_settings_that_were_written(
     options: dict[str, float],
     epochs: int,
     rate: float | None,
-    optimizer: str,
+    optimizer: Literal["adam", "sgd"],
+    precision: Literal["fp32", "bf16"],
+    decay: float,
     rounds: int,
     timeout: float,
     seed: int,
 ) -> None:
-    training = TrainingConfig(epochs=epochs, learning_rate=rate, batch_size=5, optimizer=optimizer, seed=seed)
+    training = TrainingConfig(
+        epochs=epochs,
+        learning_rate=rate,
+        batch_size=5,
+        optimizer=optimizer,
+        precision=precision,
+        weight_decay=decay,
+        seed=seed,
+    )
     written = Settings(
         model, options, training, rounds=rounds, min_learners=3, timeout=timeout, everyone_keeps=True
     )
@@ -61,6 +75,13 @@ def test_the_servers_app_reads_the_settings_that_were_written(
     assert settings_of(config) == written  # type: ignore[arg-type]
     assert config["learners"] == 4
     assert config["run"] == str(Path.cwd() / ODD)
+
+
+@pytest.mark.parametrize("odd", [{"epochs": 3}, {"device": "cpu"}, {"learning_rate": 0.1}])
+def test_a_key_that_no_setting_has_is_not_left_away(tmp_path: Path, odd: dict[str, float]) -> None:
+    deploy.init(tmp_path / "app", settings(), run=tmp_path / "run", learners=2)
+    with pytest.raises(BadInputError, match=f"{next(iter(odd))!r}, which is unknown; it can have run, model"):
+        settings_of(config_of(tmp_path / "app") | odd)  # type: ignore[arg-type]
 
 
 def test_encrypted_settings_name_the_public_key_by_its_whole_path(
@@ -144,6 +165,23 @@ def test_roles_are_written_once_and_never_over_others(table: Cohort, tmp_path: P
     with pytest.raises(OutputConflictError, match="holds other roles"):
         deploy.write_site_roles(path, deploy.draw_site_roles(table, "site-a", 0.3, 0))
     assert Roles.read(path) == roles
+
+
+def test_two_draws_at_once_do_not_overwrite_each_other(
+    table: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / "roles.tsv", []
+    write = Roles.write
+
+    def other_first(roles: Roles, *arguments: Any, **options: Any) -> None:
+        """Let another process draw between the moment that this one looks and the moment that it writes."""
+        if not seen:
+            seen.append(deploy.draw_site_roles(table, "site-a", 0.2))
+            write(seen[0], path)
+        write(roles, *arguments, **options)
+
+    monkeypatch.setattr(Roles, "write", other_first)
+    assert deploy.site_roles(path, table, "site-a", 0.2) == seen[0] == Roles.read(path)
 
 
 def test_a_site_draws_in_secret_and_keeps_what_it_drew(table: Cohort, tmp_path: Path) -> None:

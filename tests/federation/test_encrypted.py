@@ -12,7 +12,7 @@ from memberscan.federation import ckks
 from memberscan.federation.client import regressor
 from memberscan.runs.transcript import SEEN_BY_LEARNERS, Transcript
 
-from .parties import App, Consortium, Killed, answering, asked, contents, settings, stop
+from .consortium import App, Consortium, Killed, answering, asked, contents, settings, stop
 
 ENCRYPTED = settings(rounds=2, secure="ckks")
 
@@ -106,9 +106,9 @@ def test_the_server_is_sent_nothing_in_the_clear(
 
     three.federate(tmp_path, settings(rounds=1, secure="ckks"), around=around, keys=keys)
     assert sent == {
-        ("query.hello", "facts", "sealed"),
-        ("query.start", "sealed"),
-        ("train", "facts", "sealed"),
+        ("query.introduce", "ciphertexts", "facts"),
+        ("query.start", "ciphertexts"),
+        ("train", "ciphertexts", "facts"),
         ("query.keep", "facts"),
     }
 
@@ -136,11 +136,11 @@ def fail(reply: Message) -> None:
 
 
 def spoil(reply: Message) -> None:
-    reply.content["sealed"]["sealed"] = [b"spoilt"]
+    reply.content["ciphertexts"]["ciphertexts"] = [b"spoilt"]
 
 
 def shorten(reply: Message) -> None:
-    reply.content["sealed"]["sealed"] = []
+    reply.content["ciphertexts"]["ciphertexts"] = []
 
 
 @pytest.mark.parametrize(

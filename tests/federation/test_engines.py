@@ -13,11 +13,11 @@ import torch
 from flwr.app import Context, Error, Message
 
 from memberscan.errors import FederationError
-from memberscan.federation import engines, post
-from memberscan.federation.local import LocalGrid
+from memberscan.federation import engines, messaging
+from memberscan.federation.local_grid import LocalGrid
 from memberscan.runs.transcript import Transcript
 
-from .parties import Consortium, asked, contents, settings
+from .consortium import Consortium, asked, contents, settings
 
 
 def descendants() -> set[int]:
@@ -66,7 +66,7 @@ def test_keys_reach_the_parties(three: Consortium, tmp_path: Path) -> None:
 def test_a_worker_of_ray_that_dies_costs_its_learner_the_round_and_nobody_else(
     three: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(post, "_PAUSES", (4.0,))
+    monkeypatch.setattr(messaging, "_PAUSES", (4.0,))
     pickling = pytest.importorskip("ray.cloudpickle")
     # Workers cannot import tests.
     for module in (__name__, Consortium.__module__):
@@ -115,7 +115,7 @@ def test_who_was_lost_with_a_worker_is_asked_again(
     deaths: int,
     left_out: dict[str, str],
 ) -> None:
-    monkeypatch.setattr(post, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(messaging, "_PAUSES", (0.0, 0.0))
     monkeypatch.setattr(Mortal, "deaths", deaths)
     transcript = three.federate(tmp_path, grid=Mortal)
     assert dict(transcript.rounds[1].left_out) == left_out

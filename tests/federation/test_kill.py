@@ -8,11 +8,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from memberscan.cohort import Cohort
-from memberscan.federation.federate import federate
+from memberscan.federation.simulated_run import federate
 
-from .parties import contents, settings
+from .consortium import contents, settings
 
-MODULES = ["memberscan.federation.engines", "memberscan.federation.federate"]
+MODULES = ["memberscan.federation.engines", "memberscan.federation.simulated_run"]
 
 
 def start(cohort: Path, run: Path) -> BaseProcess:

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memberscan.errors import FederationError
-from memberscan.federation.records import FACTS, MODEL, SEALED
+from memberscan.federation.records import CIPHERTEXTS, FACTS, MODEL
 
-from .parties import App, Consortium, as_server, asked
-from .parties import settings as ours
+from .consortium import App, Consortium, as_server, asked
+from .consortium import settings as ours
 
 FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -35,7 +35,8 @@ arrays = st.builds(
     st.sampled_from(["numpy.ndarray", "pickle", ""]),
     st.binary(max_size=300) | st.just(b"\x93NUMPY\x01\x00" + bytes(64)),
 )
-FACTS_OF_OURS = ("learner", "samples", "shape", "protection", "steps", "loss", "round", "settings", "digest")
+STATED_BY_LEARNERS = ("learner", "samples", "people", "shape", "protection", "steps", "loss", "digest")
+FACTS_OF_OURS = (*STATED_BY_LEARNERS, "round", "settings")
 
 
 def change(content: RecordDict, data: st.DataObject) -> None:
@@ -54,16 +55,16 @@ def change(content: RecordDict, data: st.DataObject) -> None:
             }
             content[MODEL] = ArrayRecord(model)
         elif kind == "record":
-            name = data.draw(st.sampled_from([FACTS, MODEL, SEALED, "more"]))
+            name = data.draw(st.sampled_from([FACTS, MODEL, CIPHERTEXTS, "more"]))
             content[name] = data.draw(
-                st.sampled_from([ConfigRecord(), ArrayRecord(), ConfigRecord({SEALED: [b""]})])
+                st.sampled_from([ConfigRecord(), ArrayRecord(), ConfigRecord({CIPHERTEXTS: [b""]})])
             )
         elif content:
             del content[data.draw(st.sampled_from(sorted(content)))]
 
 
 @FUZZ
-@given(st.data(), st.sampled_from(["query.hello", "train"]))
+@given(st.data(), st.sampled_from(["query.introduce", "train"]))
 def test_any_answer_costs_its_learner_the_round_at_most(
     three: Consortium, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, kind: str
 ) -> None:
@@ -86,7 +87,7 @@ def test_any_answer_costs_its_learner_the_round_at_most(
 
 
 @FUZZ
-@given(st.data(), st.sampled_from(["query.hello", "query.start", "query.keep", "train"]))
+@given(st.data(), st.sampled_from(["query.introduce", "query.start", "query.keep", "train"]))
 def test_any_question_is_answered_or_refused(
     three: Consortium, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, kind: str
 ) -> None:
@@ -106,7 +107,7 @@ def test_any_question_is_answered_or_refused(
 def test_settings_of_any_form_are_refused_by_every_site(three: Consortium, tmp_path: Path) -> None:
     for text in ("", "[]", "{" * 5000, '{"model": "os:abort"}', "null", "9" * 400, '{"model": ["mlp"]}'):
         with as_server():
-            message = Message(RecordDict({FACTS: ConfigRecord({"settings": text})}), 2, "query.hello")
+            message = Message(RecordDict({FACTS: ConfigRecord({"settings": text})}), 2, "query.introduce")
         context = Context(1, 2, {"partition-id": 0, "num-partitions": 3}, RecordDict(), {})
         assert three.app(tmp_path)(message, context).has_error()
     with pytest.raises(FederationError, match="no learner can take part"):

@@ -12,7 +12,7 @@ from memberscan.federation import client
 from memberscan.runs import transcript as transcripts
 from memberscan.runs.transcript import Transcript
 
-from .parties import Consortium, Killed, answering, contents, stop
+from .consortium import Consortium, Killed, answering, contents, stop
 
 PLACES: dict[str, tuple[object, str]] = {
     "while a learner trains": (client, "train_epoch"),

@@ -11,12 +11,12 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
 from memberscan.errors import BusyError, FederationError, OutputConflictError
-from memberscan.federation.local import LocalGrid
+from memberscan.federation.local_grid import LocalGrid
 from memberscan.federation.settings import Settings
 from memberscan.files import locked
 from memberscan.runs.transcript import Transcript
 
-from .parties import App, Consortium, Killed, answering, asked, consortium, contents, settings, stop
+from .consortium import App, Consortium, Killed, answering, asked, consortium, contents, settings, stop
 
 
 def arrays(change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Callable[[Message], None]:
@@ -172,7 +172,7 @@ def naming(**changes: str | int) -> Callable[[App], App]:
     def change(reply: Message) -> None:
         reply.content["facts"].update(changes)
 
-    return answering(change, kind="query.hello", number=0)
+    return answering(change, kind="query.introduce", number=0)
 
 
 def test_a_learner_of_another_shape_takes_no_part_and_is_named(three: Consortium, tmp_path: Path) -> None:
@@ -193,12 +193,12 @@ def test_a_learner_of_another_shape_takes_no_part_and_is_named(three: Consortium
         (naming(samples="some"), "no whole number"),
         (naming(shape="nonsense"), "no valid shape"),
         (naming(shape="7"), "no valid shape"),
-        (answering(without("facts"), kind="query.hello", number=0), "does not state 'learner'"),
-        (answering(without("model"), kind="query.hello", number=0), "no readable state dict"),
+        (answering(without("facts"), kind="query.introduce", number=0), "does not state 'learner'"),
+        (answering(without("model"), kind="query.introduce", number=0), "no readable state dict"),
         (
             answering(
                 arrays(lambda m: {k: np.full_like(v, np.nan) for k, v in m.items()}),
-                kind="query.hello",
+                kind="query.introduce",
                 number=0,
             ),
             "not finite",
@@ -251,11 +251,20 @@ def test_fewer_than_expected_begin_when_time_is_up(three: Consortium, tmp_path: 
 
 
 def test_other_settings_do_not_continue_a_transcript(three: Consortium, tmp_path: Path) -> None:
-    three.federate(tmp_path, settings(rounds=1))
+    three.federate(tmp_path, settings(rounds=2))
     kept = contents(tmp_path)
-    with pytest.raises(OutputConflictError, match=r"rounds \(was 1, now 3\)"):
-        three.federate(tmp_path)
+    for others, said in (({"rounds": 1}, "rounds was 2 and is now 1"), ({"min_learners": 1}, "min learners")):
+        with pytest.raises(OutputConflictError, match=said):
+            three.federate(tmp_path, settings(**others))
     assert contents(tmp_path) == kept
+
+
+def test_a_finished_federation_goes_on_to_more_rounds(
+    three: Consortium, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    three.federate(tmp_path, settings(rounds=1))
+    assert len(three.federate(tmp_path).rounds) == settings().rounds
+    assert contents(tmp_path) == undisturbed
 
 
 def test_two_servers_do_not_write_one_transcript(three: Consortium, tmp_path: Path) -> None:
@@ -304,3 +313,15 @@ def test_learners_are_told_the_settings_and_nothing_of_each_other(three: Consort
         assert isinstance(content["facts"], ConfigRecord)
         assert set(content["facts"]) <= {"settings", "round"}
         assert not any(subject in json.dumps(dict(content["facts"])) for subject in three.cohort.subjects)
+
+
+def test_a_learner_of_too_few_people_is_left_out_by_the_server_too(three: Consortium, tmp_path: Path) -> None:
+    sizes = {name: len(three.roles.members_of(name)) for name in three.roles.learners}
+    assert sizes == {"learner-1": 12, "learner-2": 9, "learner-3": 7}
+    (its,) = three.federate(tmp_path / "run", settings(rounds=1), fewest_people=8).rounds
+    assert list(its.took_part) == ["learner-1", "learner-2"]
+    (reason,) = its.left_out.values()
+    assert reason == "trains on 7 people, and at least 8 are needed: sums over fewer are nearly their ages"
+    with pytest.raises(FederationError, match="trains on 9 people, and at least 10"):
+        three.federate(tmp_path / "none", settings(rounds=1), fewest_people=10)
+    assert not (tmp_path / "none").exists()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -8,24 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan.errors import BadInputError
-from memberscan.federation.settings import SECURE, Settings
+from memberscan.federation.settings import Settings
 from memberscan.training import TrainingConfig
 
 
 @given(
     st.sampled_from(["cnn3d", "mlp"]),
-    st.dictionaries(st.sampled_from(["width", "dropout"]), st.integers(1, 9)),
+    st.fixed_dictionaries({}, optional={"width": st.integers(1, 9), "dropout": st.floats(0, 1)}),
     st.integers(1, 99),
     st.floats(0.001, 1e6),
-    st.sampled_from(SECURE),
+    st.sampled_from(["none", "ckks"]),
     st.integers(0, 2**31),
 )
 def test_settings_survive_the_way_to_a_learner(
-    model: str, options: dict[str, int], rounds: int, timeout: float, secure: str, seed: int
+    model: str, options: dict[str, Any], rounds: int, timeout: float, secure: str, seed: int
 ) -> None:
     sent = Settings(model, options, TrainingConfig(epochs=3, seed=seed), rounds, 2, timeout, secure)
     assert Settings.from_json(sent.to_json()) == sent
-    assert json.loads(sent.to_json()) == sent.to_dict()
+    assert json.loads(sent.to_json()) == asdict(sent)
 
 
 @pytest.mark.parametrize(

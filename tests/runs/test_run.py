@@ -72,7 +72,7 @@ def test_changed_roles_are_refused_and_reordered_ones_are_not(copy: Path) -> Non
     Roles(dict(reversed(roles.of.items()))).write(copy / ROLES)
     assert Run.open(copy).roles.fingerprint == roles.fingerprint
     first = next(iter(roles.of))
-    Roles({**roles.of, first: Role.REFERENCE}).write(copy / ROLES)
+    Roles({**roles.of, first: Role.VALIDATION}).write(copy / ROLES)
     with pytest.raises(StaleError, match=ROLES):
         Run.open(copy)
     (copy / ROLES).unlink()

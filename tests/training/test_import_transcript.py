@@ -23,8 +23,8 @@ from memberscan.errors import (
     RolesError,
     TranscriptError,
 )
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.received import load_json
 from memberscan.runs import Role, Roles, Run, Transcript
 from memberscan.runs.transcript import SEEN_BY_LEARNERS
@@ -303,9 +303,9 @@ def rewritten(roles: Roles, change: Callable[[pd.DataFrame], pd.DataFrame], path
             "no learner for 20 members",
         ),
         (
-            lambda t: t.assign(learner=t["learner"].where(t["learner"] == "n/a", "Learner 1")),
+            lambda t: t.assign(learner=t["learner"].where(t["learner"] == "n/a", "site-1")),
             TranscriptError,
-            "roles name Learner 1.*its learners are learner-1, learner-2, learner-3",
+            "roles name site-1.*its learners are learner-1, learner-2, learner-3",
         ),
     ],
 )

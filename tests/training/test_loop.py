@@ -49,10 +49,10 @@ def test_on_cuda_too_an_interrupted_training_ends_in_the_same_weights(
     whole = go(volumes, tmp_path / "whole", **options)
     real = loop.train_epoch
 
-    def interrupted(*arguments: Any) -> float:
+    def interrupted(*arguments: Any, **named: Any) -> float:
         if arguments[-1] == 2:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **named)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop, "train_epoch", interrupted)

@@ -11,6 +11,7 @@ from memberscan.attacks import Attack, default_attacks, named
 from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.attacks.identity import identity
 from memberscan.auditing import facts, federation_results, selection
+from memberscan.auditing.computing import computing
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.scratch import scratch
 from memberscan.auditing.tables import SALT, matched_table, scores_table
@@ -18,7 +19,7 @@ from memberscan.auditing.weighing import check_covariates, weigh
 from memberscan.errors import BadInputError, TooFewSubjectsError
 from memberscan.evidence.blind import Blind
 from memberscan.evidence.scores import Scores
-from memberscan.files import claim
+from memberscan.files import claim, fingerprint
 from memberscan.limits import FEWEST_PER_SIDE
 from memberscan.report.disclosure import require_cell
 from memberscan.report.outcome import SMALLEST_CELL, Outcome
@@ -40,6 +41,7 @@ def audit(
     model: str | None = None,
     pseudonyms: bool = False,
     smallest_cell: int = SMALLEST_CELL,
+    device: str = "auto",
     seed: int = 0,
 ) -> AuditResult:
     """Audit a model: can its members be told from its non-members?
@@ -66,6 +68,8 @@ def audit(
     smallest_cell
         Fewest people on each side of a group that is reported, at least 5: smaller ones are joined
         or hidden.
+    device
+        What a run's model is computed on: auto, cpu or cuda. A finished audit is returned whatever it says.
     seed
         Root seed of every draw; not negative.
 
@@ -82,7 +86,7 @@ def audit(
     _require_both_sides(target, smallest_cell)
     name = source.resolve().name
     if directory is None:
-        with scratch() as temporary:
+        with scratch() as temporary, computing(target, device):
             return _result(target, _work(target, chosen, temporary, name, smallest_cell), None)
     directory = Path(directory)
     request = {
@@ -90,7 +94,8 @@ def audit(
         "memberscan": version("memberscan"),
         **target.provenance(),
         "threat": asdict(threat),
-        "attacks": [identity(attack) for attack in chosen],
+        "attacks": [attack.name for attack in chosen],
+        "attack_code": {attack.name: fingerprint(identity(attack)) for attack in chosen},
         "pseudonyms": pseudonyms,
         "smallest_cell": smallest_cell,
         "seed": seed,
@@ -98,7 +103,8 @@ def audit(
     with claim(directory, request, done=DONE) as finished:
         if finished:
             return AuditResult.load(directory)
-        work = _work(target, chosen, directory, name, smallest_cell)
+        with computing(target, device):
+            work = _work(target, chosen, directory, name, smallest_cell)
         if digest := request["predictions"]:
             outcome = facts.with_digest(work.outcome, keyed(get_or_create(directory / SALT), digest))
             work = replace(work, outcome=outcome)

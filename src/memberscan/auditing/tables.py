@@ -12,7 +12,7 @@ import pandas as pd
 from memberscan.evidence.blind import Blind
 from memberscan.evidence.scores import Scores
 from memberscan.evidence.verdict import Verdict
-from memberscan.files import write_table
+from memberscan.files import OWNER_ONLY, write_table
 from memberscan.salts import get_or_create, keyed
 from memberscan.targets import Target
 from memberscan.threat import Attacker
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from jaxtyping import Bool
 
 SALT, KEY = "salt.txt", "pseudonyms.tsv"
-_OWNER_ONLY = 0o600
 
 
 def scores_table(
@@ -50,7 +49,7 @@ def scores_table(
     if pseudonyms is not None:
         names = _pseudonyms(subjects, pseudonyms)
         key = pd.DataFrame({"subject": list(subjects), "pseudonym": names})
-        write_table(pseudonyms / KEY, key, mode=_OWNER_ONLY)
+        write_table(pseudonyms / KEY, key, mode=OWNER_ONLY)
         table.insert(0, "pseudonym", names)
         return table.sort_values("pseudonym", ignore_index=True)
     return table.sort_values([*(attack.attack for attack in scored), "member"], ignore_index=True)

@@ -7,23 +7,14 @@ from typing import Annotated
 import typer
 
 from memberscan.cli.options import (
-    BatchSize,
     CohortDir,
-    Device,
     DrawSeed,
-    Dropout,
+    Given,
     Json,
-    LearningRate,
-    LocalEpochs,
-    MinLearners,
-    Optimizer,
-    Rounds,
     RunDir,
-    Secure,
-    Timeout,
-    Width,
     answer,
-    given,
+    of_federations,
+    stated_settings,
 )
 
 
@@ -32,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command()(federate)
 
 
+@of_federations()
 def federate(
     cohort: CohortDir,
     run: RunDir,
@@ -44,18 +36,11 @@ def federate(
         str | None, typer.Option(help="Covariate whose values are the learners, such as site.")
     ] = None,
     held_out: Annotated[float, typer.Option(help="Share of the subjects kept out: the non-members.")] = 0.2,
-    rounds: Rounds = 25,
-    local_epochs: LocalEpochs = 4,
-    learning_rate: LearningRate = None,
-    batch_size: BatchSize = 8,
-    optimizer: Optimizer = "adam",
-    width: Width = None,
-    dropout: Dropout = None,
-    min_learners: MinLearners = 2,
-    timeout: Timeout = 3600.0,
-    secure: Secure = "none",
     engine: Annotated[str, typer.Option(help="local (this process) or ray.")] = "local",
-    device: Device = "auto",
+    *,
+    settings: Given,
+    training: Given,
+    options: Given,
     seed: DrawSeed = None,
     json: Json = False,
 ) -> None:
@@ -63,27 +48,14 @@ def federate(
 
     Example: `memberscan federate cohort run --model cnn3d --environment uniform-iid --learners 8 --rounds 25`
     """
-    from memberscan.federation.federate import federate as run_federation
-    from memberscan.federation.settings import Settings
+    from memberscan.federation.simulated_run import federate as run_federation
     from memberscan.runs import Role
-    from memberscan.training import TrainingConfig
 
-    options = given(width=width, dropout=dropout)
-    training = TrainingConfig(
-        epochs=local_epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        device=device,
-        seed=seed or 0,
-    )
-    settings = Settings(
-        model, options, training, rounds=rounds, min_learners=min_learners, timeout=timeout, secure=secure
-    )
+    stated = stated_settings(model, seed or 0, settings, training, options)
     made = run_federation(
         cohort,
         run,
-        settings=settings,
+        settings=stated,
         environment=environment,
         learners=learners,
         held_out=held_out,
@@ -103,8 +75,8 @@ def federate(
         "left_out": ", ".join(sorted(left_out)) or "nobody",
         "weights": made.weights_fingerprint,
     }
-    if secure == "ckks":
-        from memberscan.federation.cost import encryption_cost
+    if stated.secure == "ckks":
+        from memberscan.federation.ckks_cost import encryption_cost
 
         facts |= encryption_cost(made)
     answer(facts, json)

@@ -8,24 +8,17 @@ from typing import Annotated
 import typer
 
 from memberscan.cli.options import (
-    BatchSize,
     CohortDir,
-    Dropout,
+    Given,
     Json,
-    LearningRate,
-    LocalEpochs,
-    MinLearners,
     NoSeed,
-    Optimizer,
-    Rounds,
-    Secure,
     Seed,
-    Timeout,
-    Width,
     answer,
-    given,
+    of_federations,
+    stated_settings,
 )
 from memberscan.errors import BadInputError
+from memberscan.federation.run_config import SITES_OWN
 
 app = typer.Typer(
     help="Prepare a federation of machines: the server's app, each site's roles, the learners' keys.",
@@ -34,52 +27,40 @@ app = typer.Typer(
 
 
 @app.command()
+@of_federations(omit=SITES_OWN)
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Empty or new folder for the Flower app.")],
     run: Annotated[Path, typer.Option(help="Directory of the run that the server writes, on its machine.")],
     model: Annotated[str, typer.Option(help="cnn3d, slice-mean or mlp.")],
     learners: Annotated[int, typer.Option(help="How many sites to wait for.")],
-    rounds: Rounds = 25,
-    local_epochs: LocalEpochs = 4,
-    learning_rate: LearningRate = None,
-    batch_size: BatchSize = 8,
-    optimizer: Optimizer = "adam",
-    width: Width = None,
-    dropout: Dropout = None,
-    min_learners: MinLearners = 2,
-    timeout: Timeout = 3600.0,
-    secure: Secure = "none",
     public: Annotated[
         Path | None, typer.Option(help="public.ckks, on the server's machine; with --secure ckks.")
     ] = None,
+    *,
+    settings: Given,
+    training: Given,
+    options: Given,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Write the app folder that the server gives to `flwr run`.
 
+    Each site chooses the device that it trains on, by `device` in its node's configuration.
+
     Example: `memberscan federation init app --run /data/run --model cnn3d --learners 3 --rounds 25`
     """
     from memberscan.federation import deploy
-    from memberscan.federation.settings import Settings
-    from memberscan.training import TrainingConfig
 
-    if (secure == "ckks") != (public is not None):
+    stated = stated_settings(model, seed, settings, training, options)
+    if (stated.secure == "ckks") != (public is not None):
         raise BadInputError(
             "--secure ckks and --public go together; 'memberscan federation keys' makes the public key"
         )
-    options = given(width=width, dropout=dropout)
-    training = TrainingConfig(
-        epochs=local_epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        seed=seed,
+    deploy.init(directory, stated, run=run, learners=learners, public=public)
+    answer(
+        {"app": str(directory), "run": str(run.absolute()), "learners": learners, "rounds": stated.rounds},
+        json,
     )
-    settings = Settings(
-        model, options, training, rounds=rounds, min_learners=min_learners, timeout=timeout, secure=secure
-    )
-    deploy.init(directory, settings, run=run, learners=learners, public=public)
-    answer({"app": str(directory), "run": str(run.absolute()), "learners": learners, "rounds": rounds}, json)
 
 
 @app.command()

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 from rich.console import Console
 
+from memberscan.configuration import Option, options_of
+from memberscan.federation.run_config import LOCAL_NAMES, NOT_FOR_LEARNERS
+from memberscan.federation.settings import LOCAL, Settings
+from memberscan.models.options import ModelOptions
 from memberscan.shown import escaped, plain
+from memberscan.training.config import TrainingConfig
+
+Command = TypeVar("Command", bound=Callable[..., None])
+_NONE: Mapping[str, str] = MappingProxyType({})
+Given = Mapping[str, Any]
+"""Options that were given, by the field that declares them."""
 
 Seed = Annotated[int, typer.Option(help="Root seed; the same seed gives the same result.")]
 NoSeed = Annotated[int, typer.Option(help="Accepted as by every command; nothing here is drawn at random.")]
@@ -25,22 +39,89 @@ CohortDir = Annotated[Path, typer.Argument(metavar="COHORT", help="Directory of 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="Directory of the run.")]
 AuditDir = Annotated[Path, typer.Argument(metavar="AUDIT", help="Directory of the audit.")]
 
-Width = Annotated[int | None, typer.Option(help="Width of the first layer; by default the model's own.")]
-Dropout = Annotated[float | None, typer.Option(help="Share of features dropped in training.")]
-LearningRate = Annotated[float | None, typer.Option(help="By default the model's own.")]
-BatchSize = Annotated[int, typer.Option(help="Scans a step.")]
-Optimizer = Annotated[str, typer.Option(help="adam or sgd.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Rounds = Annotated[int, typer.Option(help="Rounds of training and averaging.")]
-LocalEpochs = Annotated[int, typer.Option(help="Epochs of each learner in a round.")]
-MinLearners = Annotated[int, typer.Option(help="A round with fewer ends the federation.")]
-Timeout = Annotated[float, typer.Option(help="Seconds that a round waits for learners elsewhere.")]
-Secure = Annotated[str, typer.Option(help="none, or ckks: the server sees ciphertexts only.")]
+
+def declared(
+    parameter: str,
+    kind: type,
+    *,
+    omit: Collection[str] = (),
+    names: Mapping[str, str] = _NONE,
+    helps: Mapping[str, str] = _NONE,
+    defaults: object = None,
+) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command the options that a configuration declares.
+
+    Parameters
+    ----------
+    parameter
+        The command's parameter that receives them, as a mapping by the fields' names. In its place the
+        command gets one option a field; those that were not given, and are optional, are left out.
+    kind
+        The configuration, or typed dictionary: see :func:`~memberscan.configuration.options_of`.
+    omit
+        Fields that are no options of this command.
+    names
+        What options are called, where it is not by their field.
+    helps
+        What options mean here, where the field's own description is not to the point.
+    defaults
+        An object with other defaults than the fields'.
+    """
+    options = {
+        names.get(option.name, option.name): replace(option, help=helps.get(option.name, option.help))
+        for option in options_of(kind, omit=omit)
+    }
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            found = {option.name: values.pop(name) for name, option in options.items()}
+            kept = {name: value for name, value in found.items() if value is not None}
+            command(**values, **{parameter: kept})
+
+        parameters = dict(inspect.signature(command, eval_str=True).parameters)
+        place = list(parameters).index(parameter)
+        replaced = [_parameter(name, option, defaults) for name, option in options.items()]
+        rest = list(parameters.values())
+        rest[place : place + 1] = replaced
+        # typer reads the signature, and the types a second time from the annotations.
+        run.__signature__ = inspect.Signature(rest)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in rest}
+        return cast("Command", run)
+
+    return decorate
 
 
-def given(**options: float | None) -> dict[str, float]:
-    """Return the options that were given."""
-    return {name: value for name, value in options.items() if value is not None}
+def of_federations(*, omit: Collection[str] = ()) -> Callable[[Command], Command]:
+    """Return a decorator for commands of federations, with parameters settings, training and options."""
+    local = declared(
+        "training",
+        TrainingConfig,
+        omit=(*NOT_FOR_LEARNERS, *omit),
+        names=LOCAL_NAMES,
+        helps={"epochs": "Epochs of each learner in a round."},
+        defaults=LOCAL,
+    )
+
+    def decorate(command: Command) -> Command:
+        return local(declared("options", ModelOptions)(declared("settings", Settings)(command)))
+
+    return decorate
+
+
+def stated_settings(model: str, seed: int, settings: Given, training: Given, options: Given) -> Settings:
+    """Return the settings of a federation that a command's options give."""
+    return Settings(model, cast("ModelOptions", options), TrainingConfig(**training, seed=seed), **settings)
+
+
+def _parameter(name: str, option: Option, defaults: object) -> inspect.Parameter:
+    default = option.default if defaults is None else getattr(defaults, option.name)
+    kind: Any = option.kind | None if option.optional else option.kind
+    words = "|".join(option.choices) or None
+    about = typer.Option(help=option.help, metavar=words, hidden=option.hidden)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, about]
+    )
 
 
 def console() -> Console:

@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memberscan.cli.options import (
-    BatchSize,
     CohortDir,
-    Device,
     DrawSeed,
-    Dropout,
+    Given,
     Json,
-    LearningRate,
     NoSeed,
     RunDir,
-    Width,
     answer,
     console,
-    given,
+    declared,
 )
 from memberscan.errors import BadInputError
+from memberscan.models.options import ModelOptions
+from memberscan.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from memberscan.runs import Run
@@ -65,25 +63,17 @@ def models(
     console().print(table)
 
 
+@declared("training", TrainingConfig)
+@declared("options", ModelOptions)
 def train(
     cohort: CohortDir,
     run: RunDir,
     model: Annotated[str, typer.Option(help="cnn3d, slice-mean or mlp.")],
     members: Annotated[str, typer.Option(help="Share of the subjects to train on, or a roles file.")] = "0.5",
-    epochs: Annotated[int, typer.Option(help="Epochs at most.")] = 60,
-    keep: Annotated[
-        str, typer.Option(help="Which epoch to keep: last, or best by validation error.")
-    ] = "last",
     validation: Annotated[float, typer.Option(help="Share of the members held out for validation.")] = 0.0,
-    patience: Annotated[
-        int | None, typer.Option(help="Stop this many epochs after the best; needs validation.")
-    ] = None,
-    learning_rate: LearningRate = None,
-    batch_size: BatchSize = 8,
-    width: Width = None,
-    dropout: Dropout = None,
-    device: Device = "auto",
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    *,
+    training: Given,
+    options: Given,
     seed: DrawSeed = None,
     json: Json = False,
 ) -> None:
@@ -91,20 +81,9 @@ def train(
 
     Example: `memberscan train cohort run --model cnn3d --members 0.5 --epochs 60`
     """
-    from memberscan.training import TrainingConfig
     from memberscan.training import train as train_run
 
-    options = given(width=width, dropout=dropout)
-    config = TrainingConfig(
-        epochs=epochs,
-        batch_size=batch_size,
-        keep=keep,
-        patience=patience,
-        precision=precision,
-        device=device,
-        seed=seed or 0,
-        learning_rate=learning_rate,
-    )
+    config = TrainingConfig(**training, seed=seed or 0)
     made = train_run(
         cohort,
         run,
@@ -118,6 +97,7 @@ def train(
     _print(made, json)
 
 
+@declared("options", ModelOptions)
 def import_(
     run: RunDir,
     cohort: Annotated[Path, typer.Option(help="Cohort with its members and non-members.")],
@@ -135,8 +115,8 @@ def import_(
     transcript: Annotated[
         Path | None, typer.Option(help="Of a federation: folder with one folder of state dicts a round.")
     ] = None,
-    width: Width = None,
-    dropout: Dropout = None,
+    *,
+    options: Given,
     seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
@@ -147,7 +127,6 @@ def import_(
     del seed
     from memberscan.training import import_run
 
-    options = given(width=width, dropout=dropout)
     made = import_run(
         run, cohort=cohort, model=model, roles=roles, weights=weights, transcript=transcript, options=options
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 
 from flwr.app import Context
@@ -11,20 +10,17 @@ from flwr.serverapp import Grid, ServerApp
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, RolesError
-from memberscan.federation.client import FEWEST_PEOPLE, Site
 from memberscan.federation.client import client_app as make_client_app
-from memberscan.federation.server import conduct
-from memberscan.federation.settings import Settings
+from memberscan.federation.run_config import given, settings_of
+from memberscan.federation.server import coordinate
+from memberscan.federation.site import FEWEST_PEOPLE, LEAST_FEWEST, Site
 from memberscan.runs import Roles
 from memberscan.runs.transcript import ROUNDS
-from memberscan.training import TrainingConfig
 
 server_app = ServerApp()
 
 NODE_CONFIG = ("cohort", "learner", "roles", "secret", "keep", "people", "device", "settings")
 """Keys of a site's own configuration; all its protection is set there."""
-_FLOOR = 5
-"""Smallest allowed ``people``: sums over fewer are nearly their ages."""
 
 # Flower shows only the log of its own logger, so its handlers are used for ours too.
 _LOG = logging.getLogger("memberscan.federation")
@@ -35,38 +31,17 @@ for _handler in logging.getLogger("flwr").handlers:
 
 @server_app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Conduct the federation that the run's configuration describes."""
+    """Coordinate the federation that the run's configuration describes."""
     config = context.run_config
-    path = Path(str(_given(config, "run")))
+    path = Path(str(given(config, "run")))
     public = Path(str(config["public"])).read_bytes() if config.get("public") else None
-    conduct(
+    coordinate(
         grid,
         settings_of(config),
         path / ROUNDS,
-        expected=int(_given(config, "learners")),
+        expected=int(given(config, "learners")),
         public=public,
-    )
-
-
-def settings_of(config: Mapping[str, bool | float | int | str]) -> Settings:
-    """Return the settings that a Flower run configuration gives; zero and "" stand for a default."""
-    options = {name: config[name] for name in ("width", "dropout") if config.get(name)}
-    training = TrainingConfig(
-        epochs=int(config.get("local-epochs", 4)),
-        learning_rate=float(config.get("learning-rate", 0)) or None,
-        batch_size=int(config.get("batch-size", 8)),
-        optimizer=str(config.get("optimizer", "adam")),
-        seed=int(config.get("seed", 0)),
-    )
-    return Settings(
-        model=str(_given(config, "model")),
-        options=options,
-        training=training,
-        rounds=int(config.get("rounds", 25)),
-        min_learners=int(config.get("min-learners", 2)),
-        timeout=float(config.get("timeout", 3600)),
-        secure=str(config.get("secure", "none")),
-        everyone_keeps=True,
+        fewest_people=LEAST_FEWEST,
     )
 
 
@@ -87,8 +62,8 @@ def locate(context: Context) -> Site:
             f"the node's configuration has {unknown[0]!r}, which is unknown; it can have "
             f"{', '.join(NODE_CONFIG)}"
         )
-    cohort = Cohort.open(str(_given(config, "cohort")))
-    learner, path = str(_given(config, "learner")), Path(str(_given(config, "roles")))
+    cohort = Cohort.open(str(given(config, "cohort")))
+    learner, path = str(given(config, "learner")), Path(str(given(config, "roles")))
     roles = Roles.read(path).restrict(cohort.subjects, absent=cohort.excluded["subject_id"].tolist())
     members = roles.members_of(learner)
     if not members:
@@ -111,20 +86,12 @@ def locate(context: Context) -> Site:
 
 
 def _fewest(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < _FLOOR:
+    if not isinstance(value, int) or isinstance(value, bool) or value < LEAST_FEWEST:
         raise BadInputError(
             f"people is {value!r} in the node's configuration; it is the number of people that the site "
-            f"insists on, at least {_FLOOR}"
+            f"insists on, at least {LEAST_FEWEST}"
         )
     return value
-
-
-def _given(config: Mapping[str, bool | float | int | str], name: str) -> bool | float | int | str:
-    if not config.get(name):
-        raise BadInputError(
-            f"the configuration has no {name!r}; give it to flwr run, or in the node's config"
-        )
-    return config[name]
 
 
 client_app = make_client_app(locate)

@@ -11,7 +11,6 @@ import functools
 import json
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import torch
 from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
@@ -20,105 +19,32 @@ from safetensors.torch import save
 from torch import Tensor
 
 from memberscan import seeds
-from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, MemberscanError, ModelError, RefusedError
-from memberscan.federation.records import FACTS, MODEL, SEALED, chunks, clear, fact, opened, sealed, whole
+from memberscan.defences import defence_from
+from memberscan.defences.base import Update, generator_of
+from memberscan.errors import MemberscanError, ModelError, RefusedError
+from memberscan.federation.records import (
+    CIPHERTEXTS,
+    FACTS,
+    MODEL,
+    ciphertext_record,
+    fact,
+    model_record,
+    read_ciphertexts,
+    read_model,
+    whole_number,
+)
 from memberscan.federation.settings import Settings
-from memberscan.files import fingerprint, write_bytes
+from memberscan.federation.site import MOST_SCANS, Site
+from memberscan.files import OWNER_ONLY, fingerprint, write_bytes
 from memberscan.models import MODELS, AgeRegressor, ModelSpec, build, load_weights
 from memberscan.models.inputs import resolve_device
+from memberscan.training.config import TrainingConfig
 from memberscan.training.loop import moments_of, train_epoch
+from memberscan.training.optimizers import new_optimizer
 
 _LOG = logging.getLogger("memberscan.federation")
 REFUSED = 1
 """Code of an error that a learner reports itself."""
-FEWEST_PEOPLE = 10
-"""Fewest people that a site trains on, unless it sets another number: sums over few give their ages away."""
-MOST_SCANS = 10_000_000
-"""More scans than any federation has; larger counts are errors or lies."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Site:
-    """What a learner owns and what it insists on; nothing of it leaves the site.
-
-    Parameters
-    ----------
-    learner
-        Its name.
-    cohort
-        Its scans.
-    members
-        Ids of the scans that it trains on.
-    secret
-        The learners' key. A site that has one sends nothing unencrypted.
-    keep
-        Where it keeps the encrypted global models that it decrypts.
-    fewest
-        How many people it must train on before it answers at all.
-    device
-        What it trains on: auto, cpu or cuda.
-    agreed
-        Digest of the settings that it agreed to (:attr:`Settings.digest`); it then refuses all others.
-    """
-
-    learner: str
-    cohort: Cohort
-    members: tuple[str, ...]
-    secret: bytes | None = dataclasses.field(default=None, repr=False)
-    keep: Path | None = None
-    fewest: int = 1
-    device: str = "auto"
-    agreed: str | None = None
-
-    def key(self) -> bytes:
-        """Return the key; :class:`BadInputError` if there is none."""
-        if self.secret is None:
-            raise BadInputError(
-                f"learner {self.learner} has no key to decrypt with; give it the learners' secret"
-            )
-        return self.secret
-
-    def accept(self, content: RecordDict) -> Settings:
-        """Return the settings that a message asks to train with, if this site takes part in that.
-
-        Raises
-        ------
-        RefusedError
-            If they are less than this site insists on.
-        BadInputError
-            If they cannot be read, or are out of range.
-        """
-        settings = Settings.from_json(str(fact(content, "settings")))
-        if self.agreed is not None and settings.digest != self.agreed:
-            raise RefusedError(
-                f"the server's settings have the digest {settings.digest}, and this site agreed to "
-                f"{self.agreed}; if they were changed with your consent, change 'settings' in the node's "
-                "configuration"
-            )
-        if self.secret is not None and settings.secure == "none":
-            raise RefusedError(
-                "the server asks for models without encryption, and this site has a key: it sends nothing in "
-                "the clear; start the federation with --secure ckks, or take 'secret' out of the node's "
-                "configuration"
-            )
-        people = self.cohort.scans.loc[list(self.members), "subject_id"].nunique()
-        if people < self.fewest:
-            raise RefusedError(
-                f"this site would train on {people} people, fewer than the {self.fewest} that it insists "
-                "on: sums over few people give their ages away"
-            )
-        return settings
-
-    def protection(self, settings: Settings) -> str:
-        """Say what protects this site."""
-        sent = (
-            "in the clear, so that the server can read them"
-            if settings.secure == "none"
-            else "encrypted (CKKS)"
-        )
-        agreed = "any settings within limits" if self.agreed is None else f"settings {self.agreed} only"
-        return f"{self.learner} sends its models {sent}; at least {self.fewest} people; {agreed}"
 
 
 def client_app(locate: Callable[[Context], Site], *, confide: bool = False) -> ClientApp:
@@ -133,7 +59,7 @@ def client_app(locate: Callable[[Context], Site], *, confide: bool = False) -> C
         on one machine.
     """
     app = ClientApp()
-    handlers = {"hello": hello if confide else _logged_hello, "start": start, "keep": keep}
+    handlers = {"introduce": introduce if confide else _logged_introduction, "start": start, "keep": keep}
     for action, handler in handlers.items():
         app.query(action)(functools.partial(_answer, handler, locate, confide))
     app.train()(functools.partial(_answer, train, locate, confide))
@@ -161,8 +87,8 @@ def _answer(
         return Message(Error(REFUSED, f"{kind}; the log of its SuperNode says more"), reply_to=message)
 
 
-def hello(content: RecordDict, site: Site) -> RecordDict:
-    """Say who it is, how many scans it trains on, and the moments that the scale of ages is made of."""
+def introduce(content: RecordDict, site: Site) -> RecordDict:
+    """Say who it is, how many scans of how many people it has, and the moments of their ages."""
     settings = site.accept(content)
     network = regressor(settings, site.cohort.shape)
     moments = moments_of(network, site.cohort, site.members)
@@ -170,6 +96,7 @@ def hello(content: RecordDict, site: Site) -> RecordDict:
         {
             "learner": site.learner,
             "samples": len(site.members),
+            "people": site.people,
             "shape": json.dumps(site.cohort.shape),
             "protection": site.protection(settings),
         }
@@ -177,9 +104,9 @@ def hello(content: RecordDict, site: Site) -> RecordDict:
     return RecordDict({FACTS: facts, **_protected(moments, settings, site)})
 
 
-def _logged_hello(content: RecordDict, site: Site) -> RecordDict:
-    """Answer as :func:`hello` does, and log at the site what protects it."""
-    answer = hello(content, site)
+def _logged_introduction(content: RecordDict, site: Site) -> RecordDict:
+    """Answer as :func:`introduce` does, and log at the site what protects it."""
+    answer = introduce(content, site)
     # A warning, because Flower hides messages of lower levels from loggers that are not its own.
     _LOG.warning("this site takes part: %s", fact(answer, "protection"))
     return answer
@@ -195,15 +122,15 @@ def start(content: RecordDict, site: Site) -> RecordDict:
         )
     network = regressor(settings, site.cohort.shape)
     template = moments_of(network, site.cohort, site.members[:1])
-    load_weights(network, opened(content, network.state_dict()), source="the server")
-    network.calibrate(_decrypted(content, template, site), whole(content, "samples", 1, MOST_SCANS))
+    load_weights(network, read_model(content, network.state_dict()), source="the server")
+    network.calibrate(_decrypted(content, template, site), whole_number(content, "samples", 1, MOST_SCANS))
     return RecordDict({**_protected(network.state_dict(), settings, site)})
 
 
 def train(content: RecordDict, site: Site) -> RecordDict:
     """Train the global model on its own people for the local epochs, and return what became of it."""
     settings = site.accept(content)
-    number = whole(content, "round", 1, settings.rounds)
+    number = whole_number(content, "round", 1, settings.rounds)
     network = regressor(settings, site.cohort.shape)
     load_weights(network, _received(content, settings, network, site), source="the server")
     config = dataclasses.replace(
@@ -213,14 +140,35 @@ def train(content: RecordDict, site: Site) -> RecordDict:
     )
     device = resolve_device(config.device)
     network.to(device)
-    optimizer = config.optimizer_for(network)
+    # A seed that the server knew would let it take the defence's noise away.
+    secret = seeds.secret() if site.defence_seed is None else site.defence_seed
+    defence_seed = seeds.integer(secret, "learner", site.learner, number)
+    before = {n: p.detach().clone() for n, p in network.named_parameters()} if config.defence else {}
+    optimizer = new_optimizer(config, network)
     loss = 0.0
     for epoch in range((number - 1) * config.epochs, number * config.epochs):
-        loss = train_epoch(network, optimizer, site.cohort, site.members, config, device, epoch)
+        loss = train_epoch(
+            network, optimizer, site.cohort, site.members, config, device, epoch, defence_seed=defence_seed
+        )
+    _defend_update(network, before, config, len(site.members), defence_seed)
     facts = ConfigRecord(
         {"samples": len(site.members), "steps": steps_of(settings, len(site.members)), "loss": loss}
     )
     return RecordDict({FACTS: facts, **_protected(network.state_dict(), settings, site)})
+
+
+@torch.no_grad()
+def _defend_update(
+    network: AgeRegressor, before: Mapping[str, Tensor], config: TrainingConfig, scans: int, seed: int
+) -> None:
+    """Let the defence change the parameters that are about to leave."""
+    if config.defence is None:
+        return
+    after = dict(network.named_parameters())
+    device = next(network.parameters()).device
+    update = Update(before, after, scans, generator_of(seeds.integer(seed, "update"), device))
+    for name, sent in defence_from(config.defence).update(update).items():
+        after[name].copy_(sent)
 
 
 def steps_of(settings: Settings, samples: int) -> int:
@@ -231,12 +179,12 @@ def steps_of(settings: Settings, samples: int) -> int:
 def keep(content: RecordDict, site: Site) -> RecordDict:
     """Decrypt a global model and keep it here; only its digest goes back."""
     settings = site.accept(content)
-    number = whole(content, "round", 0, settings.rounds)
+    number = whole_number(content, "round", 0, settings.rounds)
     template = regressor(settings, site.cohort.shape).state_dict()
     data = save(_decrypted(content, template, site))
     if site.keep is not None:
         site.keep.mkdir(parents=True, exist_ok=True)
-        write_bytes(site.keep / f"{number:04d}.safetensors", data, mode=0o600)
+        write_bytes(site.keep / f"{number:04d}.safetensors", data, mode=OWNER_ONLY)
     return RecordDict({FACTS: ConfigRecord({"digest": fingerprint(data)})})
 
 
@@ -265,7 +213,7 @@ def _received(
     content: RecordDict, settings: Settings, network: AgeRegressor, site: Site
 ) -> dict[str, Tensor]:
     if settings.secure == "none":
-        return opened(content, network.state_dict())
+        return read_model(content, network.state_dict())
     return _decrypted(content, network.state_dict(), site)
 
 
@@ -273,13 +221,17 @@ def _decrypted(content: RecordDict, template: Mapping[str, Tensor], site: Site) 
     from memberscan.federation.ckks import decrypt
 
     shapes = {name: tuple(tensor.shape) for name, tensor in template.items()}
-    arrays = decrypt(chunks(content), shapes, site.key())
+    arrays = decrypt(read_ciphertexts(content), shapes, site.key())
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
 
 def _protected(state: Mapping[str, Tensor], settings: Settings, site: Site) -> dict[str, ConfigRecord]:
     if settings.secure == "none":
-        return {MODEL: clear(state)}  # type: ignore[dict-item]
+        return {MODEL: model_record(state)}  # type: ignore[dict-item]
     from memberscan.federation.ckks import encrypt
 
-    return {SEALED: sealed(encrypt({k: v.detach().cpu().float() for k, v in state.items()}, site.key()))}
+    return {
+        CIPHERTEXTS: ciphertext_record(
+            encrypt({k: v.detach().cpu().float() for k, v in state.items()}, site.key())
+        )
+    }

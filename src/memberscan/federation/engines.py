@@ -10,13 +10,15 @@ from flwr.app import Context
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from memberscan import threads
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, MissingExtraError
-from memberscan.federation.client import Site, client_app, regressor
-from memberscan.federation.flower import task_identity
-from memberscan.federation.local import RUN_ID, SERVER, LocalGrid
-from memberscan.federation.server import conduct
+from memberscan.federation.client import client_app, regressor
+from memberscan.federation.flower_private import task_identity
+from memberscan.federation.local_grid import RUN_ID, SERVER, LocalGrid
+from memberscan.federation.server import coordinate
 from memberscan.federation.settings import Settings
+from memberscan.federation.site import Site
 from memberscan.models.inputs import resolve_device
 from memberscan.runs import Roles
 from memberscan.runs.transcript import SEEN_BY_LEARNERS
@@ -32,6 +34,8 @@ def check(cohort: Cohort, roles: Roles, settings: Settings, engine: str) -> None
     BadInputError
         If the engine or the device is unknown, the model does not fit the cohort, or there are too few
         learners.
+    MissingExtraError
+        If the engine or the encryption needs a package that is not installed.
     """
     if engine not in ENGINES:
         raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(ENGINES)}")
@@ -39,6 +43,10 @@ def check(cohort: Cohort, roles: Roles, settings: Settings, engine: str) -> None
     regressor(settings, cohort.shape)
     # Every learner reads the settings from a message, so settings that it would refuse end here.
     Settings.from_json(settings.to_json())
+    if engine == "ray":
+        _require("ray", "the engine 'ray' needs Ray", "simulation")
+    if settings.secure == "ckks":
+        _require("tenseal", "encryption (secure 'ckks') needs TenSEAL", "he")
     if len(roles.learners) < settings.min_learners:
         raise BadInputError(
             f"{len(roles.learners)} learners hold members, fewer than min_learners {settings.min_learners}"
@@ -53,6 +61,7 @@ def simulate(
     *,
     engine: str = "local",
     keys: tuple[bytes, bytes] | None = None,
+    defence_seed: int | None = None,
 ) -> None:
     """Run a federation of the learners that ``roles`` names, on this machine.
 
@@ -70,6 +79,8 @@ def simulate(
         "local" or "ray".
     keys
         The learners' secret and the server's public key, where updates are encrypted.
+    defence_seed
+        Of the random numbers of the learners' defence; by default a new secret one in each round.
     """
     secret, public = keys or (None, None)
     members = {name: _scans_of(cohort, roles, name) for name in roles.learners}
@@ -77,15 +88,28 @@ def simulate(
 
     def locate(context: Context) -> Site:
         name = list(members)[int(context.node_config["partition-id"])]
-        return Site(name, Cohort.open(path), members[name], secret, keep, device=settings.training.device)
+        return Site(
+            name,
+            Cohort.open(path),
+            members[name],
+            secret,
+            keep,
+            device=settings.training.device,
+            defence_seed=defence_seed,
+        )
 
     app, nodes = client_app(locate, confide=True), len(members)
     if engine == "local":
         grid = LocalGrid(app, nodes, settings.training.seed)
         with task_identity(RUN_ID, SERVER):
-            conduct(grid, settings, transcript, expected=nodes, public=public)
+            coordinate(grid, settings, transcript, expected=nodes, public=public)
     else:
         _on_ray(app, nodes, settings, transcript, public)
+
+
+def _require(module: str, what: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise MissingExtraError(f"{what}, which is not installed: pip install 'memberscan[{extra}]'")
 
 
 def _scans_of(cohort: Cohort, roles: Roles, learner: str) -> tuple[str, ...]:
@@ -93,10 +117,6 @@ def _scans_of(cohort: Cohort, roles: Roles, learner: str) -> tuple[str, ...]:
 
 
 def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, public: bytes | None) -> None:
-    if importlib.util.find_spec("ray") is None:
-        raise MissingExtraError(
-            "the engine 'ray' needs Ray, which is not installed: pip install 'memberscan[simulation]'"
-        )
     from flwr.simulation import run_simulation
 
     server = ServerApp()
@@ -104,17 +124,23 @@ def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, pu
     @server.main()
     def main(grid: Grid, context: Context) -> None:  # noqa: ARG001
         # Ray's simulation draws the ids of nodes anew at each start.
-        conduct(grid, settings, transcript, expected=nodes, public=public, lasting_nodes=False)
+        coordinate(grid, settings, transcript, expected=nodes, public=public, lasting_nodes=False)
 
     # Flower logs every message; what a user needs to know comes as errors and in the transcript.
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    run_simulation(
-        server,
-        app,
-        nodes,
-        backend_config={
-            "init_args": {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"},
-            # Options of the workers, too: without restarts, a worker that died would fail every learner.
-            "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
-        },
-    )
+    with threads.one_for_each_process():
+        run_simulation(
+            server,
+            app,
+            nodes,
+            backend_config={
+                "init_args": {
+                    "include_dashboard": False,
+                    "log_to_driver": False,
+                    "logging_level": "error",
+                    "num_cpus": threads.available(),
+                },
+                # Options of the workers, too: without restarts, a worker that died would fail every learner.
+                "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
+            },
+        )

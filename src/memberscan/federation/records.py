@@ -14,7 +14,7 @@ from torch import Tensor
 from memberscan.errors import ModelError, NonFiniteError
 from memberscan.shown import plain
 
-MODEL, FACTS, SEALED = "model", "facts", "sealed"
+MODEL, FACTS, CIPHERTEXTS = "model", "facts", "ciphertexts"
 _HEADER = 1024
 """Bytes around the values of an array; numpy writes 128."""
 _MOST_WORDS = 300
@@ -47,12 +47,12 @@ class Reason(NamedTuple):
         return cls(f"failed ({kind[1]})" if kind else "failed", plain(words.strip())[:_MOST_WORDS])
 
 
-def clear(model: Mapping[str, Tensor]) -> ArrayRecord:
+def model_record(model: Mapping[str, Tensor]) -> ArrayRecord:
     """Return a state dict as a record."""
     return ArrayRecord({name: Array(tensor.detach().cpu().numpy()) for name, tensor in model.items()})
 
 
-def opened(content: RecordDict, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def read_model(content: RecordDict, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the state dict of a message in the clear, if it has the expected form.
 
     Names and sizes are compared before anything is read.
@@ -97,12 +97,12 @@ def _tensor(array: Array, name: str, like: Tensor) -> Tensor:
     return tensor
 
 
-def sealed(chunks: list[bytes]) -> ConfigRecord:
+def ciphertext_record(ciphertexts: list[bytes]) -> ConfigRecord:
     """Return ciphertexts as a record."""
-    return ConfigRecord({SEALED: chunks})
+    return ConfigRecord({CIPHERTEXTS: ciphertexts})
 
 
-def chunks(content: RecordDict) -> list[bytes]:
+def read_ciphertexts(content: RecordDict) -> list[bytes]:
     """Return the ciphertexts of a message.
 
     Raises
@@ -110,7 +110,7 @@ def chunks(content: RecordDict) -> list[bytes]:
     ModelError
         If it holds none.
     """
-    found = content.config_records.get(SEALED, ConfigRecord()).get(SEALED)
+    found = content.config_records.get(CIPHERTEXTS, ConfigRecord()).get(CIPHERTEXTS)
     if not isinstance(found, list) or not all(isinstance(chunk, bytes) for chunk in found):
         raise ModelError("the message holds no ciphertexts; is every party set to --secure ckks?")
     return [chunk for chunk in found if isinstance(chunk, bytes)]
@@ -124,7 +124,7 @@ def fact(content: RecordDict, name: str) -> str | int | float:
     return value
 
 
-def whole(content: RecordDict, name: str, least: int = -(1 << 63), most: int = 1 << 63) -> int:
+def whole_number(content: RecordDict, name: str, least: int = -(1 << 63), most: int = 1 << 63) -> int:
     """Return a whole number that a message states.
 
     Raises

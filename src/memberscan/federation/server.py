@@ -6,23 +6,24 @@ import functools
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
 from memberscan.errors import FederationError, MemberscanError, ModelError
-from memberscan.federation.aggregate import Aggregator, Encrypted, Plain, moments_form
+from memberscan.federation.aggregators import Aggregator, Encrypted, Plain, moments_form
 from memberscan.federation.client import regressor, steps_of
-from memberscan.federation.greeting import (
-    Greeting,
-    greet,
+from memberscan.federation.messaging import Learner, Messenger
+from memberscan.federation.records import Reason, fact, whole_number
+from memberscan.federation.registration import (
+    Registration,
     implausible_moments,
     malformed_ciphertexts,
+    register,
     too_few,
 )
-from memberscan.federation.post import Learner, Post
-from memberscan.federation.records import Reason, fact, whole
 from memberscan.federation.settings import Settings
 from memberscan.files import disk_guard, locked
 from memberscan.progress import progress
@@ -31,7 +32,7 @@ from memberscan.runs.transcript import MANIFEST, Participation, Transcript
 _LOG = logging.getLogger("memberscan.federation")
 
 
-def conduct(
+def coordinate(
     grid: Grid,
     settings: Settings,
     path: Path,
@@ -39,8 +40,9 @@ def conduct(
     expected: int,
     public: bytes | None = None,
     lasting_nodes: bool = True,
+    fewest_people: int = 1,
 ) -> Transcript:
-    """Conduct a federation to its last round, going on from what its transcript holds.
+    """Coordinate a federation to its last round, going on from what its transcript holds.
 
     Parameters
     ----------
@@ -56,6 +58,9 @@ def conduct(
         The key that ciphertexts are added with; it cannot decrypt.
     lasting_nodes
         Whether a learner is the same node at every start. Then its name belongs to that node.
+    fewest_people
+        A learner that trains on fewer is left out: the moments of its ages, and its models, are nearly those
+        of single people. Learners that are simulated on one machine have nothing to hide from it.
 
     Raises
     ------
@@ -64,43 +69,45 @@ def conduct(
     OutputConflictError
         If the transcript is of a federation with other settings.
     BusyError
-        If another process conducts a federation there.
+        If another process coordinates a federation there.
     """
     bound = Transcript.open(path).nodes if (path / MANIFEST).exists() and lasting_nodes else {}
-    post = Post(grid, settings)
-    met = greet(post, expected, bound, functools.partial(_invalid_moments, settings, public))
+    messenger = Messenger(grid, settings)
+    registered = register(
+        messenger, expected, bound, functools.partial(_invalid_moments, settings, public), fewest_people
+    )
     # Only now, so that nothing is left behind if nobody came.
     with disk_guard(path):
         path.mkdir(parents=True, exist_ok=True)
     with locked(path):
-        return _conduct(post, met, path, public, lasting_nodes=lasting_nodes)
+        return _coordinate(messenger, registered, path, public, lasting_nodes=lasting_nodes)
 
 
-def _conduct(
-    post: Post, met: Greeting, path: Path, public: bytes | None, *, lasting_nodes: bool
+def _coordinate(
+    messenger: Messenger, registered: Registration, path: Path, public: bytes | None, *, lasting_nodes: bool
 ) -> Transcript:
-    """Conduct a federation of the learners that answered, in a directory that this process has locked."""
-    settings = post.settings
+    """Coordinate a federation of the learners that answered, in a directory that this process has locked."""
+    settings = messenger.settings
     transcript = Transcript.begin(
         path,
-        learners=met.names,
+        learners=registered.names,
         secure=settings.secure,
-        settings=settings.to_dict(),
-        nodes=met.nodes if lasting_nodes else {},
+        settings=asdict(settings),
+        nodes=registered.nodes if lasting_nodes else {},
     )
     gone = Reason.ours("is not connected")
-    absent = {name: gone for name in transcript.learners if name not in met.names} | met.absent
-    initial = regressor(settings, met.learners[0].shape)
+    absent = {name: gone for name in transcript.learners if name not in registered.names} | registered.absent
+    initial = regressor(settings, registered.learners[0].shape)
     if settings.secure == "none":
         aggregator: Aggregator = Plain(initial, transcript)
     else:
         aggregator = Encrypted(initial, transcript, _required(public))
     if not transcript.begun:
-        aggregator.begin(post, met.learners)
+        aggregator.begin(messenger, registered.learners)
     done = len(Transcript.open(path).rounds)
     with progress("federating", settings.rounds, done=done) as advance:
         for number in range(done + 1, settings.rounds + 1):
-            _round(post, aggregator, met.learners, dict(absent), number)
+            _round(messenger, aggregator, registered.learners, dict(absent), number)
             advance(1)
     return Transcript.open(path)
 
@@ -124,10 +131,16 @@ def _required(public: bytes | None) -> bytes:
     return public
 
 
-def _participation(content: RecordDict, learner: Learner, settings: Settings) -> Participation:
+def _participation(
+    content: RecordDict, learner: Learner, settings: Settings, least_loss: float
+) -> Participation:
     """Read what a learner reports of its training; :class:`ModelError` if it is impossible."""
-    samples, steps, loss = whole(content, "samples"), whole(content, "steps"), fact(content, "loss")
-    if isinstance(loss, str) or not (math.isfinite(loss) and loss >= 0):
+    samples, steps, loss = (
+        whole_number(content, "samples"),
+        whole_number(content, "steps"),
+        fact(content, "loss"),
+    )
+    if isinstance(loss, str) or not (math.isfinite(loss) and loss >= least_loss):
         raise ModelError(
             f"reports {samples} samples and a loss of {str(loss)[:20]!s}, which cannot be averaged"
         )
@@ -140,34 +153,36 @@ def _participation(content: RecordDict, learner: Learner, settings: Settings) ->
 
 
 def _round(
-    post: Post,
+    messenger: Messenger,
     aggregator: Aggregator,
     learners: Sequence[Learner],
     left_out: dict[str, Reason],
     number: int,
 ) -> None:
     """Carry out one round; a learner that does not answer, or sends an invalid model, is left out by name."""
-    replies, failed = post.ask("train", learners, aggregator.message(), round=number)
+    replies, failed = messenger.ask("train", learners, aggregator.message(), round=number)
     took_part: dict[str, Participation] = {}
     for learner in learners:
         if learner.name not in replies:
             continue
         content = replies[learner.name]
         try:
-            participation = _participation(content, learner, post.settings)
+            participation = _participation(
+                content, learner, messenger.settings, aggregator.initial.head.least_loss
+            )
             aggregator.check(learner.name, content)
             took_part[learner.name] = participation
         except MemberscanError as error:
             failed[learner.name] = Reason.ours(error)
-    failed |= aggregator.oversized(list(took_part))
+    failed |= aggregator.outsized(list(took_part))
     for name, reason in failed.items():
         _LOG.warning("%s is left out of round %d: %s", name, number, reason.words)
         took_part.pop(name, None)
     left_out |= failed
-    if len(took_part) < post.settings.min_learners:
+    if len(took_part) < messenger.settings.min_learners:
         raise FederationError(
-            too_few(f"in round {number}", len(took_part), left_out, post.settings.min_learners)
+            too_few(f"in round {number}", len(took_part), left_out, messenger.settings.min_learners)
         )
     present = [learner for learner in learners if learner.name in took_part]
     recorded = {name: reason.recorded for name, reason in left_out.items()}
-    aggregator.combine(post, present, replies, number, took_part, recorded)
+    aggregator.combine(messenger, present, replies, number, took_part, recorded)

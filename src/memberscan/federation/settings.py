@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from dataclasses import asdict, field
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from memberscan.configuration import Word, at_most_for_sites, configuration, received
 from memberscan.errors import BadInputError, TooLargeError
-from memberscan.files import fingerprint
-from memberscan.received import parse_json
-from memberscan.training import TrainingConfig
+from memberscan.models.options import ModelOptions
+from memberscan.training.config import TrainingConfig
 
-SECURE = ("none", "ckks")
+LOCAL = TrainingConfig(epochs=4)
+"""How a learner trains in each round by default."""
 _LONGEST = 1 << 14
 """Characters of the longest settings that a party reads; ours have a few hundred."""
-MOST_ROUNDS = 10_000
-"""Far above any real training. This and the limits below keep a message from occupying a site for days."""
 
 
-@dataclass(frozen=True)
+@configuration
 class Settings:
     """How a federation trains, by federated averaging weighted by samples.
 
@@ -44,39 +42,39 @@ class Settings:
         only; for federations of separate machines.
     """
 
-    model: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=4))
-    rounds: int = 25
-    min_learners: int = 2
-    timeout: float = 3600.0
-    secure: str = "none"
+    model: Word
+    options: ModelOptions = field(default_factory=ModelOptions)
+    training: TrainingConfig = LOCAL
+    rounds: Annotated[
+        int, Field(description="Rounds of training and averaging.", ge=1), at_most_for_sites(10_000)
+    ] = 25
+    min_learners: Annotated[
+        int, Field(description="A round with fewer ends the federation.", ge=1), at_most_for_sites(10_000)
+    ] = 2
+    timeout: Annotated[
+        float,
+        Field(description="Seconds that a round waits for learners elsewhere.", gt=0, allow_inf_nan=False),
+        at_most_for_sites(1e7),
+    ] = 3600.0
+    secure: Annotated[
+        Literal["none", "ckks"], Field(description="none, or ckks: the server sees ciphertexts only.")
+    ] = "none"
     everyone_keeps: bool = False
 
     def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise BadInputError(f"rounds is {self.rounds}; at least 1 is needed")
-        if self.min_learners < 1:
-            raise BadInputError(f"min_learners is {self.min_learners}; at least 1 is needed")
-        if not self.timeout > 0:
-            raise BadInputError(f"timeout is {self.timeout} seconds; it must be above 0")
-        if self.secure not in SECURE:
-            raise BadInputError(f"secure is {self.secure!r}; choose {' or '.join(SECURE)}")
         if self.training.keep != "last" or self.training.patience:
             raise BadInputError("a learner keeps the last of its local epochs; leave keep and patience out")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self) | {"training": self.training.to_dict()}
-
     def to_json(self) -> str:
         """Return the settings as the parties send them to each other."""
-        return json.dumps(self.to_dict(), sort_keys=True)
+        return json.dumps(asdict(self), sort_keys=True)
 
     @property
     def digest(self) -> str:
         """The digest that a site states in its configuration to agree to these settings and to no others."""
-        return fingerprint(self.to_dict())
+        from memberscan.files import fingerprint
+
+        return fingerprint(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
@@ -87,57 +85,19 @@ class Settings:
         BadInputError
             If it is not JSON, lacks a setting, has one that is unknown, of another type, or out of range.
         """
+        from memberscan.received import parse_json
+
         if len(text) > _LONGEST:
             raise TooLargeError(
                 f"the settings have {len(text):,} characters, and at most {_LONGEST:,} are read; "
                 "shorten their options"
             )
+        # Python's and pydantic's readers take more than JSON has; what is left after this one is plain.
+        plain = json.dumps(parse_json(text, "the settings"))
         try:
-            # What a message leaves out has the defaults of the classes above.
-            values = _Stated.model_validate(parse_json(text, "the settings")).model_dump(exclude_unset=True)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(map(str, first["loc"]))[:100] or "their form"
+            return received(cls, plain)
+        except BadInputError as error:
             raise BadInputError(
-                f"the settings of the federation cannot be taken ({place}: {first['msg']}); correct them on "
-                "the server, and install the same version of memberscan everywhere"
+                f"the settings of the federation cannot be taken ({error}); correct them on the server, and "
+                "install the same version of memberscan everywhere"
             ) from error
-        return cls(**{**values, "training": TrainingConfig(**values["training"])})
-
-
-_Word = Annotated[str, Field(max_length=100)]
-_Rate = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Training(_Strict):
-    """What a message may state for :class:`TrainingConfig`, which checks the words."""
-
-    epochs: Annotated[int, Field(ge=1, le=1_000)]
-    learning_rate: _Rate | None = None
-    weight_decay: _Rate = 0.0
-    batch_size: Annotated[int, Field(ge=1, le=4_096)] = 1
-    keep: _Word = ""
-    patience: Annotated[int, Field(ge=1, le=1_000)] | None = None
-    precision: _Word = ""
-    device: _Word = ""
-    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
-    optimizer: _Word = ""
-
-
-class _Stated(_Strict):
-    """What a message may state for :class:`Settings`, which checks the words."""
-
-    model: _Word
-    options: Annotated[
-        dict[_Word, int | Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=10)
-    ] = {}
-    training: _Training
-    rounds: Annotated[int, Field(ge=1, le=MOST_ROUNDS)] = 1
-    min_learners: Annotated[int, Field(ge=1, le=10_000)] = 1
-    timeout: Annotated[float, Field(gt=0, le=1e7, allow_inf_nan=False)] = 1.0
-    secure: _Word = ""
-    everyone_keeps: bool = False

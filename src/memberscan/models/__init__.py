@@ -1,11 +1,31 @@
 """Target models: the paper's two, a perceptron for tables, and the way in for a user's own."""
 
-from memberscan.models.build import MODELS, ModelSpec, build, importable
-from memberscan.models.cnn3d import CNN3D
-from memberscan.models.mlp import MLP
-from memberscan.models.regressor import AgeRegressor
-from memberscan.models.slice_mean import SliceMean
-from memberscan.models.weights import load_weights, read_weights
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memberscan.models.cnn3d import CNN3D
+    from memberscan.models.mlp import MLP
+    from memberscan.models.regressor import AgeRegressor
+    from memberscan.models.slice_mean import SliceMean
+    from memberscan.models.spec import MODELS, ModelSpec, build, importable
+    from memberscan.models.weights import load_weights, read_weights
+
+# The names of options and heads are here too, and reading them must not load torch.
+_HOME = {
+    "CNN3D": "cnn3d",
+    "MLP": "mlp",
+    "MODELS": "spec",
+    "AgeRegressor": "regressor",
+    "ModelSpec": "spec",
+    "SliceMean": "slice_mean",
+    "build": "spec",
+    "importable": "spec",
+    "load_weights": "weights",
+    "read_weights": "weights",
+}
 
 __all__ = [
     "CNN3D",
@@ -19,3 +39,9 @@ __all__ = [
     "load_weights",
     "read_weights",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor, nn
 
 from memberscan.models.encoder import FULL_WIDTH, ConvEncoder
+from memberscan.models.heads import SquaredError
 from memberscan.models.regressor import CONV1, CONV6, OUTPUT, AgeRegressor
 
 if TYPE_CHECKING:
@@ -30,18 +31,27 @@ class CNN3D(AgeRegressor):
     dropout
         Share of the features dropped before the output, in training only; the paper's is 0.5, with which a
         hundred scans train slowly.
+    head
+        Name of what the outputs mean.
     """
 
     landmarks: ClassVar = {CONV1: "encoder.blocks.0.conv", CONV6: "encoder.conv6", OUTPUT: "output"}
 
-    def __init__(self, grid: Sequence[int], *, width: int = FULL_WIDTH, dropout: float = 0.0) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        grid: Sequence[int],
+        *,
+        width: int = FULL_WIDTH,
+        dropout: float = 0.0,
+        head: str = SquaredError.name,
+    ) -> None:
+        super().__init__(head)
         self.encoder = ConvEncoder(grid, width)
         self.dropout = nn.Dropout3d(dropout)
-        self.output = nn.Conv3d(self.encoder.features, 1, kernel_size=1)
+        self.output = nn.Conv3d(self.encoder.features, self.head.outputs, kernel_size=1)
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
 
-    def standardised(self, volumes: Float[Tensor, "n 1 i j k"]) -> Float[Tensor, " n"]:
-        """Predict the standardised age of each volume."""
+    def standard_outputs(self, volumes: Float[Tensor, "n 1 i j k"]) -> Float[Tensor, "n k"]:
+        """Return the head's outputs for each volume."""
         result: Tensor = self.output(self.dropout(self.encoder(volumes)))
-        return result.flatten()
+        return result.flatten(1)

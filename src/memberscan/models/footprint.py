@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.errors import ModelError
-from memberscan.models.build import MODELS, ModelSpec, build
+from memberscan.models.spec import MODELS, ModelSpec, build
 
 MEMORY_LIMIT = 2 << 30
 _LARGEST_BATCH = 8
+_LARGEST_BATCH_ON_CUDA = 64
+_SHARE_OF_CUDA = 0.25
 _BACKWARD_FACTOR = 2.5
 
 
@@ -56,12 +58,21 @@ def footprint(model: nn.Module, example: Tensor) -> Footprint:
 def batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
     """Return how many scans fit the memory limit.
 
-    It is the same on every machine, since the last bits of a sum depend on it.
+    On processors it is the same on every machine, since the last bits of a sum depend on it. On CUDA the
+    limit is a share of the card's memory, so that the batch is the same on equal cards.
     """
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         return 1  # hooks cannot see its layers, so their memory is unknown
     per_scan = footprint(model, example).activation_bytes * (_BACKWARD_FACTOR if backward else 1.0)
-    return int(np.clip(MEMORY_LIMIT // max(per_scan, 1.0), 1, _LARGEST_BATCH))
+    memory, largest = _limits(example.device)
+    return int(np.clip(memory // max(per_scan, 1.0), 1, largest))
+
+
+def _limits(device: torch.device) -> tuple[float, int]:
+    """Return how many bytes the activations of a batch may take on a device, and its most scans."""
+    if device.type != "cuda":
+        return MEMORY_LIMIT, _LARGEST_BATCH
+    return _SHARE_OF_CUDA * torch.cuda.get_device_properties(device).total_memory, _LARGEST_BATCH_ON_CUDA
 
 
 def describe(grid: tuple[int, int, int]) -> list[dict[str, object]]:

@@ -9,7 +9,7 @@ backward pass at all.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from memberscan.errors import ModelError
-from memberscan.models.inputs import predict
+from memberscan.models.heads import head_of
+from memberscan.models.inputs import outputs_of
 from memberscan.models.layers import parameter_gradients
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ def capture(
 ) -> Capture:
     """Return predictions, what enters the layers ``entering``, and per-sample gradients of ``layers``.
 
-    The loss of a scan is (age - prediction)^2, so its gradient is -2 r times that of the prediction,
-    r = age - prediction.
+    The gradients are those of each scan's loss, which the model's head defines: of squared error, -2 r times
+    the gradient of the prediction, r = age - prediction.
 
     Parameters
     ----------
@@ -87,23 +88,96 @@ def capture(
     layers, entering
         Module paths.
     """
+    head = head_of(model)
+
+    def differentiated() -> tuple[Tensor, Tensor]:
+        outputs = outputs_of(model, inputs)
+        if ages is None:
+            predictions = head.prediction(outputs)
+            return predictions, torch.ones_like(predictions)
+        return outputs, head.derivative(outputs.detach(), ages)
+
+    with _recording(model, layers, entering) as calls:
+        values, gradients = _backward(model, differentiated, layers, calls)
+    entered = {path: _entered(calls, path).reshape(len(values), -1) for path in entering}
+    return Capture(values if ages is None else head.prediction(values), entered, gradients)
+
+
+def sample_gradients(
+    model: nn.Module,
+    outputs: Callable[[], Float[Tensor, "n k"]],
+    derivative: Callable[[Float[Tensor, "n k"]], Float[Tensor, "n k"]],
+) -> tuple[Float[Tensor, "n k"], dict[str, Float[Tensor, "n p"]]]:
+    """Return outputs, and per-sample gradients of all layers with parameters, in the model's present mode.
+
+    Parameters
+    ----------
+    model
+        Without coupling between the samples of a batch, as all of ours are.
+    outputs
+        Runs the model on a batch.
+    derivative
+        Gives the derivative of each sample's loss in its outputs, from these outputs.
+    """
+
+    def differentiated() -> tuple[Tensor, Tensor]:
+        found = outputs()
+        return found, derivative(found.detach())
+
+    layers = parameter_layers(model)
+    with _recording(model, layers, ()) as calls:
+        return _backward(model, differentiated, layers, calls)
+
+
+def set_gradients(model: nn.Module, gradients: Mapping[str, Float[Tensor, " p"]]) -> None:
+    """Write gradients of layers, flattened as :func:`sample_gradients` does, to ``grad`` of parameters."""
     modules = modules_of(model)
-    with _parameters_require_grad(model, False), _recording(model, layers, entering) as calls:
+    for path, flat in gradients.items():
+        parameters = list(modules[path].parameters(recurse=False))
+        parts = torch.split(flat, [p.numel() for p in parameters])
+        for p, part in zip(parameters, parts, strict=True):
+            p.grad = part.reshape(p.shape).clone()
+
+
+def _backward(
+    model: nn.Module,
+    differentiated: Callable[[], tuple[Tensor, Tensor]],
+    layers: Sequence[str],
+    calls: Mapping[str, Sequence[_Call]],
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Run a model; return the values that are differentiated, and per-sample gradients of ``layers``.
+
+    Parameters
+    ----------
+    differentiated
+        Runs the model; returns values, and the derivative of each sample's loss in its own values.
+    calls
+        What :func:`_recording` records meanwhile.
+    """
+    modules = modules_of(model)
+    with _parameters_require_grad(model, False):
         with torch.set_grad_enabled(bool(layers)):
-            predictions = predict(model, inputs)
-        upstream = torch.ones_like(predictions) if ages is None else -2 * (ages - predictions.detach())
+            values, upstream = differentiated()
         watched = [(path, call) for path in layers for call in calls[path]]
         edges = [call.left for _, call in watched]
-        leaving = torch.autograd.grad(predictions, edges, upstream, allow_unused=True) if edges else ()  # type: ignore[arg-type]
-        gradients = {path: _zeros(modules[path], len(predictions)) for path in layers}
+        # One backward pass for all samples: what leaves a layer for one sample depends on that sample alone,
+        # so the gradient of the summed loss in it is the gradient of the sample's own loss.
+        leaving = torch.autograd.grad(values, edges, upstream, allow_unused=True) if edges else ()  # type: ignore[arg-type]
+        gradients = {path: _zeros(modules[path], len(values)) for path in layers}
         with torch.no_grad():
             for (path, call), g in zip(watched, leaving, strict=True):
                 if g is not None:
-                    gradients[path] = gradients[path] + parameter_gradients(
-                        modules[path], call.entered, g, len(predictions)
+                    found = parameter_gradients(
+                        modules[path], *_in_one_type(modules[path], call.entered, g), len(values)
                     )
-    entered = {path: _entered(calls, path).reshape(len(predictions), -1) for path in entering}
-    return Capture(predictions.detach(), entered, gradients)
+                    gradients[path] = gradients[path] + found
+    return values.detach(), gradients
+
+
+def _in_one_type(layer: nn.Module, entered: Tensor, leaving: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what enters and leaves a layer in the type of its parameters; autocast runs it in another."""
+    kind = next(layer.parameters(recurse=False)).dtype
+    return entered.to(kind) if entered.is_floating_point() else entered, leaving.to(kind)
 
 
 def capture_slowly(
@@ -118,13 +192,14 @@ def capture_slowly(
     modules = modules_of(model)
     parameters = {path: list(modules[path].parameters(recurse=False)) for path in layers}
     asked = [p for group in parameters.values() for p in group]
-    parts = []
+    parts, head = [], head_of(model)
     with _parameters_require_grad(model, True):
         for place, x in enumerate(inputs.tensor_split(len(inputs))):
             with _recording(model, (), entering) as calls, torch.set_grad_enabled(bool(asked)):
-                prediction = predict(model, x)
-                what = prediction.sum() if ages is None else ((ages[place] - prediction) ** 2).sum()
-            flat = iter(torch.autograd.grad(what, asked, materialize_grads=True) if asked else ())
+                outputs = outputs_of(model, x)
+                prediction = head.prediction(outputs)
+                loss = prediction if ages is None else head.loss(outputs, ages[place : place + 1])
+            flat = iter(torch.autograd.grad(loss.sum(), asked, materialize_grads=True) if asked else ())
             rows = {
                 path: torch.cat([next(flat).flatten() for _ in group]) for path, group in parameters.items()
             }

@@ -1,10 +1,11 @@
-"""How scans enter a network: batches of a cohort, read ahead of the step that uses them, and the device."""
+"""How scans enter a network, and what leaves it: batches read ahead of their use, the device, outputs."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, NotARegressorError
+from memberscan.models.regressor import AgeRegressor
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -42,8 +44,29 @@ def batches(
             yield inputs, ages[start : start + size]
 
 
+_PREFERRED: ContextVar[str] = ContextVar("device", default="auto")
+
+
+@contextlib.contextmanager
+def on_device(name: str) -> Iterator[None]:
+    """Let "auto" be this device within.
+
+    Raises
+    ------
+    BadInputError
+        If there is no such device.
+    """
+    resolve_device(name)
+    before = _PREFERRED.set(name)
+    try:
+        yield
+    finally:
+        _PREFERRED.reset(before)
+
+
 def resolve_device(name: str) -> torch.device:
-    """Return the device of that name; "auto" is CUDA where there is one."""
+    """Return the device of that name; "auto" is that of :func:`on_device`, or CUDA where there is one."""
+    name = _PREFERRED.get() if name == "auto" else name
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -110,3 +133,10 @@ def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
             "audit of them would be meaningless"
         )
     return output.flatten() if output.is_floating_point() else output.flatten().float()
+
+
+def outputs_of(model: nn.Module, inputs: Tensor) -> Float[Tensor, "n k"]:
+    """Run a model and return what its head reads, in years; of a network that users bring, its ages."""
+    if isinstance(model, AgeRegressor):
+        return model.outputs(inputs.clone())
+    return predict(model, inputs)[:, None]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
+from memberscan.models.heads import SquaredError
 from memberscan.models.regressor import OUTPUT, AgeRegressor, spread_of
 
 if TYPE_CHECKING:
@@ -23,19 +24,21 @@ class MLP(AgeRegressor):
         Number of features, as a sequence of one.
     width
         Units of each of the two hidden layers.
+    head
+        Name of what the outputs mean.
     """
 
     landmarks: ClassVar = {OUTPUT: "output"}
     feature_mean: Tensor
     feature_spread: Tensor
 
-    def __init__(self, shape: Sequence[int], *, width: int = 128) -> None:
-        super().__init__()
+    def __init__(self, shape: Sequence[int], *, width: int = 128, head: str = SquaredError.name) -> None:
+        super().__init__(head)
         (features,) = shape
         self.register_buffer("feature_mean", torch.zeros(features))
         self.register_buffer("feature_spread", torch.ones(features))
         self.hidden = nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
-        self.output = nn.Linear(width, 1)
+        self.output = nn.Linear(width, self.head.outputs)
         nn.init.zeros_(self.output.bias)
 
     def moments(
@@ -57,7 +60,7 @@ class MLP(AgeRegressor):
             # A feature that does not vary carries nothing; dividing by its spread would.
             self.feature_spread.copy_(torch.where(spread > 0, spread, 1.0))
 
-    def standardised(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-        """Predict the standardised age of each row."""
+    def standard_outputs(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """Return the head's outputs for each row."""
         result: Tensor = self.output(self.hidden((inputs - self.feature_mean) / self.feature_spread))
-        return result.flatten()
+        return result

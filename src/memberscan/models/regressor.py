@@ -1,4 +1,4 @@
-"""What our target models share: ages standardised by buffers, predictions in years, named landmarks."""
+"""What our target models share: ages standardised by buffers, a head, predictions in years, landmarks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from memberscan.models.heads import Head, SquaredError, head_named
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -21,9 +23,14 @@ class AgeRegressor(nn.Module, ABC):
     """A network that predicts age in years from standardised ages that it learns on.
 
     The mean and spread of the training ages are buffers, so they travel with the weights, and an output bias
-    of zero is the mean training age. Sub-classes define :meth:`standardised` and the ``landmarks``: names of
-    layers that attacks refer to, with the module path of each. ``learning_rate`` is the one that trains on
+    of zero is the mean training age. Sub-classes define :meth:`standard_outputs` and the ``landmarks``: names
+    of layers that attacks refer to, with the module path of each. ``learning_rate`` is the one that trains on
     about a hundred scans in tens of epochs; the paper's, for ten thousand scans, is 1e-4.
+
+    Parameters
+    ----------
+    head
+        Name of what the outputs mean: see :data:`~memberscan.models.heads.HEADS`.
     """
 
     landmarks: ClassVar[Mapping[str, str]] = {}
@@ -31,8 +38,9 @@ class AgeRegressor(nn.Module, ABC):
     age_mean: Tensor
     age_spread: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, head: str = SquaredError.name) -> None:
         super().__init__()
+        self.head: Head = head_named(head)
         self.register_buffer("age_mean", torch.zeros(()))
         self.register_buffer("age_spread", torch.ones(()))
 
@@ -55,12 +63,16 @@ class AgeRegressor(nn.Module, ABC):
         self.age_spread.fill_(spread.clamp_min(1e-3) if count > 1 else 1.0)
 
     @abstractmethod
-    def standardised(self, inputs: Tensor) -> Float[Tensor, " n"]:
-        """Predict (age - age_mean) / age_spread."""
+    def standard_outputs(self, inputs: Tensor) -> Float[Tensor, "n k"]:
+        """Return the head's outputs for the target (age - age_mean) / age_spread."""
+
+    def outputs(self, inputs: Tensor) -> Float[Tensor, "n k"]:
+        """Return the head's outputs in years."""
+        return self.head.in_unit(self.standard_outputs(inputs).float(), self.age_mean, self.age_spread)
 
     def forward(self, inputs: Tensor) -> Float[Tensor, " n"]:
         """Predict age in years."""
-        return self.standardised(inputs).float() * self.age_spread + self.age_mean
+        return self.head.prediction(self.outputs(inputs))
 
 
 def spread_of(mean: Tensor, square: Tensor, count: int) -> Tensor:

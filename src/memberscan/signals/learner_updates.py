@@ -70,7 +70,15 @@ class LearnerUpdates(Provider):
 
     def not_taken(self, signals: Sequence[Signal], target: Target) -> str | None:
         """See :class:`~memberscan.signals.signal.Provider`; gradients are tried once, on a few scans."""
-        return target.gradient_obstacle(None) if _OF_GRADIENTS.intersection(signals) else None
+        if not _OF_GRADIENTS.intersection(signals):
+            return None
+        from memberscan.models.heads import head_of
+        from memberscan.targets.party import as_party
+
+        # The gradient of the loss is the Jacobian of the one output times one derivative.
+        if head_of(as_party(target).model).outputs != 1:
+            return "compares the gradient of one output with updates, and this model has several outputs"
+        return target.gradient_obstacle(None)
 
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`."""

@@ -43,8 +43,8 @@ def run_demo(out: Path, *, seed: int = 0) -> dict[str, AuditResult]:
 
 
 def _federation(cohort: Cohort, out: Path, seed: int) -> AuditResult:
-    from memberscan.federation.federate import federate
     from memberscan.federation.settings import Settings
+    from memberscan.federation.simulated_run import federate
 
     training = TrainingConfig(epochs=4, learning_rate=LEARNING_RATE, seed=seed)
     settings = Settings("cnn3d", {"width": WIDTH}, training, rounds=ROUNDS)

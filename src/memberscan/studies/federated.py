@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from memberscan.auditing.stages import measure
 from memberscan.cohort import Cohort
 from memberscan.federation.environments import ENVIRONMENTS
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.files import write_table
 from memberscan.report.outcome import FederationFacts, Outcome
 from memberscan.threat import Attacker, ThreatModel
@@ -26,7 +26,7 @@ FOLLOWED = "prediction+label"
 ATTACKS = (FOLLOWED, "gradient-magnitude", "loss-series")
 
 
-def settings(model: str, seed: int, secure: str = "none") -> Settings:
+def settings(model: str, seed: int, secure: Literal["none", "ckks"] = "none") -> Settings:
     """Return how the federations of the studies train."""
     training = TrainingConfig(epochs=LOCAL_EPOCHS, learning_rate=LEARNING_RATE, device="cpu", seed=seed)
     return Settings(model, {"width": WIDTH}, training, rounds=ROUNDS[model], secure=secure)

@@ -16,9 +16,10 @@ from memberscan.errors import RolesError, TranscriptError
 from memberscan.models import load_weights
 from memberscan.runs import Role, Roles, Transcript
 from memberscan.runs.foreign import ForeignTranscript
+from memberscan.runs.names import GLOBAL, RULE, unusable_name
 from memberscan.runs.roles import natural_order
-from memberscan.runs.transcript import GLOBAL, MANIFEST, ROUNDS, SEEN_BY_LEARNERS, Participation
-from memberscan.training.sense import LeftOut, Observer, judge
+from memberscan.runs.transcript import MANIFEST, ROUNDS, SEEN_BY_LEARNERS, Participation
+from memberscan.training.transcript_checks import LeftOut, Summariser, faulty_models
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,18 +72,18 @@ class Imported(ABC):
             If a file is damaged, holds NaN, or another model than the initial one; or if a global model makes
             no sense.
         """
-        observer = Observer(network, cohort)
+        summariser = Summariser(network, cohort)
         rounds = []
         for number, names in enumerate(self.held):
-            looks = {}
+            summaries = {}
             for name in names:
                 model, source = self.model(number, name, network), self.source(number, name)
                 if not number:
                     load_weights(network, model, source=source)
                 _require_same(network, model, source)
-                looks[name] = observer.look(model, source)
-            rounds.append(looks)
-        return judge(rounds, observer.guess)
+                summaries[name] = summariser.summarise(model, source)
+            rounds.append(summaries)
+        return faulty_models(rounds, summariser.guess)
 
 
 def open_transcript(path: Path, roles: Roles) -> Imported:
@@ -105,6 +106,8 @@ def open_transcript(path: Path, roles: Roles) -> Imported:
             f"the roles name no learner for {len(unassigned)} members, such as {unassigned[0]!r}; "
             "write who holds each member in the column learner"
         )
+    if bad := unusable_name(roles.learners):
+        raise RolesError(f"a learner cannot be called {bad!r}, as the roles have it: {RULE}")
     if not path.is_dir():
         raise TranscriptError(
             f"{path} is not a folder; give a transcript's folder, with one sub-folder per round"

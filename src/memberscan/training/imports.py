@@ -16,9 +16,9 @@ from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.received import read_limited
 from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES
+from memberscan.training.central import chosen_roles, write_weights
 from memberscan.training.import_transcript import Imported, open_transcript
-from memberscan.training.sense import LeftOut
-from memberscan.training.train import chosen_roles, write_weights
+from memberscan.training.transcript_checks import LeftOut
 
 
 def import_run(

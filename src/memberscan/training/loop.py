@@ -1,86 +1,28 @@
-"""The one training loop: Adam on squared error, the same on every device, the same when interrupted."""
+"""The one training loop, for every head, optimizer and device; the same when interrupted."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from memberscan import seeds
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, ModelError
+from memberscan.defences import defence_from
+from memberscan.defences.base import Step, generator_of, mean_gradient
+from memberscan.errors import ModelError
 from memberscan.models import AgeRegressor
 from memberscan.models.inputs import as_inputs, batches, full_precision, resolve_device
 from memberscan.progress import progress as progress_bar
 from memberscan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from memberscan.training.config import TrainingConfig
+from memberscan.training.optimizers import new_optimizer
 
-OPTIMIZERS = ("adam", "sgd")
-_MOMENTUM = 0.9
-_SGD_LEARNING_RATE = 3e-3
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How a model is trained.
-
-    On squared error, by Adam, or by gradient descent with a momentum of 0.9 (``optimizer="sgd"``), with the
-    paper's weight decay and batch. Without a ``learning_rate`` the model's own for Adam is taken, and 0.003
-    for descent; ``keep="best"`` takes the epoch with the lowest validation error, ``patience`` stops that
-    many epochs after it.
-    """
-
-    epochs: int = 60
-    learning_rate: float | None = None
-    weight_decay: float = 1e-4
-    batch_size: int = 8
-    keep: str = "last"
-    patience: int | None = None
-    precision: str = "fp32"
-    device: str = "auto"
-    seed: int = 0
-    optimizer: str = "adam"
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise BadInputError(f"epochs is {self.epochs}; at least 1 is needed")
-        if self.batch_size < 1:
-            raise BadInputError(f"batch_size is {self.batch_size}; at least 1 is needed")
-        if self.keep not in ("last", "best"):
-            raise BadInputError(f"keep is {self.keep!r}; choose last or best")
-        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
-            raise BadInputError(f"learning_rate is {self.learning_rate}; it must be above 0")
-        if self.optimizer not in OPTIMIZERS:
-            raise BadInputError(f"optimizer is {self.optimizer!r}; choose {' or '.join(OPTIMIZERS)}")
-        if self.patience is not None and self.patience < 1:
-            raise BadInputError(f"patience is {self.patience}; at least 1 epoch is needed")
-        if self.precision not in ("fp32", "bf16"):
-            raise BadInputError(f"precision is {self.precision!r}; choose fp32 or bf16")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
-
-    def rate_for(self, model: AgeRegressor) -> float:
-        """Return the learning rate that training takes."""
-        own = model.learning_rate if self.optimizer == "adam" else _SGD_LEARNING_RATE
-        return self.learning_rate or own
-
-    def optimizer_for(self, model: AgeRegressor) -> torch.optim.Optimizer:
-        """Return a fresh optimizer of this model's parameters."""
-        rate = self.rate_for(model)
-        if self.optimizer == "adam":
-            return torch.optim.Adam(model.parameters(), lr=rate, weight_decay=self.weight_decay)
-        return torch.optim.SGD(
-            model.parameters(), lr=rate, momentum=_MOMENTUM, weight_decay=self.weight_decay
-        )
 
 
 def fit(
@@ -90,6 +32,8 @@ def fit(
     validation: Sequence[str],
     config: TrainingConfig,
     checkpoint: Path,
+    *,
+    defence_seed: int = 0,
 ) -> Progress:
     """Train a model in place on the scans of the members, resuming from ``checkpoint`` where there is one.
 
@@ -105,6 +49,8 @@ def fit(
         Scan ids to train on, and to choose the epoch by.
     checkpoint
         File that the state between epochs is kept in; the caller removes it when its own work is done.
+    defence_seed
+        Of the random numbers of the configuration's defence.
 
     Raises
     ------
@@ -114,14 +60,18 @@ def fit(
     device = resolve_device(config.device)
     model.calibrate(moments_of(model, cohort, members), len(members))
     model.to(device)
-    optimizer = config.optimizer_for(model)
+    optimizer = new_optimizer(config, model)
     state = load_checkpoint(checkpoint, model, optimizer) if checkpoint.exists() else Progress()
     saved = time.monotonic()
     with progress_bar("training", config.epochs, done=state.epoch) as advance:
         while state.epoch < config.epochs and not _exhausted(state, config):
-            losses = {"train": train_epoch(model, optimizer, cohort, members, config, device, state.epoch)}
+            losses = {
+                "train": train_epoch(
+                    model, optimizer, cohort, members, config, device, state.epoch, defence_seed=defence_seed
+                )
+            }
             if validation:
-                losses["validation"] = _mean_squared_error(model, cohort, validation, config, device)
+                losses["validation"] = _mean_loss(model, cohort, validation, config, device)
             if not all(map(math.isfinite, losses.values())):
                 raise ModelError(
                     f"the loss is not finite in epoch {state.epoch + 1}; "
@@ -167,25 +117,33 @@ def train_epoch(
     config: TrainingConfig,
     device: torch.device,
     epoch: int,
+    *,
+    defence_seed: int = 0,
 ) -> float:
-    """Train once over all members; return the mean squared error in years squared, as seen while training.
+    """Train once over all members; return the mean loss in years (squared), as seen while training.
 
-    The order and the dropout depend on the seed and on ``epoch`` alone, so that an epoch can be repeated.
+    The order and the dropout depend on the seed and on ``epoch`` alone, and so does what a defence draws from
+    its own seed, so that an epoch can be repeated.
     """
+    defence = None if config.defence is None else defence_from(config.defence)
+    generator = (
+        None if defence is None else generator_of(seeds.integer(defence_seed, "defence", epoch), device)
+    )
+    gradients = mean_gradient if defence is None else defence.gradients
     order = seeds.generator(config.seed, "order", epoch).permutation(len(members))
     model.train()
     total = 0.0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         _seed(device, seeds.integer(config.seed, "dropout", epoch))
         for inputs, ages in batches(cohort, members, config.batch_size, order=order):
-            target = (ages.to(device) - model.age_mean) / model.age_spread
-            with _autocast(config, device):
-                loss = nn.functional.mse_loss(model.standardised(inputs.to(device)).float(), target)
+            targets = (ages.to(device) - model.age_mean) / model.age_spread
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            autocast = _autocast(config, device)
+            step = Step(model, inputs.to(device), targets, len(members), autocast, generator)
+            loss = gradients(step)
             optimizer.step()
             total += loss.item() * len(ages)
-    return total / len(members) * float(model.age_spread) ** 2
+    return model.head.loss_in_unit(total / len(members), float(model.age_spread))
 
 
 def _seed(device: torch.device, seed: int) -> None:
@@ -198,13 +156,13 @@ def _seed(device: torch.device, seed: int) -> None:
 
 @torch.no_grad()
 @full_precision()
-def _mean_squared_error(
+def _mean_loss(
     model: AgeRegressor, cohort: Cohort, scan_ids: Sequence[str], config: TrainingConfig, device: torch.device
 ) -> float:
-    """Return the mean squared error in years squared, in evaluation mode."""
+    """Return the mean loss in years (of squared error, years squared), in evaluation mode."""
     model.eval()
     total = 0.0
     for inputs, ages in batches(cohort, scan_ids, config.batch_size):
         with _autocast(config, device):
-            total += float(((model(inputs.to(device)) - ages.to(device)) ** 2).sum())
+            total += float(model.head.loss(model.outputs(inputs.to(device)), ages.to(device)).sum())
     return total / len(scan_ids)

@@ -25,6 +25,7 @@ from memberscan.models.gradients import (
     capture_slowly,
     parameter_layers,
 )
+from memberscan.models.heads import head_of, loss_derivatives
 from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
 from memberscan.signals import learner_updates as given
 from memberscan.signals.passes.sketch import Sketch
@@ -92,8 +93,10 @@ def observe_updates(
     ]
     values = {signal: np.stack([one[name] for one in seen]) for name, signal in _STORED.items()}
     age = cohort.scans.loc[list(scan_ids), "age"].to_numpy(float)
-    # The derivative of the squared error (age - prediction)^2 in the prediction is -2 (age - prediction).
-    derivative = -2 * (age - values[given.START_PREDICTIONS])
+    head = head_of(run.model_with(transcript.global_model(rounds[0] - 1)))
+    derivative = np.stack(
+        [loss_derivatives(head, start[:, None], age)[:, 0] for start in values[given.START_PREDICTIONS]]
+    )
     sketches = ByRound([Path(cast("np.memmap", one["sketches"]).filename or "") for one in seen])
     return Observed(
         {**values, given.LOSS_DERIVATIVES: derivative, given.JACOBIAN_SKETCHES: sketches},

@@ -12,11 +12,11 @@ from flwr.clientapp import ClientApp
 from torch import nn
 
 from memberscan import seeds
-from memberscan.federation.local import LocalGrid
+from memberscan.federation.local_grid import LocalGrid
 from memberscan.runs import Role
 from memberscan.training import TrainingConfig
 
-from .parties import App, Consortium, as_server, asked, contents, settings
+from .consortium import App, Consortium, as_server, asked, contents, settings
 
 
 def bare_loop(three: Consortium, rounds: int, epochs: int, root: int, rate: float) -> dict[str, torch.Tensor]:

@@ -32,7 +32,7 @@ from memberscan.models.inputs import as_inputs
 from memberscan.received import load_json
 from memberscan.runs import Role, Roles, Run
 from memberscan.training import TrainingConfig, import_run, loop, train
-from memberscan.training.train import CHECKPOINT
+from memberscan.training.central import CHECKPOINT
 
 CONFIG = TrainingConfig(epochs=5, device="cpu")
 
@@ -135,7 +135,7 @@ def test_a_killed_training_goes_on_with_its_secret_draw(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(importlib.import_module("memberscan.training.train"), "fit", die)
+        patch.setattr(importlib.import_module("memberscan.training.central"), "fit", die)
         with pytest.raises(KeyboardInterrupt):
             go(volumes, tmp_path / "run", seed=None)
     drawn = Roles.read(tmp_path / "run" / "roles.tsv")
@@ -173,11 +173,11 @@ def test_interrupted_training_ends_in_the_same_bytes(
     whole = go(volumes, tmp_path / "whole", **options)
     real, started = loop.train_epoch, []
 
-    def interrupted(*arguments: Any) -> float:
+    def interrupted(*arguments: Any, **named: Any) -> float:
         started.append(arguments[-1])
         if len(started) == epochs_done + 1:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **named)
 
     monkeypatch.setattr(loop, "train_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -242,7 +242,7 @@ def test_the_best_epoch_is_kept_and_patience_stops_after_it(
         kept.append({k: v.clone() for k, v in model.state_dict().items()})
         return next(losses)
 
-    monkeypatch.setattr(loop, "_mean_squared_error", scripted)
+    monkeypatch.setattr(loop, "_mean_loss", scripted)
     config = TrainingConfig(epochs=9, device="cpu", keep="best", patience=2)
     run = go(volumes, tmp_path / "run", members=0.5, validation=0.2, config=config)
     assert [row["validation"] for row in history(run)] == [9, 4, 5, 6]

@@ -15,14 +15,15 @@ from flwr.app import Array, ArrayRecord, Context, Message
 
 from memberscan.errors import FederationError
 from memberscan.federation import ckks
-from memberscan.federation.aggregate import oversized, weights_of
-from memberscan.federation.client import Site, client_app
-from memberscan.federation.flower import task_identity
-from memberscan.federation.local import RUN_ID, SERVER, LocalGrid
-from memberscan.federation.server import conduct
+from memberscan.federation.averaging import outsized, weights_of
+from memberscan.federation.client import client_app
+from memberscan.federation.flower_private import task_identity
+from memberscan.federation.local_grid import RUN_ID, SERVER, LocalGrid
+from memberscan.federation.server import coordinate
+from memberscan.federation.site import Site
 from memberscan.runs.transcript import Transcript
 
-from .parties import App, Consortium, Killed, answering, asked, contents, settings, stop
+from .consortium import App, Consortium, Killed, answering, asked, contents, settings, stop
 
 Change = Callable[[Message], None]
 
@@ -76,11 +77,14 @@ def lies(*changes: tuple[str, Change]) -> Callable[[App], App]:
     return around
 
 
-GREETINGS = {
+INTRODUCTIONS = {
     "10**15 scans": (state(samples=10**15), "says that it holds 1,000,000,000,000,000 scans"),
     "half a scan": (state(samples=7.5), "no whole number"),
     "all scans": (state(samples=True), "no whole number"),
     "scans as text": (state(samples="9"), "no whole number"),
+    "nobody": (state(people=0), "says that its 9 scans are of 0 people"),
+    "more people than scans": (state(people=10), "says that its 9 scans are of 10 people"),
+    "people as text": (state(people="9"), "no whole number for people"),
     "a path": (state(learner="../x"), "cannot name a file"),
     "no name": (state(learner=""), "cannot name a file"),
     "a file of ours": (state(learner="global"), "cannot name a file"),
@@ -111,12 +115,14 @@ GREETINGS = {
 }
 
 
-@pytest.mark.parametrize("lie", GREETINGS)
+@pytest.mark.parametrize("lie", INTRODUCTIONS)
 def test_who_lies_about_itself_is_left_out_and_the_others_go_on(
     three: Consortium, tmp_path: Path, lie: str
 ) -> None:
-    change, reason = GREETINGS[lie]
-    transcript = three.federate(tmp_path / "run", settings(rounds=1), around=lies(("query.hello", change)))
+    change, reason = INTRODUCTIONS[lie]
+    transcript = three.federate(
+        tmp_path / "run", settings(rounds=1), around=lies(("query.introduce", change))
+    )
     (its,) = transcript.rounds
     assert list(its.took_part) == ["learner-1", "learner-3"]
     assert list(its.left_out) == ["node-3"]
@@ -124,7 +130,7 @@ def test_who_lies_about_itself_is_left_out_and_the_others_go_on(
     assert its.left_out["node-3"].isprintable()
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
     honest = three.federate(
-        tmp_path / "honest", settings(rounds=1), around=lies(("query.hello", state(samples=0)))
+        tmp_path / "honest", settings(rounds=1), around=lies(("query.introduce", state(samples=0)))
     )
     for name, values in honest.global_model(1).items():
         assert torch.equal(transcript.global_model(1)[name], values)
@@ -213,7 +219,7 @@ def test_a_claim_of_many_scans_does_not_make_a_learner_the_global_model(
         state(samples=10**6, steps=steps)(reply)
 
     its = settings(rounds=1)
-    transcript = three.federate(tmp_path, its, around=lies(("query.hello", million), ("train", trained)))
+    transcript = three.federate(tmp_path, its, around=lies(("query.introduce", million), ("train", trained)))
     models = {name: transcript.learner_model(1, name) for name in transcript.learners}
     # Twelve and seven scans of the others, and four times as many of the one that says a million.
     weights = {"learner-1": 12 / 95, "learner-2": 76 / 95, "learner-3": 7 / 95}
@@ -250,7 +256,7 @@ def test_nobody_weighs_more_than_four_times_all_others(samples: list[int], weigh
     ],
 )
 def test_updates_out_of_proportion_are_those_of_the_few(sizes: dict[str, float], odd: list[str]) -> None:
-    assert list(oversized(sizes, 2.0)) == odd
+    assert list(outsized(sizes, 2.0)) == odd
 
 
 def test_a_name_belongs_to_the_node_that_first_took_part_under_it(three: Consortium, tmp_path: Path) -> None:
@@ -275,7 +281,7 @@ def test_a_name_belongs_to_the_node_that_first_took_part_under_it(three: Consort
 def federate_four(
     three: Consortium, path: Path, names: list[str], grid: type[LocalGrid] = LocalGrid
 ) -> Transcript:
-    """Conduct a federation that a fourth node has joined, with the people of the third learner."""
+    """Coordinate a federation that a fourth node has joined, with the people of the third learner."""
 
     def locate(context: Context) -> Site:
         place = int(context.node_config["partition-id"])
@@ -285,7 +291,7 @@ def federate_four(
 
     post = grid(client_app(locate, confide=True), 4, settings().training.seed)
     with task_identity(RUN_ID, SERVER):
-        return conduct(post, settings(), path, expected=len(list(post.get_node_ids())))
+        return coordinate(post, settings(), path, expected=len(list(post.get_node_ids())))
 
 
 def test_the_owner_of_a_name_stays_when_another_node_takes_it(three: Consortium, tmp_path: Path) -> None:
@@ -326,14 +332,14 @@ def test_too_few_are_left_when_two_share_a_name_and_it_says_so(three: Consortium
 
 def test_a_learner_that_encrypts_nothing_does_not_end_it(three: Consortium, tmp_path: Path) -> None:
     def spoil(reply: Message) -> None:
-        reply.content["sealed"]["sealed"] = [b"junk"]
+        reply.content["ciphertexts"]["ciphertexts"] = [b"junk"]
 
     def forget(reply: Message) -> None:
         reply.content["facts"]["digest"] = "../x"
 
     keys, its = ckks.make_keys(), settings(rounds=1, secure="ckks")
     first = answering(spoil, kind="query.start", number=0, place=0)
-    greeting = lies(("query.hello", spoil))
+    greeting = lies(("query.introduce", spoil))
     keeping = answering(forget, kind="query.keep", number=0, place=0)
     transcript = three.federate(tmp_path, its, around=lambda app: keeping(greeting(first(app))), keys=keys)
     assert list(transcript.rounds[0].took_part) == ["learner-1", "learner-3"]

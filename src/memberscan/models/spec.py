@@ -52,11 +52,6 @@ class ModelSpec:
         """Return JSON values."""
         return {"name": self.name, "shape": list(self.shape), "options": dict(self.options)}
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> ModelSpec:
-        """Read what :meth:`to_dict` gives."""
-        return cls(value["name"], tuple(value["shape"]), dict(value["options"]))
-
 
 def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
     """Build a network with fresh weights.
@@ -98,7 +93,7 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
         if spec.options.get("width", 1) < 1:
             raise ValueError("width is at least 1")
         with _Limited():
-            return network(spec.shape, **spec.options)  # type: ignore[call-arg]
+            return network(spec.shape, **spec.options)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         known = ", ".join(list(inspect.signature(network.__init__).parameters)[2:])
         raise ModelError(f"model {spec.name!r} takes the options {known}: {error}") from error

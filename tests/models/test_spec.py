@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from torch import nn
 
 from memberscan.errors import ModelError
 from memberscan.models import MODELS, ModelSpec, build, importable
+from memberscan.received import stated
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def test_what_cannot_be_built_is_an_error_that_says_what_to_do(spec: ModelSpec, 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_spec_survives_json_values(name: str) -> None:
     spec = ModelSpec(name, (9,) if name == "mlp" else (9, 10, 11), {"width": 3})
-    assert ModelSpec.from_dict(spec.to_dict()) == spec
+    assert stated(ModelSpec, json.loads(json.dumps(spec.to_dict())), "run.json") == spec
     assert isinstance(build(spec), MODELS[name])
 
 

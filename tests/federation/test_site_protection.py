@@ -13,11 +13,12 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from memberscan.cohort import Cohort
 from memberscan.federation import ckks, client, records
-from memberscan.federation.client import Site, client_app
-from memberscan.federation.flower import task_identity
-from memberscan.federation.local import RUN_ID, SERVER, LocalGrid
+from memberscan.federation.client import client_app
+from memberscan.federation.flower_private import task_identity
+from memberscan.federation.local_grid import RUN_ID, SERVER, LocalGrid
+from memberscan.federation.site import Site
 
-from .parties import App, Consortium, settings
+from .consortium import App, Consortium, settings
 
 
 def server_asks(site_app: App, content: RecordDict, kind: str) -> Message:
@@ -46,7 +47,7 @@ DEMANDS: dict[str, tuple[dict[str, Any], str]] = {
     "width 10**30": ({"options": {"width": 10**30}}, "BadInputError"),
     "width of text": ({"options": {"width": "5"}}, "BadInputError"),
     "a list of options": ({"options": [5]}, "BadInputError"),
-    "other options": ({"options": {"depth": 5}}, "ModelError"),
+    "other options": ({"options": {"depth": 5}}, "BadInputError"),
     "10**9 epochs": ({"training": {"epochs": 10**9}}, "BadInputError"),
     "epochs as a float": ({"training": {"epochs": 2.0}}, "BadInputError"),
     "epochs as truth": ({"training": {"epochs": True}}, "BadInputError"),
@@ -98,7 +99,7 @@ def refusal(its: Site, content: RecordDict, kind: str = "train", *, confide: boo
     return str(reply.error.reason)
 
 
-@pytest.mark.parametrize("kind", ["query.hello", "query.start", "train", "query.keep"])
+@pytest.mark.parametrize("kind", ["query.introduce", "query.start", "train", "query.keep"])
 def test_a_site_with_a_key_sends_nothing_in_the_clear(three: Consortium, tmp_path: Path, kind: str) -> None:
     secret, _ = ckks.make_keys()
     its = site(three, secret=secret, keep=tmp_path / "keep")
@@ -107,13 +108,13 @@ def test_a_site_with_a_key_sends_nothing_in_the_clear(three: Consortium, tmp_pat
     assert not (tmp_path / "keep").exists()
 
 
-@pytest.mark.parametrize("kind", ["query.hello", "query.start", "train", "query.keep"])
+@pytest.mark.parametrize("kind", ["query.introduce", "query.start", "train", "query.keep"])
 def test_a_site_of_few_people_does_not_even_say_hello(three: Consortium, kind: str) -> None:
     said = refusal(site(three, fewest=8), RecordDict({"facts": stated()}), kind)
     assert "would train on 7 people, fewer than the 8" in said
     content = RecordDict({"facts": stated()})
     assert not server_asks(
-        client_app(lambda context: site(three, fewest=7)), content, "query.hello"
+        client_app(lambda context: site(three, fewest=7)), content, "query.introduce"
     ).has_error()
 
 
@@ -122,35 +123,37 @@ def test_two_scans_of_a_person_are_one_person(volumes: Cohort) -> None:
     twice = people.index[people > 1][:4]
     scans = volumes.scans.index[volumes.scans["subject_id"].isin(twice)]
     content = RecordDict({"facts": stated(model="cnn3d", options={"width": 2})})
-    said = refusal(Site("a", volumes, tuple(scans), fewest=len(scans)), content, "query.hello")
+    said = refusal(Site("a", volumes, tuple(scans), fewest=len(scans)), content, "query.introduce")
     assert f"would train on 4 people, fewer than the {len(scans)}" in said
 
 
 def test_a_site_takes_the_settings_that_it_agreed_to_and_no_others(three: Consortium) -> None:
     its = site(three, agreed=settings().digest)
     ours = RecordDict({"facts": ConfigRecord({"settings": settings().to_json()})})
-    assert not server_asks(client_app(lambda context: its), ours, "query.hello").has_error()
+    assert not server_asks(client_app(lambda context: its), ours, "query.introduce").has_error()
     for changes in (
         {"training": {"epochs": 3}},
         {"model": "cnn3d"},
         {"options": {"width": 6}},
         {"rounds": 4},
     ):
-        assert "this site agreed to" in refusal(its, RecordDict({"facts": stated(**changes)}), "query.hello")
+        assert "this site agreed to" in refusal(
+            its, RecordDict({"facts": stated(**changes)}), "query.introduce"
+        )
 
 
 def test_a_site_says_what_protects_it(three: Consortium, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     content = RecordDict({"facts": stated()})
-    reply = server_asks(client_app(lambda context: site(three, fewest=7)), content, "query.hello")
+    reply = server_asks(client_app(lambda context: site(three, fewest=7)), content, "query.introduce")
     words = str(reply.content["facts"]["protection"])
     assert "in the clear, so that the server can read them; at least 7 people; any settings within" in words
     assert words in caplog.text
     secret, _ = ckks.make_keys()
     content = RecordDict({"facts": stated(secure="ckks")})
-    reply = server_asks(client_app(lambda context: site(three, secret=secret)), content, "query.hello")
-    assert "sends its models encrypted (CKKS)" in str(reply.content["facts"]["protection"])
-    assert set(reply.content) == {"facts", "sealed"}
+    reply = server_asks(client_app(lambda context: site(three, secret=secret)), content, "query.introduce")
+    assert "sends its models and moments encrypted (CKKS)" in str(reply.content["facts"]["protection"])
+    assert set(reply.content) == {"facts", "ciphertexts"}
 
 
 def test_a_server_chooses_neither_device_nor_threads(
@@ -159,7 +162,7 @@ def test_a_server_chooses_neither_device_nor_threads(
     asked_for: list[str] = []
     monkeypatch.setattr(client, "resolve_device", lambda name: asked_for.append(name) or torch.device("cpu"))
     threads = torch.get_num_threads()
-    model = records.clear(client.regressor(settings(), three.cohort.shape).state_dict())
+    model = records.model_record(client.regressor(settings(), three.cohort.shape).state_dict())
     content = RecordDict({"facts": stated(training={"device": "cuda:7"}), "model": model})
     assert not server_asks(
         client_app(lambda context: site(three, device="cpu")), content, "train"
@@ -175,7 +178,9 @@ def test_a_server_chooses_no_file_to_write(three: Consortium, tmp_path: Path, nu
     content = RecordDict(
         {
             "facts": stated(secure="ckks", round=number),
-            "sealed": records.sealed(ckks.weighted_sum([ckks.encrypt(state, secret)], [1.0], secret)),
+            "ciphertexts": records.ciphertext_record(
+                ckks.weighted_sum([ckks.encrypt(state, secret)], [1.0], secret)
+            ),
         }
     )
     assert refusal(site(three, secret=secret, keep=tmp_path / "a" / "keep"), content, "query.keep")
@@ -223,7 +228,7 @@ def test_a_deployed_site_tells_the_server_the_type_of_an_error_and_no_more(
 @pytest.mark.parametrize(
     "text", ["[" * 10_000, "{", "null", "[]", "1e999", "NaN", "1" * 10_000, "{}", " " * 10**6]
 )
-@pytest.mark.parametrize("kind", ["query.hello", "query.start", "train", "query.keep"])
+@pytest.mark.parametrize("kind", ["query.introduce", "query.start", "train", "query.keep"])
 def test_a_site_refuses_settings_that_are_none(
     three: Consortium, tmp_path: Path, text: str, kind: str
 ) -> None:

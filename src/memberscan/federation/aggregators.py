@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,18 +14,24 @@ from flwr.app import ConfigRecord, RecordDict
 from torch import Tensor
 
 from memberscan.errors import FederationError, ModelError
-from memberscan.federation.records import FACTS, MODEL, SEALED, Reason, chunks, clear, opened, sealed
+from memberscan.federation.averaging import federated_average, norm, outsized, shares, weights_of
+from memberscan.federation.records import (
+    CIPHERTEXTS,
+    FACTS,
+    MODEL,
+    Reason,
+    ciphertext_record,
+    model_record,
+    read_ciphertexts,
+    read_model,
+)
 from memberscan.runs.transcript import Participation, Transcript
 
 if TYPE_CHECKING:
-    from memberscan.federation.post import Learner, Post
+    from memberscan.federation.messaging import Learner, Messenger
     from memberscan.models import AgeRegressor
 
 _LOG = logging.getLogger("memberscan.federation")
-MOST_OFTEN = 4
-"""A learner weighs at most this many times all others together: four fifths of the average."""
-OUTSIZED = 10.0
-"""An update longer than this many times the others' median and the global model is left out."""
 
 
 class Aggregator(ABC):
@@ -38,7 +42,7 @@ class Aggregator(ABC):
         self.transcript = transcript
 
     @abstractmethod
-    def begin(self, post: Post, learners: Sequence[Learner]) -> None:
+    def begin(self, messenger: Messenger, learners: Sequence[Learner]) -> None:
         """Give the initial model the common scale of ages, and record it as round 0."""
 
     @abstractmethod
@@ -50,13 +54,13 @@ class Aggregator(ABC):
         """Raise an error if a learner's model is not one of those that were asked for."""
 
     @abstractmethod
-    def oversized(self, names: Sequence[str]) -> dict[str, Reason]:
+    def outsized(self, names: Sequence[str]) -> dict[str, Reason]:
         """Return which of the learners whose models were checked sent outsized updates, and why."""
 
     @abstractmethod
     def combine(
         self,
-        post: Post,
+        messenger: Messenger,
         learners: Sequence[Learner],
         contents: Mapping[str, RecordDict],
         number: int,
@@ -74,10 +78,10 @@ class Plain(Aggregator):
         self._models: dict[str, dict[str, Tensor]] = {}
         self._before: dict[str, Tensor] = {}
 
-    def begin(self, post: Post, learners: Sequence[Learner]) -> None:  # noqa: ARG002
+    def begin(self, messenger: Messenger, learners: Sequence[Learner]) -> None:  # noqa: ARG002
         """See :class:`Aggregator`."""
         form = moments_form(self.initial, learners[0].shape)
-        moments = [opened(learner.moments, form) for learner in learners]
+        moments = [read_model(learner.moments, form) for learner in learners]
         weights = weights_of([learner.samples for learner in learners])
         self.initial.calibrate(federated_average(moments, weights), sum(weights))
         state = self.initial.state_dict()
@@ -88,29 +92,34 @@ class Plain(Aggregator):
         """See :class:`Aggregator`."""
         self._models = {}
         self._before = self.transcript.global_model(len(self.transcript.rounds))
-        return {MODEL: clear(self._before)}
+        return {MODEL: model_record(self._before)}
 
     def check(self, learner: str, content: RecordDict) -> None:
         """See :class:`Aggregator`."""
-        model = opened(content, self.initial.state_dict())
+        model = read_model(content, self.initial.state_dict())
         for name, _ in self.initial.named_buffers():
             if not torch.equal(model[name], self._before[name]):
                 raise ModelError(f"changed {name}, which training does not change")
         self._models[learner] = model
 
-    def oversized(self, names: Sequence[str]) -> dict[str, Reason]:
+    def outsized(self, names: Sequence[str]) -> dict[str, Reason]:
         """See :class:`Aggregator`."""
         parameters = [name for name, _ in self.initial.named_parameters()]
-        own = _norm([self._before[name] for name in parameters])
+        own = norm([self._before[name] for name in parameters])
         sizes = {
-            learner: _norm([self._models[learner][name].double() - self._before[name] for name in parameters])
+            learner: norm([self._models[learner][name].double() - self._before[name] for name in parameters])
             for learner in names
         }
-        return oversized(sizes, own)
+        return {
+            name: Reason.ours(
+                f"sent an update of length {sizes[name]:.3g}, while the median of the others is {others:.3g}"
+            )
+            for name, others in outsized(sizes, own).items()
+        }
 
     def combine(
         self,
-        post: Post,  # noqa: ARG002
+        messenger: Messenger,  # noqa: ARG002
         learners: Sequence[Learner],
         contents: Mapping[str, RecordDict],  # noqa: ARG002
         number: int,
@@ -133,24 +142,24 @@ class Encrypted(Aggregator):
         super().__init__(initial, transcript)
         self.public = public
 
-    def begin(self, post: Post, learners: Sequence[Learner]) -> None:
+    def begin(self, messenger: Messenger, learners: Sequence[Learner]) -> None:
         """Have one learner scale the initial model by the encrypted moments: ciphertexts do not divide."""
         from memberscan.federation.ckks import weighted_sum
 
         weights = weights_of([learner.samples for learner in learners])
         moments = weighted_sum(
-            [chunks(learner.moments) for learner in learners], shares(weights), self.public
+            [read_ciphertexts(learner.moments) for learner in learners], shares(weights), self.public
         )
-        content = {MODEL: clear(self.initial.state_dict()), SEALED: sealed(moments)}
-        replies = post.ask_one("query.start", learners, content, self._well_formed, samples=sum(weights))
+        content = {MODEL: model_record(self.initial.state_dict()), CIPHERTEXTS: ciphertext_record(moments)}
+        replies = messenger.ask_one("query.start", learners, content, self._well_formed, samples=sum(weights))
         # A sum of one, since only sums are decrypted.
-        first = weighted_sum([chunks(reply) for reply in replies.values()], [1.0], self.public)
-        self._record(post, learners, first, 0, {}, {})
+        first = weighted_sum([read_ciphertexts(reply) for reply in replies.values()], [1.0], self.public)
+        self._record(messenger, learners, first, 0, {}, {})
 
     def message(self) -> Mapping[str, object]:
         """See :class:`Aggregator`."""
         stored = self.transcript.ciphertext(len(self.transcript.rounds))
-        return {SEALED: sealed([stored[name].numpy().tobytes() for name in sorted(stored)])}
+        return {CIPHERTEXTS: ciphertext_record([stored[name].numpy().tobytes() for name in sorted(stored)])}
 
     def check(self, learner: str, content: RecordDict) -> None:  # noqa: ARG002
         """Check the number and the form of the ciphertexts; nothing else can be seen."""
@@ -160,15 +169,15 @@ class Encrypted(Aggregator):
         from memberscan.federation.ckks import check_update
 
         parameters = sum(tensor.numel() for tensor in self.initial.state_dict().values())
-        check_update(chunks(content), parameters, self.public)
+        check_update(read_ciphertexts(content), parameters, self.public)
 
-    def oversized(self, names: Sequence[str]) -> dict[str, Reason]:  # noqa: ARG002
+    def outsized(self, names: Sequence[str]) -> dict[str, Reason]:  # noqa: ARG002
         """Return nobody: the lengths of encrypted updates cannot be seen."""
         return {}
 
     def combine(
         self,
-        post: Post,
+        messenger: Messenger,
         learners: Sequence[Learner],
         contents: Mapping[str, RecordDict],
         number: int,
@@ -179,13 +188,13 @@ class Encrypted(Aggregator):
         from memberscan.federation.ckks import weighted_sum
 
         weights = weights_of([took_part[learner.name].samples for learner in learners])
-        updates = [chunks(contents[learner.name]) for learner in learners]
+        updates = [read_ciphertexts(contents[learner.name]) for learner in learners]
         total = weighted_sum(updates, shares(weights), self.public)
-        self._record(post, learners, total, number, took_part, left_out)
+        self._record(messenger, learners, total, number, took_part, left_out)
 
     def _record(
         self,
-        post: Post,
+        messenger: Messenger,
         learners: Sequence[Learner],
         ciphertext: list[bytes],
         number: int,
@@ -193,15 +202,15 @@ class Encrypted(Aggregator):
         left_out: Mapping[str, str],
     ) -> None:
         """Let the learners keep the model, and record its ciphertexts with the digest of what they saw."""
-        content = {SEALED: sealed(ciphertext)}
+        content = {CIPHERTEXTS: ciphertext_record(ciphertext)}
         kept: Mapping[str, RecordDict] = {}
-        if post.settings.everyone_keeps:
-            kept, _ = post.ask("query.keep", learners, content, round=number)
+        if messenger.settings.everyone_keeps:
+            kept, _ = messenger.ask("query.keep", learners, content, round=number)
         digests = {name: digest for name, reply in kept.items() if (digest := _digest(reply))}
         if not digests:
             # In a simulation learners share a disk, so one of them is enough. In a deployment all were asked
             # above and failed, so this asks again or ends with their reasons.
-            replies = post.ask_one("query.keep", learners, content, _require_digest, round=number)
+            replies = messenger.ask_one("query.keep", learners, content, _require_digest, round=number)
             digests = {name: _digest(reply) for name, reply in replies.items()}
         seen = _agreed(digests)
         stored = {
@@ -241,75 +250,9 @@ def moments_form(network: AgeRegressor, shape: tuple[int, ...]) -> dict[str, Ten
     return network.moments(torch.zeros(1), torch.zeros(1, *shape) if len(shape) == 1 else None)
 
 
-def weights_of(samples: Sequence[int]) -> list[int]:
-    """Return what each learner weighs: its samples, at most :data:`MOST_OFTEN` times all others' together.
-
-    Nobody can check how many scans a learner has. Without the limit, a lie would decide the average.
-    """
-    if len(samples) == 1:
-        return list(samples)
-    total = sum(samples)
-    return [min(count, MOST_OFTEN * (total - count)) for count in samples]
-
-
-def shares(weights: Sequence[int]) -> list[float]:
-    """Return weights as shares of their sum."""
-    return [weight / sum(weights) for weight in weights]
-
-
-def oversized(sizes: Mapping[str, float], own: float) -> dict[str, Reason]:
-    """Return the learners with outsized updates, the largest first, and why.
-
-    An update is outsized if it is more than :data:`OUTSIZED` times as long as the median of the others' and
-    as the global model. A single update cannot be compared, and passes.
-
-    Parameters
-    ----------
-    sizes
-        Length of each learner's update.
-    own
-        Length of the global model that they began with.
-    """
-    left, odd = dict(sizes), {}
-    while len(left) > 1:
-        name = max(left, key=left.__getitem__)
-        others = median(size for other, size in left.items() if other != name)
-        if left[name] <= OUTSIZED * max(others, own):
-            break
-        odd[name] = Reason.ours(
-            f"sent an update of length {left[name]:.3g}, while the median of the others is {others:.3g}"
-        )
-        del left[name]
-    return odd
-
-
-def _norm(tensors: Sequence[Tensor]) -> float:
-    return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
-
-
 def _require_finite(model: Mapping[str, Tensor], number: int) -> None:
     if not all(torch.isfinite(tensor).all() for tensor in model.values()):
         raise FederationError(
             f"the average of round {number} is not finite, so it is not recorded; lower the learning "
             "rate, or find out which learner diverged"
         )
-
-
-def federated_average(models: Sequence[Mapping[str, Tensor]], samples: Sequence[int]) -> dict[str, Tensor]:
-    """Return the average of state dicts weighted by samples, summed in double precision.
-
-    Whole numbers, such as counters of batches, are taken from the first. Source: McMahan, Moore, Ramage,
-    Hampson and Aguera y Arcas, "Communication-Efficient Learning of Deep Networks from Decentralized Data"
-    (AISTATS 2017).
-    """
-    total = sum(samples)
-    average = {}
-    for name, first in models[0].items():
-        if first.is_floating_point():
-            weighted = [
-                model[name].double() * (count / total) for model, count in zip(models, samples, strict=True)
-            ]
-            average[name] = torch.stack(weighted).sum(dim=0).to(first.dtype)
-        else:
-            average[name] = first.clone()
-    return average

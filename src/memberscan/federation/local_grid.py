@@ -11,7 +11,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
 from memberscan import seeds
-from memberscan.federation.flower import CLIENT_FAILED, Run, task_identity
+from memberscan.federation.flower_private import CLIENT_FAILED, Run, task_identity
 
 RUN_ID, SERVER = 1, 1
 

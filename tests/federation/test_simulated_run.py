@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from memberscan.errors import (
     TranscriptError,
 )
 from memberscan.federation import ckks, client, engines
-from memberscan.federation.federate import federate
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.runs import Role, Run
 from memberscan.training import TrainingConfig
 
-from .parties import contents, settings
+from .consortium import contents, settings
 
 OPTIONS = {"learners": 3, "held_out": 0.3, "seed": 0}
 
@@ -75,7 +76,7 @@ def test_the_request_says_all_that_was_asked(finished: Run, table: Cohort) -> No
         "roles": finished.roles.fingerprint,
         "engine": "local",
         "membership_seed": 0,
-        **settings().to_dict(),
+        **asdict(settings()),
     }
 
 
@@ -94,13 +95,14 @@ def test_a_finished_run_is_returned_as_it_is(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"settings": settings(rounds=4)}, r"rounds \(was 3, now 4\)"),
-        ({"settings": settings(secure="ckks")}, r"secure \(was 'none', now 'ckks'\)"),
+        ({"settings": settings(rounds=2)}, "rounds was 3 and is now 2"),
+        ({"settings": settings(rounds=4), "learners": 4}, "roles is another one"),
+        ({"settings": settings(secure="ckks")}, "secure was none and is now ckks"),
         ({"environment": "skewed-iid"}, "environment"),
         ({"learners": 4}, "roles"),
         ({"held_out": 0.4}, "roles"),
-        ({"by": "sex"}, "environment .*now 'by-site'"),
-        ({"engine": "ray"}, r"engine \(was 'local', now 'ray'\)"),
+        ({"by": "sex"}, "environment .*now by-site"),
+        ({"engine": "ray"}, "engine was local and is now ray"),
     ],
 )
 def test_another_configuration_is_refused(
@@ -125,7 +127,7 @@ def test_another_configuration_is_refused(
         ({"by": "site"}, CohortError, "no covariate 'site'"),
         ({"settings": settings(model="cnn3d", options={})}, ModelError, "works on volumes"),
         ({"settings": settings(model="resnet")}, ModelError, "model 'resnet' is unknown"),
-        ({"settings": settings(options={"depth": 3})}, ModelError, "takes the options width"),
+        ({"settings": settings(options={"dropout": 0.3})}, ModelError, "takes the options width"),
         ({"settings": settings(model="torch.nn:Identity")}, ModelError, "not one of our models"),
         ({"settings": settings(min_learners=4)}, BadInputError, "3 learners hold members, fewer"),
         ({"settings": Settings("mlp", training=TrainingConfig(device="tpu"))}, BadInputError, "'tpu'"),
@@ -182,11 +184,11 @@ def test_it_goes_on_after_too_few_were_left(
 ) -> None:
     train, calls = client.train_epoch, []
 
-    def failing(*arguments: Any) -> float:
+    def failing(*arguments: Any, **named: Any) -> float:
         calls.append(None)
         if len(calls) > 8:
             raise RuntimeError("out of memory")
-        return train(*arguments)
+        return train(*arguments, **named)
 
     options = {"settings": settings(), "environment": "skewed-noniid", **OPTIONS}
     monkeypatch.setattr(client, "train_epoch", failing)
@@ -260,7 +262,7 @@ found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == {module!r} else found(name, *rest)
 if {module!r} == "flwr":
     sys.modules["flwr"] = None
-from memberscan.federation.federate import federate
+from memberscan.federation.simulated_run import federate
 from memberscan.federation.settings import Settings
 try:
     federate({str(table.path)!r}, {str(tmp_path / "run")!r}, settings=Settings("mlp"), learners=3,
@@ -270,7 +272,7 @@ except MissingExtraError as error:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert f"pip install '{extra}'" in done.stdout, done.stderr
-    assert {"flwr": "needs Flower (flwr", "ray": "needs Ray"}[module] in done.stdout
+    assert {"flwr": "needs Flower (flwr", "ray": "needs Ray, which"}[module] in done.stdout
 
 
 def test_a_missing_tenseal_is_named_with_its_extra(
@@ -279,6 +281,47 @@ def test_a_missing_tenseal_is_named_with_its_extra(
     monkeypatch.setitem(sys.modules, "tenseal", None)
     with pytest.raises(MissingExtraError, match=r"memberscan\[he\]"):
         federate(table, tmp_path / "run", settings=settings(secure="ckks"), **OPTIONS)
+    # Nothing is left that would refuse the federation without encryption.
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("secure", ["none", "ckks"])
+def test_a_finished_federation_goes_on_to_more_rounds_as_if_all_were_asked_at_once(
+    table: Cohort, tmp_path: Path, secure: str
+) -> None:
+    if secure == "ckks":
+        pytest.importorskip("tenseal")
+    whole = federate(table, tmp_path / "whole", settings=settings(rounds=3, secure=secure), **OPTIONS)
+    federate(table, tmp_path / "run", settings=settings(rounds=1, secure=secure), **OPTIONS)
+    longer = federate(table, tmp_path / "run", settings=settings(rounds=3, secure=secure), **OPTIONS)
+    assert longer.federation == whole.federation and len(longer.transcript.rounds) == 3
+    if secure == "none":
+        # The salts of the two runs differ, and with them the digest of the roles in run.json.
+        apart = {"run.json", "roles.salt", "timings.jsonl"}
+        first, second = contents(whole.path), contents(longer.path)
+        assert first.keys() == second.keys()
+        assert all(first[name] == second[name] for name in first if name not in apart)
+    with pytest.raises(OutputConflictError, match="rounds was 3 and is now 2"):
+        federate(table, tmp_path / "run", settings=settings(rounds=2, secure=secure), **OPTIONS)
+
+
+def test_a_federation_that_is_extended_is_unfinished_until_its_last_round(
+    table: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = federate(table, tmp_path / "run", settings=settings(rounds=1), **OPTIONS)
+    before = run.weights_fingerprint
+
+    def fails(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(engines, "conduct", fails)
+        federate(table, tmp_path / "run", settings=settings(rounds=2), **OPTIONS)
+    with pytest.raises(BadInputError, match="not finished"):
+        Run.open(tmp_path / "run")
+    with pytest.raises(OutputConflictError, match="rounds was 2 and is now 1"):
+        federate(table, tmp_path / "run", settings=settings(rounds=1), **OPTIONS)
+    assert federate(table, run.path, settings=settings(rounds=2), **OPTIONS).weights_fingerprint != before
 
 
 def test_members_are_drawn_in_secret_unless_a_seed_is_given(table: Cohort, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from flwr.common.constant import ErrorCode
 from flwr.supercore.task_identity import TaskIdentity
 
 import memberscan
-from memberscan.federation import flower
+from memberscan.federation import flower_private
 
 SOURCE = Path(memberscan.__file__).parent
 PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.simulation"}
@@ -35,8 +35,8 @@ def test_private_names_of_flower_are_in_one_module() -> None:
         its = {(m, n) for m, n in imports_of(path) if m not in PUBLIC or n.startswith("_")}
         if its:
             private[path.relative_to(SOURCE).as_posix()] = its
-    assert list(private) == ["federation/flower.py"]
-    assert private["federation/flower.py"] == {
+    assert list(private) == ["federation/flower_private.py"]
+    assert private["federation/flower_private.py"] == {
         ("flwr.common.constant", "ErrorCode"),
         ("flwr.supercore.run", "Run"),
         ("flwr.supercore.task_identity", "TaskIdentity"),
@@ -44,16 +44,16 @@ def test_private_names_of_flower_are_in_one_module() -> None:
 
 
 def test_the_private_names_are_there_and_mean_what_they_did() -> None:
-    assert flower.CLIENT_FAILED == ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+    assert flower_private.CLIENT_FAILED == ErrorCode.CLIENT_APP_RAISED_EXCEPTION
     for name in ("_run_id", "_node_id", "_task_id"):
         assert hasattr(TaskIdentity, name)
 
 
 def test_messages_are_made_by_the_node_that_is_named_and_nobody_after_it() -> None:
     before = TaskIdentity._run_id, TaskIdentity._node_id, TaskIdentity._task_id
-    with flower.task_identity(1, 7):
+    with flower_private.task_identity(1, 7):
         message = Message(RecordDict(), 9, "train")
-        with flower.task_identity(1, 9):
+        with flower_private.task_identity(1, 9):
             reply = Message(RecordDict(), reply_to=message)
         assert TaskIdentity._node_id == 7
     assert (message.metadata.src_node_id, message.metadata.dst_node_id) == (7, 9)
@@ -63,7 +63,7 @@ def test_messages_are_made_by_the_node_that_is_named_and_nobody_after_it() -> No
 
 def test_the_identity_is_given_back_after_an_error_too() -> None:
     before = TaskIdentity._node_id
-    with pytest.raises(ZeroDivisionError), flower.task_identity(1, 7):
+    with pytest.raises(ZeroDivisionError), flower_private.task_identity(1, 7):
         raise ZeroDivisionError
     assert TaskIdentity._node_id == before
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from memberscan.federation.aggregate import federated_average
+from memberscan.federation.averaging import federated_average
 from memberscan.federation.ckks import PUBLIC, SECRET, decrypt, encrypt, weighted_sum
 from memberscan.runs import Run
 

@@ -21,7 +21,7 @@ from memberscan.cohort import Cohort
 from memberscan.errors import TranscriptError
 from memberscan.models.inputs import as_inputs, predict
 from memberscan.models.weights import load_weights
-from memberscan.runs.transcript import GLOBAL
+from memberscan.runs.names import GLOBAL
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,8 +41,8 @@ LeftOut = Mapping[int, Mapping[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """A summary of one model of a transcript: enough to judge it, and small however large the model is.
+class ModelSummary:
+    """A summary of one model of a transcript: enough to check it, and small however large the model is.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Look:
     error: float
 
 
-class Observer:
+class Summariser:
     """Summarises models, one at a time."""
 
     def __init__(self, network: nn.Module, cohort: Cohort) -> None:
@@ -83,7 +83,7 @@ class Observer:
             for (name, size), start in zip(sizes.items(), starts[:-1], strict=True)
         }
 
-    def look(self, model: dict[str, Tensor], source: str) -> Look:
+    def summarise(self, model: dict[str, Tensor], source: str) -> ModelSummary:
         """Return the summary of a model; the network holds its weights afterwards."""
         load_weights(self._network, model, source=source)
         state = self._network.state_dict()
@@ -98,16 +98,16 @@ class Observer:
         sample = np.concatenate(parts) if parts else np.zeros(0)
         # Without parameters no two models are copies.
         name = digest.hexdigest() if parts else source
-        return Look(source, name, sample, float(error) if error.isfinite() else np.nan)
+        return ModelSummary(source, name, sample, float(error) if error.isfinite() else np.nan)
 
 
-def judge(rounds: Sequence[Mapping[str, Look]], guess: float) -> LeftOut:
+def faulty_models(rounds: Sequence[Mapping[str, ModelSummary]], guess: float) -> LeftOut:
     """Return which learners' models make no sense, by round, with the reason.
 
     Parameters
     ----------
     rounds
-        Looks at the models of each round from 0, by learner, and "global".
+        Summaries of the models of each round from 0, by learner, and "global".
     guess
         Mean absolute error of always answering the median age, years.
 
@@ -122,20 +122,23 @@ def judge(rounds: Sequence[Mapping[str, Look]], guess: float) -> LeftOut:
             raise TranscriptError(f"{end.source} {_DIFFERENCES}; add it to the one of the round before")
         if reason := _senseless(end, before, guess):
             raise TranscriptError(f"{end.source} {reason}; restore it, or end the transcript before it")
-    learners = [{n: look for n, look in models.items() if n != GLOBAL} for models in rounds]
+    learners = [{n: summary for n, summary in models.items() if n != GLOBAL} for models in rounds]
     copies = _copies(learners, ends)
     differences = _differences(learners, ends, guess)
     present = [(t, name) for t, models in enumerate(learners) for name in models]
     if present and set(differences) == set(present):
         raise TranscriptError(f"{learners[present[0][0]][present[0][1]].source} {_DIFFERENCES}, {_AND_ALL}")
     trained = [
-        {n: look for n, look in models.items() if (t, n) not in copies} for t, models in enumerate(learners)
+        {n: summary for n, summary in models.items() if (t, n) not in copies}
+        for t, models in enumerate(learners)
     ]
     _require_numbered(trained, ends)
     found: dict[int, dict[str, str]] = {}
     for t, name in present:
-        look = learners[t][name]
-        reason = copies.get((t, name)) or differences.get((t, name)) or _senseless(look, ends[t - 1], guess)
+        summary = learners[t][name]
+        reason = (
+            copies.get((t, name)) or differences.get((t, name)) or _senseless(summary, ends[t - 1], guess)
+        )
         if reason:
             found.setdefault(t, {})[name] = f"its model {reason}"
     return found
@@ -148,36 +151,38 @@ _AND_ALL = (
 )
 
 
-def _senseless(look: Look, before: Look | None, guess: float) -> str | None:
+def _senseless(summary: ModelSummary, before: ModelSummary | None, guess: float) -> str | None:
     """Return what is wrong with a model's predictions, compared with the global model before it; or None."""
-    if np.isnan(look.error):
+    if np.isnan(summary.error):
         return "predicts NaN or infinite ages"
     if before is None:
         return None
-    if look.error > max(_ABSURD_YEARS, _FAR_OFF * guess, _FAR_OFF * before.error):
+    if summary.error > max(_ABSURD_YEARS, _FAR_OFF * guess, _FAR_OFF * before.error):
         return (
-            f"is {look.error:.4g} years off on average, where the model before it was {before.error:.4g} off "
-            f"and always answering the median age is {guess:.2g} off"
+            f"is {summary.error:.4g} years off on average, where the model before it was {before.error:.4g} "
+            f"off and always answering the median age is {guess:.2g} off"
         )
     return None
 
 
-def _is_difference(look: Look, before: Look, guess: float) -> bool:
+def _is_difference(summary: ModelSummary, before: ModelSummary, guess: float) -> bool:
     """Tell whether parameters are small beside those of the model before, and predict no age.
 
     Training may make parameters small too, but then they predict.
     """
-    small = 2 * _norm(look.sample) < _norm(look.sample - before.sample)
-    return small and not look.error <= _FAR_OFF * guess
+    small = 2 * _norm(summary.sample) < _norm(summary.sample - before.sample)
+    return small and not summary.error <= _FAR_OFF * guess
 
 
-def _copies(learners: Sequence[Mapping[str, Look]], ends: Sequence[Look]) -> dict[tuple[int, str], str]:
+def _copies(
+    learners: Sequence[Mapping[str, ModelSummary]], ends: Sequence[ModelSummary]
+) -> dict[tuple[int, str], str]:
     """Return which models of learners are copies of others, and of which."""
     globals_ = {end.digest: t for t, end in reversed(list(enumerate(ends)))}
     places: dict[str, list[tuple[int, str]]] = {}
     for t, models in enumerate(learners):
-        for name, look in models.items():
-            places.setdefault(look.digest, []).append((t, name))
+        for name, summary in models.items():
+            places.setdefault(summary.digest, []).append((t, name))
     found = {}
     for digest, same in places.items():
         for t, name in same:
@@ -192,7 +197,7 @@ def _copies(learners: Sequence[Mapping[str, Look]], ends: Sequence[Look]) -> dic
 
 
 def _differences(
-    learners: Sequence[Mapping[str, Look]], ends: Sequence[Look], guess: float
+    learners: Sequence[Mapping[str, ModelSummary]], ends: Sequence[ModelSummary], guess: float
 ) -> dict[tuple[int, str], str]:
     """Return which files of learners hold differences.
 
@@ -204,11 +209,11 @@ def _differences(
         if not models:
             continue
         start, step = ends[t - 1].sample, ends[t].sample - ends[t - 1].sample
-        files = np.stack([look.sample for look in models.values()])
+        files = np.stack([summary.sample for summary in models.values()])
         as_models, as_differences = _left_over(step, files - start), _left_over(step, files)
-        for name, look in models.items():
+        for name, summary in models.items():
             summed = as_differences < _EXACT and as_models > _FAR
-            if summed or (_is_difference(look, ends[t - 1], guess) and not as_models < _EXACT):
+            if summed or (_is_difference(summary, ends[t - 1], guess) and not as_models < _EXACT):
                 found[t, name] = _DIFFERENCES
     return found
 
@@ -224,7 +229,7 @@ def _left_over(
     return _norm(step - weights @ parts) / length
 
 
-def _require_numbered(learners: Sequence[Mapping[str, Look]], ends: Sequence[Look]) -> None:
+def _require_numbered(learners: Sequence[Mapping[str, ModelSummary]], ends: Sequence[ModelSummary]) -> None:
     """Refuse global models that are those of another round than their learners'.
 
     A mean is exact but for rounding. What is only nearer to another round's models may be of another rule of
@@ -247,7 +252,7 @@ def _require_numbered(learners: Sequence[Mapping[str, Look]], ends: Sequence[Loo
 
 
 def _distances(
-    learners: Sequence[Mapping[str, Look]], ends: Sequence[Look], late: int
+    learners: Sequence[Mapping[str, ModelSummary]], ends: Sequence[ModelSummary], late: int
 ) -> Iterator[tuple[float, float, float]]:
     """Yield how far a global model is from the means of its round's models, and of another's; its size."""
     for t in range(1, len(ends)):
@@ -255,7 +260,7 @@ def _distances(
             start = ends[t - 1].sample
             step = ends[t].sample - start
             shares = [
-                _left_over(step, np.stack([look.sample - start for look in learners[s].values()]))
+                _left_over(step, np.stack([summary.sample - start for summary in learners[s].values()]))
                 for s in (t, t - late)
             ]
             if not np.isnan(shares).any():

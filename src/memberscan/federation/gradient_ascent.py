@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from memberscan import seeds
 from memberscan.cohort import Cohort
-from memberscan.federation.federate import flower_engines
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import flower_engines
 from memberscan.files import claim, fingerprint
 from memberscan.models.footprint import batch_size
-from memberscan.models.inputs import as_inputs, batches, full_precision, predict, resolve_device
+from memberscan.models.heads import head_of
+from memberscan.models.inputs import as_inputs, batches, full_precision, outputs_of, resolve_device
 from memberscan.runs import Run
 from memberscan.runs.transcript import ROUNDS, Transcript
 
@@ -32,8 +33,8 @@ REACH = 1.0
 def answers(run: Run, cohort: Cohort, group: Sequence[str], place: int, directory: Path) -> Transcript:
     """Simulate one broadcast that harms a group of scans, and return the learners' answers as a transcript.
 
-    The broadcast begins from the last global model and is one step of gradient ascent on the mean squared
-    error of its group; its length is :data:`REACH` times that of the global model's last change, whatever the
+    The broadcast begins from the last global model and is one step of gradient ascent on the mean loss
+    of its group; its length is :data:`REACH` times that of the global model's last change, whatever the
     scale of the loss. Every learner then trains on it honestly for its local epochs, by the same code as in
     the federation. Resumes where a call stopped.
 
@@ -64,12 +65,12 @@ def answers(run: Run, cohort: Cohort, group: Sequence[str], place: int, director
         "roles": run.roles.fingerprint,
         "group": fingerprint(list(group)),
         "reach": REACH,
-        **settings.to_dict(),
+        **dataclasses.asdict(settings),
     }
     path = directory / ROUNDS
     with claim(directory, request, done=f"{ROUNDS}/{1:04d}") as finished:
         if not finished:
-            engines, asked = flower_engines(), settings.to_dict()
+            engines, asked = flower_engines(), dataclasses.asdict(settings)
             begun = Transcript.begin(path, learners=federation.learners, secure="none", settings=asked)
             if not begun.begun:
                 begun.record(0, ascended(run, cohort, group))
@@ -79,7 +80,7 @@ def answers(run: Run, cohort: Cohort, group: Sequence[str], place: int, director
 
 @full_precision()
 def ascended(run: Run, cohort: Cohort, group: Sequence[str]) -> dict[str, Tensor]:
-    """Return the last global model after a step up the mean squared error of a group of scans.
+    """Return the last global model after a step up the mean loss of a group of scans.
 
     The step has :data:`REACH` times the length of the global model's change in the last round; there is none
     if the gradient is zero.
@@ -99,14 +100,14 @@ def ascended(run: Run, cohort: Cohort, group: Sequence[str]) -> dict[str, Tensor
 
 
 def _gradient(model: nn.Module, cohort: Cohort, group: Sequence[str]) -> list[Tensor]:
-    """Return the gradient of the mean squared error, in evaluation mode, for each of the parameters."""
+    """Return the gradient of the mean loss, in evaluation mode, for each of the parameters."""
     weights = list(model.parameters())
     device = weights[0].device
     size = batch_size(model, as_inputs(cohort, group[:1]).to(device), backward=True)
     total = [torch.zeros_like(weight) for weight in weights]
     for inputs, ages in batches(cohort, group, size):
-        errors = ages.to(device) - predict(model, inputs.to(device))
-        parts = torch.autograd.grad((errors**2).sum() / len(group), weights)
+        losses = head_of(model).loss(outputs_of(model, inputs.to(device)), ages.to(device))
+        parts = torch.autograd.grad(losses.sum() / len(group), weights)
         for so_far, part in zip(total, parts, strict=True):
             so_far += part
     return total

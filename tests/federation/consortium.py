@@ -14,12 +14,13 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from memberscan.cohort import Cohort
-from memberscan.federation.client import Site, client_app
+from memberscan.federation.client import client_app
 from memberscan.federation.environments import draw_roles
-from memberscan.federation.flower import task_identity
-from memberscan.federation.local import RUN_ID, SERVER, LocalGrid
-from memberscan.federation.server import conduct
+from memberscan.federation.flower_private import task_identity
+from memberscan.federation.local_grid import RUN_ID, SERVER, LocalGrid
+from memberscan.federation.server import coordinate
 from memberscan.federation.settings import Settings
+from memberscan.federation.site import Site
 from memberscan.runs import Roles
 from memberscan.runs.transcript import SEEN_BY_LEARNERS, Transcript
 from memberscan.training import TrainingConfig
@@ -83,15 +84,16 @@ class Consortium:
         names: Iterable[str] = (),
         keys: tuple[bytes, bytes] | None = None,
         nodes: int = 0,
+        fewest_people: int = 1,
     ) -> Transcript:
-        """Conduct a federation whose app is wrapped by ``around``."""
+        """Coordinate a federation whose app is wrapped by ``around``."""
         its = its or settings()
         nodes = nodes or len(self.roles.learners)
         app = around(self.app(path, names, keys))
         post = grid(app, nodes, its.training.seed)  # type: ignore[arg-type]
         public = None if keys is None else keys[1]
         with task_identity(RUN_ID, SERVER):
-            return conduct(post, its, path, expected=nodes, public=public)
+            return coordinate(post, its, path, expected=nodes, public=public, fewest_people=fewest_people)
 
 
 def consortium(cohort: Cohort, learners: int = 3) -> Consortium:

@@ -35,7 +35,7 @@ class Learner:
 
 
 @dataclass(frozen=True)
-class Post:
+class Messenger:
     """Sends messages; returns the answers by learner, and the reasons of those that did not answer."""
 
     grid: Grid

@@ -5,28 +5,31 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save
 
-from memberscan import seeds
+from memberscan import seeds, threads
 from memberscan.cohort import Cohort
+from memberscan.defences import defence_from
+from memberscan.defences.base import generator_of
 from memberscan.errors import BadInputError, ModelError
-from memberscan.files import REQUEST, append_line, claim, write_bytes, write_text
+from memberscan.files import OWNER_ONLY, append_line, claim, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build
 from memberscan.models.inputs import resolve_device
 from memberscan.models.weights import writable
-from memberscan.received import load_json
 from memberscan.runs import Role, Roles, Run
 from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
-from memberscan.training.loop import TrainingConfig, fit
+from memberscan.training.config import TrainingConfig
+from memberscan.training.kept_seeds import DEFENCE_SEED, MEMBERSHIP_SEED, defence_request, kept_seed
+from memberscan.training.loop import fit
+from memberscan.training.optimizers import learning_rate
 
 CHECKPOINT = "checkpoint.safetensors"
 TIMINGS = "timings.jsonl"
-MEMBERSHIP_SEED = "membership_seed"
 
 
 def train(
@@ -59,8 +62,9 @@ def train(
     config
         How to train; its seed decides the initial weights and the order of scans, and nobody's membership.
     seed
-        Of the draw of members. Without one a secret seed is taken, and kept in ``request.json`` for the owner
-        alone: with a seed that can be guessed, whoever has the list of subjects can draw the members again.
+        Of the draw of members, and of a defence's random numbers. Without one a secret seed is taken, and
+        kept in ``request.json`` for the owner alone: with a seed that can be guessed, whoever has the list of
+        subjects can draw the members again, and take a defence's noise away.
 
     Raises
     ------
@@ -74,7 +78,8 @@ def train(
     spec = ModelSpec(model, cohort.shape, dict(options or {}))
     randomised = isinstance(members, (int, float))
     resolve_device(config.device)
-    seed = membership_seed(path, seed) if randomised else None
+    extra = defence_request(path, config, seed)
+    seed = kept_seed(path, MEMBERSHIP_SEED, seed) if randomised else None
     roles = chosen_roles(cohort, members, validation, seed or 0)
     if (config.keep == "best" or config.patience) and not roles.subjects(Role.VALIDATION):
         raise BadInputError(
@@ -82,20 +87,23 @@ def train(
             "or give some subjects that role in the roles file"
         )
     network = _target(spec, config.seed)
-    config = replace(config, learning_rate=config.rate_for(network))
+    config = replace(config, learning_rate=learning_rate(config, network))
     request = {
         "command": "train",
         "cohort": cohort.fingerprint,
         "model": spec.to_dict(),
         "roles": roles.fingerprint,
         MEMBERSHIP_SEED: seed,
-        **config.to_dict(),
+        **asdict(config),
+        **extra,
     }
     with claim(path, request, done=DONE) as finished:
         if finished:
             (path / CHECKPOINT).unlink(missing_ok=True)
             return Run.open(path)
-        return _train(network, cohort, path, spec, roles, config, randomised=randomised)
+        defence_seed = extra.get(DEFENCE_SEED, 0)
+        with threads.suited(cohort.shape):
+            return _train(network, cohort, path, spec, roles, config, defence_seed, randomised=randomised)
 
 
 def _train(
@@ -105,21 +113,25 @@ def _train(
     spec: ModelSpec,
     roles: Roles,
     config: TrainingConfig,
+    defence_seed: int,
     *,
     randomised: bool,
 ) -> Run:
     roles.write(path / ROLES)
     started, scans = time.perf_counter(), cohort.scans
     ids = {role: scans.index[scans["subject_id"].isin(roles.subjects(role))].tolist() for role in Role}
-    state = fit(network, cohort, ids[Role.MEMBER], ids[Role.VALIDATION], config, path / CHECKPOINT)
+    members, validation = ids[Role.MEMBER], ids[Role.VALIDATION]
+    state = fit(network, cohort, members, validation, config, path / CHECKPOINT, defence_seed=defence_seed)
+    finish_with_defence(network, config, defence_seed)
     # Exact errors, epoch by epoch, are as good as a digest of who was trained on.
     lines = "".join(json.dumps(row) + "\n" for row in state.history)
-    write_text(path / HISTORY, lines, mode=0o600)
+    write_text(path / HISTORY, lines, mode=OWNER_ONLY)
     training = {
-        **config.to_dict(),
+        **asdict(config),
         "kept_epoch": state.best_epoch if config.keep == "best" else state.epoch,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
+        "guarantee": guaranteed(config, len(members), config.epochs),
     }
     write_weights(path, network)
     run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training).finish()
@@ -129,21 +141,20 @@ def _train(
     return run
 
 
-def membership_seed(path: Path, given: int | None) -> int:
-    """Return the seed to draw members with: the one given, that of the run at ``path``, or a secret one.
+def finish_with_defence(network: AgeRegressor, config: TrainingConfig, defence_seed: int) -> None:
+    """Let the configuration's defence change a finished network."""
+    if config.defence is not None:
+        device = next(network.parameters()).device
+        generator = generator_of(seeds.integer(defence_seed, "finished"), device)
+        defence_from(config.defence).finished(network, generator)
 
-    Raises
-    ------
-    BadInputError
-        If the seed is negative.
-    """
-    if given is not None:
-        if given < 0:
-            raise BadInputError(f"seed is {given}; give a whole number from 0")
-        return given
-    stored = load_json(path / REQUEST) if (path / REQUEST).is_file() else None
-    earlier = stored.get(MEMBERSHIP_SEED) if isinstance(stored, dict) else None
-    return earlier if type(earlier) is int and earlier >= 0 else seeds.secret()
+
+def guaranteed(config: TrainingConfig, scans: int, epochs: int) -> dict[str, str] | None:
+    """Return what the configuration's defence guarantees after training on some scans, as JSON values."""
+    if config.defence is None:
+        return None
+    found = defence_from(config.defence).guarantee(scans=scans, batch_size=config.batch_size, epochs=epochs)
+    return None if found is None else asdict(found)
 
 
 def chosen_roles(cohort: Cohort, members: float | Roles | Path | str, validation: float, seed: int) -> Roles:

@@ -15,12 +15,12 @@ from flwr.app import RecordDict
 from torch import Tensor
 
 from memberscan.errors import FederationError, MemberscanError, ModelError, NonFiniteError
-from memberscan.federation.client import MOST_SCANS
-from memberscan.federation.post import Learner, Post
-from memberscan.federation.records import Reason, chunks, fact, opened, whole
+from memberscan.federation.messaging import Learner, Messenger
+from memberscan.federation.records import Reason, fact, read_ciphertexts, read_model, whole_number
+from memberscan.federation.site import MOST_SCANS
 from memberscan.received import parse_json
+from memberscan.runs.names import RULE, can_name_a_learner
 from memberscan.runs.roles import natural_order
-from memberscan.runs.transcript import RESERVED, can_name_a_learner
 from memberscan.shown import plain
 
 _LOG = logging.getLogger("memberscan.federation")
@@ -32,7 +32,7 @@ _FARTHEST = 1000.0
 
 
 @dataclass(frozen=True)
-class Greeting:
+class Registration:
     """Which learners take part, and why the others do not.
 
     Parameters
@@ -53,17 +53,18 @@ class Greeting:
     nodes: dict[str, str]
 
 
-def greet(
-    post: Post,
+def register(
+    messenger: Messenger,
     expected: int,
     bound: Mapping[str, str],
     check: Callable[[Sequence[Learner]], dict[int, Reason]],
-) -> Greeting:
+    fewest_people: int = 1,
+) -> Registration:
     """Wait for the learners, ask who they are, and check their answers.
 
     Parameters
     ----------
-    post
+    messenger
         Sends them messages.
     expected
         How many to wait for.
@@ -71,19 +72,21 @@ def greet(
         The node that each name belongs to, from an earlier start of this federation.
     check
         Returns which nodes, all with inputs of one shape, state moments that cannot be averaged, and why.
+    fewest_people
+        Fewest people that a learner must train on.
 
     Raises
     ------
     FederationError
         If fewer are left than a round needs.
     """
-    nodes = _wait(post, expected)
-    replies, failures = post.exchange("query.hello", nodes, {}, {})
+    nodes = _wait(messenger, expected)
+    replies, failures = messenger.exchange("query.introduce", nodes, {}, {})
     said = []
     for node in nodes:
         try:
             if node in replies:
-                said.append(_introduction(node, replies[node], nodes))
+                said.append(_introduction(node, replies[node], nodes, fewest_people))
         except MemberscanError as error:
             failures[node] = Reason.ours(error)
     learners, doubted, twice = _owners(said, bound)
@@ -96,13 +99,13 @@ def greet(
     absent |= absent_by_shape | {f"node-{node}": reason for node, reason in odd.items()}
     left = {learner.name: learner for learner in fitting if learner.node not in odd}
     known = {learner.name: str(learner.node) for learner in learners if learner.node not in odd}
-    if len(left) < post.settings.min_learners:
+    if len(left) < messenger.settings.min_learners:
         raise FederationError(
-            too_few("before the first round", len(left), absent, post.settings.min_learners)
+            too_few("before the first round", len(left), absent, messenger.settings.min_learners)
         )
     for name, reason in absent.items():
         _LOG.warning("%s takes no part: %s", name, reason.words)
-    return Greeting([left[name] for name in natural_order(left)], absent, natural_order(known), known)
+    return Registration([left[name] for name in natural_order(left)], absent, natural_order(known), known)
 
 
 def too_few(when: str, left: int, left_out: Mapping[str, Reason], needed: int) -> str:
@@ -114,11 +117,11 @@ def too_few(when: str, left: int, left_out: Mapping[str, Reason], needed: int) -
     )
 
 
-def _wait(post: Post, expected: int) -> list[int]:
+def _wait(messenger: Messenger, expected: int) -> list[int]:
     """Wait for the expected nodes; when time is up, go on with those connected if they are enough."""
-    settings = post.settings
+    settings = messenger.settings
     end = time.monotonic() + settings.timeout
-    while len(nodes := sorted(post.grid.get_node_ids())) < expected and time.monotonic() < end:
+    while len(nodes := sorted(messenger.grid.get_node_ids())) < expected and time.monotonic() < end:
         time.sleep(_POLL_SECONDS)
     if len(nodes) < settings.min_learners:
         raise FederationError(
@@ -128,21 +131,26 @@ def _wait(post: Post, expected: int) -> list[int]:
     return nodes
 
 
-def _introduction(node: int, content: RecordDict, nodes: Sequence[int]) -> Learner:
+def _introduction(node: int, content: RecordDict, nodes: Sequence[int], fewest_people: int) -> Learner:
     """Read how a learner introduces itself; :class:`ModelError` if a part is missing or impossible."""
     name = fact(content, "learner")
-    samples, shape = whole(content, "samples"), _shape(fact(content, "shape"))
+    samples, shape = whole_number(content, "samples"), _shape(fact(content, "shape"))
     if samples < 1:
         raise ModelError("holds no scan to train on")
     if samples > MOST_SCANS:
         raise ModelError(f"says that it holds {samples:,} scans, and nobody has more than {MOST_SCANS:,}")
+    people = whole_number(content, "people")
+    if not 1 <= people <= samples:
+        raise ModelError(f"says that its {samples:,} scans are of {people:,} people")
+    if people < fewest_people:
+        raise ModelError(
+            f"trains on {people} people, and at least {fewest_people} are needed: sums over fewer are nearly "
+            "their ages"
+        )
     # The record calls learners without a name 'node-N', so nobody may take the name of another node.
     others = {f"node-{other}" for other in nodes if other != node}
     if not isinstance(name, str) or not can_name_a_learner(name) or name in others:
-        raise ModelError(
-            f"its name {str(name)[:100]!r} cannot name a file of the record; use letters, digits, '.', '_' "
-            f"and '-', at most 100 of them, and none of {', '.join(RESERVED)}"
-        )
+        raise ModelError(f"its name {str(name)[:100]!r} cannot name a file of the record: {RULE}")
     protection = content.config_records["facts"].get("protection", "nothing about protection")
     _LOG.info("node %d: %s", node, plain(str(protection))[:200])
     return Learner(name, node, samples, shape, content)
@@ -217,7 +225,7 @@ def implausible_moments(learners: Sequence[Learner], form: Mapping[str, Tensor])
     moments: dict[int, dict[str, Tensor]] = {}
     for learner in learners:
         try:
-            stated = opened(learner.moments, form)
+            stated = read_model(learner.moments, form)
             _possible(stated)
             moments[learner.node] = stated
         except NonFiniteError:
@@ -237,7 +245,7 @@ def malformed_ciphertexts(learners: Sequence[Learner], values: int, public: byte
     odd = {}
     for learner in learners:
         try:
-            check_update(chunks(learner.moments), values, public)
+            check_update(read_ciphertexts(learner.moments), values, public)
         except MemberscanError as error:
             odd[learner.node] = Reason.ours(f"{error} (in the moments of {learner.name})")
     return odd

@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
-from memberscan import seeds
+from memberscan import seeds, threads
 from memberscan.cohort import Cohort
 from memberscan.errors import MissingExtraError
 from memberscan.federation.environments import BY_COLUMN, draw_roles, roles_by_column
 from memberscan.federation.settings import Settings
-from memberscan.files import append_line, claim, write_bytes
-from memberscan.models import ModelSpec
+from memberscan.files import append_line, claim
+from memberscan.models import AgeRegressor, ModelSpec, build
 from memberscan.runs import Roles, Run
-from memberscan.runs.run import DONE, ROLES, WEIGHTS
+from memberscan.runs.run import DONE, ROLES
 from memberscan.runs.transcript import ROUNDS, Transcript
-from memberscan.training.train import MEMBERSHIP_SEED, membership_seed
+from memberscan.training.central import finish_with_defence, guaranteed, write_weights
+from memberscan.training.kept_seeds import DEFENCE_SEED, MEMBERSHIP_SEED, defence_request, kept_seed
 
 TIMINGS = "timings.jsonl"
 
@@ -45,7 +46,8 @@ def federate(
     cohort
         The cohort, or its directory; each learner is given a part of it.
     path
-        Directory of the run; an unfinished federation there is resumed, a finished one returned as it is.
+        Directory of the run; an unfinished federation there is resumed, a finished one returned as it is. One
+        that was made with fewer ``rounds``, and is otherwise the same, goes on from its last round.
     settings
         Model, rounds, how a learner trains, and what is protected.
     environment, learners
@@ -74,7 +76,8 @@ def federate(
     engines = flower_engines()
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path = Path(path)
-    seed = membership_seed(path, seed)
+    extra = defence_request(path, settings.training, seed)
+    seed = kept_seed(path, MEMBERSHIP_SEED, seed)
     rng = seeds.generator(seed, "federation")
     if by is not None:
         environment, roles = BY_COLUMN, roles_by_column(cohort, by, held_out, rng)
@@ -89,37 +92,59 @@ def federate(
         "roles": roles.fingerprint,
         "engine": engine,
         MEMBERSHIP_SEED: seed,
-        **settings.to_dict(),
+        **asdict(settings),
+        **extra,
     }
-    with claim(path, request, done=DONE) as finished:
+    with claim(path, request, done=DONE, grows="rounds") as finished:
         if finished:
             return Run.open(path)
         roles.write(path / ROLES)
         keys = _keys(path) if settings.secure == "ckks" else None
         started = time.perf_counter()
-        engines.simulate(cohort, roles, settings, path / ROUNDS, engine=engine, keys=keys)
+        defence_seed = extra.get(DEFENCE_SEED)
+        with threads.suited(cohort.shape):
+            engines.simulate(
+                cohort, roles, settings, path / ROUNDS, engine=engine, keys=keys, defence_seed=defence_seed
+            )
+            count = torch.get_num_threads() if engine == "local" else 1
         seconds = round(time.perf_counter() - started, 3)
-        return _finish(path, cohort, roles, settings, environment, seconds)
+        return _finish(path, cohort, roles, settings, environment, seconds, count, defence_seed or 0)
 
 
 def _finish(
-    path: Path, cohort: Cohort, roles: Roles, settings: Settings, environment: str, seconds: float
+    path: Path,
+    cohort: Cohort,
+    roles: Roles,
+    settings: Settings,
+    environment: str,
+    seconds: float,
+    threads: int,
+    defence_seed: int,
 ) -> Run:
     transcript = Transcript.open(path / ROUNDS)
-    last = transcript.global_model(len(transcript.rounds))
-    write_bytes(path / WEIGHTS, save(last))
+    spec = ModelSpec(settings.model, cohort.shape, dict(settings.options))
+    network = build(spec)
+    assert isinstance(network, AgeRegressor)
+    network.load_state_dict(transcript.global_model(len(transcript.rounds)))
+    finish_with_defence(network, settings.training, defence_seed)
+    epochs = settings.training.epochs * settings.rounds
+    subject = cohort.scans["subject_id"]
+    scans = {name: int(subject.isin(roles.members_of(name)).sum()) for name in roles.learners}
     training = {
-        **settings.training.to_dict(),
-        "threads": torch.get_num_threads(),
+        **asdict(settings.training),
+        "threads": threads,
         "torch": torch.__version__,
+        "guarantee": {name: guaranteed(settings.training, count, epochs) for name, count in scans.items()}
+        if settings.training.defence
+        else None,
     }
+    write_weights(path, network)
     federation: Mapping[str, Any] = {
         "environment": environment,
         "rounds": len(transcript.rounds),
         "local_epochs": settings.training.epochs,
         "secure": settings.secure,
     }
-    spec = ModelSpec(settings.model, cohort.shape, dict(settings.options))
     # Only IID learners are exchangeable with the held-out.
     randomised = environment.endswith("-iid")
     run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training, federation).finish()

@@ -15,16 +15,16 @@ from memberscan import ThreatModel, audit
 from memberscan.attacks import GRADIENT_ASCENT
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, OutputConflictError
-from memberscan.federation import active, engines
+from memberscan.federation import engines, gradient_ascent
 from memberscan.federation.client import train
-from memberscan.federation.federate import federate
+from memberscan.federation.simulated_run import federate
 from memberscan.files import write_json
 from memberscan.models.inputs import as_inputs
 from memberscan.received import load_json
 from memberscan.runs import Run
 from memberscan.threat import Attacker
 
-from .parties import contents, settings
+from .consortium import contents, settings
 
 THREAT = ThreatModel(attacker=Attacker.ACTIVE_SERVER, leaked=0.2)
 
@@ -57,7 +57,7 @@ def test_the_step_goes_up_the_mean_loss_and_is_as_long_as_the_last_round(
 ):
     transcript, group = federation.transcript, table.scans.index[3:20].tolist()
     last, earlier = (transcript.global_model(n) for n in (3, 2))
-    moved = active.ascended(federation, table, group)
+    moved = gradient_ascent.ascended(federation, table, group)
     assert precise and all(precise)
     step = flat(federation, moved) - flat(federation, last)
     change = flat(federation, last) - flat(federation, earlier)
@@ -86,14 +86,14 @@ def test_learners_answer_by_their_own_code_and_the_transcript_is_only_read(
 
     monkeypatch.setattr("memberscan.federation.client.train", watched)
     ids = table.scans.index.tolist()
-    seen = active.observe_ascents(federation, table, ids, [ids[:9], ids[9:]], tmp_path)
+    seen = gradient_ascent.observe_ascents(federation, table, ids, [ids[:9], ids[9:]], tmp_path)
     assert contents(federation.path) == before
     assert [name for name, _ in trained] == [*federation.roles.learners] * 2
     for name, members in trained:
         assert set(table.scans.loc[list(members), "subject_id"]) == set(federation.roles.members_of(name))
     assert seen.rounds == (4, 5) and seen.learners == federation.transcript.learners
     assert seen.local.shape == (2, len(ids), 2) and np.isfinite(seen.local).all()
-    harmed = federation.model_with(active.ascended(federation, table, ids[:9]))
+    harmed = federation.model_with(gradient_ascent.ascended(federation, table, ids[:9]))
     with torch.no_grad():
         np.testing.assert_allclose(seen.before[0], harmed(as_inputs(table, ids)), rtol=1e-5)
 
@@ -103,7 +103,7 @@ def test_it_resumes_with_the_same_answers_and_refuses_those_of_other_groups(
 ):
     ids = table.scans.index.tolist()
     groups = [ids[:9], ids[9:]]
-    whole = active.observe_ascents(federation, table, ids, groups, tmp_path / "whole")
+    whole = gradient_ascent.observe_ascents(federation, table, ids, groups, tmp_path / "whole")
     simulate, calls = engines.simulate, []
 
     def dies(*args, **options):
@@ -114,26 +114,26 @@ def test_it_resumes_with_the_same_answers_and_refuses_those_of_other_groups(
 
     monkeypatch.setattr(engines, "simulate", dies)
     with pytest.raises(KeyboardInterrupt):
-        active.observe_ascents(federation, table, ids, groups, tmp_path / "part")
-    resumed = active.observe_ascents(federation, table, ids, groups, tmp_path / "part")
+        gradient_ascent.observe_ascents(federation, table, ids, groups, tmp_path / "part")
+    resumed = gradient_ascent.observe_ascents(federation, table, ids, groups, tmp_path / "part")
     assert len(calls) == 3
     np.testing.assert_array_equal(resumed.local, whole.local)
     assert contents(tmp_path / "part") == contents(tmp_path / "whole")
     with pytest.raises(OutputConflictError, match="group"):
-        active.observe_ascents(federation, table, ids, groups[::-1], tmp_path / "part")
+        gradient_ascent.observe_ascents(federation, table, ids, groups[::-1], tmp_path / "part")
 
 
 def test_an_audit_says_that_it_simulated_and_leaves_the_known_in_peace(
     federation: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     harmed: list[str] = []
-    observe = active.observe_ascents
+    observe = gradient_ascent.observe_ascents
 
     def watched(run, cohort, ids, groups, directory):
         harmed.extend(s for group in groups for s in group)
         return observe(run, cohort, ids, groups, directory)
 
-    monkeypatch.setattr(active, "observe_ascents", watched)
+    monkeypatch.setattr(gradient_ascent, "observe_ascents", watched)
     result = audit(federation.path, tmp_path / "audit", threat=THREAT)
     found = result.content["federation"]
     assert found["simulated"] is True and found["attacker"] == "active-server"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memberscan.errors import TranscriptError
-from memberscan.training.sense import Look, judge
+from memberscan.training.transcript_checks import ModelSummary, faulty_models
 
 GUESS = 8.0
 Rounds = list[dict[str, np.ndarray]]
@@ -44,16 +44,16 @@ def history(
     return found
 
 
-def looks(rounds: Rounds, errors: Errors | None = None) -> list[dict[str, Look]]:
-    def look(t: int, name: str, values: np.ndarray) -> Look:
+def summaries(rounds: Rounds, errors: Errors | None = None) -> list[dict[str, ModelSummary]]:
+    def summarise(t: int, name: str, values: np.ndarray) -> ModelSummary:
         error = (errors or {}).get((t, name), 6.0)
-        return Look(f"{t}/{name}", values.tobytes().hex(), values.astype(float), error)
+        return ModelSummary(f"{t}/{name}", values.tobytes().hex(), values.astype(float), error)
 
-    return [{n: look(t, n, values) for n, values in models.items()} for t, models in enumerate(rounds)]
+    return [{n: summarise(t, n, values) for n, values in models.items()} for t, models in enumerate(rounds)]
 
 
 def found(rounds: Rounds, errors: Errors | None = None) -> dict[int, dict[str, str]]:
-    return {t: dict(row) for t, row in judge(looks(rounds, errors), GUESS).items()}
+    return {t: dict(row) for t, row in faulty_models(summaries(rounds, errors), GUESS).items()}
 
 
 def momentum(start: np.ndarray, mean: np.ndarray, memory: dict) -> np.ndarray:

@@ -1,0 +1,39 @@
+"""Secret seeds that a run's request keeps for its owner, so that a resumed run draws the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from memberscan import seeds
+from memberscan.errors import BadInputError
+from memberscan.files import REQUEST
+from memberscan.received import load_json
+from memberscan.training.config import TrainingConfig
+
+MEMBERSHIP_SEED = "membership_seed"
+DEFENCE_SEED = "defence_seed"
+
+
+def defence_request(path: Path, config: TrainingConfig, given: int | None) -> dict[str, int]:
+    """Return the seed of the defence's random numbers as a part of a request; nothing without a defence."""
+    if config.defence is None:
+        return {}
+    own = None if given is None else seeds.integer(given, "defence")
+    return {DEFENCE_SEED: kept_seed(path, DEFENCE_SEED, own)}
+
+
+def kept_seed(path: Path, name: str, given: int | None) -> int:
+    """Return a seed: the one given, the one in the request of the run at ``path``, or a secret one.
+
+    Raises
+    ------
+    BadInputError
+        If the seed is negative.
+    """
+    if given is not None:
+        if given < 0:
+            raise BadInputError(f"seed is {given}; give a whole number from 0")
+        return given
+    stored = load_json(path / REQUEST) if (path / REQUEST).is_file() else None
+    earlier = stored.get(name) if isinstance(stored, dict) else None
+    return earlier if type(earlier) is int and earlier >= 0 else seeds.secret()

@@ -1,0 +1,169 @@
+"""Every head's formulas agree with autograd; networks and per-sample gradients take them from it."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from memberscan.errors import ModelError
+from memberscan.models import AgeRegressor, ModelSpec, build, heads
+from memberscan.models.gradients import (
+    capture,
+    capture_slowly,
+    parameter_layers,
+    sample_gradients,
+    set_gradients,
+)
+from memberscan.models.heads import HEADS, Head, SquaredError, head_named, head_of, loss_derivatives
+
+AGES = torch.tensor([51.0, 62.5, 70.0, 44.0])
+
+
+class MeanAndLogVariance(Head):
+    """Two outputs, the mean and the log of the variance: the negative log-likelihood of a Gaussian."""
+
+    name: ClassVar = "gaussian"
+    outputs: ClassVar = 2
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        mean, log_variance = outputs.unbind(1)
+        return ((targets - mean) ** 2 / log_variance.exp() + log_variance) / 2
+
+    def derivative(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        mean, log_variance = outputs.unbind(1)
+        scaled = (mean - targets) / log_variance.exp()
+        return torch.stack([scaled, (1 - scaled * (mean - targets)) / 2], dim=1)
+
+    def prediction(self, outputs: Tensor) -> Tensor:
+        return outputs[:, 0]
+
+    def in_unit(self, outputs: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+        return torch.stack([outputs[:, 0] * spread + mean, outputs[:, 1] + 2 * spread.log()], dim=1)
+
+    def loss_in_unit(self, loss: float, spread: float) -> float:
+        return loss + float(np.log(spread))
+
+
+ALL = [*HEADS.values(), MeanAndLogVariance()]
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the test's head as a new one is: by one entry."""
+    monkeypatch.setattr(heads, "HEADS", MappingProxyType({head.name: head for head in ALL}))
+
+
+def some(head: Head) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    outputs = torch.randn(6, head.outputs, generator=generator, dtype=torch.float64)
+    return outputs, torch.randn(6, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("head", ALL, ids=lambda head: head.name)
+def test_the_derivative_is_that_of_the_loss(head: Head) -> None:
+    outputs, targets = some(head)
+    leaf = outputs.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(head.loss(leaf, targets).sum(), leaf)
+    torch.testing.assert_close(head.derivative(outputs, targets), expected)
+    found = loss_derivatives(head, outputs.numpy(), targets.numpy())
+    np.testing.assert_allclose(found, expected.numpy())
+    assert found.dtype == np.float64
+
+
+@pytest.mark.parametrize("head", ALL, ids=lambda head: head.name)
+def test_the_loss_in_years_is_the_loss_of_the_outputs_in_years(head: Head) -> None:
+    outputs, targets = some(head)
+    mean, spread = torch.tensor(61.0).double(), torch.tensor(9.5).double()
+    in_years = head.in_unit(outputs, mean, spread)
+    expected = head.loss(in_years, targets * spread + mean).mean()
+    found = head.loss_in_unit(float(head.loss(outputs, targets).mean()), float(spread))
+    assert found == pytest.approx(float(expected), rel=1e-9)
+    torch.testing.assert_close(head.prediction(in_years), head.prediction(outputs) * spread + mean)
+    assert float(head.loss(outputs, targets).min()) >= head.least_loss
+
+
+def network(name: str, head: str) -> tuple[AgeRegressor, Tensor]:
+    torch.manual_seed(0)
+    shape = (7,) if name == "mlp" else (9, 10, 11)
+    model = build(ModelSpec(name, shape, {"width": 4, "head": head})).eval()
+    assert isinstance(model, AgeRegressor)
+    model.calibrate(model.moments(AGES), len(AGES))
+    nn.init.normal_(model.output.bias)  # type: ignore[arg-type]
+    return model, torch.randn(4, *(shape if name == "mlp" else (1, *shape)))
+
+
+@pytest.mark.parametrize("name", ["cnn3d", "slice-mean", "mlp"])
+@pytest.mark.parametrize("head", ALL, ids=lambda head: head.name)
+def test_a_network_gives_the_heads_outputs_and_per_sample_gradients_of_its_loss(
+    name: str, head: Head
+) -> None:
+    model, inputs = network(name, head.name)
+    assert model(inputs).shape == (4,)
+    assert model.standard_outputs(inputs).shape == model.outputs(inputs).shape == (4, head.outputs)
+    torch.testing.assert_close(model(inputs), head.prediction(model.outputs(inputs)))
+    layers = parameter_layers(model)
+    fast, slow = (take(model, inputs, AGES, layers=layers) for take in (capture, capture_slowly))
+    for path in layers:
+        rows = []
+        for place in range(4):
+            model.zero_grad()
+            loss = head.loss(model.outputs(inputs[place : place + 1]), AGES[place : place + 1])
+            loss.sum().backward()
+            rows.append(torch.cat([p.grad.flatten() for p in model.get_submodule(path).parameters()]))  # type: ignore[union-attr]
+        expected = torch.stack(rows)
+        scale = float(expected.abs().max()) or 1.0
+        for found in (fast, slow):
+            torch.testing.assert_close(found.gradients[path] / scale, expected / scale, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(fast.predictions, model(inputs).detach())
+
+
+@pytest.mark.parametrize("head", ALL, ids=lambda head: head.name)
+def test_the_mean_of_per_sample_gradients_is_the_gradient_of_a_training_step(head: Head) -> None:
+    model, inputs = network("cnn3d", head.name)
+    model.train()
+    targets = (AGES - model.age_mean) / model.age_spread
+    head.loss(model.standard_outputs(inputs), targets).mean().backward()  # type: ignore[no-untyped-call]
+    expected = {name: p.grad.clone() for name, p in model.named_parameters()}  # type: ignore[union-attr]
+    model.zero_grad()
+    outputs, rows = sample_gradients(
+        model, lambda: model.standard_outputs(inputs), lambda found: head.derivative(found, targets)
+    )
+    torch.testing.assert_close(outputs, model.standard_outputs(inputs).detach())
+    set_gradients(model, {path: values.mean(dim=0) for path, values in rows.items()})
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.grad, expected[name], rtol=1e-3, atol=1e-5)
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_an_unknown_head_is_refused_by_name() -> None:
+    with pytest.raises(ModelError, match="head 'softmax' is unknown; choose squared-error"):
+        build(ModelSpec("mlp", (3,), {"head": "softmax"}))
+    with pytest.raises(ModelError, match="unknown"):
+        head_named(["squared-error"])  # type: ignore[arg-type]
+
+
+def test_a_network_that_users_bring_is_judged_by_squared_error() -> None:
+    assert isinstance(head_of(nn.Linear(3, 1)), SquaredError)
+    brought = nn.Sequential(nn.Linear(3, 1))
+    brought.head = nn.Linear(1, 1)  # a layer of that name is no head
+    assert isinstance(head_of(brought), SquaredError)
+
+
+def test_squared_error_is_torchs_to_the_last_bit() -> None:
+    generator = torch.Generator().manual_seed(2)
+    outputs, targets = torch.randn(7, 1, generator=generator), torch.randn(7, generator=generator)
+    gradients, losses = [], []
+    for loss in (
+        lambda leaf: SquaredError().loss(leaf, targets).mean(),
+        lambda leaf: nn.functional.mse_loss(leaf.flatten(), targets),
+    ):
+        leaf = outputs.clone().requires_grad_()
+        losses.append(loss(leaf))
+        gradients.append(torch.autograd.grad(losses[-1], leaf)[0])
+    assert torch.equal(losses[0], losses[1])
+    assert torch.equal(gradients[0], gradients[1])
