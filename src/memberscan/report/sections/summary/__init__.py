@@ -12,7 +12,7 @@ from memberscan.report import party_words, ranking, svg, words
 from memberscan.report.content.audit_json import AuditContent, Basis, Finding, Target, Threat, Verdict
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.parts import Auc
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
 
 
 @dataclass(frozen=True)
