@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan.report import AuditContent, ConsortiumContent, check, sections
-from memberscan.report.content.audit_json import Roc, Threat
+from memberscan.report.content.audit_json import Threat
 from memberscan.report.content.consortium_json import Entry, JoinedAudit
 from memberscan.report.content.federation_json import Federation, Pair
+from memberscan.report.content.finding_json import Roc
 from memberscan.report.content.parts import Estimate
 from memberscan.report.sections import (
     age_errors,

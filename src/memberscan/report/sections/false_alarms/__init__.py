@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from memberscan.report import ranking, svg, words
-from memberscan.report.content.audit_json import AuditContent, Finding, Rate, Roc
+from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.finding_json import Finding, Rate, Roc
 from memberscan.report.content.parts import Estimate
 from memberscan.report.disclosure import ROC_RATES
 from memberscan.report.drawings import Drawing, both

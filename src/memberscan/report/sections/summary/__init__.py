@@ -9,8 +9,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from memberscan.report import party_words, ranking, svg, words
-from memberscan.report.content.audit_json import AuditContent, Basis, Finding, Target, Threat, Verdict
+from memberscan.report.content.audit_json import AuditContent, Basis, Target, Threat, Verdict
 from memberscan.report.content.federation_json import Federation
+from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.parts import Auc
 from memberscan.report.page_section import Section
 
