@@ -141,7 +141,7 @@ ROUNDS = {
     "a million": (fill(1e6), "update of length"),
     "other ages": (send(lambda m: {**m, "age_mean": np.full_like(m["age_mean"], 9)}), "changed age_mean"),
     "texts": (send(lambda m: {**m, "output.bias": np.array(["a"])}), "no readable state dict"),
-    "complex numbers": (send(lambda m: {**m, "output.bias": np.zeros(1, complex)}), "complex128"),
+    "complex numbers": (send(lambda m: {**m, "output.bias": np.zeros(1, complex)}), "no readable state dict"),
     "thousands of entries": (
         send(lambda m: {**m, **{f"w{k}": np.zeros(1, np.float32) for k in range(5000)}}),
         "other names",
@@ -151,7 +151,6 @@ ROUNDS = {
         "has 4,000,128 bytes",
     ),
     "a declared one": (raw(HUGE), "no readable state dict"),
-    "big-endian": (send(lambda m: {**m, "output.bias": np.zeros(1, ">f4")}), "no readable state dict"),
 }
 
 
@@ -182,12 +181,16 @@ def test_no_words_of_a_learners_machine_are_recorded(
     assert "hiv-study is not mounted" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "other", [lambda v: np.array(v, order="F"), lambda v: v.astype(v.dtype.newbyteorder(">"))]
+)
 def test_arrays_in_another_order_are_the_same_model(
-    three: Consortium, undisturbed: dict[str, bytes], tmp_path: Path
+    three: Consortium,
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    other: Callable[[np.ndarray], np.ndarray],
 ) -> None:
-    three.federate(
-        tmp_path, around=answering(send(lambda m: {k: np.array(v, order="F") for k, v in m.items()}))
-    )
+    three.federate(tmp_path, around=answering(send(lambda m: {k: other(v) for k, v in m.items()})))
     assert contents(tmp_path) == undisturbed
 
 

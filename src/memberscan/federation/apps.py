@@ -11,6 +11,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, RolesError
+from memberscan.federation.ckks import read_key
 from memberscan.federation.client import FEWEST_PEOPLE, Site
 from memberscan.federation.client import client_app as make_client_app
 from memberscan.federation.server import conduct
@@ -38,7 +39,7 @@ def main(grid: Grid, context: Context) -> None:
     """Conduct the federation that the run's configuration describes."""
     config = context.run_config
     path = Path(str(_given(config, "run")))
-    public = Path(str(config["public"])).read_bytes() if config.get("public") else None
+    public = read_key(Path(str(config["public"]))) if config.get("public") else None
     conduct(
         grid,
         settings_of(config),
@@ -102,7 +103,7 @@ def locate(context: Context) -> Site:
         learner,
         cohort,
         tuple(scans),
-        Path(str(secret)).read_bytes() if secret else None,
+        read_key(Path(str(secret))) if secret else None,
         Path(str(keep)) if keep else None,
         fewest=_fewest(config.get("people", FEWEST_PEOPLE)),
         device=str(config.get("device", "auto")),
