@@ -72,12 +72,18 @@ def read_limited(path: Path, most: int) -> bytes:
     FileNotFoundError
         If there is no such file.
     BadInputError
-        If it is no regular file.
+        If it is no regular file, or may not be read.
     TooLargeError
         If it is larger.
     """
-    # Without O_NONBLOCK the opening of a pipe would already wait.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        # Without O_NONBLOCK the opening of a pipe would already wait.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BadInputError(f"{path} cannot be read ({why}); check the path and its permissions") from error
     try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):

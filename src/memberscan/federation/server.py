@@ -127,7 +127,7 @@ def _required(public: bytes | None) -> bytes:
 def _participation(content: RecordDict, learner: Learner, settings: Settings) -> Participation:
     """Read what a learner reports of its training; :class:`ModelError` if it is impossible."""
     samples, steps, loss = whole(content, "samples"), whole(content, "steps"), fact(content, "loss")
-    if isinstance(loss, str) or not (math.isfinite(loss) and loss >= 0):
+    if isinstance(loss, (str, bool)) or not (math.isfinite(loss) and loss >= 0):
         raise ModelError(
             f"reports {samples} samples and a loss of {str(loss)[:20]!s}, which cannot be averaged"
         )
