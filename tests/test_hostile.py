@@ -339,6 +339,8 @@ def test_names_like_formulas_and_escape_sequences_end_nothing(
     for finding in content["findings"]:
         finding["attack"] += hostile
         finding["title"] += hostile
+    ranking = content["verdict"]["basis"]["ranking"]
+    content["verdict"]["basis"]["ranking"] = [attack + hostile for attack in ranking]
     content["provenance"]["source"] = hostile
     put(tmp_path / "audit.json", content)
     result = AuditResult.load(tmp_path)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import struct
 import tracemalloc
 import zipfile
@@ -62,6 +63,14 @@ def test_pipes_and_devices_are_refused_and_do_not_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
         with pytest.raises(BadInputError, match=f"{path} is not a regular file"):
+            read_limited(path, 100)
+
+
+def test_a_path_that_leads_nowhere_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "loop", tmp_path / "file" / "x", tmp_path / ("x" * 300), tmp_path / "a\0b"):
+        with pytest.raises(BadInputError, match=f"{re.escape(str(path))} cannot be read"):
             read_limited(path, 100)
 
 

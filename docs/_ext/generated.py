@@ -87,47 +87,34 @@ def _default(option: click.Parameter) -> str:
 
 
 def schema() -> str:
-    """Return a section for each part of audit.json."""
+    """Return a section for the top level of audit.json, and one for each part."""
     rules = published()
-    parts = [_part(name, rule) for name, rule in rules["properties"].items()]
-    shared = [_part(name, rule) for name, rule in rules["$defs"].items()]
-    return "\n".join(["## Top level", *parts, "## Shared shapes", *shared])
+    parts = {"Top level": rules, **rules["$defs"]}
+    return "\n".join(_part(name, rule) for name, rule in parts.items())
 
 
 def _part(name: str, rule: dict[str, Any]) -> str:
-    rows = [f"| `{path}` | {_kind(inner)} | {_meaning(inner)} |" for path, inner in _flat("", rule)]
-    table = ["", "| Key | Type | Meaning |", "|---|---|---|", *rows] if rows else []
-    return "\n".join([f"### {name}", "", f"{_kind(rule).capitalize()}. {rule['description']}", *table, ""])
-
-
-def _flat(path: str, rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield all keys below a rule, with the path to each; lists are marked [], keys that vary {}."""
-    rule = rule.get("anyOf", [rule])[0]
-    if "items" in rule:
-        yield from _flat(f"{path}[]", rule["items"])
-    for key, inner in rule.get("properties", {}).items():
-        here = f"{path}.{key}".lstrip(".")
-        yield here, inner
-        yield from _flat(here, inner)
+    rows = [f"| `{key}` | {_kind(inner)} | {_meaning(inner)} |" for key, inner in rule["properties"].items()]
+    return "\n".join(
+        [f"## {name}", "", rule["description"], "", "| Key | Type | Meaning |", "|---|---|---|", *rows, ""]
+    )
 
 
 def _meaning(rule: dict[str, Any]) -> str:
-    inner = rule.get("anyOf", [rule])[0]
-    shared = published()["$defs"].get(inner.get("$ref", "").rpartition("/")[2], {})
+    shared = published()["$defs"].get(rule.get("$ref", "").rpartition("/")[2], {})
     return str(rule.get("description") or shared.get("description", ""))
 
 
 def _kind(rule: dict[str, Any]) -> str:
     if "$ref" in rule:
         name = rule["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name})"
+        return f"[{name}](#{name.lower()})"
     if "anyOf" in rule:
-        return f"{_kind(rule['anyOf'][0])} or null"
+        return " or ".join(_kind(inner) for inner in rule["anyOf"])
     if "enum" in rule or "const" in rule:
         return " or ".join(f'`"{value}"`' for value in rule.get("enum", [rule.get("const")]))
-    kinds = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
-    inner = f" of {_kind(rule['items'])}" if "items" in rule else ""
-    return " or ".join(kinds) + inner
+    inner = rule.get("items") or rule.get("additionalProperties")
+    return f"{rule['type']} of {_kind(inner)}" if isinstance(inner, dict) else str(rule["type"])
 
 
 _NO_FIELDS = ("property", "attribute", "data")

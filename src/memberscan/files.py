@@ -34,6 +34,8 @@ TABLE_LIMIT = 1 << 30
 """Largest table that is read, in bytes: some ten million rows of predictions."""
 MOST_COLUMNS = 20_000
 """Most columns of a table that is read; one of regional measures has hundreds."""
+_FEW_CELLS = 1_000_000
+"""A table of so many cells is read however many of them are empty."""
 
 
 @contextlib.contextmanager
@@ -172,7 +174,9 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
         If it cannot be read as a table.
     """
     data = read_limited(path, TABLE_LIMIT)
-    require_few_columns(data.partition(b"\n")[0].count(b"\t") + 1, path)
+    # A row wider than the header would give all others as many cells.
+    widest = max((line.count(b"\t") for line in io.BytesIO(data)), default=0)
+    require_few_cells(widest + 1, data, path)
     try:
         table: pd.DataFrame = pd.read_csv(
             io.BytesIO(data), sep="\t", na_values=["n/a"], keep_default_na=False, **options
@@ -184,12 +188,32 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
     return without_marks(table)
 
 
-def require_few_columns(columns: int, path: Path) -> None:
-    """Refuse a table with an absurd number of columns; each takes time and memory of its own."""
+def require_few_cells(columns: int, text: str | bytes, path: Path) -> None:
+    """Refuse a table of an absurd number of columns or cells, before there is any.
+
+    Each column takes time and memory of its own. A row shorter than the header is filled up, so that a
+    megabyte of short rows under a long header would become billions of cells.
+
+    Parameters
+    ----------
+    columns
+        How many the header has.
+    text
+        The whole table.
+    path
+        Its file, for errors.
+    """
     if columns > MOST_COLUMNS:
         raise TooLargeError(
             f"{path} has {columns:,} columns, and at most {MOST_COLUMNS:,} are read; remove those that "
             "are not needed"
+        )
+    lines = text.count("\n") if isinstance(text, str) else text.count(b"\n")
+    # In a whole table each cell is followed by a separator or the end of a line, so it takes a byte at least.
+    if (cells := columns * lines) > max(_FEW_CELLS, 2 * len(text)):
+        raise TooLargeError(
+            f"{path} has {columns:,} columns and {lines:,} lines, and most cells of them are not there "
+            f"({cells:,} cells, {len(text):,} characters); write every row as long as the header"
         )
 
 

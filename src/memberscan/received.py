@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -45,6 +46,10 @@ _NPY_HEADERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 
+_NPY_HEADER = re.compile(rb"\{[\w\s,:'\"<>|=]*\([\w\s,]*\)[\w\s,:'\"<>|=]*\}\s*")
+"""A dictionary with one tuple, the shape. numpy would read any expression of Python, also one that is nested
+too deeply for the parser."""
+
 T = TypeVar("T")
 
 
@@ -67,12 +72,18 @@ def read_limited(path: Path, most: int) -> bytes:
     FileNotFoundError
         If there is no such file.
     BadInputError
-        If it is no regular file.
+        If it is no regular file, or may not be read.
     TooLargeError
         If it is larger.
     """
-    # Without O_NONBLOCK the opening of a pipe would already wait.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        # Without O_NONBLOCK the opening of a pipe would already wait.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BadInputError(f"{path} cannot be read ({why}); check the path and its permissions") from error
     try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
@@ -205,8 +216,8 @@ def load_npz(path: Path, most: int) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             check_zip(archive, str(path), most)
             return {
-                entry.filename.removesuffix(".npy"): _array(
-                    archive.read(entry), f"{entry.filename} in {path}"
+                entry.filename.removesuffix(".npy"): parse_npy(
+                    read_entry(archive, entry), f"{entry.filename} in {path}"
                 )
                 for entry in archive.infolist()
             }
@@ -245,22 +256,62 @@ def check_zip(archive: zipfile.ZipFile, source: str, most: int) -> None:
             )
 
 
-def _array(data: bytes, source: str) -> np.ndarray:
-    """Read one .npy file from memory; what its header declares must be what follows it."""
+def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Return a file of a zip file, of as many bytes as the directory declares.
+
+    ``ZipFile.read`` would expand all that is packed, whatever the directory says, and cut it afterwards.
+
+    Raises
+    ------
+    BadInputError
+        If it has fewer.
+    """
+    with archive.open(entry) as stream:
+        data = stream.read(entry.file_size)
+    if len(data) < entry.file_size:
+        raise BadInputError(f"{entry.filename} has {len(data):,} bytes of {entry.file_size:,}; restore it")
+    return data
+
+
+def parse_npy(data: bytes, source: str) -> np.ndarray:
+    """Read a .npy file from memory; what its header declares must be what follows it.
+
+    Parameters
+    ----------
+    data
+        The bytes of the file.
+    source
+        Names it in errors.
+
+    Returns
+    -------
+    numpy.ndarray
+        A copy, in native byte order.
+
+    Raises
+    ------
+    BadInputError
+        If it is damaged, or holds anything but numbers.
+    """
     stream = io.BytesIO(data)
     try:
-        shape, fortran, dtype = _NPY_HEADERS[np.lib.format.read_magic(stream)](stream)
-    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        version = np.lib.format.read_magic(stream)
+        read_header, start = _NPY_HEADERS[version], 10 if version == (1, 0) else 12
+        length = int.from_bytes(data[8:start], "little")
+        if not _NPY_HEADER.fullmatch(data[start : start + length]):
+            raise ValueError("its header is not one of an array of numbers")
+        shape, fortran, dtype = read_header(stream)
+    except (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError) as error:
         raise BadInputError(f"{source} is no readable array ({error}); save it with numpy.savez") from error
     if dtype.hasobject or dtype.kind not in _READABLE:
         raise BadInputError(
             f"{source} is an array of {dtype}, not of numbers; save each parameter as an array of its own"
         )
     count = math.prod(shape)
-    if min(shape, default=0) < 0 or count * dtype.itemsize != len(data) - stream.tell():
+    if count * dtype.itemsize != len(data) - stream.tell():
         raise BadInputError(f"{source} declares the shape {shape}, which its size does not fit; restore it")
     values = np.frombuffer(data, dtype, count, stream.tell())
-    # A copy in native byte order, which torch needs and may write to.
+    # torch needs native byte order, and may write to what it is given.
     return values.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from memberscan.signals.updates import Updates
 from scipy import stats
 
 from memberscan import AuditResult, ThreatModel, audit, report
@@ -21,7 +22,6 @@ from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, RolesError, TooFewSubjectsError, TranscriptError
 from memberscan.models.inputs import as_inputs, predict
 from memberscan.runs import Role, Roles, Run
-from memberscan.signals.updates import Updates
 from memberscan.threat import Attacker
 
 from .conftest import MakePredictions, require_valid

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from memberscan.attacks.parties import Parties
 from memberscan.auditing.sources import _coarse, image_baseline, source_inference
-from memberscan.cohort import Cohort
 from memberscan.signals.updates import Updates
+
+from memberscan.cohort import Cohort
 
 SIZES = (20, 14, 10)
 HELD_OUT = 16

@@ -96,6 +96,19 @@ INTRODUCTIONS = {
     "a deep shape": (state(shape="[" * 100_000), "no valid shape"),
     "negative sizes": (state(shape="[-7]"), "no valid shape"),
     "no list": (state(shape='{"0": 7}'), "no valid shape"),
+    "no scan": (state(samples=0), "holds no scan"),
+    "negative scans": (state(samples=-9), "holds no scan"),
+    "a name that looks like another": (state(learner="l\u0435arner-1"), "cannot name a file"),
+    "a name of full width": (state(learner="\uff41"), "cannot name a file"),
+    "a name with a line break": (state(learner="a\n"), "cannot name a file"),
+    "a shape of fractions": (state(shape="[7.0]"), "no valid shape"),
+    "a shape of truth values": (state(shape="[true]"), "no valid shape"),
+    "an empty shape": (state(shape="[]"), "no valid shape"),
+    "ages that are no numbers": (send(lambda m: {**m, "age": np.array(np.nan)}), "not finite"),
+    "empty moments": (send(lambda m: {**m, "feature": np.zeros(0)}), r"shape \(0,\)"),
+    "moments in whole numbers": (send(lambda m: {**m, "age": np.array(50)}), "int64"),
+    "moments of truth values": (send(lambda m: {**m, "age": np.array(True)}), "bool"),
+    "the smallest ages": (send(lambda m: {**m, "age_square": np.array(5e-324)}), "impossible mean"),
     "moments of other things": (send(lambda m: {k: m[k] for k in ("age", "age_square")}), "other names"),
     "moments of another shape": (send(lambda m: {**m, "feature": np.zeros(6)}), r"shape \(6,\)"),
     "infinite ages": (send(lambda m: {**m, "age": np.array(np.inf)}), "not finite"),
@@ -141,13 +154,26 @@ ROUNDS = {
     "more samples than before": (state(samples=10**15), "held 9 when it introduced itself"),
     "fewer": (state(samples=8), "held 9 when it introduced itself"),
     "many steps": (state(steps=10**9), "4 steps were asked of it"),
+    "no samples": (state(samples=0), "held 9 when it introduced itself"),
+    "samples as truth": (state(samples=True), "no whole number"),
+    "steps as a fraction": (state(steps=4.0), "no whole number"),
+    "a loss of truth": (state(loss=True), "a loss of True"),
+    "a loss that is no number": (state(loss=float("nan")), "a loss of nan"),
     "a negative loss": (state(loss=-1.0), "a loss of -1.0"),
     "a loss in words": (state(loss="small"), "a loss of small"),
     "3e38": (fill(3e38), "update of length"),
     "a million": (fill(1e6), "update of length"),
     "other ages": (send(lambda m: {**m, "age_mean": np.full_like(m["age_mean"], 9)}), "changed age_mean"),
+    "no numbers": (fill(np.nan), "NaN or infinite"),
+    "layers in each other's place": (
+        send(lambda m: {**m, "hidden.0.weight": m["output.weight"], "output.weight": m["hidden.0.weight"]}),
+        "sent another model",
+    ),
+    "empty arrays": (send(lambda m: {k: v[:0] if v.ndim else v for k, v in m.items()}), r"shape \(0,"),
+    "whole numbers": (send(lambda m: {**m, "output.bias": np.zeros(1, np.int32)}), "int32"),
+    "truth values": (send(lambda m: {**m, "output.bias": np.zeros(1, bool)}), "bool"),
     "texts": (send(lambda m: {**m, "output.bias": np.array(["a"])}), "no readable state dict"),
-    "complex numbers": (send(lambda m: {**m, "output.bias": np.zeros(1, complex)}), "complex128"),
+    "complex numbers": (send(lambda m: {**m, "output.bias": np.zeros(1, complex)}), "no readable state dict"),
     "thousands of entries": (
         send(lambda m: {**m, **{f"w{k}": np.zeros(1, np.float32) for k in range(5000)}}),
         "other names",
@@ -157,7 +183,6 @@ ROUNDS = {
         "has 4,000,128 bytes",
     ),
     "a declared one": (raw(HUGE), "no readable state dict"),
-    "big-endian": (send(lambda m: {**m, "output.bias": np.zeros(1, ">f4")}), "no readable state dict"),
 }
 
 
@@ -188,12 +213,16 @@ def test_no_words_of_a_learners_machine_are_recorded(
     assert "hiv-study is not mounted" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "other", [lambda v: np.array(v, order="F"), lambda v: v.astype(v.dtype.newbyteorder(">"))]
+)
 def test_arrays_in_another_order_are_the_same_model(
-    three: Consortium, undisturbed: dict[str, bytes], tmp_path: Path
+    three: Consortium,
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    other: Callable[[np.ndarray], np.ndarray],
 ) -> None:
-    three.federate(
-        tmp_path, around=answering(send(lambda m: {k: np.array(v, order="F") for k, v in m.items()}))
-    )
+    three.federate(tmp_path, around=answering(send(lambda m: {k: other(v) for k, v in m.items()})))
     assert contents(tmp_path) == undisturbed
 
 
@@ -207,6 +236,31 @@ def test_when_the_guilty_one_was_needed_the_same_command_goes_on_once_it_is_mend
     three.federate(tmp_path, its)
     models = {k: v for k, v in contents(tmp_path).items() if k != "transcript.json"}
     assert models == {k: v for k, v in undisturbed.items() if k != "transcript.json"}
+
+
+def test_an_answer_of_an_earlier_round_is_one_learners_model_and_no_more(
+    three: Consortium, tmp_path: Path
+) -> None:
+    kept: list[ArrayRecord] = []
+
+    def replayed(reply: Message) -> None:
+        kept.append(reply.content["model"])
+        reply.content["model"] = kept[0]
+
+    transcript = three.federate(tmp_path / "run", around=lies(("train", replayed)))
+    assert len(kept) == 3
+    first = transcript.learner_model(1, "learner-2")
+    assert all(
+        torch.equal(first[name], value) for name, value in transcript.learner_model(3, "learner-2").items()
+    )
+    models = [transcript.global_model(number) for number in (1, 2, 3)]
+    assert all(not torch.equal(models[0][k], models[2][k]) for k in ("hidden.0.weight", "output.weight"))
+
+
+@pytest.mark.parametrize("tiny", [1e-45, -1e-39, 5e-324])
+def test_the_smallest_numbers_are_numbers(three: Consortium, tmp_path: Path, tiny: float) -> None:
+    transcript = three.federate(tmp_path / "run", around=answering(fill(tiny)))
+    assert all(torch.isfinite(tensor).all() for tensor in transcript.global_model(3).values())
 
 
 def test_a_claim_of_many_scans_does_not_make_a_learner_the_global_model(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +225,73 @@ def test_a_deployed_site_tells_the_server_the_type_of_an_error_and_no_more(
     said = refusal(site(three, fewest=8), RecordDict({"facts": stated()}), confide=False)
     assert said == "RefusedError; the log of its SuperNode says more"
     assert "would train on 7 people" in caplog.text
+
+
+def sent(model: dict[str, np.ndarray]) -> ArrayRecord:
+    return ArrayRecord({name: Array(value) for name, value in model.items()})
+
+
+OTHERS: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
+    "NaN": lambda m: {**m, "output.bias": np.full(1, np.nan, np.float32)},
+    "whole numbers": lambda m: {k: v.astype(np.int32) for k, v in m.items()},
+    "double precision": lambda m: {k: v.astype(float) for k, v in m.items()},
+    "truth values": lambda m: {k: v.astype(bool) for k, v in m.items()},
+    "other shapes": lambda m: {k: v.reshape(-1, 1, 1) for k, v in m.items()},
+    "empty arrays": lambda m: {k: v[:0] if v.ndim else v for k, v in m.items()},
+    "a wider network": lambda m: {k: np.concatenate([v, v]) if v.ndim else v for k, v in m.items()},
+    "one layer less": lambda m: {k: v for k, v in m.items() if k != "output.bias"},
+    "one layer more": lambda m: {**m, "output.more": np.zeros(1, np.float32)},
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_site_does_not_train_another_model(three: Consortium, other: str) -> None:
+    ours = {k: v.numpy() for k, v in client.regressor(settings(), three.cohort.shape).state_dict().items()}
+    content = RecordDict({"facts": stated(), "model": sent(OTHERS[other](ours))})
+    assert re.match("ModelError|NonFiniteError", refusal(site(three), content))
+    assert not server_asks(
+        client_app(lambda context: site(three)), RecordDict({"facts": stated(), "model": sent(ours)}), "train"
+    ).has_error()
+
+
+@pytest.mark.parametrize("kind", ["query.hello", "query.start", "train", "query.keep"])
+def test_settings_that_change_on_the_way_are_refused_at_every_step(
+    three: Consortium, tmp_path: Path, kind: str
+) -> None:
+    its = site(three, agreed=settings().digest, keep=tmp_path / "keep")
+    for changes in ({"training": {"epochs": 9}}, {"training": {"seed": 4}}, {"options": {"width": 6}}):
+        assert "this site agreed to" in refusal(its, RecordDict({"facts": stated(**changes)}), kind)
+    assert not (tmp_path / "keep").exists()
+
+
+@pytest.mark.parametrize("kind", ["query.hello", "train"])
+def test_whoever_asks_twice_learns_nothing_new(three: Consortium, kind: str) -> None:
+    model = records.clear(client.regressor(settings(), three.cohort.shape).state_dict())
+    answers = [
+        server_asks(
+            client_app(lambda context: site(three)), RecordDict({"facts": stated(), "model": model}), kind
+        )
+        for _ in range(2)
+    ]
+    first, second = ({k: v.data for k, v in a.content["model"].items()} for a in answers)
+    assert first == second
+    assert dict(answers[0].content["facts"]) == dict(answers[1].content["facts"])
+
+
+@pytest.mark.parametrize("samples", [0, -1, 10**18, True, 7.0, "7"])
+def test_a_site_scales_no_model_by_an_impossible_number_of_scans(three: Consortium, samples: Any) -> None:
+    secret, _ = ckks.make_keys()
+    network = client.regressor(settings(), three.cohort.shape)
+    moments = client.moments_of(network, three.cohort, site(three).members)
+    encrypted = ckks.encrypt({k: v.float() for k, v in moments.items()}, secret)
+    content = RecordDict(
+        {
+            "facts": stated(secure="ckks", samples=samples),
+            "model": records.clear(network.state_dict()),
+            "sealed": records.sealed(ckks.weighted_sum([encrypted], [1.0], secret)),
+        }
+    )
+    assert "for samples" in refusal(site(three, secret=secret), content, "query.start")
 
 
 @pytest.mark.parametrize(

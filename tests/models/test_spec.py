@@ -67,7 +67,7 @@ def test_a_factory_is_found_in_the_current_directory(user_module: str) -> None:
 def test_a_network_of_any_size_is_refused_before_it_takes_memory(
     name: str, shape: tuple[int, ...], width: int
 ) -> None:
-    with pytest.raises(ModelError, match="more than 268,435,456 parameters"):
+    with pytest.raises(ModelError, match="more than 67,108,864 parameters"):
         build(ModelSpec(name, shape, {"width": width}))
 
 

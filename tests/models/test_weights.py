@@ -358,6 +358,21 @@ def test_tied_weights_are_written_once_for_each_name() -> None:
     assert all(torch.equal(read[name], value) for name, value in network.state_dict().items())
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("as_saved", [dict, lambda s: {k: nn.Parameter(v, False) for k, v in s.items()}])
+def test_tensors_of_every_make_are_read_from_files_of_torch(
+    tmp_path: Path, as_saved: Callable[[dict[str, torch.Tensor]], object], legacy: bool
+) -> None:
+    whole, dtypes = torch.arange(12).reshape(3, 4), (torch.float64, torch.bfloat16, torch.int8, torch.bool)
+    state = {str(dtype): (whole % 2).to(dtype) for dtype in dtypes}
+    state |= {"turned": whole.T, "a part": whole[1:, ::2], "again": whole, "empty": torch.zeros(0, 3)}
+    state["number"] = torch.tensor(3)
+    torch.save(as_saved(state), tmp_path / "w.pt", _use_new_zipfile_serialization=not legacy)
+    read = read_weights(tmp_path / "w.pt")
+    assert read.keys() == state.keys()
+    assert all(read[k].dtype == v.dtype and torch.equal(read[k], v) for k, v in state.items())
+
+
 def test_weights_of_an_averaged_model_are_read() -> None:
     network = nn.Linear(3, 1)
     averaged = torch.optim.swa_utils.AveragedModel(nn.Linear(3, 1)).state_dict()

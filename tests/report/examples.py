@@ -80,6 +80,7 @@ def federations(folder: Path) -> dict[str, Run]:
     """Federate four learners over three rounds, alike and unlike in age."""
     pytest.importorskip("flwr")
     from memberscan.federation.federate import federate
+
     from memberscan.federation.settings import Settings
 
     training = TrainingConfig(epochs=8, learning_rate=3e-3, device="cpu")

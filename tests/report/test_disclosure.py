@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from memberscan.evidence.rounding import step_below
 from memberscan.report import disclosure
-from memberscan.report.content.audit_json import Rate, Roc
 from memberscan.report.content.federation_json import Pair
+from memberscan.report.content.finding_json import Rate, Roc
 from memberscan.report.content.parts import Auc, Bound, Estimate
 from memberscan.report.disclosure import age_bands, hidden
 from memberscan.report.outcome import LearnerFacts

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan.report import AuditContent, ConsortiumContent, check, sections
-from memberscan.report.cells import Cell, Table
-from memberscan.report.content.audit_json import Roc, Threat
+from memberscan.report.content.audit_json import Threat
 from memberscan.report.content.consortium_json import Entry, JoinedAudit
 from memberscan.report.content.federation_json import Federation, Pair
+from memberscan.report.content.finding_json import Roc
 from memberscan.report.content.parts import Estimate
 from memberscan.report.sections import (
     age_errors,
@@ -30,6 +30,7 @@ from memberscan.report.sections import (
     site_advice,
     summary,
 )
+from memberscan.report.table_cells import Cell, Table
 
 Examples = dict[str, AuditContent]
 rates = st.lists(st.integers(0, 20), min_size=1, max_size=30).map(

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from memberscan.report import AuditContent, svg
-from memberscan.report.content.audit_json import Roc
+from memberscan.report.content.finding_json import Roc
 from memberscan.report.drawings import NARROW, WIDE
 from memberscan.report.sections import age_errors, attack_results, false_alarms, group_exposure, summary
 

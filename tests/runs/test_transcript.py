@@ -168,7 +168,7 @@ def swap(path: Path) -> None:
         (rewrite("0002/round.json", "[]"), r"round\.json is damaged"),
         (rewrite("0002/round.json", '{"number": 2}'), r"round\.json is damaged \(took_part"),
         (swap, r"0001/round\.json is of round 2"),
-        (lambda path: (path / "0003").write_text("a file"), r"0003/round\.json is missing or damaged"),
+        (lambda path: (path / "0003").write_text("a file"), r"0003/round\.json cannot be read \(Not a"),
         (lambda path: (path / MANIFEST).unlink(), r"is not a transcript \(it has no transcript\.json\)"),
         (rewrite(MANIFEST, "{"), "not valid JSON"),
         (rewrite(MANIFEST, "[]"), "has schema None"),

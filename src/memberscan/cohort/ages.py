@@ -20,8 +20,8 @@ _FEWEST_STRANGE = 5
 """Codes for "missing", such as -9, 99 and 999, and slips of the keyboard take fewer different values."""
 
 _WRITTEN_AGE = re.compile(
-    r"(?P<over>>=?|≥)?\s*(?P<number>[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\s*(?P<plus>\+)?"
-    r"\s*(?:(?P<unit>y|yrs?|years?|m|months?|w|weeks?|d|days?)\.?(?: old)?)?",
+    r"(?P<over>>=?|≥)?\s*(?P<number>[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\s*(?:(?P<plus>\+)\s*)?"
+    r"(?:(?P<unit>y|yrs?|years?|m|months?|w|weeks?|d|days?)\.?(?: old)?)?",
     re.IGNORECASE,
 )
 

@@ -22,11 +22,11 @@ from memberscan.shown import plain
 
 MOST_OFFSET = 16 << 20
 """Largest offset of the voxels in a file, in bytes; the header and its extensions come before them."""
-MOST_PACKED = 200
-"""Largest ratio of an image's size to its file's. Scans of people are packed to a half or a tenth, masks to a
-hundredth; a file of one value, made to fill the memory, to a thousandth."""
-ALWAYS_UNPACKED = 32 << 20
-"""Images of this many bytes are read whatever the ratio."""
+MOST_PACKED = 40
+"""Most voxels for each byte of a packed file. Scans of people have about one, without a skull up to ten,
+masks a hundred; a file of one value, made to fill the memory, a thousand."""
+ALWAYS_UNPACKED = 1 << 24
+"""Images of this many voxels, 256 along each axis, are read however tightly they are packed."""
 
 _HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _IMAGES: dict[int, Any] = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
@@ -62,18 +62,20 @@ def load_image(path: Path) -> Any:
         raise UnusableScanError(
             f"unreadable (its voxels begin at byte {offset:,}; at most {MOST_OFFSET:,} is read)"
         )
-    declared = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    voxels = int(np.prod(shape, dtype=np.int64))
+    declared = offset + voxels * dtype.itemsize
     if not packed and declared > size:
         raise UnusableScanError(f"unreadable (cut short: {size:,} bytes of {declared:,})")
-    if packed and declared > max(ALWAYS_UNPACKED, MOST_PACKED * size):
+    if packed and voxels > max(ALWAYS_UNPACKED, MOST_PACKED * size):
         raise UnusableScanError(
-            f"unreadable (declares {declared:,} bytes and has {size:,}: no scan can be packed so tightly)"
+            f"unreadable (declares {voxels:,} voxels and has {size:,} bytes: no scan can be packed so "
+            "tightly)"
         )
     affine = header.get_best_affine()
     if not np.isfinite(affine).all():
         raise UnusableScanError("unreadable (its affine is not finite)")
-    voxels = ArrayProxy(str(path), header)  # type: ignore[no-untyped-call]
-    return _IMAGES[kind](voxels, affine, header)
+    stored = ArrayProxy(str(path), header)  # type: ignore[no-untyped-call]
+    return _IMAGES[kind](stored, affine, header)
 
 
 def _first_bytes(path: Path) -> tuple[bytes, int, bool]:

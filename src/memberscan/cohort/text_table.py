@@ -23,7 +23,7 @@ _BLANK = re.compile(r"[^\S\n]")
 _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 _OTHER_SEPARATOR = re.compile(r"[^\s|](?:(\|)|\s+\S+\s+)\S")
 _WIDER = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
-_NAMELESS = re.compile(r"column \d+ \(no name\)|Unnamed: \d+([._]\w+)*|\.\.\.\d+")
+_NAMELESS = re.compile(r"column \d+ \(no name\)|Unnamed: \d+([._][\w.]*)?|\.\.\.\d+")
 _ADVICE = "save it as UTF-8 TSV or CSV with one header row"
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
 """How text is written for Excel, so that it keeps the zeros of 007."""
@@ -124,7 +124,7 @@ def _split(path: Path, text: str, separator: str) -> pd.DataFrame:
     quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     header = next(csv.reader(io.StringIO(text), delimiter=separator, quoting=quoting), [])
     width = len(header)
-    files.require_few_columns(width, path)
+    files.require_few_cells(width, text, path)
     try:
         table = pd.read_csv(
             io.StringIO(text),

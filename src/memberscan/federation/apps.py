@@ -10,6 +10,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, RolesError
+from memberscan.federation.ckks import read_key
 from memberscan.federation.client import client_app as make_client_app
 from memberscan.federation.run_config import given, settings_of
 from memberscan.federation.server import coordinate
@@ -34,7 +35,7 @@ def main(grid: Grid, context: Context) -> None:
     """Coordinate the federation that the run's configuration describes."""
     config = context.run_config
     path = Path(str(given(config, "run")))
-    public = Path(str(config["public"])).read_bytes() if config.get("public") else None
+    public = read_key(Path(str(config["public"]))) if config.get("public") else None
     coordinate(
         grid,
         settings_of(config),
@@ -77,7 +78,7 @@ def locate(context: Context) -> Site:
         learner,
         cohort,
         tuple(scans),
-        Path(str(secret)).read_bytes() if secret else None,
+        read_key(Path(str(secret))) if secret else None,
         Path(str(keep)) if keep else None,
         fewest=_fewest(config.get("people", FEWEST_PEOPLE)),
         device=str(config.get("device", "auto")),

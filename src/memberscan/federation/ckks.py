@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memberscan.errors import EncryptionError, MissingExtraError, OutputConflictError
+from memberscan.errors import BadInputError, EncryptionError, MissingExtraError, OutputConflictError
 from memberscan.files import OWNER_ONLY, disk_guard, write_bytes
+from memberscan.received import read_limited
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -37,6 +38,12 @@ _GRID = 2.0**-24
 # the exact average. This is thirty standard deviations of the noise above one half, and not close to any
 # fraction with a denominator below a thousand.
 _EDGE = 0.5 + 2.0**-13
+_LARGEST_CIPHERTEXT, _LARGEST_KEY = 300_000, 700_000
+"""Bytes of the largest ciphertext and key that are read; ours have 262,292 and 590,166."""
+# Tags of the fields of TenSEAL's messages: of a ciphertext, of a key, and of the parts of a key.
+_SIZES, _CIPHERTEXT, _SCALE = 0x0A, 0x12, 0x19
+_PARAMETERS, _PUBLIC_PART, _SECRET_PART = 0x0A, 0x12, 0x1A
+_KEY, _FLAGS = 0x0A, 0x10
 
 
 def make_keys() -> tuple[bytes, bytes]:
@@ -251,6 +258,9 @@ def _counted(ciphertexts: Sequence[bytes], parameters: int) -> None:
 
 
 def _ciphertext(data: bytes, context: Any, scale: float) -> Any:
+    # A message can hold thousands of ciphertexts that expand from a few bytes each.
+    if len(data) > _LARGEST_CIPHERTEXT or _fields(data).keys() != {_SIZES, _CIPHERTEXT, _SCALE}:
+        raise ValueError("not one ciphertext")
     vector = _tenseal().ckks_vector_from(context, data)
     if vector.size() != SLOTS or [c.scale for c in vector.ciphertext()] != [scale]:
         raise ValueError("another length or scale")
@@ -265,13 +275,69 @@ def _naming(what: str) -> Iterator[None]:
         raise EncryptionError(f"{what} is damaged or of other parameters ({error}); send it again") from error
 
 
+def _fields(data: bytes) -> dict[int, bytes]:
+    """Return the fields of a protobuf message by their tags; :class:`ValueError` if one stands there twice.
+
+    A tag is the number of a field and its kind, in one byte. Kind 0 is a whole number, 1 are eight bytes, and
+    2 are any bytes after their length.
+    """
+    fields, place = dict[int, bytes](), 0
+    while place < len(data):
+        tag, start = data[place], place + 1
+        number, place = _number(data, start) if tag & 7 in (0, 2) else (0, start + 8)
+        if tag & 7 == 2:
+            start, place = place, place + number
+        if tag & 7 > 2 or tag in fields or place > len(data):
+            raise ValueError("unknown contents")
+        fields[tag] = data[start:place]
+    return fields
+
+
+def _number(data: bytes, place: int) -> tuple[int, int]:
+    """Return the whole number at a place, and where it ends: seven bits a byte, the low ones first.
+
+    The highest bit of a byte says that more follow.
+    """
+    number = 0
+    for shift, byte in enumerate(data[place : place + 5]):
+        number |= (byte & 127) << 7 * shift
+        if byte < 128:
+            return number, place + shift + 1
+    raise ValueError("a number without end")
+
+
+def _check_key(key: bytes) -> None:
+    """Refuse a key with other parts than ours: packed zeros in them would expand without end."""
+    if len(key) > _LARGEST_KEY:
+        raise ValueError(f"{len(key):,} bytes")
+    fields = _fields(key)
+    if fields.keys() - {_SECRET_PART} != {_PARAMETERS, _PUBLIC_PART}:
+        raise ValueError("other parts")
+    if _fields(fields[_PUBLIC_PART]).keys() != {_KEY, _FLAGS, _SCALE}:
+        raise ValueError("other parts of its public key")
+    if _SECRET_PART in fields and _fields(fields[_SECRET_PART]).keys() != {_KEY}:
+        raise ValueError("other parts of its secret key")
+
+
+def read_key(path: Path) -> bytes:
+    """Read a file of a key; :class:`EncryptionError` if it is missing, or larger than any key."""
+    try:
+        return read_limited(path, _LARGEST_KEY)
+    except (OSError, BadInputError) as error:
+        raise EncryptionError(f"the key {path} cannot be read ({error}); check the path") from error
+
+
 def _context(key: bytes) -> Any:
     tenseal = _tenseal()
     try:
+        _check_key(key)
         context = tenseal.context_from(key, n_threads=1)
         fits = context.global_scale == SCALE and not context.auto_rescale
     except (ValueError, RuntimeError) as error:
-        raise EncryptionError(f"the key is damaged or no CKKS key ({error}); restore its file") from error
+        raise EncryptionError(
+            f"the key is damaged or no CKKS key of ours ({error}); restore its file, or make a pair with "
+            "'memberscan federation keys'"
+        ) from error
     if not fits:
         raise EncryptionError("the key has other parameters; make a pair with 'memberscan federation keys'")
     return context

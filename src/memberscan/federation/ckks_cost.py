@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memberscan.federation.averaging import federated_average
-from memberscan.federation.ckks import PUBLIC, SECRET, decrypt, encrypt, weighted_sum
+from memberscan.federation.ckks import PUBLIC, SECRET, decrypt, encrypt, read_key, weighted_sum
 from memberscan.runs import Run
 
 
@@ -23,7 +23,7 @@ def encryption_cost(run: Run) -> dict[str, float | int]:
     run
         An encrypted federation that was simulated here, with its keys.
     """
-    secret, public = (run.path / SECRET).read_bytes(), (run.path / PUBLIC).read_bytes()
+    secret, public = read_key(run.path / SECRET), read_key(run.path / PUBLIC)
     transcript = run.transcript
     model = transcript.global_model(len(transcript.rounds))
     count = len(transcript.learners)

@@ -13,7 +13,7 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from memberscan.errors import FederationError, MemberscanError
-from memberscan.federation.records import FACTS, Reason
+from memberscan.federation.records import FACTS, MOST_WORDS, Reason
 from memberscan.federation.settings import Settings
 
 _LOG = logging.getLogger("memberscan.federation")
@@ -119,7 +119,7 @@ class Messenger:
         for reply in self.grid.send_and_receive(messages, timeout=self.settings.timeout):
             node = reply.metadata.src_node_id
             if reply.has_error():
-                refusals[node] = reply.error.reason or ""
+                refusals[node] = (reply.error.reason or "")[:MOST_WORDS]
             else:
                 replies[node] = reply.content
         return replies, refusals

@@ -11,13 +11,16 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from torch import Tensor
 
-from memberscan.errors import ModelError, NonFiniteError
+from memberscan.errors import BadInputError, ModelError, NonFiniteError
+from memberscan.received import parse_npy
 from memberscan.shown import plain
 
 MODEL, FACTS, CIPHERTEXTS = "model", "facts", "ciphertexts"
 _HEADER = 1024
 """Bytes around the values of an array; numpy writes 128."""
-_MOST_WORDS = 300
+_SHOWN = 300
+MOST_WORDS = 10_000
+"""Characters of a learner's reason that are read; with more, patterns would take minutes."""
 # How the error messages of a site, of this process and of Ray begin with the type of the error.
 _KIND = re.compile(r"(?:failed \(|<class ')?(?:[\w.]{1,200}\.)?([A-Za-z_]\w{0,60})(?:[:;()'\n]|$)", re.ASCII)
 
@@ -39,12 +42,12 @@ class Reason(NamedTuple):
     @classmethod
     def theirs(cls, text: str | None) -> Reason:
         """Return the reason that a learner, or the engine for it, gives: the type first, the words last."""
-        lines = (text or "")[:10_000].strip().splitlines()
+        lines = (text or "")[:MOST_WORDS].strip().splitlines()
         if not lines:
             return cls.ours("failed without saying why")
         kind = _KIND.match(lines[0])
         words = lines[0] if lines[0].startswith("<class") else lines[-1]
-        return cls(f"failed ({kind[1]})" if kind else "failed", plain(words.strip())[:_MOST_WORDS])
+        return cls(f"failed ({kind[1]})" if kind else "failed", plain(words.strip())[:_SHOWN])
 
 
 def model_record(model: Mapping[str, Tensor]) -> ArrayRecord:
@@ -84,8 +87,8 @@ def _tensor(array: Array, name: str, like: Tensor) -> Tensor:
     if len(array.data) > 2 * like.numel() * like.element_size() + _HEADER:
         raise ModelError(f"sent another model: {name} has {len(array.data):,} bytes")
     try:
-        tensor = torch.from_numpy(np.array(array.numpy(), order="C"))
-    except Exception as error:  # bytes that somebody sent may fail in any way
+        tensor = torch.from_numpy(np.array(parse_npy(array.data, name), order="C"))
+    except (BadInputError, ValueError, TypeError) as error:
         raise ModelError(f"the message holds no readable state dict ({name})") from error
     if tensor.shape != like.shape or tensor.dtype != like.dtype:
         raise ModelError(

@@ -140,7 +140,7 @@ def _participation(
         whole_number(content, "steps"),
         fact(content, "loss"),
     )
-    if isinstance(loss, str) or not (math.isfinite(loss) and loss >= least_loss):
+    if isinstance(loss, (str, bool)) or not (math.isfinite(loss) and loss >= least_loss):
         raise ModelError(
             f"reports {samples} samples and a loss of {str(loss)[:20]!s}, which cannot be averaged"
         )

@@ -165,10 +165,10 @@ def flower_engines() -> Any:
 
 def _keys(path: Path) -> tuple[bytes, bytes]:
     """Return the federation's keys, made once; in a simulation one machine plays all parties."""
-    from memberscan.federation.ckks import PUBLIC, SECRET, write_keys
+    from memberscan.federation.ckks import PUBLIC, SECRET, read_key, write_keys
 
     # The public key is written last.
     if not (path / PUBLIC).exists():
         (path / SECRET).unlink(missing_ok=True)
         write_keys(path)
-    return (path / SECRET).read_bytes(), (path / PUBLIC).read_bytes()
+    return read_key(path / SECRET), read_key(path / PUBLIC)

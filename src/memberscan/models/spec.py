@@ -25,7 +25,7 @@ from memberscan.models.slice_mean import SliceMean
 MODELS: Mapping[str, type[AgeRegressor]] = MappingProxyType(
     {"cnn3d": CNN3D, "slice-mean": SliceMean, "mlp": MLP}
 )
-MOST_PARAMETERS = 1 << 28
+MOST_PARAMETERS = 1 << 26
 """A network of ours with more is not built; the largest of the paper has three million."""
 _AXES = {"cnn3d": 3, "slice-mean": 3, "mlp": 1}
 

@@ -6,7 +6,7 @@ import io
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.errors import BadInputError, ModelError, UnsafeWeightsError
-from memberscan.received import check_zip, parse_safetensors, read_limited
+from memberscan.models.rehearsal import rehearse
+from memberscan.received import check_zip, parse_safetensors, read_entry, read_limited
 
 WEIGHTS_LIMIT = 8 << 30
 """Largest file of weights that is read, in bytes."""
@@ -25,6 +26,7 @@ _READABLE = {
 _QUANTISED = (torch.int8, torch.uint8, torch.bool)
 SLACK = 1 << 20
 """Bytes that a file or its tensors may have beyond the expected size, for names and headers."""
+_PICKLE = "data.pkl"
 _AVERAGED = "n_averaged"
 _SAVE = "save the weights alone with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
 _OTHER_KINDS = {
@@ -51,8 +53,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         data = read_limited(path, WEIGHTS_LIMIT)
         if is_safetensors(data, len(data)) or (path.suffix == ".safetensors" and not _is_zip(data)):
             return _readable_safetensors(data, path)
+        pickles, first = 5, data
         if _is_zip(data):
-            _check_archive(data, path)
+            data, first = _rewritten(data, path)
+            pickles = 1
     except FileNotFoundError as error:
         raise ModelError(f"the weights file {path} does not exist; check the path") from error
     except OSError as error:
@@ -62,6 +66,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     for start, kind in _OTHER_KINDS.items():
         if data.startswith(start):
             raise ModelError(f"{path} is {kind}, not a file of torch or safetensors; {_SAVE}")
+    try:
+        rehearse(first, pickles, len(data))
+    except ValueError as error:
+        raise UnsafeWeightsError(
+            f"{path} is a pickle that would execute code when loaded, holds something else than tensors, or "
+            f"is damaged ({str(error)[:100]}); {_SAVE}"
+        ) from error
     return _state_dict(_load_torch(data, path), len(data), path)
 
 
@@ -81,27 +92,40 @@ def _readable_safetensors(data: bytes, path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path} is not a readable safetensors file ({error})") from error
 
 
-def _check_archive(data: bytes, path: Path) -> None:
-    """Refuse a zip file that is no state dict of torch, or declares more than it has."""
+def _rewritten(data: bytes, path: Path) -> tuple[bytes, bytes]:
+    """Return a zip file of torch, written anew, and the pickle in it; refuse one that torch did not write.
+
+    torch has a reader of zip files of its own. A file can be made so that the two readers find different
+    contents, and torch's would expand what was never checked. Of what is written here, both read the same.
+    """
+    stream = io.BytesIO()
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(stream, "w") as copy:
             # torch stores tensors as they are, so nothing can be larger than the file itself.
             check_zip(archive, str(path), len(data))
             names = archive.namelist()
+            _check_kind(names, path)
+            for entry in archive.infolist():
+                copy.writestr(entry.filename, read_entry(archive, entry))
+            pickled = archive.read(next(name for name in names if name.endswith(_PICKLE)))
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise ModelError(f"{path} is not a readable weights file ({error}); restore it") from error
-    if any(name.endswith("constants.pkl") for name in names):
+    return stream.getvalue(), pickled
+
+
+def _check_kind(names: Sequence[str], path: Path) -> None:
+    # For torch, names that differ only by case are the same.
+    lower = [name.lower() for name in names]
+    if any(name.endswith("constants.pkl") for name in lower):
         raise ModelError(f"{path} is a TorchScript archive, which holds code; {_SAVE}")
-    if not any(name.endswith("data.pkl") for name in names):
+    if not any(name.endswith(_PICKLE) for name in names):
         kind = "a numpy archive" if any(name.endswith(".npy") for name in names) else "a zip file"
         raise ModelError(f"{path} is {kind}, not a file that torch.save wrote; {_SAVE}")
+    if sum(name.endswith(_PICKLE) for name in lower) > 1 or len(set(lower)) < len(lower):
+        raise ModelError(f"{path} holds several files of one name, as torch.save writes none; restore it")
 
 
 def _load_torch(data: bytes, path: Path) -> Any:
-    # Of all functions that torch lets a pickle of weights call, only this one can allocate more memory than
-    # the file has bytes.
-    if b"\nbytearray\n" in data:
-        raise UnsafeWeightsError(f"{path} is a pickle of something else than tensors; {_SAVE}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -17,7 +17,8 @@ import numpy as np
 from memberscan.errors import BadInputError
 from memberscan.evidence.roc import null_variance
 from memberscan.evidence.rounding import error_of, floored, rounded, rounded_p, step_below
-from memberscan.report.content.audit_json import PositivePredictiveValue, Quantiles, Rate, Roc
+from memberscan.report.content.audit_json import Quantiles
+from memberscan.report.content.finding_json import PositivePredictiveValue, Rate, Roc
 from memberscan.report.content.parts import Auc, Estimate, Part
 
 if TYPE_CHECKING:

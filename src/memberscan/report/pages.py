@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from memberscan.report import sections, words
 from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.content.consortium_json import ConsortiumContent
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
 from memberscan.report.validation import agreeing, check, check_consortium
 
 C = TypeVar("C")

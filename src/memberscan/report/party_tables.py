@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memberscan.report import words
-from memberscan.report.cells import NONE, Cell, Table, estimate, sides
 from memberscan.report.content.federation_json import AfterRound, Pair, Victim
+from memberscan.report.table_cells import NONE, Cell, Table, estimate, sides
 
 
 def pairs(rows: Sequence[Pair]) -> Table:

@@ -19,7 +19,7 @@ from memberscan.evidence.permutation import NullCheck
 from memberscan.evidence.rounding import rounded, step_below
 from memberscan.evidence.verdict import Basis
 from memberscan.report import disclosure
-from memberscan.report.content import audit_json
+from memberscan.report.content import audit_json, finding_json
 from memberscan.report.content.audit_json import SCHEMA, AuditContent
 from memberscan.report.content.parts import Auc, Bound, Estimate, NotRun
 from memberscan.report.exposure import exposure, residual_bands
@@ -58,7 +58,7 @@ def _exact(outcome: Outcome) -> AuditContent:
         ),
         findings=_findings(outcome),
         gains=tuple(
-            audit_json.Gain(
+            finding_json.Gain(
                 attack=gain.attack,
                 over=gain.over,
                 difference=Estimate(value=gain.value, low=gain.low, high=gain.high),
@@ -102,7 +102,7 @@ def _target(outcome: Outcome) -> audit_json.Target:
     )
 
 
-def _findings(outcome: Outcome) -> tuple[audit_json.Finding, ...]:
+def _findings(outcome: Outcome) -> tuple[finding_json.Finding, ...]:
     if outcome.null is None:
         return ()
     return tuple(
@@ -120,15 +120,15 @@ def _exact_finding(
     finding: evidence_findings.Finding,
     attack: AttackFacts,
     p_value: float,
-    within: audit_json.WithinStrata | None,
-) -> audit_json.Finding:
-    return audit_json.Finding(
+    within: finding_json.WithinStrata | None,
+) -> finding_json.Finding:
+    return finding_json.Finding(
         attack=finding.attack,
         auc=_auc(finding.auc, finding.simultaneous_low),
         accuracy=_estimate(finding.accuracy),
-        tpr=tuple(audit_json.Rate.model_validate(point.to_dict()) for point in finding.tpr),
-        roc=audit_json.Roc(fpr=tuple(finding.roc[0].tolist()), tpr=tuple(finding.roc[1].tolist())),
-        scored=audit_json.Scored(members=finding.members, nonmembers=finding.nonmembers),
+        tpr=tuple(finding_json.Rate.model_validate(point.to_dict()) for point in finding.tpr),
+        roc=finding_json.Roc(fpr=tuple(finding.roc[0].tolist()), tpr=tuple(finding.roc[1].tolist())),
+        scored=finding_json.Scored(members=finding.members, nonmembers=finding.nonmembers),
         title=attack.title,
         access=attack.access,
         fitted=attack.fitted,
@@ -137,8 +137,8 @@ def _exact_finding(
     )
 
 
-def _within(within: Estimates, k: int) -> audit_json.WithinStrata:
-    return audit_json.WithinStrata(auc=_auc(within.intervals[k], float(within.simultaneous_low[k])))
+def _within(within: Estimates, k: int) -> finding_json.WithinStrata:
+    return finding_json.WithinStrata(auc=_auc(within.intervals[k], float(within.simultaneous_low[k])))
 
 
 def _auc(interval: Interval, simultaneous_low: float) -> Auc:
@@ -150,7 +150,7 @@ def _estimate(interval: Interval) -> Estimate:
     return Estimate(value=interval.value, low=interval.low, high=interval.high)
 
 
-def _finding(finding: audit_json.Finding, outcome: Outcome) -> audit_json.Finding:
+def _finding(finding: finding_json.Finding, outcome: Outcome) -> finding_json.Finding:
     """Return a rounded finding with few points of its curve, and without a count that tells another."""
     scored = finding.scored
     assert scored.members is not None
@@ -164,7 +164,7 @@ def _finding(finding: audit_json.Finding, outcome: Outcome) -> audit_json.Findin
     return finding.model_copy(update={"roc": roc, "scored": scored})
 
 
-def _basis(basis: Basis, findings: Sequence[audit_json.Finding]) -> audit_json.Basis:
+def _basis(basis: Basis, findings: Sequence[finding_json.Finding]) -> audit_json.Basis:
     """Return what the verdict rests on, with the numbers of the strongest attack's rounded finding."""
     strongest = next((finding for finding in findings if finding.attack == basis.attack), None)
     bound = p_value = None

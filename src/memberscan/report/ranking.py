@@ -7,7 +7,8 @@ import math
 from memberscan.errors import AuditFileError
 from memberscan.evidence.power import SMALL
 from memberscan.evidence.verdict import SIGNIFICANCE
-from memberscan.report.content.audit_json import AuditContent, Basis, Finding, Rule
+from memberscan.report.content.audit_json import AuditContent, Basis, Rule
+from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.parts import Auc
 
 

@@ -69,7 +69,8 @@ class ForeignTranscript:
                 "the first round changed; add it as 0/global.safetensors. If it was not kept, name the "
                 "folders anew, so that the first one is 0 and holds its global model only"
             )
-        if missing := sorted(set(range(max(folders) + 1)) - set(folders)):
+        # Not by a range up to the last: a folder can have any number in its name.
+        if missing := [n for n, number in enumerate(sorted(folders)) if n != number]:
             raise TranscriptError(f"{path} lacks round {missing[0]} (its last is {max(folders)}); restore it")
         rounds = tuple(_models(folders[number]) for number in range(len(folders)))
         if early := sorted(set(rounds[0]) - {GLOBAL}):

@@ -292,7 +292,7 @@ class Transcript:
             copied = path / place.relative_to(self.path)
             with disk_guard(path):
                 copied.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(copied, read_limited(place, WEIGHTS_LIMIT), mode=OWNER_ONLY)
+            write_bytes(copied, _bytes(place), mode=OWNER_ONLY)
         return Transcript.open(path)
 
     def ciphertext(self, number: int) -> dict[str, Tensor]:
@@ -342,6 +342,15 @@ def _round(path: Path, number: int, learners: Sequence[str]) -> Round:
             f"{path} names {min(unknown)!r}, which is no learner of the transcript; restore it"
         )
     return found
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return read_limited(path, WEIGHTS_LIMIT)
+    except FileNotFoundError as error:
+        raise TranscriptError(f"{path} is missing; restore it") from error
+    except BadInputError as error:
+        raise TranscriptError(str(error)) from error
 
 
 def _as_transcript(kind: type[T], value: Any, path: Path) -> T:

@@ -7,7 +7,7 @@ from typing import Any
 
 from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.content.consortium_json import ConsortiumContent
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
 
 _OF_AN_AUDIT = (
     "summary",

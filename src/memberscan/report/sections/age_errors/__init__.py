@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from memberscan.report import svg, words
-from memberscan.report.cells import NONE, Cell, Table
 from memberscan.report.content.audit_json import AuditContent, Band, Quantiles, Target
 from memberscan.report.drawings import Drawing, both
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import NONE, Cell, Table
 
 
 @dataclass(frozen=True)

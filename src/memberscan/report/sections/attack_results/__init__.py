@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from matplotlib.figure import Figure
 
 from memberscan.report import ranking, words
-from memberscan.report.cells import Cell, Table, counted, estimate
-from memberscan.report.content.audit_json import AuditContent, Finding, Gain
+from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.finding_json import Finding, Gain
 from memberscan.report.content.parts import NotRun
 from memberscan.report.drawings import Drawing, both
 from memberscan.report.interval_plot import Row, draw_intervals
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import Cell, Table, counted, estimate
 
 _ROOM = 38
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memberscan.report.content.consortium_json import ConsortiumContent
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
 
 
 def data(content: ConsortiumContent) -> ConsortiumContent:

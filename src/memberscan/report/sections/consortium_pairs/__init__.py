@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memberscan.report import pair_grid, party_tables, party_words
-from memberscan.report.cells import Table
 from memberscan.report.content.consortium_json import ConsortiumContent, Entry
+from memberscan.report.page_section import Section
 from memberscan.report.pair_grid import PairGrid
-from memberscan.report.section import Section
+from memberscan.report.table_cells import Table
 
 
 @dataclass(frozen=True)

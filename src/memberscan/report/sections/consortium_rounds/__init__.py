@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memberscan.report import line_plot, party_tables
-from memberscan.report.cells import Table
 from memberscan.report.content.consortium_json import ConsortiumContent, Entry
 from memberscan.report.drawings import Drawing
 from memberscan.report.line_plot import Line
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import Table
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from memberscan.report import words
 from memberscan.report.content.consortium_json import ConsortiumContent, JoinedAudit
 from memberscan.report.content.parts import Attacker
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
 
 _WHO: dict[Attacker, str] = {
     "outsider": "An outsider holds the final model, or may query it.",

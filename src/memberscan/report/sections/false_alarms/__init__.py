@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from memberscan.report import ranking, svg, words
-from memberscan.report.cells import NONE, Cell, Table, estimate
-from memberscan.report.content.audit_json import AuditContent, Finding, Rate, Roc
+from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.finding_json import Finding, Rate, Roc
 from memberscan.report.content.parts import Estimate
 from memberscan.report.disclosure import ROC_RATES
 from memberscan.report.drawings import Drawing, both
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import NONE, Cell, Table, estimate
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,10 @@ def _rate(entry: Rate | None, notes: tuple[str | None, ...]) -> Cell:
 
 
 def _known(value: float | None, low: float | None, high: float | None) -> Estimate | None:
-    if value is None or low is None or high is None:
+    if value is None:
         return None
+    if low is None or high is None:
+        raise ValueError("a rate has no interval")
     return Estimate(value=value, low=low, high=high)
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memberscan.report import words
-from memberscan.report.cells import NONE, Cell, Table, counted
 from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.content.federation_json import Federation, Learner, LeftOut
 from memberscan.report.content.parts import Environment
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import NONE, Cell, Table, counted
 
 _PEOPLE: dict[Environment | None, str] = {
     "uniform-iid": "Each learner has as many people, of all ages alike.",

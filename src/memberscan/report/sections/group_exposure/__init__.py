@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from memberscan.report import ranking, words
-from memberscan.report.cells import Cell, Table, counted, estimate
 from memberscan.report.content.audit_json import AuditContent, Exposure, Group
 from memberscan.report.drawings import Drawing, both
 from memberscan.report.interval_plot import Row, draw_intervals
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import Cell, Table, counted, estimate
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memberscan.report import words
-from memberscan.report.cells import Cell, Table, estimate
 from memberscan.report.content.consortium_json import ConsortiumContent, Entry, JoinedAudit
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import Cell, Table, estimate
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memberscan.report import ranking, words
-from memberscan.report.cells import Cell, Table
 from memberscan.report.content.audit_json import AuditContent
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import Cell, Table
 
 
 @dataclass(frozen=True)

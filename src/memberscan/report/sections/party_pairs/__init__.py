@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memberscan.report import line_plot, pair_grid, party_tables, party_words, ranking, words
-from memberscan.report.cells import Cell, Table, estimate
 from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.content.federation_json import AtCoverage, Federation
 from memberscan.report.drawings import Drawing
+from memberscan.report.page_section import Section
 from memberscan.report.pair_grid import PairGrid
-from memberscan.report.section import Section
+from memberscan.report.table_cells import Cell, Table, estimate
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from memberscan.report import ranking
 from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.content.parts import Label
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memberscan.report import line_plot, party_tables, ranking
-from memberscan.report.cells import Table
 from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.drawings import Drawing
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import Table
 
 
 @dataclass(frozen=True)

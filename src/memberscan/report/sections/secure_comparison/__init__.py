@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memberscan.report import party_words
-from memberscan.report.cells import Cell, Table, estimate
 from memberscan.report.content.consortium_json import ConsortiumContent, Entry
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import Cell, Table, estimate
 
 
 def data(content: ConsortiumContent) -> list[tuple[str, Table]] | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from memberscan.report import ranking, words
-from memberscan.report.cells import NONE, Cell, Table
 from memberscan.report.content.audit_json import AuditContent, Blind, Checks, Covariate, Null, Target
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import NONE, Cell, Table
 
 
 @dataclass(frozen=True)

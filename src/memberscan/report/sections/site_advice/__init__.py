@@ -8,7 +8,7 @@ from memberscan.report import party_words, words
 from memberscan.report.content.consortium_json import Against, ConsortiumContent, Entry, Site
 from memberscan.report.content.federation_json import Pair
 from memberscan.report.content.parts import Estimate
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
 
 
 @dataclass(frozen=True)

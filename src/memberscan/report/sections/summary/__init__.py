@@ -9,10 +9,11 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from memberscan.report import party_words, ranking, svg, words
-from memberscan.report.content.audit_json import AuditContent, Basis, Finding, Target, Threat, Verdict
+from memberscan.report.content.audit_json import AuditContent, Basis, Target, Threat, Verdict
 from memberscan.report.content.federation_json import Federation
+from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.parts import Auc
-from memberscan.report.section import Section
+from memberscan.report.page_section import Section
 
 
 @dataclass(frozen=True)
