@@ -10,21 +10,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import numpy as np
+import pandas as pd
 import pytest
 import typer
 
 import memberscan
-from memberscan.attacks import ATTACKS_OF, named
+from memberscan.attacks import REGISTRY, Attack, default_attacks
+from memberscan.attacks.attempt import observe
+from memberscan.attacks.availability import needed_access, obstacle
 from memberscan.cli import app
 from memberscan.cli.root import prepared
 from memberscan.errors import MemberscanError
+from memberscan.signals.activations import ACTIVATION
 from memberscan.studies import STUDIES
+from memberscan.threat import Access, Attacker, ThreatModel
+
+from .attacks.conftest import draw_world, table_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 PAGES += sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-ATTACKS = {name: named(name) for names in ATTACKS_OF.values() for name in names}
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -53,28 +60,33 @@ def parse(words: list[str]) -> click.Context:
     return context
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+def access_of(attack: Attack) -> Access:
+    """Return what the first attacker who tries an attack must see."""
+    threats = (ThreatModel(attacker=attacker) for attacker in Attacker)
+    return next(needed_access(attack, each) for each in threats if attack.name in default_attacks(each))
+
+
+@pytest.mark.parametrize("name", REGISTRY)
 def test_every_attack_has_a_page_that_agrees_with_it(name: str) -> None:
-    attack, text = ATTACKS[name], page_of(name).read_text("utf-8")
+    attack, text = REGISTRY[name], page_of(name).read_text("utf-8")
     assert text.startswith(f"# `{name}`\n")
     rows = dict(re.findall(r"^\| ([A-Z][^|]*?) \| (.*?) \|$", text, re.MULTILINE))
     assert rows["Uses"] == attack.title
-    assert rows["Sees"] == str(attack.needs.access)
-    assert rows["Learns from known people"] == ("yes" if attack.needs.leaked else "no")
-    assert all(f"`{layer}`" in rows["Needs of the model"] for layer in attack.needs.layers)
-    assert ("`output`" in rows["Needs of the model"]) == (
-        attack.needs.activation or "output" in attack.needs.layers
-    )
+    assert rows["Sees"] == str(access_of(attack))
+    assert rows["Learns from known people"] == ("yes" if attack.learns else "no")
+    layers = {signal.part for signal in attack.reads if signal.part}
+    layers |= {"output"} if ACTIVATION in attack.reads else set()
+    assert set(re.findall(r"`(\w+)`", rows["Needs of the model"])) == layers
     for section in ("Formula", "Good at", "Not good at", "Source"):
         assert f"## {section}\n" in text
 
 
 def test_every_page_of_an_attack_is_of_a_registered_one_and_listed() -> None:
     index = ROOT / "docs" / "attacks" / "index.md"
-    assert set(index.parent.glob("*.md")) == {page_of(name) for name in ATTACKS} | {index}
-    for name, attack in ATTACKS.items():
-        learns = "yes" if attack.needs.leaked else "no"
-        row = rf"\| \[`{re.escape(name)}`\]\({page_of(name).name}\) \| {attack.needs.access} \| {learns}"
+    assert set(index.parent.glob("*.md")) == {page_of(name) for name in REGISTRY} | {index}
+    for name, attack in REGISTRY.items():
+        learns = "yes" if attack.learns else "no"
+        row = rf"\| \[`{re.escape(name)}`\]\({page_of(name).name}\) \| {access_of(attack)} \| {learns}"
         assert re.search(row, index.read_text("utf-8"))
 
 
@@ -120,6 +132,23 @@ def test_every_python_block_compiles_and_imports_what_exists(page: Path) -> None
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("memberscan"):
                 module = __import__(str(node.module), fromlist=[a.name for a in node.names])
                 assert all(hasattr(module, a.name) for a in node.names), block
+
+
+def test_the_attacks_of_the_how_to_can_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Attack | str] = []
+    monkeypatch.setattr(memberscan, "audit", lambda _, attacks, **rest: asked.extend(attacks), raising=False)
+    names: dict[str, object] = {"__name__": "how to"}
+    for block in blocks(ROOT / "docs" / "howto" / "add-an-attack.md", "python"):
+        exec(block, names)
+    world = draw_world(np.random.default_rng(0), leak=1.0)
+    on_learners, on_model = (attack for attack in asked if isinstance(attack, Attack))
+    assert on_learners.by_learner and on_model.learns
+    for attack in (on_learners, on_model):
+        inside, outside = world.carry_out(attack).split()[0]
+        assert observe(attack, world.view).vary and np.mean(inside) > np.mean(outside)
+    member = pd.Series(world.member, index=world.people.ids)
+    table = table_of(world.view, member)
+    assert obstacle(on_model, table) is None and obstacle(on_learners, table)
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -15,6 +15,7 @@ from memberscan.attacks import REGISTRY, Attack, default_attacks, named
 from memberscan.attacks.availability import needed_access, obstacle, tried_by_default
 from memberscan.attacks.base import Features, KnownScans
 from memberscan.cohort import Cohort
+from memberscan.models.heads import SquaredError
 from memberscan.runs import Role, Roles, Run
 from memberscan.signals import PREDICTION, Signal, View
 from memberscan.signals.activations import ACTIVATION
@@ -180,6 +181,24 @@ def test_gradients_that_do_not_reach_a_layer_stop_those_attacks_only(brought):
     assert "no gradient reaches first" in reason("gradient-magnitude", target)
     assert obstacle(named("gradient:second"), target) is None
     assert obstacle(named("error"), target) is None
+
+
+class TwoOutputs(SquaredError):
+    """A head of a later kind, of which a network gives two numbers for each scan."""
+
+    outputs = 2
+
+
+def test_gradients_of_several_outputs_are_not_compared_with_updates(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+):
+    target = party(federation(), "server")
+    monkeypatch.setattr(target.model, "head", TwoOutputs(), raising=False)
+    for name in ("gradient-cosine", "fedmia:cosine", "least-squares"):
+        assert reason(name, target) == (
+            "compares the gradient of one output with updates, and this model has several outputs"
+        )
+    assert obstacle(named("local-error"), target) is None
 
 
 def test_an_output_layer_that_is_never_called_shows_no_activation(brought):

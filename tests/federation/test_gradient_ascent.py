@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from memberscan import ThreatModel, audit
-from memberscan.attacks import GRADIENT_ASCENT
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, OutputConflictError
 from memberscan.federation import engines, gradient_ascent
@@ -21,7 +20,10 @@ from memberscan.federation.simulated_run import federate
 from memberscan.files import write_json
 from memberscan.models.inputs import as_inputs
 from memberscan.received import load_json
-from memberscan.runs import Run
+from memberscan.runs import Run, Transcript
+from memberscan.signals.broadcast_answers import ANSWER_PREDICTIONS, BROADCAST_PREDICTIONS
+from memberscan.signals.passes.broadcasts import BROADCASTS, observe_broadcasts
+from memberscan.targets.party import Party
 from memberscan.threat import Attacker
 
 from .consortium import contents, settings
@@ -85,25 +87,28 @@ def test_learners_answer_by_their_own_code_and_the_transcript_is_only_read(
         return train(content, site)
 
     monkeypatch.setattr("memberscan.federation.client.train", watched)
-    ids = table.scans.index.tolist()
-    seen = gradient_ascent.observe_ascents(federation, table, ids, [ids[:9], ids[9:]], tmp_path)
+    party = Party.open(federation.path, THREAT)
+    seen = observe_broadcasts(party, tmp_path)
+    ids = party.scans.index.tolist()
     assert contents(federation.path) == before
-    assert [name for name, _ in trained] == [*federation.roles.learners] * 2
+    assert [name for name, _ in trained] == [*federation.roles.learners] * BROADCASTS
     for name, members in trained:
         assert set(table.scans.loc[list(members), "subject_id"]) == set(federation.roles.members_of(name))
-    assert seen.rounds == (4, 5) and seen.learners == federation.transcript.learners
-    assert seen.local.shape == (2, len(ids), 2) and np.isfinite(seen.local).all()
-    harmed = federation.model_with(gradient_ascent.ascended(federation, table, ids[:9]))
-    with torch.no_grad():
-        np.testing.assert_allclose(seen.before[0], harmed(as_inputs(table, ids)), rtol=1e-5)
+    assert seen.rounds == (4, 5, 6, 7) and seen.learners == federation.transcript.learners
+    answered = seen.values[ANSWER_PREDICTIONS]
+    assert answered.shape == (BROADCASTS, len(ids), 2) and np.isfinite(answered).all()
+    for place, predictions in enumerate(seen.values[BROADCAST_PREDICTIONS], start=1):
+        broadcast = Transcript.open(tmp_path / f"{place:04d}" / "broadcast" / "rounds").global_model(0)
+        with torch.no_grad():
+            expected = federation.model_with(broadcast)(as_inputs(table, ids))
+        np.testing.assert_allclose(predictions, expected, rtol=1e-5)
 
 
 def test_it_resumes_with_the_same_answers_and_refuses_those_of_other_groups(
     federation: Run, table: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    ids = table.scans.index.tolist()
-    groups = [ids[:9], ids[9:]]
-    whole = gradient_ascent.observe_ascents(federation, table, ids, groups, tmp_path / "whole")
+    party = Party.open(federation.path, THREAT)
+    whole = observe_broadcasts(party, tmp_path / "whole")
     simulate, calls = engines.simulate, []
 
     def dies(*args, **options):
@@ -114,26 +119,27 @@ def test_it_resumes_with_the_same_answers_and_refuses_those_of_other_groups(
 
     monkeypatch.setattr(engines, "simulate", dies)
     with pytest.raises(KeyboardInterrupt):
-        gradient_ascent.observe_ascents(federation, table, ids, groups, tmp_path / "part")
-    resumed = gradient_ascent.observe_ascents(federation, table, ids, groups, tmp_path / "part")
-    assert len(calls) == 3
-    np.testing.assert_array_equal(resumed.local, whole.local)
+        observe_broadcasts(party, tmp_path / "part")
+    resumed = observe_broadcasts(party, tmp_path / "part")
+    assert len(calls) == 1 + BROADCASTS
+    for signal, values in whole.values.items():
+        np.testing.assert_array_equal(resumed.values[signal], values)
     assert contents(tmp_path / "part") == contents(tmp_path / "whole")
     with pytest.raises(OutputConflictError, match="group"):
-        gradient_ascent.observe_ascents(federation, table, ids, groups[::-1], tmp_path / "part")
+        observe_broadcasts(Party.open(federation.path, THREAT, seed=1), tmp_path / "part")
 
 
 def test_an_audit_says_that_it_simulated_and_leaves_the_known_in_peace(
     federation: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     harmed: list[str] = []
-    observe = gradient_ascent.observe_ascents
+    answers = gradient_ascent.answers
 
-    def watched(run, cohort, ids, groups, directory):
-        harmed.extend(s for group in groups for s in group)
-        return observe(run, cohort, ids, groups, directory)
+    def watched(run, cohort, group, place, directory):
+        harmed.extend(group)
+        return answers(run, cohort, group, place, directory)
 
-    monkeypatch.setattr(gradient_ascent, "observe_ascents", watched)
+    monkeypatch.setattr(gradient_ascent, "answers", watched)
     result = audit(federation.path, tmp_path / "audit", threat=THREAT)
     found = result.content["federation"]
     assert found["simulated"] is True and found["attacker"] == "active-server"
@@ -174,4 +180,4 @@ def test_an_encrypted_federation_has_no_model_to_change(encrypted: Run, tmp_path
     assert result.content["findings"] == [] and result.content["verdict"]["label"] == "inconclusive"
     assert result.content["federation"]["simulated"] is False
     (row,) = result.content["not_run"]
-    assert row["attack"] == GRADIENT_ASCENT.name and "ciphertexts only" in row["reason"]
+    assert row["attack"] == "gradient-ascent" and "ciphertexts only" in row["reason"]
