@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from memberscan.federation.federate import federate
+from memberscan.federation.simulated_run import federate
 
 from memberscan import audit
 from memberscan.auditing import AuditResult

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from memberscan.signals.updates import Updates
+from memberscan.signals import View
+from memberscan.signals.learner_updates import LOCAL_PREDICTIONS
 from scipy import stats
 
 from memberscan import AuditResult, ThreatModel, audit, report
@@ -310,15 +311,15 @@ def test_an_attack_that_compares_learners_that_were_never_there_together_is_not_
     assert all(p["auc"] for p in content["federation"]["pairs"] if p["victim"] != "learner-2")
 
 
-class Silent(UpdateAttack):
+class Silent(AttackOnLearners):
     """Sees nothing of anybody, which only its scores say."""
 
-    def by_round(self, updates: Updates) -> np.ndarray:
-        return np.full((len(updates.rounds), len(updates.scans), len(updates.learners)), np.nan)
+    def by_round(self, view: View) -> np.ndarray:
+        return np.full((len(view.rounds), len(view.scans), len(view.learners)), np.nan)
 
 
 def test_an_attack_that_saw_nothing_is_listed_and_not_scored(federated: Federated):
-    silent = Silent("silent", "nothing")
+    silent = Silent("silent", "nothing", (LOCAL_PREDICTIONS,))
     result = audit(federated().path, threat=threat("server"), attacks=["local-error", silent])
     (row,) = result.content["not_run"]
     assert row["attack"] == "silent" and "saw nothing" in row["reason"]
@@ -392,18 +393,18 @@ def test_an_attack_of_another_party_says_what_it_needs(
 
 
 @dataclass(frozen=True)
-class LastError(UpdateAttack):
+class LastError(AttackOnLearners):
     """A user's own: the error of the learner's model in the last round."""
 
-    def by_round(self, updates: Updates) -> np.ndarray:
-        scores = np.full(updates.local.shape, np.nan)
-        scores[-1] = -np.abs(updates.scans["age"].to_numpy()[:, None] - updates.local[-1])
+    def by_round(self, view: View) -> np.ndarray:
+        scores = np.full(view[LOCAL_PREDICTIONS].shape, np.nan)
+        scores[-1] = -np.abs(view.age[:, None] - view[LOCAL_PREDICTIONS][-1])
         return scores
 
 
 def test_a_user_s_own_attack_on_updates_runs_beside_ours(federated: Federated):
     result = audit(
-        federated().path, threat=threat("server"), attacks=[LastError("mine", "mine"), "local-error"]
+        federated().path, threat=threat("server"), attacks=[LastError("mine", "mine", (LOCAL_PREDICTIONS,)), "local-error"]
     )
     assert list(result.findings["attack"]) == ["mine", "local-error"]
     assert finding(result, "mine") > 0.6

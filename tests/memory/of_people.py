@@ -11,7 +11,8 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from memberscan.auditing.source import PredictionsSource
+from memberscan.targets import PredictionsTable
+from memberscan.threat import ThreatModel
 
 from memberscan.auditing import AuditResult
 from memberscan.cohort import Cohort, manifest
@@ -130,7 +131,7 @@ def tables(separator: str, names: str, row: str) -> dict[str, str]:
 
 def read_predictions(path: Path) -> None:
     """Read predictions as an audit does."""
-    PredictionsSource.read(path)
+    PredictionsTable.read(path, ThreatModel())
 
 
 def build(path: Path) -> None:

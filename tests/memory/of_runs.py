@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from memberscan.signals.extract import stored_rows
+from memberscan.signals.passes.stored_rows import stored_rows
 
 from memberscan.auditing import AuditResult
 from memberscan.auditing.merging import load_audits, merge

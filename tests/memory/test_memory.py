@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memberscan.federation.federate import federate
+from memberscan.federation.simulated_run import federate
 
 import memberscan
 from memberscan import audit

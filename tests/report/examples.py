@@ -79,7 +79,7 @@ def people(folder: Path, count: int, measures: int) -> Cohort:
 def federations(folder: Path) -> dict[str, Run]:
     """Federate four learners over three rounds, alike and unlike in age."""
     pytest.importorskip("flwr")
-    from memberscan.federation.federate import federate
+    from memberscan.federation.simulated_run import federate
 
     from memberscan.federation.settings import Settings
 
