@@ -132,7 +132,7 @@ def scaled(factor: Any) -> Any:
         (scaled(1), scaled(2)),
         (functools.lru_cache(scaled(1)), functools.lru_cache(scaled(2))),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_another_value_kept_by_a_closure_is_another_attack(one: Any, other: Any):
     assert of(scaled(one)) != of(scaled(other))
