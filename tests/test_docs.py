@@ -14,22 +14,31 @@ import pytest
 import typer
 
 import memberscan
-from memberscan.attacks import ATTACKS_OF, named
+from memberscan.attacks import REGISTRY, Attack, default_attacks
+from memberscan.attacks.availability import needed_access
 from memberscan.cli import app
 from memberscan.cli.root import prepared
 from memberscan.errors import MemberscanError
+from memberscan.signals.activations import ACTIVATION
 from memberscan.studies import STUDIES
+from memberscan.threat import Attacker, ThreatModel
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 PAGES += sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-ATTACKS = {name: named(name) for names in ATTACKS_OF.values() for name in names}
+ATTACKS = REGISTRY
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def page_of(attack: str) -> Path:
     return ROOT / "docs" / "attacks" / f"{re.sub('[:+]', '-', attack)}.md"
+
+
+def sees(attack: Attack) -> str:
+    """Return what the first attacker needs to see who tries the attack."""
+    who = (ThreatModel(attacker=attacker) for attacker in Attacker)
+    return str(needed_access(attack, next(t for t in who if attack.name in default_attacks(t))))
 
 
 def blocks(page: Path, language: str) -> Iterator[str]:
@@ -59,12 +68,11 @@ def test_every_attack_has_a_page_that_agrees_with_it(name: str) -> None:
     assert text.startswith(f"# `{name}`\n")
     rows = dict(re.findall(r"^\| ([A-Z][^|]*?) \| (.*?) \|$", text, re.MULTILINE))
     assert rows["Uses"] == attack.title
-    assert rows["Sees"] == str(attack.needs.access)
-    assert rows["Learns from known people"] == ("yes" if attack.needs.leaked else "no")
-    assert all(f"`{layer}`" in rows["Needs of the model"] for layer in attack.needs.layers)
-    assert ("`output`" in rows["Needs of the model"]) == (
-        attack.needs.activation or "output" in attack.needs.layers
-    )
+    assert rows["Sees"] == sees(attack)
+    assert rows["Learns from known people"] == ("yes" if attack.learns else "no")
+    layers = [signal.part for signal in attack.reads if signal.kind == "gradient"]
+    assert all(f"`{layer}`" in rows["Needs of the model"] for layer in layers)
+    assert ("`output`" in rows["Needs of the model"]) == (ACTIVATION in attack.reads or "output" in layers)
     for section in ("Formula", "Good at", "Not good at", "Source"):
         assert f"## {section}\n" in text
 
@@ -73,8 +81,8 @@ def test_every_page_of_an_attack_is_of_a_registered_one_and_listed() -> None:
     index = ROOT / "docs" / "attacks" / "index.md"
     assert set(index.parent.glob("*.md")) == {page_of(name) for name in ATTACKS} | {index}
     for name, attack in ATTACKS.items():
-        learns = "yes" if attack.needs.leaked else "no"
-        row = rf"\| \[`{re.escape(name)}`\]\({page_of(name).name}\) \| {attack.needs.access} \| {learns}"
+        learns = "yes" if attack.learns else "no"
+        row = rf"\| \[`{re.escape(name)}`\]\({page_of(name).name}\) \| {sees(attack)} \| {learns}"
         assert re.search(row, index.read_text("utf-8"))
 
 

@@ -122,10 +122,7 @@ def test_a_learner_with_good_models_is_not_named_for_everybody(held):
 
 
 def test_models_that_owe_nothing_to_their_people_name_nobody_s_home(held):
-    right = [
-        infer_sources(*held(np.random.default_rng(seed), gain=0.0)).accuracy.value
-        for seed in range(40)
-    ]
+    right = [infer_sources(*held(np.random.default_rng(seed), gain=0.0)).accuracy.value for seed in range(40)]
     assert np.mean(right) == pytest.approx(1 / 3, abs=0.04)
 
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from memberscan.targets import PredictionsTable
-from memberscan.threat import ThreatModel
 
 from memberscan.auditing import AuditResult
 from memberscan.cohort import Cohort, manifest
 from memberscan.files import fingerprint
 from memberscan.rows import RowFile
 from memberscan.runs import Roles
+from memberscan.targets import PredictionsTable
+from memberscan.threat import ThreatModel
 
 from . import bombs
 from .bombs import HUGE
