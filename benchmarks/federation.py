@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from memberscan.signals.observe_updates import inner_products
+from memberscan.signals.passes.updates import inner_products
 from torch import Tensor
 from torch.func import functional_call, jvp
 

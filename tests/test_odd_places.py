@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from memberscan.federation.federate import federate
 
 from memberscan import audit
 from memberscan.auditing import AuditResult
@@ -18,6 +17,7 @@ from memberscan.cli import main
 from memberscan.cohort import Cohort
 from memberscan.errors import MemberscanError
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.runs import Run, Transcript
 from memberscan.training import TrainingConfig, train
 

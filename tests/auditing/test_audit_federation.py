@@ -13,15 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from memberscan.signals.updates import Updates
 from scipy import stats
 
 from memberscan import AuditResult, ThreatModel, audit, report
-from memberscan.attacks import REGISTRY, UPDATE_ATTACKS, UpdateAttack
+from memberscan.attacks import default_attacks
+from memberscan.attacks.on_learners import AttackOnLearners
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, RolesError, TooFewSubjectsError, TranscriptError
 from memberscan.models.inputs import as_inputs, predict
 from memberscan.runs import Role, Roles, Run
+from memberscan.signals import View
+from memberscan.signals.learner_updates import LOCAL_PREDICTIONS
 from memberscan.threat import Attacker
 
 from .conftest import MakePredictions, require_valid
@@ -63,7 +65,7 @@ def test_every_party_s_audit_is_valid_and_names_nobody(attacker: str, environmen
 def test_learners_attack_each_other_with_all_that_a_global_model_bears(audited: Audited):
     content = audited("learner").content
     names = [f["attack"] for f in content["findings"]]
-    assert set(names) == set(REGISTRY) - CONV
+    assert set(names) == set(default_attacks(threat("learner"))) - CONV
     assert {entry["attack"] for entry in content["not_run"]} == CONV
     assert content["threat"]["access"] == "rounds"
     pairs = content["federation"]["pairs"]
@@ -118,7 +120,7 @@ def test_what_a_server_finds_is_over_all_rounds(federated: Federated, people: Co
 def test_the_server_compares_every_victim_and_knows_where_people_are(audited: Audited):
     content = audited("server").content
     federation = content["federation"]
-    assert [f["attack"] for f in content["findings"]] == list(UPDATE_ATTACKS)
+    assert [f["attack"] for f in content["findings"]] == list(default_attacks(threat("server")))
     assert content["not_run"] == [] and content["gains"] == []
     assert {(p["attacker"], p["victim"]) for p in federation["pairs"]} == {("server", v) for v in LEARNERS}
     assert [row["round"] for row in federation["by_round"]] == [1, 2, 3, 4]
@@ -185,7 +187,7 @@ def test_encrypted_updates_leave_a_server_nothing(federated: Federated, tmp_path
     require_valid(content)
     report.check(content)
     assert content["findings"] == [] and result.verdict == "inconclusive" and len(result.findings) == 0
-    assert [entry["attack"] for entry in content["not_run"]] == list(UPDATE_ATTACKS)
+    assert [entry["attack"] for entry in content["not_run"]] == list(default_attacks(threat("server")))
     assert all("encrypted (ckks)" in entry["reason"] for entry in content["not_run"])
     federation = content["federation"]
     assert not federation["visible_to_server"] and federation["secure"] == "ckks"
@@ -310,15 +312,15 @@ def test_an_attack_that_compares_learners_that_were_never_there_together_is_not_
     assert all(p["auc"] for p in content["federation"]["pairs"] if p["victim"] != "learner-2")
 
 
-class Silent(UpdateAttack):
+class Silent(AttackOnLearners):
     """Sees nothing of anybody, which only its scores say."""
 
-    def by_round(self, updates: Updates) -> np.ndarray:
-        return np.full((len(updates.rounds), len(updates.scans), len(updates.learners)), np.nan)
+    def by_round(self, view: View) -> np.ndarray:
+        return np.full((len(view.rounds), len(view.scans), len(view.learners)), np.nan)
 
 
 def test_an_attack_that_saw_nothing_is_listed_and_not_scored(federated: Federated):
-    silent = Silent("silent", "nothing")
+    silent = Silent("silent", "nothing", (LOCAL_PREDICTIONS,))
     result = audit(federated().path, threat=threat("server"), attacks=["local-error", silent])
     (row,) = result.content["not_run"]
     assert row["attack"] == "silent" and "saw nothing" in row["reason"]
@@ -392,18 +394,20 @@ def test_an_attack_of_another_party_says_what_it_needs(
 
 
 @dataclass(frozen=True)
-class LastError(UpdateAttack):
+class LastError(AttackOnLearners):
     """A user's own: the error of the learner's model in the last round."""
 
-    def by_round(self, updates: Updates) -> np.ndarray:
-        scores = np.full(updates.local.shape, np.nan)
-        scores[-1] = -np.abs(updates.scans["age"].to_numpy()[:, None] - updates.local[-1])
+    def by_round(self, view: View) -> np.ndarray:
+        scores = np.full(view[LOCAL_PREDICTIONS].shape, np.nan)
+        scores[-1] = -np.abs(view.age[:, None] - view[LOCAL_PREDICTIONS][-1])
         return scores
 
 
 def test_a_user_s_own_attack_on_updates_runs_beside_ours(federated: Federated):
     result = audit(
-        federated().path, threat=threat("server"), attacks=[LastError("mine", "mine"), "local-error"]
+        federated().path,
+        threat=threat("server"),
+        attacks=[LastError("mine", "mine", (LOCAL_PREDICTIONS,)), "local-error"],
     )
     assert list(result.findings["attack"]) == ["mine", "local-error"]
     assert finding(result, "mine") > 0.6

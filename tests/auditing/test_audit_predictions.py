@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from memberscan import AuditResult, ThreatModel, audit
-from memberscan.attacks import REGISTRY
+from memberscan.attacks import REGISTRY, default_attacks
+from memberscan.attacks.availability import needed_access
 from memberscan.errors import BadInputError, DataLeakageError, OutputConflictError, TooFewSubjectsError
 from memberscan.evidence.gap import auc_of_ratio
 from memberscan.files import read_table
@@ -30,7 +31,8 @@ def test_a_leak_is_found_and_told(predictions: MakePredictions, tmp_path: Path):
     require_valid(content)
     assert result.verdict == "leaks"
     assert [f["attack"] for f in content["findings"]] == ["error", "prediction+label", "error:zero-knowledge"]
-    weights = {name for name, attack in REGISTRY.items() if attack.needs.access is Access.WEIGHTS}
+    tried = [REGISTRY[name] for name in default_attacks(ThreatModel())]
+    weights = {a.name for a in tried if needed_access(a, ThreatModel()) is Access.WEIGHTS}
     assert {entry["attack"] for entry in content["not_run"]} == weights
     assert all("predictions file shows outputs only" in entry["reason"] for entry in content["not_run"])
     target = content["target"]

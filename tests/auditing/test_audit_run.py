@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from memberscan import Access, ThreatModel, TrainingConfig, audit, train
-from memberscan.attacks import DEFAULT_ATTACKS, REGISTRY, Attack, Features, Needs, Rule
-from memberscan.auditing import conduct
+from memberscan.attacks import REGISTRY, Features, FittedAttack, Rule, default_attacks
+from memberscan.attacks.availability import needed_access
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, StaleError
 from memberscan.evidence.blind import Blind
 from memberscan.runs import Roles, Run
+from memberscan.signals import PREDICTION
 from memberscan.training import import_run
 
 from .conftest import require_valid
@@ -35,14 +36,15 @@ def test_every_attack_runs_on_the_weights(audited, volumes: Cohort):
     result, directory = audited
     content = dict(result.content)
     require_valid(content)
-    assert tuple(f["attack"] for f in content["findings"]) == DEFAULT_ATTACKS
+    assert tuple(f["attack"] for f in content["findings"]) == default_attacks(ThreatModel())
     assert content["not_run"] == []
     assert content["threat"]["access"] == "weights"
     target = content["target"]
     assert target["kind"] == "run" and target["model"] == "cnn3d" and target["synthetic"]
     assert (target["members"], target["nonmembers"], target["scans"]) == (13, 13, len(volumes))
     assert {g["over"] for g in content["gains"]} == {"prediction+label"}
-    fitted = {n for n, a in REGISTRY.items() if a.needs.access is Access.WEIGHTS and a.needs.leaked}
+    tried = [REGISTRY[name] for name in default_attacks(ThreatModel())]
+    fitted = {a.name for a in tried if a.learns and needed_access(a, ThreatModel()) is Access.WEIGHTS}
     assert {g["attack"] for g in content["gains"]} == fitted
     assert content["provenance"]["threads"] == torch.get_num_threads()
     assert content["provenance"]["source"] == "run"
@@ -124,18 +126,18 @@ def narrow() -> torch.nn.Module:
 
 
 @dataclass(frozen=True)
-class Younger(Attack):
+class Younger(FittedAttack):
     """A user's own attack: members are younger."""
 
-    def observe(self, signals) -> Features:
-        return Features(signals.scans.index, signals.scans[["age"]].to_numpy(float))
+    def observe(self, view) -> Features:
+        return Features(view.scans.index, view.scans[["age"]].to_numpy(float))
 
     def fit(self, known: Features, member: np.ndarray) -> Rule:
         return Rule(np.array([-1.0]), 60.0)
 
 
 def test_an_attack_of_one_s_own(run: Run):
-    mine = Younger("younger", "the age alone", Needs(Access.OUTPUTS))
+    mine = Younger("younger", "the age alone", (PREDICTION,))
     content = dict(audit(run.path, attacks=["error", mine]).content)
     require_valid(content)
     assert [f["attack"] for f in content["findings"]] == ["error", "younger"]
@@ -146,12 +148,12 @@ def test_an_attack_of_one_s_own(run: Run):
 class Blank(Younger):
     """A user's own attack that reads the same of every scan."""
 
-    def observe(self, signals) -> Features:
-        return Features(signals.scans.index, np.ones((len(signals.scans), 2)))
+    def observe(self, view) -> Features:
+        return Features(view.scans.index, np.ones((len(view.scans), 2)))
 
 
 def test_an_attack_that_reads_the_same_of_every_scan_is_listed_and_not_scored(run: Run):
-    mine = Blank("blank", "nothing", Needs(Access.OUTPUTS))
+    mine = Blank("blank", "nothing", (PREDICTION,))
     content = dict(audit(run.path, attacks=["error", mine]).content)
     require_valid(content)
     assert [f["attack"] for f in content["findings"]] == ["error"]

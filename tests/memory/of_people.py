@@ -11,13 +11,14 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from memberscan.auditing.source import PredictionsSource
 
 from memberscan.auditing import AuditResult
 from memberscan.cohort import Cohort, manifest
 from memberscan.files import fingerprint
 from memberscan.rows import RowFile
 from memberscan.runs import Roles
+from memberscan.targets import PredictionsTable
+from memberscan.threat import ThreatModel
 
 from . import bombs
 from .bombs import HUGE
@@ -130,7 +131,7 @@ def tables(separator: str, names: str, row: str) -> dict[str, str]:
 
 def read_predictions(path: Path) -> None:
     """Read predictions as an audit does."""
-    PredictionsSource.read(path)
+    PredictionsTable.read(path, ThreatModel())
 
 
 def build(path: Path) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from memberscan.signals.extract import stored_rows
 
 from memberscan.auditing import AuditResult
 from memberscan.auditing.merging import load_audits, merge
@@ -20,6 +19,7 @@ from memberscan.report import terminal_table
 from memberscan.runs import Run, Transcript
 from memberscan.runs.foreign import ForeignTranscript
 from memberscan.salts import read_salt
+from memberscan.signals.passes.stored_rows import stored_rows
 from memberscan.training import train
 
 from . import bombs

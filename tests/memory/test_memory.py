@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memberscan.federation.federate import federate
 
 import memberscan
 from memberscan import audit
 from memberscan.cohort import Cohort
 from memberscan.federation import ckks
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
 from memberscan.training import TrainingConfig, train
 
 from . import of_arrays, of_federations, of_people, of_runs

@@ -79,9 +79,8 @@ def people(folder: Path, count: int, measures: int) -> Cohort:
 def federations(folder: Path) -> dict[str, Run]:
     """Federate four learners over three rounds, alike and unlike in age."""
     pytest.importorskip("flwr")
-    from memberscan.federation.federate import federate
-
     from memberscan.federation.settings import Settings
+    from memberscan.federation.simulated_run import federate
 
     training = TrainingConfig(epochs=8, learning_rate=3e-3, device="cpu")
     settings = Settings("mlp", {"width": 32}, training, rounds=3)

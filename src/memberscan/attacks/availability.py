@@ -45,7 +45,8 @@ def obstacle(attack: Attack, target: Target) -> str | None:
 def needed_access(attack: Attack, threat: ThreatModel) -> Access:
     """Return the most that this attacker must see of the target for the attack."""
     every = tuple(Access)
-    return max((p.needed_access(threat) for p in by_provider(attack.reads)), key=every.index)
+    needed = (provider.needed_access(threat) for provider in by_provider(attack.reads))
+    return max(needed, key=every.index, default=Access.OUTPUTS)
 
 
 def tried_by_default(attack: Attack, threat: ThreatModel) -> bool:

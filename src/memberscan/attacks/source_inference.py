@@ -31,7 +31,7 @@ _BLOCKS = 6
 _FOLDS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SourceInference:
     """How often the learner that holds a member is named rightly.
 
@@ -41,13 +41,13 @@ class SourceInference:
         By the learners' models.
     chance
         The share of the largest learner.
-    inputs
-        By a classifier of the inputs alone; None if some learner has too few people to cross-validate it.
+    learners
+        Positions of the victims that took part in some round; only their people were asked about.
     """
 
     accuracy: Interval
     chance: float
-    inputs: Interval | None
+    learners: Int[np.ndarray, " learners"]
 
 
 def infer_sources(view: View, party: Party) -> SourceInference | None:
@@ -76,7 +76,7 @@ def infer_sources(view: View, party: Party) -> SourceInference | None:
     return SourceInference(
         wilson(float(right.mean()), len(right)),
         float(counts.max() / counts.sum()),
-        infer_from_inputs(party, view.scans.index.tolist(), present),
+        present,
     )
 
 

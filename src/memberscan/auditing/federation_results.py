@@ -210,4 +210,5 @@ def _sources(party: Party, view: View) -> SourceResult | None:
     inferred = source.infer_sources(view, party)
     if inferred is None:
         return None
-    return SourceResult(inferred.accuracy, inferred.chance, inferred.inputs, "inputs")
+    inputs = source.infer_from_inputs(party, view.scans.index.tolist(), inferred.learners)
+    return SourceResult(inferred.accuracy, inferred.chance, inputs, "inputs")

@@ -4,42 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from memberscan.attacks.parties import Parties
-from memberscan.auditing.sources import _coarse, image_baseline, source_inference
-from memberscan.signals.updates import Updates
 
+from memberscan.attacks.source_inference import _coarse, infer_from_inputs, infer_sources
 from memberscan.cohort import Cohort
+from memberscan.evidence.intervals import Interval
+from memberscan.people import People
+from memberscan.signals import View
+from memberscan.signals.learner_updates import LOCAL_PREDICTIONS
+from memberscan.threat import Attacker, ThreatModel
 
 SIZES = (20, 14, 10)
 HELD_OUT = 16
+Drawn = tuple[View, Any]
 
 
-def updates_of(age: np.ndarray, subject: np.ndarray, local: np.ndarray) -> Updates:
-    """Return updates of which only the learners' predictions say anything; NaN where one took no part."""
-    rounds, _, learners = local.shape
-    ids = [f"scan {n}" for n in range(len(age))]
-    nothing = np.zeros((rounds, len(age), learners, 1))
-    return Updates(
-        scans=pd.DataFrame({"subject_id": [f"s {k:02d}" for k in subject], "age": age}, index=ids),
-        learners=tuple(f"site {c}" for c in range(learners)),
-        rounds=tuple(range(1, rounds + 1)),
-        took_part=~np.isnan(local).any(axis=1),
-        before=local[:, :, 0],
-        local=local,
-        products=nothing,
-        norms=nothing[:, :, 0],
-        descent_norms=np.zeros((rounds, learners, 1)),
-        sketches=[nothing[t, :, 0] for t in range(rounds)],
-        descent_sketches=nothing[:, 0],
+def view_of(age: np.ndarray, subject: np.ndarray, local: np.ndarray) -> View:
+    """Return a view of the learners' predictions; NaN where one took no part."""
+    scans = pd.DataFrame(
+        {"subject_id": [f"s {k:02d}" for k in subject], "age": age},
+        index=[f"scan {n}" for n in range(len(age))],
+    )
+    learners = tuple(f"site {c}" for c in range(local.shape[2]))
+    return View(scans, {LOCAL_PREDICTIONS: local}, learners, tuple(range(1, len(local) + 1)))
+
+
+def party_of(people: People, home: np.ndarray, known: np.ndarray, cohort: Cohort | None = None) -> Any:
+    """Return what source inference asks of a server's place in a federation."""
+    return SimpleNamespace(
+        people=people,
+        home=home,
+        member=home >= 0,
+        known_nonmembers=known,
+        victims=tuple(f"site {c}" for c in range(home.max() + 1)),
+        threat=ThreatModel(attacker=Attacker.SERVER),
+        cohort=cohort,
     )
 
 
 @pytest.fixture
-def held() -> Callable[..., tuple[Updates, Parties]]:
+def held() -> Callable[..., Drawn]:
     """Return a function that draws predictions, better by each learner for its own; two scans a subject."""
 
     def draw(
@@ -49,7 +58,7 @@ def held() -> Callable[..., tuple[Updates, Parties]]:
         quality: tuple[float, ...] = (1.0, 1.0, 1.0),
         known: int = 8,
         absent: tuple[tuple[int, int], ...] = (),
-    ) -> tuple[Updates, Parties]:
+    ) -> Drawn:
         home = np.repeat([0, 1, 2, -1], [*SIZES, HELD_OUT])
         subject = np.repeat(np.arange(len(home)), 2)
         age = rng.uniform(45, 80, len(subject))
@@ -59,80 +68,76 @@ def held() -> Callable[..., tuple[Updates, Parties]]:
             error[t, :, c] = np.nan
         is_known = np.zeros(len(home), dtype=bool)
         is_known[np.flatnonzero(home == -1)[:known]] = True
-        subjects = tuple(f"s {k:02d}" for k in range(len(home)))
-        victims = ("site 0", "site 1", "site 2")
-        updates = updates_of(age, subject, age[None, :, None] + error)
-        return updates, Parties(subjects, subject, victims, home, is_known)
+        view = view_of(age, subject, age[None, :, None] + error)
+        return view, party_of(People.of(view.scans["subject_id"]), home, is_known)
 
     return draw
 
 
-def naive(updates: Updates, parties: Parties) -> list[int]:
+def took_part(view: View) -> np.ndarray:
+    return ~np.isnan(view[LOCAL_PREDICTIONS]).any(axis=1)
+
+
+def naive(view: View, party: Any) -> list[int]:
     """Return the learner named for each member, by loops."""
-    age = updates.scans["age"].to_numpy()
+    age, local, present = view.age, view[LOCAL_PREDICTIONS], took_part(view)
 
     def error(s: int, c: int) -> float:
-        rounds = [t for t in range(4) if updates.took_part[t, c]]
-        its = np.flatnonzero(parties.subject == s)
-        return float(np.mean([abs(age[n] - updates.local[t, n, c]) for t in rounds for n in its]))
+        rounds = [t for t in range(4) if present[t, c]]
+        own = np.flatnonzero(party.people.of_scan == s)
+        return float(np.mean([abs(age[n] - local[t, n, c]) for t in rounds for n in own]))
 
     scaled = {}
     for c in range(3):
-        if updates.took_part[:, c].any():
-            scale = np.mean([error(s, c) for s in np.flatnonzero(parties.known)])
-            scaled[c] = [error(s, c) / scale for s in range(len(parties.subjects))]
-    return [min(scaled, key=lambda c: scaled[c][s]) for s in np.flatnonzero(parties.member)]
+        if present[:, c].any():
+            scale = np.mean([error(s, c) for s in np.flatnonzero(party.known_nonmembers)])
+            scaled[c] = [error(s, c) / scale for s in range(len(party.people))]
+    return [min(scaled, key=lambda c: scaled[c][s]) for s in np.flatnonzero(party.member)]
 
 
 @pytest.mark.parametrize("absent", [(), ((0, 1), (3, 2)), tuple((t, 1) for t in range(4))])
 def test_it_names_who_errs_least_for_his_own_standard(absent, held):
-    updates, parties = held(np.random.default_rng(0), absent=absent)
-    named = np.array(naive(updates, parties))
-    found = source_inference(updates, parties)
-    home = parties.home[parties.member]
-    asked = updates.took_part.any(axis=0)[home]
-    assert found["accuracy"]["value"] == pytest.approx(np.mean(named[asked] == home[asked]))
-    assert found["accuracy"]["low"] < found["accuracy"]["value"] < found["accuracy"]["high"]
-    assert found["chance"] == pytest.approx(20 / asked.sum())
+    view, party = held(np.random.default_rng(0), absent=absent)
+    named = np.array(naive(view, party))
+    found = infer_sources(view, party)
+    home = party.home[party.member]
+    asked = took_part(view).any(axis=0)[home]
+    assert found.accuracy.value == pytest.approx(np.mean(named[asked] == home[asked]))
+    assert found.accuracy.low < found.accuracy.value < found.accuracy.high
+    assert found.chance == pytest.approx(20 / asked.sum())
 
 
 def test_with_one_learner_that_took_part_there_is_nothing_to_choose_from(held):
     absent = tuple((t, c) for t in range(4) for c in (0, 2))
-    assert source_inference(*held(np.random.default_rng(0), absent=absent)) is None
+    assert infer_sources(*held(np.random.default_rng(0), absent=absent)) is None
 
 
 def test_a_learner_with_good_models_is_not_named_for_everybody(held):
-    updates, parties = held(np.random.default_rng(1), gain=2.0, quality=(1.0, 0.2, 3.0))
-    assert source_inference(updates, parties)["accuracy"]["value"] > 0.75
-    home = parties.home[parties.member]
-    plain = np.abs(updates.scans["age"].to_numpy()[:, None] - updates.local.mean(axis=0))
-    without = parties.by_subject(plain.T).argmin(axis=0)[parties.member]
+    view, party = held(np.random.default_rng(1), gain=2.0, quality=(1.0, 0.2, 3.0))
+    assert infer_sources(view, party).accuracy.value > 0.75
+    home = party.home[party.member]
+    plain = np.abs(view.age[:, None] - view[LOCAL_PREDICTIONS].mean(axis=0))
+    without = party.people.mean(plain.T).argmin(axis=0)[party.member]
     assert np.mean(without == home) < 0.6
 
 
 def test_models_that_owe_nothing_to_their_people_name_nobody_s_home(held):
-    right = [
-        source_inference(*held(np.random.default_rng(seed), gain=0.0))["accuracy"]["value"]
-        for seed in range(40)
-    ]
+    right = [infer_sources(*held(np.random.default_rng(seed), gain=0.0)).accuracy.value for seed in range(40)]
     assert np.mean(right) == pytest.approx(1 / 3, abs=0.04)
 
 
 def test_without_anybody_known_all_held_out_people_give_the_scale(held):
-    updates, parties = held(np.random.default_rng(2), known=0)
+    view, party = held(np.random.default_rng(2), known=0)
     everyone = held(np.random.default_rng(2), known=HELD_OUT)[1]
-    assert source_inference(updates, parties) == source_inference(updates, everyone)
+    found, other = infer_sources(view, party), infer_sources(view, everyone)
+    assert (found.accuracy, found.chance) == (other.accuracy, other.chance)
 
 
-def parties_of(cohort: Cohort, home: np.ndarray) -> Parties:
-    codes, names = pd.factorize(cohort.scans["subject_id"], sort=True)
-    victims = tuple(f"site {c}" for c in range(home.max() + 1))
-    return Parties(tuple(names), codes, victims, home, np.zeros(len(home), dtype=bool))
-
-
-def baseline(cohort: Cohort, home: np.ndarray, *learners: int) -> dict[str, float] | None:
+def baseline(cohort: Cohort, home: np.ndarray, *learners: int) -> Interval | None:
     asked = np.array(learners or range(home.max() + 1))
-    return image_baseline(cohort, cohort.scans.index.tolist(), parties_of(cohort, home), asked)
+    people = People.of(cohort.scans["subject_id"])
+    party = party_of(people, home, np.zeros(len(home), dtype=bool), cohort)
+    return infer_from_inputs(party, cohort.scans.index.tolist(), asked)
 
 
 @pytest.fixture
@@ -158,9 +163,9 @@ def test_inputs_that_carry_a_signature_of_the_site_are_seen(tables):
     home = np.random.default_rng(4).permutation(np.repeat([0, 1, 2, -1], [30, 30, 30, 20]))
     marked, plain = tables(home, 6.0), tables(home, 0.0)
     seen = baseline(marked, home)
-    assert seen is not None and seen["value"] > 0.9
+    assert seen is not None and seen.value > 0.9
     unseen = baseline(plain, home)
-    assert unseen is not None and unseen["value"] < 0.5
+    assert unseen is not None and unseen.value < 0.5
 
 
 def test_volumes_that_carry_a_signature_are_seen_too(cohort_maker, tmp_path: Path):
@@ -170,7 +175,7 @@ def test_volumes_that_carry_a_signature_are_seen_too(cohort_maker, tmp_path: Pat
     ages = np.where(home == 1, 76.0, 50.0)
     cohort = cohort_maker(tmp_path / "cohort", ages.tolist(), [f"sub-{n:02d}" for n in range(40)])
     seen = baseline(cohort, home)
-    assert seen is not None and seen["value"] > 0.9
+    assert seen is not None and seen.value > 0.9
 
 
 def test_too_few_people_of_one_learner_are_not_judged(tables):
@@ -182,7 +187,7 @@ def test_too_few_people_of_one_learner_are_not_judged(tables):
 def test_people_of_a_learner_that_never_took_part_are_not_asked_about(tables):
     home = np.repeat([0, 1, 2, -1], [30, 20, 4, 10])
     found = baseline(tables(home, 6.0), home, 0, 1)
-    assert found is not None and found["value"] > 0.9 and found["low"] < 0.95
+    assert found is not None and found.value > 0.9 and found.low < 0.95
 
 
 def test_volumes_are_summed_up_by_blocks_that_cover_them(volumes: Cohort):
