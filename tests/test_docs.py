@@ -15,7 +15,8 @@ import typer
 
 import memberscan
 from memberscan.attacks import ATTACKS_OF, named
-from memberscan.cli import app, several_values
+from memberscan.cli import app
+from memberscan.cli.root import prepared
 from memberscan.errors import MemberscanError
 from memberscan.studies import STUDIES
 
@@ -44,11 +45,12 @@ def commands(page: Path) -> list[list[str]]:
 def parse(words: list[str]) -> click.Context:
     """Parse a command without running it."""
     command: click.Command = typer.main.get_command(app)
-    rest = several_values(several_values(words[1:], "--attacks"), "--merge")
+    context = command.make_context(words[0], prepared(words[1:]))
     while isinstance(command, click.Group):
-        name, *rest = rest
+        name, *rest = [*context._protected_args, *context.args]
         command = command.commands[name]
-    return command.make_context(" ".join(words), rest)
+        context = command.make_context(name, rest, parent=context)
+    return context
 
 
 @pytest.mark.parametrize("name", ATTACKS)

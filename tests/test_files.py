@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +127,58 @@ def test_the_first_call_claims_the_same_call_resumes_and_the_finished_one_is_kno
 
 def test_another_configuration_is_refused_and_every_change_is_named(tmp_path: Path) -> None:
     claim(tmp_path / "out", {"epochs": 3, "seed": 0, "old": 1})
-    with pytest.raises(
-        OutputConflictError, match=r"epochs \(was 3, now 4\), new \(was None, now 2\), old"
-    ) as caught:
+    said = "epochs was 3 and is now 4; new was not set and is now 2; old was 1 and is now not set"
+    with pytest.raises(OutputConflictError, match=said) as caught:
         claim(tmp_path / "out", {"epochs": 4, "seed": 0, "new": 2})
     assert "seed" not in str(caught.value)
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("failure", [BadInputError("no such extra"), KeyboardInterrupt()])
+def test_work_that_fails_before_it_wrote_anything_leaves_no_request(
+    tmp_path: Path, failure: BaseException
+) -> None:
+    (tmp_path / "there").mkdir()
+    for out in (tmp_path / "there", tmp_path / "new"):
+        with pytest.raises(type(failure)), files.claim(out, {"epochs": 3}, done="done"):
+            raise failure
+        assert not claim(out, {"epochs": 4})
+    with pytest.raises(type(failure)), files.claim(tmp_path / "begun", {"epochs": 3}, done="done"):
+        (tmp_path / "begun" / "weights").touch()
+        raise failure
+    assert names(tmp_path / "begun") == [files.REQUEST, "weights"]
+
+
+def test_a_failed_start_leaves_no_directory(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="early"), files.claim(tmp_path / "new", {}, done="done"):
+        raise ValueError("early")
+    assert names(tmp_path) == []
+
+
+def test_the_thread_count_is_recorded_and_never_refused(tmp_path: Path) -> None:
+    claim(tmp_path / "out", {"epochs": 3, "threads": 8})
+    assert not claim(tmp_path / "out", {"epochs": 3, "threads": 2})
+    assert received.load_json(tmp_path / "out" / files.REQUEST)["threads"] == 8
+    assert not claim(tmp_path / "out", {"epochs": 3})
+
+
+def test_finished_work_may_grow_and_never_shrink(tmp_path: Path) -> None:
+    def federate(rounds: int, **others: object) -> bool:
+        request = {"rounds": rounds, **others}
+        with files.claim(tmp_path / "out", request, done="done", grows="rounds") as finished:
+            (tmp_path / "out" / "done").touch()
+        return finished
+
+    assert not federate(5)
+    assert federate(5)
+    assert not federate(10)
+    assert federate(10)
+    with pytest.raises(OutputConflictError, match="rounds was 10 and is now 5"):
+        federate(5)
+    with pytest.raises(OutputConflictError, match="seed is another one"):
+        federate(20, seed=1)
+    with pytest.raises(OutputConflictError, match="rounds was 10 and is now 20"):
+        claim(tmp_path / "out", {"rounds": 20})
 
 
 def test_foreign_directories_and_files_are_left_alone(tmp_path: Path) -> None:
@@ -210,6 +257,16 @@ def test_a_lock_whose_name_was_removed_meanwhile_is_taken_anew(
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("elsewhere")])
+def test_a_lock_that_is_a_pipe_a_folder_or_a_link_is_refused(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / files.LOCK)
+    with pytest.raises(OutputConflictError, match=r"\.lock is no lock of memberscan: remove it"):
+        claim(tmp_path, {"a": 1})
+    assert names(tmp_path) == [files.LOCK]
+
+
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_is_still_written_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
@@ -282,6 +339,23 @@ def test_an_output_directory_with_links_in_it_is_refused(tmp_path: Path, name: s
     (out / name).symlink_to(tmp_path)
     with pytest.raises(OutputConflictError, match=r"symbolic link.*choose another"):
         claim(out, {"a": 1})
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_never_replaces_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", none)
+    files.write_text(tmp_path / "roles", "first", mode=files.OWNER_ONLY, new=True)
+    with pytest.raises(FileExistsError):
+        files.write_text(tmp_path / "roles", "second", new=True)
+    assert (tmp_path / "roles").read_text() == "first"
+    assert (tmp_path / "roles").stat().st_mode & 0o777 == files.OWNER_ONLY
+    assert names(tmp_path) == ["roles"]
 
 
 def test_lines_are_appended_whole(tmp_path: Path) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from memberscan import threads
+
 __version__ = "0.1.0"
+
+# Before anything that computes is loaded, since it reads this only once.
+threads.wait_passively()
 
 if TYPE_CHECKING:
     from memberscan.attacks import REGISTRY, Attack, gradient_attack

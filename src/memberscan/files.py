@@ -13,6 +13,7 @@ import platform
 import secrets
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,13 @@ import pandas as pd
 
 from memberscan.errors import BadInputError, BusyError, DiskFullError, OutputConflictError, TooLargeError
 from memberscan.received import load_json, read_limited
+from memberscan.requests import differences, in_words
 from memberscan.shown import FORMULA, MARK, cell, from_cell, plain
 
 REQUEST = "request.json"
 LOCK = ".lock"
+OWNER_ONLY = 0o600
+"""Permissions of files about people: nobody but the owner reads them."""
 _PARTIAL = ".partial"
 TABLE_LIMIT = 1 << 30
 """Largest table that is read, in bytes: some ten million rows of predictions."""
@@ -46,7 +50,7 @@ def disk_guard(path: Path) -> Iterator[None]:
         raise
 
 
-def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, new: bool = False) -> None:
     """Write a file under a temporary name and rename it into place, so that readers never see half of it.
 
     Nobody can foresee the temporary name, and it is never an existing file or a link, so that in a directory
@@ -60,6 +64,13 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         What to write.
     mode
         Permissions, less those that the umask takes away and those that an existing file of that name lacks.
+    new
+        Never replace a file, not even one that another process writes at the same moment.
+
+    Raises
+    ------
+    FileExistsError
+        If ``new``, and there is a file of that name.
     """
     partial = path.with_name(f".{path.name[:60]}.{secrets.token_hex(8)}{_PARTIAL}")
     with disk_guard(path):
@@ -71,10 +82,28 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            partial.replace(path)
+            if new:
+                _rename_to_new(partial, path)
+            else:
+                partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
+
+
+def _rename_to_new(partial: Path, path: Path) -> None:
+    """Rename a file to a name that nobody has; of two processes that try at once, one fails."""
+    try:
+        # Unlike a rename, a second link to a file is refused where the name is taken.
+        os.link(partial, path, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Some file systems have no links. There the name is reserved by an empty file first.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, OWNER_ONLY))
+        partial.replace(path)
+    else:
+        partial.unlink()
 
 
 def _no_wider(path: Path, mode: int) -> int:
@@ -93,8 +122,8 @@ def append_line(path: Path, text: str, *, mode: int = 0o644) -> None:
             stream.write(f"{text}\n".encode())
 
 
-def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write UTF-8 text atomically.
+def write_text(path: Path, text: str, *, mode: int = 0o644, new: bool = False) -> None:
+    """Write UTF-8 text atomically; ``mode`` and ``new`` are those of :func:`write_bytes`.
 
     Raises
     ------
@@ -108,7 +137,7 @@ def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
         raise BadInputError(
             f"{path.name} cannot hold {around!r}, which is not UTF-8; give that file or folder another name"
         ) from error
-    write_bytes(path, data, mode=mode)
+    write_bytes(path, data, mode=mode, new=new)
 
 
 def to_json(value: Any) -> str:
@@ -121,14 +150,15 @@ def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
     write_text(path, to_json(value), mode=mode)
 
 
-def write_table(path: Path, table: pd.DataFrame, *, mode: int = 0o644) -> None:
+def write_table(path: Path, table: pd.DataFrame, *, mode: int = 0o644, new: bool = False) -> None:
     """Write a tab-separated table atomically; missing values are "n/a", as BIDS has it.
 
     Text that a spreadsheet would take for a formula gets an apostrophe before it; :func:`read_table` takes it
     away.
     """
     safe = _each_text(table, cell, (*FORMULA, MARK)).rename(columns=lambda name: cell(str(name)))
-    write_text(path, safe.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n"), mode=mode)
+    text = safe.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+    write_text(path, text, mode=mode, new=new)
 
 
 def read_table(path: Path, **options: Any) -> pd.DataFrame:
@@ -190,21 +220,26 @@ def fingerprint(value: Any) -> str:
 
 
 @contextlib.contextmanager
-def claim(directory: Path, request: dict[str, Any], *, done: str) -> Iterator[bool]:
+def claim(directory: Path, request: dict[str, Any], *, done: str, grows: str = "") -> Iterator[bool]:
     """Claim an output directory for one request; yield whether that request is already finished there.
 
     Every command that writes a directory does so within this. The request is stored in the directory, so that
     the same command resumes or does nothing, and a different one is refused instead of mixing two results. As
-    long as it lasts, no other process can claim the directory.
+    long as it lasts, no other process can claim the directory. If the work fails before it has written
+    anything, the request is removed again.
 
     Parameters
     ----------
     directory
         The output directory; made if absent.
     request
-        What was asked, as JSON values. It may name people or seeds: only the owner can read it.
+        What was asked, as JSON values. It may name people or seeds: only the owner can read it. The keys in
+        :data:`memberscan.requests.RECORDED` are stored and not compared.
     done
         Name of the file that is written last, whose presence says that the work is finished.
+    grows
+        Key of a number in the request that may be larger than in the stored one: then the work goes on from
+        where that one ended.
 
     Raises
     ------
@@ -214,20 +249,45 @@ def claim(directory: Path, request: dict[str, Any], *, done: str) -> Iterator[bo
         If another process is at work there.
     """
     # Before anything is locked: a finished directory may be read-only.
-    if _is_ours(directory, request) and (directory / done).exists():
+    if _stored(directory, request, grows) == Stored.SAME and (directory / done).exists():
         yield True
         return
+    made = not directory.exists()
     with disk_guard(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    with locked(directory):
-        _tidy(directory)
-        if not _is_ours(directory, request):
-            write_json(directory / REQUEST, request, mode=0o600)
-        yield (directory / done).exists()
+    try:
+        with locked(directory):
+            _tidy(directory)
+            found = _stored(directory, request, grows)
+            if found == Stored.SHORTER:
+                # In this order: a process killed in between leaves unfinished work, and never a finished
+                # directory that holds less than its request says.
+                (directory / done).unlink(missing_ok=True)
+            if found != Stored.SAME:
+                write_json(directory / REQUEST, request, mode=OWNER_ONLY)
+            try:
+                yield (directory / done).exists()
+            except BaseException:
+                if found == Stored.NONE and {p.name for p in directory.iterdir()} <= {REQUEST, LOCK}:
+                    (directory / REQUEST).unlink()
+                raise
+    except BaseException:
+        if made:
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        raise
 
 
-def _is_ours(directory: Path, request: dict[str, Any]) -> bool:
-    """Return whether a request is stored in a directory; raise an error if another one is."""
+class Stored(Enum):
+    """What an output directory holds, compared with a request."""
+
+    NONE = "nothing yet"
+    SAME = "the same request"
+    SHORTER = "the same request for less of it"
+
+
+def _stored(directory: Path, request: dict[str, Any], grows: str) -> Stored:
+    """Compare the request that is stored in a directory with another; raise an error if they differ."""
     stored = directory / REQUEST
     if stored.exists():
         earlier = load_json(stored)
@@ -235,12 +295,13 @@ def _is_ours(directory: Path, request: dict[str, Any]) -> bool:
             raise BadInputError(
                 f"{stored} does not hold a JSON object; delete {directory} and run the command again"
             )
-        if earlier == request:
-            return True
-        keys = sorted(k for k in earlier.keys() | request.keys() if earlier.get(k) != request.get(k))
-        changes = ", ".join(f"{k} (was {earlier.get(k)!r}, now {request.get(k)!r})" for k in keys)
+        changes = differences(earlier, request)
+        if not changes:
+            return Stored.SAME
+        if list(changes) == [grows] and earlier[grows] < request[grows]:
+            return Stored.SHORTER
         raise OutputConflictError(
-            f"{directory} was made with another configuration: {changes}; "
+            f"{directory} was made with another configuration: {in_words(changes)}; "
             "choose another output directory, or delete this one first"
         )
     if directory.exists() and (
@@ -249,7 +310,7 @@ def _is_ours(directory: Path, request: dict[str, Any]) -> bool:
         raise OutputConflictError(
             f"{directory} exists and is not a memberscan output; choose another output directory"
         )
-    return False
+    return Stored.NONE
 
 
 def _tidy(directory: Path) -> None:
@@ -289,7 +350,7 @@ def locked(directory: Path) -> Iterator[None]:
 def _lock(path: Path) -> int:
     """Return the descriptor of a lock file that this process alone holds."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        descriptor = _open_lock(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -309,6 +370,23 @@ def _lock(path: Path) -> int:
             os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
             return descriptor
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    """Open a lock file; a pipe, a device, a folder or a link of that name is not one of ours."""
+    foreign = OutputConflictError(f"{path} is no lock of memberscan: remove it, or choose another directory")
+    try:
+        # Without O_NONBLOCK the opening of some devices would wait.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, OWNER_ONLY)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise foreign from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise foreign
+    return descriptor
 
 
 def _names(path: Path, descriptor: int) -> bool:

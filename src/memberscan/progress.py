@@ -1,19 +1,90 @@
-"""A progress bar on standard error for long work; silent when nobody watches."""
+"""Progress of long work: a bar in a terminal, and lines of a log where nobody watches.
+
+Lines go to the logger ``memberscan.progress`` at the level INFO. They are written when a stage begins and
+ends, and within :func:`reporting` also at regular intervals, however long a step takes.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+LOG = logging.getLogger("memberscan.progress")
+SECONDS = 30.0
+"""Time between the lines of :func:`reporting`."""
+
+
+@dataclass
+class Stage:
+    """A stage of the work that is under way."""
+
+    what: str
+    total: int
+    done: int
+    before: int
+    begun: float = field(default_factory=time.monotonic)
+
+    def __str__(self) -> str:
+        said = f"{self.what}: {self.done} of {self.total}"
+        steps, seconds = self.done - self.before, time.monotonic() - self.begun
+        if not steps or self.done >= self.total:
+            return said
+        return f"{said}, about {clock(seconds / steps * (self.total - self.done))} left"
+
+
+_stages: list[Stage] = []
+"""The stages that are under way; the last one is within those before it."""
 
 
 @contextlib.contextmanager
 def progress(what: str, total: int, *, done: int = 0) -> Iterator[Callable[[int], None]]:
     """Show progress over ``total`` steps, of which ``done`` are behind us; yields what advances it."""
+    stage = Stage(what, total, done, done)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total, completed=done)
-        yield lambda steps: bar.advance(task, steps)
+    _stages.append(stage)
+    LOG.info("%s", stage)
+    try:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task(what, total=total, completed=done)
+
+            def advance(steps: int) -> None:
+                stage.done += steps
+                bar.advance(task, steps)
+
+            yield advance
+        LOG.info("%s: done in %s", what, clock(time.monotonic() - stage.begun))
+    finally:
+        _stages.remove(stage)
+
+
+@contextlib.contextmanager
+def reporting() -> Iterator[None]:
+    """Say at regular intervals what is under way, until the end of this context."""
+    ended = threading.Event()
+
+    def report() -> None:
+        while not ended.wait(SECONDS):
+            LOG.info("%s", _stages[-1] if _stages else "at work")
+
+    reporter = threading.Thread(target=report, name="memberscan-progress", daemon=True)
+    reporter.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        reporter.join()
+
+
+def clock(seconds: float) -> str:
+    """Return a time as minutes and seconds, or as hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

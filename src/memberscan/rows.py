@@ -52,7 +52,7 @@ class RowFile:
         size = len(header) + rows * kind.itemsize * int(np.prod(shape, dtype=np.int64))
         with files.disk_guard(path):
             # It is about people, so only the owner may read it. A link in its place would lead elsewhere.
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, files.OWNER_ONLY)
             try:
                 found = os.pread(descriptor, len(header), 0)
                 fresh = found != header or os.fstat(descriptor).st_size != size

@@ -8,17 +8,16 @@ import secrets
 from pathlib import Path
 
 from memberscan.errors import BadInputError, StaleError
-from memberscan.files import write_text
+from memberscan.files import OWNER_ONLY, write_text
 from memberscan.received import read_limited
 
-_OWNER_ONLY = 0o600
 _BYTES = 32
 
 
 def get_or_create(path: Path) -> bytes:
     """Return the random salt kept in a file, which is made if it is not there; readable by its owner only."""
     if not path.exists():
-        write_text(path, secrets.token_hex(_BYTES), mode=_OWNER_ONLY)
+        write_text(path, secrets.token_hex(_BYTES), mode=OWNER_ONLY)
     return read_salt(path)
 
 

@@ -24,13 +24,24 @@ class Access(IntEnum):
         return self.name.lower()
 
     @classmethod
-    def parse(cls, text: str) -> Access:
-        """Return the access of that name."""
+    def parse(cls, text: str, attacker: Attacker | None = None) -> Access:
+        """Return the access of that name.
+
+        Raises
+        ------
+        BadInputError
+            If there is none. The message names those that this attacker can have: an outsider, if None.
+        """
         try:
             return cls[text.upper()]
         except KeyError:
-            names = ", ".join(str(a) for a in cls)
-            raise BadInputError(f"access {text!r} is unknown; choose one of: {names}") from None
+            its = None if attacker is None else attacker.access
+            help_ = (
+                f"choose one of: {cls.OUTPUTS}, {cls.WEIGHTS}"
+                if its is None
+                else f"leave it out, since the attacker {attacker} always sees {its}"
+            )
+            raise BadInputError(f"access {text!r} is unknown; {help_}") from None
 
 
 class Attacker(StrEnum):

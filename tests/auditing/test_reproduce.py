@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from threadpoolctl import threadpool_limits
 
 from memberscan import Access, AuditResult, ThreatModel, audit
 from memberscan.auditing import conduct, result
-from memberscan.errors import DiskFullError
+from memberscan.errors import BadInputError, DiskFullError
 from memberscan.runs import Run
 
 from .conftest import MakePredictions
@@ -138,6 +140,56 @@ def test_an_audit_killed_by_the_system_ends_in_the_same_bytes(
     process.wait()
     audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
     assert read(tmp_path / "audit") == whole
+
+
+@pytest.fixture
+def two_threads() -> Iterator[Callable[[], None]]:
+    """Return a function that has torch compute with two threads from then on."""
+    yield lambda: torch.set_num_threads(2)
+    torch.set_num_threads(1)
+
+
+def test_a_finished_audit_is_returned_under_another_thread_count(
+    run: Run, whole: dict[str, bytes], tmp_path: Path, two_threads: Callable[[], None]
+):
+    audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
+    two_threads()
+    again = audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
+    assert read(tmp_path / "audit") == whole
+    assert again.content["provenance"]["threads"] == 1
+
+
+def test_a_killed_audit_goes_on_under_another_thread_count(
+    run: Run,
+    whole: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    two_threads: Callable[[], None],
+):
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(conduct, "require_years", die)
+        audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
+    two_threads()
+    result = audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
+    assert result.content["provenance"]["threads"] == 2
+    # All rows were there already, so that only the count differs.
+    finished = read(tmp_path / "audit")
+    assert finished["scores.tsv"] == whole["scores.tsv"]
+
+
+def test_an_audit_computes_on_the_device_that_it_is_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(BadInputError, match="choose cpu"):
+        audit(run.path, tmp_path / "audit", device="cuda", threat=THREAT, attacks=ATTACKS)
+    assert not (tmp_path / "audit").exists()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    audit(run.path, tmp_path / "audit", device="cpu", threat=THREAT, attacks=["error"])
+    ledger = json.loads((tmp_path / "audit" / "signals" / "signals.json").read_text())
+    assert ledger["request"]["device"] == "cpu"
 
 
 def test_the_thread_count_does_not_change_an_audit_of_predictions(

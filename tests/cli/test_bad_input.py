@@ -202,3 +202,45 @@ def test_an_unfinished_run(run: Run, refused: Refused, tmp_path: Path):
     shutil.copytree(run.path, tmp_path / "run")
     (tmp_path / "run" / "run.json").unlink()
     refused("audit", tmp_path / "run", tmp_path / "audit", code=2, says="run the same command again")
+
+
+def test_a_directory_of_another_kind_is_called_by_its_name(
+    run: Run, volumes: Cohort, refused: Refused, tmp_path: Path, predictions: Path, command: Command
+):
+    audited = ("audit", volumes.path, tmp_path / "audit")
+    refused(*audited, code=2, says="it is a cohort: give the run of a model")
+    command("audit", predictions, tmp_path / "first", "--attacks", "error")
+    refused("audit", tmp_path / "first", tmp_path / "audit", code=2, says="it is an audit: give the run")
+    (tmp_path / "first" / "audit.json").unlink()
+    refused("audit", tmp_path / "first", tmp_path / "b", code=2, says="unfinished output of memberscan audit")
+    (tmp_path / "rounds").mkdir()
+    (tmp_path / "rounds" / "transcript.json").touch()
+    refused("audit", tmp_path / "rounds", tmp_path / "b", code=2, says="it is a transcript: give the run")
+
+
+def test_a_cohort_that_was_moved_suggests_the_option(
+    run: Run, volumes: Cohort, refused: Refused, command: Command, tmp_path: Path
+):
+    shutil.copytree(run.path, tmp_path / "deep" / "run")
+    refused("audit", tmp_path / "deep" / "run", tmp_path / "audit", code=2, says="where it is with --cohort")
+    found = ("--cohort", volumes.path, "--attacks", "error")
+    assert command("audit", tmp_path / "deep" / "run", tmp_path / "audit", *found).code == 0
+    missing = ("--cohort", tmp_path / "nowhere")
+    refused("audit", tmp_path / "deep" / "run", tmp_path / "b", *missing, code=2, says="no such directory")
+
+
+@pytest.mark.parametrize(
+    ("attacker", "says"),
+    [
+        ("outsider", "access 'weigths' is unknown; choose one of: outputs, weights"),
+        (
+            "server",
+            "is unknown; leave it out, since the attacker server always sees updates",
+        ),
+    ],
+)
+def test_only_values_that_this_attacker_can_have_are_offered(
+    run: Run, refused: Refused, tmp_path: Path, attacker: str, says: str
+):
+    arguments = ("audit", run.path, tmp_path / "audit", "--access", "weigths", "--attacker", attacker)
+    refused(*arguments, code=2, says=says)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import typer
 
-from memberscan.cli import app, several_values
+from memberscan.cli import app
+from memberscan.cli.root import several_values
 from memberscan.cohort import Cohort
 from memberscan.runs import Run
 from memberscan.studies import STUDIES, demo

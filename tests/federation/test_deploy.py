@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -164,6 +164,23 @@ def test_roles_are_written_once_and_never_over_others(table: Cohort, tmp_path: P
     with pytest.raises(OutputConflictError, match="holds other roles"):
         deploy.write_site_roles(path, deploy.draw_site_roles(table, "site-a", 0.3, 0))
     assert Roles.read(path) == roles
+
+
+def test_two_draws_at_once_do_not_overwrite_each_other(
+    table: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / "roles.tsv", []
+    write = Roles.write
+
+    def other_first(roles: Roles, *arguments: Any, **options: Any) -> None:
+        """Let another process draw between the moment that this one looks and the moment that it writes."""
+        if not seen:
+            seen.append(deploy.draw_site_roles(table, "site-a", 0.2))
+            write(seen[0], path)
+        write(roles, *arguments, **options)
+
+    monkeypatch.setattr(Roles, "write", other_first)
+    assert deploy.site_roles(path, table, "site-a", 0.2) == seen[0] == Roles.read(path)
 
 
 def test_a_site_draws_in_secret_and_keeps_what_it_drew(table: Cohort, tmp_path: Path) -> None:

@@ -184,10 +184,12 @@ def test_numbers_name_sites_too() -> None:
 @pytest.mark.parametrize(
     ("sites", "message"),
     [
-        (["A"] * 40, "do not give two or more"),
-        (["A b", "A-b"] * 20, r"values of site \(A b, A-b\) do not give"),
-        (["A", "global"] * 20, "do not give two or more different names"),
-        (["A", "ciphertext"] * 20, "do not give two or more different names"),
+        (["A"] * 40, "site has one value only, 'A'"),
+        (["A b", "A-b"] * 20, "value 'A-b' of site cannot name a learner as 'A-b'.*by case only; rename it"),
+        (["A", "a"] * 20, "value 'a' of site cannot name a learner"),
+        (["A", "global"] * 20, "value 'global' of site cannot name a learner"),
+        (["A", "Global"] * 20, "value 'Global' of site cannot name a learner"),
+        (["A", "(all)"] * 20, r"value '\(all\)' of site cannot name a learner as 'all'"),
         (["A"] * 39 + [None], "'p 39' has no site"),
     ],
 )

@@ -251,11 +251,20 @@ def test_fewer_than_expected_begin_when_time_is_up(three: Consortium, tmp_path: 
 
 
 def test_other_settings_do_not_continue_a_transcript(three: Consortium, tmp_path: Path) -> None:
-    three.federate(tmp_path, settings(rounds=1))
+    three.federate(tmp_path, settings(rounds=2))
     kept = contents(tmp_path)
-    with pytest.raises(OutputConflictError, match=r"rounds \(was 1, now 3\)"):
-        three.federate(tmp_path)
+    for others, said in (({"rounds": 1}, "rounds was 2 and is now 1"), ({"min_learners": 1}, "min learners")):
+        with pytest.raises(OutputConflictError, match=said):
+            three.federate(tmp_path, settings(**others))
     assert contents(tmp_path) == kept
+
+
+def test_a_finished_federation_goes_on_to_more_rounds(
+    three: Consortium, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    three.federate(tmp_path, settings(rounds=1))
+    assert len(three.federate(tmp_path).rounds) == settings().rounds
+    assert contents(tmp_path) == undisturbed
 
 
 def test_two_servers_do_not_write_one_transcript(three: Consortium, tmp_path: Path) -> None:

@@ -95,13 +95,14 @@ def test_a_finished_run_is_returned_as_it_is(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"settings": settings(rounds=4)}, r"rounds \(was 3, now 4\)"),
-        ({"settings": settings(secure="ckks")}, r"secure \(was 'none', now 'ckks'\)"),
+        ({"settings": settings(rounds=2)}, "rounds was 3 and is now 2"),
+        ({"settings": settings(rounds=4), "learners": 4}, "roles is another one"),
+        ({"settings": settings(secure="ckks")}, "secure was none and is now ckks"),
         ({"environment": "skewed-iid"}, "environment"),
         ({"learners": 4}, "roles"),
         ({"held_out": 0.4}, "roles"),
-        ({"by": "sex"}, "environment .*now 'by-site'"),
-        ({"engine": "ray"}, r"engine \(was 'local', now 'ray'\)"),
+        ({"by": "sex"}, "environment .*now by-site"),
+        ({"engine": "ray"}, "engine was local and is now ray"),
     ],
 )
 def test_another_configuration_is_refused(
@@ -271,7 +272,7 @@ except MissingExtraError as error:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert f"pip install '{extra}'" in done.stdout, done.stderr
-    assert {"flwr": "needs Flower (flwr", "ray": "needs Ray"}[module] in done.stdout
+    assert {"flwr": "needs Flower (flwr", "ray": "needs Ray, which"}[module] in done.stdout
 
 
 def test_a_missing_tenseal_is_named_with_its_extra(
@@ -280,6 +281,47 @@ def test_a_missing_tenseal_is_named_with_its_extra(
     monkeypatch.setitem(sys.modules, "tenseal", None)
     with pytest.raises(MissingExtraError, match=r"memberscan\[he\]"):
         federate(table, tmp_path / "run", settings=settings(secure="ckks"), **OPTIONS)
+    # Nothing is left that would refuse the federation without encryption.
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("secure", ["none", "ckks"])
+def test_a_finished_federation_goes_on_to_more_rounds_as_if_all_were_asked_at_once(
+    table: Cohort, tmp_path: Path, secure: str
+) -> None:
+    if secure == "ckks":
+        pytest.importorskip("tenseal")
+    whole = federate(table, tmp_path / "whole", settings=settings(rounds=3, secure=secure), **OPTIONS)
+    federate(table, tmp_path / "run", settings=settings(rounds=1, secure=secure), **OPTIONS)
+    longer = federate(table, tmp_path / "run", settings=settings(rounds=3, secure=secure), **OPTIONS)
+    assert longer.federation == whole.federation and len(longer.transcript.rounds) == 3
+    if secure == "none":
+        # The salts of the two runs differ, and with them the digest of the roles in run.json.
+        apart = {"run.json", "roles.salt", "timings.jsonl"}
+        first, second = contents(whole.path), contents(longer.path)
+        assert first.keys() == second.keys()
+        assert all(first[name] == second[name] for name in first if name not in apart)
+    with pytest.raises(OutputConflictError, match="rounds was 3 and is now 2"):
+        federate(table, tmp_path / "run", settings=settings(rounds=2, secure=secure), **OPTIONS)
+
+
+def test_a_federation_that_is_extended_is_unfinished_until_its_last_round(
+    table: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = federate(table, tmp_path / "run", settings=settings(rounds=1), **OPTIONS)
+    before = run.weights_fingerprint
+
+    def fails(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(engines, "coordinate", fails)
+        federate(table, tmp_path / "run", settings=settings(rounds=2), **OPTIONS)
+    with pytest.raises(BadInputError, match="not finished"):
+        Run.open(tmp_path / "run")
+    with pytest.raises(OutputConflictError, match="rounds was 2 and is now 1"):
+        federate(table, tmp_path / "run", settings=settings(rounds=1), **OPTIONS)
+    assert federate(table, run.path, settings=settings(rounds=2), **OPTIONS).weights_fingerprint != before
 
 
 def test_members_are_drawn_in_secret_unless_a_seed_is_given(table: Cohort, tmp_path: Path) -> None:

@@ -94,6 +94,9 @@ def test_the_digest_is_of_the_models_and_not_of_the_place(folder: Path) -> None:
         (lambda p: (p / "round_2" / "b.pt").write_bytes(b""), "b.pt cannot be read"),
         (lambda p: save_file(STATE, p / "round_2" / "b.pt"), "b.pt is a safetensors file.*rename it"),
         (lambda p: put(p / "round_2", "ciphertext"), "cannot be called 'ciphertext'"),
+        (lambda p: put(p / "round_2", "Global"), r"Global\.safetensors: a learner cannot be called 'Global'"),
+        (lambda p: put(p / "round_2", "site a"), "cannot be called 'site a'"),
+        (lambda p: put(p / "round_2", "A"), "by case only; rename the file"),
     ],
 )
 def test_what_is_not_one_model_a_round_and_name_is_refused(

@@ -11,6 +11,7 @@ from memberscan.cohort.cells import MISSING
 from memberscan.cohort.ids import alike
 from memberscan.errors import BadInputError, DataLeakageError, RolesError, TooFewSubjectsError
 from memberscan.runs import Role, Roles
+from memberscan.runs.names import can_name_a_learner
 from memberscan.runs.roles import natural_order
 
 ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
@@ -159,7 +160,7 @@ def test_learners_are_those_that_hold_members_in_natural_order() -> None:
     assert Roles({"a": Role.MEMBER}).learners == ()
 
 
-names = st.text(st.sampled_from("ab01-"), min_size=1).filter(lambda text: text not in MISSING)
+names = st.text(st.sampled_from("ab01-"), min_size=1).filter(can_name_a_learner)
 
 
 @given(
@@ -246,3 +247,11 @@ def test_learners_are_ordered_by_their_numbers_however_long() -> None:
         "site-10",
         "site-" + "9" * 5000,
     )
+
+
+@pytest.mark.parametrize("learners", [("a", "Global"), ("a", "A"), ("a", "site b")])
+def test_a_learner_that_no_file_can_be_named_by_is_refused(tmp_path: Path, learners: tuple[str, str]) -> None:
+    rows = "".join(f"{n}\tmember\t{name}\n" for n, name in enumerate(learners))
+    (tmp_path / "roles.tsv").write_text(f"subject\trole\tlearner\n{rows}")
+    with pytest.raises(RolesError, match=r"roles\.tsv: a learner cannot be called .* a letter or a digit"):
+        Roles.read(tmp_path / "roles.tsv")

@@ -4,13 +4,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memberscan.errors import MemberscanError, OutputConflictError, TranscriptError
+from memberscan.errors import BadInputError, MemberscanError, OutputConflictError, TranscriptError
 from memberscan.received import stated
 from memberscan.runs import transcript as transcripts
 from memberscan.runs.transcript import (
@@ -231,15 +232,59 @@ def test_an_interrupted_one_goes_on_and_learners_may_join(recorded: Transcript) 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rounds": 4}, r"rounds \(was 3, now 4\)"),
-        ({"model": "cnn3d", "extra": 1}, r"extra \(was None, now 1\), model \(was 'mlp', now 'cnn3d'\)"),
-        ({"secure": "ckks"}, r"secure \(was 'none', now 'ckks'\)"),
+        ({"rounds": 2}, "rounds was 3 and is now 2"),
+        ({"rounds": 4, "model": "cnn3d"}, "model was mlp and is now cnn3d; rounds was 3 and is now 4"),
+        ({"model": "cnn3d", "extra": 1}, "extra was not set and is now 1; model was mlp and is now cnn3d"),
+        ({"secure": "ckks"}, "secure was none and is now ckks"),
     ],
 )
 def test_other_settings_do_not_go_on(recorded: Transcript, changes: dict[str, object], message: str) -> None:
     with pytest.raises(OutputConflictError, match=message):
         begin(recorded.path, **changes)  # type: ignore[arg-type]
     assert Transcript.open(recorded.path) == recorded
+
+
+def test_more_rounds_of_the_same_settings_go_on(recorded: Transcript) -> None:
+    longer = begin(recorded.path, rounds=4)
+    assert longer.rounds == recorded.rounds
+    assert longer.settings["rounds"] == 4 and longer.fingerprint != recorded.fingerprint
+    assert Transcript.open(recorded.path) == longer
+
+
+def test_a_round_is_recorded_without_reading_the_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transcript = begin(tmp_path / "rounds", ("site-1", "site-2", "site-10")).record(0, model(0))
+    read, load = [], transcripts.load_json
+
+    def counted(path: Path) -> Any:
+        read.append(path)
+        return load(path)
+
+    monkeypatch.setattr(transcripts, "load_json", counted)
+    for number in range(1, 6):
+        models = {"site-1": model(number), "site-2": model(number + 1)}
+        transcript = transcript.record(
+            number, model(number), models, dict.fromkeys(models, took()), {"site-10": "is not connected"}
+        )
+    assert read == []
+    assert Transcript.open(transcript.path) == transcript
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 4])
+def test_a_round_out_of_order_is_refused(recorded: Transcript, number: int) -> None:
+    with pytest.raises(TranscriptError, match=f"round {number} does not follow the 2 rounds"):
+        recorded.record(number, model(3))
+    assert Transcript.open(recorded.path) == recorded
+
+
+@pytest.mark.parametrize("name", ["Global", "SITE-1", "all", "a/b"])
+def test_a_transcript_never_begins_with_a_learner_that_it_could_not_be_opened_with(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(BadInputError, match="cannot be called"):
+        begin(tmp_path / "rounds", ("site-1", name))
+    assert not (tmp_path / "rounds").exists()
 
 
 def test_a_round_that_cannot_be_written_leaves_the_others(

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -195,22 +196,89 @@ def test_a_count_of_rows_that_cannot_be_is_refused(
     assert contents(tmp_path / "s") == before
 
 
-def test_signals_of_other_scans_layers_or_threads_are_refused(
-    run: Run, volumes: Cohort, tmp_path: Path
-) -> None:
+def test_signals_of_other_scans_or_layers_are_refused(run: Run, volumes: Cohort, tmp_path: Path) -> None:
     ids = volumes.scans.index[:6].tolist()
     extract(run, volumes, ids, Wanted({"output": "output"}), tmp_path / "s")
     before = contents(tmp_path / "s")
     for other_ids, wanted in ((ids[::-1], Wanted({"output": "output"})), (ids, ALL), (ids[:5], Wanted())):
-        with pytest.raises(StaleError, match="delete it and audit again"):
+        with pytest.raises(StaleError, match=r"holds signals of another audit \(.*; delete|is another one"):
             extract(run, volumes, other_ids, wanted, tmp_path / "s")
-    torch.set_num_threads(2)
-    try:
-        with pytest.raises(StaleError, match="thread count"):
-            extract(run, volumes, ids, Wanted({"output": "output"}), tmp_path / "s")
-    finally:
-        torch.set_num_threads(1)
     assert contents(tmp_path / "s") == before
+
+
+@pytest.fixture
+def two_threads() -> Iterator[Callable[[], None]]:
+    """Return a function that has torch compute with two threads from then on."""
+    yield lambda: torch.set_num_threads(2)
+    torch.set_num_threads(1)
+
+
+def test_signals_are_read_under_another_thread_count_and_not_computed_again(
+    run: Run, volumes: Cohort, tmp_path: Path, two_threads: Callable[[], None]
+) -> None:
+    ids = volumes.scans.index[:6].tolist()
+    extract(run, volumes, ids, Wanted({"output": "output"}), tmp_path / "s")
+    before = contents(tmp_path / "s")
+    two_threads()
+    extract(run, volumes, ids, Wanted({"output": "output"}), tmp_path / "s")
+    assert {n: b for n, b in contents(tmp_path / "s").items() if n != "signals.json"} == {
+        n: b for n, b in before.items() if n != "signals.json"
+    }
+
+
+def test_interrupted_work_goes_on_under_another_thread_count_and_says_which_rows_had_which(
+    run: Run,
+    volumes: Cohort,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    two_threads: Callable[[], None],
+) -> None:
+    ids = volumes.scans.index.tolist()
+    monkeypatch.setattr(module, "_SECONDS_BETWEEN_COUNTS", -1)
+    whole = extract(run, volumes, ids, ALL, tmp_path / "whole")
+    real = module.batches
+
+    def interrupted(*arguments: Any) -> Iterator[Any]:
+        yield next(real(*arguments))
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, "batches", interrupted)
+        extract(run, volumes, ids, ALL, tmp_path / "part")
+    first = np.load(tmp_path / "part" / "gradient-conv1.npy")[:8]
+    two_threads()
+    signals = extract(run, volumes, ids, ALL, tmp_path / "part")
+    np.testing.assert_array_equal(signals.arrays[gradient("conv1")][:8], first)
+    np.testing.assert_allclose(
+        signals.arrays[gradient("conv1")], whole.arrays[gradient("conv1")], rtol=1e-3, atol=1e-3
+    )
+    ledger = json.loads((tmp_path / "part" / "signals.json").read_text())
+    assert ledger["computed"] == [
+        {"from": 0, "threads": 1, "batch": 8},
+        {"from": 8, "threads": 2, "batch": 8},
+    ]
+    assert not {"threads", "batch"} & ledger["request"].keys()
+
+
+def test_a_ledger_of_an_earlier_version_that_names_its_threads_goes_on(
+    run: Run, volumes: Cohort, tmp_path: Path
+) -> None:
+    ids = volumes.scans.index[:6].tolist()
+    extract(run, volumes, ids, Wanted(), tmp_path / "s")
+    ledger = json.loads((tmp_path / "s" / "signals.json").read_text())
+    earlier = {"request": {**ledger["request"], "threads": 64, "batch": 8}, "rows": ledger["rows"]}
+    (tmp_path / "s" / "signals.json").write_text(json.dumps(earlier))
+    assert len(extract(run, volumes, ids, Wanted(), tmp_path / "s").arrays[PREDICTION]) == 6
+
+
+def test_signals_of_another_device_are_refused_by_its_name(run: Run, volumes: Cohort, tmp_path: Path) -> None:
+    ids = volumes.scans.index[:6].tolist()
+    extract(run, volumes, ids, Wanted(), tmp_path / "s")
+    ledger = json.loads((tmp_path / "s" / "signals.json").read_text())
+    ledger["request"]["device"] = "cuda"
+    (tmp_path / "s" / "signals.json").write_text(json.dumps(ledger))
+    with pytest.raises(StaleError, match="device was cuda and is now cpu"):
+        extract(run, volumes, ids, Wanted(), tmp_path / "s")
 
 
 def test_a_full_disk_is_an_error_and_the_same_call_goes_on(
@@ -244,6 +312,16 @@ def test_the_batch_follows_the_memory_limit(
     assert module.batch_size(model, example, backward=True) == 3
     monkeypatch.setattr(module, "MEMORY_LIMIT", 1)
     assert module.batch_size(model, example, backward=False) == 1
+
+
+def test_on_cuda_the_batch_grows_with_the_memory_of_the_card_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert module._limits(torch.device("cpu")) == (2 << 30, 8)
+    for memory in (8 << 30, 80 << 30):
+        card = SimpleNamespace(total_memory=memory)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, card=card: card)
+        assert module._limits(torch.device("cuda", 0)) == (memory / 4, 64)
 
 
 def test_layers_go_by_landmark_or_path_and_those_without_parameters_are_not_there(run: Run) -> None:

@@ -303,9 +303,9 @@ def rewritten(roles: Roles, change: Callable[[pd.DataFrame], pd.DataFrame], path
             "no learner for 20 members",
         ),
         (
-            lambda t: t.assign(learner=t["learner"].where(t["learner"] == "n/a", "Learner 1")),
+            lambda t: t.assign(learner=t["learner"].where(t["learner"] == "n/a", "site-1")),
             TranscriptError,
-            "roles name Learner 1.*its learners are learner-1, learner-2, learner-3",
+            "roles name site-1.*its learners are learner-1, learner-2, learner-3",
         ),
     ],
 )

@@ -13,6 +13,7 @@ import pandas as pd
 from memberscan import seeds
 from memberscan.attacks import ATTACKS_OF, Attack, UpdateAttack, named
 from memberscan.attacks.campaign import Campaign, one_thread
+from memberscan.auditing.computing import computing
 from memberscan.auditing.content import Outcome, content, gains
 from memberscan.auditing.disclosure import SMALLEST_CELL, require_cell
 from memberscan.auditing.federated import audit_party
@@ -55,6 +56,7 @@ def audit(
     model: str | None = None,
     pseudonyms: bool = False,
     smallest_cell: int = SMALLEST_CELL,
+    device: str = "auto",
     seed: int = 0,
 ) -> AuditResult:
     """Audit a model: can its members be told from its non-members?
@@ -81,6 +83,8 @@ def audit(
     smallest_cell
         Fewest people on each side of a group that is reported, at least 5: smaller ones are joined
         or hidden.
+    device
+        What a run's model is computed on: auto, cpu or cuda. A finished audit is returned whatever it says.
     seed
         Root seed of every draw; not negative.
 
@@ -94,6 +98,20 @@ def audit(
     chosen = [a if isinstance(a, (Attack, UpdateAttack)) else named(a) for a in names]
     _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
     target = open_source(source, Path(cohort) if cohort else None, model)
+    with computing(target, device):
+        return _audit(target, source, directory, threat, chosen, pseudonyms, smallest_cell, seed)
+
+
+def _audit(
+    target: Source,
+    source: Path,
+    directory: Path | str | None,
+    threat: ThreatModel,
+    chosen: Sequence[Attack | UpdateAttack],
+    pseudonyms: bool,
+    smallest_cell: int,
+    seed: int,
+) -> AuditResult:
     require_cell(smallest_cell)
     _require_both_sides(target, smallest_cell)
     copies_of_membership(target.covariates, sides_of_scans(target))

@@ -12,14 +12,13 @@ import pandas as pd
 
 from memberscan import report
 from memberscan.errors import AuditFileError, BadInputError
-from memberscan.files import read_table, write_json, write_table, write_text
+from memberscan.files import OWNER_ONLY, read_table, write_json, write_table, write_text
 from memberscan.received import load_json
 
 DONE = "audit.json"
 SCORES = "scores.tsv"
 MATCHED = "matched.tsv"
 HTML = "audit.html"
-_OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +72,9 @@ class AuditResult:
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        write_table(directory / SCORES, self.scores, mode=_OWNER_ONLY)
+        write_table(directory / SCORES, self.scores, mode=OWNER_ONLY)
         if len(self.matched):
-            write_table(directory / MATCHED, self.matched, mode=_OWNER_ONLY)
+            write_table(directory / MATCHED, self.matched, mode=OWNER_ONLY)
         page = self.render(directory)
         # Last, since its presence says that the audit is finished.
         write_json(directory / DONE, dict(self.content))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from memberscan.auditing.source import PredictionsSource, Source
 from memberscan.evidence.scored import Scored
-from memberscan.files import write_table
+from memberscan.files import OWNER_ONLY, write_table
 from memberscan.salts import get_or_create, keyed
 from memberscan.signals.signals import PREDICTION
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from jaxtyping import Bool
 
 SALT, KEY = "salt.txt", "pseudonyms.tsv"
-_OWNER_ONLY = 0o600
 
 
 def scores_table(
@@ -48,7 +47,7 @@ def scores_table(
     if pseudonyms is not None:
         names = _pseudonyms(subjects, pseudonyms)
         key = pd.DataFrame({"subject": list(subjects), "pseudonym": names})
-        write_table(pseudonyms / KEY, key, mode=_OWNER_ONLY)
+        write_table(pseudonyms / KEY, key, mode=OWNER_ONLY)
         table.insert(0, "pseudonym", names)
         return table.sort_values("pseudonym", ignore_index=True)
     return table.sort_values([*(attack.attack for attack in scored), "member"], ignore_index=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
-from collections.abc import Sequence
 from typing import NoReturn
 
+import click
 import typer
+from typer.rich_utils import rich_format_error
 
-from memberscan.cli import audits, cohorts, demonstration, federate, federation, runs, studies
+from memberscan.cli import audits, cohorts, demonstration, federate, federation, root, runs, studies
+from memberscan.cli.options import answer
 from memberscan.errors import MemberscanError
 from memberscan.shown import plain
 
@@ -22,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     add_completion=False,
+    callback=root.options,
 )
 app.add_typer(cohorts.app, name="cohort")
 app.add_typer(federation.app, name="federation")
@@ -30,33 +35,40 @@ for commands in (demonstration, runs, federate, audits, studies):
 
 
 def main() -> None:
-    """Run the command line: 0 done, 2 bad input, 3 refused; errors go to standard error."""
-    try:
-        app(several_values(several_values(sys.argv[1:], "--attacks"), "--merge"))
-    except MemberscanError as error:
-        _fail(str(error), error.exit_code)
-    except OSError as error:
-        # A path that may not be read or written; a full disk has a type of its own.
-        _fail(f"{error}; check the path and its permissions", MemberscanError.exit_code)
+    """Run the command line.
+
+    The exit code is 0 if all is done, 2 for bad input, 3 if going on is refused, and 4 if the verdict is one
+    that ``--fail-on`` names. Errors go to standard error in words and, with ``--json``, to standard output as
+    a JSON object.
+    """
+    arguments = root.prepared(sys.argv[1:])
+    as_json = "--json" in arguments
+    with contextlib.ExitStack() as stack:
+        try:
+            code = app(arguments, standalone_mode=False, obj=stack)
+        except click.ClickException as error:
+            rich_format_error(error)
+            _end(error.format_message(), "UsageError", error.exit_code, as_json=as_json)
+        except click.Abort:
+            _fail("stopped", "Stopped", 1, as_json=as_json)
+        except MemberscanError as error:
+            _fail(str(error), type(error).__name__, error.exit_code, as_json=as_json)
+        except OSError as error:
+            # A path that may not be read or written; a full disk has a type of its own.
+            message = f"{error}; check the path and its permissions"
+            _fail(message, type(error).__name__, MemberscanError.exit_code, as_json=as_json)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def several_values(arguments: Sequence[str], option: str) -> list[str]:
-    """Return the arguments with an option repeated before each of its values, up to the next option."""
-    expanded: list[str] = []
-    taking = first = False
-    for argument in arguments:
-        if argument == option or argument.startswith("-"):
-            taking = first = argument == option
-        elif taking and not first:
-            expanded.append(option)
-        else:
-            first = False
-        expanded.append(argument)
-    return expanded
+def _fail(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
+    shown = plain(message, keep=_LINES)
+    typer.secho(f"memberscan: {shown}", err=True, fg="red" if sys.stderr.isatty() else None)
+    _end(message, kind, code, as_json=as_json)
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    typer.secho(
-        f"memberscan: {plain(message, keep=_LINES)}", err=True, fg="red" if sys.stderr.isatty() else None
-    )
+def _end(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
+    """End with an exit code; with ``--json``, standard output holds one JSON document also after an error."""
+    logging.getLogger("memberscan.errors").error("%s (exit code %d)", message, code)
+    if as_json and code:
+        answer({"error": {"type": kind, "message": message, "exit_code": code}}, as_json=True)
     sys.exit(code)

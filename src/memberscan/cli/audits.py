@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memberscan.cli.options import AuditDir, Json, NoSeed, Seed, answer, console, say
+from memberscan.cli.options import AuditDir, Device, Json, NoSeed, Seed, answer, console, say
 from memberscan.errors import BadInputError
 from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.auditing import AuditResult
+
+
+FAILED = 4
+"""Exit code of a command that was told to fail on the verdict that came out."""
+FailOn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VERDICT,...",
+        help=f"Exit with {FAILED} if the verdict is one of these: leaks, no-leak-shown, inconclusive, "
+        "confounded.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -52,6 +65,8 @@ def audit(
     smallest_cell: Annotated[
         int, typer.Option(help="Fewest people on each side of a group that is reported; at least 5.")
     ] = 10,
+    device: Device = "auto",
+    fail_on: FailOn = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -61,7 +76,9 @@ def audit(
     """
     from memberscan.auditing import audit as run_audit
 
-    threat = ThreatModel(Access.parse(access), leaked, repeats, Attacker.parse(attacker), rounds)
+    failing = _labels(fail_on)
+    who = Attacker.parse(attacker)
+    threat = ThreatModel(Access.parse(access, who), leaked, repeats, who, rounds)
     result = run_audit(
         source,
         directory,
@@ -71,9 +88,11 @@ def audit(
         model=model,
         pseudonyms=pseudonyms,
         smallest_cell=smallest_cell,
+        device=device,
         seed=seed,
     )
     _show(result, directory, json)
+    _fail_on(failing, [result.content])
 
 
 def report(
@@ -87,6 +106,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --merge: directory for consortium.html.")
     ] = None,
+    fail_on: FailOn = None,
     seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
@@ -95,12 +115,13 @@ def report(
     Example: `memberscan report --merge site-a --merge site-b --out consortium`
     """
     del seed
+    failing = _labels(fail_on)
     if merge:
         if directory is not None or out is None:
             raise BadInputError(
                 "report --merge takes audits and --out DIR; name each audit, and where to write"
             )
-        _merge(merge, out, json)
+        _fail_on(failing, _merge(merge, out, json).values())
         return
     if directory is None or out is not None:
         raise BadInputError("report takes one AUDIT, or --merge AUDIT AUDIT ... --out DIR to join several")
@@ -109,9 +130,33 @@ def report(
     result = AuditResult.load(directory)
     result.render(directory)
     _show(result, directory, json)
+    _fail_on(failing, [result.content])
 
 
-def _merge(sources: list[Path], out: Path, as_json: bool) -> None:
+def _labels(text: str | None) -> set[str]:
+    """Read verdicts separated by commas, with dashes or blanks between their words."""
+    if text is None:
+        return set()
+    from memberscan.report.words import LABELS
+
+    labels = {part.strip().replace("-", " ") for part in text.split(",") if part.strip()}
+    if unknown := sorted(labels - set(LABELS)):
+        raise BadInputError(
+            f"--fail-on {unknown[0]!r} is no verdict; choose from "
+            f"{', '.join(label.replace(' ', '-') for label in LABELS)}, separated by commas"
+        )
+    return labels
+
+
+def _fail_on(failing: set[str], audits: Iterable[Mapping[str, Any]]) -> None:
+    """End with :data:`FAILED` if an audit has one of the verdicts."""
+    found = sorted({audit["verdict"]["label"] for audit in audits} & failing)
+    if found:
+        typer.echo(f"memberscan: the verdict is {' and '.join(found)} (--fail-on)", err=True)
+        raise typer.Exit(FAILED)
+
+
+def _merge(sources: list[Path], out: Path, as_json: bool) -> Mapping[str, Mapping[str, Any]]:
     from memberscan.auditing.merging import PAGE, load_audits, merge
     from memberscan.report import terminal_table
 
@@ -119,9 +164,10 @@ def _merge(sources: list[Path], out: Path, as_json: bool) -> None:
     content = merge(audits, out)
     if as_json:
         answer(content, as_json=True)
-        return
+        return audits
     console().print(terminal_table(audits))
     say(f"report: {out / PAGE}")
+    return audits
 
 
 def _show(result: AuditResult, directory: Path, as_json: bool) -> None:

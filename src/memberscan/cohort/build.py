@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from memberscan import files
+from memberscan import files, threads
 from memberscan.cohort import manifest
 from memberscan.cohort.ages import Age, age_problem
 from memberscan.cohort.conform import conform, grid_shape
@@ -108,7 +107,7 @@ def build_volumes(
     synthetic
         Whether they are phantoms.
     workers
-        Threads; by default the number of cores.
+        Threads; by default as many as :func:`memberscan.threads.available` says.
 
     Raises
     ------
@@ -124,7 +123,7 @@ def build_volumes(
     with manifest.claim(path, request, inputs) as finished:
         if not finished:
             started = time.perf_counter()
-            outcomes = _conform_all(path, sources, spacing, workers or os.cpu_count() or 1)
+            outcomes = _conform_all(path, sources, spacing, workers or threads.available())
             manifest.log_time(path, "conform", len(sources), time.perf_counter() - started)
             facts = {"spacing": spacing, "source": source, "synthetic": synthetic}
             _finish(path, outcomes, people, facts, inputs)

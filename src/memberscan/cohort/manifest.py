@@ -126,14 +126,14 @@ def finish(
         If no scan is left.
     """
     left_out = pd.DataFrame(excluded, columns=list(_EXCLUDED_COLUMNS))
-    files.write_table(path / EXCLUDED, left_out, mode=0o600)
+    files.write_table(path / EXCLUDED, left_out, mode=files.OWNER_ONLY)
     if scans.empty:
         reasons = "; ".join(f"{scan}: {reason}" for scan, _, reason in excluded[:3])
         raise CohortError(
             f"no scan survives, {len(excluded)} excluded ({reasons}{'; ...' if len(excluded) > 3 else ''}); "
             f"{path / EXCLUDED} lists them all"
         )
-    files.write_table(path / SCANS, scans[[*RESERVED, *facts.covariates]], mode=0o600)
+    files.write_table(path / SCANS, scans[[*RESERVED, *facts.covariates]], mode=files.OWNER_ONLY)
     fingerprint = _fingerprint(path, content)
     digests = {"content": content, "inputs": inputs, "fingerprint": fingerprint}
     manifest = {"schema": SCHEMA} | asdict(facts) | digests

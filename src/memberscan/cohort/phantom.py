@@ -107,7 +107,7 @@ def build_phantom(
     seed
         Root of all randomness.
     workers
-        Threads; by default the number of cores.
+        Threads; by default as many as :func:`memberscan.threads.available` says.
 
     Raises
     ------

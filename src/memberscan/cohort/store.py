@@ -47,12 +47,12 @@ class Ledger:
         """Append an entry, whole or torn but never mixed with another."""
         line = ("\n" if self._torn else "") + _line(entry)
         with self._lock:
-            files.append_line(self._path, line, mode=0o600)
+            files.append_line(self._path, line, mode=files.OWNER_ONLY)
             self._torn = False
 
     def settle(self, entries: list[dict[str, Any]]) -> None:
         """Write the ledger anew in the order of the rows, so that equal builds end in equal bytes."""
-        files.write_text(self._path, "".join(f"{_line(entry)}\n" for entry in entries), mode=0o600)
+        files.write_text(self._path, "".join(f"{_line(entry)}\n" for entry in entries), mode=files.OWNER_ONLY)
 
 
 class Recorded:

@@ -89,7 +89,7 @@ def _finish(
     described, ignored = manifest.split_covariates(values)
     rows = scans[kept].assign(row=np.arange(kept.sum()))
     stored = _npy_bytes(features[kept])
-    files.write_bytes(path / manifest.FEATURES, stored, mode=0o600)
+    files.write_bytes(path / manifest.FEATURES, stored, mode=files.OWNER_ONLY)
     facts = manifest.Facts(
         kind="table",
         shape=(features.shape[1],),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memberscan.errors import EncryptionError, MissingExtraError, OutputConflictError
-from memberscan.files import disk_guard, write_bytes
+from memberscan.files import OWNER_ONLY, disk_guard, write_bytes
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -84,7 +84,7 @@ def write_keys(folder: Path) -> tuple[Path, Path]:
     keys = make_keys()
     with disk_guard(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(secret, keys[0], mode=0o600)
+    write_bytes(secret, keys[0], mode=OWNER_ONLY)
     write_bytes(public, keys[1])
     return secret, public
 

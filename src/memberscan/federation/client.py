@@ -35,7 +35,7 @@ from memberscan.federation.records import (
 )
 from memberscan.federation.settings import Settings
 from memberscan.federation.site import MOST_SCANS, Site
-from memberscan.files import fingerprint, write_bytes
+from memberscan.files import OWNER_ONLY, fingerprint, write_bytes
 from memberscan.models import MODELS, AgeRegressor, ModelSpec, build, load_weights
 from memberscan.models.inputs import resolve_device
 from memberscan.training.config import TrainingConfig
@@ -184,7 +184,7 @@ def keep(content: RecordDict, site: Site) -> RecordDict:
     data = save(_decrypted(content, template, site))
     if site.keep is not None:
         site.keep.mkdir(parents=True, exist_ok=True)
-        write_bytes(site.keep / f"{number:04d}.safetensors", data, mode=0o600)
+        write_bytes(site.keep / f"{number:04d}.safetensors", data, mode=OWNER_ONLY)
     return RecordDict({FACTS: ConfigRecord({"digest": fingerprint(data)})})
 
 

@@ -16,7 +16,7 @@ from memberscan.federation.settings import Settings
 from memberscan.files import disk_guard, write_text
 from memberscan.models import MODELS
 from memberscan.runs import Role, Roles
-from memberscan.runs.transcript import RESERVED, can_name_a_learner
+from memberscan.runs.names import RULE, can_name_a_learner
 
 APP = "memberscan.federation.apps"
 
@@ -144,10 +144,7 @@ def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int | N
         If ``held_out`` is not between 0 and 1.
     """
     if not can_name_a_learner(learner):
-        raise RolesError(
-            f"{learner!r} cannot name a learner; use letters, digits, '.', '_' and '-', and "
-            f"none of {', '.join(RESERVED)}"
-        )
+        raise RolesError(f"{learner!r} cannot name a learner: {RULE}")
     if not 0 < held_out < 1:
         raise BadInputError(f"held_out is {held_out}; it is a share between 0 and 1")
     rng = seeds.generator(seeds.secret() if seed is None else seed, "held-out", learner)
@@ -161,12 +158,15 @@ def site_roles(path: Path, cohort: Cohort, learner: str, held_out: float, seed: 
     Parameters and errors as of :func:`draw_site_roles` and :func:`write_site_roles`.
     """
     roles = draw_site_roles(cohort, learner, held_out, seed)
-    if seed is None and path.exists():
+    try:
+        write_site_roles(path, roles)
+    except OutputConflictError:
         kept = Roles.read(path)
         members = kept.members_of(learner)
-        if set(kept.of) == set(roles.of) and len(members) == len(roles.learner) == len(kept.learner):
+        same = set(kept.of) == set(roles.of) and len(members) == len(roles.learner) == len(kept.learner)
+        if seed is None and same:
             return kept
-    write_site_roles(path, roles)
+        raise
     return roles
 
 
@@ -178,10 +178,14 @@ def write_site_roles(path: Path, roles: Roles) -> None:
     OutputConflictError
         If the file is there and says something else.
     """
-    if path.exists():
-        if Roles.read(path).fingerprint == roles.fingerprint:
-            return
-        raise OutputConflictError(f"{path} holds other roles; choose another file, or delete it first")
     with disk_guard(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    roles.write(path)
+    try:
+        # Asking first whether it exists would let two processes overwrite each other's draw.
+        roles.write(path, new=True)
+    except FileExistsError:
+        if Roles.read(path).fingerprint == roles.fingerprint:
+            return
+        raise OutputConflictError(
+            f"{path} holds other roles; choose another file, or delete it first"
+        ) from None

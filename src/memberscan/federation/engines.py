@@ -10,6 +10,7 @@ from flwr.app import Context
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from memberscan import threads
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, MissingExtraError
 from memberscan.federation.client import client_app, regressor
@@ -33,6 +34,8 @@ def check(cohort: Cohort, roles: Roles, settings: Settings, engine: str) -> None
     BadInputError
         If the engine or the device is unknown, the model does not fit the cohort, or there are too few
         learners.
+    MissingExtraError
+        If the engine or the encryption needs a package that is not installed.
     """
     if engine not in ENGINES:
         raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(ENGINES)}")
@@ -40,6 +43,10 @@ def check(cohort: Cohort, roles: Roles, settings: Settings, engine: str) -> None
     regressor(settings, cohort.shape)
     # Every learner reads the settings from a message, so settings that it would refuse end here.
     Settings.from_json(settings.to_json())
+    if engine == "ray":
+        _require("ray", "the engine 'ray' needs Ray", "simulation")
+    if settings.secure == "ckks":
+        _require("tenseal", "encryption (secure 'ckks') needs TenSEAL", "he")
     if len(roles.learners) < settings.min_learners:
         raise BadInputError(
             f"{len(roles.learners)} learners hold members, fewer than min_learners {settings.min_learners}"
@@ -100,15 +107,16 @@ def simulate(
         _on_ray(app, nodes, settings, transcript, public)
 
 
+def _require(module: str, what: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise MissingExtraError(f"{what}, which is not installed: pip install 'memberscan[{extra}]'")
+
+
 def _scans_of(cohort: Cohort, roles: Roles, learner: str) -> tuple[str, ...]:
     return tuple(cohort.scans.index[cohort.scans["subject_id"].isin(roles.members_of(learner))])
 
 
 def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, public: bytes | None) -> None:
-    if importlib.util.find_spec("ray") is None:
-        raise MissingExtraError(
-            "the engine 'ray' needs Ray, which is not installed: pip install 'memberscan[simulation]'"
-        )
     from flwr.simulation import run_simulation
 
     server = ServerApp()
@@ -120,13 +128,19 @@ def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, pu
 
     # Flower logs every message; what a user needs to know comes as errors and in the transcript.
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    run_simulation(
-        server,
-        app,
-        nodes,
-        backend_config={
-            "init_args": {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"},
-            # Options of the workers, too: without restarts, a worker that died would fail every learner.
-            "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
-        },
-    )
+    with threads.one_for_each_process():
+        run_simulation(
+            server,
+            app,
+            nodes,
+            backend_config={
+                "init_args": {
+                    "include_dashboard": False,
+                    "log_to_driver": False,
+                    "logging_level": "error",
+                    "num_cpus": threads.available(),
+                },
+                # Options of the workers, too: without restarts, a worker that died would fail every learner.
+                "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
+            },
+        )

@@ -11,7 +11,7 @@ import pandas as pd
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, CohortError
 from memberscan.runs import Role, Roles
-from memberscan.runs.transcript import RESERVED
+from memberscan.runs.names import RULE, unusable_name
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -96,10 +96,12 @@ def roles_by_column(cohort: Cohort, column: str, held_out: float, rng: np.random
     if len(nobody := sorted(set(cohort.subjects) - set(value.index))):
         raise CohortError(f"subject {nobody[0]!r} has no {column}; leave it out of the cohort, or fill it in")
     names = {v: re.sub(r"[^A-Za-z0-9._-]+", "-", v).strip("-._") or "site" for v in value.unique()}
-    if len(names) < 2 or len(set(names.values()) - set(RESERVED)) < len(names):
+    if len(names) < 2:
+        raise CohortError(f"{column} has one value only, {next(iter(names))!r}; a federation has at least 2")
+    if bad := unusable_name(names.values()):
+        value = next(v for v, name in reversed(names.items()) if name == bad)
         raise CohortError(
-            f"the values of {column} ({', '.join(sorted(names))}) do not give two or more different names "
-            "of learners; rename them with letters, digits, '.', '_' and '-'"
+            f"the value {value!r} of {column} cannot name a learner as {bad!r}: {RULE}; rename it"
         )
     members, nonmembers = _hold_out(cohort.subjects, held_out, rng)
     return _roles(cohort, {s: names[value[s]] for s in members}, nonmembers)

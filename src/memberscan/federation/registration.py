@@ -19,8 +19,8 @@ from memberscan.federation.messaging import Learner, Messenger
 from memberscan.federation.records import Reason, fact, read_ciphertexts, read_model, whole_number
 from memberscan.federation.site import MOST_SCANS
 from memberscan.received import parse_json
+from memberscan.runs.names import RULE, can_name_a_learner
 from memberscan.runs.roles import natural_order
-from memberscan.runs.transcript import RESERVED, can_name_a_learner
 from memberscan.shown import plain
 
 _LOG = logging.getLogger("memberscan.federation")
@@ -150,10 +150,7 @@ def _introduction(node: int, content: RecordDict, nodes: Sequence[int], fewest_p
     # The record calls learners without a name 'node-N', so nobody may take the name of another node.
     others = {f"node-{other}" for other in nodes if other != node}
     if not isinstance(name, str) or not can_name_a_learner(name) or name in others:
-        raise ModelError(
-            f"its name {str(name)[:100]!r} cannot name a file of the record; use letters, digits, '.', '_' "
-            f"and '-', at most 100 of them, and none of {', '.join(RESERVED)}"
-        )
+        raise ModelError(f"its name {str(name)[:100]!r} cannot name a file of the record: {RULE}")
     protection = content.config_records["facts"].get("protection", "nothing about protection")
     _LOG.info("node %d: %s", node, plain(str(protection))[:200])
     return Learner(name, node, samples, shape, content)

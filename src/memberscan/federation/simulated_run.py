@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from memberscan import seeds
+from memberscan import seeds, threads
 from memberscan.cohort import Cohort
 from memberscan.errors import MissingExtraError
 from memberscan.federation.environments import BY_COLUMN, draw_roles, roles_by_column
@@ -46,7 +46,8 @@ def federate(
     cohort
         The cohort, or its directory; each learner is given a part of it.
     path
-        Directory of the run; an unfinished federation there is resumed, a finished one returned as it is.
+        Directory of the run; an unfinished federation there is resumed, a finished one returned as it is. One
+        that was made with fewer ``rounds``, and is otherwise the same, goes on from its last round.
     settings
         Model, rounds, how a learner trains, and what is protected.
     environment, learners
@@ -94,18 +95,20 @@ def federate(
         **asdict(settings),
         **extra,
     }
-    with claim(path, request, done=DONE) as finished:
+    with claim(path, request, done=DONE, grows="rounds") as finished:
         if finished:
             return Run.open(path)
         roles.write(path / ROLES)
         keys = _keys(path) if settings.secure == "ckks" else None
         started = time.perf_counter()
         defence_seed = extra.get(DEFENCE_SEED)
-        engines.simulate(
-            cohort, roles, settings, path / ROUNDS, engine=engine, keys=keys, defence_seed=defence_seed
-        )
+        with threads.suited(cohort.shape):
+            engines.simulate(
+                cohort, roles, settings, path / ROUNDS, engine=engine, keys=keys, defence_seed=defence_seed
+            )
+            count = torch.get_num_threads() if engine == "local" else 1
         seconds = round(time.perf_counter() - started, 3)
-        return _finish(path, cohort, roles, settings, environment, seconds, defence_seed or 0)
+        return _finish(path, cohort, roles, settings, environment, seconds, count, defence_seed or 0)
 
 
 def _finish(
@@ -115,6 +118,7 @@ def _finish(
     settings: Settings,
     environment: str,
     seconds: float,
+    threads: int,
     defence_seed: int,
 ) -> Run:
     transcript = Transcript.open(path / ROUNDS)
@@ -128,7 +132,7 @@ def _finish(
     scans = {name: int(subject.isin(roles.members_of(name)).sum()) for name in roles.learners}
     training = {
         **asdict(settings.training),
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "torch": torch.__version__,
         "guarantee": {name: guaranteed(settings.training, count, epochs) for name, count in scans.items()}
         if settings.training.defence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,8 +44,29 @@ def batches(
             yield inputs, ages[start : start + size]
 
 
+_PREFERRED: ContextVar[str] = ContextVar("device", default="auto")
+
+
+@contextlib.contextmanager
+def on_device(name: str) -> Iterator[None]:
+    """Let "auto" be this device within.
+
+    Raises
+    ------
+    BadInputError
+        If there is no such device.
+    """
+    resolve_device(name)
+    before = _PREFERRED.set(name)
+    try:
+        yield
+    finally:
+        _PREFERRED.reset(before)
+
+
 def resolve_device(name: str) -> torch.device:
-    """Return the device of that name; "auto" is CUDA where there is one."""
+    """Return the device of that name; "auto" is that of :func:`on_device`, or CUDA where there is one."""
+    name = _PREFERRED.get() if name == "auto" else name
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

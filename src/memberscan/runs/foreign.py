@@ -15,8 +15,8 @@ from memberscan.errors import BadInputError, TooLargeError, TranscriptError
 from memberscan.files import fingerprint
 from memberscan.models.weights import SLACK, WEIGHTS_LIMIT, fitted, is_safetensors
 from memberscan.received import load_npz, load_safetensors, read_limited
+from memberscan.runs.names import GLOBAL, RULE, unusable_name
 from memberscan.runs.roles import natural_order
-from memberscan.runs.transcript import GLOBAL, RESERVED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -141,10 +141,10 @@ def _models(folder: Path) -> dict[str, Path]:
         if suffix not in _READABLE:
             continue
         name = GLOBAL if path.stem in GLOBAL_NAMES else path.stem
-        if name != GLOBAL and name in RESERVED:
-            raise TranscriptError(f"{path}: a learner cannot be called {name!r}; give it another name")
         if (other := models.setdefault(name, path)) != path:
             raise TranscriptError(f"{other} and {path} are both the model of {name}; keep one")
+    if bad := unusable_name(name for name in models if name != GLOBAL):
+        raise TranscriptError(f"{models[bad]}: a learner cannot be called {bad!r}: {RULE}; rename the file")
     if GLOBAL not in models:
         raise TranscriptError(
             f"{folder} has no global model; name it {' or '.join(GLOBAL_NAMES)}, .safetensors or .npz"

@@ -21,7 +21,8 @@ from memberscan.errors import (
     RolesError,
     TooFewSubjectsError,
 )
-from memberscan.files import fingerprint, write_table
+from memberscan.files import OWNER_ONLY, fingerprint, write_table
+from memberscan.runs.names import RULE, unusable_name
 
 MINIMUM_PER_SIDE = 10
 
@@ -77,8 +78,8 @@ class Roles:
         Raises
         ------
         RolesError
-            If the file is missing, a column or an id is missing, a role is unknown, or two ids of one role
-            are probably one person.
+            If the file is missing, a column or an id is missing, a role is unknown, two ids of one role are
+            probably one person, or a learner has a name that no file of a federation can have.
         DataLeakageError
             If a subject has two roles, perhaps under two ids, or is held by two learners.
         """
@@ -127,6 +128,8 @@ class Roles:
                     f"{source}: subject {subject!r} is held by both {held[subject]} and {learner}; "
                     "every subject belongs to one learner"
                 )
+        if bad := unusable_name(sorted(set(held.values()))):
+            raise RolesError(f"{source}: a learner cannot be called {bad!r}: {RULE}")
         return cls(of, held)
 
     def subjects(self, role: Role) -> list[str]:
@@ -172,12 +175,12 @@ class Roles:
         """Raise :class:`TooFewSubjectsError` unless there are at least ten members and ten non-members."""
         require_both_sides(len(self.subjects(Role.MEMBER)), len(self.subjects(Role.NONMEMBER)))
 
-    def write(self, path: Path) -> None:
-        """Write ``roles.tsv``."""
+    def write(self, path: Path, *, new: bool = False) -> None:
+        """Write ``roles.tsv``; if ``new``, :class:`FileExistsError` where there is one already."""
         rows = {"subject": list(self.of), "role": [str(r) for r in self.of.values()]}
         if self.learner:
             rows["learner"] = [self.learner.get(s, "n/a") for s in self.of]
-        write_table(path, pd.DataFrame(rows), mode=0o600)
+        write_table(path, pd.DataFrame(rows), mode=OWNER_ONLY, new=new)
 
     @property
     def fingerprint(self) -> str:

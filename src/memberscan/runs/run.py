@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, StaleError, TranscriptError, UntrustedCodeError
-from memberscan.files import fingerprint, write_json
+from memberscan.cohort.manifest import MANIFEST
+from memberscan.errors import BadInputError, CohortError, StaleError, TranscriptError, UntrustedCodeError
+from memberscan.files import REQUEST, fingerprint, write_json
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.received import load_json, read_limited, stated
 from memberscan.runs.roles import Roles
+from memberscan.runs.transcript import MANIFEST as TRANSCRIPT
 from memberscan.runs.transcript import ROUNDS, Transcript
 from memberscan.salts import get_or_create, keyed, read_salt
+from memberscan.shown import plain
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -114,12 +117,7 @@ class Run:
         """
         path = Path(path)
         if not (path / DONE).is_file():
-            hint = (
-                "it was not finished: run the same command again"
-                if (path / "request.json").exists()
-                else "it has no run.json: give the directory of a finished run"
-            )
-            raise BadInputError(f"{path} is not a run ({hint})")
+            raise BadInputError(f"{path} is not a run ({_what_it_is(path)})")
         content = _read(path)
         roles = Roles.read(path / ROLES)
         if content.roles not in _digests(path, roles):
@@ -196,10 +194,20 @@ class Run:
 
         Raises
         ------
+        CohortError
+            If there is none.
         StaleError
             If the cohort there is another one.
         """
-        cohort = Cohort.open(elsewhere or self.cohort_path)
+        try:
+            cohort = Cohort.open(elsewhere or self.cohort_path)
+        except CohortError as error:
+            if elsewhere is not None or (self.cohort_path / MANIFEST).exists():
+                raise
+            raise CohortError(
+                f"the run {self.path} names the cohort {self.cohort_path}, which is not there; if it was "
+                "moved, say where it is with --cohort"
+            ) from error
         if cohort.fingerprint != self.cohort_fingerprint:
             raise StaleError(
                 f"the run {self.path} was trained on another cohort than {cohort.path} "
@@ -227,6 +235,23 @@ class Run:
         model = build(self.spec, code=self.code)
         load_weights(model, weights, source=str(self.path))
         return model.eval()
+
+
+def _what_it_is(path: Path) -> str:
+    """Say what a directory without run.json is, and what to give instead."""
+    if (path / MANIFEST).exists():
+        return "it is a cohort: give the run of a model, as memberscan train COHORT RUN makes it"
+    if (path / "audit.json").exists():
+        return "it is an audit: give the run that was audited, or show it with memberscan report"
+    if (path / TRANSCRIPT).exists():
+        return "it is a transcript: give the run that it is of, or take it in with memberscan import"
+    if not (path / REQUEST).exists():
+        return "it has no run.json: give the directory of a finished run"
+    request = load_json(path / REQUEST)
+    command = str(request.get("command", "")) if isinstance(request, dict) else ""
+    if command.split(" ")[0] in ("cohort", "audit", "report"):
+        return f"it is an unfinished output of memberscan {plain(command)[:20]}: give the directory of a run"
+    return "it was not finished: run the same command again"
 
 
 def _read(path: Path) -> _Stated:

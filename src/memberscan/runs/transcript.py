@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from safetensors.torch import save
 
-from memberscan.errors import BadInputError, OutputConflictError, TranscriptError
-from memberscan.files import disk_guard, fingerprint, to_json, write_bytes, write_json
+from memberscan.errors import BadInputError, OutputConflictError, RolesError, TranscriptError
+from memberscan.files import OWNER_ONLY, disk_guard, fingerprint, to_json, write_bytes, write_json
 from memberscan.models.weights import WEIGHTS_LIMIT, writable
-from memberscan.received import is_plain_name, load_json, parse_safetensors, read_limited, stated
+from memberscan.received import load_json, parse_safetensors, read_limited, stated
+from memberscan.requests import differences, in_words
+from memberscan.runs.names import CIPHERTEXT, GLOBAL, RULE, unusable_name
 from memberscan.runs.roles import natural_order
 
 if TYPE_CHECKING:
@@ -25,10 +27,6 @@ if TYPE_CHECKING:
 
 ROUNDS = "rounds"
 MANIFEST = "transcript.json"
-GLOBAL = "global"
-CIPHERTEXT = "ciphertext"
-RESERVED = (GLOBAL, CIPHERTEXT, "all", "nan")
-"""What no learner can be called: files of a round, the sum of all, and what a table reads as nothing."""
 SEEN_BY_LEARNERS = "seen-by-learners"
 """Where the learners of an encrypted federation keep the global models that they decrypt."""
 _ROUND = "round.json"
@@ -132,26 +130,31 @@ class Transcript:
     ) -> Transcript:
         """Begin a transcript, or go on with one that was interrupted; learners may join it then.
 
+        One whose settings differ only in ``rounds``, and ask for more of them, goes on from its last round.
+
         Raises
         ------
         OutputConflictError
             If there is one of a federation with other settings.
+        RolesError
+            If a learner has a name that no file can have; nothing is written then.
         """
         wanted = json.loads(to_json({**settings, "secure": secure}))
         if (path / MANIFEST).exists():
             earlier = cls.open(path)
-            found = {**earlier.settings, "secure": earlier.secure}
-            if found != wanted:
-                keys = sorted(k for k in found.keys() | wanted.keys() if found.get(k) != wanted.get(k))
-                changes = ", ".join(f"{k} (was {found.get(k)!r}, now {wanted.get(k)!r})" for k in keys)
+            changes = differences({**earlier.settings, "secure": earlier.secure}, wanted)
+            longer = list(changes) == ["rounds"] and changes["rounds"][0] < changes["rounds"][1]
+            if changes and not longer:
                 raise OutputConflictError(
-                    f"{path} is of a federation with other settings: {changes}; "
+                    f"{path} is of a federation with other settings: {in_words(changes)}; "
                     "take those, or another directory"
                 )
             nodes = {**nodes, **earlier.nodes}
-            if set(learners) <= set(earlier.learners) and nodes == earlier.nodes:
+            if not changes and set(learners) <= set(earlier.learners) and nodes == earlier.nodes:
                 return earlier
             learners = natural_order({*earlier.learners, *learners})
+        if bad := unusable_name(learners):
+            raise RolesError(f"a learner cannot be called {bad!r}: {RULE}")
         with disk_guard(path):
             path.mkdir(parents=True, exist_ok=True)
         content = {"schema": _SCHEMA, "learners": learners, "secure": secure, "settings": dict(settings)}
@@ -177,9 +180,9 @@ class Transcript:
         if schema != _SCHEMA:
             raise TranscriptError(f"{path / MANIFEST} has schema {schema!r}, this version reads {_SCHEMA!r}")
         found = _as_transcript(_Stated, content, path / MANIFEST)
-        if bad := [name for name in found.learners if not can_name_a_learner(name)]:
+        if bad := unusable_name(found.learners):
             raise TranscriptError(
-                f"{path / MANIFEST} names a learner {bad[0]!r}, which cannot be a file name; restore it"
+                f"{path / MANIFEST} names a learner {bad!r}, which cannot be a file name; restore it"
             )
         numbers = sorted(int(p.name) for p in path.iterdir() if re.fullmatch("[0-9]{4,9}", p.name))
         missing = next((place for place, number in enumerate(numbers) if place != number), None)
@@ -222,6 +225,8 @@ class Transcript:
     ) -> Transcript:
         """Write a finished round, whole or not at all, and return the longer transcript.
 
+        Earlier rounds are not read again, so that the time a round takes does not grow with their number.
+
         Parameters
         ----------
         number
@@ -232,7 +237,16 @@ class Transcript:
             By learner.
         seen_by_learners
             Of an encrypted federation, the digest of the global model that the learners decrypted.
+
+        Raises
+        ------
+        TranscriptError
+            If it is not the round after the last one of this transcript.
         """
+        if number != (len(self.rounds) + 1 if self.begun else 0):
+            raise TranscriptError(
+                f"round {number} does not follow the {len(self.rounds)} rounds of {self.path}"
+            )
         partial = self.path / f".{_name(number)}.partial"
         with disk_guard(self.path):
             shutil.rmtree(partial, ignore_errors=True)
@@ -242,15 +256,16 @@ class Transcript:
         for name, model in {**models, **learner_models}.items():
             data = save(writable(model))
             # What one learner sent tells of its people.
-            write_bytes(partial / _file(name), data, mode=0o600)
+            write_bytes(partial / _file(name), data, mode=OWNER_ONLY)
             if name != CIPHERTEXT:
                 digests[name] = fingerprint(data)
-        write_json(partial / _ROUND, Round(number, took_part, left_out, digests).to_dict())
+        entry = Round(number, dict(took_part), dict(left_out), digests)
+        write_json(partial / _ROUND, entry.to_dict())
         with disk_guard(self.path):
             partial.rename(self.path / _name(number))
         # Only the last ciphertexts are ever needed again, and they are large.
         (self.path / _name(number - 1) / _file(CIPHERTEXT)).unlink(missing_ok=True)
-        return Transcript.open(self.path)
+        return replace(self, rounds=(*self.rounds, entry)) if number else self
 
     def copy(self, path: Path, left_out: Mapping[int, Mapping[str, str]] = _NOTHING) -> Transcript:
         """Copy it to another directory, without ciphertexts, which no audit reads.
@@ -277,7 +292,7 @@ class Transcript:
             copied = path / place.relative_to(self.path)
             with disk_guard(path):
                 copied.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(copied, read_limited(place, WEIGHTS_LIMIT), mode=0o600)
+            write_bytes(copied, read_limited(place, WEIGHTS_LIMIT), mode=OWNER_ONLY)
         return Transcript.open(path)
 
     def ciphertext(self, number: int) -> dict[str, Tensor]:
@@ -334,11 +349,6 @@ def _as_transcript(kind: type[T], value: Any, path: Path) -> T:
         return stated(kind, value, str(path))
     except BadInputError as error:
         raise TranscriptError(str(error)) from error
-
-
-def can_name_a_learner(name: str) -> bool:
-    """Tell whether files of a transcript can be called by this name."""
-    return is_plain_name(name) and name.lower() not in RESERVED
 
 
 def _name(number: int) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import StaleError
-from memberscan.files import disk_guard, fingerprint, write_json
+from memberscan.files import OWNER_ONLY, disk_guard, fingerprint, write_json
 from memberscan.models.footprint import footprint
 from memberscan.models.gradients import (
     Capture,
@@ -28,12 +28,17 @@ from memberscan.models.inputs import as_inputs, batches, full_precision, resolve
 from memberscan.models.trial import require_predicts
 from memberscan.progress import progress
 from memberscan.received import load_json
+from memberscan.requests import differences, in_words
 from memberscan.rows import RowFile
 from memberscan.runs import Run
 from memberscan.signals.signals import ACTIVATION, GRADIENT_NORMS, PREDICTION, Signals, gradient
 
 MEMORY_LIMIT = 2 << 30
 _LARGEST_BATCH = 8
+_LARGEST_BATCH_ON_CUDA = 64
+_SHARE_OF_CUDA = 0.25
+_RECORDED = ("threads", "batch")
+"""How rows were computed: recorded of the rows, and never a reason to refuse them."""
 _BACKWARD_FACTOR = 2.5
 _LEDGER = "signals.json"
 _SECONDS_BETWEEN_COUNTS = 2.0
@@ -153,7 +158,7 @@ def stored_rows(
         Says in the progress bar what is done.
     """
     one = see(as_inputs(cohort, scan_ids[:1]), torch.zeros(1))
-    done = _rows_done(directory, request, len(scan_ids))
+    done, computed = _rows_done(directory, request, len(scan_ids))
     with contextlib.ExitStack() as stack:
         stores = {
             name: stack.enter_context(
@@ -162,7 +167,8 @@ def stored_rows(
             for name, row in one.items()
         }
         if any(store.fresh for store in stores.values()):
-            done = 0
+            done, computed = 0, []
+        computed = _computed(computed, request, done)
         advance = stack.enter_context(progress(what, len(scan_ids), done=done))
         counted = time.monotonic()
         for inputs, ages in batches(cohort, scan_ids[done:], size):
@@ -170,13 +176,32 @@ def stored_rows(
                 stores[name].write(done, values)
             done += len(ages)
             if done == len(scan_ids) or time.monotonic() - counted > _SECONDS_BETWEEN_COUNTS:
-                _count(directory, request, done, stores.values())
+                _count(directory, request, done, computed, stores.values())
                 counted = time.monotonic()
             advance(len(ages))
     return {name: np.load(directory / _file(name), mmap_mode="r", allow_pickle=False) for name in one}
 
 
-def _count(directory: Path, request: dict[str, Any], done: int, stores: Iterable[RowFile]) -> None:
+def _computed(
+    earlier: Sequence[Mapping[str, Any]], request: Mapping[str, Any], done: int
+) -> list[Mapping[str, Any]]:
+    """Return how rows were computed: from which row on with how many threads, and how many scans a batch.
+
+    The last bits of sums depend on both, so rows that an interrupted audit computed on two machines say so.
+    """
+    now = {name: request.get(name) for name in _RECORDED}
+    if earlier and now == {name: earlier[-1].get(name) for name in _RECORDED}:
+        return list(earlier)
+    return [*earlier, {"from": done, **now}]
+
+
+def _count(
+    directory: Path,
+    request: dict[str, Any],
+    done: int,
+    computed: Sequence[Mapping[str, Any]],
+    stores: Iterable[RowFile],
+) -> None:
     """Record in the ledger how many rows are finished, after they are on the disk.
 
     The system writes files in any order. After a power cut, a ledger that was on the disk before its rows
@@ -184,35 +209,53 @@ def _count(directory: Path, request: dict[str, Any], done: int, stores: Iterable
     """
     for store in stores:
         store.sync()
-    write_json(directory / _LEDGER, {"request": request, "rows": done}, mode=0o600)
+    decides = {name: value for name, value in request.items() if name not in _RECORDED}
+    ledger = {"request": decides, "computed": list(computed), "rows": done}
+    write_json(directory / _LEDGER, ledger, mode=OWNER_ONLY)
 
 
 def batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
     """Return how many scans fit the memory limit.
 
-    It is the same on every machine, since the last bits of a sum depend on it.
+    On processors it is the same on every machine, since the last bits of a sum depend on it. On CUDA the
+    limit is a share of the card's memory, so that the batch is the same on equal cards.
     """
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         return 1  # hooks cannot see its layers, so their memory is unknown
     per_scan = footprint(model, example).activation_bytes * (_BACKWARD_FACTOR if backward else 1.0)
-    return int(np.clip(MEMORY_LIMIT // max(per_scan, 1.0), 1, _LARGEST_BATCH))
+    memory, largest = _limits(example.device)
+    return int(np.clip(memory // max(per_scan, 1.0), 1, largest))
 
 
-def _rows_done(directory: Path, request: dict[str, Any], scans: int) -> int:
-    """Return how many rows an earlier call finished; refuse what was made from something else."""
+def _limits(device: torch.device) -> tuple[float, int]:
+    """Return how many bytes the activations of a batch may take on a device, and its most scans."""
+    if device.type != "cuda":
+        return MEMORY_LIMIT, _LARGEST_BATCH
+    return _SHARE_OF_CUDA * torch.cuda.get_device_properties(device).total_memory, _LARGEST_BATCH_ON_CUDA
+
+
+def _rows_done(directory: Path, request: dict[str, Any], scans: int) -> tuple[int, list[Mapping[str, Any]]]:
+    """Return how many rows an earlier call finished, and how; refuse what was made from something else."""
     with disk_guard(directory):
         directory.mkdir(parents=True, exist_ok=True)
     if not (directory / _LEDGER).exists():
-        return 0
+        return 0, []
     stored = load_json(directory / _LEDGER)
-    if not isinstance(stored, dict) or stored.get("request") != request:
+    earlier = stored.get("request") if isinstance(stored, dict) else None
+    damaged = StaleError(f"{directory / _LEDGER} is damaged; delete {directory} and audit again")
+    if not isinstance(stored, dict) or not isinstance(earlier, dict):
+        raise damaged
+    changes = differences(earlier, request)
+    if others := {name: change for name, change in changes.items() if name not in _RECORDED}:
         raise StaleError(
-            f"{directory} holds signals of another model, cohort or thread count; delete it and audit again"
+            f"{directory} holds signals of another audit ({in_words(others)}); delete it and audit again"
         )
-    rows = stored.get("rows")
+    rows, computed = stored.get("rows"), stored.get("computed", [])
     if type(rows) is not int or not 0 <= rows <= scans:
-        raise StaleError(f"{directory / _LEDGER} is damaged; delete {directory} and audit again")
-    return rows
+        raise damaged
+    if not isinstance(computed, list) or not all(isinstance(entry, dict) for entry in computed):
+        raise damaged
+    return rows, computed
 
 
 def _arrays(seen: Capture, wanted: Wanted, every: Sequence[str]) -> dict[str, np.ndarray]:

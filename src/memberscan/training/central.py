@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from memberscan import seeds
+from memberscan import seeds, threads
 from memberscan.cohort import Cohort
 from memberscan.defences import defence_from
 from memberscan.defences.base import generator_of
 from memberscan.errors import BadInputError, ModelError
-from memberscan.files import append_line, claim, write_bytes, write_text
+from memberscan.files import OWNER_ONLY, append_line, claim, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build
 from memberscan.models.inputs import resolve_device
 from memberscan.models.weights import writable
@@ -102,7 +102,8 @@ def train(
             (path / CHECKPOINT).unlink(missing_ok=True)
             return Run.open(path)
         defence_seed = extra.get(DEFENCE_SEED, 0)
-        return _train(network, cohort, path, spec, roles, config, defence_seed, randomised=randomised)
+        with threads.suited(cohort.shape):
+            return _train(network, cohort, path, spec, roles, config, defence_seed, randomised=randomised)
 
 
 def _train(
@@ -124,7 +125,7 @@ def _train(
     finish_with_defence(network, config, defence_seed)
     # Exact errors, epoch by epoch, are as good as a digest of who was trained on.
     lines = "".join(json.dumps(row) + "\n" for row in state.history)
-    write_text(path / HISTORY, lines, mode=0o600)
+    write_text(path / HISTORY, lines, mode=OWNER_ONLY)
     training = {
         **asdict(config),
         "kept_epoch": state.best_epoch if config.keep == "best" else state.epoch,

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from memberscan.errors import MemberscanError, ModelError
-from memberscan.files import write_bytes
+from memberscan.files import OWNER_ONLY, write_bytes
 from memberscan.models.weights import WEIGHTS_LIMIT, writable
 from memberscan.received import load_safetensors, stated
 
@@ -52,7 +52,7 @@ def save_checkpoint(
         **{f"best.{k}": v for k, v in progress.best_weights.items()},
     }
     metadata = {"progress": json.dumps([progress.history, progress.best_epoch, progress.best_loss])}
-    write_bytes(path, save(writable(tensors), metadata), mode=0o600)
+    write_bytes(path, save(writable(tensors), metadata), mode=OWNER_ONLY)
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:

@@ -16,8 +16,9 @@ from memberscan.errors import RolesError, TranscriptError
 from memberscan.models import load_weights
 from memberscan.runs import Role, Roles, Transcript
 from memberscan.runs.foreign import ForeignTranscript
+from memberscan.runs.names import GLOBAL, RULE, unusable_name
 from memberscan.runs.roles import natural_order
-from memberscan.runs.transcript import GLOBAL, MANIFEST, ROUNDS, SEEN_BY_LEARNERS, Participation
+from memberscan.runs.transcript import MANIFEST, ROUNDS, SEEN_BY_LEARNERS, Participation
 from memberscan.training.transcript_checks import LeftOut, Summariser, faulty_models
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def open_transcript(path: Path, roles: Roles) -> Imported:
             f"the roles name no learner for {len(unassigned)} members, such as {unassigned[0]!r}; "
             "write who holds each member in the column learner"
         )
+    if bad := unusable_name(roles.learners):
+        raise RolesError(f"a learner cannot be called {bad!r}, as the roles have it: {RULE}")
     if not path.is_dir():
         raise TranscriptError(
             f"{path} is not a folder; give a transcript's folder, with one sub-folder per round"

@@ -21,7 +21,7 @@ from memberscan.cohort import Cohort
 from memberscan.errors import TranscriptError
 from memberscan.models.inputs import as_inputs, predict
 from memberscan.models.weights import load_weights
-from memberscan.runs.transcript import GLOBAL
+from memberscan.runs.names import GLOBAL
 
 if TYPE_CHECKING:
     from jaxtyping import Float
