@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from memberscan.signals.passes.updates import inner_products
 from torch import Tensor
 from torch.func import functional_call, jvp
 
@@ -39,6 +38,7 @@ from memberscan.models import AgeRegressor
 from memberscan.models.gradients import capture, parameter_layers
 from memberscan.models.inputs import as_inputs
 from memberscan.runs import Run
+from memberscan.signals.passes.updates import inner_products
 from memberscan.training import TrainingConfig
 from memberscan.training.loop import moments_of
 from memberscan.training.optimizers import new_optimizer

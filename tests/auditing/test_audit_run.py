@@ -198,8 +198,8 @@ def test_the_number_of_permutations_follows_the_number_of_subjects():
     class Large:
         fewest = 400
 
-    assert conduct._permutations(Small()) == 199  # type: ignore[arg-type]
-    assert conduct._permutations(Large()) == 99  # type: ignore[arg-type]
+    assert weighing._refits(Small()) == 199  # type: ignore[arg-type]
+    assert weighing._refits(Large()) == 99  # type: ignore[arg-type]
 
 
 def test_exposure_covers_everybody(audited):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from memberscan import Access, ThreatModel, audit
-from memberscan.auditing import conduct
+from memberscan.auditing import stages
 from memberscan.auditing.tables import KEY, SALT
 from memberscan.errors import BadInputError
 from memberscan.files import read_table
@@ -81,7 +81,7 @@ def test_pseudonyms_survive_a_kill(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(conduct.AuditResult, "save", die)
+        patch.setattr(stages.AuditResult, "save", die)
         with pytest.raises(KeyboardInterrupt):
             audit(path, folder, attacks=["error"], pseudonyms=True)
     key = (folder / KEY).read_bytes()

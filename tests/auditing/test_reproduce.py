@@ -18,7 +18,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from memberscan import Access, AuditResult, ThreatModel, audit
-from memberscan.auditing import conduct, result
+from memberscan.auditing import result, stages, weighing
 from memberscan.errors import BadInputError, DiskFullError
 from memberscan.runs import Run
 
@@ -68,14 +68,15 @@ def test_a_finished_audit_is_not_touched(predictions: MakePredictions, tmp_path:
 
 
 STAGES: list[tuple[Any, str]] = [
-    (conduct, "require_years"),
-    (conduct.Campaign, "scored"),
-    (conduct.Campaign, "null"),
-    (conduct, "blind_check"),
-    (conduct, "judge"),
-    (conduct, "scores_table"),
-    (conduct.AuditResult, "save"),
-    (conduct.AuditResult, "render"),
+    (stages, "see"),
+    (stages, "require_years"),
+    (stages, "attempt"),
+    (weighing, "refitted_null_aucs"),
+    (weighing, "blind_check"),
+    (weighing, "judge"),
+    (stages, "scores_table"),
+    (stages.AuditResult, "save"),
+    (stages.AuditResult, "render"),
     (result, "write_json"),
 ]
 
@@ -170,7 +171,7 @@ def test_a_killed_audit_goes_on_under_another_thread_count(
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(conduct, "require_years", die)
+        patch.setattr(stages, "require_years", die)
         audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
     two_threads()
     result = audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)

@@ -315,7 +315,7 @@ def test_a_federation_that_is_extended_is_unfinished_until_its_last_round(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(engines, "conduct", fails)
+        patch.setattr(engines, "coordinate", fails)
         federate(table, tmp_path / "run", settings=settings(rounds=2), **OPTIONS)
     with pytest.raises(BadInputError, match="not finished"):
         Run.open(tmp_path / "run")

@@ -167,9 +167,12 @@ def _null(
         return permuted_null(estimates, permuted_aucs(scores, rng, PERMUTATIONS))
     if len(target.member) > LARGEST_PERMUTED:
         return normal_null(estimates)
-    # More permutations where p-values decide, and each costs little.
-    permutations = 199 if estimates.fewest < 150 else 99
-    return permuted_null(estimates, refitted_null_aucs(observed, target, permutations))
+    return permuted_null(estimates, refitted_null_aucs(observed, target, _refits(estimates)))
+
+
+def _refits(estimates: Estimates) -> int:
+    """Return how many times attacks are refitted: more where p-values decide, and each costs little."""
+    return 199 if estimates.fewest < 150 else 99
 
 
 def _sides(scores: Sequence[Scores], seen: set[str], checks: Mapping[str, Blind]) -> Sides | None:

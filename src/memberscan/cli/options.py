@@ -38,6 +38,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on 
 CohortDir = Annotated[Path, typer.Argument(metavar="COHORT", help="Directory of the cohort.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="Directory of the run.")]
 AuditDir = Annotated[Path, typer.Argument(metavar="AUDIT", help="Directory of the audit.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
 def declared(
