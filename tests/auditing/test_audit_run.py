@@ -13,6 +13,7 @@ import torch
 from memberscan import Access, ThreatModel, TrainingConfig, audit, train
 from memberscan.attacks import REGISTRY, Features, FittedAttack, Rule, default_attacks
 from memberscan.attacks.availability import needed_access
+from memberscan.auditing import weighing
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, StaleError
 from memberscan.evidence.blind import Blind
