@@ -1,8 +1,9 @@
 """What a change of memberscan changes: the same commands by two versions of its source, by turns.
 
 ``python -m benchmarks.unchanged --base OTHER_CHECKOUT`` builds a cohort, trains, federates and audits with
-each version, from the same seed. It prints by how much the numbers of each audit.json differ, whether the
-verdicts and the scores of people are the same, and how the times compare.
+each version, from the same seed. It prints by how much the numbers of each audit.json differ, and those of the
+same audits before they are rounded for publication, whether the verdicts and the scores of people are the same,
+and how the times compare.
 """
 
 from __future__ import annotations
@@ -36,6 +37,23 @@ AUDITS = {
     "server": ("federation", "--attacker", "server"),
     "aggregate": ("federation", "--attacker", "aggregate"),
 }
+EXACT = """
+import json, sys, tempfile
+from pathlib import Path
+from memberscan import Access, Attacker, ThreatModel
+try:
+    from memberscan.auditing.stages import measure
+except ImportError:  # versions before the stages had a module of their own
+    from memberscan.auditing.conduct import measure
+source, access, attacker = sys.argv[1:]
+threat = ThreatModel(access=Access.parse(access), attacker=Attacker.parse(attacker))
+with tempfile.TemporaryDirectory() as folder:
+    found = measure(Path(source), Path(folder), threat=threat)
+p_values = dict(zip(found.null.attacks, found.null.p_values.tolist()))
+rows = [{**f.to_dict(), "p_value": p_values[f.attack]} for f in found.findings]
+print(json.dumps({"findings": rows, "gap": found.gap.to_dict(), "verdict": found.verdict.sentence}))
+"""
+"""Prints what an audit worked out, before it is rounded."""
 PASSED_OVER = {"provenance", "schema"}
 """Parts of audit.json that name versions and digests."""
 
@@ -56,19 +74,27 @@ def stages(bids: Path | None) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def run(command: Sequence[str], source: Path, folder: Path) -> float:
     """Run one command with one version of the source; return its seconds."""
-    environment = {**os.environ, "PYTHONPATH": str(source / "src"), "OMP_NUM_THREADS": "1"}
     start = time.perf_counter()
+    _python(["-m", "memberscan", *command], source, folder)
+    return time.perf_counter() - start
+
+
+def exact(name: str, source: Path, folder: Path) -> dict[str, Any]:
+    """Return what one version works out for an audit, before it is rounded."""
+    target, *options = AUDITS[name]
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    access, attacker = given.get("--access", "outputs"), given.get("--attacker", "outsider")
+    return dict(json.loads(_python(["-c", EXACT, target, access, attacker], source, folder)))
+
+
+def _python(arguments: Sequence[str], source: Path, folder: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(source / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "memberscan", *command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise SystemExit(f"memberscan {' '.join(command)} by {source} failed:\n{done.stderr}")
-    return time.perf_counter() - start
+        raise SystemExit(f"{' '.join(arguments)} by {source} failed:\n{done.stderr}")
+    return done.stdout
 
 
 def numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
@@ -85,21 +111,32 @@ def numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
         yield place, float(value)
 
 
-def differences(base: Path, ours: Path) -> dict[str, Any]:
-    """Compare two audits: verdicts, scores of people, and every number that both state."""
-    audits = [json.loads((folder / "audit.json").read_text()) for folder in (base, ours)]
-    first, second = (dict(numbers(audit)) for audit in audits)
-    scores = [pd.read_csv(folder / "scores.tsv", sep="\t") for folder in (base, ours)]
-    apart = {
+def apart(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    """Return the numbers that both have and that differ by more than 1e-12, the most different first."""
+    found = {
         place: abs(first[place] - second[place])
         for place in first.keys() & second.keys()
         if not math.isclose(first[place], second[place], rel_tol=1e-12, abs_tol=1e-12)
     }
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def differences(name: str, sources: Mapping[str, Path], folders: Mapping[str, Path]) -> dict[str, Any]:
+    """Compare two audits: verdicts, scores of people, and every number that both state or work out."""
+    places = [folders[side] / f"audit-{name}" for side in sources]
+    audits = [json.loads((place / "audit.json").read_text()) for place in places]
+    first, second = (dict(numbers(audit)) for audit in audits)
+    scores = [pd.read_csv(place / "scores.tsv", sep="\t") for place in places]
+    unrounded = [exact(name, sources[side], folders[side]) for side in sources]
+    one, other = (dict(numbers(found)) for found in unrounded)
     return {
+        "unrounded": len(one.keys() & other.keys()),
+        "unrounded apart": apart(one, other),
+        "sentences": unrounded[0]["verdict"] == unrounded[1]["verdict"],
         "verdicts": [audit["verdict"]["label"] for audit in audits],
         "scores": bool(scores[0].equals(scores[1])),
         "numbers": len(first.keys() & second.keys()),
-        "apart": dict(sorted(apart.items(), key=lambda item: -item[1])),
+        "apart": apart(first, second),
         "only in base": sorted(first.keys() - second.keys()),
         "only in ours": sorted(second.keys() - first.keys()),
     }
@@ -123,12 +160,12 @@ def main() -> int:
                 for name, source in sources.items():
                     took = run(command, source, folders[name])
                     seconds.setdefault(stage, {}).setdefault(name, []).append(took)
-        found = {
-            name: differences(folders["base"] / f"audit-{name}", folders["ours"] / f"audit-{name}")
-            for name in AUDITS
-        }
+        found = {name: differences(name, sources, folders) for name in AUDITS}
     show(seconds, found, as_json=options.json)
-    return 1 if any(len(set(f["verdicts"])) > 1 or not f["scores"] for f in found.values()) else 0
+    same = all(
+        len(set(f["verdicts"])) == 1 and f["scores"] and not f["unrounded apart"] for f in found.values()
+    )
+    return 0 if same else 1
 
 
 def show(
@@ -147,12 +184,23 @@ def show(
         medians = [f"{median(sides[side]):.2f}" for side in ("base", "ours")]
         times.add_row(stage, *medians, f"{median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
     console.print(times)
-    table = Table("audit", "verdicts", "scores", "numbers", "differ by over 1e-12", "largest differences")
+    table = Table(
+        "audit",
+        "verdicts",
+        "scores",
+        "before rounding",
+        "apart",
+        "in audit.json",
+        "apart",
+        "largest differences",
+    )
     for name, facts in found.items():
         verdicts = " / ".join(dict.fromkeys(facts["verdicts"]))
-        largest = "\n".join(f"{place} {apart:.3g}" for place, apart in list(facts["apart"].items())[:6])
+        largest = "\n".join(f"{place} {size:.3g}" for place, size in list(facts["apart"].items())[:6])
         same = "equal" if facts["scores"] else "differ"
-        table.add_row(name, verdicts, same, str(facts["numbers"]), str(len(facts["apart"])), largest)
+        counts = [(facts["unrounded"], facts["unrounded apart"]), (facts["numbers"], facts["apart"])]
+        columns = [str(value) for numbers, differ in counts for value in (numbers, len(differ))]
+        table.add_row(name, verdicts, same, *columns, largest)
     console.print(table)
 
 
