@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from memberscan.report import AuditContent, ConsortiumContent, consortium
+from memberscan.report import AuditContent, ConsortiumContent, consortium, render_consortium, render_html
 
 from .examples import PREDICTIONS, encrypted, of_federations, of_predictions, of_weights, site
 
@@ -36,6 +36,13 @@ def merging(examples: Examples) -> Examples:
 def merged(merging: Examples) -> ConsortiumContent:
     """The content of their consortium.json."""
     return consortium(merging)
+
+
+@pytest.fixture(scope="session")
+def pages(examples: Examples, merged: ConsortiumContent) -> dict[str, str]:
+    """The page of every example, and that of a consortium."""
+    alone = {name: render_html(audit) for name, audit in examples.items()}
+    return {**alone, "consortium": render_consortium(merged)}
 
 
 @pytest.fixture(params=EXAMPLES)

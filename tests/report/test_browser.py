@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from memberscan.report import AuditContent, ConsortiumContent, render_consortium, render_html
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 pytestmark = [
@@ -45,14 +43,11 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def urls(
-    examples: dict[str, AuditContent], merged: ConsortiumContent, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
+def urls(pages: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The address of each example's page."""
     directory = tmp_path_factory.mktemp("pages")
     addresses = {}
-    pages = {name: render_html(audit) for name, audit in examples.items()}
-    for name, page in {**pages, "consortium": render_consortium(merged)}.items():
+    for name, page in pages.items():
         path: Path = directory / f"{name}.html"
         path.write_text(page, encoding="utf-8")
         addresses[name] = path.as_uri()

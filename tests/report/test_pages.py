@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from memberscan.errors import AuditFileError
-from memberscan.report import AuditContent, ConsortiumContent, ranking, render_consortium, render_html, words
+from memberscan.report import AuditContent, ranking, render_html, words
 
 from .conftest import EXAMPLES
 
@@ -57,13 +57,6 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return re.sub(r"\s+", " ", "".join(self.words))
-
-
-@pytest.fixture(scope="session")
-def pages(examples: dict[str, AuditContent], merged: ConsortiumContent) -> dict[str, str]:
-    """The page of every example, and that of a consortium."""
-    alone = {name: render_html(audit) for name, audit in examples.items()}
-    return {**alone, "consortium": render_consortium(merged)}
 
 
 @pytest.fixture(params=[*EXAMPLES, "consortium"])
