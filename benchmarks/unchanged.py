@@ -1,9 +1,9 @@
 """What a change of memberscan changes: the same commands by two versions of its source, by turns.
 
 ``python -m benchmarks.unchanged --base OTHER_CHECKOUT`` builds a cohort, trains, federates and audits with
-each version, from the same seed. It prints by how much the numbers of each audit.json differ, and those of the
-same audits before they are rounded for publication, whether the verdicts and the scores of people are the same,
-and how the times compare.
+each version, from the same seed. It prints by how much the numbers of each audit.json differ, and those of
+the same audits before they are rounded for publication, whether the verdicts and the scores of people are the
+same, and how the times compare.
 """
 
 from __future__ import annotations
