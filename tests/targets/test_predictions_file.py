@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from memberscan.cohort.cells import MISSING
 from memberscan.cohort.ids import alike
 from memberscan.errors import DataLeakageError, NonFiniteError, PredictionsError
+from memberscan.shown import from_cell
 from memberscan.targets.predictions_file import read_predictions
 
 # Python's csv dialect, which spreadsheets share, has no way to write these; all else may stand in an id.
 ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
-# A spreadsheet writes text as a formula, ="text", and means the text.
-ids = ids.map(str.strip).filter(lambda text: text not in MISSING and not text.startswith('="'))
+# A spreadsheet writes text as a formula, ="text", and means the text; so does our own mark before a formula.
+ids = ids.map(str.strip).filter(
+    lambda text: text not in MISSING and not text.startswith('="') and from_cell(text) == text
+)
 
 
 def write(path: Path, text: str) -> Path:
