@@ -111,7 +111,7 @@ def test_a_site_with_a_key_sends_nothing_in_the_clear(three: Consortium, tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["query.introduce", "query.start", "train", "query.keep"])
-def test_a_site_of_few_people_does_not_even_say_hello(three: Consortium, kind: str) -> None:
+def test_a_site_of_few_people_does_not_even_introduce_itself(three: Consortium, kind: str) -> None:
     said = refusal(site(three, fewest=8), RecordDict({"facts": stated()}), kind)
     assert "would train on 7 people, fewer than the 8" in said
     content = RecordDict({"facts": stated()})
