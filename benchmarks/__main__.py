@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 
-NAMES = ("gradients", "memory", "loading", "predictions", "federation", "ckks", "kills")
+NAMES = ("gradients", "memory", "loading", "predictions", "federation", "ckks", "threads", "kills")
 
 
 def main() -> int:

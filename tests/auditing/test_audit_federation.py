@@ -19,12 +19,19 @@ from memberscan import AuditResult, ThreatModel, audit, report
 from memberscan.attacks import default_attacks
 from memberscan.attacks.on_learners import AttackOnLearners
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, RolesError, TooFewSubjectsError, TranscriptError
+from memberscan.errors import (
+    BadInputError,
+    OutputConflictError,
+    RolesError,
+    TooFewSubjectsError,
+    TranscriptError,
+)
 from memberscan.models.inputs import as_inputs, predict
 from memberscan.runs import Role, Roles, Run
 from memberscan.signals import View
 from memberscan.signals.learner_updates import LOCAL_PREDICTIONS
 from memberscan.threat import Attacker
+from memberscan.training import TrainingConfig
 
 from .conftest import MakePredictions, require_valid
 
@@ -411,3 +418,20 @@ def test_a_user_s_own_attack_on_updates_runs_beside_ours(federated: Federated):
     )
     assert list(result.findings["attack"]) == ["mine", "local-error"]
     assert finding(result, "mine") > 0.6
+
+
+def test_an_audit_of_a_federation_that_was_extended_is_another_audit(people: Cohort, tmp_path: Path) -> None:
+    from memberscan.federation.federate import federate
+    from memberscan.federation.settings import Settings
+
+    threat = ThreatModel(attacker=Attacker.SERVER)
+
+    def federated_for(rounds: int) -> Path:
+        its = Settings("mlp", {"width": 4}, TrainingConfig(epochs=1), rounds=rounds)
+        return federate(people, tmp_path / "run", settings=its, learners=3, held_out=0.3, seed=0).path
+
+    audit(federated_for(1), tmp_path / "audit", threat=threat, attacks=["local-error"])
+    with pytest.raises(OutputConflictError, match="weights is another one"):
+        audit(federated_for(2), tmp_path / "audit", threat=threat, attacks=["local-error"])
+    again = audit(federated_for(2), tmp_path / "again", threat=threat, attacks=["local-error"])
+    assert again.content["federation"]["rounds"] == 2

@@ -107,7 +107,7 @@ def build_volumes(
     synthetic
         Whether they are phantoms.
     workers
-        Threads; by default as many as :func:`memberscan.threads.available` says.
+        Threads; by default the number of cores that this process may use.
 
     Raises
     ------

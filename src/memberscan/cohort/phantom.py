@@ -107,7 +107,7 @@ def build_phantom(
     seed
         Root of all randomness.
     workers
-        Threads; by default as many as :func:`memberscan.threads.available` says.
+        Threads; by default the number of cores that this process may use.
 
     Raises
     ------
