@@ -15,23 +15,23 @@ import numpy as np
 HUGE = 10**12
 
 
-def deflated_zeros(megabytes: int, start: bytes = b"") -> bytes:
-    """Return a raw deflate stream of some bytes and then zeros, a thousandth of their size."""
+def deflated(start: bytes, unit: bytes, times: int) -> bytes:
+    """Return a raw deflate stream of some bytes, and of others as many times; it takes a moment to make."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     packed = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)
     # After a full flush, a block depends on nothing before it, and can stand there as often as one likes.
-    block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
-    return packed + block * megabytes + packer.flush()
+    block = packer.compress(unit) + packer.flush(zlib.Z_FULL_FLUSH)
+    return packed + block * times + packer.flush()
+
+
+def deflated_zeros(megabytes: int, start: bytes = b"") -> bytes:
+    """Return a raw deflate stream of some bytes and then zeros, a thousandth of their size."""
+    return deflated(start, bytes(1 << 20), megabytes)
 
 
 def gzipped(megabytes: int, start: bytes = b"") -> bytes:
     """Return a gzip file of some bytes and then zeros; its check sum is wrong, which is found at its end."""
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + deflated_zeros(megabytes, start) + bytes(8)
-
-
-def zlibbed_zeros(megabytes: int) -> bytes:
-    """Return a zlib stream of zeros; its check sum is wrong, which is found at its end."""
-    return b"\x78\xda" + deflated_zeros(megabytes) + bytes(4)
 
 
 def npy(shape: Sequence[int], descr: Any = "<f4", values: bytes = b"") -> bytes:
@@ -184,19 +184,36 @@ def length_delimited(field: int, data: bytes) -> bytes:
     return bytes([field << 3 | 2]) + size + bytes([left]) + data
 
 
-def seal(members: bytes) -> bytes:
+def seal(start: bytes, unit: bytes = b"", times: int = 0) -> bytes:
     """Return what SEAL reads, packed by zlib."""
-    packed = zlib.compress(members, 9)
+    check = zlib.adler32(start)
+    for _ in range(times):
+        check = zlib.adler32(unit, check)
+    packed = b"\x78\xda" + deflated(start, unit, times) + struct.pack(">I", check)
     return b"\x5e\xa1\x10\x04\x03\x01\0\0" + struct.pack("<Q", 16 + len(packed)) + packed
 
 
-def ciphertexts(parameters: bytes, count: int) -> bytes:
-    """Return a message with as many ciphertexts of zeros; each takes 256 KiB, and a thousandth of it here.
+def unpacked_seal(members: bytes) -> bytes:
+    """Return what SEAL reads, unpacked."""
+    return b"\x5e\xa1\x10\x04\x03\0\0\0" + struct.pack("<Q", 16 + len(members)) + members
 
-    The digest of the ``parameters`` is needed for SEAL to read them.
-    """
-    numbers = struct.pack("<QQQdQ", 2, 8192, 2, 2.0**52, 1)
-    inside = b"\x5e\xa1\x10\x04\x03\0\0\0" + struct.pack("<QQ", 16 + 8 + (1 << 18), 1 << 15)
-    one = seal(parameters + b"\x01" + numbers + inside + bytes(1 << 18))
+
+def polynomials(parameters: bytes, primes: int, scale: float) -> bytes:
+    """Return the members of a ciphertext of zeros; SEAL reads it only with the digest of its parameters."""
+    values = 2 * primes * 8192
+    numbers = struct.pack("<QQQdQ", 2, 8192, primes, scale, 1)
+    return parameters + b"\x01" + numbers + unpacked_seal(struct.pack("<Q", values) + bytes(8 * values))
+
+
+def switch_keys(parameters: bytes, keys: int) -> bytes:
+    """Return Galois keys, of which each takes 768 KiB, and a thousandth of it here."""
+    one = unpacked_seal(polynomials(parameters, 3, 1.0))
+    unit = struct.pack("<Q", 2) + one * 2
+    return seal(parameters + struct.pack("<Q", keys), unit, keys)
+
+
+def ciphertexts(parameters: bytes, count: int) -> bytes:
+    """Return a message with as many ciphertexts of zeros; each takes 256 KiB, and a thousandth of it here."""
+    one = seal(polynomials(parameters, 2, 2.0**52))
     scale = b"\x19" + struct.pack("<d", 2.0**52)
     return length_delimited(1, b"\x80\x20") + length_delimited(2, one) * count + scale

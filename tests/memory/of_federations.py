@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -130,11 +129,16 @@ def checked(given: tuple[list[bytes], bytes]) -> None:
     ckks.check_update(ciphertexts, PARAMETERS, public)
 
 
+def parameters_of(data: bytes) -> bytes:
+    """Return the digest of the parameters that a ciphertext or a public key holds."""
+    # SEAL's header has 16 bytes; those of zstd's frame and first block, which is not packed, have 12.
+    start = data.index(b"\x5e\xa1\x10") + 28
+    return data[start : start + 32]
+
+
 def many(first: bytes, count: int) -> bytes:
-    """Return a message of many ciphertexts, with the digest of the parameters of an honest one."""
-    # SEAL's header has 16 bytes, those of zstd's frame and first block, which is not packed, 12.
-    start = first.index(b"\x5e\xa1\x10") + 28
-    return bombs.ciphertexts(first[start : start + 32], count)
+    """Return a message of many ciphertexts, of the parameters of an honest one."""
+    return bombs.ciphertexts(parameters_of(first), count)
 
 
 CIPHERTEXTS: Mapping[str, Callable[[bytes], bytes]] = {
@@ -208,33 +212,29 @@ def of_other_parameters(data: bytes) -> bytes:
     return key_of(ckks._fields(context.serialize(**without))[0x0A], *parts(data)[1:])
 
 
-def packed_zeros() -> bytes:
-    """Return what SEAL expands to 250 MB of zeros."""
-    packed = bombs.zlibbed_zeros(250)
-    return b"\x5e\xa1\x10\x04\x03\x01\0\0" + struct.pack("<Q", 16 + len(packed)) + packed
-
-
-def with_public(number: int) -> Callable[[bytes], bytes]:
-    """Return what puts packed zeros into a field of a key's public part, and leaves out the key there."""
+def with_switch_keys(number: int) -> Callable[[bytes], bytes]:
+    """Return what puts keys for multiplying or turning into the public part of a key, which needs none."""
 
     def change(data: bytes) -> bytes:
         parameters, public, _ = parts(data)
-        rest = public[-11:] if number == 1 else public
-        return key_of(parameters, bombs.length_delimited(number, packed_zeros()) + rest)
+        keys = bombs.switch_keys(parameters_of(ckks._fields(public)[0x0A]), 300)
+        return key_of(parameters, public + bombs.length_delimited(number, keys))
 
     return change
 
 
 def with_secret(data: bytes) -> bytes:
     """Return a key whose secret part is packed zeros."""
-    return key_of(*parts(data)[:2], bombs.length_delimited(1, packed_zeros()))
+    packed = bombs.seal(b"", bytes(1 << 20), 250)
+    return key_of(*parts(data)[:2], bombs.length_delimited(1, packed))
 
 
 KEYS: Mapping[str, Callable[[bytes], bytes]] = {
     "of other parameters": of_other_parameters,
-    **{f"with field {number} of packed zeros": with_public(number) for number in (1, 4, 5, 6, 7)},
+    "with keys for multiplying": with_switch_keys(4),
+    "with keys for turning": with_switch_keys(5),
     "with a secret of packed zeros": with_secret,
-    "with another part": lambda data: key_of(*parts(data)[:2]) + bombs.length_delimited(9, packed_zeros()),
+    "with another part": lambda data: data + bombs.length_delimited(9, b"x"),
     "empty": lambda data: b"",
     "half of one": lambda data: data[: len(data) // 2],
     "random bytes": lambda data: random.Random(0).randbytes(len(data)),
