@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from memberscan.attacks import Attack
+from memberscan.attacks.attack import NOBODY
 from memberscan.attacks.attempt import attempt, carry_out, observe, one_thread
-from memberscan.attacks.base import NOBODY
 from memberscan.evidence.scores import ASIDE, IN, OUT, Pair, Scores
 from memberscan.people import People
 from memberscan.signals import PREDICTION, Signal, View

@@ -11,8 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from memberscan import seeds
 from memberscan.attacks import REGISTRY, Attack
+from memberscan.attacks.attack import NOBODY, Features, KnownScans
 from memberscan.attacks.attempt import attempt, carry_out, observe, refitted_null_aucs
-from memberscan.attacks.base import NOBODY, Features, KnownScans
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.scores import ASIDE, IN, OUT, Pair, Scores
 from memberscan.evidence.single_draw import DeLong

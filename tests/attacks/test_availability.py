@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from memberscan.attacks import REGISTRY, Attack, default_attacks, named
+from memberscan.attacks.attack import Features, KnownScans
 from memberscan.attacks.availability import needed_access, obstacle, tried_by_default
-from memberscan.attacks.base import Features, KnownScans
 from memberscan.cohort import Cohort
 from memberscan.models.heads import SquaredError
 from memberscan.runs import Role, Roles, Run

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from memberscan.attacks import REGISTRY, Attack, Features, default_attacks, named
+from memberscan.attacks.attack import NOBODY, KnownScans
 from memberscan.attacks.attempt import carry_out, observe
-from memberscan.attacks.base import NOBODY, KnownScans
 from memberscan.errors import MisalignedError, NonFiniteError, UnknownAttackError
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.resampling import Resampling

@@ -14,7 +14,7 @@ from scipy import optimize, stats
 from sklearn.metrics import roc_auc_score
 
 from memberscan.attacks import REGISTRY, gradient_attack
-from memberscan.attacks.base import FittedAttack
+from memberscan.attacks.attack import FittedAttack
 from memberscan.attacks.error import crossing
 from memberscan.attacks.gradient_magnitude import log_norms
 from memberscan.attacks.learned import symmetric_log

@@ -189,7 +189,7 @@ def test_a_bound_method_is_its_function_and_its_object():
 
 CLASSES = """
 from dataclasses import dataclass
-from memberscan.attacks.base import Attack, Features
+from memberscan.attacks.attack import Attack, Features
 
 @dataclass(frozen=True)
 class Base(Attack):

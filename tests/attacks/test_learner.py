@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from memberscan.attacks.base import Features
+from memberscan.attacks.attack import Features
 from memberscan.attacks.learner import _PENALTIES, coordinates, joined, ridge, standardise
 
 columns = hnp.arrays(

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from memberscan.attacks import REGISTRY
-from memberscan.attacks.base import NOBODY, Features
+from memberscan.attacks.attack import NOBODY, Features
 from memberscan.attacks.on_learners import AttackOnLearners, cosines
 from memberscan.signals.broadcast_answers import ANSWER_PREDICTIONS, BROADCAST_PREDICTIONS
 from memberscan.signals.learner_updates import (

@@ -14,7 +14,7 @@ from memberscan.cohort import Cohort
 from memberscan.configuration import options_of
 from memberscan.federation.run_config import LOCAL_NAMES, NOT_FOR_LEARNERS, SITES_OWN, settings_of
 from memberscan.federation.settings import Settings
-from memberscan.models.options import ModelOptions
+from memberscan.models.model_options import ModelOptions
 from memberscan.training import TrainingConfig
 
 from .conftest import Command

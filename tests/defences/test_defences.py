@@ -14,7 +14,7 @@ from torch import Tensor
 from memberscan.cohort import Cohort
 from memberscan.configuration import configuration
 from memberscan.defences import DEFENCES, defence_from, written_in_full
-from memberscan.defences.base import Defence, Guarantee, Step, Update, generator_of, mean_gradient
+from memberscan.defences.defence import Defence, Guarantee, Step, Update, generator_of, mean_gradient
 from memberscan.errors import BadInputError, OutputConflictError
 from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import federate

@@ -13,7 +13,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from memberscan.errors import BusyError, FederationError, OutputConflictError
 from memberscan.federation.local_grid import LocalGrid
 from memberscan.federation.settings import Settings
-from memberscan.files import locked
+from memberscan.output_directory import locked
 from memberscan.runs.transcript import Transcript
 
 from .consortium import App, Consortium, Killed, answering, asked, consortium, contents, settings, stop

@@ -13,7 +13,7 @@ import torch
 from memberscan.auditing import AuditResult
 from memberscan.auditing.merging import load_audits, merge
 from memberscan.cohort import Cohort
-from memberscan.files import claim, locked
+from memberscan.output_directory import claim, locked
 from memberscan.received import load_json
 from memberscan.report import terminal_table
 from memberscan.runs import Run, Transcript

@@ -4,8 +4,8 @@ A new attack is one module, and one line in :data:`REGISTRY`.
 """
 
 from memberscan.attacks.activation import ACTIVATIONS
+from memberscan.attacks.attack import Attack, Features, FittedAttack, KnownScans, Rule
 from memberscan.attacks.availability import tried_by_default
-from memberscan.attacks.base import Attack, Features, FittedAttack, KnownScans, Rule
 from memberscan.attacks.combined import COMBINED
 from memberscan.attacks.error import ERROR, ZERO_KNOWLEDGE_ERROR
 from memberscan.attacks.fedmia import FEDMIA_COSINE, FEDMIA_ERROR

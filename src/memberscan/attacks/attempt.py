@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from memberscan import seeds
-from memberscan.attacks.base import NOBODY, Attack, Features, KnownScans
+from memberscan.attacks.attack import NOBODY, Attack, Features, KnownScans
 from memberscan.errors import MisalignedError
 from memberscan.evidence.roc import aucs_of_rows
 from memberscan.evidence.scores import ASIDE, IN, Scores

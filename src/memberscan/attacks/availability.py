@@ -8,7 +8,7 @@ from memberscan.signals import by_provider
 from memberscan.threat import Access, ThreatModel
 
 if TYPE_CHECKING:
-    from memberscan.attacks.base import Attack
+    from memberscan.attacks.attack import Attack
     from memberscan.targets import Target
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.base import Features, FittedAttack, Rule
+from memberscan.attacks.attack import Features, FittedAttack, Rule
 from memberscan.attacks.unfitted import LowerForMembers
 from memberscan.signals import PREDICTION, View
 

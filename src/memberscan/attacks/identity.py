@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from memberscan.errors import BadInputError
 
 if TYPE_CHECKING:
-    from memberscan.attacks.base import Attack
+    from memberscan.attacks.attack import Attack
 
 _OURS = "memberscan"
 _NO_CODE_OF_ITS_OWN = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.base import Features, FittedAttack, Rule
+from memberscan.attacks.attack import Features, FittedAttack, Rule
 from memberscan.attacks.learner import coordinates, joined, ridge, standardise
 from memberscan.signals import View
 

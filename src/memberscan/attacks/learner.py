@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.base import Features, Rule
+from memberscan.attacks.attack import Features, Rule
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from memberscan.attacks.base import Attack, Features, KnownScans
+from memberscan.attacks.attack import Attack, Features, KnownScans
 from memberscan.signals import View
 from memberscan.signals.learner_updates import (
     JACOBIAN_NORMS,
@@ -48,7 +48,7 @@ class AttackOnLearners(Attack):
         """
 
     def observe(self, view: View) -> Features:
-        """See :class:`~memberscan.attacks.base.Attack`."""
+        """See :class:`~memberscan.attacks.attack.Attack`."""
         return Features(view.scans.index, np.moveaxis(self.by_round(view), 0, -1))
 
     def score(self, features: Features, known: KnownScans) -> Float[np.ndarray, "scans learners"]:  # noqa: ARG002

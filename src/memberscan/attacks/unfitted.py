@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from memberscan.attacks.base import Attack, Features, KnownScans
+from memberscan.attacks.attack import Attack, Features, KnownScans
 from memberscan.signals import View
 
 if TYPE_CHECKING:
@@ -34,5 +34,5 @@ class LowerForMembers(Attack):
         return Features(view.scans.index, np.asarray(self.measure(view), dtype=float)[:, None])
 
     def score(self, features: Features, known: KnownScans) -> Float[np.ndarray, " scans"]:  # noqa: ARG002
-        """See :class:`~memberscan.attacks.base.Attack`."""
+        """See :class:`~memberscan.attacks.attack.Attack`."""
         return -features.values[:, 0]

@@ -9,7 +9,8 @@ from typing import Any
 from memberscan import report
 from memberscan.auditing.result import DONE
 from memberscan.errors import AuditFileError, BadInputError
-from memberscan.files import claim, fingerprint, write_json, write_text
+from memberscan.files import fingerprint, write_json, write_text
+from memberscan.output_directory import claim
 from memberscan.received import load_json
 from memberscan.report import AuditContent
 from memberscan.shown import plain

@@ -19,8 +19,9 @@ from memberscan.auditing.weighing import check_covariates, weigh
 from memberscan.errors import BadInputError, TooFewSubjectsError
 from memberscan.evidence.blind import Blind
 from memberscan.evidence.scores import Scores
-from memberscan.files import claim, fingerprint
+from memberscan.files import fingerprint
 from memberscan.limits import FEWEST_PER_SIDE
+from memberscan.output_directory import claim
 from memberscan.report.disclosure import require_cell
 from memberscan.report.outcome import SMALLEST_CELL, Outcome
 from memberscan.report.publication import publish

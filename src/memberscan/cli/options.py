@@ -16,7 +16,7 @@ from rich.console import Console
 from memberscan.configuration import Option, options_of
 from memberscan.federation.run_config import LOCAL_NAMES, NOT_FOR_LEARNERS
 from memberscan.federation.settings import LOCAL, Settings
-from memberscan.models.options import ModelOptions
+from memberscan.models.model_options import ModelOptions
 from memberscan.shown import escaped, plain
 from memberscan.training.config import TrainingConfig
 

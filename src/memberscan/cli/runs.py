@@ -19,7 +19,7 @@ from memberscan.cli.options import (
     declared,
 )
 from memberscan.errors import BadInputError
-from memberscan.models.options import ModelOptions
+from memberscan.models.model_options import ModelOptions
 from memberscan.training.config import TrainingConfig
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from memberscan import files, received
+from memberscan import files, output_directory, received
 from memberscan.cohort.covariates import as_covariate, select_covariates
 from memberscan.cohort.store import changed
 from memberscan.errors import CohortError, StaleError
@@ -61,7 +61,7 @@ class Stated(Facts):
 
 @contextlib.contextmanager
 def claim(path: Path, request: dict[str, Any], inputs: str) -> Iterator[bool]:
-    """Claim ``path`` as :func:`memberscan.files.claim` does; yield whether the cohort is already there.
+    """Claim ``path``, as :func:`memberscan.output_directory.claim` does; yield whether the cohort is there.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def claim(path: Path, request: dict[str, Any], inputs: str) -> Iterator[bool]:
     StaleError
         If the finished cohort was made from data that have changed since.
     """
-    with files.claim(path, request, done=MANIFEST) as finished:
+    with output_directory.claim(path, request, done=MANIFEST) as finished:
         stated = received.load_json(path / MANIFEST) if finished else {"inputs": inputs}
         if not isinstance(stated, dict) or stated.get("inputs") != inputs:
             raise StaleError(

@@ -1,6 +1,6 @@
 """Defences: what changes a training step, an update or a finished model to protect people, one file each.
 
-A defence is a class of :class:`~memberscan.defences.base.Defence`, made by
+A defence is a class of :class:`~memberscan.defences.defence.Defence`, made by
 :func:`~memberscan.configuration.configuration` so that its parameters are declared once, and one line in
 :data:`DEFENCES`. Configurations name it, with its parameters, as ``name:parameter=value,parameter=value``.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from memberscan.errors import BadInputError
 
 if TYPE_CHECKING:
-    from memberscan.defences.base import Defence
+    from memberscan.defences.defence import Defence
 
 DEFENCES: dict[str, str] = {}
 """Where each defence's class is, by name, as ``package.module:Class``; it is imported when it is used."""

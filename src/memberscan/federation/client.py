@@ -20,7 +20,7 @@ from torch import Tensor
 
 from memberscan import seeds
 from memberscan.defences import defence_from
-from memberscan.defences.base import Update, generator_of
+from memberscan.defences.defence import Update, generator_of
 from memberscan.errors import MemberscanError, ModelError, RefusedError
 from memberscan.federation.records import (
     CIPHERTEXTS,

@@ -10,7 +10,7 @@ from typing import Any
 from memberscan.configuration import Option, options_of
 from memberscan.errors import BadInputError
 from memberscan.federation.settings import LOCAL, Settings
-from memberscan.models.options import ModelOptions
+from memberscan.models.model_options import ModelOptions
 from memberscan.training.config import TrainingConfig
 
 LOCAL_NAMES = {"epochs": "local_epochs"}

@@ -25,7 +25,8 @@ from memberscan.federation.registration import (
     too_few,
 )
 from memberscan.federation.settings import Settings
-from memberscan.files import disk_guard, locked
+from memberscan.files import disk_guard
+from memberscan.output_directory import locked
 from memberscan.progress import progress
 from memberscan.runs.transcript import MANIFEST, Participation, Transcript
 

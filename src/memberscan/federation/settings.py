@@ -10,7 +10,7 @@ from pydantic import Field
 
 from memberscan.configuration import Word, at_most_for_sites, configuration, received
 from memberscan.errors import BadInputError, TooLargeError
-from memberscan.models.options import ModelOptions
+from memberscan.models.model_options import ModelOptions
 from memberscan.training.config import TrainingConfig
 
 LOCAL = TrainingConfig(epochs=4)

@@ -16,8 +16,9 @@ from memberscan.cohort import Cohort
 from memberscan.errors import MissingExtraError
 from memberscan.federation.environments import BY_COLUMN, draw_roles, roles_by_column
 from memberscan.federation.settings import Settings
-from memberscan.files import append_line, claim
+from memberscan.files import append_line
 from memberscan.models import AgeRegressor, ModelSpec, build
+from memberscan.output_directory import claim
 from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES
 from memberscan.runs.transcript import ROUNDS, Transcript

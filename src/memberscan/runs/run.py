@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from memberscan.cohort import Cohort
 from memberscan.cohort.manifest import MANIFEST
 from memberscan.errors import BadInputError, CohortError, StaleError, TranscriptError, UntrustedCodeError
-from memberscan.files import REQUEST, fingerprint, write_json
+from memberscan.files import fingerprint, write_json
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.models.weights import WEIGHTS_LIMIT
+from memberscan.output_directory import REQUEST
 from memberscan.received import load_json, read_limited, stated
 from memberscan.runs.roles import Roles
 from memberscan.runs.transcript import MANIFEST as TRANSCRIPT

@@ -15,12 +15,13 @@ from safetensors.torch import save
 from memberscan import seeds, threads
 from memberscan.cohort import Cohort
 from memberscan.defences import defence_from
-from memberscan.defences.base import generator_of
+from memberscan.defences.defence import generator_of
 from memberscan.errors import BadInputError, ModelError
-from memberscan.files import OWNER_ONLY, append_line, claim, write_bytes, write_text
+from memberscan.files import OWNER_ONLY, append_line, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build
 from memberscan.models.inputs import resolve_device
 from memberscan.models.weights import writable
+from memberscan.output_directory import claim
 from memberscan.runs import Role, Roles, Run
 from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
 from memberscan.training.config import TrainingConfig

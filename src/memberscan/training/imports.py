@@ -8,11 +8,12 @@ from typing import Any
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
-from memberscan.files import claim, fingerprint
+from memberscan.files import fingerprint
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.models.inputs import as_inputs
 from memberscan.models.trial import require_predicts
 from memberscan.models.weights import WEIGHTS_LIMIT
+from memberscan.output_directory import claim
 from memberscan.received import read_limited
 from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES

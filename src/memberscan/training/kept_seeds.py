@@ -6,7 +6,7 @@ from pathlib import Path
 
 from memberscan import seeds
 from memberscan.errors import BadInputError
-from memberscan.files import REQUEST
+from memberscan.output_directory import REQUEST
 from memberscan.received import load_json
 from memberscan.training.config import TrainingConfig
 

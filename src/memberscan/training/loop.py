@@ -13,7 +13,7 @@ import torch
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.defences import defence_from
-from memberscan.defences.base import Step, generator_of, mean_gradient
+from memberscan.defences.defence import Step, generator_of, mean_gradient
 from memberscan.errors import ModelError
 from memberscan.models import AgeRegressor
 from memberscan.models.inputs import as_inputs, batches, full_precision, resolve_device

@@ -29,7 +29,7 @@ def observe_broadcasts(party: Party, directory: Path) -> Observed:
     Observed
         The broadcasts as rounds, numbered after the federation's. They never took place.
     """
-    from memberscan.federation.gradient_ascent import answers
+    from memberscan.federation.changed_broadcast import answers
 
     ids = party.scans.index.to_numpy()
     order = seeds.generator(party.seed, "ascent").permutation(np.flatnonzero(~party.known_nonmembers))

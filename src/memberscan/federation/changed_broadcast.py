@@ -19,10 +19,11 @@ from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import flower_engines
-from memberscan.files import claim, fingerprint
+from memberscan.files import fingerprint
 from memberscan.models.footprint import batch_size
 from memberscan.models.heads import head_of
 from memberscan.models.inputs import as_inputs, batches, full_precision, outputs_of, resolve_device
+from memberscan.output_directory import claim
 from memberscan.runs import Run
 from memberscan.runs.transcript import ROUNDS, Transcript
 
