@@ -69,7 +69,6 @@ def test_a_finished_audit_is_not_touched(predictions: MakePredictions, tmp_path:
 
 STAGES: list[tuple[Any, str]] = [
     (stages, "see"),
-    (stages, "require_years"),
     (stages, "attempt"),
     (weighing, "refitted_null_aucs"),
     (weighing, "blind_check"),
@@ -171,7 +170,7 @@ def test_a_killed_audit_goes_on_under_another_thread_count(
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(stages, "require_years", die)
+        patch.setattr(stages, "attempt", die)
         audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
     two_threads()
     result = audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)

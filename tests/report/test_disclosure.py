@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from memberscan.evidence.rounding import step_below
-from memberscan.report import disclosure
+from memberscan.report import disclosure, exposure
 from memberscan.report.content.federation_json import Pair
 from memberscan.report.content.finding_json import Rate, Roc
 from memberscan.report.content.parts import Auc, Bound, Estimate
-from memberscan.report.disclosure import age_bands, hidden
+from memberscan.report.disclosure import hidden
+from memberscan.report.exposure import age_bands
 from memberscan.report.outcome import LearnerFacts
 from memberscan.report.published_parties import learners
 
@@ -87,7 +88,7 @@ def test_the_oldest_is_not_alone_in_a_band():
 
 def test_quantiles_have_enough_people_beyond_them():
     values = np.random.default_rng(0).normal(size=45)
-    many, few = (disclosure.quantiles(part, 10).dump() for part in (values, values[:12]))
+    many, few = (exposure.quantiles(part, 10).dump() for part in (values, values[:12]))
     assert [q for q, v in many.items() if v is not None] == ["n", "q25", "q50", "q75"]
     assert set(few.values()) == {12, None}
 

@@ -98,10 +98,18 @@ def _left_out(target: Target, view: View) -> dict[str, str]:
     return computed | target.copied_columns
 
 
+def attack_facts(attacks: Mapping[str, Attack], target: Target) -> dict[str, AttackFacts]:
+    """Return what a report says of each attack that ran."""
+    return {
+        name: AttackFacts(name, attack.title, needed_access(attack, target.threat).value, attack.learns)
+        for name, attack in attacks.items()
+    }
+
+
 def outcome(
     target: Target,
     name: str,
-    attacks: Mapping[str, Attack],
+    attacks: Mapping[str, AttackFacts],
     not_run: Mapping[str, str],
     people: PeopleSummary,
     found: Weighed,
@@ -119,12 +127,7 @@ def outcome(
         threat=_threat(target),
         people=people.facts,
         provenance=_provenance(target, name),
-        attacks={
-            each.name: AttackFacts(
-                each.name, each.title, needed_access(each, target.threat).value, each.learns
-            )
-            for each in attacks.values()
-        },
+        attacks=attacks,
         not_run=not_run,
         findings=found.findings,
         null=found.null,

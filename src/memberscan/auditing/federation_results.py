@@ -13,9 +13,8 @@ from memberscan.attacks.attempt import attempt, observe
 from memberscan.attacks.least_squares import LeastSquares
 from memberscan.auditing.weighing import Weighed
 from memberscan.errors import TooFewSubjectsError
-from memberscan.evidence.estimates import estimate_accuracies, estimate_aucs
 from memberscan.evidence.pairs import pair_results
-from memberscan.evidence.resampling import Resampling
+from memberscan.evidence.resampling import pooled_intervals
 from memberscan.report.outcome import (
     CoverageResult,
     FederationFacts,
@@ -81,15 +80,16 @@ def collect(
     assert isinstance(target, TrainedModel)
     if target.run.federation is None:
         return None
+    facts = _facts(target)
     if not isinstance(target, Party):
-        return _facts(target)
+        return facts
     pairs = [
         result
         for attack in found.scores
         for result in pair_results(attack, seeds.generator(target.seed, "pairs", attack.attack))
     ]
     return replace(
-        _facts(target),
+        facts,
         known_nonmembers=int(target.known_nonmembers.sum()),
         pairs=pairs,
         unseen=_unseen(target, attacks, found.scores),
@@ -165,9 +165,7 @@ def _by_round(
         if scores is None:
             continue
         rng = seeds.generator(party.seed, "round", number)
-        errors = Resampling.draw([scores], rng, resamples=RESAMPLES)
-        (auc,) = estimate_aucs([scores], errors).intervals
-        (accuracy,) = estimate_accuracies([scores], errors)
+        auc, accuracy = pooled_intervals(scores, rng, resamples=RESAMPLES)
         results.append(RoundResult(number, attack.name, auc, accuracy))
     return results
 
@@ -193,8 +191,7 @@ def _coverage(party: Party, attack: LeastSquares, view: View) -> list[CoverageRe
             continue
         rng = seeds.generator(party.seed, "coverage", str(share))
         try:
-            errors = Resampling.draw([scores], rng, resamples=RESAMPLES)
-            (auc,) = estimate_aucs([scores], errors).intervals
+            auc, _ = pooled_intervals(scores, rng, resamples=RESAMPLES)
         except TooFewSubjectsError:
             continue
         members = int((kept & party.member).sum())

@@ -26,9 +26,8 @@ from memberscan.report.disclosure import require_cell
 from memberscan.report.outcome import SMALLEST_CELL, Outcome
 from memberscan.report.publication import publish
 from memberscan.salts import get_or_create, keyed
-from memberscan.signals import PREDICTION, see
+from memberscan.signals import see
 from memberscan.targets import Target, open_target
-from memberscan.targets.plausible import require_years
 from memberscan.threat import ThreatModel
 
 
@@ -87,8 +86,8 @@ def audit(
     _require_both_sides(target, smallest_cell)
     name = source.resolve().name
     if directory is None:
-        with scratch() as temporary, computing(target, device):
-            return _result(target, _work(target, chosen, temporary, name, smallest_cell), None)
+        with scratch() as temporary:
+            return _result(target, _work(target, chosen, temporary, name, smallest_cell, device), None)
     directory = Path(directory)
     request = {
         "command": "audit",
@@ -104,8 +103,7 @@ def audit(
     with claim(directory, request, done=DONE) as finished:
         if finished:
             return AuditResult.load(directory)
-        with computing(target, device):
-            work = _work(target, chosen, directory, name, smallest_cell)
+        work = _work(target, chosen, directory, name, smallest_cell, device)
         if digest := request["predictions"]:
             outcome = facts.with_digest(work.outcome, keyed(get_or_create(directory / SALT), digest))
             work = replace(work, outcome=outcome)
@@ -141,14 +139,16 @@ class Work:
     check: Blind
 
 
-def _work(target: Target, chosen: Sequence[Attack], directory: Path, name: str, smallest: int) -> Work:
+def _work(
+    target: Target, chosen: Sequence[Attack], directory: Path, name: str, smallest: int, device: str = "auto"
+) -> Work:
     """Carry out the stages in their order."""
-    # 1. Which attacks can be run, by this attacker, on this target.
-    attacks, not_run = selection.available(chosen, target)
-    # 2. What the attacker sees of every scan.
-    wanted = [signal for attack in attacks.values() for signal in attack.reads]
-    view = see(target, [*wanted, *federation_results.also_reads(target, attacks)], directory / "signals")
-    require_years(view.age, view[PREDICTION])
+    with computing(target, device):
+        # 1. Which attacks can be run, by this attacker, on this target.
+        attacks, not_run = selection.available(chosen, target)
+        # 2. What the attacker sees of every scan.
+        wanted = [signal for attack in attacks.values() for signal in attack.reads]
+        view = see(target, [*wanted, *federation_results.also_reads(target, attacks)], directory / "signals")
     # 3. What is known of people without the model, and whether it tells members apart.
     people = facts.summarise_people(target, view)
     checks = check_covariates(target, people.covariates)
@@ -160,18 +160,18 @@ def _work(target: Target, chosen: Sequence[Attack], directory: Path, name: str, 
         ]
         attacks, not_run = selection.that_saw_something(attacks, scores, not_run, target)
         # 5. How sure we are.
+        about = facts.attack_facts(attacks, target)
         seen = [found for found in scores if found is not None]
-        found = weigh(target, attacks, features, seen, checks, people.facts)
+        found = weigh(target, attacks, features, seen, checks, people.facts, about)
         federation = federation_results.collect(target, view, attacks, features, found)
-    outcome = facts.outcome(target, name, attacks, not_run, people, found, federation, smallest)
+    outcome = facts.outcome(target, name, about, not_run, people, found, federation, smallest)
     return Work(outcome, found.by_person, found.check)
 
 
 def _result(target: Target, work: Work, pseudonyms: Path | None) -> AuditResult:
     scores = scores_table(target.people.ids, target.member, work.scores, pseudonyms)
-    return AuditResult(
-        publish(work.outcome).dump(), scores, matched_table(target, work.outcome.verdict, work.check)
-    )
+    matched = matched_table(target, work.outcome.verdict, work.check)
+    return AuditResult(publish(work.outcome).dump(), scores, matched)
 
 
 def _chosen(attacks: Sequence[str | Attack], threat: ThreatModel) -> list[Attack]:

@@ -8,26 +8,23 @@ from typing import TYPE_CHECKING
 
 from memberscan import seeds
 from memberscan.attacks.attempt import refitted_null_aucs
-from memberscan.attacks.availability import needed_access
 from memberscan.evidence.blind import Blind, blind_check
-from memberscan.evidence.estimates import Difference, Errors, Estimates, estimate_aucs, paired_difference
+from memberscan.evidence.estimates import Difference, Estimates, estimate_aucs, paired_difference
 from memberscan.evidence.findings import Finding, collect_findings
 from memberscan.evidence.gap import Gap, gap_baseline
 from memberscan.evidence.groups import JudgedScores, judged_scores
 from memberscan.evidence.pairs import placements
 from memberscan.evidence.permutation import NullCheck, normal_null, permuted_aucs, permuted_null
-from memberscan.evidence.resampling import Resampling
+from memberscan.evidence.resampling import errors_of
 from memberscan.evidence.scores import Scores
-from memberscan.evidence.single_draw import DeLong
 from memberscan.evidence.strata import Strata, estimate_within_strata
 from memberscan.evidence.verdict import Sides, Verdict, judge, nothing_seen
-from memberscan.threat import Access, Attacker
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from memberscan.attacks import Attack, Features
-    from memberscan.report.outcome import PeopleFacts
+    from memberscan.report.outcome import AttackFacts, PeopleFacts
     from memberscan.targets import Target
 
 _REFERENCE_ATTACK = "prediction+label"
@@ -36,7 +33,6 @@ LARGEST_PERMUTED = 1000
 """Up to this many subjects attacks are refitted with membership permuted; above, the closed form serves."""
 PERMUTATIONS = 499
 """Of the sides of pairs, whose attacks are not refitted."""
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +98,7 @@ def weigh(
     scores: Sequence[Scores],
     checks: Mapping[str, Blind],
     people: PeopleFacts,
+    about: Mapping[str, AttackFacts],
 ) -> Weighed:
     """Weigh what the attacks show.
 
@@ -117,22 +114,33 @@ def weigh(
         From :func:`check_covariates`.
     people
         The model's errors of each person.
+    about
+        What a report says of each attack.
     """
-    gap = gap_baseline(people.mean_square, people.member, seeds.generator(target.seed, "gap"))
     seen = {name for attack in scores for name in attack.seen}
     # Groups of whom no attack saw anything decide nothing; where no attack ran, all are shown.
     told = [check for name, check in checks.items() if name in seen or not scores]
     worst = max(told, key=lambda check: (check.gates, check.tripped, check.auc or 0.0))
+    gap = gap_baseline(people.mean_square, people.member, seeds.generator(target.seed, "gap"))
     if not scores:
         return Weighed(scores, checks, worst, gap, nothing_seen())
-    errors = _errors(scores, target, "pooled")
+    errors = errors_of(scores, seeds.generator(target.seed, "pooled"))
     estimates = estimate_aucs(scores, errors)
     null = _null(target, [(a, features[name]) for name, a in attacks.items()], scores, estimates)
     strata = {g.name: Strata.of_check(checks[g.name], g.asked) for g in target.groups}
     within = None
     if worst.gates:
-        within = estimate_within_strata(scores, strata, _errors(scores, target, "within"))
-    verdict = judge(estimates, null, worst, within, _sides(scores, seen, checks))
+        resampled = errors_of(scores, seeds.generator(target.seed, "within"))
+        within = estimate_within_strata(scores, strata, resampled)
+    gating = [name for name, check in checks.items() if check.gates and name in seen]
+    verdict = judge(estimates, null, worst, within, Sides.of_learners(gating) if scores[0].pairs else None)
+    # What attacks on the weights add over the outputs, on the same subjects and draws.
+    scored = {attack.attack: attack for attack in scores}
+    compared = (
+        []
+        if scores[0].pairs or _REFERENCE_ATTACK not in scored
+        else [name for name, attack in about.items() if attack.fitted and attack.access != "outputs"]
+    )
     return Weighed(
         scores=scores,
         checks=checks,
@@ -144,15 +152,8 @@ def weigh(
         findings=collect_findings(scores, estimates, errors),
         within=within,
         judged=judged_scores(scores, verdict.basis, strata),
-        gains=_gains(target, attacks, scores),
+        gains=[paired_difference(scored[name], scored[_REFERENCE_ATTACK], errors) for name in compared],
     )
-
-
-def _errors(scores: Sequence[Scores], target: Target, branch: str) -> Errors:
-    """Return where errors come from: pairs share people, so these are resampled; draws do not."""
-    if not scores[0].pairs:
-        return DeLong()
-    return Resampling.draw(scores, seeds.generator(target.seed, branch), resamples=RESAMPLES)
 
 
 def _null(
@@ -173,27 +174,3 @@ def _null(
 def _refits(estimates: Estimates) -> int:
     """Return how many times attacks are refitted: more where p-values decide, and each costs little."""
     return 199 if estimates.fewest < 150 else 99
-
-
-def _sides(scores: Sequence[Scores], seen: set[str], checks: Mapping[str, Blind]) -> Sides | None:
-    """Return how a confounded audit names whom covariates tell apart; of a federation, which victims."""
-    if not scores[0].pairs:
-        return None
-    gating = [name for name, check in checks.items() if check.gates and name in seen]
-    return Sides(
-        f"The people of {', '.join(gating)} and those held out",
-        "Hold out people of each learner's own kind, and audit again.",
-    )
-
-
-def _gains(target: Target, attacks: Mapping[str, Attack], scores: Sequence[Scores]) -> list[Difference]:
-    """Return what each attack on the weights adds over the outputs, on the same subjects and draws."""
-    scored = {attack.attack: attack for attack in scores}
-    reference = scored.get(_REFERENCE_ATTACK)
-    if target.threat.attacker is not Attacker.OUTSIDER or reference is None:
-        return []
-    return [
-        paired_difference(scored[name], reference, DeLong())
-        for name, attack in attacks.items()
-        if attack.learns and needed_access(attack, target.threat) is not Access.OUTPUTS
-    ]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from memberscan.evidence.alignment import Groups, groups_of
-from memberscan.evidence.estimates import Estimates
+from memberscan.evidence.alignment import Groups, aligned, groups_of
+from memberscan.evidence.estimates import Errors, Estimates
 from memberscan.evidence.intervals import Interval, balanced_accuracy_interval
 from memberscan.evidence.roc import comparable
+from memberscan.evidence.single_draw import DeLong
 from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
@@ -165,6 +166,28 @@ class Resampling:
         shares = self.shares_right(attack)
         independent = [_independent(share, people) for share, people in zip(shares, counts, strict=True)]
         return balanced_accuracy_interval(float(shares[0][0]), float(shares[1][0]), *independent)
+
+
+def errors_of(scores: Sequence[Scores], rng: np.random.Generator, *, resamples: int = 1000) -> Errors:
+    """Return where the errors of these scores come from: pairs share people, who are resampled; draws do not.
+
+    Parameters
+    ----------
+    scores
+        Of all attacks that will be estimated, or compared with each other.
+    rng, resamples
+        As of :meth:`Resampling.draw`; not used for draws.
+    """
+    return Resampling.draw(scores, rng, resamples=resamples) if scores[0].pairs else DeLong()
+
+
+def pooled_intervals(
+    scores: Scores, rng: np.random.Generator, *, resamples: int
+) -> tuple[Interval, Interval]:
+    """Return the AUC and the balanced accuracy of one attack over its pairs, for a point of a curve."""
+    (kept,) = aligned([scores])
+    errors = Resampling.draw([scores], rng, resamples=resamples)
+    return errors.aucs([kept]).intervals[0], errors.accuracies([kept])[0]
 
 
 @dataclass(frozen=True, eq=False)

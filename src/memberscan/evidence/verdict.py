@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from memberscan.evidence.rounding import error_of, floored, rounded, step_below
 from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from memberscan.evidence.blind import Blind
     from memberscan.evidence.estimates import Estimates
     from memberscan.evidence.permutation import NullCheck
@@ -87,6 +89,14 @@ class Sides:
 
     names: str = "Members and non-members"
     remedy: str | None = None
+
+    @classmethod
+    def of_learners(cls, names: Sequence[str]) -> Self:
+        """Return how to name the people of some learners, and those whom no learner trained on."""
+        return cls(
+            f"The people of {', '.join(names)} and those held out",
+            "Hold out people of each learner's own kind, and audit again.",
+        )
 
 
 def nothing_seen() -> Verdict:

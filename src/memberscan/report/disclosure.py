@@ -7,9 +7,7 @@ number is rounded to what its error bears.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -17,12 +15,11 @@ import numpy as np
 from memberscan.errors import BadInputError
 from memberscan.evidence.roc import null_variance
 from memberscan.evidence.rounding import error_of, floored, rounded, rounded_p, step_below
-from memberscan.report.content.audit_json import Quantiles
 from memberscan.report.content.finding_json import PositivePredictiveValue, Rate, Roc
 from memberscan.report.content.parts import Auc, Estimate, Part
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 FEWEST_ALLOWED = 5
 ROC_RATES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
@@ -33,7 +30,6 @@ CHANCE = 0.5
 _P_VALUES = ("p_value", "p_holm")
 _SIDES = {"difference": 0.0, "h": 0.0}
 """Parts whose numbers stay on their side of something else than chance."""
-_QUANTILES = (10, 25, 50, 75, 90)
 _ONE_PERSON = 2.5
 """A step is at least two fifths of the error it is derived from, and so at least what one person changes."""
 
@@ -84,78 +80,10 @@ def hidden(cells: Sequence[tuple[int, ...]], smallest: int, *, rest: tuple[int, 
     return hide
 
 
-@dataclass(frozen=True, eq=False)
-class AgeBand:
-    """People from one whole year to below another; None where a band has no end, so that no extreme shows."""
-
-    low: float | None
-    high: float | None
-    inside: Bool[np.ndarray, " subjects"]
-
-    @property
-    def name(self) -> str:
-        """ "under 45", "45–55", "75 and over" or "all ages"."""
-        if self.low is None:
-            return "all ages" if self.high is None else f"under {self.high:.0f}"
-        return f"{self.low:.0f} and over" if self.high is None else f"{self.low:.0f}–{self.high:.0f}"
-
-
-def age_bands(
-    age: Float[np.ndarray, " subjects"],
-    member: Bool[np.ndarray, " subjects"],
-    *,
-    people: int,
-    most: int,
-    smallest: int,
-    beside: Sequence[AgeBand] = (),
-) -> list[AgeBand]:
-    """Cut ages into bands of about equal numbers at whole years, each with enough people on both sides.
-
-    Parameters
-    ----------
-    age, member
-        Of each person.
-    people, most
-        How many people a band should have, and the greatest number of bands.
-    smallest
-        Fewest members, and non-members, of a band; one that has fewer is joined with its neighbour.
-    beside
-        Other bands of the same people that are published too. The people between one of their cuts and a cut
-        of these can be found by subtraction; where they are too few, the other cut is used instead.
-    """
-    theirs = [float(band.low) for band in beside if band.low is not None]
-
-    def enough(low: float, high: float) -> bool:
-        part = (age >= low) & (age < high)
-        return min(int((part & member).sum()), int((part & ~member).sum())) >= smallest
-
-    def safe(cut: float) -> bool:
-        below = max((c for c in theirs if c < cut), default=-np.inf)
-        above = min((c for c in theirs if c > cut), default=np.inf)
-        return cut in theirs or (enough(below, cut) and enough(cut, above))
-
-    count = int(np.clip(len(age) // people, 1, most))
-    cuts = np.unique(np.round(np.quantile(age, np.arange(1, count) / count))).tolist()
-    edges = [-np.inf]
-    for wanted in cuts:
-        cut = wanted if safe(wanted) else min(theirs, key=lambda c: abs(c - wanted), default=wanted)
-        if enough(edges[-1], cut) and enough(cut, np.inf):
-            edges.append(cut)
-    edges.append(np.inf)
-    return [
-        AgeBand(
-            None if low == -np.inf else float(low),
-            None if high == np.inf else float(high),
-            (age >= low) & (age < high),
-        )
-        for low, high in itertools.pairwise(edges)
-    ]
-
-
 def mean_of(values: Float[np.ndarray, " n"]) -> float:
     """Return a mean of years, rounded to its error, and to no less than what any one person moves it by."""
     mean, n = float(values.mean()), len(values)
-    return _years(mean, max(float(values.std()) / np.sqrt(n), _ONE_PERSON * _furthest(values) / n))
+    return rounded_years(mean, max(float(values.std()) / np.sqrt(n), _ONE_PERSON * _furthest(values) / n))
 
 
 def root_mean(squares: Float[np.ndarray, " n"]) -> float:
@@ -164,34 +92,16 @@ def root_mean(squares: Float[np.ndarray, " n"]) -> float:
     if not root:
         return 0.0
     error = max(float(squares.std()) / np.sqrt(n), _ONE_PERSON * _furthest(squares) / n)
-    return _years(root, error / (2 * root))
+    return rounded_years(root, error / (2 * root))
 
 
 def _furthest(values: Float[np.ndarray, " n"]) -> float:
     return float(np.abs(values - values.mean()).max())
 
 
-def quantiles(values: Float[np.ndarray, " n"], smallest: int) -> Quantiles:
-    """Return quantiles of years, rounded; None where fewer than ``smallest`` people lie beyond one.
-
-    The error of a quantile is half the distance between the quantiles one standard error of the share away
-    (Woodruff, JASA 47, 1952).
-    """
-    found: dict[str, float | None] = {}
-    for q in _QUANTILES:
-        share = q / 100
-        if len(values) * min(share, 1 - share) < smallest:
-            found[f"q{q}"] = None
-            continue
-        error = np.sqrt(share * (1 - share) / len(values))
-        low, high = np.quantile(values, np.clip([share - error, share + error], 0, 1))
-        found[f"q{q}"] = _years(float(np.quantile(values, share)), float(high - low) / 2)
-    return Quantiles.model_validate({"n": len(values), **found})
-
-
 def mean_age(mean: float, spread: float, n: int) -> tuple[float, float]:
     """Return a mean age and its standard deviation over people, rounded."""
-    return _years(mean, spread / np.sqrt(n)), _years(spread, spread / np.sqrt(2 * n))
+    return rounded_years(mean, spread / np.sqrt(n)), rounded_years(spread, spread / np.sqrt(2 * n))
 
 
 def fraction(value: float | None, error: float) -> float | None:
@@ -293,5 +203,6 @@ def _rounded_rate(rate: Rate) -> dict[str, Any]:
     return {**tpr, "ppv": tuple(predictive)}
 
 
-def _years(value: float, error: float) -> float:
+def rounded_years(value: float, error: float) -> float:
+    """Return years rounded to what their error bears."""
     return rounded(value, step_below(error, finest=YEARS))
