@@ -14,7 +14,7 @@ from torch import Tensor
 from memberscan import ThreatModel, audit
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, OutputConflictError
-from memberscan.federation import engines, gradient_ascent
+from memberscan.federation import changed_broadcast, engines
 from memberscan.federation.client import train
 from memberscan.federation.simulated_run import federate
 from memberscan.files import write_json
@@ -59,7 +59,7 @@ def test_the_step_goes_up_the_mean_loss_and_is_as_long_as_the_last_round(
 ):
     transcript, group = federation.transcript, table.scans.index[3:20].tolist()
     last, earlier = (transcript.global_model(n) for n in (3, 2))
-    moved = gradient_ascent.ascended(federation, table, group)
+    moved = changed_broadcast.ascended(federation, table, group)
     assert precise and all(precise)
     step = flat(federation, moved) - flat(federation, last)
     change = flat(federation, last) - flat(federation, earlier)
@@ -133,13 +133,13 @@ def test_an_audit_says_that_it_simulated_and_leaves_the_known_in_peace(
     federation: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     harmed: list[str] = []
-    answers = gradient_ascent.answers
+    answers = changed_broadcast.answers
 
     def watched(run, cohort, group, place, directory):
         harmed.extend(group)
         return answers(run, cohort, group, place, directory)
 
-    monkeypatch.setattr(gradient_ascent, "answers", watched)
+    monkeypatch.setattr(changed_broadcast, "answers", watched)
     result = audit(federation.path, tmp_path / "audit", threat=THREAT)
     found = result.content["federation"]
     assert found["simulated"] is True and found["attacker"] == "active-server"

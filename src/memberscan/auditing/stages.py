@@ -26,8 +26,9 @@ from memberscan.report.disclosure import require_cell
 from memberscan.report.outcome import SMALLEST_CELL, Outcome
 from memberscan.report.publication import publish
 from memberscan.salts import get_or_create, keyed
-from memberscan.signals import see
+from memberscan.signals import PREDICTION, see
 from memberscan.targets import Target, open_target
+from memberscan.targets.plausible import require_years
 from memberscan.threat import ThreatModel
 
 
@@ -149,6 +150,8 @@ def _work(
         # 2. What the attacker sees of every scan.
         wanted = [signal for attack in attacks.values() for signal in attack.reads]
         view = see(target, [*wanted, *federation_results.also_reads(target, attacks)], directory / "signals")
+    # Residuals that are not in years would give a false answer, whatever the attack.
+    require_years(view.age, view[PREDICTION])
     # 3. What is known of people without the model, and whether it tells members apart.
     people = facts.summarise_people(target, view)
     checks = check_covariates(target, people.covariates)

@@ -68,7 +68,7 @@ def _fail(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
 
 def _end(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
     """End with an exit code; with ``--json``, standard output holds one JSON document also after an error."""
-    logging.getLogger("memberscan.errors").error("%s (exit code %d)", message, code)
+    logging.getLogger("memberscan.errors").error("%s (exit code %d)", plain(message, keep=_LINES), code)
     if as_json and code:
         answer({"error": {"type": kind, "message": message, "exit_code": code}}, as_json=True)
     sys.exit(code)

@@ -82,7 +82,7 @@ def logging_to(path: Path | None, command: str) -> Iterator[None]:
     LOG.setLevel(logging.INFO)
     for handler in handlers:
         LOG.addHandler(handler)
-    LOG.info("%s", command)
+    LOG.info("%s", plain(command))
     try:
         with reporting():
             yield
