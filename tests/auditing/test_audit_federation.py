@@ -421,9 +421,8 @@ def test_a_user_s_own_attack_on_updates_runs_beside_ours(federated: Federated):
 
 
 def test_an_audit_of_a_federation_that_was_extended_is_another_audit(people: Cohort, tmp_path: Path) -> None:
-    from memberscan.federation.federate import federate
-
     from memberscan.federation.settings import Settings
+    from memberscan.federation.simulated_run import federate
 
     threat = ThreatModel(attacker=Attacker.SERVER)
 

@@ -99,7 +99,7 @@ def test_an_audit_killed_in_any_stage_ends_in_the_same_bytes(
 def test_a_full_disk_loses_nothing(
     run: Run, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from memberscan import files
+    from memberscan import files, output_directory
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -116,7 +116,7 @@ def test_a_full_disk_loses_nothing(
             if path.name == "request.json":
                 patch.setattr(files.os, "fsync", full)
 
-        patch.setattr(files, "write_json", then_full)
+        patch.setattr(output_directory, "write_json", then_full)
         with pytest.raises(DiskFullError, match="run the same command again"):
             audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
     assert "audit.json" not in left()

@@ -254,7 +254,7 @@ def test_a_site_does_not_train_another_model(three: Consortium, other: str) -> N
     ).has_error()
 
 
-@pytest.mark.parametrize("kind", ["query.hello", "query.start", "train", "query.keep"])
+@pytest.mark.parametrize("kind", ["query.introduce", "query.start", "train", "query.keep"])
 def test_settings_that_change_on_the_way_are_refused_at_every_step(
     three: Consortium, tmp_path: Path, kind: str
 ) -> None:
@@ -264,9 +264,9 @@ def test_settings_that_change_on_the_way_are_refused_at_every_step(
     assert not (tmp_path / "keep").exists()
 
 
-@pytest.mark.parametrize("kind", ["query.hello", "train"])
+@pytest.mark.parametrize("kind", ["query.introduce", "train"])
 def test_whoever_asks_twice_learns_nothing_new(three: Consortium, kind: str) -> None:
-    model = records.clear(client.regressor(settings(), three.cohort.shape).state_dict())
+    model = records.model_record(client.regressor(settings(), three.cohort.shape).state_dict())
     answers = [
         server_asks(
             client_app(lambda context: site(three)), RecordDict({"facts": stated(), "model": model}), kind
@@ -287,8 +287,8 @@ def test_a_site_scales_no_model_by_an_impossible_number_of_scans(three: Consorti
     content = RecordDict(
         {
             "facts": stated(secure="ckks", samples=samples),
-            "model": records.clear(network.state_dict()),
-            "sealed": records.sealed(ckks.weighted_sum([encrypted], [1.0], secret)),
+            "model": records.model_record(network.state_dict()),
+            "ciphertexts": records.ciphertext_record(ckks.weighted_sum([encrypted], [1.0], secret)),
         }
     )
     assert "for samples" in refusal(site(three, secret=secret), content, "query.start")
