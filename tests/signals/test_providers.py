@@ -13,7 +13,8 @@ import pytest
 from memberscan import signals as package
 from memberscan.attacks import REGISTRY
 from memberscan.cohort import Cohort
-from memberscan.signals import PREDICTION, PROVIDERS, Signal, by_provider, see
+from memberscan.errors import BadInputError
+from memberscan.signals import PREDICTION, PROVIDERS, Signal, by_provider, made_of, see
 from memberscan.signals.activations import ACTIVATION
 from memberscan.signals.layer_gradients import GRADIENT_NORMS, gradient
 from memberscan.signals.learner_updates import LOCAL_PREDICTIONS, UPDATES
@@ -132,3 +133,16 @@ def test_every_attack_reads_signals_that_some_place_shows_all_of() -> None:
 def test_signals_of_the_final_model_go_together() -> None:
     final = [p for p in PROVIDERS if isinstance(p, OfFinalModel)]
     assert {PREDICTION.kind, ACTIVATION.kind, GRADIENT_NORMS.kind} < {k for p in final for k in p.kinds}
+
+
+def test_a_signal_without_a_provider_is_named():
+    with pytest.raises(BadInputError, match="no provider gives the signal heartbeat"):
+        by_provider([Signal("heartbeat", ("scan",))])
+
+
+def test_what_a_provider_reads_beside_the_target_is_part_of_the_request(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    assert made_of(None, [PREDICTION, ROUND_PREDICTIONS]) == {}  # type: ignore[arg-type]
+    monkeypatch.setattr(type(UPDATES), "fingerprint", lambda self, target: "of a file")
+    assert made_of(None, [PREDICTION, LOCAL_PREDICTIONS]) == {"took-part": "of a file"}  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ from memberscan.report.disclosure import require_cell
 from memberscan.report.outcome import SMALLEST_CELL, Outcome
 from memberscan.report.publication import publish
 from memberscan.salts import get_or_create, keyed
-from memberscan.signals import PREDICTION, see
+from memberscan.signals import PREDICTION, made_of, see
 from memberscan.targets import Target, open_target
 from memberscan.targets.plausible import require_years
 from memberscan.threat import ThreatModel
@@ -97,6 +97,7 @@ def audit(
         "threat": asdict(threat),
         "attacks": [attack.name for attack in chosen],
         "attack_code": {attack.name: fingerprint(identity(attack)) for attack in chosen},
+        "signals": made_of(target, [signal for attack in chosen for signal in attack.reads]),
         "pseudonyms": pseudonyms,
         "smallest_cell": smallest_cell,
         "seed": seed,

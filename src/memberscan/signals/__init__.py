@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memberscan.errors import BadInputError
 from memberscan.signals.activations import ACTIVATIONS
 from memberscan.signals.broadcast_answers import ANSWERS
 from memberscan.signals.layer_gradients import GRADIENT_LENGTHS, LAYER_GRADIENTS
@@ -38,8 +39,19 @@ def by_provider(signals: Iterable[Signal]) -> dict[Provider, list[Signal]]:
     """Return signals, each once, by the provider that gives them."""
     asked: dict[Provider, list[Signal]] = {}
     for signal in dict.fromkeys(signals):
+        if signal.kind not in _OF_KIND:
+            raise BadInputError(
+                f"no provider gives the signal {signal}; add one to memberscan.signals.PROVIDERS, or let the "
+                f"attack read one of: {', '.join(_OF_KIND)}"
+            )
         asked.setdefault(_OF_KIND[signal.kind], []).append(signal)
     return asked
+
+
+def made_of(target: Target, signals: Iterable[Signal]) -> dict[str, str]:
+    """Return digests of what the signals are made of beside the target, by the kinds of signals."""
+    digests = {provider.kinds[0]: provider.fingerprint(target) for provider in by_provider(signals)}
+    return {kind: digest for kind, digest in digests.items() if digest is not None}
 
 
 def see(target: Target, signals: Iterable[Signal], directory: Path) -> View:
@@ -68,4 +80,14 @@ def see(target: Target, signals: Iterable[Signal], directory: Path) -> View:
     return View(target.scans[["subject_id", "age"]], values, learners, rounds)
 
 
-__all__ = ["PREDICTION", "PROVIDERS", "Observed", "Provider", "Signal", "View", "by_provider", "see"]
+__all__ = [
+    "PREDICTION",
+    "PROVIDERS",
+    "Observed",
+    "Provider",
+    "Signal",
+    "View",
+    "by_provider",
+    "made_of",
+    "see",
+]

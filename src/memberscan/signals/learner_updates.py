@@ -35,7 +35,7 @@ JACOBIAN_SKETCHES = Signal("jacobian-sketches", (ROUND, SCAN, "sketch"))
 """Sketches of Jacobians, on disk, one array for each round."""
 UPDATE_SKETCHES = Signal("update-sketches", (ROUND, LEARNER, "sketch"))
 """Sketches of descents, by the same projection."""
-_OF_GRADIENTS = {UPDATE_PRODUCTS, JACOBIAN_NORMS, JACOBIAN_SKETCHES}
+_OF_GRADIENTS = {LOSS_DERIVATIVES, UPDATE_PRODUCTS, JACOBIAN_NORMS, JACOBIAN_SKETCHES}
 _KINDS = (
     TOOK_PART,
     START_PREDICTIONS,

@@ -26,6 +26,12 @@ FINAL = frozenset({Attacker.OUTSIDER, Attacker.LEARNER})
 class OfFinalModel(Provider):
     """A signal that a pass of the final model over the scans gives."""
 
+    def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
+        """See :class:`~memberscan.signals.signal.Provider`; a table holds predictions and nothing else."""
+        if target.predictions is None:
+            return None
+        return "needs the model itself; a predictions file holds its predictions only"
+
     def out_of_sight(self, threat: ThreatModel) -> str:
         """See :class:`~memberscan.signals.signal.Provider`."""
         if threat.attacker is not Attacker.OUTSIDER:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from memberscan.threat import Access
 
 if TYPE_CHECKING:
     from memberscan.signals.passes.final_model import Reading
+    from memberscan.targets.target import Target
     from memberscan.targets.trained_model import TrainedModel
 
 PREDICTION = Signal("prediction", (SCAN,))
@@ -20,6 +22,9 @@ PREDICTION = Signal("prediction", (SCAN,))
 @dataclass(frozen=True)
 class Predictions(OfFinalModel):
     """Predictions by the final model."""
+
+    def absent(self, signals: Sequence[Signal], target: Target) -> None:
+        """See :class:`~memberscan.signals.signal.Provider`; every target has predictions."""
 
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:  # noqa: ARG002
         """See :class:`OfFinalModel`."""

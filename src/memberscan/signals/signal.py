@@ -81,6 +81,13 @@ class Provider(ABC):
         """
         return None
 
+    def fingerprint(self, target: Target) -> str | None:  # noqa: ARG002
+        """Return a digest of what the signals are made of beside the target, such as a user's file; or None.
+
+        It is part of the request of an audit, so that another file is never answered with an earlier result.
+        """
+        return None
+
     @abstractmethod
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:
         """Compute the signals of all scans of the target; wide ones are kept in ``directory``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from memberscan.models.inputs import as_inputs, full_precision, predict, resolve
 from memberscan.signals import learner_updates as given
 from memberscan.signals.passes.sketch import Sketch
 from memberscan.signals.passes.stored_rows import stored_rows
-from memberscan.signals.signal import Observed
+from memberscan.signals.signal import Observed, Signal
 from memberscan.signals.view import ByRound
 from memberscan.targets.party import ALL
 
@@ -91,15 +91,20 @@ def observe_updates(
         )
         for number in rounds
     ]
-    values = {signal: np.stack([one[name] for one in seen]) for name, signal in _STORED.items()}
+    values: dict[Signal, Any] = {
+        signal: np.stack([one[name] for one in seen]) for name, signal in _STORED.items()
+    }
     age = cohort.scans.loc[list(scan_ids), "age"].to_numpy(float)
     head = head_of(run.model_with(transcript.global_model(rounds[0] - 1)))
-    derivative = np.stack(
-        [loss_derivatives(head, start[:, None], age)[:, 0] for start in values[given.START_PREDICTIONS]]
-    )
+    if head.outputs == 1:
+        # Of several outputs the predictions that are stored do not tell the loss.
+        starts = values[given.START_PREDICTIONS]
+        values[given.LOSS_DERIVATIVES] = np.stack(
+            [loss_derivatives(head, start[:, None], age)[:, 0] for start in starts]
+        )
     sketches = ByRound([Path(cast("np.memmap", one["sketches"]).filename or "") for one in seen])
     return Observed(
-        {**values, given.LOSS_DERIVATIVES: derivative, given.JACOBIAN_SKETCHES: sketches},
+        {**values, given.JACOBIAN_SKETCHES: sketches},
         learners=learners,
         rounds=tuple(rounds),
     )
