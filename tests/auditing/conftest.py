@@ -13,9 +13,12 @@ import pandas as pd
 import pytest
 
 from memberscan import AuditResult, ThreatModel, TrainingConfig, audit
+from memberscan.attacks import default_attacks, named
+from memberscan.attacks.availability import obstacle
 from memberscan.cohort import Cohort
 from memberscan.report.schema import published
 from memberscan.runs import Run
+from memberscan.targets import open_target
 from memberscan.threat import Attacker
 
 VALIDATOR = jsonschema.Draft202012Validator(published())
@@ -25,6 +28,13 @@ MakePredictions = Callable[..., Path]
 def require_valid(content: dict[str, Any]) -> None:
     """Fail unless this is an audit.json by the published schema, without a key that it does not describe."""
     VALIDATOR.validate(content)
+
+
+def expected_attacks(path: Path, threat: ThreatModel) -> tuple[list[str], list[str]]:
+    """Return the default attacks that this attacker can run on a target, and those that it cannot."""
+    target = open_target(path, threat)
+    hindered = {name: obstacle(named(name), target) is not None for name in default_attacks(threat)}
+    return [n for n, is_hindered in hindered.items() if not is_hindered], [n for n in hindered if hindered[n]]
 
 
 def predictions_table(

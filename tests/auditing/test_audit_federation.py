@@ -33,7 +33,7 @@ from memberscan.signals.learner_updates import LOCAL_PREDICTIONS
 from memberscan.threat import Attacker
 from memberscan.training import TrainingConfig
 
-from .conftest import MakePredictions, require_valid
+from .conftest import MakePredictions, expected_attacks, require_valid
 
 LEARNERS = tuple(f"learner-{n}" for n in range(1, 5))
 ROUNDED = 0.05
@@ -69,19 +69,22 @@ def test_every_party_s_audit_is_valid_and_names_nobody(attacker: str, environmen
     assert sum(row["members"] for row in federation["learners"]) == 96
 
 
-def test_learners_attack_each_other_with_all_that_a_global_model_bears(audited: Audited):
+def test_learners_attack_each_other_with_all_that_a_global_model_bears(
+    audited: Audited, federated: Federated
+):
     content = audited("learner").content
-    names = [f["attack"] for f in content["findings"]]
-    assert set(names) == set(default_attacks(threat("learner"))) - CONV
-    assert {entry["attack"] for entry in content["not_run"]} == CONV
+    runnable, hindered = expected_attacks(federated("uniform-iid").path, threat("learner"))
+    assert [f["attack"] for f in content["findings"]] == runnable
+    assert [entry["attack"] for entry in content["not_run"]] == hindered
+    assert set(hindered) >= CONV and {"error", "gradient:output"} <= set(runnable)
     assert content["threat"]["access"] == "rounds"
     pairs = content["federation"]["pairs"]
     assert {(p["attack"], p["attacker"], p["victim"]) for p in pairs} == {
-        (name, *pair) for name in names for pair in itertools.permutations(LEARNERS, 2)
+        (name, *pair) for name in runnable for pair in itertools.permutations(LEARNERS, 2)
     }
     assert {(p["members"], p["nonmembers"]) for p in pairs} == {(24, 16)}
     assert all(p["p_holm"] >= p["p_value"] for p in pairs)
-    for name in names:
+    for name in runnable:
         mean = np.mean([p["auc"]["value"] for p in pairs if p["attack"] == name])
         assert finding(audited("learner"), name) == pytest.approx(mean, abs=ROUNDED)
 
@@ -124,11 +127,13 @@ def test_what_a_server_finds_is_over_all_rounds(federated: Federated, people: Co
     assert by_victim == pytest.approx(expected, abs=ROUNDED)
 
 
-def test_the_server_compares_every_victim_and_knows_where_people_are(audited: Audited):
+def test_the_server_compares_every_victim_and_knows_where_people_are(audited: Audited, federated: Federated):
     content = audited("server").content
     federation = content["federation"]
-    assert [f["attack"] for f in content["findings"]] == list(default_attacks(threat("server")))
-    assert content["not_run"] == [] and content["gains"] == []
+    runnable, hindered = expected_attacks(federated("uniform-iid").path, threat("server"))
+    assert [f["attack"] for f in content["findings"]] == runnable
+    assert [entry["attack"] for entry in content["not_run"]] == hindered
+    assert "local-error" in runnable and content["gains"] == []
     assert {(p["attacker"], p["victim"]) for p in federation["pairs"]} == {("server", v) for v in LEARNERS}
     assert [row["round"] for row in federation["by_round"]] == [1, 2, 3, 4]
     last = federation["by_round"][-1]

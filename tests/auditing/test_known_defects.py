@@ -12,7 +12,7 @@ from memberscan.attacks import REGISTRY
 from memberscan.attacks.availability import needed_access
 from memberscan.errors import NotARegressorError
 
-from .conftest import MakePredictions, predictions_table
+from .conftest import MakePredictions, expected_attacks, predictions_table
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,7 @@ OF_OUTPUTS = sorted(n for n, a in REGISTRY.items() if needed_access(a, ThreatMod
 
 @pytest.mark.parametrize("attack", OF_OUTPUTS)
 def test_a_larger_file_of_noise_is_not_called_a_leak(attack, predictions: MakePredictions):
-    assert audit(predictions(seed=7, subjects=1200), attacks=[attack]).verdict == "no leak shown"
+    source = predictions(seed=7, subjects=1200)
+    if attack not in expected_attacks(source, ThreatModel())[0]:
+        pytest.skip("needs more than a predictions file has")
+    assert audit(source, attacks=[attack]).verdict == "no leak shown"

@@ -72,7 +72,9 @@ class Halve(Defence):
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Register the test's defences as a new one is: by one entry each."""
+    """Register the test's defences alone, as a new one is: by one entry each."""
+    for name in tuple(DEFENCES):
+        monkeypatch.delitem(DEFENCES, name)
     for name, kind in {"noise": Noise, "clip": Clip, "halve": Halve}.items():
         monkeypatch.setitem(DEFENCES, name, f"{__name__}:{kind.__name__}")
 

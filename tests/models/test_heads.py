@@ -27,7 +27,7 @@ AGES = torch.tensor([51.0, 62.5, 70.0, 44.0])
 class MeanAndLogVariance(Head):
     """Two outputs, the mean and the log of the variance: the negative log-likelihood of a Gaussian."""
 
-    name: ClassVar = "gaussian"
+    name: ClassVar = "test-gaussian"
     outputs: ClassVar = 2
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
