@@ -13,9 +13,9 @@ import torch
 from flwr.app import Array, ArrayRecord, RecordDict
 
 from memberscan.errors import MemberscanError
-from memberscan.federation import ckks, greeting
+from memberscan.federation import ckks, registration
 from memberscan.federation.client import regressor
-from memberscan.federation.records import MODEL, Reason, opened
+from memberscan.federation.records import MODEL, Reason, read_model
 from memberscan.federation.settings import Settings
 from memberscan.training import TrainingConfig
 
@@ -63,7 +63,7 @@ for kind, data in MESSAGES.items():
         f"array of a message, {kind}",
         "received",
         lambda good, folder, data=data: arrays(data),
-        lambda message: opened(message, FORM),
+        lambda message: read_model(message, FORM),
     )
 add(
     "reason of a learner",
@@ -74,9 +74,9 @@ add(
 )
 add(
     "shape of a learner",
-    "federation.greeting",
+    "federation.registration",
     lambda good, folder: DEEP,
-    greeting._shape,
+    registration._shape,
 )
 
 

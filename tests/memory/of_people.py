@@ -175,7 +175,7 @@ def scans(text: str) -> Callable[[Path, Path], Path]:
 for kind, text in tables(",", "subject_id,age,prediction,member", "x,1,1,1").items():
     add(
         f"predictions, {kind}",
-        "cohort.text_table signals.predictions_file auditing.source",
+        "cohort.text_table targets.predictions_file targets.predictions_table",
         one("p.csv", text),
         read_predictions,
     )

@@ -77,7 +77,7 @@ for kind, content in JSONS.items():
 add("run.json", "runs.run", spoilt("run", "run.json", DEEP), read_run)
 for name in ("transcript.json", "0001/round.json"):
     add(name, "runs.transcript", spoilt("rounds", name, DEEP), read_transcript)
-of_an_audit = "auditing.result auditing.merging report.schema"
+of_an_audit = "auditing.result auditing.merging"
 add("audit.json, deep", of_an_audit, spoilt("audit", "audit.json", DEEP), show)
 add("cohort.json, deep", "cohort.manifest", spoilt("table", "cohort.json", DEEP), Cohort.open)
 
@@ -106,15 +106,27 @@ def counted(ledger: object, rows: bytes) -> Callable[[Path, Path], Path]:
     return prepare
 
 
-add("signals.json, deep", "signals.extract", counted(DEEP, b""), resumed)
-add("signals.json, many rows", "signals.extract", counted({"request": {}, "rows": HUGE}, b""), resumed)
+STORED = "signals.passes.stored_rows"
+add("signals.json, deep", STORED, counted(DEEP, b""), resumed)
+add(
+    "signals.json, many rows",
+    "signals.passes.stored_rows",
+    counted({"request": {}, "rows": HUGE}, b""),
+    resumed,
+)
 claims_two = {"request": {}, "rows": 2}
 lying_rows = counted(claims_two, bombs.npy((HUGE, 3)))
-add("signals of a huge array", "signals.extract signals.updates rows", lying_rows, resumed, harmless=True)
-add("request.json", "files", one("out/request.json", DEEP), lambda path: claimed(path.parent))
+add(
+    "signals of a huge array",
+    f"{STORED} signals.view rows",
+    lying_rows,
+    resumed,
+    harmless=True,
+)
+add("request.json", "output_directory", one("out/request.json", DEEP), lambda path: claimed(path.parent))
 add(
     "request of a training",
-    "training.train",
+    "training.kept_seeds",
     one("out/request.json", DEEP),
     lambda path: train(Cohort.open(path.parent), path.parent, model="mlp"),
 )
