@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 # Equal bytes ask for an equal thread count, and tests share few cores. It counts only before torch is loaded.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -14,17 +16,21 @@ import pandas as pd
 import pytest
 import torch
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from memberscan import files
+from memberscan import files, threads
 from memberscan.cohort import Cohort, manifest
 from memberscan.runs import Run
-from memberscan.training import TrainingConfig, train
+from memberscan.training import TrainingConfig, loop, train
+
+from .recorded import write_vectors
 
 # How long an example takes says more of the machine's load than of the code.
 settings.register_profile("memberscan", deadline=None)
 settings.load_profile("memberscan")
 
+Interrupted = Callable[[int], AbstractContextManager[None]]
 GRID = (9, 10, 11)
 SUBJECTS = 26
 
@@ -107,6 +113,43 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return Cohort.from_table(
         folder / "table.csv", folder / "cohort", subject="id", age="age", covariates=["sex"]
     )
+
+
+@pytest.fixture(scope="session")
+def sixty(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """A table of six measures of sixty people, two scans each."""
+    return write_vectors(tmp_path_factory.mktemp("sixty"), subjects=60)
+
+
+@pytest.fixture
+def interrupted_in_epoch(monkeypatch: pytest.MonkeyPatch) -> Interrupted:
+    """Return a context in which a training is interrupted in an epoch, after a checkpoint of the last one."""
+
+    @contextmanager
+    def context(epoch: int) -> Iterator[None]:
+        real = loop.train_epoch
+
+        def train_epoch(*arguments: Any, **named: Any) -> float:
+            if arguments[-1] == epoch:
+                raise KeyboardInterrupt
+            return real(*arguments, **named)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+            patch.setattr(loop, "train_epoch", train_epoch)
+            yield
+
+    return context
+
+
+@pytest.fixture
+def restored_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave the count of threads, and what states it, as they were."""
+    monkeypatch.setattr(threads, "_asked", None)
+    monkeypatch.setenv(threads.COUNT, "1")
+    yield
+    torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 @pytest.fixture(scope="session")

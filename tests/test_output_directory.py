@@ -9,20 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import strategies as st
 
 from memberscan import output_directory, received
 from memberscan.errors import BadInputError, BusyError, DiskFullError, OutputConflictError
-
-values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(1 - 2**63, 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)  # fmt: skip
 
 
 def names(path: Path) -> list[str]:

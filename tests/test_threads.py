@@ -3,11 +3,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 import torch
-from threadpoolctl import threadpool_limits
 
 from memberscan import threads
 from memberscan.errors import BadInputError
@@ -15,14 +13,7 @@ from memberscan.errors import BadInputError
 SHOW = "import os; print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('KMP_BLOCKTIME'))"
 
 
-@pytest.fixture(autouse=True)
-def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave threads and environment as they were."""
-    monkeypatch.setattr(threads, "_asked", None)
-    monkeypatch.setenv(threads.COUNT, "1")
-    yield
-    torch.set_num_threads(1)
-    threadpool_limits(1)
+pytestmark = pytest.mark.usefixtures("restored_threads")
 
 
 def shown(before: str = "", **environment: str) -> str:

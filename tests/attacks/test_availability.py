@@ -26,15 +26,10 @@ from memberscan.targets.party import Party
 from memberscan.threat import OF_OUTSIDERS, Access, Attacker, ThreatModel
 from memberscan.training import import_run
 
-from ..recorded import deal_out, record, write_vectors
+from ..recorded import deal_out, record
 
 OUTPUTS, WEIGHTS = ThreatModel(), ThreatModel(Access.WEIGHTS)
 Federation = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def sixty(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
-    return write_vectors(tmp_path_factory.mktemp("sixty"), subjects=60)
 
 
 @pytest.fixture

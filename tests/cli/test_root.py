@@ -6,15 +6,13 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from threadpoolctl import threadpool_limits
 
 import memberscan
-from memberscan import progress, threads
+from memberscan import progress
 from memberscan.cli import logs
 from memberscan.cli.root import common_first
 from memberscan.errors import BadInputError
@@ -40,18 +38,8 @@ def test_common_options_may_stand_anywhere(given: list[str], expected: list[str]
     assert common_first(given) == expected
 
 
-@pytest.fixture
-def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave the thread count as it was."""
-    monkeypatch.setattr(threads, "_asked", None)
-    monkeypatch.setenv(threads.COUNT, "1")
-    yield
-    torch.set_num_threads(1)
-    threadpool_limits(1)
-
-
 @pytest.mark.parametrize("place", [0, 1, 4])
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_threads")
 def test_threads_are_set_before_the_command_runs(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
 ):

@@ -21,7 +21,9 @@ from memberscan.federation.simulated_run import federate
 from memberscan.models import MLP, AgeRegressor
 from memberscan.models.gradients import set_gradients
 from memberscan.runs import Run
-from memberscan.training import TrainingConfig, loop, train
+from memberscan.training import TrainingConfig, train
+
+from ..conftest import Interrupted
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -158,7 +160,7 @@ def test_without_a_bound_that_binds_clipping_trains_as_no_defence(table: Cohort,
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_steps_are_noisy_and_an_interrupted_training_ends_in_the_same_weights(
-    table: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+    table: Cohort, tmp_path: Path, interrupted_in_epoch: Interrupted, precision: str
 ) -> None:
     plain = go(table, tmp_path / "plain", None, precision=precision)
     whole = go(table, tmp_path / "whole", "noise", precision=precision)
@@ -168,16 +170,7 @@ def test_steps_are_noisy_and_an_interrupted_training_ends_in_the_same_weights(
         "statement": "Noise of 0.1 in each of 9 steps.",
         "enforced_by": "whoever trains",
     }
-    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    real = loop.train_epoch
-
-    def interrupted(*arguments: Any, **named: Any) -> float:
-        if arguments[-1] == 2:
-            raise KeyboardInterrupt
-        return real(*arguments, **named)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "train_epoch", interrupted)
+    with interrupted_in_epoch(2):
         go(table, tmp_path / "part", "noise", precision=precision)
     resumed = go(table, tmp_path / "part", "noise", precision=precision)
     assert resumed.weights_fingerprint == whole.weights_fingerprint

@@ -13,17 +13,11 @@ from memberscan.runs import Run
 from memberscan.targets.party import Party
 from memberscan.threat import Attacker, ThreatModel
 
-from ..recorded import deal_out, record, write_vectors
+from ..recorded import deal_out, record
 
 HELD_OUT = 24
 Record = Callable[..., Run]
 Open = Callable[..., Party]
-
-
-@pytest.fixture(scope="session")
-def sixty(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
-    """A table of six measures of sixty people, two scans each."""
-    return write_vectors(tmp_path_factory.mktemp("sixty"), subjects=60)
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ import torch
 
 from memberscan.cohort import Cohort
 from memberscan.runs import Run
-from memberscan.training import TrainingConfig, loop, train
+from memberscan.training import TrainingConfig, train
+
+from ..conftest import Interrupted
 
 
 def go(cohort: Cohort, path: Path, **changes: Any) -> Run:
@@ -42,19 +44,10 @@ def test_a_training_on_the_cpu_leaves_the_random_numbers_of_cuda(
 @pytest.mark.parametrize("model", ["cnn3d", "slice-mean"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_on_cuda_too_an_interrupted_training_ends_in_the_same_weights(
-    volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, precision: str
+    volumes: Cohort, tmp_path: Path, interrupted_in_epoch: Interrupted, model: str, precision: str
 ) -> None:
-    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     options = {"model": model, "config": TrainingConfig(epochs=4, device="cuda", precision=precision)}
     whole = go(volumes, tmp_path / "whole", **options)
-    real = loop.train_epoch
-
-    def interrupted(*arguments: Any, **named: Any) -> float:
-        if arguments[-1] == 2:
-            raise KeyboardInterrupt
-        return real(*arguments, **named)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "train_epoch", interrupted)
+    with interrupted_in_epoch(2):
         go(volumes, tmp_path / "part", **options)
     assert go(volumes, tmp_path / "part", **options).weights_fingerprint == whole.weights_fingerprint

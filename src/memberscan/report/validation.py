@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from memberscan.errors import AuditFileError, MemberscanError
 from memberscan.report.content.audit_json import SCHEMA, AuditContent
@@ -16,6 +16,7 @@ from memberscan.shown import plain_values
 
 P = ParamSpec("P")
 T = TypeVar("T")
+C = TypeVar("C", bound=BaseModel)
 
 
 def check(audit: AuditContent | Mapping[str, Any]) -> AuditContent:
@@ -52,12 +53,7 @@ def check(audit: AuditContent | Mapping[str, Any]) -> AuditContent:
         raise AuditFileError(
             f"the schema {name!r} is unknown; this version of memberscan reads {SCHEMA}: run the audit again"
         )
-    try:
-        return AuditContent.model_validate(plain_values(audit))
-    except ValidationError as error:
-        raise AuditFileError(
-            f"{_problem('audit.json', error)}; the file is incomplete or was edited: run the audit again"
-        ) from error
+    return _complete(AuditContent, audit, "audit.json", "run the audit again")
 
 
 def check_consortium(content: ConsortiumContent | Mapping[str, Any]) -> ConsortiumContent:
@@ -74,12 +70,16 @@ def check_consortium(content: ConsortiumContent | Mapping[str, Any]) -> Consorti
         raise AuditFileError(
             f"this is no consortium.json of the schema {CONSORTIUM_SCHEMA}; merge the audits again"
         )
+    return _complete(ConsortiumContent, content, "consortium.json", "merge the audits again")
+
+
+def _complete(kind: type[C], content: Mapping[str, Any], file: str, advice: str) -> C:
+    """Return content as its type, texts safe to show; ``advice`` says what to do if it is incomplete."""
     try:
-        return ConsortiumContent.model_validate(plain_values(content))
+        return kind.model_validate(plain_values(content))
     except ValidationError as error:
         raise AuditFileError(
-            f"{_problem('consortium.json', error)}; the file is incomplete or was edited: "
-            "merge the audits again"
+            f"{_problem(file, error)}; the file is incomplete or was edited: {advice}"
         ) from error
 
 
