@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memberscan.evidence.rounding import FINEST, floored, rounded, rounded_p, step_below
+from memberscan.evidence.rounding import FINEST, Measured, floored, rounded, rounded_p, step_below
 
 fractions = st.floats(0, 1)
 errors = st.floats(1e-6, 50)
@@ -87,3 +87,10 @@ def test_p_values_keep_their_side_of_every_usual_level(p: float):
         # Next to a level the last bits decide.
         if abs(p - level) > 1e-9:
             assert (rounded_p(p) < level) == (p < level)
+
+
+@given(st.floats(-90, 90), errors)
+def test_a_measured_number_is_a_number_and_keeps_its_error(value: float, error: float):
+    number = Measured(value, error, finest=0.1)
+    assert number == value and (number.error, number.finest) == (error, 0.1)
+    assert type(number + 0.0) is float

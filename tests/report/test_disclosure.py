@@ -9,16 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pydantic import ValidationError
 
-from memberscan.evidence.rounding import step_below
+from memberscan.evidence.rounding import Measured, step_below
 from memberscan.report import disclosure, exposure
-from memberscan.report.content.federation_json import Pair
+from memberscan.report.content.audit_json import Null, Target
+from memberscan.report.content.federation_json import Pair, Victim
 from memberscan.report.content.finding_json import Rate, Roc
 from memberscan.report.content.parts import Auc, Bound, Estimate
 from memberscan.report.disclosure import hidden
 from memberscan.report.exposure import age_bands
-from memberscan.report.outcome import LearnerFacts
-from memberscan.report.published_parties import learners
+from memberscan.report.outcome import FederationFacts, LearnerFacts
+from memberscan.report.publication import mean_error
+from memberscan.report.published_parties import federation
 
 sides = st.tuples(st.integers(0, 40), st.integers(0, 40))
 
@@ -93,14 +96,22 @@ def test_quantiles_have_enough_people_beyond_them():
     assert set(few.values()) == {12, None}
 
 
+def published_mean(values):
+    nothing = {"model": "", "kind": "run", "parameters": None, "synthetic": True, "randomised": True}
+    counts = dict.fromkeys(("members", "nonmembers", "scans"), len(values))
+    error = mean_error(values)
+    errors = dict.fromkeys(("mae_members", "mae_nonmembers", "rmse_members", "rmse_nonmembers"), error)
+    return disclosure.published(Target(**nothing, **counts, **errors)).mae_members
+
+
 def test_no_person_moves_a_mean_by_more_than_a_step():
     rng = np.random.default_rng(1)
     for outlier in (0.0, 10.0, 60.0):
         values = np.r_[np.abs(rng.normal(0, 3, 59)), outlier]
         furthest = np.abs(values - values.mean()).max()
         step = step_below(max(values.std() / np.sqrt(60), 2.5 * furthest / 60), finest=0.1)
-        moved = [disclosure.mean_of(np.delete(values, k)) for k in range(59)]
-        assert np.abs(np.array(moved) - disclosure.mean_of(values)).max() <= step + 1e-9
+        moved = [published_mean(np.delete(values, k)) for k in range(59)]
+        assert np.abs(np.array(moved) - published_mean(values)).max() <= step + 1e-9
         assert furthest / 59 <= step + 1e-9
 
 
@@ -110,7 +121,17 @@ def test_a_learner_of_few_people_says_neither_how_many_nor_how_old():
         LearnerFacts("b", 1, 83.2, 0.0),
         LearnerFacts("c", 30, 70.1, 7.7),
     ]
-    first, *others = learners(facts, 10)
+    told = FederationFacts(
+        environment=None,
+        secure="none",
+        simulated=False,
+        rounds=1,
+        local_epochs=1,
+        transcript="",
+        held_out_randomised=True,
+        learners=facts,
+    )
+    first, *others = disclosure.published(federation(told, "server", 10)).learners
     assert (first.members, first.age_mean) == (40, 61.0)
     assert all((row.members, row.age_mean, row.age_sd) == (None, None, None) for row in others)
 
@@ -137,6 +158,17 @@ def test_published_numbers_are_rounded_wherever_an_estimate_stands():
     assert 0.5 < found.auc.simultaneous.low <= 0.50012
     assert found.accuracy.level == 0.95
     assert (found.p_value, found.p_holm) == (0.015, None)
+
+
+def test_a_measured_number_keeps_its_error_until_it_is_rounded():
+    row = Victim(name="a", auc=Measured(0.61234, 0.04), p_value=None, tripped=False, gates=False, worst=None)
+    assert isinstance(row.auc, Measured)
+    found = disclosure.published(row)
+    assert (type(found.auc), found.auc) == (float, 0.62)
+    null = Null(method="permutation", permutations=9, p_values={}, mean_auc={"a": Measured(0.5123, 0.02)})
+    assert disclosure.published(null).mean_auc == {"a": 0.52}
+    with pytest.raises(ValidationError):
+        row.model_validate({**row.dump(), "auc": Measured(1.2, 0.04)})
 
 
 def test_what_an_accusation_is_worth_follows_from_the_rounded_rate():

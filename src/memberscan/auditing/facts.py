@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from memberscan.attacks.availability import needed_access
 from memberscan.evidence.admissible import computed_from_predictions
 from memberscan.report.outcome import (
     AttackFacts,
@@ -24,7 +23,6 @@ from memberscan.signals import PREDICTION, View
 from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
-    from memberscan.attacks import Attack
     from memberscan.auditing.weighing import Weighed
     from memberscan.targets import Target
 
@@ -96,14 +94,6 @@ def _left_out(target: Target, view: View) -> dict[str, str]:
         member[chosen],
     )
     return computed | target.copied_columns
-
-
-def attack_facts(attacks: Mapping[str, Attack], target: Target) -> dict[str, AttackFacts]:
-    """Return what a report says of each attack that ran."""
-    return {
-        name: AttackFacts(name, attack.title, needed_access(attack, target.threat).value, attack.learns)
-        for name, attack in attacks.items()
-    }
 
 
 def outcome(

@@ -1,13 +1,17 @@
-"""Select the attacks that can run; those that cannot, or that saw nothing, are listed with the reason."""
+"""Select the attacks that can run, and say of each what it sees and uses.
+
+Those that cannot run, or that saw nothing, are listed with the reason.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from memberscan.attacks import Attack
-from memberscan.attacks.availability import obstacle
+from memberscan.attacks.availability import needed_access, obstacle
 from memberscan.errors import BadInputError
 from memberscan.evidence.scores import Scores
+from memberscan.report.outcome import AttackFacts
 from memberscan.targets import Target
 
 Selected = tuple[dict[str, Attack], dict[str, str]]
@@ -38,6 +42,14 @@ def that_saw_something(
     blind = {name: target.saw_nothing for name, found in zip(attacks, scores, strict=True) if found is None}
     reasons = {**not_run, **blind}
     return (_rest(list(attacks.values()), reasons) if attacks else {}), reasons
+
+
+def attack_facts(attacks: Mapping[str, Attack], target: Target) -> dict[str, AttackFacts]:
+    """Return what a report says of each attack that ran."""
+    return {
+        name: AttackFacts(name, attack.title, needed_access(attack, target.threat).value, attack.learns)
+        for name, attack in attacks.items()
+    }
 
 
 def _rest(chosen: Sequence[Attack], not_run: Mapping[str, str]) -> dict[str, Attack]:

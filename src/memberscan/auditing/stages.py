@@ -164,7 +164,7 @@ def _work(
         ]
         attacks, not_run = selection.that_saw_something(attacks, scores, not_run, target)
         # 5. How sure we are.
-        about = facts.attack_facts(attacks, target)
+        about = selection.attack_facts(attacks, target)
         seen = [found for found in scores if found is not None]
         found = weigh(target, attacks, features, seen, checks, people.facts, about)
         federation = federation_results.collect(target, view, attacks, features, found)

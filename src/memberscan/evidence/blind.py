@@ -103,6 +103,11 @@ class Blind:
         return pairs if pairs >= FEWEST_PER_SIDE else None
 
     @property
+    def chance_error(self) -> float:
+        """Standard error that an AUC of these sides has under chance; these AUCs come without an interval."""
+        return float(np.sqrt(null_variance(*self.sides)))
+
+    @property
     def worst(self) -> str | None:
         """The covariate that tells most by itself."""
         return self.covariates[0].name if self.covariates else None

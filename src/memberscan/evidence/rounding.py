@@ -4,14 +4,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Self
 
 FINEST = 0.001
 """No step is finer than this, however small the error."""
+YEARS = 0.1
+"""The finest step of ages and errors, years."""
 _CLOSEST = 1e-4
 _SPAN = 2 * 1.959963984540054
 """Standard errors between the ends of a 95% interval."""
 _P_EDGES = (2, 5, 10)
 _P_SHOWN = (1.5, 3, 7)
+
+
+class Measured(float):
+    """A number with its standard error, which says to how many digits it may be published.
+
+    Parameters
+    ----------
+    value
+        With all its digits.
+    error
+        Standard error, in the unit of the number.
+    finest
+        Finest step to which it is rounded, however small the error.
+    """
+
+    error: float
+    finest: float
+
+    def __new__(cls, value: float, error: float, *, finest: float = FINEST) -> Self:
+        """Return a number that keeps its error; arithmetic with it gives plain numbers."""
+        number = super().__new__(cls, value)
+        number.error, number.finest = float(error), finest
+        return number
 
 
 def step_below(error: float, *, finest: float = FINEST) -> float:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from memberscan.evidence.power import SMALL, smallest_detectable_auc
-from memberscan.evidence.roc import null_variance
 from memberscan.evidence.rounding import error_of, floored, rounded, step_below
 from memberscan.limits import FEWEST_PER_SIDE
 
@@ -197,7 +196,7 @@ def _judge_without_success(estimates: Estimates, detectable: float, basis: Basis
 
 
 def _judge_within(estimates: Estimates, within: Estimates | None, blind: Blind, sides: Sides) -> Verdict:
-    step = step_below(float(np.sqrt(null_variance(*blind.sides))))
+    step = step_below(blind.chance_error)
     culprit = f"{blind.worst} (AUC {rounded(blind.covariates[0].auc, step):.2f} by itself)"
     if within is None:
         # Attacks are still listed in the order of their bounds, but none of these is evidence of a leak.

@@ -8,31 +8,22 @@ number is rounded to what its error bears.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from memberscan.errors import BadInputError
-from memberscan.evidence.roc import null_variance
-from memberscan.evidence.rounding import error_of, floored, rounded, rounded_p, step_below
+from memberscan.evidence.rounding import Measured, error_of, floored, rounded, rounded_p, step_below
 from memberscan.report.content.finding_json import PositivePredictiveValue, Rate, Roc
 from memberscan.report.content.parts import Auc, Estimate, Part
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 FEWEST_ALLOWED = 5
 ROC_RATES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 """False-positive rates of the points that are published of a ROC curve."""
-YEARS = 0.1
-"""The finest step of ages and errors, years."""
 CHANCE = 0.5
-_P_VALUES = ("p_value", "p_holm")
+_P_VALUES = ("p_value", "p_holm", "p_values")
 _SIDES = {"difference": 0.0, "h": 0.0}
 """Parts whose numbers stay on their side of something else than chance."""
-_ONE_PERSON = 2.5
-"""A step is at least two fifths of the error it is derived from, and so at least what one person changes."""
-
 
 P = TypeVar("P", bound=Part)
 
@@ -80,40 +71,6 @@ def hidden(cells: Sequence[tuple[int, ...]], smallest: int, *, rest: tuple[int, 
     return hide
 
 
-def mean_of(values: Float[np.ndarray, " n"]) -> float:
-    """Return a mean of years, rounded to its error, and to no less than what any one person moves it by."""
-    mean, n = float(values.mean()), len(values)
-    return rounded_years(mean, max(float(values.std()) / np.sqrt(n), _ONE_PERSON * _furthest(values) / n))
-
-
-def root_mean(squares: Float[np.ndarray, " n"]) -> float:
-    """Return the root of a mean of squared years, rounded likewise; its error by the delta method."""
-    root, n = float(np.sqrt(squares.mean())), len(squares)
-    if not root:
-        return 0.0
-    error = max(float(squares.std()) / np.sqrt(n), _ONE_PERSON * _furthest(squares) / n)
-    return rounded_years(root, error / (2 * root))
-
-
-def _furthest(values: Float[np.ndarray, " n"]) -> float:
-    return float(np.abs(values - values.mean()).max())
-
-
-def mean_age(mean: float, spread: float, n: int) -> tuple[float, float]:
-    """Return a mean age and its standard deviation over people, rounded."""
-    return rounded_years(mean, spread / np.sqrt(n)), rounded_years(spread, spread / np.sqrt(2 * n))
-
-
-def fraction(value: float | None, error: float) -> float | None:
-    """Return a rounded AUC or share, or None."""
-    return None if value is None else rounded(value, step_below(error))
-
-
-def chance_error(sides: tuple[int, int]) -> float:
-    """Return the standard error of an AUC under chance, for AUCs that come without an interval."""
-    return float(np.sqrt(null_variance(*sides)))
-
-
 def curve(roc: Roc, tpr: Sequence[Rate], scored: tuple[int, int], smallest: int) -> Roc:
     """Return a few points of a ROC curve; all its steps in their order would name every member.
 
@@ -145,7 +102,7 @@ def curve(roc: Roc, tpr: Sequence[Rate], scored: tuple[int, int], smallest: int)
 
 
 def published(part: P, name: str = "") -> P:
-    """Return a part of the content with every estimate and p-value in it rounded, wherever it stands.
+    """Return a part of the content with every number rounded to what its error bears, wherever it stands.
 
     All three numbers of an estimate are rounded to one step. Ends of intervals stay on their side of chance
     (or of no difference), and simultaneous bounds are rounded downwards.
@@ -169,40 +126,39 @@ def _published(value: Any, name: str) -> Any:
         return published(value, name)
     if isinstance(value, tuple):
         return tuple(_published(item, name) for item in value)
-    if name in _P_VALUES and value is not None:
-        return rounded_p(value)
-    return {key: rounded_p(p) for key, p in value.items()} if name == "p_values" else value
+    if isinstance(value, dict):
+        return {key: _published(item, name) for key, item in value.items()}
+    if isinstance(value, Measured):
+        return rounded(value, step_below(value.error, finest=value.finest))
+    return rounded_p(value) if name in _P_VALUES and value is not None else value
 
 
 def _rounded_estimate(found: Estimate, side: float) -> dict[str, Any]:
     """Return the rounded value and ends of an estimate, and its simultaneous bound where it has one."""
-    step = step_below(error_of(found.low, found.high))
-    update: dict[str, Any] = {
-        "value": rounded(found.value, step),
-        "low": rounded(found.low, step, side=side),
-        "high": rounded(found.high, step, side=side),
-    }
+    step, update = _rounded_ends(found.value, found.low, found.high, side)
     if isinstance(found, Auc):
         bound = floored(found.simultaneous.low, step, side=side)
         update["simultaneous"] = found.simultaneous.model_copy(update={"low": bound})
     return update
 
 
+def _rounded_ends(
+    value: float, low: float, high: float, side: float | None = None
+) -> tuple[float, dict[str, Any]]:
+    """Return the step that an interval's error bears, and its three numbers rounded to it."""
+    step = step_below(error_of(low, high))
+    ends = {"low": rounded(low, step, side=side), "high": rounded(high, step, side=side)}
+    return step, {"value": rounded(value, step), **ends}
+
+
 def _rounded_rate(rate: Rate) -> dict[str, Any]:
     """Return a rounded true-positive rate, with the predictive values that follow from the rounded one."""
     if rate.value is None or rate.low is None or rate.high is None:
         return {}
-    step = step_below(error_of(rate.low, rate.high))
-    tpr = {"value": rate.value, "low": rate.low, "high": rate.high}
-    tpr = {end: rounded(number, step) for end, number in tpr.items()}
+    _, tpr = _rounded_ends(rate.value, rate.low, rate.high)
     predictive = []
     for prior in (one.prior for one in rate.ppv):
         # Of the people named, the members are prior x TPR, and all others (1 - prior) x FPR.
         shares = {end: round(prior * t / (prior * t + (1 - prior) * rate.fpr), 3) for end, t in tpr.items()}
         predictive.append(PositivePredictiveValue(prior=prior, **shares))
     return {**tpr, "ppv": tuple(predictive)}
-
-
-def rounded_years(value: float, error: float) -> float:
-    """Return years rounded to what their error bears."""
-    return rounded(value, step_below(error, finest=YEARS))

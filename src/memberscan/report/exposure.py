@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from memberscan.evidence.groups import GroupResult, JudgedScores, among
+from memberscan.evidence.rounding import YEARS, Measured
 from memberscan.report.content.audit_json import Band, Exposure, Group, Quantiles
 from memberscan.report.content.parts import Estimate
-from memberscan.report.disclosure import few, hidden, rounded_years
+from memberscan.report.disclosure import few, hidden
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -86,7 +87,7 @@ def _estimate(interval: Interval | None) -> Estimate | None:
 
 
 def residual_bands(people: PeopleFacts, smallest: int) -> tuple[Band, ...]:
-    """Return rounded quantiles of signed residuals (years) of both sides by age band.
+    """Return quantiles of signed residuals (years) of both sides by age band.
 
     The bands differ from those of :func:`exposure`, and leave no small group between the edges of the two.
     """
@@ -173,7 +174,7 @@ def age_bands(
 
 
 def quantiles(values: Float[np.ndarray, " n"], smallest: int) -> Quantiles:
-    """Return quantiles of years, rounded; None where fewer than ``smallest`` people lie beyond one.
+    """Return quantiles of years with their errors; None where fewer than ``smallest`` people lie beyond one.
 
     The error of a quantile is half the distance between the quantiles one standard error of the share away
     (Woodruff, JASA 47, 1952).
@@ -186,5 +187,5 @@ def quantiles(values: Float[np.ndarray, " n"], smallest: int) -> Quantiles:
             continue
         error = np.sqrt(share * (1 - share) / len(values))
         low, high = np.quantile(values, np.clip([share - error, share + error], 0, 1))
-        found[f"q{q}"] = rounded_years(float(np.quantile(values, share)), float(high - low) / 2)
+        found[f"q{q}"] = Measured(np.quantile(values, share), (high - low) / 2, finest=YEARS)
     return Quantiles.model_validate({"n": len(values), **found})

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from memberscan.evidence.estimates import SIMULTANEOUS_LEVEL, Estimates
 from memberscan.evidence.gap import Gap, accuracy_of_ratio, auc_of_ratio
 from memberscan.evidence.intervals import Interval
 from memberscan.evidence.permutation import NullCheck
-from memberscan.evidence.rounding import rounded, step_below
+from memberscan.evidence.rounding import YEARS, Measured
 from memberscan.evidence.verdict import Basis
 from memberscan.report import disclosure
 from memberscan.report.content import audit_json, finding_json
@@ -26,6 +27,9 @@ from memberscan.report.exposure import exposure, residual_bands
 from memberscan.report.outcome import AttackFacts, Outcome, ProvenanceFacts, TargetFacts
 from memberscan.report.published_parties import federation
 from memberscan.report.validation import check
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas")
 
@@ -44,7 +48,7 @@ def publish(outcome: Outcome) -> AuditContent:
 
 
 def _exact(outcome: Outcome) -> AuditContent:
-    """Return what an audit says, with estimates and p-values that are not rounded yet."""
+    """Return what an audit says, with numbers that are not rounded yet."""
     smallest = outcome.smallest_cell
     return AuditContent(
         schema=SCHEMA,
@@ -95,11 +99,29 @@ def _target(outcome: Outcome) -> audit_json.Target:
         members=int(member.sum()),
         nonmembers=int((~member).sum()),
         scans=target.scans,
-        mae_members=disclosure.mean_of(people.mean_absolute[member]),
-        mae_nonmembers=disclosure.mean_of(people.mean_absolute[~member]),
-        rmse_members=disclosure.root_mean(people.mean_square[member]),
-        rmse_nonmembers=disclosure.root_mean(people.mean_square[~member]),
+        mae_members=mean_error(people.mean_absolute[member]),
+        mae_nonmembers=mean_error(people.mean_absolute[~member]),
+        rmse_members=root_mean_square_error(people.mean_square[member]),
+        rmse_nonmembers=root_mean_square_error(people.mean_square[~member]),
     )
+
+
+def mean_error(values: Float[np.ndarray, " n"]) -> Measured:
+    """Return a mean of years, with an error no less than what any one person moves it by."""
+    error = max(float(values.std()) / math.sqrt(len(values)), _of_one_person(values))
+    return Measured(values.mean(), error, finest=YEARS)
+
+
+def root_mean_square_error(squares: Float[np.ndarray, " n"]) -> Measured:
+    """Return the root of a mean of squared years, likewise; its error by the delta method."""
+    root = math.sqrt(squares.mean())
+    error = max(float(squares.std()) / math.sqrt(len(squares)), _of_one_person(squares))
+    return Measured(root, error / (2 * root) if root else 0.0, finest=YEARS)
+
+
+def _of_one_person(values: Float[np.ndarray, " n"]) -> float:
+    # A step is at least two fifths of the error it is derived from, and so at least what one person changes.
+    return 2.5 * float(np.abs(values - values.mean()).max()) / len(values)
 
 
 def _findings(outcome: Outcome) -> tuple[finding_json.Finding, ...]:
@@ -216,20 +238,20 @@ def _null_means(null: NullCheck) -> dict[str, float]:
     # Two digits at most: the mean says that the audit is sound, and its own error says nothing about people.
     errors = np.maximum(null.null_spread / np.sqrt(null.permutations or 1), 0.01)
     means = zip(null.attacks, null.null_mean.tolist(), errors.tolist(), strict=True)
-    return {attack: rounded(mean, step_below(error)) for attack, mean, error in means}
+    return {attack: Measured(mean, error) for attack, mean, error in means}
 
 
 def _blind(check: Blind, target: TargetFacts, smallest: int) -> audit_json.Blind:
-    pairs, error = check.pairs or 0, disclosure.chance_error(check.sides)
+    pairs, error = check.pairs or 0, check.chance_error
     enough = min(check.sides) >= smallest
     matched = audit_json.Matched(members=pairs, nonmembers=pairs)
     return audit_json.Blind(
-        auc=disclosure.fraction(check.auc, error) if enough else None,
+        auc=None if check.auc is None or not enough else Measured(check.auc, error),
         p_value=check.p_value if enough else None,
         tripped=check.tripped,
         gates=check.gates,
         covariates=tuple(
-            audit_json.Covariate(name=c.name, auc=disclosure.fraction(c.auc, error), p_value=c.p_value)
+            audit_json.Covariate(name=c.name, auc=Measured(c.auc, error), p_value=c.p_value)
             for c in (check.covariates if enough else ())
         ),
         worst=check.worst if check.tripped else None,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from memberscan.evidence.intervals import LEVEL, Interval
+from memberscan.evidence.rounding import YEARS, Measured
 from memberscan.report import disclosure
 from memberscan.report.content.federation_json import (
     AfterRound,
@@ -40,7 +42,7 @@ def federation(facts: FederationFacts | None, attacker: Attacker, smallest: int)
         local_epochs=facts.local_epochs,
         transcript=facts.transcript,
         known_nonmembers=facts.known_nonmembers,
-        learners=learners(facts.learners, smallest),
+        learners=tuple(_learner(learner, uncounted) for learner in facts.learners),
         left_out=tuple(LeftOut(round=r.round, learner=r.learner, reason=r.reason) for r in facts.left_out),
         pairs=tuple(
             _pair(pair, facts.unseen.get((pair.attack, pair.victim)), uncounted, smallest)
@@ -61,16 +63,18 @@ def federation(facts: FederationFacts | None, attacker: Attacker, smallest: int)
     )
 
 
-def learners(facts: Sequence[LearnerFacts], smallest: int) -> tuple[Learner, ...]:
-    """Return the learners, without numbers and ages that could reveal a small group of people."""
-    rows, hides = [], _uncounted(facts, smallest)
-    for learner in facts:
-        members, mean, spread = None, None, None
-        if learner.name not in hides:
-            members = learner.members
-            mean, spread = disclosure.mean_age(learner.age_mean, learner.age_sd, members)
-        rows.append(Learner(name=learner.name, members=members, age_mean=mean, age_sd=spread))
-    return tuple(rows)
+def _learner(facts: LearnerFacts, uncounted: Collection[str]) -> Learner:
+    """Return what is said of a learner: only its name where more could reveal a small group."""
+    if facts.name in uncounted:
+        return Learner(name=facts.name, members=None, age_mean=None, age_sd=None)
+    # The standard errors of a mean, and of a standard deviation of normally distributed ages.
+    of_mean, of_spread = facts.age_sd / math.sqrt(facts.members), facts.age_sd / math.sqrt(2 * facts.members)
+    return Learner(
+        name=facts.name,
+        members=facts.members,
+        age_mean=Measured(facts.age_mean, of_mean, finest=YEARS),
+        age_sd=Measured(facts.age_sd, of_spread, finest=YEARS),
+    )
 
 
 def _uncounted(facts: Sequence[LearnerFacts], smallest: int) -> set[str]:
@@ -100,7 +104,7 @@ def _victims(blinds: Mapping[str, Blind], smallest: int) -> tuple[Victim, ...]:
     rows = []
     for name, check in blinds.items():
         enough = min(check.sides) >= smallest
-        auc = disclosure.fraction(check.auc, disclosure.chance_error(check.sides)) if enough else None
+        auc = None if check.auc is None or not enough else Measured(check.auc, check.chance_error)
         rows.append(
             Victim(
                 name=name,

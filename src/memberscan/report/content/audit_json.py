@@ -16,6 +16,7 @@ from memberscan.report.content.parts import (
     Fraction,
     Label,
     Many,
+    Measurement,
     NotRun,
     Part,
     Text,
@@ -205,15 +206,15 @@ class Quantiles(Part):
 
     n: Count
     """Subjects."""
-    q10: float | None
+    q10: Measurement | None
     """10% quantile."""
-    q25: float | None
+    q25: Measurement | None
     """25% quantile."""
-    q50: float | None
+    q50: Measurement | None
     """Median."""
-    q75: float | None
+    q75: Measurement | None
     """75% quantile."""
-    q90: float | None
+    q90: Measurement | None
     """90% quantile."""
 
 

@@ -9,6 +9,7 @@ from memberscan.report.content.parts import (
     Estimate,
     Fraction,
     Many,
+    Measurement,
     Part,
     Secure,
     Text,
@@ -22,9 +23,9 @@ class Learner(Part):
     """Its name."""
     members: Count | None
     """Subjects that it trained on; null where there are too few people to report."""
-    age_mean: float | None
+    age_mean: Measurement | None
     """Mean of their ages, years; null where there are too few people to report."""
-    age_sd: float | None
+    age_sd: Measurement | None
     """Standard deviation of their ages, years; null where there are too few people to report."""
 
 

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
+
+from memberscan.evidence.rounding import Measured
 
 LONGEST_TEXT = 100_000
 """Longest text of an audit, in characters: each is laid out in pages and figures."""
 
 T = TypeVar("T")
 
+
+def _with_its_error(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    # Checking gives a plain number, without the error by which it is still to be rounded.
+    checked = check(value)
+    return value if isinstance(value, Measured) else checked
+
+
+_KeepsError = WrapValidator(_with_its_error)
+
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Count = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Years = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1), _KeepsError]
+Years = Annotated[float, Field(ge=0), _KeepsError]
+Measurement = Annotated[float, _KeepsError]
 # JSON has lists only, which a strict tuple would refuse; what stands in the list is checked strictly.
 Many = Annotated[tuple[T, ...], Field(strict=False)]
 
