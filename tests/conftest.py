@@ -33,6 +33,31 @@ settings.load_profile("memberscan")
 Interrupted = Callable[[int], AbstractContextManager[None]]
 GRID = (9, 10, 11)
 SUBJECTS = 26
+_cuda_is_available = torch.cuda.is_available
+_visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+if _cuda_is_available():
+    torch.cuda.init()  # reads which cards are visible, before they are hidden from other processes
+
+
+@pytest.fixture(scope="session", autouse=True)
+def on_the_processor() -> Iterator[None]:
+    """Let no test find a card, nor any process that it starts, except where it takes :func:`cuda`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        yield
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test find the card; skip it where there is none."""
+    if not _cuda_is_available():
+        pytest.skip("there is no CUDA here")
+    monkeypatch.setattr(torch.cuda, "is_available", _cuda_is_available)
+    if _visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", _visible)
 
 
 def make_volumes(path: Path, ages: Sequence[float], subjects: Sequence[str], seed: int = 0) -> Cohort:

@@ -139,7 +139,7 @@ def test_a_transcript_cannot_name_code_to_run(federated: Run, payload: Path) -> 
         received / "rounds" / "transcript.json", lambda c: c["settings"].update(model="theirs.payload:make")
     )
     threat = ThreatModel(attacker=Attacker.ACTIVE_SERVER, leaked=0)
-    with pytest.raises(MemberscanError, match="not one of our models"):
+    with pytest.raises(MemberscanError, match="not a built-in model"):
         audit(received, payload / "audit", cohort=federated.cohort_path, threat=threat)
     nothing_ran(payload)
 

@@ -13,10 +13,12 @@ import operator
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from memberscan.attacks import REGISTRY, Block, LearnedAttack, gradient_attack
@@ -120,6 +122,11 @@ def scaled(factor: Any) -> Any:
         (np.zeros(4), np.zeros((2, 2))),
         (np.zeros(2), np.zeros(2, dtype=np.int64)),
         (np.array([1, None], dtype=object), np.array([2, None], dtype=object)),
+        (pd.DataFrame({"a": [1.0], "b": ["x"]}), pd.DataFrame({"a": [1.0], "b": ["y"]})),
+        (pd.DataFrame({"a": [1.0]}, index=["x"]), pd.DataFrame({"a": [1.0]}, index=["y"])),
+        (pd.DataFrame({"a": [1.0]}), pd.DataFrame({"b": [1.0]})),
+        (pd.Series([1, 2]), pd.Series([1, 2], dtype="int8")),
+        (pd.Index(["a", None]), pd.Index(["a", "b"])),
         (np.float32(1), np.float32(2)),
         (np.dtype("f4"), np.dtype("f8")),
         (np.sin, np.cos),
@@ -127,6 +134,7 @@ def scaled(factor: Any) -> Any:
         (np.median, np.mean),
         (len, "len"),
         (np, operator),
+        (types.FunctionType, types.MethodType),
         (Path("a"), Path("b")),
         (slice(1), slice(2)),
         (scaled(1), scaled(2)),
@@ -334,6 +342,7 @@ def test_blocks_are_told_by_what_they_read_and_how_they_change_it():
 SCRIPT = """
 import json, sys, functools
 import numpy as np
+import pandas as pd
 from memberscan.attacks import REGISTRY
 from memberscan.attacks.identity import identity
 from memberscan.attacks.unfitted import LowerForMembers
@@ -346,6 +355,7 @@ class Called:
 def sets(names={{"a", "b", "c"}}):
     return lambda view: names
 mine = [measure, Mine("x", "x"), Called("x", "y", "zz", "w"), functools.partial(measure, {{"a", "b", "c"}})]
+mine += [functools.partial(measure, pd.DataFrame({{"a": [1.0], "b": ["x"]}}))]
 mine += [sets(), np.median, np.sin, Called("a", "b").__call__]
 mine = [m if hasattr(m, "reads") else LowerForMembers("m", "m", (PREDICTION,), measure=m) for m in mine]
 print(json.dumps([identity(attack) for attack in [*REGISTRY.values(), *mine]]))
@@ -364,5 +374,5 @@ def test_equal_attacks_are_equal_in_every_process():
         found.append(done.stdout)
     assert found[0] == found[1] == found[2]
     mine = json.loads(found[0])[len(REGISTRY) :]
-    assert len(mine) == 8
+    assert len(mine) == 9
     assert all(one != other for one, other in itertools.combinations(map(json.dumps, mine), 2))

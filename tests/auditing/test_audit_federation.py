@@ -16,7 +16,7 @@ import torch
 from scipy import stats
 
 from memberscan import AuditResult, ThreatModel, audit, report
-from memberscan.attacks import default_attacks
+from memberscan.attacks import default_attacks, named
 from memberscan.attacks.on_learners import AttackOnLearners
 from memberscan.cohort import Cohort
 from memberscan.errors import (
@@ -167,9 +167,12 @@ def test_a_sum_has_one_victim(audited: Audited):
     assert content["threat"]["access"] == "rounds"
 
 
-def test_an_outsider_sees_the_final_model_only(audited: Audited):
+def test_an_outsider_sees_the_final_model_only(audited: Audited, federated: Federated):
     content = audited("outsider").content
-    assert {f["attack"] for f in content["findings"]} == {"error", "prediction+label", "error:zero-knowledge"}
+    runnable, _ = expected_attacks(federated("uniform-iid").path, threat("outsider"))
+    assert [f["attack"] for f in content["findings"]] == runnable
+    assert {"error", "prediction+label", "error:zero-knowledge"} <= set(runnable)
+    assert {f["access"] for f in content["findings"]} == {"outputs"}
     assert content["federation"]["pairs"] == content["federation"]["by_round"] == []
     assert content["federation"]["sources"] is None
 
@@ -370,9 +373,12 @@ def test_too_few_held_out_people_are_said_with_what_to_do(federated: Federated):
 
 
 def test_attackers_that_know_nobody_held_out_do_without_learning(federated: Federated):
-    content = dict(audit(federated().path, threat=threat("learner", leaked=0.0)).content)
+    run, nobody = federated(), threat("learner", leaked=0.0)
+    content = dict(audit(run.path, threat=nobody).content)
     require_valid(content)
-    assert all(f["attack"].endswith("zero-knowledge") for f in content["findings"])
+    found = [f["attack"] for f in content["findings"]]
+    assert found == expected_attacks(run.path, nobody)[0] and "loss-series:zero-knowledge" in found
+    assert not any(named(attack).learns for attack in found)
     assert {p["nonmembers"] for p in content["federation"]["pairs"]} == {32}
 
 

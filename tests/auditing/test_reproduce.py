@@ -192,6 +192,22 @@ def test_an_audit_computes_on_the_device_that_it_is_told(
     assert ledger["request"]["device"] == "cpu"
 
 
+@pytest.mark.usefixtures("cuda")
+def test_on_cuda_an_audit_gives_the_same_bytes_twice_and_what_the_processor_gives(run: Run, tmp_path: Path):
+    for name, device in (("cuda", "cuda"), ("again", "auto"), ("cpu", "cpu")):
+        audit(run.path, tmp_path / name, device=device, threat=THREAT, attacks=ATTACKS)
+    assert read(tmp_path / "again") == read(tmp_path / "cuda")
+    computed = {
+        name: json.loads((tmp_path / name / "signals" / "signals.json").read_text())
+        for name in ("cuda", "cpu")
+    }
+    assert [computed[name]["request"]["device"] for name in computed] == ["cuda", "cpu"]
+    assert computed["cuda"]["computed"][0]["batch"] > computed["cpu"]["computed"][0]["batch"] == 8
+    for kind in ("prediction", "gradient%3Aconv1"):
+        rows = [np.load(tmp_path / name / "signals" / f"{kind}.npy") for name in computed]
+        np.testing.assert_allclose(*rows, rtol=1e-3, atol=1e-3)
+
+
 def test_the_thread_count_does_not_change_an_audit_of_predictions(
     predictions: MakePredictions, tmp_path: Path
 ):

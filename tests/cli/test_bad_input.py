@@ -58,7 +58,9 @@ def test_participants_without_ages(text: str | None, refused: Refused, tmp_path:
 
 
 def test_a_select_that_is_no_pair(refused: Refused, tmp_path: Path):
-    refused("cohort", "bids", tmp_path, tmp_path / "c", "--select", "brain", code=2, says="as in desc=brain")
+    refused(
+        "cohort", "bids", tmp_path, tmp_path / "c", "--select", "brain", code=2, says="such as desc=brain"
+    )
 
 
 def test_a_table_without_the_named_column(refused: Refused, tmp_path: Path):
@@ -222,7 +224,7 @@ def test_a_cohort_that_was_moved_suggests_the_option(
     run: Run, volumes: Cohort, refused: Refused, command: Command, tmp_path: Path
 ):
     shutil.copytree(run.path, tmp_path / "deep" / "run")
-    refused("audit", tmp_path / "deep" / "run", tmp_path / "audit", code=2, says="where it is with --cohort")
+    refused("audit", tmp_path / "deep" / "run", tmp_path / "audit", code=2, says="new path with --cohort")
     found = ("--cohort", volumes.path, "--attacks", "error")
     assert command("audit", tmp_path / "deep" / "run", tmp_path / "audit", *found).code == 0
     missing = ("--cohort", tmp_path / "nowhere")

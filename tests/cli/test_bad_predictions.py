@@ -104,7 +104,7 @@ def test_bad_options_of_audit(
         (("--keep", "best"), "--validation 0.1"),
         (("--precision", "fp16"), "choose fp32 or bf16"),
         (("--members", "1.5"), "between 0 and 1"),
-        (("--validation", "1"), "from 0 to below 1"),
+        (("--validation", "1"), "at least 0 and below 1"),
         (("--device", "abacus"), "abacus"),
         (("--batch-size", "0"), "at least 1"),
     ],

@@ -31,7 +31,7 @@ def test_audits_are_merged(command: Callable, sites: list[Path], tmp_path: Path,
 
 
 def test_half_a_request_is_refused(refused: Callable, sites: list[Path], tmp_path: Path):
-    refused("report", "--merge", sites[0], code=2, says="name each audit, and where to write")
-    refused("report", sites[0], "--merge", sites[1], "--out", tmp_path / "o", code=2, says="takes audits and")
+    refused("report", "--merge", sites[0], code=2, says="name each audit and the directory")
+    refused("report", sites[0], "--merge", sites[1], "--out", tmp_path / "o", code=2, says="needs audits and")
     refused("report", code=2, says="report takes one AUDIT, or --merge")
     refused("report", sites[0], "--out", tmp_path / "o", code=2, says="report takes one AUDIT")

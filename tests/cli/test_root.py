@@ -196,5 +196,5 @@ def test_the_exit_code_says_whether_the_verdict_is_one_to_fail_on(
 
 def test_a_verdict_to_fail_on_that_is_none_ends_before_the_audit(refused, leaking: Path, tmp_path: Path):
     arguments = ("audit", leaking, tmp_path / "audit", "--fail-on", "leak")
-    refused(*arguments, code=2, says="'leak' is no verdict; choose from leaks, no-leak-shown,")
+    refused(*arguments, code=2, says="'leak' is not a verdict; choose from leaks, no-leak-shown,")
     assert not (tmp_path / "audit").exists()

@@ -129,4 +129,4 @@ def test_a_unit_beside_the_number_counts(text: str, years: float) -> None:
 
 @pytest.mark.parametrize("ages", [(GROWN - GROWN.min()) / np.ptp(GROWN), GROWN / 100])
 def test_ages_scaled_to_lie_between_0_and_1_are_told(ages: np.ndarray) -> None:
-    assert "scaled to lie between 0 and 1" in unit_problem(ages)
+    assert "scaled to the range from 0 to 1" in unit_problem(ages)

@@ -108,7 +108,7 @@ def test_one_image_twice_under_one_subject_is_no_reason_to_exclude() -> None:
 
 
 def test_no_survivor_is_an_error_that_gives_reasons(tmp_path: Path) -> None:
-    with pytest.raises(CohortError, match=r"no scan survives, 1 excluded \(sub-1: unreadable"):
+    with pytest.raises(CohortError, match=r"all 1 scans are excluded \(sub-1: unreadable"):
         build(tmp_path / "c", [source("sub-1", _broken)])
     with pytest.raises(CohortError, match="unfinished"):
         Cohort.open(tmp_path / "c")

@@ -258,7 +258,7 @@ def test_specks_are_found_and_centred() -> None:
 
 
 def test_specks_that_vanish_are_unusable() -> None:
-    with pytest.raises(UnusableScanError, match="constant image once resampled"):
+    with pytest.raises(UnusableScanError, match="constant image after resampling"):
         conform(_specks(1e-45), SPACING)
 
 

@@ -100,7 +100,7 @@ def table_of(**columns: list[str]) -> pd.DataFrame:
     ids=["word", "one comma", "thousands or decimals", "three rows", "one word again and again"],
 )
 def test_numbers_but_for_a_few_cells_are_refused(cells: list[str]) -> None:
-    with pytest.raises(ParticipantsError, match=r"t\.csv: column 'x' holds numbers but for a few"):
+    with pytest.raises(ParticipantsError, match=r"t\.csv: column 'x' holds numbers except for a few"):
         typed(table_of(x=cells), Path("t.csv"))
 
 
@@ -207,5 +207,5 @@ def test_a_minus_sign_of_print_is_one() -> None:
 @pytest.mark.parametrize("other", ["{}.5 m", "{}.5"])
 def test_numbers_of_several_units_are_refused(other: str) -> None:
     cells = [f"{n}.5 cm" if n % 3 else other.format(n) for n in range(40)]
-    with pytest.raises(ParticipantsError, match=r"column 'x' holds numbers but for a few"):
+    with pytest.raises(ParticipantsError, match=r"column 'x' holds numbers except for a few"):
         typed(table_of(x=cells), Path("t.csv"))

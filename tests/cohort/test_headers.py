@@ -74,7 +74,7 @@ def test_an_sform_that_contradicts_the_voxel_sizes_is_refused(scale: float, code
     image = head()
     image.header["pixdim"][1:4] *= scale
     image.header["sform_code"] = code
-    with pytest.raises(UnusableScanError, match=r"contradicts itself: voxels of 4 x 4 x 4 by its sform, of"):
+    with pytest.raises(UnusableScanError, match=r"contradicts itself: voxels of 4 x 4 x 4 in its sform, but"):
         conform(image, SPACING)
 
 
@@ -99,7 +99,7 @@ def test_an_sform_and_a_qform_that_point_elsewhere_are_refused() -> None:
     mirrored = image.affine @ np.diag([-1, 1, 1, 1])
     image.set_sform(image.affine, 1)
     image.set_qform(mirrored, 1)
-    with pytest.raises(UnusableScanError, match="axes point to RAS by its sform and to LAS by its qform"):
+    with pytest.raises(UnusableScanError, match="axes point to RAS in its sform and to LAS in its qform"):
         conform(image, SPACING)
     image.header["qform_code"] = 0  # a qform that is not in use says nothing
     np.testing.assert_array_equal(conform(image, SPACING).volume, conform(head(), SPACING).volume)

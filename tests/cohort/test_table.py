@@ -110,7 +110,7 @@ def test_bad_rows_are_listed_with_their_reason(tmp_path: Path) -> None:
         ("id,age,x\na,1,2\n", {"age": "id"}, BadInputError, "named twice"),
         ("id,age,x\na,1,b\n", {}, CohortError, "no numeric column"),
         ("id,age,x\n", {}, CohortError, "no rows"),
-        ("id,age,x\na,n/a,3\n", {}, CohortError, "no scan survives, 1 excluded"),
+        ("id,age,x\na,n/a,3\n", {}, CohortError, "all 1 scans are excluded"),
         ("", {}, ParticipantsError, "cannot be read"),
     ],
 )

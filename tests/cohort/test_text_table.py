@@ -88,13 +88,13 @@ def test_semicolons_with_decimal_points_stay_as_they_are(tmp_path: Path) -> None
         (
             "t.tsv",
             "id\tage\n1\ta\t30\n2\tb\t31\n",
-            "every row of .* has 3 cells, its header 2: R writes row names",
+            "every row of .* has 3 cells, but its header has 2: these may be row names",
         ),
-        ("t.csv", "id,age\na,30\nb,31,7\n", "row 3 of .* has 3 cells, its header 2 .first cell 'b'"),
+        ("t.csv", "id,age\na,30\nb,31,7\n", "row 3 of .* has 3 cells, but its header has 2 .first cell 'b'"),
         (
             "t.csv",
             "id,age\na,30\nb,31,7,8\n",
-            "line 3 has 4 cells, its header 2; quote cells that hold a comma",
+            "line 3 has 4 cells, its header has 2; quote cells that hold a comma",
         ),
         ("t.tsv", "id,age\na,30\n", "must be tab-separated"),
         ("t.tsv", '"id";"age"\na;30\n', "must be tab-separated"),
@@ -169,7 +169,7 @@ def test_a_line_of_separators_takes_no_time(tmp_path: Path, separator: str) -> N
     ("content", "message"),
     [
         (b"PK\x03\x04" + bytes(99), "cannot be read as a table: it is an Excel workbook"),
-        (b"$FL2@(#) SPSS DATA FILE" + bytes(99), "it is a file of SPSS"),
+        (b"$FL2@(#) SPSS DATA FILE" + bytes(99), "it is an SPSS file"),
         ("a\tb\n1\t2\n".encode("utf-16"), "it is text in UTF-16.*save it as UTF-8"),
         ("a\tb\n1\t2\n".encode("utf-16-le"), "NUL bytes"),
         (b"id|age\n1|2\n", r"bars \(\|\) separate the cells"),

@@ -79,7 +79,7 @@ def test_the_transcript_says_who_saw_what(encrypted: Transcript) -> None:
         assert list(its.digests) == ["global"]
         with pytest.raises(TranscriptError, match="its model was encrypted"):
             encrypted.learner_model(its.number, "learner-1")
-    with pytest.raises(TranscriptError, match=r"ciphertexts of round 1 .* are gone"):
+    with pytest.raises(TranscriptError, match=r"ciphertexts of round 1 .* are missing"):
         encrypted.ciphertext(1)
 
 

@@ -185,7 +185,7 @@ def test_numbers_name_sites_too() -> None:
     ("sites", "message"),
     [
         (["A"] * 40, "site has one value only, 'A'"),
-        (["A b", "A-b"] * 20, "value 'A-b' of site cannot name a learner as 'A-b'.*by case only; rename it"),
+        (["A b", "A-b"] * 20, "value 'A-b' of site cannot name a learner as 'A-b'.*only by case; rename it"),
         (["A", "a"] * 20, "value 'a' of site cannot name a learner"),
         (["A", "global"] * 20, "value 'global' of site cannot name a learner"),
         (["A", "Global"] * 20, "value 'Global' of site cannot name a learner"),

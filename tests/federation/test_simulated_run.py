@@ -128,7 +128,7 @@ def test_another_configuration_is_refused(
         ({"settings": settings(model="cnn3d", options={})}, ModelError, "works on volumes"),
         ({"settings": settings(model="resnet")}, ModelError, "model 'resnet' is unknown"),
         ({"settings": settings(options={"dropout": 0.3})}, ModelError, "takes the options width"),
-        ({"settings": settings(model="torch.nn:Identity")}, ModelError, "not one of our models"),
+        ({"settings": settings(model="torch.nn:Identity")}, ModelError, "not a built-in model"),
         ({"settings": settings(min_learners=4)}, BadInputError, "3 learners hold members, fewer"),
         ({"settings": Settings("mlp", training=TrainingConfig(device="tpu"))}, BadInputError, "'tpu'"),
     ],

@@ -43,7 +43,6 @@ def test_an_unknown_device_is_an_error(name: str) -> None:
         resolve_device(name)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
 def test_cuda_where_there_is_none_is_an_error() -> None:
     with pytest.raises(BadInputError, match="choose cpu"):
         resolve_device("cuda")
@@ -79,7 +78,7 @@ def test_full_precision_ends_where_it_began(searches: bool, monkeypatch: pytest.
         assert switches() == before
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
+@pytest.mark.usefixtures("cuda")
 def test_convolutions_on_cuda_round_as_single_precision_does() -> None:
     layer, x = nn.Conv3d(64, 64, 3, bias=False, device="cuda"), torch.randn(2, 64, 12, 12, 12, device="cuda")
     with torch.no_grad(), full_precision():

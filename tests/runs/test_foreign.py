@@ -85,7 +85,7 @@ def test_the_digest_is_of_the_models_and_not_of_the_place(folder: Path) -> None:
     [
         (lambda p: (p / "round_1").rename(p / "round_3"), "lacks round 1"),
         (lambda p: (p / "round_0").rename(p / "first"), "no round 0.*0/global.safetensors"),
-        (lambda p: put(p / "r01", "global"), "r01 and .*round_1 are both of round 1"),
+        (lambda p: put(p / "r01", "global"), "r01 and .*round_1 are both round 1"),
         (lambda p: put(p / "run 2 round 3", "global"), "several numbers"),
         (lambda p: put(p / "round_0", "a"), "a.safetensors is a learner's model"),
         (lambda p: (p / "round_2" / "aggregate.safetensors").unlink(), "round_2 has no global model"),
@@ -96,7 +96,7 @@ def test_the_digest_is_of_the_models_and_not_of_the_place(folder: Path) -> None:
         (lambda p: put(p / "round_2", "ciphertext"), "cannot be called 'ciphertext'"),
         (lambda p: put(p / "round_2", "Global"), r"Global\.safetensors: a learner cannot be called 'Global'"),
         (lambda p: put(p / "round_2", "site a"), "cannot be called 'site a'"),
-        (lambda p: put(p / "round_2", "A"), "by case only; rename the file"),
+        (lambda p: put(p / "round_2", "A"), "only by case; rename the file"),
     ],
 )
 def test_what_is_not_one_model_a_round_and_name_is_refused(
@@ -171,14 +171,14 @@ def test_a_file_that_expands_to_more_than_a_model_is_refused_before_it_does(fold
     bomb(folder / "round_2" / "z.npz")
     assert (folder / "round_2" / "z.npz").stat().st_size < 300_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(TranscriptError, match=r"z\.npz expands to .* of another model"):
+    with pytest.raises(TranscriptError, match=r"z\.npz expands to .* another model"):
         ForeignTranscript.open(folder).model(2, "z", STATE)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
 def test_a_file_far_larger_than_a_model_is_refused(folder: Path) -> None:
     save_file({"w": torch.zeros(600_000), "b": STATE["b"]}, folder / "round_2" / "z.safetensors")
-    with pytest.raises(TranscriptError, match=r"z\.safetensors has .* of another model"):
+    with pytest.raises(TranscriptError, match=r"z\.safetensors has .* another model"):
         ForeignTranscript.open(folder).model(2, "z", STATE)
 
 

@@ -105,7 +105,10 @@ def test_a_subject_on_two_sides_is_leakage_and_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("subject\trole\na\ttraining\n", "unknown role 'training'; roles are member, non-member, validation"),
+        (
+            "subject\trole\na\ttraining\n",
+            "unknown role 'training'; use one of member, non-member, validation",
+        ),
         ("subject\trole\na\t\n", "unknown role ''"),
         ("id\trole\na\tmember\n", "no column subject"),
         ("name\tside\na\tmember\n", "no column role and subject"),

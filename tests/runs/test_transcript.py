@@ -135,10 +135,10 @@ def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
 
 def test_a_learner_that_was_left_out_has_no_model(recorded: Transcript) -> None:
     with pytest.raises(
-        TranscriptError, match=r"0002/site-10\.safetensors is not there: site-10 was left out"
+        TranscriptError, match=r"0002/site-10\.safetensors does not exist: site-10 was left out"
     ):
         recorded.learner_model(2, "site-10")
-    with pytest.raises(TranscriptError, match="not there"):
+    with pytest.raises(TranscriptError, match="does not exist"):
         recorded.global_model(3)
 
 
@@ -167,7 +167,7 @@ def swap(path: Path) -> None:
         (rewrite("0002/round.json", "{"), r"round\.json is not valid JSON"),
         (rewrite("0002/round.json", "[]"), r"round\.json is damaged"),
         (rewrite("0002/round.json", '{"number": 2}'), r"round\.json is damaged \(took_part"),
-        (swap, r"0001/round\.json is of round 2"),
+        (swap, r"0001/round\.json belongs to round 2"),
         (lambda path: (path / "0003").write_text("a file"), r"0003/round\.json cannot be read \(Not a"),
         (lambda path: (path / MANIFEST).unlink(), r"is not a transcript \(it has no transcript\.json\)"),
         (rewrite(MANIFEST, "{"), "not valid JSON"),
@@ -200,7 +200,7 @@ def test_truncated_and_changed_models_are_told(
     recorded: Transcript, name: str, damage: Callable[[Path], object]
 ) -> None:
     damage(recorded.path / "0001" / f"{name}.safetensors")
-    with pytest.raises(TranscriptError, match=rf"{name}\.safetensors is truncated or was changed"):
+    with pytest.raises(TranscriptError, match=rf"{name}\.safetensors is truncated or has changed"):
         recorded._read(1, name)
     recorded.global_model(2)
 
@@ -315,9 +315,9 @@ def test_of_an_encrypted_one_only_the_last_ciphertexts_stay(tmp_path: Path) -> N
         transcript = transcript.record(number, chunk, seen_by_learners=digest)
     assert [p.name for p in sorted(tmp_path.glob("000?/*.safetensors"))] == ["ciphertext.safetensors"]
     assert transcript.ciphertext(2)["000000"].tolist() == [2] * 4
-    with pytest.raises(TranscriptError, match=r"ciphertexts of round 1 .* are gone"):
+    with pytest.raises(TranscriptError, match=r"ciphertexts of round 1 .* are missing"):
         transcript.ciphertext(1)
     assert float(transcript.global_model(1)["age_mean"]) == 61
     (seen / "0001.safetensors").unlink()
-    with pytest.raises(TranscriptError, match=r"seen-by-learners/0001\.safetensors is not there"):
+    with pytest.raises(TranscriptError, match=r"seen-by-learners/0001\.safetensors does not exist"):
         transcript.global_model(1)

@@ -101,7 +101,7 @@ def test_a_state_that_the_next_step_would_fail_on_is_refused(tmp_path: Path, cha
     with safe_open(path, framework="pt") as stored:
         said = stored.metadata()
     save_file(change(load_file(path)), path, said)
-    with pytest.raises(ModelError, match="delete it, and the same command trains from the start"):
+    with pytest.raises(ModelError, match="delete it, and run the same command again to train"):
         load_checkpoint(path, model, torch.optim.Adam(model.parameters()))
 
 

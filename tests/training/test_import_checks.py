@@ -173,8 +173,8 @@ def renumber(states: list[dict[str, State]]) -> list[dict[str, State]]:
     [
         (lambda s: subtract(s, LEARNERS), "1/a.safetensors holds differences.*all learners"),
         (lambda s: subtract(s, ("global",)), "1/global.safetensors holds differences"),
-        (lambda s: renumber(s), "numbered one too high"),
-        (lambda s: renumber(s)[:2], "the model that training began with"),
+        (lambda s: renumber(s), "round numbers are one too high"),
+        (lambda s: renumber(s)[:2], "all later ones are the initial model"),
         (lambda s: [*s[:2], {**s[2], "global": huge(s[2]["global"])}], "2/global.* predicts NaN"),
         (lambda s: [*s[:2], {**s[2], "global": absurd(s[2]["global"])}], "2/global.* years off on average"),
     ],

@@ -227,20 +227,20 @@ def halve(path: Path) -> None:
         (
             lambda p: widen(p / "round_2/learner-3.safetensors"),
             TranscriptError,
-            r"round_2/learner-3\.safetensors is of another model than round 0: \S+ has shape",
+            r"round_2/learner-3\.safetensors is another model than in round 0: \S+ has shape",
         ),
         (lambda p: widen(p / "round_0/server.safetensors"), ModelError, "round_0.*do not fit the model"),
         (
             lambda p: edit(p / "round_2/server.safetensors", extra=torch.ones(1)),
             TranscriptError,
-            "round_2/server.safetensors has another parameter, extra",
+            "round_2/server.safetensors has an extra parameter, extra",
         ),
         (lambda p: poison(p / "round_1/learner-1.safetensors"), TranscriptError, "learner-1.*NaN"),
         (lambda p: poison(p / "round_0/server.safetensors"), TranscriptError, "round_0/server.*NaN"),
         (
             lambda p: (p / "round_2/learner-1.safetensors").rename(p / "round_2/stranger.safetensors"),
             TranscriptError,
-            "'stranger', which is no learner of the roles; they name learner-1, learner-2, learner-3",
+            "'stranger', which is not a learner in the roles; the roles name learner-1, learner-2, learner-3",
         ),
         (lambda p: shutil.rmtree(p), TranscriptError, "is not a folder"),
     ],
@@ -393,7 +393,7 @@ def test_an_encrypted_transcript_of_the_server_says_where_its_models_are(
     kept = tmp_path / "rounds" / SEEN_BY_LEARNERS
     (kept / "0001.safetensors").unlink()
     given = {"cohort": cohort, "model": "mlp", "roles": encrypted.roles, "transcript": tmp_path / "rounds"}
-    with pytest.raises(TranscriptError, match=r"0001\.safetensors is not there"):
+    with pytest.raises(TranscriptError, match=r"0001\.safetensors does not exist"):
         import_run(tmp_path / "in", **given)
     shutil.rmtree(kept)
     with pytest.raises(TranscriptError, match="'keep' in its configuration"):

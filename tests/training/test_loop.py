@@ -40,7 +40,7 @@ def test_a_training_on_the_cpu_leaves_the_random_numbers_of_cuda(
     assert seeded == []
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
+@pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("model", ["cnn3d", "slice-mean"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_on_cuda_too_an_interrupted_training_ends_in_the_same_weights(

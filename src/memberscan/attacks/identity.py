@@ -19,6 +19,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from memberscan.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -92,10 +94,21 @@ class _Description:
             return [[self.of(key), self.of(item)] for key, item in value.items()]
         if isinstance(value, (list, tuple)):
             return [self.of(item) for item in value]
+        if isinstance(value, (pd.DataFrame, pd.Series, pd.Index)):
+            return self._table(value)
         if isinstance(value, (set, frozenset)):
             # The order of a set differs from process to process.
             return sorted((self.of(item) for item in value), key=json.dumps)
         return self._guarded(value, type(value).__qualname__, self._instance)
+
+    def _table(self, table: pd.DataFrame | pd.Series | pd.Index) -> Any:
+        """Return a table by its content; how pandas keeps it decides no result."""
+        kind = type(table).__qualname__
+        if isinstance(table, pd.DataFrame):
+            columns = [self.of(column) for _, column in table.items()]
+            return [kind, self.of(table.index), self.of(table.columns), columns]
+        labels = self.of(list(table.names)) if isinstance(table, pd.Index) else self.of(table.index)
+        return [kind, labels, self.of(table.name), str(table.dtype), self.of(table.to_numpy())]
 
     def _owner(self, function: Any) -> Any:
         owner = getattr(function, "__self__", None)
@@ -211,7 +224,8 @@ def _file(thing: Any) -> str | None:
 
 def _cells(thing: Any) -> list[types.CellType]:
     """Return what a function keeps from where it was defined, such as the name of a layer."""
-    return [cell for cell in getattr(thing, "__closure__", None) or () if _is_filled(cell)]
+    cells = None if isinstance(thing, type) else getattr(thing, "__closure__", None)
+    return [cell for cell in cells or () if _is_filled(cell)]
 
 
 def _is_filled(cell: types.CellType) -> bool:

@@ -17,7 +17,7 @@ from memberscan.errors import MemberscanError
 from memberscan.shown import plain
 
 _LINES = "\n\t"
-"""Control characters that messages of several lines are made of."""
+"""Control characters that messages with several lines may contain."""
 
 app = typer.Typer(
     name="memberscan",
@@ -37,9 +37,9 @@ for commands in (demonstration, runs, federate, audits, studies):
 def main() -> None:
     """Run the command line.
 
-    The exit code is 0 if all is done, 2 for bad input, 3 if going on is refused, and 4 if the verdict is one
-    that ``--fail-on`` names. Errors go to standard error in words and, with ``--json``, to standard output as
-    a JSON object.
+    The exit code is 0 on success, 2 for bad input, 3 if the command refuses to continue, and 4 if the verdict
+    is one that ``--fail-on`` names. Errors go to standard error as text and, with ``--json``, also to
+    standard output as a JSON object.
     """
     arguments = root.prepared(sys.argv[1:])
     as_json = "--json" in arguments
@@ -54,7 +54,7 @@ def main() -> None:
         except MemberscanError as error:
             _fail(str(error), type(error).__name__, error.exit_code, as_json=as_json)
         except OSError as error:
-            # A path that may not be read or written; a full disk has a type of its own.
+            # A path that cannot be read or written; a full disk has its own error type.
             message = f"{error}; check the path and its permissions"
             _fail(message, type(error).__name__, MemberscanError.exit_code, as_json=as_json)
     sys.exit(code if isinstance(code, int) else 0)
@@ -67,7 +67,7 @@ def _fail(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
 
 
 def _end(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
-    """End with an exit code; with ``--json``, standard output holds one JSON document also after an error."""
+    """Exit with a code; with ``--json``, write one JSON document to standard output also after an error."""
     logging.getLogger("memberscan.errors").error("%s (exit code %d)", plain(message, keep=_LINES), code)
     if as_json and code:
         answer({"error": {"type": kind, "message": message, "exit_code": code}}, as_json=True)

@@ -1,4 +1,4 @@
-"""``memberscan audit`` and ``report``: find out what a model gives away, and show it."""
+"""``memberscan audit`` and ``report``: measure what a model gives away, and show it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 FAILED = 4
-"""Exit code of a command that was told to fail on the verdict that came out."""
+"""Exit code if the verdict is one that ``--fail-on`` names."""
 FailOn = Annotated[
     str | None,
     typer.Option(
@@ -41,26 +41,28 @@ def audit(
     directory: AuditDir,
     attacker: Annotated[
         str,
-        typer.Option(help="outsider, or of a federation: learner, server, aggregate or active-server."),
+        typer.Option(help="outsider, or for a federation: learner, server, aggregate or active-server."),
     ] = "outsider",
     access: Annotated[str, typer.Option(help="What an outsider sees: outputs or weights.")] = "outputs",
     leaked: Annotated[float, typer.Option(help="Share of the smaller side that the attacker knows.")] = 0.5,
-    repeats: Annotated[int, typer.Option(help="Draws of the subjects it knows.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How many times to draw the subjects that it knows.")] = 5,
     rounds: Annotated[
-        int | None, typer.Option(help="Rounds that a party looks at, evenly spaced. By default all.")
+        int | None, typer.Option(help="How many rounds a party looks at, evenly spaced. By default all.")
     ] = None,
     attacks: Annotated[
         list[str] | None, typer.Option(metavar="NAME ...", help="Attacks to run. By default all.")
     ] = None,
-    cohort: Annotated[Path | None, typer.Option(help="The run's cohort, where it was moved.")] = None,
+    cohort: Annotated[
+        Path | None, typer.Option(help="New path of the run's cohort, if it was moved.")
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="package.module:factory of the run's network, if it is not one of ours; it is run."
+            help="package.module:factory of the run's network, if not built in. Its code is executed."
         ),
     ] = None,
     pseudonyms: Annotated[
-        bool, typer.Option("--pseudonyms", help="Name subjects in scores.tsv, by salted pseudonyms.")
+        bool, typer.Option("--pseudonyms", help="Name the subjects in scores.tsv by salted pseudonyms.")
     ] = False,
     smallest_cell: Annotated[
         int, typer.Option(help="Fewest people on each side of a group that is reported; at least 5.")
@@ -110,7 +112,7 @@ def report(
     seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
-    """Render the report of an audit again, or join several audits into a consortium's page.
+    """Render the report of an audit again, or join several audits into one page for a consortium.
 
     Example: `memberscan report --merge site-a --merge site-b --out consortium`
     """
@@ -119,7 +121,7 @@ def report(
     if merge:
         if directory is not None or out is None:
             raise BadInputError(
-                "report --merge takes audits and --out DIR; name each audit, and where to write"
+                "report --merge needs audits and --out DIR; name each audit and the directory to write to"
             )
         _fail_on(failing, _merge(merge, out, json))
         return
@@ -134,7 +136,7 @@ def report(
 
 
 def _labels(text: str | None) -> set[str]:
-    """Read verdicts separated by commas, with dashes or blanks between their words."""
+    """Read verdicts separated by commas; their words may be joined by dashes or blanks."""
     if text is None:
         return set()
     from memberscan.report.words import LABELS
@@ -142,14 +144,14 @@ def _labels(text: str | None) -> set[str]:
     labels = {part.strip().replace("-", " ") for part in text.split(",") if part.strip()}
     if unknown := sorted(labels - set(LABELS)):
         raise BadInputError(
-            f"--fail-on {unknown[0]!r} is no verdict; choose from "
+            f"--fail-on {unknown[0]!r} is not a verdict; choose from "
             f"{', '.join(label.replace(' ', '-') for label in LABELS)}, separated by commas"
         )
     return labels
 
 
 def _fail_on(failing: set[str], verdicts: Iterable[str]) -> None:
-    """End with :data:`FAILED` if one of the verdicts is one to fail on."""
+    """Exit with code :data:`FAILED` if a verdict is one that ``--fail-on`` names."""
     found = sorted(set(verdicts) & failing)
     if found:
         typer.echo(f"memberscan: the verdict is {' and '.join(found)} (--fail-on)", err=True)

@@ -13,7 +13,9 @@ from memberscan.errors import BadInputError
 if TYPE_CHECKING:
     from memberscan.cohort import Cohort
 
-app = typer.Typer(help="Build a cohort: scans, ages, and what else is known of people.", no_args_is_help=True)
+app = typer.Typer(
+    help="Build a cohort: scans, ages, and what else is known about people.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -21,7 +23,8 @@ def bids(
     bids_dir: Annotated[Path, typer.Argument(metavar="BIDS_DIR", help="A BIDS dataset, raw or derivative.")],
     cohort: CohortDir,
     select: Annotated[
-        list[str] | None, typer.Option(help="Entity that files must have, as desc=brain; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Entity that files must have, such as desc=brain; may be repeated."),
     ] = None,
     spacing: Annotated[float, typer.Option(help="Edge of a voxel of the cohort's grid, mm.")] = 4.0,
     seed: NoSeed = 0,
@@ -43,7 +46,7 @@ def table(
     cohort: CohortDir,
     subject: Annotated[str, typer.Option(help="Column with the subject's id.")],
     age: Annotated[str, typer.Option(help="Column with the age in years.")],
-    covariates: Annotated[str, typer.Option(help="Columns that are no features, separated by commas.")] = "",
+    covariates: Annotated[str, typer.Option(help="Columns that are not features, separated by commas.")] = "",
     seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
@@ -61,9 +64,9 @@ def table(
 @app.command()
 def phantom(
     cohort: CohortDir,
-    subjects: Annotated[int, typer.Option(help="How many people.")] = 200,
+    subjects: Annotated[int, typer.Option(help="Number of people.")] = 200,
     spacing: Annotated[float, typer.Option(help="Edge of a voxel of the cohort's grid, mm.")] = 6.0,
-    scans_per_subject: Annotated[int, typer.Option(help="How many scans of each.")] = 1,
+    scans_per_subject: Annotated[int, typer.Option(help="Number of scans per person.")] = 1,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -80,12 +83,12 @@ def phantom(
 
 
 def _entities(pairs: list[str]) -> dict[str, str]:
-    """Read key=value pairs, given one an option or separated by commas."""
+    """Read key=value pairs, given one per option or separated by commas."""
     entities = {}
     for pair in (p for text in pairs for p in text.split(",")):
         key, equals, value = pair.partition("=")
         if not equals:
-            raise BadInputError(f"--select {pair!r} is not of the form entity=value, as in desc=brain")
+            raise BadInputError(f"--select {pair!r} is not of the form entity=value, such as desc=brain")
         entities[key.strip()] = value.strip()
     return entities
 

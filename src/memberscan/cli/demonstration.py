@@ -1,4 +1,4 @@
-"""``memberscan demo``: the whole way, from brains to reports, on synthetic ones."""
+"""``memberscan demo``: every step from brains to reports, on synthetic brains."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def demo(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Build a phantom cohort, train both target models and a federation, audit all: two minutes at most.
+    """Build a phantom cohort, train both target models and a federation, and audit all in two minutes.
 
     Example: `memberscan demo --out memberscan-demo`
     """

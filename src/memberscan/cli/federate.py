@@ -1,4 +1,4 @@
-"""``memberscan federate``: train in a federation simulated on this machine, and keep its transcript."""
+"""``memberscan federate``: train a federation that is simulated on this machine, and keep its transcript."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def federate(
     environment: Annotated[
         str, typer.Option(help="uniform-iid, uniform-noniid, skewed-iid or skewed-noniid.")
     ] = "uniform-iid",
-    learners: Annotated[int, typer.Option(help="How many learners share the cohort.")] = 8,
+    learners: Annotated[int, typer.Option(help="Number of learners that share the cohort.")] = 8,
     by: Annotated[
-        str | None, typer.Option(help="Covariate whose values are the learners, such as site.")
+        str | None, typer.Option(help="Covariate whose values become the learners, such as site.")
     ] = None,
     held_out: Annotated[float, typer.Option(help="Share of the subjects kept out: the non-members.")] = 0.2,
     engine: Annotated[str, typer.Option(help="local (this process) or ray.")] = "local",
@@ -44,7 +44,7 @@ def federate(
     seed: DrawSeed = None,
     json: Json = False,
 ) -> None:
-    """Train a model in a federation simulated on this machine, and keep every round of it.
+    """Train a federation that is simulated on this machine, and keep the models of every round.
 
     Example: `memberscan federate cohort run --model cnn3d --environment uniform-iid --learners 8 --rounds 25`
     """

@@ -71,11 +71,11 @@ def site(
     held_out: Annotated[float, typer.Option(help="Share of the subjects to keep out of training.")] = 0.2,
     seed: Annotated[
         int | None,
-        typer.Option(help="Draws the members; by default in secret. Whoever guesses it draws them again."),
+        typer.Option(help="Draws the members; secret by default. Whoever guesses it can repeat the draw."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw whom a site holds out of the federation, and write its roles.
+    """Draw the subjects that a site holds out of training, and write its roles.
 
     Example: `memberscan federation site cohort roles.tsv --learner site-a --held-out 0.2`
     """

@@ -1,4 +1,4 @@
-"""Where a command's lines of progress and its warnings go: standard error, and a file if one is named."""
+"""Send a command's progress and warnings to standard error, and to a file if one is named."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from memberscan.shown import plain
 
 LOG = logging.getLogger("memberscan")
 ERRORS = logging.getLogger("memberscan.errors")
-"""Errors that end a command; it prints them itself, so this logger reaches the file alone."""
+"""Logger for errors that end a command. The command prints them itself, so they only go to the file here."""
 
 
 class StandardError(logging.Handler):
-    """Writes warnings at once, and progress only where no terminal shows it and the work takes long."""
+    """Writes warnings at once, and progress only for long work without a terminal that shows it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.begun = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, after the time since the beginning if it is one of progress."""
+        """Write a record; progress is preceded by the time since the beginning."""
         if record.name == ERRORS.name:
             return
         passed = time.monotonic() - self.begun
         if record.levelno >= logging.WARNING:
             _write(sys.stderr, f"memberscan: {record.getMessage()}")
-        # Work that takes less than the first interval stays silent.
+        # Work that is shorter than the first interval reports no progress.
         elif not sys.stderr.isatty() and passed >= SECONDS:
             _write(sys.stderr, f"memberscan: {clock(passed)} {record.getMessage()}")
 
@@ -45,7 +45,7 @@ def _write(stream: TextIO, line: str) -> None:
 
 
 class LogFile(logging.Handler):
-    """Appends every record with the date and the time to a file that only its owner reads."""
+    """Appends every record, with date and time, to a file that only its owner can read."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ def logging_to(path: Path | None, command: str) -> Iterator[None]:
     path
         File to append to.
     command
-        What is run: the first line that the file gets.
+        The command that is run; it becomes the first line in the file.
     """
     handlers: list[logging.Handler] = [StandardError()]
     if path is not None:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how every command prints its answer."""
+"""Options that several commands share, and how every command prints its result."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from memberscan.training.config import TrainingConfig
 Command = TypeVar("Command", bound=Callable[..., None])
 _NONE: Mapping[str, str] = MappingProxyType({})
 Given = Mapping[str, Any]
-"""Options that were given, by the field that declares them."""
+"""Options that the user gave, by the field that declares them."""
 
 Seed = Annotated[int, typer.Option(help="Root seed; the same seed gives the same result.")]
-NoSeed = Annotated[int, typer.Option(help="Accepted as by every command; nothing here is drawn at random.")]
+NoSeed = Annotated[int, typer.Option(help="Accepted for consistency; this command draws nothing at random.")]
 DrawSeed = Annotated[
     int | None,
     typer.Option(
-        help="Draws the members, and decides the training's random numbers. Without one, members are drawn "
-        "in secret and the training takes 0. Whoever guesses a seed can draw the same members again."
+        help="Decides the draw of the members and the training's random numbers. By default, members are "
+        "drawn with a secret seed and training uses 0. Whoever guesses the seed can repeat the draw."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 CohortDir = Annotated[Path, typer.Argument(metavar="COHORT", help="Directory of the cohort.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="Directory of the run.")]
 AuditDir = Annotated[Path, typer.Argument(metavar="AUDIT", help="Directory of the audit.")]
@@ -55,18 +55,18 @@ def declared(
     Parameters
     ----------
     parameter
-        The command's parameter that receives them, as a mapping by the fields' names. In its place the
-        command gets one option a field; those that were not given, and are optional, are left out.
+        The command's parameter that receives the options, as a mapping by field name. The command line gets
+        one option per field instead; optional ones that were not given are left out of the mapping.
     kind
         The configuration, or typed dictionary: see :func:`~memberscan.configuration.options_of`.
     omit
-        Fields that are no options of this command.
+        Fields that are not options of this command.
     names
-        What options are called, where it is not by their field.
+        Names of options that are not called like their field.
     helps
-        What options mean here, where the field's own description is not to the point.
+        Help texts that replace the fields' own descriptions.
     defaults
-        An object with other defaults than the fields'.
+        An object with defaults that replace the fields' own.
     """
     options = {
         names.get(option.name, option.name): replace(option, help=helps.get(option.name, option.help))
@@ -85,7 +85,7 @@ def declared(
         replaced = [_parameter(name, option, defaults) for name, option in options.items()]
         rest = list(parameters.values())
         rest[place : place + 1] = replaced
-        # typer reads the signature, and the types a second time from the annotations.
+        # typer reads the signature, and reads the types again from the annotations.
         run.__signature__ = inspect.Signature(rest)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in rest}
         return cast("Command", run)
@@ -100,7 +100,7 @@ def of_federations(*, omit: Collection[str] = ()) -> Callable[[Command], Command
         TrainingConfig,
         omit=(*NOT_FOR_LEARNERS, *omit),
         names=LOCAL_NAMES,
-        helps={"epochs": "Epochs of each learner in a round."},
+        helps={"epochs": "Epochs of each learner per round."},
         defaults=LOCAL,
     )
 
@@ -126,12 +126,12 @@ def _parameter(name: str, option: Option, defaults: object) -> inspect.Parameter
 
 
 def console() -> Console:
-    """Return the console for answers; progress and errors go to standard error."""
+    """Return the console for results; progress and errors go to standard error."""
     return Console(width=None if Console().is_terminal else 110, highlight=False)
 
 
 def answer(facts: Mapping[str, Any], as_json: bool) -> None:
-    """Print facts: as JSON, or one line each."""
+    """Print facts as JSON, or one per line."""
     if as_json:
         from memberscan.files import to_json
 
@@ -143,5 +143,5 @@ def answer(facts: Mapping[str, Any], as_json: bool) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line; names of files in it may hold anything."""
+    """Print a line as plain text, since file names in it may contain any character."""
     typer.echo(plain(line))

@@ -1,4 +1,4 @@
-"""Options that every command has, wherever they stand on the command line."""
+"""Options that every command has, wherever they are on the command line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def options(
     context: typer.Context,
     threads_: Annotated[
         int | None,
-        typer.Option("--threads", help="Threads to compute with; by default one a core, or what suits."),
+        typer.Option("--threads", help="Number of threads; by default one per core, or as many as help."),
     ] = None,
     log_file: Annotated[
         Path | None,
@@ -35,14 +35,14 @@ def options(
     ] = None,
     version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version, and stop.", is_eager=True, callback=_version),
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version),
     ] = False,
 ) -> None:
     """Apply these options before the command runs, and so before torch is loaded."""
     del version
     if threads_ is not None:
         threads.use(threads_)
-    # Files and progress bring pandas and rich, which a version or a help does not need.
+    # Imported here because files and progress load pandas and rich, which --version and --help do not need.
     from memberscan.cli.logs import logging_to
 
     assert isinstance(context.obj, contextlib.ExitStack)
@@ -50,7 +50,7 @@ def options(
 
 
 def prepared(arguments: Sequence[str]) -> list[str]:
-    """Return arguments as the parser takes them, with common options first and one value for each option."""
+    """Return the arguments in the form that the parser needs: common options first, one value per option."""
     arguments = common_first(arguments)
     for option in _SEVERAL_VALUES:
         arguments = several_values(arguments, option)
@@ -58,7 +58,7 @@ def prepared(arguments: Sequence[str]) -> list[str]:
 
 
 def common_first(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the options that every command has before the command."""
+    """Return the arguments with the options that every command has moved before the command."""
     first, rest = [], []
     left = iter(arguments)
     for argument in left:

@@ -103,24 +103,27 @@ def import_(
     cohort: Annotated[Path, typer.Option(help="Cohort with its members and non-members.")],
     model: Annotated[
         str,
-        typer.Option(help="package.module:factory of a function that returns the network, or one of ours."),
+        typer.Option(
+            help="package.module:factory of a function that returns the network, or a built-in model."
+        ),
     ],
     roles: Annotated[
-        Path, typer.Option(help="TSV of subject, role and, of a federation, learner: who was in training.")
+        Path, typer.Option(help="TSV of subject, role and, for a federation, learner: who was in training.")
     ],
     weights: Annotated[
         Path | None,
         typer.Option(help="safetensors, or a torch file of a state dict; default: the last global model."),
     ] = None,
     transcript: Annotated[
-        Path | None, typer.Option(help="Of a federation: folder with one folder of state dicts a round.")
+        Path | None,
+        typer.Option(help="For a federation: folder with one sub-folder of state dicts per round."),
     ] = None,
     *,
     options: Given,
     seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
-    """Take in a model, or a federation, that was trained elsewhere.
+    """Import a model, or a federation, that was trained elsewhere.
 
     Example: `memberscan import run --cohort cohort --model lab.nets:age --weights age.pt --roles roles.tsv`
     """

@@ -1,4 +1,4 @@
-"""``memberscan study``: run a study whose figures the documentation quotes."""
+"""``memberscan study``: run a study whose numbers the documentation quotes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def study(
         str, typer.Argument(metavar="NAME", help="overfitting, verdict, gap, chance, federated or parties.")
     ],
     out: Annotated[
-        Path, typer.Option(help="Directory for what the study builds and its table and figure.")
+        Path, typer.Option(help="Directory for what the study builds, its table and its figure.")
     ] = Path("studies-out"),
     run: Annotated[
         Path | None, typer.Option(help="For chance: a run whose non-members are labelled at random.")

@@ -1,4 +1,4 @@
-"""Who there is: scans, ages and covariates, and the inputs a model sees of them."""
+"""The people of an audit: their scans, ages and covariates, and the inputs that a model sees."""
 
 from __future__ import annotations
 

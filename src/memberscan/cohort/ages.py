@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 MAXIMUM_AGE = 120.0
 _SCALED = 0.5
-"""Ages from 0 to 1 that span more than this were divided by a hundred or by their range."""
+"""Ages between 0 and 1 with a range above this were divided by 100, or scaled to lie between 0 and 1."""
 _FEWEST_STRANGE = 5
-"""Codes for "missing", such as -9, 99 and 999, and slips of the keyboard take fewer different values."""
+"""Codes for "missing", such as -9, 99 and 999, and typing errors give fewer distinct values than this."""
 
 _WRITTEN_AGE = re.compile(
     r"(?P<over>>=?|≥)?\s*(?P<number>[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\s*(?:(?P<plus>\+)\s*)?"
@@ -44,14 +44,14 @@ def parse_age(text: str, *, per_year: float = 1.0) -> Age:
     text
         Such as ``"26.9"``, ``"26,9"``, ``"89+"``, ``"026Y"`` or ``"n/a"``.
     per_year
-        Units of the written number in a year, from :func:`units_per_year`; a unit beside the number counts
-        instead.
+        How many of the column's units make a year, from :func:`units_per_year`; a unit written beside the
+        number takes precedence.
 
     Returns
     -------
     Age
-        Years, NaN if the text is no number. "89+" (also ">89", ">=89") is kept as 89 years and noted: many
-        archives hide the ages of the oldest, so that the number is a lower limit and not an age.
+        In years; NaN if the text is not a number. "89+" (also ">89", ">=89") is kept as 89 years, with a
+        note: many archives hide the exact ages of the oldest subjects, so this number is a lower limit.
     """
     match = _WRITTEN_AGE.fullmatch(text.strip())
     if match is None:
@@ -89,11 +89,12 @@ def age_problem(text: str, age: Age) -> str:
 
 
 def unit_problem(ages: Float[np.ndarray, " n"]) -> str:
-    """Return in what other unit than years a column of ages seems to be, or "" if it may be in years.
+    """Return which unit other than years a column of ages seems to use, or "" if it may be in years.
 
-    Single values that cannot be years are left to :func:`age_problem`. The column as a whole is judged if at
-    least five different values, and one in a hundred, cannot be: a part of months or z-scores would pass for
-    years otherwise. So it is if all lie between 0 and 1, and not close together as those of newborns do.
+    Single implausible values are left to :func:`age_problem`. The whole column is rejected if at least five
+    distinct values, and at least 1% of all values, cannot be ages in years: some ages in months and some
+    z-scores would pass for years. It is also rejected if all values lie between 0 and 1 and are more spread
+    out than the ages of newborns.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ def unit_problem(ages: Float[np.ndarray, " n"]) -> str:
     span = f"they go from {known.min():g} to {known.max():g}" if len(known) else ""
     scaled = len(known) and known.min() >= 0 and known.max() <= 1 and np.ptp(known) > _SCALED
     if scaled and len(np.unique(known)) >= _FEWEST_STRANGE:
-        return f"the ages seem to be scaled to lie between 0 and 1 ({span})"
+        return f"the ages seem to be scaled to the range from 0 to 1 ({span})"
     strange = known[(known < 0) | (known > MAXIMUM_AGE)]
     if len(np.unique(strange)) < _FEWEST_STRANGE or len(strange) < len(known) / 100:
         return ""

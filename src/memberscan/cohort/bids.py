@@ -1,4 +1,4 @@
-"""T1-weighted scans of a BIDS dataset: which files are scans of their own, and who is in them."""
+"""Find the T1-weighted scans of a BIDS dataset: which files are separate scans, and of which subjects."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from memberscan.cohort.matching import in_order
 from memberscan.cohort.participants import Participants
 from memberscan.errors import AmbiguousScansError, BadInputError, CohortError
 
-# What tells one acquisition of a session from another; files that differ in anything else are versions of one
-# scan.
+# The entities that identify an acquisition. Files that differ only in other entities (such as desc or space)
+# are versions of the same scan.
 ACQUISITION_ENTITIES = ("sub", "ses", "acq", "run")
 
 
@@ -30,7 +30,7 @@ class T1wFile:
 
     @property
     def scan_id(self) -> str:
-        """The name without the entities that only tell versions of one scan apart."""
+        """The file's name without the entities that distinguish versions of one scan."""
         return "_".join(f"{k}-{self.entities[k]}" for k in ACQUISITION_ENTITIES if k in self.entities)
 
     @property
@@ -47,12 +47,13 @@ class T1wFile:
 def build_from_bids(
     bids: Path, path: Path, *, select: Mapping[str, str], spacing: float, workers: int | None = None
 ) -> None:
-    """Build a cohort from every T1w image of a dataset that the selection lets through.
+    """Build a cohort from every T1w image of a dataset that matches the selection.
 
     Ages come from a subject's sessions.tsv where it has ages, else from participants.tsv, which may have a
-    row for each session. A single age of a subject with several sessions is that at the first, as BIDS has
-    it: scans of later sessions are excluded, since it is not said how old the subject was then. All other
-    columns of participants.tsv are covariates by :func:`memberscan.cohort.covariates.select_covariates`.
+    row for each session. If a subject has several sessions and only one age, that is the age at the first
+    session, as the BIDS specification says; scans of later sessions are excluded, because the age at those is
+    unknown. :func:`memberscan.cohort.covariates.select_covariates` chooses the covariates among all other
+    columns of participants.tsv.
 
     Parameters
     ----------
@@ -65,12 +66,12 @@ def build_from_bids(
     spacing
         Edge of a voxel of the cohort's grid, mm.
     workers
-        Threads; by default the number of cores.
+        Number of threads; by default the number of cores.
 
     Raises
     ------
     CohortError
-        If the dataset is missing or empty, the selection matches nothing, or no scan survives.
+        If the dataset is missing or empty, the selection matches nothing, or every scan is excluded.
     ParticipantsError
         If the tables are unreadable or give no ages.
     AmbiguousScansError
@@ -108,7 +109,7 @@ def find_t1w(bids: Path) -> list[T1wFile]:
     Raises
     ------
     CohortError
-        If there is no such directory, or no T1w image in it.
+        If the directory does not exist or has no T1w image.
     """
     if not bids.is_dir():
         raise CohortError(f"{bids} is not a directory; give the root of a BIDS dataset")
@@ -125,13 +126,13 @@ def find_t1w(bids: Path) -> list[T1wFile]:
 
 
 def parse_entities(name: str) -> dict[str, str]:
-    """Return the key-value pairs of a BIDS file name, in its order; other parts are passed over."""
+    """Return the key-value pairs of a BIDS file name, in the order of the name; other parts are ignored."""
     pairs = (part.split("-", 1) for part in name.split(".")[0].split("_")[:-1] if "-" in part)
     return {key: value for key, value in pairs if key and value}
 
 
 def choose_scans(scans: Sequence[T1wFile], select: Mapping[str, str]) -> list[T1wFile]:
-    """Return the files that match a selection, which must leave one file for each acquisition.
+    """Return the files that match a selection, which must leave exactly one file per acquisition.
 
     Raises
     ------
@@ -140,12 +141,12 @@ def choose_scans(scans: Sequence[T1wFile], select: Mapping[str, str]) -> list[T1
     AmbiguousScansError
         If two files are versions of one scan; the message says what to select.
     BadInputError
-        If the selection names what a file name cannot hold.
+        If the selection names a key that cannot be a BIDS entity.
     """
     for key in select:
         if not key.isalnum():
             raise BadInputError(
-                f"--select {key}={select[key]}: {key!r} is not a BIDS entity; write for instance desc=brain"
+                f"--select {key}={select[key]}: {key!r} is not a BIDS entity; write for example desc=brain"
             )
     chosen = [s for s in scans if all(s.entities.get(key, "") == value for key, value in select.items())]
     if not chosen:
@@ -154,7 +155,9 @@ def choose_scans(scans: Sequence[T1wFile], select: Mapping[str, str]) -> list[T1
             f"{key}: {', '.join(sorted({s.entities.get(key, '(none)') for s in scans})[:10])}"
             for key in select
         )
-        raise CohortError(f"none of {len(scans)} T1w images matches --select {wanted}; they have {offers}")
+        raise CohortError(
+            f"none of the {len(scans)} T1w images matches --select {wanted}; they have {offers}"
+        )
     by_id: dict[str, list[T1wFile]] = {}
     for scan in chosen:
         by_id.setdefault(scan.scan_id, []).append(scan)
@@ -185,7 +188,7 @@ def _what_to_select(versions: Sequence[Sequence[T1wFile]]) -> str:
 
 
 def _sessions_on_disk(bids: Path, scans: Sequence[T1wFile]) -> dict[str, set[str]]:
-    """Return the sessions of every subject that has a folder; none in a dataset without sessions."""
+    """Return the sessions of every subject that has a folder; empty sets in a dataset without sessions."""
     sessions: dict[str, set[str]] = {folder.name: set() for folder in bids.glob("sub-*") if folder.is_dir()}
     for folder in bids.glob("sub-*/ses-*"):
         sessions[folder.parent.name].add(folder.name)
@@ -211,7 +214,7 @@ def _scan_source(scan: T1wFile, participants: Participants, sessions: Collection
 
 
 def _session_problem(scan: T1wFile, participants: Participants, sessions: Collection[str]) -> str:
-    """Return why the age that is known of a subject is not that at this session, "" if it is."""
+    """Return why the known age of a subject is not the age at this session, or "" if it is."""
     if (scan.subject_id, scan.session) in participants.by_session:
         return ""
     if participants.per_session:
@@ -232,7 +235,10 @@ def _load(path: Path) -> Any:
 
 
 def _stamp(path: Path) -> str:
-    """Return what changes when a file does; "missing" for a link to nowhere, as in data not yet fetched."""
+    """Return size and modification time, to notice a changed file; "missing" for a broken link.
+
+    DataLad datasets whose files were not fetched yet have broken links.
+    """
     try:
         status = path.stat()
     except OSError:

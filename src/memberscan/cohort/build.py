@@ -1,4 +1,4 @@
-"""From a list of scans, wherever they come from, to a cohort of volumes on disk."""
+"""Build a cohort of volumes on disk from a list of scans, whatever their source."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class ScanSource:
     Parameters
     ----------
     scan_id, subject_id, session
-        Its names; scan ids are unique.
+        Ids of the scan, its subject and its session; scan ids are unique.
     age
         In years, NaN if not known.
     load
-        Returns the nibabel image; may raise anything.
+        Returns the nibabel image; may raise any exception.
     written_age
-        The age as written, for the reason why it could not be used.
+        The age as written in the table, to quote it if it cannot be used.
     stamp
-        Changes when the data behind ``load`` do (of a file: size and time of change).
+        Text that changes when the data that ``load`` reads change (for a file: size and modification time).
     described_by
-        The row of the covariates that describes it; by default that of its subject.
+        Row of the covariates that describes this scan; by default the row of its subject.
     problem
-        Why it cannot be used, where that is known before it is read.
+        Why the scan cannot be used, if that is known before it is read.
     """
 
     scan_id: str
@@ -66,7 +66,7 @@ class ScanSource:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What became of a scan: an entry of the ledger, or the reason why there is none."""
+    """The result for one scan: its entry in the ledger, or the reason why it was excluded."""
 
     scan: ScanSource
     entry: dict[str, Any] | None = None
@@ -84,35 +84,35 @@ def build_volumes(
     synthetic: bool,
     workers: int | None = None,
 ) -> None:
-    """Conform every scan into the store of ``path``, and write what was kept and what was not.
+    """Conform every scan, write it to the store in ``path``, and list the kept and the excluded scans.
 
-    The scans are done in threads, since reading and resampling release the interpreter's lock, and threads
-    leave nobody behind when the process is killed. Killed at any moment and called again, it goes on and ends
-    in the same bytes.
+    Scans are processed in threads: reading and resampling release the interpreter's lock, and threads, unlike
+    child processes, always end with the process. The build can be killed at any moment; called again with
+    the same arguments, it continues and ends in the same bytes.
 
     Parameters
     ----------
     path
         The cohort directory.
     sources
-        The scans, in any order; the store holds one row for each, in the order of their ids.
+        The scans, in any order; the store has one row per scan, sorted by scan id.
     people
-        Covariates, indexed by subject id, or by what ``described_by`` of the scans names.
+        Covariates, indexed by subject id, or by the names in ``described_by`` of the scans.
     request
-        What was asked, as JSON values; the same request resumes.
+        The arguments of the command, as JSON values; a call with the same request resumes.
     spacing
         Edge of a voxel, mm.
     source
         Where the data come from, in words.
     synthetic
-        Whether they are phantoms.
+        Whether the scans are phantoms.
     workers
-        Threads; by default the number of cores that this process may use.
+        Number of threads; by default the number of cores that this process may use.
 
     Raises
     ------
     CohortError
-        If no scan survives.
+        If every scan is excluded.
     OutputConflictError, StaleError, DiskFullError
         If the directory holds something else, the finished cohort's data have changed, or the disk is full.
     """
@@ -136,7 +136,7 @@ def _finish(
     stated: dict[str, Any],
     inputs: str,
 ) -> None:
-    """Write what was kept and what was not, from what became of each scan."""
+    """Write the tables of kept and excluded scans from the outcome of each scan."""
     covariates, ignored = manifest.split_covariates(people)
     kept = [(o.scan, o.entry) for o in outcomes if o.entry is not None]
     scans = pd.DataFrame([_scan_row(scan, entry) for scan, entry in kept])
@@ -169,14 +169,14 @@ def _scan_row(scan: ScanSource, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_spacing(spacing: float) -> float:
-    """Return the spacing as a float, or raise if it is no sensible edge of a voxel in mm."""
+    """Return the spacing as a float, or raise if it is not between 1 and 20 mm."""
     if not (math.isfinite(spacing) and 1 <= spacing <= 20):
         raise BadInputError(f"spacing is {spacing}; give the edge of a voxel from 1 to 20 mm")
     return float(spacing)
 
 
 def _conform_all(path: Path, sources: Sequence[ScanSource], spacing: float, workers: int) -> list[_Outcome]:
-    """Bring every scan into its row, or find out why not; then take out images shared by two subjects."""
+    """Conform every scan into its row, or note why not; then exclude images that two subjects share."""
     ledger = Ledger(path / manifest.LEDGER)
     with (
         RowFile.open(path / manifest.VOLUMES, len(sources), grid_shape(spacing), np.float16) as store,
@@ -213,7 +213,7 @@ def _conform_one(
 
 
 def _is_described(entry: dict[str, Any]) -> bool:
-    """Tell whether an entry has the statistics that this version measures."""
+    """Return whether an entry has all the statistics that this version measures."""
     return set(entry.get("statistics", ())) == set(manifest.STATISTICS)
 
 
@@ -221,14 +221,15 @@ def _load_and_write(
     row: int, scan: ScanSource, *, store: RowFile, ledger: Ledger, spacing: float
 ) -> _Outcome:
     try:
-        # Odd values in a damaged file make numpy warn, without a file's name; what comes of them is checked.
+        # Extreme values in a damaged file make numpy warn without naming the file. The warnings are silenced
+        # because the result is checked anyway.
         with np.errstate(all="ignore"):
             image = scan.load()
             with _turn(image):
                 conformed = conform(image, spacing)
     except UnusableScanError as problem:
         return _Outcome(scan, reason=str(problem))
-    except Exception as error:  # a damaged file may raise anything, and must not stop the others
+    except Exception as error:  # a damaged file can raise any exception, and must not stop the other scans
         message = " ".join(f"{type(error).__name__}: {error}".split())
         return _Outcome(scan, reason=f"unreadable ({message[:200]})")
     store.write(row, conformed.volume[None])
@@ -244,12 +245,12 @@ def _load_and_write(
 
 
 def _turn(image: Any) -> contextlib.AbstractContextManager[object]:
-    """Have the threads conform large images one after another: together they could fill the memory."""
+    """Return a lock if the image is large: several large images at a time could fill the memory."""
     return _ONE_LARGE if math.prod(image.shape) > LARGE_VOXELS else contextlib.nullcontext()
 
 
 def _without_shared_images(outcomes: Sequence[_Outcome]) -> list[_Outcome]:
-    """Exclude every image that stands under two subjects: one of the names, and so its age, must be wrong."""
+    """Exclude every image listed for two subjects: one of the ids, and so its age, must be wrong."""
     kept = [(o.scan.scan_id, o.scan.subject_id, o.entry["digest"]) for o in outcomes if o.entry is not None]
     reasons = shared_content(pd.DataFrame(kept, columns=["scan_id", "subject_id", "digest"]), "one image")
     return [
@@ -258,14 +259,14 @@ def _without_shared_images(outcomes: Sequence[_Outcome]) -> list[_Outcome]:
 
 
 def shared_content(scans: pd.DataFrame, what: str) -> dict[str, str]:
-    """Return the scans whose content stands under more than one subject, each with the reason to exclude it.
+    """Return the scans whose content is listed for more than one subject, with the reason for each.
 
     Parameters
     ----------
     scans
         Columns scan_id, subject_id and digest (of the content).
     what
-        Names the content in the reason.
+        Name of the content in the reason, such as "one image".
     """
     reasons: dict[str, str] = {}
     for _, same in scans[scans["digest"].duplicated(keep=False)].groupby("digest", sort=False):

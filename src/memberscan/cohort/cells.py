@@ -1,4 +1,4 @@
-"""How one cell of a table is read, as missing or as a number, in the spellings of programs and people."""
+"""Read one cell of a table as missing or as a number, in the spellings that programs and people use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NA_integer_ NA_real_ NA_character_ NaT \\N (null) (NULL)
 """
 _OF_STATA = {f".{letter}" for letter in "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 MISSING = frozenset(_SPELLINGS.split()) | _OF_STATA | {"", "#N/A N/A"}
-"""Ways to write "missing". The word none is not among them: it is an answer, to a question about medication.
+"""Ways to write "missing". The word "none" is not among them: it is a valid answer, e.g. about medication.
 
 The defaults of ``pandas.read_csv``, R's NA and <NA>, the missing values of SPSS, SAS and Stata (#NULL!, "."
 and ".a" to ".z"), of databases (\\N), the errors of spreadsheets in five languages, and dashes.
@@ -28,7 +28,7 @@ _PLAIN = re.compile(rf"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+){_EXPONENT}")
 _COMMA = re.compile(rf"[-+]?(?:[0-9]+|[0-9]{{1,3}}(?:[.\s'’][0-9]{{3}})+)(?:,[0-9]+)?{_EXPONENT}")
 _POINT = re.compile(rf"[-+]?(?:[0-9]+|[0-9]{{1,3}}(?:[,\s'’][0-9]{{3}})+)(?:\.[0-9]+)?{_EXPONENT}")
 _EITHER = re.compile(r"[-+]?[1-9][0-9]{0,2}[,.][0-9]{3}")
-"""1,234 and 1.234: a thousand and more in one country, a little more than one in another."""
+"""1,234 and 1.234: one thousand two hundred thirty-four, or a decimal number, depending on the country."""
 _GROUPED = re.compile(r"[-+]?[0-9]{1,3}(?:\.[0-9]{3})*")
 _SEPARATORS = re.compile(r"[\s'’]")
 _UNIT = re.compile(
@@ -37,12 +37,12 @@ _UNIT = re.compile(
 
 
 def is_missing(column: pd.Series) -> pd.Series:
-    """Tell where a column of stripped text holds one of the ways to write "missing", or NaN."""
+    """Return where a column of stripped text has NaN or one of the ways to write "missing"."""
     return column.isna() | column.isin(list(MISSING))
 
 
 def looks_numeric(cell: str) -> bool:
-    """Return whether a cell is a number in the writing of some country, with thousands separated or not."""
+    """Return whether a cell is a number in some country's notation, with or without thousands separators."""
     return any(form.fullmatch(cell) for form in (_PLAIN, _COMMA, _POINT))
 
 
@@ -52,10 +52,10 @@ def has_unit(cell: str) -> bool:
 
 
 def without_units(column: pd.Series) -> pd.Series:
-    """Return a column of text without what stands beside its numbers, if that is the same in all cells.
+    """Return a column of text with only the numbers left, if the same unit follows all of them.
 
-    A unit (170 cm, 45%), and the apostrophe by which Excel is told that a number is text. A typographic
-    minus sign becomes a hyphen. A column that holds anything else is returned as it came.
+    Removes the unit (170 cm, 45%) and the apostrophe with which Excel marks a number as text, and replaces
+    a typographic minus sign by a hyphen. A column with any other text is returned unchanged.
     """
     stated = column[~is_missing(column)].unique().tolist()
     plain = {cell: cell.removeprefix("'").replace("\u2212", "-") for cell in stated}
@@ -68,18 +68,18 @@ def without_units(column: pd.Series) -> pd.Series:
 
 
 def with_decimal_points(column: pd.Series, *, sure: bool = False) -> pd.Series:
-    """Return a column of text with its numbers written plainly, if it is certain what they are.
+    """Return a column of text with its numbers in the form 1234.5, if their notation is unambiguous.
 
-    All cells that are not missing must be numbers of one writing: with decimal commas (1.234,5 or 1 234,5),
-    or with decimal points and groups of three (1,234.5). A column is returned as it came where it holds
-    anything else, or where each of its commas could be either, as in 1,234.
+    All cells that are not missing must be numbers in one notation: with decimal commas (1.234,5 or 1 234,5),
+    or with decimal points and groups of three (1,234.5). A column is returned unchanged if it has any other
+    text, or if every comma could be a decimal comma or a thousands separator, as in 1,234.
 
     Parameters
     ----------
     column
         Text, stripped.
     sure
-        Whether commas are known to be decimal commas, as they are where semicolons separate the cells.
+        Whether commas are known to be decimal commas, as in files whose cells are separated by semicolons.
     """
     stated = column[~is_missing(column)].unique().tolist()
     separated = [cell for cell in stated if "," in cell or _SEPARATORS.search(cell)]
@@ -95,9 +95,10 @@ def with_decimal_points(column: pd.Series, *, sure: bool = False) -> pd.Series:
 
 
 def without_thousands(column: pd.Series) -> pd.Series:
-    """Return a column without points that separate thousands, in a table with decimal commas elsewhere.
+    """Remove points that separate thousands, in a table with decimal commas in other columns.
 
-    Only if a number has two of them, or shorter numbers go without: 1.234.567, or 1.234 beside 950.
+    Points are removed only if they must be separators: if a number has two of them (1.234.567), or if shorter
+    numbers of the column have none (1.234 beside 950).
     """
     stated = column[~is_missing(column)].unique().tolist()
     points = [cell.count(".") for cell in stated]

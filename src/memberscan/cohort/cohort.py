@@ -1,4 +1,4 @@
-"""A cohort: one row per scan, what is known of it, and its input by scan id."""
+"""A cohort: one row per scan, with what is known about it, and the model's input by scan id."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cohort:
-    """Scans of people with known ages, in a directory that was built once and is only read since.
+    """Scans of people with known ages, in a directory that is built once and only read afterwards.
 
     Parameters
     ----------
     path
         The directory.
     kind
-        "volumes" (images on one grid) or "table" (one row of measures a scan).
+        "volumes" (images on one grid) or "table" (one row of measures per scan).
     scans
         Indexed by scan id: ``row`` (position in the store), ``subject_id``, ``session``, ``age`` (years),
-        ``age_note`` ("" or, for instance, "written 89+": the age is a lower limit), then the covariates.
+        ``age_note`` ("" or, for example, "written 89+": the age is a lower limit), then the covariates.
     excluded
-        What was left out: scan_id, subject_id, reason.
+        Excluded scans: scan_id, subject_id, reason.
     covariates
-        Columns of ``scans`` that a blind baseline may see beside age and scan count.
+        Columns of ``scans`` that a blind baseline may use besides age and number of scans.
     ignored
-        Columns of the user's table that were not used, since they hold text with many levels.
+        Columns of the user's table that were not used, for instance text with many levels or row numbers.
     shape
-        Of one input: voxels (i, j, k), or (features,).
+        Shape of one input: voxels (i, j, k), or (features,).
     spacing
         Edge of a voxel, mm; None for a table.
     features
@@ -52,8 +52,8 @@ class Cohort:
     source
         Where it came from, in words.
     content
-        Digest of the inputs. They are compared with it when they are read: a table when the cohort is opened,
-        a volume when it is first asked for.
+        Digest of the inputs. Inputs are checked against it when they are read: a table when the cohort is
+        opened, a volume when it is first read.
     fingerprint
         Digest of ids, ages, covariates and inputs: equal only for equal cohorts.
     """
@@ -79,9 +79,9 @@ class Cohort:
         Raises
         ------
         CohortError
-            If there is none, it is unfinished, or its store is damaged.
+            If there is no cohort, it is unfinished, or its store is damaged.
         StaleError
-            If its table of scans, or its table of features, was changed since it was built.
+            If its table of scans or its table of features has changed since it was built.
         """
         path = Path(path)
         stated = manifest.read(path)
@@ -126,15 +126,14 @@ class Cohort:
         bids
             The dataset, raw or derivative; it is only read.
         path
-            The cohort's directory. The same call on an unfinished one resumes, on a finished one only opens
-            it.
+            The cohort's directory. The same call resumes an unfinished cohort, and opens a finished one.
         select
-            Entities that a file must have, such as ``{"desc": "brain"}``; ``{"desc": ""}`` asks for files
-            without.
+            Entities that a file must have, such as ``{"desc": "brain"}``; ``{"desc": ""}`` selects files
+            without that entity.
         spacing
             Edge of a voxel of the cohort's grid, mm.
         workers
-            Scans conformed at a time; by default the number of cores.
+            Number of scans processed at a time; by default the number of cores.
         """
         from memberscan.cohort.bids import build_from_bids
 
@@ -181,13 +180,13 @@ class Cohort:
         path
             The cohort's directory.
         subjects, scans_per_subject
-            How many people, and scans of each.
+            Number of people, and of scans per person.
         spacing
             Edge of a voxel of the cohort's grid, mm.
         seed
-            Everything about a scan follows from the seed, its subject's number and its own.
+            Everything about a scan follows from the seed, the subject's number and the scan's number.
         workers
-            Scans made at a time; by default the number of cores.
+            Number of scans made at a time; by default the number of cores.
         """
         from memberscan.cohort.phantom import build_phantom
 
@@ -220,9 +219,9 @@ class Cohort:
         Raises
         ------
         MisalignedError
-            If an id is not of this cohort.
+            If an id is not in this cohort.
         StaleError
-            If an input is another than it was when the cohort was built.
+            If an input has changed since the cohort was built.
         """
         rows = self.scans.index.get_indexer(pd.Index(scan_ids))
         if (rows < 0).any():
@@ -242,7 +241,7 @@ class Cohort:
             raise CohortError(f"{path} is damaged (not a regular file); build the cohort again")
         try:
             store: np.ndarray = np.lib.format.open_memmap(path, mode="r")
-        except Exception as error:  # a header that was made to harm may raise anything
+        except Exception as error:  # a damaged or malicious header can raise any exception
             raise CohortError(f"{path} is damaged ({error}); build the cohort again") from error
         if store.dtype != dtype:
             raise CohortError(f"{path} is damaged (numbers of type {store.dtype}); build the cohort again")
@@ -254,7 +253,7 @@ class Cohort:
 
     @cached_property
     def _recorded(self) -> Recorded:
-        """Return the digests to compare inputs with; a store without a ledger is compared as a whole."""
+        """Return the digests to check inputs against; a store without a ledger is checked as a whole."""
         ledger = self.path / manifest.LEDGER
         if self.kind == "table":
             return Recorded(self._store_path, [])

@@ -1,4 +1,4 @@
-"""Every scan onto one grid, in one orientation and one intensity scale, whatever scanner it came from."""
+"""Bring scans from any scanner to one grid, one orientation and one intensity scale."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MAXIMUM_OUTSIDE = 0.1
 SKULL_STRIPPED_ZEROS = 0.4
 TALLEST_HEAD_MM = 280.0
 SHORTEST_HEAD_MM = (50.0, 90.0)
-"""Smallest foreground along its shortest and its longest axis, less the outer 0.5% at each end; a newborn's
-brain is larger. What is smaller is a slab, or has a header that is wrong about its size."""
+"""Smallest accepted size of the foreground, mm, along its shortest and its longest axis, without the outer
+0.5% at each end. A newborn's brain is larger; a smaller image is a slab, or its header has a wrong size."""
 TOP_MARGIN_MM = 4.0
 FWHM_PER_SIGMA = math.sqrt(8 * math.log(2))
 _SAMPLED_VOXELS = 500_000
@@ -30,7 +30,7 @@ _SAMPLED_VOXELS = 500_000
 
 @dataclass(frozen=True)
 class ConformedScan:
-    """A scan on the cohort's grid, and what was measured on it before its intensities were normalised."""
+    """A scan on the cohort's grid, and statistics of its intensities before they were normalised."""
 
     volume: Float16[np.ndarray, "i j k"]
     statistics: dict[str, float]
@@ -45,9 +45,9 @@ def grid_shape(spacing: float) -> tuple[int, int, int]:
 def conform(image: Any, spacing: float) -> ConformedScan:
     """Reorient to RAS+, resample to the cohort grid, and z-score over the whole volume.
 
-    No registration is done: a scan is moved so that the centre of its foreground is the centre of the grid,
-    and neither rotated nor scaled beyond what its own header says. Register and brain-extract beforehand
-    where a model needs it.
+    Scans are not registered to a template: a scan is shifted so that the centre of its foreground is the
+    centre of the grid, and it is rotated and scaled only as its own header says. If a model needs registered
+    or brain-extracted images, do that before building the cohort.
 
     Parameters
     ----------
@@ -66,16 +66,16 @@ def conform(image: Any, spacing: float) -> ConformedScan:
     Raises
     ------
     UnusableScanError
-        If the image is not 3-D, too large to read, not finite, constant, does not fit the grid, or is too
-        small for a head, or if its header contradicts itself.
+        If the image is not 3-D, is too large to read, has values that are not finite, is constant, does not
+        fit the grid, or is too small for a head, or if its header contradicts itself.
     """
     data, affine = _load_canonical(image)
     mask = foreground(data)
     background = float(np.median(_thin(data)[~_thin(mask)])) if not _thin(mask).all() else 0.0
     centre = _grid_centre(mask, affine, spacing)
     sizes = nib.affines.voxel_sizes(affine)  # type: ignore[no-untyped-call]
-    # A Gaussian that takes the native resolution to the grid's, so that detail too fine for the grid cannot
-    # alias.
+    # Blur with a Gaussian from the native resolution to the resolution of the grid: detail that is too fine
+    # for the grid would otherwise alias.
     sigmas = np.sqrt(np.clip(spacing**2 - sizes**2, 0, None)) / FWHM_PER_SIGMA / sizes
     smooth = ndimage.gaussian_filter(data, sigmas, mode="constant", cval=background)
     to_native = np.linalg.inv(affine) @ _grid_affine(centre, spacing)
@@ -87,7 +87,10 @@ def conform(image: Any, spacing: float) -> ConformedScan:
 
 
 def foreground(data: Float32[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
-    """Return what is not air: all but exact zeros if these are many (skull-stripped), else what Otsu says."""
+    """Return the voxels that are not air: by Otsu's threshold, or, if skull-stripped, those that are not 0.
+
+    An image with many exact zeros counts as skull-stripped.
+    """
     nonzero: np.ndarray = data != 0
     if nonzero.mean() <= 1 - SKULL_STRIPPED_ZEROS:
         return nonzero
@@ -100,7 +103,7 @@ def image_statistics(
     mask: Bool[np.ndarray, "x y z"],
     voxel_sizes: Float[np.ndarray, " 3"],
 ) -> dict[str, float]:
-    """Describe a native image in six numbers that know nothing of anatomy or of any model.
+    """Describe a native image by six numbers that do not depend on anatomy or on any model.
 
     Returns
     -------
@@ -144,16 +147,17 @@ def _grid_centre(
 ) -> Float[np.ndarray, " 3"]:
     """Return the world point (mm) that becomes the centre of the grid.
 
-    It is the middle of the foreground's bounding box, from its 0.5th to its 99.5th percentile along each
-    axis: a centre of mass would slide with the neck and with atrophy, a plain bounding box with a single
-    bright voxel. A foreground taller than the grid is a head with a neck: the grid then hangs from the top of
-    the head, and what is below its floor is not counted as lost.
+    This is the middle of the foreground's extent from the 0.5th to the 99.5th percentile along each axis. A
+    centre of mass would move with the length of neck in the image and with atrophy; a plain bounding box
+    would move with a single bright voxel. A foreground taller than the grid is a head with a neck: the grid
+    then starts at the top of the head, and foreground below the grid is not counted as lost.
     """
     stride = _stride(mask)
     voxels = np.argwhere(mask[::stride, ::stride, ::stride]) * stride
     if not len(voxels):
         voxels = np.argwhere(mask)
-    # Plain einsum: the scans already share the cores, and BLAS would start its threads anew in each of them.
+    # Plain einsum without BLAS: scans are already processed in parallel threads, and BLAS would start its own
+    # threads within each of them.
     world = np.einsum("nj,ij->ni", voxels, affine[:3, :3]) + affine[:3, 3]
     half = np.array(grid_shape(spacing)) * spacing / 2
     low, high = np.percentile(world, [0.5, 99.5], axis=0)
@@ -178,8 +182,8 @@ def _check_not_small(extent: Float[np.ndarray, " 3"]) -> None:
     if extent.min() < shortest or extent.max() < longest:
         size = " x ".join(f"{side:.3g}" for side in extent)
         raise UnusableScanError(
-            f"the foreground measures {size} mm, and is too small for a head (at least {shortest:g} mm, and "
-            f"{longest:g} along its longest axis)"
+            f"the foreground measures {size} mm, which is too small for a head (at least {shortest:g} mm, "
+            f"and {longest:g} mm along its longest axis)"
         )
 
 
@@ -192,13 +196,13 @@ def _grid_affine(centre: Float[np.ndarray, " 3"], spacing: float) -> Float[np.nd
 def _zscore(volume: Float32[np.ndarray, "i j k"]) -> Float16[np.ndarray, "i j k"]:
     deviation = volume.std(dtype=float)
     if deviation == 0:
-        raise UnusableScanError("constant image once resampled")
+        raise UnusableScanError("constant image after resampling")
     normal: np.ndarray = ((volume - volume.mean(dtype=float)) / deviation).astype(np.float16)
     return normal
 
 
 def _otsu_threshold(data: Float32[np.ndarray, "x y z"]) -> float:
-    """Return the intensity that best parts the histogram in two (Otsu 1979), its top 0.1% set aside."""
+    """Return the threshold that best splits the histogram in two (Otsu 1979), without its top 0.1%."""
     counts, edges = np.histogram(data, bins=256, range=(data.min(), np.percentile(data, 99.9)))
     middles = (edges[:-1] + edges[1:]) / 2
     weight = np.cumsum(counts)
@@ -214,6 +218,6 @@ def _stride(data: np.ndarray) -> int:
 
 
 def _thin(data: np.ndarray) -> np.ndarray:
-    """Return a regular sample of the voxels: enough for a histogram, and quick for a scan of any size."""
+    """Return every n-th voxel along each axis: enough for a histogram, and fast for a scan of any size."""
     step = _stride(data)
     return data[::step, ::step, ::step]

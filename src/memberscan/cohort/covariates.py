@@ -25,33 +25,32 @@ if TYPE_CHECKING:
 
 MAXIMUM_TEXT_LEVELS = 20
 FEWEST_ROW_NUMBERS = 10
-"""Shorter columns may count 1, 2, 3 by chance."""
+"""Fewest rows that can be row numbers; shorter columns may go 1, 2, 3 by chance."""
 _JOINED = 5
-"""Most tables joined one below the other; a column that restarts more often counts something else."""
+"""Most tables that may be joined one below the other; a column that restarts more often is no row number."""
 _OF_ROWS = re.compile(
     r"x(\.[0-9]+)?|v1|index|idx|level_[0-9]+|row.*|record.*|obs|n[ro]\.?|lfd\.? ?nr\.?|#|key|"
     r"(.*[ _.-])?(id|ids)|(?-i:.*[a-z]ID)|[erpu]id|ptid|guid",
     re.IGNORECASE,
 )
-"""Names that R, pandas and people give to numbers of rows, and to ids."""
+"""Names that R, pandas and people give to row numbers and ids."""
 
 
 def select_covariates(
     table: pd.DataFrame, exclude: Collection[str] = ()
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Choose the columns that a blind baseline may see.
+    """Choose the columns that a blind baseline may use.
 
-    A column is kept if it holds numbers, or text with at most 20 levels. Text with more levels is as good as
-    a name of the person, and so are numbers that only tell rows or people apart
-    (:func:`names_rows`). These, and a column without a name, are left out, and returned by name so that they
-    can be reported.
+    A column is kept if it holds numbers, or text with at most 20 levels. Text with more levels may identify
+    people, and so do numbers that only label rows or people (:func:`names_rows`). Such columns, and columns
+    without a name, are left out; their names are returned so that they can be reported.
 
     Parameters
     ----------
     table
         One row per scan or subject; missing values are NaN.
     exclude
-        Columns with another meaning (ids, age), in neither part of the answer.
+        Columns with another meaning (ids, age); they are in neither list.
 
     Returns
     -------
@@ -80,11 +79,11 @@ def _describes_people(name: str, column: pd.Series) -> bool:
 
 
 def names_rows(name: str, numbers: pd.Series) -> bool:
-    """Return whether numbers only tell rows or people apart.
+    """Return whether the numbers of a column only label rows or people.
 
-    They count the rows from 0, as pandas does, or from 1, as R does, perhaps from the start in each of
-    several joined tables. Or they are whole, differ between people, and their name says that they are ids or
-    numbers of rows, which may have gaps after some rows were taken out, or another order.
+    There are two such cases. The numbers count the rows from 0 (pandas) or from 1 (R), possibly starting
+    again in each of several joined tables. Or they are integers that differ between people, in a column
+    called like ids or row numbers; these may have gaps where rows were removed, and be in any order.
     """
     if len(numbers) < FEWEST_ROW_NUMBERS:
         return False
@@ -109,7 +108,7 @@ def _counts(values: Float[np.ndarray, " rows"]) -> bool:
 
 
 def as_numbers(column: pd.Series) -> pd.Series | None:
-    """Return a column as floats (infinite becomes missing), or None if some value of it is not a number."""
+    """Return a column as floats (infinite becomes missing), or None if any value is not a number."""
     if column.dtype == bool:
         return None
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
@@ -119,37 +118,37 @@ def as_numbers(column: pd.Series) -> pd.Series | None:
 
 
 def as_covariate(column: pd.Series) -> pd.Series:
-    """Return a column as floats where it holds numbers, else as text."""
+    """Return a column as floats if it holds numbers, else as text."""
     numbers = as_numbers(column)
     return column if numbers is None else numbers
 
 
 def typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return a table of text with its numbers as floats, and missing cells as NaN.
+    """Convert a table of text: columns of numbers become floats, and missing cells NaN.
 
-    A column that is numbers but for a few cells is refused rather than taken for text, which would drop it:
-    one where more than half of the stated cells look like numbers. It may be text all the same if it holds
-    codes, such as 1, 2, 3a: at most 20 levels, each in two rows or more on average, and one cell in ten is
-    no number.
+    A column where more than half of the cells that are not missing look like numbers, but not all are
+    numbers, is refused. Reading it as text would silently drop it as a covariate. The exception is a column
+    of codes such as 1, 2, 3a: at most 20 levels, at least two rows per level on average, and at least one
+    cell in ten that is not a number. Codes are kept as text.
 
     Parameters
     ----------
     table
         From ``read_text_table``.
     path
-        Its file, for messages.
+        The table's file, to name it in messages.
 
     Raises
     ------
     ParticipantsError
-        If a column is numbers but for a few cells; the message quotes one.
+        If a column holds numbers except for a few cells; the message quotes one of these.
     """
     columns = {name: _typed(table[name], str(name), path) for name in table.columns}
     return pd.DataFrame(columns, index=table.index)
 
 
 def _typed(column: pd.Series, name: str, path: Path) -> pd.Series:
-    # Each level once: a million rows of two levels are not a million numbers to read.
+    # Convert each level once: a column of a million rows with two levels needs two conversions.
     codes, levels = pd.factorize(column, use_na_sentinel=False)
     values = pd.to_numeric(levels.to_series(), errors="coerce").to_numpy(float)
     numbers = pd.Series(values[codes], index=column.index, name=column.name)
@@ -163,14 +162,14 @@ def _typed(column: pd.Series, name: str, path: Path) -> pd.Series:
     if not is_nameless(name) and (cell := _stray_cell(text)) is not None:
         row = column.tolist().index(cell) + 2
         raise ParticipantsError(
-            f"{path}: column {name!r} holds numbers but for a few cells, such as {cell!r} in row {row}; "
-            "write a number there, with a decimal point and thousands not separated, or n/a if it is missing"
+            f"{path}: column {name!r} holds numbers except for a few cells, such as {cell!r} in row {row}; "
+            "write a number there, with a decimal point and no thousands separators, or n/a if it is missing"
         )
     return text
 
 
 def _stray_cell(text: pd.Series) -> str | None:
-    """Return a cell that keeps a column from being numbers, or None if it is text by :func:`typed`'s rule."""
+    """Return a cell that is not a number in a column of numbers; None if :func:`typed` keeps it as text."""
     count = text.value_counts()
     many = len(count) > MAXIMUM_TEXT_LEVELS
     alike = np.array([looks_numeric(x) or (many and has_unit(x)) for x in count.index], dtype=bool)

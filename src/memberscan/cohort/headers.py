@@ -1,4 +1,4 @@
-"""Check what an image's header says about size and position, before anything relies on it."""
+"""Check the size and position in an image's header before anything relies on them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 MOST_VOXELS = 512**3
-"""Largest image that is read, in voxels. The largest T1w images in use have 0.5 mm voxels, 512 x 512 x 400 of
-them; conforming one takes up to 20 bytes per voxel at a time, so 2.7 GB for the largest."""
+"""Largest image that is read, in voxels. The largest T1w images in use have 512 x 512 x 400 voxels of 0.5 mm.
+Conforming an image takes up to 20 bytes of memory per voxel: 2.7 GB for the largest image."""
 MOST_BYTES = 8 * MOST_VOXELS
-"""Largest image that is read, in bytes as stored: the largest in voxels, as float64."""
+"""Largest image that is read, in stored bytes: the largest number of voxels as float64."""
 
 SAME_SIZE = 1.05
-"""Voxel sizes of two parts of a header that differ by this factor are still the same, rounded."""
+"""Voxel sizes in two parts of a header may differ by this factor, because of rounding."""
 TEMPLATE_SIZE = 1.5
-"""The same, if the sform leads into a template's space, where brains are scaled to the template's size."""
+"""The same, if the sform maps to a template's space, where brains are scaled to the template's size."""
 MOST_TURN = 30.0
-"""Largest angle, degrees, between an axis by the sform and by the qform: registration turns a head by less,
-and where the head is tilted by half a right angle, its axes may get other names."""
+"""Largest angle, degrees, between the same axis in the sform and in the qform, where they name the axes
+differently. Registration turns a head by less; a head tilted by about 45 degrees may have either name."""
 MOST_SHEAR = 0.2
 """Largest cosine between two axes of the voxel grid; a scanner's axes are at right angles, with cosine 0."""
 
 _MM = {1: 1000.0, 3: 0.001}
-"""Millimetres in a unit of length, by its NIfTI code: metres and microns. All other codes count as mm: 0 is
-"not said", and is written by many programs that mean millimetres."""
+"""Millimetres per unit of length, by NIfTI code, for metres and microns. All other codes count as mm, also
+code 0 ("unknown"), which many programs write that mean millimetres."""
 _UNIT_BITS = 0b111
 _FIRST_TEMPLATE_CODE = 3
 
@@ -44,7 +44,7 @@ def check_declared(shape: Sequence[int], dtype: np.dtype[Any]) -> None:
     Raises
     ------
     UnusableScanError
-        If these are no single volume of real numbers, or one larger than :data:`MOST_VOXELS` or
+        If the image is not a single volume of real numbers, or is larger than :data:`MOST_VOXELS` or
         :data:`MOST_BYTES`.
     """
     written = "x".join(map(str, shape))
@@ -65,9 +65,9 @@ def check_declared(shape: Sequence[int], dtype: np.dtype[Any]) -> None:
 def world_affine(image: Any) -> Float[np.ndarray, "4 4"]:
     """Return the affine from voxels to mm, after checking it against the rest of the header.
 
-    NIfTI says size and place up to three times: by the voxel sizes (pixdim), by the qform and by the sform.
-    The affine is the sform where there is one, else the qform, else the voxel sizes alone, as nibabel has it.
-    Lengths in metres or microns (``xyzt_units``) become mm.
+    A NIfTI header states size and position up to three times: in the voxel sizes (pixdim), in the qform and
+    in the sform. The affine is the sform if there is one, else the qform, else it comes from the voxel sizes
+    alone, as in nibabel. Lengths in metres or microns (``xyzt_units``) become mm.
 
     Parameters
     ----------
@@ -77,8 +77,8 @@ def world_affine(image: Any) -> Float[np.ndarray, "4 4"]:
     Raises
     ------
     UnusableScanError
-        If the affine cannot be inverted or is sheared, or if the parts of a NIfTI header differ in the size
-        of a voxel or in which way is up, front and right: it cannot be known then which of them is true.
+        If the affine cannot be inverted or is sheared, or if the parts of a NIfTI header disagree on the size
+        of a voxel or on the directions of the axes: there is no way to know then which part is correct.
     """
     affine = np.asarray(image.affine, dtype=float).copy()
     header = image.header if isinstance(image.header, nib.Nifti1Header) else None
@@ -106,27 +106,27 @@ def _check_sizes(header: Any, affine: Float[np.ndarray, "4 4"]) -> None:
         agree = (sizes <= declared * limit) & (declared <= sizes * limit)
     if not agree.all():
         raise UnusableScanError(
-            f"its header contradicts itself: voxels of {_size(sizes)} by its {_affine_name(header)}, of "
-            f"{_size(declared)} by its voxel sizes (pixdim)"
+            f"its header contradicts itself: voxels of {_size(sizes)} in its {_affine_name(header)}, but "
+            f"{_size(declared)} in its voxel sizes (pixdim)"
         )
 
 
 def _check_orientations(header: Any, affine: Float[np.ndarray, "4 4"]) -> None:
     if min(int(header["sform_code"]), int(header["qform_code"])) <= 0:
         return
-    # A qform that is no rotation says nothing; the sform, which the affine is, stands alone then.
+    # A qform that is not a rotation carries no information; nibabel raises, and the sform is used alone.
     with contextlib.suppress(ValueError, nib.spatialimages.HeaderDataError):
         qform = header.get_qform()
         sform_ways, qform_ways = (_ways(each) for each in (affine, qform))
         if sform_ways != qform_ways and _between(affine, qform) > MOST_TURN:
             raise UnusableScanError(
-                f"its header contradicts itself: its axes point to {sform_ways} by its sform and "
-                f"to {qform_ways} by its qform"
+                f"its header contradicts itself: its axes point to {sform_ways} in its sform and "
+                f"to {qform_ways} in its qform"
             )
 
 
 def _between(one: Float[np.ndarray, "4 4"], other: Float[np.ndarray, "4 4"]) -> float:
-    """Return the largest angle between an axis by one affine and by another, degrees."""
+    """Return the largest angle between the same axis in two affines, degrees."""
     axes = [each[:3, :3] / np.linalg.norm(each[:3, :3], axis=0) for each in (one, other)]
     cosines = np.sum(axes[0] * axes[1], axis=0)
     return float(np.degrees(np.arccos(np.clip(cosines.min(), -1, 1))))

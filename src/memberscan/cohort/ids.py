@@ -1,4 +1,4 @@
-"""Ids of people: which mean "missing", and which two are probably one person written in two ways."""
+"""Ids of people: which ids mean "missing", and which two ids are probably one person written in two ways."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _BETWEEN = re.compile("[-_ \t]+")
 
 
 def is_nobody(ids: pd.Series) -> pd.Series:
-    """Return where an id of a column, stripped, is a way to write "missing", perhaps after "sub-"."""
+    """Return where an id of a column of stripped ids means "missing", possibly after "sub-"."""
     return is_missing(ids) | ids.isin([f"sub-{code}" for code in MISSING if code])
 
 
 def alike(ids: Sequence[str]) -> list[tuple[str, str]]:
     """Return pairs of ids that differ only by case, padding zeros, ".0", blanks, dashes or invisible letters.
 
-    Spreadsheets and programs make these out of one id: 007 becomes 7 or 7.0, and S1 becomes s1. If both stand
-    for one person, who would be counted twice, or on both sides of an audit.
+    Spreadsheets and programs turn one id into such variants: 007 becomes 7 or 7.0, and S1 becomes s1. If both
+    ids are one person, that person would be counted twice, possibly as a member and as a non-member.
 
     Parameters
     ----------
     ids
-        Distinct ids, stripped; none holds a line break.
+        Distinct ids, stripped, without line breaks.
     """
     keys = folded(ids)
     first: dict[str, str] = {}
@@ -44,9 +44,9 @@ def alike(ids: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def folded(ids: Sequence[str]) -> list[str]:
-    """Return ids without case, padding zeros, ".0" and invisible letters, and with one dash for all dashes.
+    """Return ids in lower case, without padding zeros, ".0" and invisible letters, and with one kind of dash.
 
-    All at once: substitution on the joined text is far faster than on each of a million.
+    The substitutions run on the joined text: for a million ids, this is far faster than one at a time.
     """
     text = "\n".join(name.replace("\n", " ") for name in ids)
     if not text.isascii():
@@ -57,7 +57,7 @@ def folded(ids: Sequence[str]) -> list[str]:
 
 
 def same_person(pair: tuple[str, str]) -> str:
-    """Say that two ids are probably one person."""
+    """Return the message that two ids are probably one person."""
     return (
         f"{pair[0]!r} and {pair[1]!r} differ only by case, padding zeros, '.0', dashes or invisible letters "
         "(ids of two people must differ by more), and are probably one person"

@@ -1,4 +1,4 @@
-"""Read NIfTI files that others made: limits are checked first, and nibabel's messages name the file."""
+"""Read NIfTI files from others: check limits first, and add the file's name to nibabel's messages."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from memberscan.shown import plain
 MOST_OFFSET = 16 << 20
 """Largest offset of the voxels in a file, in bytes; the header and its extensions come before them."""
 MOST_PACKED = 40
-"""Most voxels for each byte of a packed file. Scans of people have about one, without a skull up to ten,
-masks a hundred; a file of one value, made to fill the memory, a thousand."""
+"""Most voxels per byte of a compressed file. Scans of people have about 1 voxel per byte, skull-stripped
+scans up to 10, masks 100; a file of one repeated value, made to fill the memory, 1000."""
 ALWAYS_UNPACKED = 1 << 24
-"""Images of this many voxels, 256 along each axis, are read however tightly they are packed."""
+"""Images of at most this many voxels (256 along each axis) are read whatever their compression ratio."""
 
 _HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _IMAGES: dict[int, Any] = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
 
 
 def load_image(path: Path) -> Any:
-    """Open a .nii or .nii.gz file, whose header is checked first; its voxels are read when asked for.
+    """Open a .nii or .nii.gz file after checking its header; voxels are read only when they are needed.
 
-    Header extensions are not read: conforming does not use them, and their sizes would be
-    one more thing to check.
+    Header extensions are not read: conforming does not use them, and their sizes would have to be checked
+    too.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def load_image(path: Path) -> Any:
     Raises
     ------
     UnusableScanError
-        If it is no regular file, no NIfTI, cut short, or declares more than a scan can have.
+        If the file is not a regular file, not NIfTI, truncated, or declares more data than a scan can have.
     """
     block, size, packed = _first_bytes(path)
     kind = _kind(block)
@@ -60,16 +60,15 @@ def load_image(path: Path) -> Any:
     check_declared(shape, dtype)
     if offset > MOST_OFFSET:
         raise UnusableScanError(
-            f"unreadable (its voxels begin at byte {offset:,}; at most {MOST_OFFSET:,} is read)"
+            f"unreadable (its voxels begin at byte {offset:,}; at most {MOST_OFFSET:,} is allowed)"
         )
     voxels = int(np.prod(shape, dtype=np.int64))
     declared = offset + voxels * dtype.itemsize
     if not packed and declared > size:
-        raise UnusableScanError(f"unreadable (cut short: {size:,} bytes of {declared:,})")
+        raise UnusableScanError(f"unreadable (truncated: {size:,} bytes of {declared:,})")
     if packed and voxels > max(ALWAYS_UNPACKED, MOST_PACKED * size):
         raise UnusableScanError(
-            f"unreadable (declares {voxels:,} voxels and has {size:,} bytes: no scan can be packed so "
-            "tightly)"
+            f"unreadable (declares {voxels:,} voxels but has {size:,} bytes: no scan compresses that far)"
         )
     affine = header.get_best_affine()
     if not np.isfinite(affine).all():
@@ -79,8 +78,8 @@ def load_image(path: Path) -> Any:
 
 
 def _first_bytes(path: Path) -> tuple[bytes, int, bool]:
-    """Return enough for any header, the file's size, and whether it is packed."""
-    # Without O_NONBLOCK the opening of a named pipe would already wait.
+    """Return enough bytes for any header, the file's size, and whether it is compressed."""
+    # Without O_NONBLOCK, opening a named pipe would block.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as stream:
         about = os.fstat(stream.fileno())
@@ -94,7 +93,7 @@ def _first_bytes(path: Path) -> tuple[bytes, int, bool]:
 
 
 def _kind(block: bytes) -> int:
-    """Return the length that a header gives itself, in either byte order, which says which NIfTI it is."""
+    """Return the length that a header states, in either byte order; it identifies NIfTI-1 and NIfTI-2."""
     for length in (int.from_bytes(block[:4], "little"), int.from_bytes(block[:4], "big")):
         magic = block[344:347] if length == 348 else block[4:7]
         if length in _HEADERS and len(block) >= length and magic in (b"n+1", b"ni1", b"n+2", b"ni2"):
@@ -107,7 +106,7 @@ _reading = threading.local()
 
 @contextlib.contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Put a file's name before what nibabel logs, in this thread, while the file is read."""
+    """Prefix what nibabel logs in this thread with a file's name, while the file is read."""
     logger = logging.getLogger("nibabel.global")
     if _add_name not in logger.filters:
         logger.addFilter(_add_name)

@@ -1,4 +1,4 @@
-"""The text files of a cohort directory: what is in it, what it came from, and whether that is still so."""
+"""The text files of a cohort directory: what it holds, its source, and whether either has changed since."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ STATISTICS = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What cohort.json says of a cohort; the fields are those of :class:`memberscan.cohort.Cohort`."""
+    """What cohort.json says about a cohort; the fields are those of :class:`memberscan.cohort.Cohort`."""
 
     kind: str
     shape: tuple[int, ...]
@@ -52,7 +52,7 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Stated(Facts):
-    """The whole of cohort.json: also digests of the inputs, of the data behind them, and of all."""
+    """All of cohort.json: the facts, and digests of the inputs, the source data and the whole cohort."""
 
     content: str
     inputs: str
@@ -61,14 +61,14 @@ class Stated(Facts):
 
 @contextlib.contextmanager
 def claim(path: Path, request: dict[str, Any], inputs: str) -> Iterator[bool]:
-    """Claim ``path``, as :func:`memberscan.output_directory.claim` does; yield whether the cohort is there.
+    """Claim ``path`` as :func:`memberscan.output_directory.claim` does; yield whether the cohort is finished.
 
     Parameters
     ----------
     path
         The cohort directory.
     request
-        What was asked, as JSON values.
+        The arguments of the command, as JSON values.
     inputs
         Fingerprint of the data the cohort is made from.
 
@@ -77,7 +77,7 @@ def claim(path: Path, request: dict[str, Any], inputs: str) -> Iterator[bool]:
     OutputConflictError
         If the directory holds something else.
     StaleError
-        If the finished cohort was made from data that have changed since.
+        If the data of the finished cohort have changed since it was built.
     """
     with output_directory.claim(path, request, done=MANIFEST) as finished:
         stated = received.load_json(path / MANIFEST) if finished else {"inputs": inputs}
@@ -90,7 +90,7 @@ def claim(path: Path, request: dict[str, Any], inputs: str) -> Iterator[bool]:
 
 
 def split_covariates(columns: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Apply :func:`select_covariates`; a column with a name that a cohort itself uses counts as ignored."""
+    """Apply :func:`select_covariates`; columns whose names a cohort uses itself count as ignored."""
     taken = [name for name in columns.columns if name in (*RESERVED, *STATISTICS)]
     kept, ignored = select_covariates(columns, exclude=taken)
     return kept, (*taken, *ignored)
@@ -105,16 +105,16 @@ def finish(
     content: str,
     inputs: str,
 ) -> None:
-    """Write the tables, then cohort.json, whose presence says that the cohort is whole.
+    """Write the tables, then cohort.json, whose presence means that the cohort is complete.
 
     Parameters
     ----------
     scans
         Kept scans: the columns of ``RESERVED`` and the covariates.
     excluded
-        Scan id, subject id and reason of each of the others.
+        Scan id, subject id and reason of each excluded scan.
     facts
-        The rest of cohort.json.
+        The other fields of cohort.json.
     content
         Fingerprint of the stored inputs of the kept scans.
     inputs
@@ -123,15 +123,15 @@ def finish(
     Raises
     ------
     CohortError
-        If no scan is left.
+        If every scan is excluded.
     """
     left_out = pd.DataFrame(excluded, columns=list(_EXCLUDED_COLUMNS))
     files.write_table(path / EXCLUDED, left_out, mode=files.OWNER_ONLY)
     if scans.empty:
         reasons = "; ".join(f"{scan}: {reason}" for scan, _, reason in excluded[:3])
         raise CohortError(
-            f"no scan survives, {len(excluded)} excluded ({reasons}{'; ...' if len(excluded) > 3 else ''}); "
-            f"{path / EXCLUDED} lists them all"
+            f"all {len(excluded)} scans are excluded ({reasons}{'; ...' if len(excluded) > 3 else ''}); "
+            f"{path / EXCLUDED} lists the reasons"
         )
     files.write_table(path / SCANS, scans[[*RESERVED, *facts.covariates]], mode=files.OWNER_ONLY)
     fingerprint = _fingerprint(path, content)
@@ -141,16 +141,16 @@ def finish(
 
 
 def read(path: Path) -> Stated:
-    """Read cohort.json, after checking that it is complete, known, and true of the tables beside it.
+    """Read cohort.json, and check that it is complete, of a known version, and matches the tables beside it.
 
     Raises
     ------
     CohortError
-        If there is none, or it is of another version or makes no sense.
+        If the file does not exist, is of another version, or has values that contradict each other.
     BadInputError
-        If it is not JSON, or a part of it is missing or of another type.
+        If it is not JSON, or a field is missing or of the wrong type.
     StaleError
-        If the table of scans is another than it was.
+        If the table of scans has changed since the cohort was built.
     """
     if not (path / MANIFEST).exists():
         state = (
@@ -175,7 +175,7 @@ def read(path: Path) -> Stated:
 
 
 def _problem(stated: Stated) -> str:
-    """Return what in a cohort.json makes no sense, "" if nothing."""
+    """Return what is wrong with the values of a cohort.json, or "" if nothing."""
     volumes = stated.kind == "volumes"
     names = (*RESERVED, *stated.covariates)
     if not volumes and stated.kind != "table":
@@ -211,7 +211,8 @@ def read_scans(path: Path, covariates: tuple[str, ...]) -> pd.DataFrame:
     once = not (scans["scan_id"].duplicated().any() or scans["row"].duplicated().any())
     if scans.empty or not once or scans["row"].min() < 0 or not np.isfinite(scans["age"]).all():
         raise CohortError(
-            f"{path / SCANS} is damaged (a scan twice, or without a row or an age); build the cohort again"
+            f"{path / SCANS} is damaged (a scan is listed twice, or has no row or no age); "
+            "build the cohort again"
         )
     return scans.assign(**{name: as_covariate(scans[name]) for name in covariates}).set_index("scan_id")
 
@@ -232,7 +233,7 @@ def _read_columns(path: Path, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def log_time(path: Path, step: str, scans: int, seconds: float) -> None:
-    """Append a wall time; kept apart from the results, which are the same on every machine."""
+    """Append a wall time to a file of its own: the results must be the same on every machine."""
     files.append_line(
         path / TIMINGS, json.dumps({"step": step, "scans": scans, "seconds": round(seconds, 3)})
     )

@@ -1,4 +1,4 @@
-"""Who the participants of a BIDS dataset are: their ages at each session, and their covariates."""
+"""The participants of a BIDS dataset: their ages at each session, and their covariates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OTHER_UNITS = re.compile(
     r"|\b(months|weeks|days)(?: old)?\W*$",
     re.IGNORECASE | re.MULTILINE,
 )
-"""Of a description: "Age in completed months", "age (weeks)", "age at scan, days"."""
+"""A unit in a description such as "Age in completed months", "age (weeks)" or "age at scan, days"."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Participants:
     Parameters
     ----------
     covariates
-        All columns of participants.tsv but id and age, indexed by subject id ("sub-01").
+        All columns of participants.tsv except id and age, indexed by subject id ("sub-01").
     baseline
         Age as written and in years, by subject id, from participants.tsv.
     by_session
-        The same by subject and session id, from the sessions.tsv files, or from participants.tsv if that has
-        a row for each session; where a session is listed, it has the last word.
+        The same by subject and session id, from the sessions.tsv files, or from participants.tsv if it has a
+        row for each session. For a session listed here, this takes precedence over ``baseline``.
     per_session
         Whether participants.tsv has a row for each session. ``covariates`` are then indexed by subject and
         session ("sub-01_ses-1").
@@ -61,15 +61,15 @@ class Participants:
         bids
             The dataset.
         sessions
-            The sessions on the disk of each subject on the disk. Ids of the tables that are written otherwise
-            (:func:`memberscan.cohort.matching.match_ids`) become these; by default ids stay as they are.
+            The sessions on disk of each subject on disk. Ids in the tables that are spelled differently are
+            replaced by these (:func:`memberscan.cohort.matching.match_ids`); by default ids stay unchanged.
 
         Raises
         ------
         ParticipantsError
-            If a table is unreadable, lists a person or session twice, holds a column of numbers but for a
-            few cells, or if no table gives an age, or all in another unit; or if it cannot be said whom an id
-            means.
+            If a table is unreadable, lists a person or session twice, or has a column of numbers except for a
+            few cells; if no table gives an age, or the ages are in another unit; or if an id could mean
+            several subjects.
         """
         sessions = sessions or {}
         by_session = _read_sessions(bids, sessions)
@@ -79,7 +79,7 @@ class Participants:
         elif by_session:
             table = pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []]))
         else:
-            raise ParticipantsError(f"{path} does not exist; it must give the ages (participant_id, age)")
+            raise ParticipantsError(f"{path} does not exist; add it, with columns participant_id and age")
         column = _age_column(table)
         if column is None and not by_session:
             names = ", ".join(map(str, table.columns)) or "nothing else"
@@ -140,7 +140,7 @@ def _read_participants(path: Path, sessions: Mapping[str, Collection[str]]) -> p
 def _listed_sessions(
     path: Path, written: pd.Series, subjects: pd.Series, sessions: Mapping[str, Collection[str]]
 ) -> pd.Series:
-    """Return the session of each row, named as on the disk."""
+    """Return the session of each row, with the name it has on disk."""
     listed = written.copy()
     for subject, own in written.groupby(subjects):
         found = sessions.get(str(subject), ())
@@ -168,9 +168,9 @@ def _read_sessions(
 
 
 def _read_ids(path: Path, column: str, prefix: str) -> pd.DataFrame:
-    """Read a table with a column of ids, to which ``prefix`` is added where it is left out."""
+    """Read a table with a column of ids; ``prefix`` is added to ids that lack it."""
     if not path.is_file():
-        raise ParticipantsError(f"{path} is not a regular file; give a table in its place")
+        raise ParticipantsError(f"{path} is not a regular file; replace it by a table")
     table = read_text_table(path)
     if column not in table.columns:
         raise ParticipantsError(
@@ -185,7 +185,7 @@ def _with_prefix(ids: pd.Series, prefix: str) -> pd.Series:
 
 
 def _once(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose index names each row once."""
+    """Return the table, or raise if two rows have the same index."""
     twice = table.index[table.index.duplicated()]
     if len(twice):
         name = _row_name(*twice[0]) if isinstance(twice[0], tuple) else twice[0]
@@ -209,7 +209,7 @@ def _ages(written: pd.Series, sidecar: Path) -> dict[tuple[str, str], tuple[str,
 
 
 def _read_units(sidecar: Path, column: str) -> float:
-    """Return units in a year from a JSON sidecar; years where it is absent or does not say."""
+    """Return how many of the JSON sidecar's units make a year; 1 if it is absent or gives no units."""
     if not sidecar.exists():
         return 1.0
     columns = received.load_json(sidecar)
@@ -232,13 +232,13 @@ def _read_units(sidecar: Path, column: str) -> float:
 
 
 def _descriptions(about: Any) -> list[str]:
-    """Return what is said of a column in sentences, not what is said of its levels."""
+    """Return the sentences that describe a column, without the descriptions of its levels."""
     said = about.items() if isinstance(about, dict) else [("description", about)]
     return [str(value) for name, value in said if name.strip().lower() not in ("levels", "termurl")]
 
 
 def _units(about: Any) -> Iterator[Any]:
-    """Yield what is said of units, however the key is written and wherever in the description it stands."""
+    """Yield all stated units, in any spelling of the key and anywhere in the description."""
     for name, value in about.items() if isinstance(about, dict) else ():
         if name.strip().lower() in ("unit", "units"):
             yield value

@@ -1,4 +1,4 @@
-"""Synthetic T1-like brains, to walk the whole way from scans to verdict without anybody's data."""
+"""Synthetic T1-like brains, so that every step from scans to verdict can be tried without real data."""
 
 from __future__ import annotations
 
@@ -37,20 +37,21 @@ INTENSITY = 600.0
 
 @dataclass(frozen=True)
 class Subject:
-    """A person who does not exist.
+    """A synthetic subject.
 
     Parameters
     ----------
     age
         At the first scan, years.
     brain_age_gap
-        Biological minus chronological age, years: what no model can predict from the age alone.
+        Biological minus chronological age, years. It is independent of the age, so no model can predict the
+        age exactly.
     sex, site
-        Covariates; they change size and contrast a little, and have nothing to do with anybody's role.
+        Covariates; they change size and contrast a little, and are independent of the subject's role.
     size
         Scale along each axis.
     anatomy
-        Coefficients of the smooth displacement that makes this brain an individual, mm.
+        Coefficients of the smooth displacement field that gives the subject an individual anatomy, mm.
     """
 
     age: float
@@ -63,7 +64,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class _Template:
-    """The tissue maps, and the points of the phantom's own grid that a brain can reach."""
+    """The tissue maps, and the points of the phantom's own grid where there can be brain."""
 
     affine: Float[np.ndarray, "4 4"]
     shape: tuple[int, int, int]
@@ -89,25 +90,25 @@ def build_phantom(
     seed: int,
     workers: int | None = None,
 ) -> None:
-    """Build a cohort of phantoms: MNI152 tissue maps, deformed and aged; no person's scan is in it.
+    """Build a cohort of phantoms: MNI152 tissue maps, deformed and aged; it has no scan of any person.
 
-    Age widens the ventricles and thins the grey matter, at a biological age that differs from the
-    chronological one by N(0, 5 years). Every subject has a smooth anatomy of its own; every scan its own
-    contrast, bias field, noise and head position; repeat scans are one to three years apart. Numbers from
-    phantoms say how the tools behave. They say nothing about the leakage of a model of real brains.
+    Age widens the ventricles and thins the grey matter, according to a biological age that differs from the
+    chronological age by N(0, 5 years). Every subject has its own smooth anatomy; every scan has its own
+    contrast, bias field, noise and head position. Repeat scans are one to three years apart. Numbers from
+    phantoms show how the tools behave. They say nothing about the leakage of a model of real brains.
 
     Parameters
     ----------
     path
         The cohort directory.
     subjects, scans_per_subject
-        How many people, and scans of each.
+        Number of people, and of scans per person.
     spacing
         Edge of a voxel of the cohort's grid, mm.
     seed
         Root of all randomness.
     workers
-        Threads; by default the number of cores that this process may use.
+        Number of threads; by default the number of cores that this process may use.
 
     Raises
     ------
@@ -118,7 +119,7 @@ def build_phantom(
         if not 1 <= value <= most:
             raise BadInputError(f"{name} is {value}; choose from 1 to {most}")
     if seed < 0:
-        raise BadInputError(f"seed is {seed}; choose a number from 0")
+        raise BadInputError(f"seed is {seed}; choose a number that is at least 0")
     spacing = check_spacing(spacing)
     request = {
         "command": "cohort phantom",
@@ -142,12 +143,13 @@ def build_phantom(
 
 
 def draw_subject(seed: int, number: int) -> Subject:
-    """Draw one person; depends on nothing but the seed and the person's number."""
+    """Draw one subject; the result depends only on the seed and the subject's number."""
     rng = seeds.generator(seed, "phantom", "subject", number)
     sex = str(rng.choice(["F", "M"]))
     wavelength = np.indices((MODES,) * 3).sum(axis=0)
     anatomy = rng.standard_normal((3, MODES, MODES, MODES)) / (1 + wavelength) ** 1.5
-    # A product of three cosines has variance 1/8 over the grid; the lowest modes, a shift, count as well.
+    # A product of three cosines has variance 1/8 over the grid. The lowest mode is a constant, a shift of the
+    # whole brain; it is scaled like the others.
     anatomy *= ANATOMY_SD_MM / np.sqrt((1 / (1 + wavelength) ** 3).sum() / 8)
     return Subject(
         age=round(float(rng.uniform(YOUNGEST, OLDEST)), 2),
@@ -171,14 +173,14 @@ def make_scan(subject: Subject, age: float, spacing: float, rng: np.random.Gener
     Parameters
     ----------
     subject
-        Whose anatomy it shows.
+        The subject whose anatomy the image shows.
     age
         Chronological age at this scan, years.
     spacing
-        Of the cohort it is meant for, mm: the image's own voxels have two thirds of that, and never less than
-        2 mm.
+        Voxel edge of the cohort that the image is made for, mm. The image's own voxels have two thirds of
+        that, and at least 2 mm.
     rng
-        For all that differs between two scans of one brain: contrast, bias field, noise and head position.
+        Draws what differs between two scans of one brain: contrast, bias field, noise and head position.
 
     Returns
     -------
@@ -195,7 +197,7 @@ def make_scan(subject: Subject, age: float, spacing: float, rng: np.random.Gener
         np.clip(ndimage.map_coordinates(m, voxels, order=1), 0, 1)
         for m in (template.grey, template.white, template.brain)
     )
-    # A power keeps pure grey matter and takes from voxels that are only partly so: the ribbon gets thinner.
+    # A power above 1 keeps voxels of pure grey matter (1) and lowers partial volumes: the cortex thins.
     grey **= np.exp(THINNING_PER_YEAR * older)
     fluid = np.clip(brain - grey - white, 0, 1)
     other_site = subject.site == "B"
@@ -231,7 +233,10 @@ def _head_position(rng: np.random.Generator) -> Float[np.ndarray, "4 4"]:
 def _smooth_field(
     coefficients: Float[np.ndarray, "c modes modes modes"], template: _Template
 ) -> Float32[np.ndarray, "c points"]:
-    """Evaluate sums of low cosines at the points, by plain einsum: the threads of BLAS change no bit."""
+    """Evaluate sums of low-frequency cosines at the points.
+
+    Plain einsum without BLAS gives the same bits with any number of threads.
+    """
     modes = coefficients.shape[-1]
     waves = [wave[:modes] for wave in template.waves]
     field = np.einsum("cabd,dz->cabz", coefficients.astype(np.float32), waves[2])
@@ -289,7 +294,7 @@ def _outward_from_ventricles(
     white: Float32[np.ndarray, "x y z"],
     brain: Float32[np.ndarray, "x y z"],
 ) -> Float32[np.ndarray, "3 x y z"]:
-    """Return the way out of the ventricles, of length at most 1, fading within about a centimetre."""
+    """Return vectors away from the ventricles, of length at most 1, that fade within about 1 cm."""
     deep = ndimage.distance_transform_edt(brain > 0.5, sampling=2.0) > 22
     ventricles = np.clip(brain - grey - white, 0, 1) * deep
     slope = -np.array(np.gradient(ndimage.gaussian_filter(ventricles, 3.0)))

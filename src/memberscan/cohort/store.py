@@ -1,4 +1,4 @@
-"""Which volumes of a cohort are finished, and whether a volume that is read later is unchanged."""
+"""Record which volumes of a cohort are finished, and check that a volume has not changed since."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from memberscan.rows import RowFile
 
 
 class Ledger:
-    """What is finished: one line per scan, added after its volume is in the store.
+    """The finished scans: one line per scan, added after its volume is in the store.
 
-    A line counts only if it names the scan, its row and the state of its source file, and the row's bytes
-    still have the digest it gives. So neither a torn line, nor a changed file, nor a store that lost its last
-    writes is ever trusted.
+    A line counts only if it names the scan, its row and the present state of its source file, and if the
+    row's bytes have the recorded digest. An incomplete line, a changed source file, or a store that lost its
+    last writes is therefore noticed, and the scan is done again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +33,7 @@ class Ledger:
         self._torn = bool(text) and not text.endswith("\n")
 
     def find(self, scan_id: str, row: int, stamp: str, store: RowFile) -> dict[str, Any] | None:
-        """Return the entry of a scan that is finished, or None if it is to be done."""
+        """Return the entry of a finished scan, or None if the scan has to be done."""
         entry = self._entries.get(scan_id)
         if (
             entry is None
@@ -44,26 +44,26 @@ class Ledger:
         return entry
 
     def add(self, entry: dict[str, Any]) -> None:
-        """Append an entry, whole or torn but never mixed with another."""
+        """Append an entry; if interrupted, it may be incomplete but is never mixed with another."""
         line = ("\n" if self._torn else "") + _line(entry)
         with self._lock:
             files.append_line(self._path, line, mode=files.OWNER_ONLY)
             self._torn = False
 
     def settle(self, entries: list[dict[str, Any]]) -> None:
-        """Write the ledger anew in the order of the rows, so that equal builds end in equal bytes."""
+        """Rewrite the ledger in the order of the rows, so that equal builds end in equal bytes."""
         files.write_text(self._path, "".join(f"{_line(entry)}\n" for entry in entries), mode=files.OWNER_ONLY)
 
 
 class Recorded:
-    """The digests of a finished cohort's volumes; each is compared with its own when it is first read.
+    """The digests of a finished cohort's volumes; each volume is checked when it is first read.
 
     Parameters
     ----------
     store
-        The file that holds the volumes, for errors.
+        The file that holds the volumes, to name it in errors.
     digests
-        Of each volume, in the order in which :meth:`compare` is told of them.
+        The digest of each volume; :meth:`compare` refers to volumes by their position in this sequence.
     """
 
     def __init__(self, store: Path, digests: Sequence[str]) -> None:
@@ -76,7 +76,7 @@ class Recorded:
         Raises
         ------
         StaleError
-            If one is another than it was when the cohort was built.
+            If a volume has changed since the cohort was built.
         """
         for place, volume in zip(places, volumes, strict=True):
             digest = self._left.get(place)
@@ -88,14 +88,14 @@ class Recorded:
 
 
 def changed(path: Path) -> StaleError:
-    """Return the error that says that a file of a cohort is another than when the cohort was built."""
+    """Return the error that a file of a cohort was changed after the cohort was built."""
     return StaleError(
         f"{path} was changed after the cohort was built; delete {path.parent} and build the cohort again"
     )
 
 
 def recorded_digests(ledger: Path, scans: Mapping[str, int]) -> list[str]:
-    """Return the digest of each scan's volume, "" where the ledger has none.
+    """Return the digest of each scan's volume, or "" if the ledger has none.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def recorded_digests(ledger: Path, scans: Mapping[str, int]) -> list[str]:
 
 
 def _entries(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a ledger that are whole; a torn or foreign one counts as not there."""
+    """Yield the complete lines of a ledger; an incomplete or unknown line is ignored."""
     for line in text.split("\n"):
         try:
             entry = received.parse_json(line, "a line of the ledger")

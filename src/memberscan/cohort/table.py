@@ -1,4 +1,4 @@
-"""Tables of regional measures (cortical thickness, volumes): one row per scan, one column per feature."""
+"""Build a cohort from a table of regional measures (cortical thickness, volumes), one row per scan."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariate
     """Build a cohort from a CSV or TSV.
 
     A subject with several rows has several scans, named "id", "id#2", "id#3" in the order of the file. All
-    numeric columns but the age and the covariates are features; columns of text, without a name, or that only
-    count the rows are named as ignored. Rows without an id, with a missing feature, without a plausible age,
-    or equal in all features to a row of another subject are excluded.
+    numeric columns except the age and the covariates are features; columns of text, columns without a name,
+    and columns that only number the rows are listed as ignored. A row is excluded if it has no id, a missing
+    feature or no plausible age, or if all its features equal those of a row of another subject.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariate
     Raises
     ------
     BadInputError
-        If a named column is not there, or is named twice.
+        If a named column does not exist, or is named twice.
     CohortError
-        If there is no feature, or no row survives.
+        If there is no feature, or every row is excluded.
     ParticipantsError
-        If the file cannot be read as a table, a column is numbers but for a few cells, ages are not in years,
-        or two ids are probably one person.
+        If the file cannot be read as a table, a column holds numbers except for a few cells, ages are not in
+        years, or two ids are probably one person.
     """
     started = time.perf_counter()
     table = read_text_table(csv)
@@ -83,7 +83,7 @@ def _finish(
     source: str,
     inputs: str,
 ) -> None:
-    """Write the features of the rows that can be used, and what is known of every row."""
+    """Write the features of the usable rows, and the tables of kept and excluded rows."""
     reasons = _reasons(scans, features)
     kept = reasons == ""
     described, ignored = manifest.split_covariates(values)
@@ -121,7 +121,7 @@ def _check_columns(csv: Path, table: pd.DataFrame, named: list[str]) -> None:
             f"column {twice[0]!r} is named twice; subject, age and covariates must all differ"
         )
     if table.empty:
-        raise CohortError(f"{csv} has a header and no rows; nothing can be built from it")
+        raise CohortError(f"{csv} has a header but no rows; give a table with at least one row per scan")
 
 
 def _check_people(csv: Path, scans: pd.DataFrame, subject: str, age: str) -> None:
@@ -135,7 +135,7 @@ def _check_people(csv: Path, scans: pd.DataFrame, subject: str, age: str) -> Non
 
 
 def _split_features(values: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the numeric columns as float32, and the names of the others; an empty column is no feature."""
+    """Return the numeric columns as float32, and the names of the others; empty columns are not features."""
     numeric = {str(name): column for name, column in values.items() if _is_feature(str(name), column)}
     with np.errstate(over="ignore"):
         features = pd.DataFrame(numeric, index=values.index).astype(np.float32)
@@ -163,7 +163,7 @@ def _describe(subjects: pd.Series, written: pd.Series) -> pd.DataFrame:
 
 
 def _scan_ids(subjects: list[str]) -> list[str]:
-    """Return unique ids: the subject's own for its first row, then "id#2", "id#3", passing over used ones."""
+    """Return unique scan ids: the subject's id for its first row, then "id#2", "id#3", skipping used ids."""
     taken, count, ids = set(subjects), Counter[str](), []
     for subject in subjects:
         count[subject] += 1
@@ -177,7 +177,7 @@ def _scan_ids(subjects: list[str]) -> list[str]:
 
 
 def _reasons(scans: pd.DataFrame, features: pd.DataFrame) -> pd.Series:
-    """Return why each row is excluded, "" where it is kept."""
+    """Return why each row is excluded, or "" if it is kept."""
     reasons = scans["age_problem"].copy()
     unusable = ~np.isfinite(features.to_numpy())
     first = features.columns[unusable.argmax(axis=1)]

@@ -1,4 +1,4 @@
-"""The one reader of people's tables, whether R, Excel, SPSS or pandas wrote them."""
+"""Read users' tables, whether they were written by R, Excel, SPSS or pandas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from memberscan.errors import BadInputError, ParticipantsError
 from memberscan.received import read_limited
 
 _HINT = re.compile(r'"?sep=([^"])"?[,;\t]*')
-"""The first line by which Excel is told the separator."""
+"""A first line that tells Excel which separator the file uses."""
 _BLANK = re.compile(r"[^\S\n]")
 _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 _OTHER_SEPARATOR = re.compile(r"[^\s|](?:(\|)|\s+\S+\s+)\S")
@@ -26,11 +26,11 @@ _WIDER = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _NAMELESS = re.compile(r"column \d+ \(no name\)|Unnamed: \d+([._][\w.]*)?|\.\.\.\d+")
 _ADVICE = "save it as UTF-8 TSV or CSV with one header row"
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
-"""How text is written for Excel, so that it keeps the zeros of 007."""
+"""How text is written for Excel so that it keeps leading zeros, as in 007."""
 _OTHER_KINDS = {
     b"PK\x03\x04": "an Excel workbook or another zip file",
     b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"$FL": "a file of SPSS",
+    b"$FL": "an SPSS file",
     b"PAR1": "a Parquet file",
     b"\x1f\x8b": "compressed with gzip",
     b"\xff\xfe": 'text in UTF-16, as Excel\'s "Unicode text"',
@@ -41,11 +41,11 @@ _OTHER_KINDS = {
 def read_text_table(path: Path) -> pd.DataFrame:
     """Read a TSV or CSV with every cell as text, stripped of blanks at both ends ("" for an empty one).
 
-    A file with tabs knows no quoting: a quotation mark is a letter there, and only a pair around a whole cell
-    is taken off, as R writes it. Cells of a CSV may be quoted. A CSV is separated by commas or, where its
-    header has more of them, by semicolons; numbers with decimal commas are then written with points. Empty
-    rows, and empty columns without a name, are dropped. Another column without a name is called "column 3
-    (no name)", which ``is_nameless`` knows: it is not to be used.
+    A tab-separated file has no quoting: a quotation mark is an ordinary character, and only a pair around a
+    whole cell, as R writes it, is removed. Cells of a CSV may be quoted. A CSV is separated by commas, or by
+    semicolons if its header has more of those; decimal commas are then replaced by points. Empty rows, and
+    empty columns without a name, are dropped. Any other column without a name is called, for example,
+    "column 3 (no name)"; ``is_nameless`` recognises this name, so that the column is not used.
 
     Raises
     ------
@@ -75,27 +75,27 @@ def _decoded(path: Path, data: bytes) -> str:
             raise ParticipantsError(f"{path} cannot be read as a table: it is {kind}; {_ADVICE}")
     if b"\0" in data:
         raise ParticipantsError(
-            f"{path} cannot be read as a table: it holds NUL bytes, as no text does; {_ADVICE}"
+            f"{path} cannot be read as a table: it holds NUL bytes, so it is not text; {_ADVICE}"
         )
     return data.decode("utf-8-sig")
 
 
 def is_nameless(name: str) -> bool:
-    """Return whether a column has no name of its own, such as R's row names, or "Unnamed: 0" of pandas.
+    """Return whether a column has no real name, such as R's row names or "Unnamed: 0" of pandas.
 
-    R's readr calls it "...1".
+    R's readr calls such a column "...1".
     """
     return _NAMELESS.fullmatch(name) is not None
 
 
 def _with_decimal_points(table: pd.DataFrame) -> pd.DataFrame:
-    """Respell the numbers of a table that Excel or R wrote where the comma is the decimal mark."""
+    """Replace decimal commas by points, in a table from Excel or R in a country that uses decimal commas."""
     plain = table.apply(with_decimal_points, sure=True)
     return table if plain.equals(table) else plain.apply(without_thousands)
 
 
 def _separator(path: Path, text: str) -> tuple[str, str]:
-    """Return the text of the table proper, and what separates its cells."""
+    """Return the table's text, without a line that names the separator, and the separator."""
     text = _BLANK_LINES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     header, _, rest = text.partition("\n")
     if (hint := _HINT.fullmatch(header)) is not None:
@@ -103,8 +103,8 @@ def _separator(path: Path, text: str) -> tuple[str, str]:
     if path.suffix.lower() == ".tsv":
         if "\t" not in header and re.search(r"\w[\"' ]*[,;][\"' ]*\w", header):
             raise ParticipantsError(
-                f"{path} is called .tsv and must be tab-separated, but its header has no tab "
-                f"({header.strip()[:60]!r}); separate its cells by tabs, or call it .csv"
+                f"{path} is named .tsv and must be tab-separated, but its header has no tab "
+                f"({header.strip()[:60]!r}); separate its cells by tabs, or rename it to .csv"
             )
         return text, "\t"
     unquoted = re.sub(r'"[^"]*"', "", header)
@@ -120,7 +120,7 @@ def _separator(path: Path, text: str) -> tuple[str, str]:
 
 
 def _split(path: Path, text: str, separator: str) -> pd.DataFrame:
-    """Return the cells, the header as first row, with one column more than it in case that rows are wider."""
+    """Return the cells, with the header as first row, and one more column to notice rows that are wider."""
     quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     header = next(csv.reader(io.StringIO(text), delimiter=separator, quoting=quoting), [])
     width = len(header)
@@ -140,15 +140,15 @@ def _split(path: Path, text: str, separator: str) -> pd.DataFrame:
         if (wider := _WIDER.search(str(error))) is None:
             raise
         raise ParticipantsError(
-            f"{path} cannot be read as a table: line {wider[2]} has {wider[3]} cells, its header {width}; "
-            + _about_width(width, separator)
+            f"{path} cannot be read as a table: line {wider[2]} has {wider[3]} cells, its header has "
+            f"{width}; " + _about_width(width, separator)
         ) from error
     cells = table.fillna("")
     if '"' in text or _BLANK.search(text.replace("\t", "") if separator == "\t" else text):
         unwrap, formulas = separator == "\t" and '"' in text, '="' in text
         cells = cells.apply(lambda column: _strip(column.tolist(), unwrap=unwrap, formulas=formulas))
     else:
-        # Most large tables are like this, and looking at each cell would take as long as reading it.
+        # Most large tables need no stripping; checking each cell would take as long as reading the table.
         cells = cells.astype("str")
     extra = cells[width].ne("")
     if extra.any():
@@ -172,7 +172,7 @@ def _strip(cells: Sequence[str], *, unwrap: bool, formulas: bool) -> pd.Series:
 
 
 def _unwrap(cell: str) -> str:
-    """Take off quotation marks around a whole cell, with those inside it doubled; leave any others alone."""
+    """Remove quotation marks around a whole cell, and undouble those inside it; leave any others alone."""
     if len(cell) < 2 or not cell[0] == cell[-1] == '"' or '"' in cell[1:-1].replace('""', ""):
         return cell
     return cell[1:-1].replace('""', '"').strip()
@@ -183,18 +183,18 @@ def _about_wider_rows(path: Path, cells: pd.DataFrame, width: int, extra: pd.Ser
         return f"{path} cannot be read as a table: its header has one cell; {_about_width(width, '')}"
     if extra.iloc[1:].all():
         return (
-            f"every row of {path} has {width + 1} cells, its header {width}: R writes row names so, or a "
-            "name is missing; name every column (in R, write the table with row.names = FALSE)"
+            f"every row of {path} has {width + 1} cells, but its header has {width}: these may be row names "
+            "from R, or a name is missing; name every column (in R, write the table with row.names = FALSE)"
         )
     row = int(extra.argmax())
     return (
-        f"row {row + 1} of {path} has {width + 1} cells, its header {width} (first cell "
-        f"{cells.iloc[row, 0]!r}); quote cells that hold the separator, or remove the surplus one"
+        f"row {row + 1} of {path} has {width + 1} cells, but its header has {width} (first cell "
+        f"{cells.iloc[row, 0]!r}); quote cells that hold the separator, or remove the extra cell"
     )
 
 
 def _without_blanks(cells: pd.DataFrame) -> pd.DataFrame:
-    """Drop rows without any cell, and columns without a name and any cell."""
+    """Drop empty rows, and columns that have neither a name nor any cell."""
     filled = cells != ""
     return cells.loc[filled.any(axis=1), filled.any()]
 

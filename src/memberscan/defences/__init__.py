@@ -1,4 +1,4 @@
-"""Defences: what changes a training step, an update or a finished model to protect people, one file each.
+"""Defences: each changes a training step, an update or a finished model to protect people; one file each.
 
 A defence is a class of :class:`~memberscan.defences.defence.Defence`, made by
 :func:`~memberscan.configuration.configuration` so that its parameters are declared once, and one line in
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memberscan.defences.defence import Defence
 
 DEFENCES: dict[str, str] = {}
-"""Where each defence's class is, by name, as ``package.module:Class``; it is imported when it is used."""
+"""The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""
 
 
 def defence_from(text: str) -> Defence:
@@ -25,7 +25,7 @@ def defence_from(text: str) -> Defence:
     Raises
     ------
     BadInputError
-        If there is none of that name, or a parameter is unknown, missing or out of range.
+        If there is no defence of that name, or a parameter is unknown, missing or out of range.
     """
     name, _, rest = text.partition(":")
     if name not in DEFENCES:
@@ -46,7 +46,7 @@ def defence_from(text: str) -> Defence:
 
 
 def written_in_full(text: str | None) -> str | None:
-    """Return how a configuration names a defence with all its parameters, those by default included."""
+    """Return the text that names a defence with all its parameters, including those left at their default."""
     if text is None:
         return None
     defence = defence_from(text)

@@ -1,4 +1,4 @@
-"""What a defence is, and what it is given."""
+"""The base class of defences, and the objects that a defence receives."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Step:
     inputs, targets
         The batch, and its standardised ages.
     scans
-        How many scans are trained on in all.
+        Number of scans in the whole training set.
     autocast
         The precision of forward passes.
     generator
-        Random numbers of the defence, on the model's device. Its seed is secret unless the user gave one, and
+        Random numbers of the defence, on the model's device. The seed is secret unless the user gave one, and
         is kept with the request, so that an interrupted training ends in the same weights. It is not
-        cryptographic: whoever can try four billion seeds finds its numbers.
+        cryptographically secure: an attacker who can try four billion seeds finds it.
     """
 
     model: AgeRegressor
@@ -66,14 +66,14 @@ def mean_gradient(step: Step) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """What a learner is about to send.
+    """The model that a learner is about to send.
 
     Parameters
     ----------
     before, after
         Parameters of the model by name, as received and after the local epochs.
     scans
-        How many scans the learner trained on.
+        Number of scans that the learner trained on.
     generator
         Random numbers of the defence, on the parameters' device.
     """
@@ -91,9 +91,9 @@ class Guarantee:
     Parameters
     ----------
     statement
-        One sentence, with its numbers.
+        The guarantee in one sentence, with its numbers.
     enforced_by
-        Who carried the defence out, and must be trusted for the statement to hold.
+        Who applied the defence, and must be trusted for the statement to hold.
     """
 
     statement: str
@@ -101,7 +101,7 @@ class Guarantee:
 
 
 class Defence:
-    """Changes nothing; sub-classes override what they change, and say what that guarantees."""
+    """A defence that changes nothing; sub-classes override what they change, and state their guarantee."""
 
     def gradients(self, step: Step) -> Tensor:
         """Set ``grad`` of the model's parameters for this step, and return the batch's mean loss."""
@@ -115,7 +115,7 @@ class Defence:
         """Change a finished model, before its weights are written."""
 
     def guarantee(self, *, scans: int, batch_size: int, epochs: int) -> Guarantee | None:  # noqa: ARG002
-        """Return what holds after this training, or None if nothing is guaranteed."""
+        """Return the guarantee after this training, or None if there is none."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""What was trained on whom, as plain data on disk."""
+"""Runs: which model was trained on which subjects, as plain data on disk."""
 
 from memberscan.runs.roles import Role, Roles
 from memberscan.runs.run import Run

@@ -1,4 +1,4 @@
-"""Transcripts that others kept: a folder of state dicts, one sub-folder per round."""
+"""Transcripts of other programs: a folder of state dicts, with one sub-folder per round."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ForeignTranscript:
     path
         The folder.
     rounds
-        For each round from 0, the files by learner; "global" is the global model's.
+        For each round from 0, the model file of each learner; "global" is the global model.
     """
 
     path: Path
@@ -48,39 +48,41 @@ class ForeignTranscript:
         Raises
         ------
         TranscriptError
-            If a round is missing or is there twice, has no global model, or holds a file that is ambiguous or
-            not readable.
+            If a round is missing, exists twice, or has no global model, or if one of its files is ambiguous
+            or not readable.
         """
         folders: dict[int, Path] = {}
         for folder in sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")):
             numbers = re.findall(r"[0-9]+", folder.name)
             if len(numbers) > 1:
-                raise TranscriptError(f"{folder} has several numbers in its name; name it by its round alone")
+                raise TranscriptError(
+                    f"{folder} has several numbers in its name; keep the round's number only"
+                )
             if numbers and (other := folders.setdefault(int(numbers[0]), folder)) != folder:
-                raise TranscriptError(f"{other} and {folder} are both of round {int(numbers[0])}; keep one")
+                raise TranscriptError(f"{other} and {folder} are both round {int(numbers[0])}; keep one")
         if not folders:
             raise TranscriptError(
-                f"{path} is not a transcript: it has no transcript.json, and no sub-folder is named "
-                "by a round"
+                f"{path} is not a transcript: it has no transcript.json, and no sub-folder with the number "
+                "of a round in its name"
             )
         if 0 not in folders:
             raise TranscriptError(
-                f"{path} has no round 0, the initial global model, and without it nobody can tell what "
-                "the first round changed; add it as 0/global.safetensors. If it was not kept, name the "
-                "folders anew, so that the first one is 0 and holds its global model only"
+                f"{path} has no round 0, the initial global model, which is needed to know what the first "
+                "round changed; add it as 0/global.safetensors. If it was not kept, rename the folders "
+                "so that the first one is 0, and keep only the global model in it"
             )
-        # Not by a range up to the last: a folder can have any number in its name.
+        # No range up to the last number here: a folder can have a number of any size in its name.
         if missing := [n for n, number in enumerate(sorted(folders)) if n != number]:
             raise TranscriptError(f"{path} lacks round {missing[0]} (its last is {max(folders)}); restore it")
         rounds = tuple(_models(folders[number]) for number in range(len(folders)))
         if early := sorted(set(rounds[0]) - {GLOBAL}):
             raise TranscriptError(
-                f"{rounds[0][early[0]]} is a learner's model, but round 0 is what training began with; if "
-                "your rounds count from 0, name each folder by one more, and add the initial global model as "
-                "round 0"
+                f"{rounds[0][early[0]]} is a learner's model, but round 0 is the initial model; if your "
+                "rounds count from 0, add one to the number of each folder, and add the initial global "
+                "model as round 0"
             )
         if len(rounds) < 2:
-            raise TranscriptError(f"{path} holds the initial model and no round; add the rounds")
+            raise TranscriptError(f"{path} holds the initial model but no round; add the rounds")
         return cls(path, rounds)
 
     @property
@@ -98,17 +100,17 @@ class ForeignTranscript:
         return fingerprint(digests)
 
     def model(self, number: int, name: str, template: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Read a model by the names and shapes of ``template``, where only the spelling differs.
+        """Read a model and rename its parameters as in ``template``; names may differ only in spelling.
 
-        Arrays without names are taken in the order of ``template``.
+        Arrays without names are matched to ``template`` by their order.
 
         Raises
         ------
         TranscriptError
-            If the file is damaged, is far larger than a model of this network, or does not hold numbers.
+            If the file is damaged, is much larger than a model of this network, or does not hold numbers.
         """
         path = self.rounds[number][name]
-        # Numbers of double precision take twice as much, and a file may hold something else besides.
+        # Double precision takes twice the space, and a file may hold other values besides the weights.
         most = 4 * sum(value.numel() * value.element_size() for value in template.values()) + SLACK
         try:
             if path.suffix.lower() == ".safetensors":
@@ -117,12 +119,14 @@ class ForeignTranscript:
             return fitted(_named(arrays, template), template)
         except TooLargeError as error:
             raise TranscriptError(
-                f"{error}; probably it is of another model than round 0: then take it out"
+                f"{error}; it is probably another model than in round 0: if so, remove the file"
             ) from error
         except OSError as error:
             raise TranscriptError(f"{path} cannot be read ({error}); restore it") from error
         except (ValueError, TypeError) as error:
-            raise TranscriptError(f"{path} is no state dict of this model ({error}); restore it") from error
+            raise TranscriptError(
+                f"{path} is not a state dict of this model ({error}); restore it"
+            ) from error
         except BadInputError as error:
             raise TranscriptError(str(error)) from error
 
@@ -133,11 +137,13 @@ def _models(folder: Path) -> dict[str, Path]:
     for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
         suffix = path.suffix.lower()
         if suffix in _UNREADABLE and _begins_as_safetensors(path):
-            raise TranscriptError(f"{path} is a safetensors file by another name; rename it to .safetensors")
+            raise TranscriptError(
+                f"{path} is a safetensors file with another ending; rename it to .safetensors"
+            )
         if suffix in _UNREADABLE:
             raise TranscriptError(
-                f"{path} cannot be read without executing it, or is of no known kind; save the state dict as "
-                ".safetensors or .npz"
+                f"{path} cannot be read without executing code in it, or is of an unknown type; save the "
+                "state dict as .safetensors or .npz"
             )
         if suffix not in _READABLE:
             continue
@@ -159,10 +165,10 @@ def _begins_as_safetensors(path: Path) -> bool:
 
 
 def _named(arrays: dict[str, Tensor], template: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give arrays that were saved without names those of the template."""
+    """Name arrays that were saved without names after the template's parameters, in order."""
     places = [f"arr_{place}" for place in range(len(arrays))]
     if set(arrays) != set(places):
         return arrays
     if len(arrays) != len(template):
-        raise ValueError(f"it holds {len(arrays)} arrays, and the model has {len(template)}")
+        raise ValueError(f"it holds {len(arrays)} arrays, but the model has {len(template)}")
     return {name: arrays[place] for name, place in zip(template, places, strict=True)}

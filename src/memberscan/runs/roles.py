@@ -1,4 +1,4 @@
-"""Who was in the training set, and with which learner: one role per subject, never per scan."""
+"""Who was in the training set, and of which learner: one role per subject, never per scan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from memberscan.runs.names import RULE, unusable_name
 
 
 class Role(StrEnum):
-    """What a subject was to the training of one model."""
+    """The part that a subject had in the training of one model."""
 
     MEMBER = "member"
     NONMEMBER = "non-member"
@@ -36,14 +36,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Roles:
-    """Every subject's one role; subjects that are not named took no part.
+    """The role of every subject; subjects that are not listed took no part.
 
     Parameters
     ----------
     of
         Role by subject id.
     learner
-        In a federation, by subject id: the learner that holds the subject. Held-out subjects may have none.
+        In a federation, the learner that holds each subject, by subject id. Held-out subjects may have none.
     """
 
     of: Mapping[str, Role]
@@ -53,15 +53,15 @@ class Roles:
     def draw(
         cls, subjects: Sequence[str], *, members: float, validation: float, rng: np.random.Generator
     ) -> Roles:
-        """Draw roles at random: a share of members, of them a share for validation, the rest non-members.
+        """Draw roles at random: a share of members, part of it for validation; the rest are non-members.
 
-        Validation subjects come out of the members' share, as the paper's validation set comes out of its
+        Validation subjects are taken from the members' share, as the paper takes its validation set from its
         training set, so that members and non-members stay exchangeable.
         """
         if not 0 < members < 1:
-            raise BadInputError(f"members is {members}; it is a share between 0 and 1, or a roles file")
+            raise BadInputError(f"members is {members}; give a share between 0 and 1, or a roles file")
         if not 0 <= validation < 1:
-            raise BadInputError(f"validation is {validation}; it is a share from 0 to below 1")
+            raise BadInputError(f"validation is {validation}; give a share that is at least 0 and below 1")
         order = rng.permutation(len(subjects))
         inside = round(members * len(subjects))
         held = round(validation * inside)
@@ -72,15 +72,15 @@ class Roles:
 
     @classmethod
     def read(cls, path: Path) -> Roles:
-        """Read ``roles.tsv``: columns subject, role and, of a federation, learner; one line per subject.
+        """Read ``roles.tsv``: columns subject, role and, for a federation, learner; one row per subject.
 
         Raises
         ------
         RolesError
-            If the file is missing, a column or an id is missing, a role is unknown, two ids of one role are
-            probably one person, or a learner has a name that no file of a federation can have.
+            If the file, a column or an id is missing, a role is unknown, two ids of one role are probably one
+            person, or a learner has a name that is not allowed.
         DataLeakageError
-            If a subject has two roles, perhaps under two ids, or is held by two learners.
+            If a subject has two roles, possibly under two ids, or is held by two learners.
         """
         try:
             table = read_text_table(path)
@@ -88,7 +88,7 @@ class Roles:
             raise RolesError(str(error)) from error
         if missing := {"subject", "role"} - set(table.columns):
             raise RolesError(
-                f"{path} has no column {' and '.join(sorted(missing))}; it needs subject and role"
+                f"{path} has no column {' and '.join(sorted(missing))}; give columns subject and role"
             )
         if (nameless := is_nobody(table["subject"])).any():
             row = int(nameless.argmax())
@@ -103,7 +103,7 @@ class Roles:
 
     @classmethod
     def from_rows(cls, rows: Iterable[Sequence[str]], *, source: str = "roles") -> Roles:
-        """Check rows of subject, role and, where there is one, learner; ``source`` names them in errors."""
+        """Check rows of subject, role and, if any, learner; error messages call the rows ``source``."""
         of: dict[str, Role] = {}
         held: dict[str, str] = {}
         for subject, text, *its_learner in rows:
@@ -112,7 +112,7 @@ class Roles:
             except ValueError:
                 known = ", ".join(Role)
                 raise RolesError(
-                    f"{source}: subject {subject!r} has the unknown role {text!r}; roles are {known}"
+                    f"{source}: subject {subject!r} has the unknown role {text!r}; use one of {known}"
                 ) from None
             if of.setdefault(subject, role) is not role:
                 raise DataLeakageError(
@@ -132,7 +132,7 @@ class Roles:
         return cls(of, held)
 
     def subjects(self, role: Role) -> list[str]:
-        """Return the subjects of one role, in the order they were given."""
+        """Return the subjects of one role, in the order in which they were given."""
         return [subject for subject, its in self.of.items() if its is role]
 
     @property
@@ -142,7 +142,7 @@ class Roles:
         return natural_order(names)
 
     def members_of(self, learner: str) -> list[str]:
-        """Return the members that a learner trained on, in the order they were given."""
+        """Return the members that a learner trained on, in the order in which they were given."""
         return [s for s in self.subjects(Role.MEMBER) if self.learner.get(s) == learner]
 
     def restrict(self, present: Sequence[str], *, absent: Sequence[str] = ()) -> Roles:
@@ -153,7 +153,7 @@ class Roles:
         present
             Subjects that the cohort has.
         absent
-            Subjects that the cohort excluded; they may have a role, which is dropped.
+            Subjects that the cohort excluded; if they have a role, it is dropped.
 
         Raises
         ------
@@ -175,7 +175,7 @@ class Roles:
         require_both_sides(len(self.subjects(Role.MEMBER)), len(self.subjects(Role.NONMEMBER)))
 
     def write(self, path: Path, *, new: bool = False) -> None:
-        """Write ``roles.tsv``; if ``new``, :class:`FileExistsError` where there is one already."""
+        """Write ``roles.tsv``; if ``new``, raise :class:`FileExistsError` if it already exists."""
         rows = {"subject": list(self.of), "role": [str(r) for r in self.of.values()]}
         if self.learner:
             rows["learner"] = [self.learner.get(s, "n/a") for s in self.of]
@@ -183,7 +183,7 @@ class Roles:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of who has which role, with whom."""
+        """A digest of all roles and learners."""
         pairs = sorted((s, str(r)) for s, r in self.of.items())
         return fingerprint([pairs, sorted(self.learner.items())] if self.learner else pairs)
 
@@ -201,10 +201,10 @@ def _require_distinct(path: Path, of: Mapping[str, Role]) -> None:
 
 
 def natural_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names sorted with their numbers as numbers."""
-    # In pieces of at most 18 digits, since Python refuses to read numbers of thousands of digits.
+    """Return names sorted, with the numbers in them compared as numbers."""
+    # In pieces of at most 18 digits, because Python refuses to convert numbers with thousands of digits.
     pieces = {name: [int(p) if p.isdecimal() else p for p in re.split(r"(\d{1,18})", name)] for name in names}
-    # The name itself parts site-1 and site-01, whatever the order that they come in.
+    # The name itself breaks ties such as site-1 and site-01, so that the order never depends on the input.
     return tuple(sorted(pieces, key=lambda name: (pieces[name], name)))
 
 

@@ -1,4 +1,4 @@
-"""A run: a directory that says which model was trained on whom."""
+"""A run: a directory that records which model was trained on which subjects."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Federation:
 
 @dataclass(frozen=True)
 class _Stated:
-    """What run.json says; it may have been made by others, so that every type is checked."""
+    """The content of run.json; the file may come from others, so every type is checked."""
 
     model: ModelSpec
     roles: str
@@ -62,27 +62,27 @@ class _Stated:
 
 @dataclass(frozen=True)
 class Run:
-    """What was trained on whom.
+    """A trained model, and which subjects it was trained on.
 
     Parameters
     ----------
     path
         The run's directory.
     spec
-        How to build the network again.
+        How to rebuild the network.
     roles
-        Every subject's role.
+        The role of every subject.
     randomised
-        Whether memberscan drew the roles at random itself, so that members and non-members differ by chance
-        only.
+        Whether memberscan itself drew the roles at random, so that members and non-members differ only by
+        chance.
     cohort_path, cohort_fingerprint
         The cohort it was trained on.
     training
         Configuration, thread count and versions, as JSON values; empty for an imported model.
     federation
-        Of a federated run: environment, rounds, local epochs and what was protected, as JSON values.
+        For a federated run: environment, rounds, local epochs and protection, as JSON values.
     code
-        The factory that the user named for this run's network, if it is not one of ours.
+        The factory that the user named for this run's network, if it is not one of memberscan's.
     """
 
     path: Path
@@ -104,17 +104,17 @@ class Run:
         path
             The run's directory.
         model
-            ``package.module:factory`` of a network that is not one of ours. The run says so too, but code
-            runs only if it is named here.
+            ``package.module:factory`` of a network that is not one of memberscan's. The run records it too,
+            but the code is executed only if it is named here.
 
         Raises
         ------
         BadInputError
             If there is no finished run at ``path``, or its run.json is damaged.
         UntrustedCodeError
-            If another model is named than the run says.
+            If ``model`` is not the one that the run records.
         StaleError
-            If the weights or the roles are not those that the run was finished with.
+            If the weights or the roles have changed since the run was finished.
         """
         path = Path(path)
         if not (path / DONE).is_file():
@@ -127,8 +127,8 @@ class Run:
             )
         if model is not None and model != content.model.name:
             raise UntrustedCodeError(
-                f"the run {path} says that its model is {content.model.name!r}, and you named {model!r}; "
-                "name the same one, or leave it out for a model of ours"
+                f"the run {path} records the model {content.model.name!r}, but you named {model!r}; "
+                "name the same one, or leave it out for a built-in model"
             )
         return cls(
             path=path,
@@ -143,9 +143,10 @@ class Run:
         )
 
     def finish(self) -> Run:
-        """Write ``run.json``, which says that the run is complete; the weights must be there already."""
+        """Write ``run.json``, whose presence means that the run is complete; write the weights before it."""
         get_or_create(self.path / SALT)
-        # The training's seed is often that of the draw of members, which anybody could repeat with it.
+        # The seed is left out: members are often drawn with the same seed, and whoever has it can repeat
+        # the draw and learn who the members are.
         training = {key: value for key, value in self.training.items() if key != "seed"}
         content = {
             "schema": _SCHEMA,
@@ -165,7 +166,7 @@ class Run:
 
     @property
     def roles_digest(self) -> str | None:
-        """A digest of the roles with the run's secret salt; None in a run of an early version."""
+        """A digest of the roles with the run's secret salt; None for a run of an early version."""
         path = self.path / SALT
         return keyed(read_salt(path), self.roles.fingerprint) if path.exists() else None
 
@@ -176,17 +177,17 @@ class Run:
             return fingerprint(read_limited(self.path / WEIGHTS, WEIGHTS_LIMIT))
         except FileNotFoundError as error:
             raise StaleError(
-                f"{self.path / WEIGHTS} is gone; restore it, or train or import again"
+                f"{self.path / WEIGHTS} is missing; restore it, or train or import again"
             ) from error
 
     @property
     def transcript(self) -> Transcript:
-        """The transcript of a federated run; :class:`TranscriptError` if there is none, or not all of it."""
+        """The transcript of a federated run; :class:`TranscriptError` if it is missing or incomplete."""
         transcript = Transcript.open(self.path / ROUNDS)
         if self.federation is not None and len(transcript.rounds) != self.federation["rounds"]:
             raise TranscriptError(
                 f"{transcript.path} has {len(transcript.rounds)} of {self.federation['rounds']} rounds; "
-                "restore the directories of the others"
+                "restore the directories of the missing rounds"
             )
         return transcript
 
@@ -196,9 +197,9 @@ class Run:
         Raises
         ------
         CohortError
-            If there is none.
+            If there is no cohort at that place.
         StaleError
-            If the cohort there is another one.
+            If the cohort there is not the one that the run was trained on.
         """
         try:
             cohort = Cohort.open(elsewhere or self.cohort_path)
@@ -206,14 +207,14 @@ class Run:
             if elsewhere is not None or (self.cohort_path / MANIFEST).exists():
                 raise
             raise CohortError(
-                f"the run {self.path} names the cohort {self.cohort_path}, which is not there; if it was "
-                "moved, say where it is with --cohort"
+                f"the run {self.path} needs the cohort {self.cohort_path}, which does not exist; if it was "
+                "moved, give its new path with --cohort"
             ) from error
         if cohort.fingerprint != self.cohort_fingerprint:
             raise StaleError(
                 f"the run {self.path} was trained on another cohort than {cohort.path} "
-                f"(fingerprint {self.cohort_fingerprint[:8]}, found {cohort.fingerprint[:8]}); "
-                "give the right one with --cohort"
+                f"(expected fingerprint {self.cohort_fingerprint[:8]}, found {cohort.fingerprint[:8]}); "
+                "give the right cohort with --cohort"
             )
         return cohort
 
@@ -223,7 +224,7 @@ class Run:
         Raises
         ------
         StaleError
-            If the weights file is not the one that the run was finished with.
+            If the weights file has changed since the run was finished.
         """
         if self.weights_fingerprint != _read(self.path).weights:
             raise StaleError(
@@ -239,13 +240,13 @@ class Run:
 
 
 def _what_it_is(path: Path) -> str:
-    """Say what a directory without run.json is, and what to give instead."""
+    """Return what a directory without run.json is, and what to give instead."""
     if (path / MANIFEST).exists():
-        return "it is a cohort: give the run of a model, as memberscan train COHORT RUN makes it"
+        return "it is a cohort: give the run of a model, as made by memberscan train COHORT RUN"
     if (path / "audit.json").exists():
         return "it is an audit: give the run that was audited, or show it with memberscan report"
     if (path / TRANSCRIPT).exists():
-        return "it is a transcript: give the run that it is of, or take it in with memberscan import"
+        return "it is a transcript: give the run that it belongs to, or import it with memberscan import"
     if not (path / REQUEST).exists():
         return "it has no run.json: give the directory of a finished run"
     request = load_json(path / REQUEST)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROUNDS = "rounds"
 MANIFEST = "transcript.json"
 SEEN_BY_LEARNERS = "seen-by-learners"
-"""Where the learners of an encrypted federation keep the global models that they decrypt."""
+"""The directory for the global models that the learners of an encrypted federation decrypt."""
 _ROUND = "round.json"
 _SCHEMA = "memberscan.transcript/1"
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -38,9 +38,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Participation:
-    """What one learner reported of one round: scans trained on, steps, mean loss (years squared).
+    """What one learner reported about one round: number of scans, steps, mean loss (years squared).
 
-    An imported transcript does not say the last two, and 0 scans of a learner whose people are not here.
+    An imported transcript has no steps and loss, and 0 scans for a learner whose subjects are not known here.
     """
 
     samples: int
@@ -58,7 +58,7 @@ class Round:
     digests: Mapping[str, str]
 
     def without(self, left_out: Mapping[str, str]) -> Round:
-        """Return it with some learners left out, with the reason of each."""
+        """Return the round with some learners left out, each with the reason."""
         return Round(
             self.number,
             {name: report for name, report in self.took_part.items() if name not in left_out},
@@ -79,7 +79,7 @@ class Round:
 
 @dataclass(frozen=True)
 class _Stated:
-    """What transcript.json says; it may have been made by others, so that every type is checked."""
+    """The content of transcript.json; the file may come from others, so every type is checked."""
 
     learners: tuple[str, ...]
     secure: str
@@ -89,16 +89,16 @@ class _Stated:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What passed between the server and the learners of a federation, as files that are never changed.
+    """The models that the server and the learners of a federation exchanged, as files that never change.
 
-    Round 0 holds the initial model only; round t holds the model of each learner after its training on the
-    global model of round t - 1, and the global model made of them. Where updates were encrypted, the
-    learners' models are not there, and the global ones were visible to learners only.
+    Round 0 holds only the initial model. Round t holds the model of each learner after it trained the
+    global model of round t - 1, and the global model aggregated from them. If updates were encrypted, the
+    learners' models are missing, and only the learners saw the global models.
 
     Parameters
     ----------
     path
-        Its directory.
+        The transcript's directory.
     learners
         All learners of the federation, in natural order.
     secure
@@ -106,9 +106,9 @@ class Transcript:
     settings
         How the learners train, as JSON values.
     rounds
-        The finished rounds, from the first; the initial model is not among them.
+        The finished rounds, from round 1; the initial model (round 0) is not among them.
     nodes
-        By name, the node of a network that the learner first took part from; nobody else can take its name.
+        For each learner, the network node from which it first took part; no other node can use its name.
     """
 
     path: Path
@@ -128,16 +128,16 @@ class Transcript:
         settings: Mapping[str, Any],
         nodes: Mapping[str, str] = _NOTHING,
     ) -> Transcript:
-        """Begin a transcript, or go on with one that was interrupted; learners may join it then.
+        """Begin a transcript, or continue one that was interrupted; learners may join when it continues.
 
-        One whose settings differ only in ``rounds``, and ask for more of them, goes on from its last round.
+        A transcript continues from its last round also if only ``rounds`` was increased in the settings.
 
         Raises
         ------
         OutputConflictError
-            If there is one of a federation with other settings.
+            If there is a transcript with other settings.
         RolesError
-            If a learner has a name that no file can have; nothing is written then.
+            If a learner has a name that is not allowed; nothing is written then.
         """
         wanted = json.loads(to_json({**settings, "secure": secure}))
         if (path / MANIFEST).exists():
@@ -146,8 +146,8 @@ class Transcript:
             longer = list(changes) == ["rounds"] and changes["rounds"][0] < changes["rounds"][1]
             if changes and not longer:
                 raise OutputConflictError(
-                    f"{path} is of a federation with other settings: {in_words(changes)}; "
-                    "take those, or another directory"
+                    f"{path} belongs to a federation with other settings: {in_words(changes)}; "
+                    "use those settings, or another directory"
                 )
             nodes = {**nodes, **earlier.nodes}
             if not changes and set(learners) <= set(earlier.learners) and nodes == earlier.nodes:
@@ -170,7 +170,7 @@ class Transcript:
         Raises
         ------
         TranscriptError
-            If there is none, it is damaged, or a round before the last one is missing.
+            If there is no transcript, it is damaged, or a round before the last one is missing.
         """
         path = Path(path)
         if not (path / MANIFEST).is_file():
@@ -182,7 +182,7 @@ class Transcript:
         found = _as_transcript(_Stated, content, path / MANIFEST)
         if bad := unusable_name(found.learners):
             raise TranscriptError(
-                f"{path / MANIFEST} names a learner {bad!r}, which cannot be a file name; restore it"
+                f"{path / MANIFEST} names a learner {bad!r}, which is not allowed; restore the file"
             )
         numbers = sorted(int(p.name) for p in path.iterdir() if re.fullmatch("[0-9]{4,9}", p.name))
         missing = next((place for place, number in enumerate(numbers) if place != number), None)
@@ -196,7 +196,7 @@ class Transcript:
 
     @property
     def begun(self) -> bool:
-        """Whether the initial model is there."""
+        """Whether the initial model has been written."""
         return (self.path / _name(0)).exists()
 
     @cached_property
@@ -206,7 +206,7 @@ class Transcript:
         return fingerprint([facts, dict(self._stated(0).digests)])
 
     def global_model(self, number: int) -> dict[str, Tensor]:
-        """Return the global state dict at the end of a round; round 0 is the initial one."""
+        """Return the global state dict at the end of a round; round 0 is the initial model."""
         return self._read(number, GLOBAL)
 
     def learner_model(self, number: int, learner: str) -> dict[str, Tensor]:
@@ -223,20 +223,20 @@ class Transcript:
         *,
         seen_by_learners: str | None = None,
     ) -> Transcript:
-        """Write a finished round, whole or not at all, and return the longer transcript.
+        """Write a finished round, completely or not at all, and return the longer transcript.
 
-        Earlier rounds are not read again, so that the time a round takes does not grow with their number.
+        Earlier rounds are not read again, so that the time per round does not grow with their number.
 
         Parameters
         ----------
         number
             The round; 0 for the initial model.
         global_model, learner_models
-            State dicts; of an encrypted federation, the ciphertexts of the global model and nothing else.
+            State dicts; for an encrypted federation, only the ciphertexts of the global model.
         took_part, left_out
-            By learner.
+            What each learner reported, and why a learner was left out, by learner.
         seen_by_learners
-            Of an encrypted federation, the digest of the global model that the learners decrypted.
+            For an encrypted federation, the digest of the global model that the learners decrypted.
 
         Raises
         ------
@@ -255,7 +255,7 @@ class Transcript:
         models = {GLOBAL: global_model} if seen_by_learners is None else {CIPHERTEXT: global_model}
         for name, model in {**models, **learner_models}.items():
             data = save(writable(model))
-            # What one learner sent tells of its people.
+            # A learner's model carries information about its subjects.
             write_bytes(partial / _file(name), data, mode=OWNER_ONLY)
             if name != CIPHERTEXT:
                 digests[name] = fingerprint(data)
@@ -263,12 +263,12 @@ class Transcript:
         write_json(partial / _ROUND, entry.to_dict())
         with disk_guard(self.path):
             partial.rename(self.path / _name(number))
-        # Only the last ciphertexts are ever needed again, and they are large.
+        # Ciphertexts are large, and only the last ones are needed, to resume.
         (self.path / _name(number - 1) / _file(CIPHERTEXT)).unlink(missing_ok=True)
         return replace(self, rounds=(*self.rounds, entry)) if number else self
 
     def copy(self, path: Path, left_out: Mapping[int, Mapping[str, str]] = _NOTHING) -> Transcript:
-        """Copy it to another directory, without ciphertexts, which no audit reads.
+        """Copy the transcript to another directory, without ciphertexts, which no audit reads.
 
         Parameters
         ----------
@@ -302,7 +302,7 @@ class Transcript:
             return parse_safetensors(read_limited(path, WEIGHTS_LIMIT), str(path))
         except (FileNotFoundError, BadInputError) as error:
             raise TranscriptError(
-                f"the ciphertexts of round {number} in {self.path} are gone ({error})"
+                f"the ciphertexts of round {number} in {self.path} are missing ({error})"
             ) from error
 
     def _read(self, number: int, name: str) -> dict[str, Tensor]:
@@ -310,12 +310,12 @@ class Transcript:
         try:
             data = read_limited(path, WEIGHTS_LIMIT)
             if fingerprint(data) != self._stated(number).digests.get(name):
-                raise TranscriptError(f"{path} is truncated or was changed since it was recorded; restore it")
+                raise TranscriptError(f"{path} is truncated or has changed since it was recorded; restore it")
             return parse_safetensors(data, str(path))
         except FileNotFoundError as error:
             raise TranscriptError(
-                f"{path} is not there: {name} was left out of the round, its model was encrypted, or the "
-                "file is gone"
+                f"{path} does not exist: {name} was left out of the round, its model was encrypted, or the "
+                "file was deleted"
             ) from error
         except BadInputError as error:
             raise TranscriptError(str(error)) from error
@@ -330,16 +330,16 @@ class Transcript:
 
 
 def _round(path: Path, number: int, learners: Sequence[str]) -> Round:
-    """Read round.json; the names in it become paths, so it may name the transcript's learners only."""
+    """Read round.json; names in it become paths, so only the transcript's learners are accepted."""
     try:
         found = _as_transcript(Round, load_json(path), path)
     except OSError as error:
         raise TranscriptError(f"{path} is missing or damaged ({error!r}); restore it") from error
     if found.number != number:
-        raise TranscriptError(f"{path} is of round {found.number}; restore the name of its directory")
+        raise TranscriptError(f"{path} belongs to round {found.number}; restore the name of its directory")
     if unknown := (found.took_part.keys() | found.digests.keys()) - {GLOBAL, *learners}:
         raise TranscriptError(
-            f"{path} names {min(unknown)!r}, which is no learner of the transcript; restore it"
+            f"{path} names {min(unknown)!r}, which is not a learner of the transcript; restore the file"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Attacks on people whom a model never saw, labelled at random: what succeeds here succeeds by chance."""
+"""Attacks on people the model never saw, labelled at random: any success here is due to chance."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ LABELLINGS = 20
 
 
 def chance(out: Path, *, seed: int = 0, run: Path | None = None) -> pd.DataFrame:
-    """Carry out every attack on a run's non-members under random labels.
+    """Run every attack on a run's non-members under random labels.
 
     Parameters
     ----------
     out
-        Where the signals are kept.
+        Directory for the signals.
     seed
         Root seed.
     run
-        A run; its non-members were not trained on.
+        A run; only its non-members are used, which were not in the training set.
 
     Returns
     -------
     DataFrame
-        One row per attack: mean AUC over the labellings, in how many of them the 95% interval of the attack
-        alone excludes .5, and in how many the simultaneous one-sided 99% bound, which the verdict uses,
-        exceeds it.
+        One row per attack: mean AUC over the labellings; in how many labellings the attack's own 95% interval
+        excludes 0.5; and in how many the simultaneous one-sided 99% bound, which the verdict uses, is above
+        0.5.
     """
     if run is None:
         raise BadInputError("the study of chance needs a run whose non-members it can label: give --run RUN")
@@ -78,7 +78,7 @@ def chance(out: Path, *, seed: int = 0, run: Path | None = None) -> pd.DataFrame
 
 
 def _nonmembers(model: TrainedModel) -> TrainedModel:
-    """Return a target of the people whom the model never saw, half of whom are called members."""
+    """Return a target with only the people the model never saw, half of them labelled as members."""
     unseen = ~model.member_of_scan
     scans = model.scans[unseen]
     ids = sorted(scans["subject_id"].unique())

@@ -17,7 +17,7 @@ LEARNERS, HELD_OUT, ROUNDS, LEARNING_RATE = 4, 0.3, 15, 1e-3
 
 
 def run_demo(out: Path, *, seed: int = 0) -> dict[str, AuditResult]:
-    """Build a phantom cohort, train both target models on half of it, federate one; audit all three.
+    """Build a phantom cohort, train both target models on half of it, train one federation; audit all three.
 
     The models are narrower and the grid coarser than the paper's, so that two cores need less than two
     minutes. The brains are synthetic: the numbers show what a report looks like, not what real models leak.
@@ -26,7 +26,7 @@ def run_demo(out: Path, *, seed: int = 0) -> dict[str, AuditResult]:
     Returns
     -------
     dict
-        Results by the name of the model; the learners' attacks on the federation under ``"federated"``.
+        Results by name of the model; ``"federated"`` has the learners' attacks on the federation.
     """
     cohort = Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
     results = {}

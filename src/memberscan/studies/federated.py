@@ -40,9 +40,9 @@ def federated(out: Path, *, seed: int = 0) -> pd.DataFrame:
     DataFrame
         One row per environment and model: people, errors (years), the pooled accuracy of
         ``prediction+label`` in the first and the last round with its 95% interval over subjects, the AUCs of
-        all attacks tried, how many of the 56 pairs succeed after Holm's correction, how many learners can be
-        told from the held-out by covariates alone, and the verdict. Written with the accuracy of every round
-        and a figure to ``out``. The brains are synthetic.
+        all attacks tried, how many of the 56 pairs succeed after Holm's correction, how many learners'
+        members can be told from the held-out subjects by covariates alone, and the verdict. The table, the
+        accuracy of every round and a figure are written to ``out``. The brains are synthetic.
     """
     cohort = Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
     rows, curves = [], []

@@ -1,4 +1,4 @@
-"""How leakage grows with overfitting: the same models trained longer and longer on phantoms, each audited."""
+"""How leakage grows with overfitting: the same models, trained for more and more epochs on phantoms."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _COLOURS = {BLACK_BOX: "#0072B2", WHITE_BOX: "#D55E00"}
 
 
 def overfitting(out: Path, *, seed: int = 0) -> pd.DataFrame:
-    """Train both target models for more and more epochs on the same phantoms, and audit each.
+    """Train both target models for increasing numbers of epochs on the same phantoms, and audit each.
 
     Returns
     -------
     DataFrame
         One row per model and number of epochs: errors of members and non-members (years), accuracy of the
-        black-box and of the white-box attack, and what the weights add to the AUC with its paired 95%
-        interval. Written with its figure to ``out``. The brains are synthetic.
+        black-box and of the white-box attack, and how much access to the weights adds to the AUC, with the
+        paired 95% interval. The table and its figure are written to ``out``. The brains are synthetic.
     """
     cohort = Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
     rows = []

@@ -1,4 +1,4 @@
-"""What a server sees beyond a learner: both attack the same people of the same federations, on phantoms."""
+"""What a server learns beyond a learner: both attack the same subjects of the same phantom federations."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ SECRET_ROUNDS = 3
 
 
 def parties(out: Path, *, seed: int = 0) -> pd.DataFrame:
-    """Federate with several seeds, and attack the same people as each learner and as the server.
+    """Train federations with several seeds, and attack the same people as each learner and as the server.
 
     Returns
     -------
     DataFrame
-        One row per seed: people, the AUC of the learners' attack, of the server's and of a server that
-        breaks the rules; the paired difference of the first two with its 95% interval over subjects. The last
-        row is a shorter federation whose updates are encrypted: how many attacks its server could run.
-        Written to ``out``. The brains are synthetic.
+        One row per seed: number of people; the AUCs of the learners' attack, the server's attack and the
+        attack of an active server, which changes what it broadcasts; and the paired difference of the first
+        two with its 95% interval over subjects. The last row is a shorter federation with encrypted updates:
+        how many attacks its server could run. Written to ``out``. The brains are synthetic.
     """
     rows = []
     for each in range(seed, seed + SEEDS):
@@ -105,7 +105,7 @@ def _compare(run: Path, directory: Path, seed: int) -> dict[str, float | int]:
 
 
 def _attempt(run: Path, directory: Path, seed: int, name: str, attacker: Attacker) -> Scores:
-    """Carry out one attack as one party; with the same seed every party knows and scores the same people."""
+    """Run one attack as one party; with the same seed, every party knows and scores the same people."""
     attack, party = named(name), Party.open(run, ThreatModel(attacker=attacker), seed=seed)
     view = see(party, attack.reads, directory / str(attacker) / "signals")
     with one_thread():

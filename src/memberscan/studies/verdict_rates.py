@@ -1,4 +1,4 @@
-"""How often the verdict is right, from its whole rule on simulated audits; and the gap identity."""
+"""How often the verdict is right, by applying its whole rule to simulated audits; and the gap identity."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCENARIOS = {
     "leak, AUC 0.65": "non-members' errors are 1.63 times as large",
     "leak, AUC 0.75": "non-members' errors are 2.41 times as large",
     "confounded": "no leak; members are one standard deviation older, scores depend on age (correlation 0.7)",
-    "confounded leak": "as confounded, and non-members' errors are 2.41 times as large",
+    "confounded leak": "like confounded, and non-members' errors are 2.41 times as large",
     "randomised": "no leak; membership was drawn at random, members happen to be 0.5 deviations older",
 }
 SIDES = (60, 250, 1000)
@@ -36,7 +36,7 @@ DRAWS = 5
 
 
 def verdict_rates(repetitions: int = 100, seed: int = 0) -> pd.DataFrame:
-    """Return how often each label is given, by scenario and number of subjects a side.
+    """Return how often each label is given, by scenario and number of subjects per side.
 
     Each simulated audit has an error attack, scored once on everyone, and three attacks fitted on half of the
     subjects in each of five draws, with age and a site as covariates. Scores of fitted attacks are simulated,
@@ -52,7 +52,7 @@ def verdict_rates(repetitions: int = 100, seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        scenario, subjects_a_side, a share for each label, and for scenarios without a leak the 95%
+        scenario, subjects_a_side, the share of each label and, for scenarios without a leak, the 95%
         Clopper-Pearson interval of the share of false "leaks".
     """
     rows = []
@@ -98,9 +98,9 @@ def _attacks(
     member: Bool[np.ndarray, " subjects"],
     rng: np.random.Generator,
 ) -> list[Scores]:
-    """Return the error attack and three noisier ones that share half of the subjects as known in each draw.
+    """Return the error attack and three noisier attacks that know the same half of the subjects in each draw.
 
-    Normal scores of -|r| are mixed with age (correlation 0.7 where it acts) before noise is added.
+    Normal scores of -|r| are mixed with age (correlation 0.7, in confounded scenarios), then noise is added.
     """
     error = stats.norm.ppf((stats.rankdata(-np.abs(residuals)) - 0.5) / len(residuals))
     error = error + age * error.std() * (0.98 if age.any() else 0.0)
@@ -125,10 +125,10 @@ def _known(member: Bool[np.ndarray, " subjects"], rng: np.random.Generator) -> B
 
 
 def gap_identity(seeds: int = 20) -> pd.DataFrame:
-    """Return the error attack's AUC beside (2/pi) arctan(1 + h), for Gaussian residuals of a known ratio.
+    """Compare the error attack's AUC with (2/pi) arctan(1 + h), for Gaussian residuals of a known ratio.
 
-    One row per seed: h, expected AUC, estimate with its 95% interval, and whether the interval holds the
-    expectation; on 250 members and 250 non-members.
+    One row per seed, for 250 members and 250 non-members: h, expected AUC, estimate with its 95% interval,
+    and whether the interval contains the expected AUC.
     """
     rows = []
     member = np.arange(500) < 250

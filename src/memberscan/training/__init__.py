@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from memberscan.training.imports import import_run
     from memberscan.training.loop import fit
 
-# The configuration is read by commands, which must not load torch for it.
+# Commands read the configuration and must not load torch for that, so the other names are imported lazily.
 _HOME = {"TrainingConfig": "config", "fit": "loop", "import_run": "imports", "train": "central"}
 
 __all__ = ["TrainingConfig", "fit", "import_run", "train"]

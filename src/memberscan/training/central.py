@@ -1,4 +1,4 @@
-"""From a cohort to a finished run."""
+"""Train a model on a cohort in one place, from the draw of members to the finished run."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ def train(
     cohort
         The cohort, or its directory.
     path
-        Directory of the run; an unfinished run there is resumed, a finished one returned as it is.
+        Directory of the run. An unfinished run there is resumed; a finished one is returned unchanged.
     model
         ``cnn3d``, ``slice-mean`` or ``mlp``.
     members
         Share of the subjects to train on, drawn at random; or the roles themselves, or a roles file.
     validation
-        Share of the members held out to choose the epoch by.
+        Share of the members held out to choose the epoch.
     options
         Keyword arguments of the model, such as ``width``.
     config
-        How to train; its seed decides the initial weights and the order of scans, and nobody's membership.
+        How to train. Its seed decides the initial weights and the order of scans, but not who is a member.
     seed
-        Of the draw of members, and of a defence's random numbers. Without one a secret seed is taken, and
-        kept in ``request.json`` for the owner alone: with a seed that can be guessed, whoever has the list of
-        subjects can draw the members again, and take a defence's noise away.
+        Seed of the draw of members, and of a defence's random numbers. By default a secret seed, which is
+        kept in ``request.json``, readable only by its owner. If a seed can be guessed, anyone with the list
+        of subjects can repeat the draw of members, and remove a defence's noise.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def train(
     roles = chosen_roles(cohort, members, validation, seed or 0)
     if (config.keep == "best" or config.patience) and not roles.subjects(Role.VALIDATION):
         raise BadInputError(
-            "keep best and patience need validation subjects to choose the epoch by; add --validation 0.1, "
+            "keep best and patience need validation subjects to choose the epoch; add --validation 0.1, "
             "or give some subjects that role in the roles file"
         )
     network = _target(spec, config.seed)
@@ -124,7 +124,8 @@ def _train(
     members, validation = ids[Role.MEMBER], ids[Role.VALIDATION]
     state = fit(network, cohort, members, validation, config, path / CHECKPOINT, defence_seed=defence_seed)
     finish_with_defence(network, config, defence_seed)
-    # Exact errors, epoch by epoch, are as good as a digest of who was trained on.
+    # The exact errors of every epoch identify the training set: whoever can repeat the training with a
+    # guessed set of members can compare them.
     lines = "".join(json.dumps(row) + "\n" for row in state.history)
     write_text(path / HISTORY, lines, mode=OWNER_ONLY)
     training = {
@@ -143,7 +144,7 @@ def _train(
 
 
 def finish_with_defence(network: AgeRegressor, config: TrainingConfig, defence_seed: int) -> None:
-    """Let the configuration's defence change a finished network."""
+    """Apply the configuration's defence to a finished network."""
     if config.defence is not None:
         device = next(network.parameters()).device
         generator = generator_of(seeds.integer(defence_seed, "finished"), device)
@@ -159,7 +160,7 @@ def guaranteed(config: TrainingConfig, scans: int, epochs: int) -> dict[str, str
 
 
 def chosen_roles(cohort: Cohort, members: float | Roles | Path | str, validation: float, seed: int) -> Roles:
-    """Draw the roles, or take those that are given; at least ten subjects a side."""
+    """Draw the roles, or use those that are given; at least ten subjects per side."""
     if isinstance(members, (int, float)):
         rng = seeds.generator(seed, "roles")
         roles = Roles.draw(cohort.subjects, members=members, validation=validation, rng=rng)
@@ -176,7 +177,7 @@ def _target(spec: ModelSpec, seed: int) -> AgeRegressor:
         network = build(spec, code=spec.name)
     if not isinstance(network, AgeRegressor):
         raise ModelError(
-            f"{spec.name!r} is not one of our models; train it with your own code, then use memberscan import"
+            f"{spec.name!r} is not a built-in model; train it with your own code, then use memberscan import"
         )
     return network
 

@@ -1,4 +1,4 @@
-"""The state of a training between two epochs, in one safetensors file, written whole or not at all."""
+"""The state of a training between two epochs, in one safetensors file, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from memberscan.models.weights import WEIGHTS_LIMIT, writable
 from memberscan.received import load_safetensors, stated
 
 _SLOTS = {torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"}, torch.optim.SGD: {"momentum_buffer"}}
-"""What an optimizer keeps of each parameter; it looks for all of it only in its next step."""
+"""The state that each optimizer keeps per parameter. Missing state would only be noticed in the next step."""
 _DAMAGE = (KeyError, IndexError, ValueError, TypeError, RuntimeError)
 
 
 @dataclass
 class Progress:
-    """How far a training has come: the history of its finished epochs and the best weights so far."""
+    """The progress of a training: the history of its finished epochs and the best weights so far."""
 
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
@@ -45,7 +45,7 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 def save_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    """Write all that the next epoch depends on; random numbers are seeded by epoch and need no state."""
+    """Write all that the next epoch depends on; random numbers are seeded per epoch and need no state."""
     tensors = {
         **{f"model.{k}": v for k, v in model.state_dict().items()},
         **{f"optimizer.{k}": v for k, v in _optimizer_tensors(optimizer).items()},
@@ -56,19 +56,19 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Restore a model and its optimizer in place, and return how far the training had come.
+    """Restore a model and its optimizer in place, and return the progress of the training.
 
     Raises
     ------
     ModelError
-        If the file is damaged, or of another model.
+        If the file is damaged, or belongs to another model.
     """
     try:
         return _restored(path, model, optimizer)
     except (MemberscanError, SafetensorError, *_DAMAGE) as error:
         raise ModelError(
-            f"{path}, the state of an interrupted training, is damaged or of another model ({error}); delete "
-            "it, and the same command trains from the start"
+            f"{path}, the state of an interrupted training, is damaged or belongs to another model "
+            f"({error}); delete it, and run the same command again to train from the start"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Import transcripts: only whole ones, of one model and of learners that the roles know."""
+"""Import transcripts, and accept only complete ones, of one model, with learners that the roles name."""
 
 from __future__ import annotations
 
@@ -28,49 +28,49 @@ _ABSENT = "the imported transcript holds no model of it"
 
 
 class Imported(ABC):
-    """A transcript to take in: checked as a whole first, then written."""
+    """A transcript to import: it is first checked as a whole, then written."""
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """A digest of all that it holds."""
+        """A digest of all its content."""
 
     @abstractmethod
     def options_of(self, model: str) -> Mapping[str, Any]:
-        """Return the options that the transcript states for a model of this name."""
+        """Return the options that the transcript records for a model of this name."""
 
     @property
     @abstractmethod
     def held(self) -> Sequence[Sequence[str]]:
-        """Whose models each round from 0 holds, "global" last."""
+        """Names of the learners with a model in each round, from round 0, with "global" last."""
 
     @abstractmethod
     def model(self, number: int, name: str, network: nn.Module) -> dict[str, Tensor]:
-        """Read a learner's model of a round, or the global one, by the names of the network's."""
+        """Read a learner's or the global model of a round, with the network's parameter names."""
 
     @abstractmethod
     def source(self, number: int, name: str) -> str:
-        """Return what errors call a model."""
+        """Return the name of a model for error messages."""
 
     @abstractmethod
     def write(self, run: Path, network: nn.Module, cohort: Cohort, left_out: LeftOut) -> dict[str, Any]:
-        """Write the run's transcript, also after an interruption, and return the federation's facts."""
+        """Write the run's transcript, or finish an interrupted one, and return the federation's facts."""
 
     def check(self, network: nn.Module, cohort: Cohort) -> LeftOut:
-        """Read every model and try it; the network holds the last global one afterwards.
+        """Read every model and try it; afterwards, the network holds the last global model.
 
         Returns
         -------
         LeftOut
-            Learners that are left out because of their models, by round, with the reason.
+            Learners whose models are faulty and left out, by round, with the reason.
 
         Raises
         ------
         ModelError
             If the initial model does not fit the network.
         TranscriptError
-            If a file is damaged, holds NaN, or another model than the initial one; or if a global model makes
-            no sense.
+            If a file is damaged, holds NaN, or holds another model than the initial one; or if a global model
+            is certain to be wrong.
         """
         summariser = Summariser(network, cohort)
         rounds = []
@@ -89,8 +89,8 @@ class Imported(ABC):
 def open_transcript(path: Path, roles: Roles) -> Imported:
     """Open a transcript of memberscan or of other software, and check its learners against the roles.
 
-    A site that audits its own people names one learner in its roles, its own, and the transcript may hold
-    others. Roles that name several learners must name every one that a foreign folder holds models of.
+    A site that audits its own subjects names only itself as learner in its roles; the transcript may hold
+    other learners. Roles that name several learners must name every learner with models in a foreign folder.
 
     Raises
     ------
@@ -104,10 +104,10 @@ def open_transcript(path: Path, roles: Roles) -> Imported:
     if unassigned := [s for s in roles.subjects(Role.MEMBER) if s not in roles.learner]:
         raise RolesError(
             f"the roles name no learner for {len(unassigned)} members, such as {unassigned[0]!r}; "
-            "write who holds each member in the column learner"
+            "fill in the column learner"
         )
     if bad := unusable_name(roles.learners):
-        raise RolesError(f"a learner cannot be called {bad!r}, as the roles have it: {RULE}")
+        raise RolesError(f"a learner cannot be called {bad!r}, as in the roles: {RULE}")
     if not path.is_dir():
         raise TranscriptError(
             f"{path} is not a folder; give a transcript's folder, with one sub-folder per round"
@@ -118,7 +118,7 @@ def open_transcript(path: Path, roles: Roles) -> Imported:
     named = natural_order(set(roles.learner.values()))
     if unknown := [name for name in foreign.learners if name not in named and len(named) > 1]:
         raise TranscriptError(
-            f"{path} holds models of {unknown[0]!r}, which is no learner of the roles; they name "
+            f"{path} holds models of {unknown[0]!r}, which is not a learner in the roles; the roles name "
             f"{', '.join(named)}"
         )
     if not set(named) & set(foreign.learners):
@@ -127,15 +127,15 @@ def open_transcript(path: Path, roles: Roles) -> Imported:
 
 
 def _openable(transcript: Transcript, roles: Roles) -> Transcript:
-    """Return a transcript of memberscan, if it has the learners of the roles and its models can be read."""
+    """Return a memberscan transcript, if it has the learners of the roles and its models can be read."""
     if missing := [name for name in roles.learners if name not in transcript.learners]:
         raise TranscriptError(_unknown_learners(transcript.path, missing, transcript.learners))
     if not transcript.rounds:
-        raise TranscriptError(f"{transcript.path} has no finished round; go on with the federation first")
+        raise TranscriptError(f"{transcript.path} has no finished round; continue the federation first")
     if transcript.secure != "none" and not (transcript.path / SEEN_BY_LEARNERS).is_dir():
         raise TranscriptError(
-            f"the models in {transcript.path} were encrypted, and the global ones are with the learners: "
-            f"move the folder where your node kept them ('keep' in its configuration) to "
+            f"the models in {transcript.path} were encrypted, and only learners have the global models: "
+            f"move the folder in which your node kept them ('keep' in its configuration) to "
             f"{transcript.path / SEEN_BY_LEARNERS}"
         )
     return transcript
@@ -143,14 +143,14 @@ def _openable(transcript: Transcript, roles: Roles) -> Transcript:
 
 def _unknown_learners(path: Path, named: tuple[str, ...] | list[str], learners: tuple[str, ...]) -> str:
     return (
-        f"the roles name {', '.join(named)}, and {path} knows no such learner; its learners are "
+        f"the roles name {', '.join(named)}, which {path} does not have; its learners are "
         f"{', '.join(learners) or 'none'}: correct the column learner"
     )
 
 
 @dataclass(frozen=True)
 class Ours(Imported):
-    """A transcript that memberscan kept."""
+    """A transcript that memberscan wrote."""
 
     transcript: Transcript
 
@@ -196,7 +196,7 @@ class Ours(Imported):
 
 @dataclass(frozen=True)
 class Foreign(Imported):
-    """A folder of state dicts that somebody else kept."""
+    """A folder of state dicts that other software wrote."""
 
     transcript: ForeignTranscript
     roles: Roles
@@ -251,16 +251,16 @@ def _facts(rounds: int, local_epochs: int | None, secure: str) -> dict[str, Any]
 
 
 def _require_same(network: nn.Module, model: Mapping[str, Tensor], source: str) -> None:
-    """Raise :class:`TranscriptError` unless a model has the parameters of the initial one, and no NaN."""
+    """Raise :class:`TranscriptError` unless a model has the initial model's parameters, without NaN."""
     template = network.state_dict()
     if odd := sorted(template.keys() ^ model.keys()):
-        verb = "lacks" if odd[0] in template else "has another parameter,"
-        raise TranscriptError(f"{source} {verb} {odd[0]}: it is of another model than round 0; take it out")
+        verb = "lacks" if odd[0] in template else "has an extra parameter,"
+        raise TranscriptError(f"{source} {verb} {odd[0]}: it is another model than in round 0; remove it")
     for name, tensor in model.items():
         if tensor.shape != template[name].shape:
             raise TranscriptError(
-                f"{source} is of another model than round 0: {name} has shape {tuple(tensor.shape)}, not "
-                f"{tuple(template[name].shape)}; take it out"
+                f"{source} is another model than in round 0: {name} has shape {tuple(tensor.shape)}, not "
+                f"{tuple(template[name].shape)}; remove it"
             )
         if not torch.isfinite(tensor).all():
-            raise TranscriptError(f"{source} has NaN or infinite values in {name}; take it out")
+            raise TranscriptError(f"{source} has NaN or infinite values in {name}; remove it")

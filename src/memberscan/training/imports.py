@@ -1,4 +1,4 @@
-"""Models and federations that were trained elsewhere, as runs."""
+"""Import models and federations that were trained elsewhere, as runs."""
 
 from __future__ import annotations
 
@@ -32,37 +32,38 @@ def import_run(
     transcript: Path | str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Take in a model, or a whole federation, that was trained elsewhere, as a run.
+    """Import a model, or a whole federation, that was trained elsewhere, as a run.
 
     Parameters
     ----------
     path
         Directory of the run to write.
     cohort
-        The cohort that holds its members and non-members.
+        The cohort with the members and the non-members.
     model
-        ``package.module:factory`` of a function that returns the network, or one of our names. The network
-        maps a batch (n, 1, i, j, k), or (n, features) for tables, to n ages in years.
+        ``package.module:factory`` of a function that returns the network, or the name of a built-in model.
+        The network maps a batch (n, 1, i, j, k), or (n, features) for tables, to n ages in years.
     roles
-        Who was in its training set and, of a federation, at which learner.
+        Who was in the training set and, for a federation, at which learner.
     weights
-        safetensors, or a torch file of a state dict. Of a federation, by default its last global model.
+        safetensors, or a torch file of a state dict. For a federation, by default the last global model.
     transcript
-        Of a federation: a transcript of ours, or a folder with a sub-folder for each round, which holds the
+        For a federation: a memberscan transcript, or a folder with one sub-folder per round that holds the
         state dicts of the global model and of the learners at the end of that round.
     options
-        Keyword arguments of one of our models, such as ``width``; of a transcript of ours by default its own.
+        Keyword arguments of a built-in model, such as ``width``; by default those that a memberscan
+        transcript records.
 
     Raises
     ------
     ModelError
-        If the network cannot be made, its weights do not fit, it does not run on this cohort's inputs, or it
-        predicts something else each time.
+        If the network cannot be built, its weights do not fit, it does not run on this cohort's inputs, or
+        its predictions are not repeatable.
     NotARegressorError
-        If it gives something else than one number per scan, as a classifier does.
+        If its output is not one number per scan, as for a classifier.
     TranscriptError
-        If the transcript is incomplete or damaged, is of several models, or of other learners than the roles,
-        or its global models make no sense.
+        If the transcript is incomplete or damaged, holds several different models, has other learners than
+        the roles, or has implausible global models.
     """
     if weights is None and transcript is None:
         raise BadInputError("give the weights of a model (--weights), or a federation's --transcript")
@@ -81,7 +82,7 @@ def import_run(
     left_out: LeftOut = {}
     example, called = as_inputs(cohort, cohort.scans.index[:2].tolist()), f"the model {model!r}"
     if federation is not None:
-        # Before the check, which runs the network on every model and would fail with less clear errors.
+        # Before the check, which runs the network with every model and would fail with less clear errors.
         require_predicts(network, example, called)
         left_out = federation.check(network, cohort)
         request["transcript"] = federation.fingerprint
@@ -104,8 +105,8 @@ def _spec(
 ) -> ModelSpec:
     if ":" in model and options:
         raise ModelError(
-            f"{model!r} is called without arguments, and cannot be given {', '.join(options)}; let your own "
-            "function set them"
+            f"{model!r} is called without arguments, so {', '.join(options)} cannot be passed to it; set "
+            "them in your own function"
         )
     known = {} if federation is None else federation.options_of(model)
     return ModelSpec(model, cohort.shape, {**known, **(options or {})})

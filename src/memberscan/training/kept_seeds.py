@@ -1,4 +1,4 @@
-"""Secret seeds that a run's request keeps for its owner, so that a resumed run draws the same."""
+"""Secret seeds, kept in a run's request for its owner, so that a resumed run draws the same numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFENCE_SEED = "defence_seed"
 
 
 def defence_request(path: Path, config: TrainingConfig, given: int | None) -> dict[str, int]:
-    """Return the seed of the defence's random numbers as a part of a request; nothing without a defence."""
+    """Return the part of a request with the seed of the defence's random numbers; empty without a defence."""
     if config.defence is None:
         return {}
     own = None if given is None else seeds.integer(given, "defence")
@@ -32,7 +32,7 @@ def kept_seed(path: Path, name: str, given: int | None) -> int:
     """
     if given is not None:
         if given < 0:
-            raise BadInputError(f"seed is {given}; give a whole number from 0")
+            raise BadInputError(f"seed is {given}; give a whole number that is at least 0")
         return given
     stored = load_json(path / REQUEST) if (path / REQUEST).is_file() else None
     earlier = stored.get(name) if isinstance(stored, dict) else None

@@ -1,4 +1,4 @@
-"""The one training loop, for every head, optimizer and device; the same when interrupted."""
+"""The one training loop, for every head, optimizer and device; interruptions do not change its result."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def fit(
     *,
     defence_seed: int = 0,
 ) -> Progress:
-    """Train a model in place on the scans of the members, resuming from ``checkpoint`` where there is one.
+    """Train a model in place on the scans of the members, resuming from ``checkpoint`` if it exists.
 
-    Every epoch draws its order and its dropout from seeds of its own, so that a training that was interrupted
-    ends in the same weights, byte for byte, as one that was not (on the CPU with the same thread count, on
-    CUDA with the same card and versions).
+    Every epoch has its own seeds for the order of scans and for dropout. A training that was interrupted
+    therefore ends in the same weights, byte for byte, as one that was not (on the CPU with the same thread
+    count, on CUDA with the same card and versions).
 
     Parameters
     ----------
     model
         The network; on return it holds the weights to keep.
     members, validation
-        Scan ids to train on, and to choose the epoch by.
+        Scan ids to train on, and scan ids that decide which epoch is kept.
     checkpoint
-        File that the state between epochs is kept in; the caller removes it when its own work is done.
+        File for the state between epochs; the caller removes it when its own work is done.
     defence_seed
-        Of the random numbers of the configuration's defence.
+        Seed of the defence's random numbers.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def fit(
 
 
 def moments_of(model: AgeRegressor, cohort: Cohort, scan_ids: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Return what a model's scale is made of, over some scans: see :meth:`AgeRegressor.moments`."""
+    """Return the sums that set a model's scale, over some scans: see :meth:`AgeRegressor.moments`."""
     ages = torch.from_numpy(cohort.scans.loc[list(scan_ids), "age"].to_numpy(np.float32, copy=True))
     return model.moments(ages, as_inputs(cohort, scan_ids) if cohort.kind == "table" else None)
 
@@ -120,10 +120,10 @@ def train_epoch(
     *,
     defence_seed: int = 0,
 ) -> float:
-    """Train once over all members; return the mean loss in years (squared), as seen while training.
+    """Train once over all members; return the mean training loss, in years (squared error: years squared).
 
-    The order and the dropout depend on the seed and on ``epoch`` alone, and so does what a defence draws from
-    its own seed, so that an epoch can be repeated.
+    The order of scans and dropout depend only on the seed and on ``epoch``; a defence's random numbers depend
+    only on its own seed and on ``epoch``. An epoch can therefore be repeated exactly.
     """
     defence = None if config.defence is None else defence_from(config.defence)
     generator = (
@@ -147,7 +147,7 @@ def train_epoch(
 
 
 def _seed(device: torch.device, seed: int) -> None:
-    """Seed what a training on this device draws from, and no device that was not saved before."""
+    """Seed the generators that training on this device uses, and only those whose state was saved before."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         with torch.cuda.device(device):
@@ -159,7 +159,7 @@ def _seed(device: torch.device, seed: int) -> None:
 def _mean_loss(
     model: AgeRegressor, cohort: Cohort, scan_ids: Sequence[str], config: TrainingConfig, device: torch.device
 ) -> float:
-    """Return the mean loss in years (of squared error, years squared), in evaluation mode."""
+    """Return the mean loss in evaluation mode, in years (in years squared if the loss is squared error)."""
     model.eval()
     total = 0.0
     for inputs, ages in batches(cohort, scan_ids, config.batch_size):

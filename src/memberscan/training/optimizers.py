@@ -1,4 +1,4 @@
-"""Optimizers by name, and the learning rate that each takes."""
+"""Optimizers by name, and the default learning rate of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SGD_LEARNING_RATE = 3e-3
 
 
 def learning_rate(config: TrainingConfig, model: AgeRegressor) -> float:
-    """Return the learning rate that training takes: the one asked for, or a default."""
+    """Return the learning rate for training: the configured one, or a default."""
     own = model.learning_rate if config.optimizer == "adam" else _SGD_LEARNING_RATE
     return config.learning_rate or own
 

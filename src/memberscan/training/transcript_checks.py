@@ -1,8 +1,8 @@
-"""Check that the models of an imported transcript are what they are said to be, and name the others.
+"""Check that every model of an imported transcript is the trained model of its learner and round.
 
-A file that is not the trained model of its learner and round would be scored like any other, and the audit
-would show no leak. Certain faults of global models end the import; a learner with a faulty model is left out
-of that round. Rules of aggregation differ, so a global model need not be the mean of the learners' models.
+A file that is not would be scored like any other, and the audit would show no leak. Certain faults of global
+models end the import; a learner with a faulty model is left out of that round. Aggregation rules differ, so a
+global model need not be the mean of the learners' models.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _SCANS = 4
 _COORDINATES = 4096
 _FAR_OFF = 3.0
 _ABSURD_YEARS = 30.0
-"""Predictions make no sense if their mean error exceeds this, and so many times that of simpler models."""
+"""Predictions are implausible with a mean error above this, and _FAR_OFF times that of simpler models."""
 _EXACT, _FAR = 1e-4, 0.1
-"""Shares of a step that a sum leaves unexplained: below the first it fits, above the second it does not."""
+"""Share of a step that a weighted sum leaves unexplained: below the first it fits, above the second not."""
 _MOVED, _ROUNDING = 1e-4, 2e-6
-"""The same relative to the model's own length, to tell a step from the rounding of a mean."""
+"""The same relative to the model's norm, to distinguish a real step from the rounding of a mean."""
 
 LeftOut = Mapping[int, Mapping[str, str]]
-"""By round and learner, why its model is left out."""
+"""The reason why a learner's model is left out, by round and learner."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +47,11 @@ class ModelSummary:
     Parameters
     ----------
     source
-        Its name in errors.
+        Name of the model in error messages.
     digest
-        Of all parameters.
+        Digest of all parameters.
     sample
-        Some parameters, the same of every model.
+        Some parameters, at the same positions in every model.
     error
         Mean absolute error on a few scans, years; NaN if a prediction is not finite.
     """
@@ -96,13 +96,13 @@ class Summariser:
         with torch.no_grad():
             error = (predict(self._network, self._inputs).double() - self._ages).abs().mean()
         sample = np.concatenate(parts) if parts else np.zeros(0)
-        # Without parameters no two models are copies.
+        # Models without parameters never count as copies of each other.
         name = digest.hexdigest() if parts else source
         return ModelSummary(source, name, sample, float(error) if error.isfinite() else np.nan)
 
 
 def faulty_models(rounds: Sequence[Mapping[str, ModelSummary]], guess: float) -> LeftOut:
-    """Return which learners' models make no sense, by round, with the reason.
+    """Return which learners' models are faulty, by round, with the reason.
 
     Parameters
     ----------
@@ -119,7 +119,9 @@ def faulty_models(rounds: Sequence[Mapping[str, ModelSummary]], guess: float) ->
     ends = [models[GLOBAL] for models in rounds]
     for before, end in zip([None, *ends], ends, strict=False):
         if before is not None and _is_difference(end, before, guess):
-            raise TranscriptError(f"{end.source} {_DIFFERENCES}; add it to the one of the round before")
+            raise TranscriptError(
+                f"{end.source} {_DIFFERENCES}; add it to the global model of the previous round"
+            )
         if reason := _senseless(end, before, guess):
             raise TranscriptError(f"{end.source} {reason}; restore it, or end the transcript before it")
     learners = [{n: summary for n, summary in models.items() if n != GLOBAL} for models in rounds]
@@ -146,7 +148,7 @@ def faulty_models(rounds: Sequence[Mapping[str, ModelSummary]], guess: float) ->
 
 _DIFFERENCES = "holds differences from the global model that the round began with, not a model"
 _AND_ALL = (
-    "and so do all learners' files; add each to the global model of the round before (NVFlare's parameter "
+    "and so do all learners' files; add each to the global model of the previous round (NVFlare's parameter "
     "params_type FULL sends models)"
 )
 
@@ -159,16 +161,16 @@ def _senseless(summary: ModelSummary, before: ModelSummary | None, guess: float)
         return None
     if summary.error > max(_ABSURD_YEARS, _FAR_OFF * guess, _FAR_OFF * before.error):
         return (
-            f"is {summary.error:.4g} years off on average, where the model before it was {before.error:.4g} "
-            f"off and always answering the median age is {guess:.2g} off"
+            f"is {summary.error:.4g} years off on average, but the model before it was {before.error:.4g} "
+            f"off, and always predicting the median age is {guess:.2g} off"
         )
     return None
 
 
 def _is_difference(summary: ModelSummary, before: ModelSummary, guess: float) -> bool:
-    """Tell whether parameters are small beside those of the model before, and predict no age.
+    """Return whether parameters are small compared with the model before, and do not predict age.
 
-    Training may make parameters small too, but then they predict.
+    Training may also make parameters small, but a trained model still predicts age.
     """
     small = 2 * _norm(summary.sample) < _norm(summary.sample - before.sample)
     return small and not summary.error <= _FAR_OFF * guess
@@ -177,7 +179,7 @@ def _is_difference(summary: ModelSummary, before: ModelSummary, guess: float) ->
 def _copies(
     learners: Sequence[Mapping[str, ModelSummary]], ends: Sequence[ModelSummary]
 ) -> dict[tuple[int, str], str]:
-    """Return which models of learners are copies of others, and of which."""
+    """Return which learners' models are copies, with the model that each copies."""
     globals_ = {end.digest: t for t, end in reversed(list(enumerate(ends)))}
     places: dict[str, list[tuple[int, str]]] = {}
     for t, models in enumerate(learners):
@@ -199,10 +201,11 @@ def _copies(
 def _differences(
     learners: Sequence[Mapping[str, ModelSummary]], ends: Sequence[ModelSummary], guess: float
 ) -> dict[tuple[int, str], str]:
-    """Return which files of learners hold differences.
+    """Return which learners' files hold differences from the global model instead of models.
 
-    They are small beside the model that the round began with. The global model decides where it is made of
-    the learners' files: models and differences give it by other sums.
+    Differences are small compared with the model that the round began with. If the global model is a weighted
+    sum of the learners' files, it decides: its step is a sum of the files if these are differences, and a sum
+    of the files minus the starting model if these are models.
     """
     found = {}
     for t, models in list(enumerate(learners))[1:]:
@@ -221,7 +224,11 @@ def _differences(
 def _left_over(
     step: Float[np.ndarray, " coordinates"], parts: Float[np.ndarray, "parts coordinates"]
 ) -> float:
-    """Return the share of a step that no weighted sum of some parts explains; NaN where that says nothing."""
+    """Return the share of a step that no weighted sum of the parts explains; NaN if that is meaningless.
+
+    That is for a step of length 0, and for too many parts: with almost as many parts as coordinates, least
+    squares explains any step.
+    """
     length = _norm(step)
     if not length or 4 * len(parts) > len(step):
         return float("nan")
@@ -230,15 +237,15 @@ def _left_over(
 
 
 def _require_numbered(learners: Sequence[Mapping[str, ModelSummary]], ends: Sequence[ModelSummary]) -> None:
-    """Refuse global models that are those of another round than their learners'.
+    """Refuse global models that belong to another round than the learners' models beside them.
 
-    A mean is exact but for rounding. What is only nearer to another round's models may be of another rule of
-    aggregation, such as a server's momentum, and passes.
+    A mean of learners' models is exact up to rounding. A global model that is only nearer to another round's
+    models may come from another aggregation rule, such as server momentum, and is accepted.
     """
     if any(learners) and len({end.digest for end in ends}) == 1:
         raise TranscriptError(
-            f"{ends[1].source} is the model that training began with, as are all later ones, though learners "
-            "trained; put into each round's folder the global model at its end"
+            f"{ends[1].source} and all later ones are the initial model, although learners trained; put the "
+            "global model at the end of each round into that round's folder"
         )
     for late, words in ((1, "before"), (-1, "after")):
         rows = list(_distances(learners, ends, late))
@@ -246,15 +253,18 @@ def _require_numbered(learners: Sequence[Mapping[str, ModelSummary]], ends: Sequ
         if own > _MOVED * size and other < _ROUNDING * size:
             raise TranscriptError(
                 f"{ends[-1].source} and the other global models are made of the learners' models of the "
-                f"round {words}: their rounds are numbered one {'too high' if late == 1 else 'too low'}; "
-                "round t holds the global model that was made of the learners' models of round t"
+                f"round {words}: their round numbers are one {'too high' if late == 1 else 'too low'}; "
+                "store the global model made of the learners' models of round t as round t"
             )
 
 
 def _distances(
     learners: Sequence[Mapping[str, ModelSummary]], ends: Sequence[ModelSummary], late: int
 ) -> Iterator[tuple[float, float, float]]:
-    """Yield how far a global model is from the means of its round's models, and of another's; its size."""
+    """Yield the distances of each global model from its own and another round's learners, and its norm.
+
+    The distance is to the nearest weighted sum of the learners' models.
+    """
     for t in range(1, len(ends)):
         if 1 <= t - late < len(ends) and learners[t] and learners[t - late]:
             start = ends[t - 1].sample
