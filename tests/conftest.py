@@ -36,7 +36,9 @@ SUBJECTS = 26
 _cuda_is_available = torch.cuda.is_available
 _visible = os.environ.get("CUDA_VISIBLE_DEVICES")
 if _cuda_is_available():
-    torch.cuda.init()  # reads which cards are visible, before they are hidden from other processes
+    # Torch reads once which cards are visible, and how many: before they are hidden from other processes.
+    torch.cuda.init()
+    torch.cuda.device_count()
 
 
 @pytest.fixture(scope="session", autouse=True)
