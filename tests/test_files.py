@@ -187,5 +187,5 @@ def test_a_table_that_is_none_names_the_file(tmp_path: Path, content: bytes) -> 
 
 def test_a_table_of_a_million_columns_is_refused_before_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("a" + "\t1" * 1_000_000 + "\n")
-    with pytest.raises(BadInputError, match="1,000,001 columns, and at most 20,000 are read"):
+    with pytest.raises(BadInputError, match="1,000,001 columns, but at most 20,000 are read"):
         files.read_table(tmp_path / "t.tsv")

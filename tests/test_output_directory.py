@@ -83,7 +83,7 @@ def test_finished_work_may_grow_and_never_shrink(tmp_path: Path) -> None:
     assert federate(10)
     with pytest.raises(OutputConflictError, match="rounds was 10 and is now 5"):
         federate(5)
-    with pytest.raises(OutputConflictError, match="seed is another one"):
+    with pytest.raises(OutputConflictError, match="seed is different"):
         federate(20, seed=1)
     with pytest.raises(OutputConflictError, match="rounds was 10 and is now 20"):
         claim(tmp_path / "out", {"rounds": 20})
@@ -170,7 +170,7 @@ def test_a_lock_that_is_a_pipe_a_folder_or_a_link_is_refused(
     tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
     make(tmp_path / output_directory.LOCK)
-    with pytest.raises(OutputConflictError, match=r"\.lock is no lock of memberscan: remove it"):
+    with pytest.raises(OutputConflictError, match=r"\.lock is not a lock file of memberscan: remove it"):
         claim(tmp_path, {"a": 1})
     assert names(tmp_path) == [output_directory.LOCK]
 

@@ -30,7 +30,7 @@ def test_words_show_no_seed_no_digest_and_no_python() -> None:
         }
     )
     assert said == (
-        "membership seed is another one; weights is another one; pseudonyms was on and is now off; "
+        "membership seed is different; weights is different; pseudonyms was on and is now off; "
         "options was nothing and is now name error sign -1"
     )
     assert "7331" not in said and "7_331" not in said

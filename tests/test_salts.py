@@ -27,7 +27,7 @@ def test_equal_things_have_equal_digests_under_one_salt_only(tmp_path: Path):
 
 @pytest.mark.parametrize("spoilt", ["", "00", "zz" * 32, "00" * 33, "é"])
 def test_a_damaged_or_missing_salt_is_named(spoilt: str, tmp_path: Path):
-    with pytest.raises(StaleError, match="salt is gone; restore it"):
+    with pytest.raises(StaleError, match="salt is missing; restore it"):
         salts.read_salt(tmp_path / "salt")
     (tmp_path / "salt").write_text(spoilt)
     with pytest.raises(StaleError, match="is not a salt"):

@@ -9,7 +9,7 @@ from memberscan import threads
 
 __version__ = "0.1.0"
 
-# Before anything that computes is loaded, since it reads this only once.
+# Set before any library that computes is loaded, because OpenMP reads the setting only once.
 threads.wait_passively()
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from memberscan.training.config import TrainingConfig
     from memberscan.training.imports import import_run
 
-# Heavy modules are imported when a name is first used, so that `import memberscan` costs nothing.
+# Heavy modules are imported when a name is first used, so that `import memberscan` is fast.
 _HOME = {
     "REGISTRY": "attacks",
     "Attack": "attacks",

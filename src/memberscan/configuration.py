@@ -1,8 +1,7 @@
 """Configurations that are declared once.
 
-The fields of a class state name, meaning, choices and bounds. From them come the checks of a call, the
-options of commands, the keys of Flower's run configuration, and the limits on what a message may ask of a
-site.
+The fields of a class state name, meaning, choices and bounds. The checks of calls, the options of commands,
+the keys of Flower's run configuration, and the limits on what a message may ask of a site come from them.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def configuration(cls: type[T]) -> type[T]:
 
 
 def at_most_for_sites(most: float) -> AfterValidator:
-    """Limit what a site accepts of a received message; a call on one's own machine may ask for more."""
+    """Limit what a site accepts in a received message; a call on one's own machine may ask for more."""
 
     def check(value: Any, info: ValidationInfo) -> Any:
         if info.context == _RECEIVED and value is not None and value > most:
@@ -66,12 +65,12 @@ def at_most_for_sites(most: float) -> AfterValidator:
 
 
 def received(kind: type[T], text: str) -> T:
-    """Read a configuration from JSON that somebody sent; types must be exact and values within limits.
+    """Read a configuration from received JSON; types must match exactly, and values be within limits.
 
     Raises
     ------
     BadInputError
-        If a part is missing, unknown, of another type or out of range; it names the part.
+        If a field is missing, unknown, of the wrong type or out of range; the message names the field.
     """
     try:
         found: T = _adapter(kind).validate_json(text, strict=True, context=_RECEIVED)  # type: ignore[arg-type]
@@ -88,7 +87,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _sentence(error: ValidationError) -> str:
-    """Return what is wrong with the first wrong value of a call, and what is right."""
+    """Return what is wrong with the first invalid value of a call, and which values are valid."""
     first = error.errors(include_url=False)[0]
     limits, value = first.get("ctx", {}), first["input"]
     name = ".".join(map(str, first["loc"]))
@@ -111,9 +110,9 @@ def _sentence(error: ValidationError) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class OneOf:
-    """Says that a field names an entry of a registry, which checks the name where it is used.
+    """Marks a field that names an entry of a registry, which checks the name when it is used.
 
-    A command shows the option as soon as the registry has ``shown_from`` entries.
+    A command shows the option only if the registry has at least ``shown_from`` entries.
     """
 
     registry: Collection[str]
@@ -131,15 +130,15 @@ class Option:
     kind
         bool, int, float or str.
     optional
-        Whether it may be left out, for a default that is decided elsewhere.
+        Whether it may be left out; its default is then decided elsewhere.
     default
-        Its default; None if it has none.
+        The default; None if there is none.
     help
-        What it means.
+        The help text.
     choices
-        The words that it may be; empty if it may be any.
+        The allowed words; empty if any value is allowed.
     hidden
-        Whether there is nothing to choose from.
+        Whether to hide the option, because there is nothing to choose from.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Every refusal memberscan makes, as a type whose message says what to do next."""
+"""The errors that memberscan raises; each has a type, and its message says what to do next."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ class BadInputError(MemberscanError):
 
 
 class RefusedError(MemberscanError):
-    """The input is readable, but going on would lose work or give a misleading answer (exit code 3)."""
+    """The input is readable, but continuing would lose work or give a misleading result (exit code 3)."""
 
     exit_code = 3
 
 
 class TooLargeError(BadInputError):
-    """A file that others made declares or holds more than is ever read of its kind."""
+    """A file from others declares or holds more than the limit for files of its kind."""
 
 
 class UntrustedCodeError(RefusedError):
-    """A file asks to run code that nobody named on the command line or in the call."""
+    """A file asks to run code that the user did not name on the command line or in the call."""
 
 
 class BusyError(RefusedError):
-    """Another process is at work in the output directory."""
+    """Another process is working in the output directory."""
 
 
 class CohortError(BadInputError):
-    """A dataset is missing, empty, or no scan of it survives."""
+    """A dataset is missing or empty, or all its scans are excluded."""
 
 
 class ParticipantsError(CohortError):
@@ -40,35 +40,35 @@ class ParticipantsError(CohortError):
 
 
 class AmbiguousScansError(CohortError):
-    """Files of one session are versions of one scan, and it is not said which to take."""
+    """Several files of a session are versions of one scan, and the user has not said which to use."""
 
 
 class UnusableScanError(CohortError):
-    """One scan cannot be used; the message becomes its reason in excluded.tsv, and the build goes on."""
+    """One scan cannot be used; the message becomes its reason in excluded.tsv, and the build continues."""
 
 
 class RolesError(BadInputError):
-    """A roles file is malformed, or names nobody of the cohort."""
+    """A roles file is malformed, or does not fit the cohort."""
 
 
 class DataLeakageError(RolesError):
-    """One subject stands on two sides of a split that must be disjoint."""
+    """One subject is on both sides of a split that must be disjoint."""
 
 
 class TranscriptError(BadInputError):
-    """The transcript of a federation is incomplete, damaged, or of several models."""
+    """The transcript of a federation is incomplete or damaged, or holds several different models."""
 
 
 class FederationError(RefusedError):
-    """A federation cannot go on: too few learners answer, or their parts do not fit together."""
+    """A federation cannot continue: too few learners answer, or their replies do not fit together."""
 
 
 class EncryptionError(BadInputError):
-    """A key or a ciphertext of a federation is damaged, foreign, or of other parameters."""
+    """A key or ciphertext of a federation is damaged, is of another key pair, or has other parameters."""
 
 
 class TooFewSubjectsError(BadInputError):
-    """Fewer subjects than an audit can say anything about."""
+    """There are too few subjects for an audit."""
 
 
 class ModelError(BadInputError):
@@ -88,15 +88,15 @@ class NonFiniteError(BadInputError):
 
 
 class MissingExtraError(BadInputError):
-    """What was asked needs a package of an extra that is not installed."""
+    """The requested feature needs an optional dependency (an extra) that is not installed."""
 
 
 class UnknownAttackError(BadInputError):
-    """An attack is asked for by a name that is not registered."""
+    """An attack was requested by a name that is not registered."""
 
 
 class AuditFileError(BadInputError):
-    """An audit.json is missing, unreadable, or of a schema this version does not know."""
+    """An audit.json is missing or unreadable, or has a schema that this version does not know."""
 
 
 class MisalignedError(BadInputError):
@@ -108,11 +108,11 @@ class NotARegressorError(RefusedError):
 
 
 class OutputConflictError(RefusedError):
-    """The output directory holds something that was made with another configuration."""
+    """The output directory holds results that were made with another configuration."""
 
 
 class StaleError(RefusedError):
-    """What is on disk was made from other data than what it is now asked to work with."""
+    """Stored results no longer belong to the data they were made from, because one of them has changed."""
 
 
 class DiskFullError(RefusedError):

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, tables, and fingerprints."""
+"""Write files so that they are complete or absent; read and write tables; fingerprints."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from memberscan.received import read_limited
 from memberscan.shown import FORMULA, MARK, cell, from_cell
 
 OWNER_ONLY = 0o600
-"""Permissions of files about people: nobody but the owner reads them."""
+"""Permissions of files about people: only the owner can read them."""
 PARTIAL = ".partial"
 TABLE_LIMIT = 1 << 30
-"""Largest table that is read, in bytes: some ten million rows of predictions."""
+"""Largest table that is read, in bytes: about ten million rows of predictions."""
 MOST_COLUMNS = 20_000
-"""Most columns of a table that is read; one of regional measures has hundreds."""
+"""Most columns of a table that is read; tables of regional measures have hundreds."""
 _FEW_CELLS = 1_000_000
-"""A table of so many cells is read however many of them are empty."""
+"""A table with at most this many cells is read, however many of them are empty."""
 
 
 @contextlib.contextmanager
@@ -49,24 +49,24 @@ def disk_guard(path: Path) -> Iterator[None]:
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, new: bool = False) -> None:
     """Write a file under a temporary name and rename it into place, so that readers never see half of it.
 
-    Nobody can foresee the temporary name, and it is never an existing file or a link, so that in a directory
-    which others can write to, or which came from others, nothing else is overwritten.
+    The temporary name is unpredictable, and never an existing file or a link. In a directory that others can
+    write to, or that came from others, no other file can therefore be overwritten.
 
     Parameters
     ----------
     path
         The file. A link of that name is replaced, never followed.
     data
-        What to write.
+        The content.
     mode
-        Permissions, less those that the umask takes away and those that an existing file of that name lacks.
+        Permissions, without those that the umask removes and those that an existing file of that name lacks.
     new
-        Never replace a file, not even one that another process writes at the same moment.
+        Never replace an existing file, not even one that another process writes at the same time.
 
     Raises
     ------
     FileExistsError
-        If ``new``, and there is a file of that name.
+        If ``new``, and the file exists.
     """
     partial = path.with_name(f".{path.name[:60]}.{secrets.token_hex(8)}{PARTIAL}")
     with disk_guard(path):
@@ -88,14 +88,14 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, new: bool = False
 
 
 def _rename_to_new(partial: Path, path: Path) -> None:
-    """Rename a file to a name that nobody has; of two processes that try at once, one fails."""
+    """Rename a file to a name that does not exist; if two processes try at once, one of them fails."""
     try:
-        # Unlike a rename, a second link to a file is refused where the name is taken.
+        # A rename replaces an existing file; making a hard link fails if the name is taken.
         os.link(partial, path, follow_symlinks=False)
     except FileExistsError:
         raise
     except OSError:
-        # Some file systems have no links. There the name is reserved by an empty file first.
+        # Some file systems have no hard links. There, an empty file reserves the name first.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, OWNER_ONLY))
         partial.replace(path)
     else:
@@ -111,7 +111,7 @@ def _no_wider(path: Path, mode: int) -> int:
 
 
 def append_line(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Append a line of text to a file of ours; a link in its place is an error, and is not followed."""
+    """Append a line of text to a file of memberscan; if it is a link, that is an error."""
     with disk_guard(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, mode)
         with os.fdopen(descriptor, "ab") as stream:
@@ -124,7 +124,7 @@ def write_text(path: Path, text: str, *, mode: int = 0o644, new: bool = False) -
     Raises
     ------
     BadInputError
-        If there is a name in it that is not UTF-8, as names of files can be.
+        If the text has a name that is not UTF-8, which file names can have.
     """
     try:
         data = text.encode()
@@ -137,7 +137,7 @@ def write_text(path: Path, text: str, *, mode: int = 0o644, new: bool = False) -
 
 
 def to_json(value: Any) -> str:
-    """Return JSON that is the same for the same value; NaN is an error, since JSON has none."""
+    """Return JSON that is always the same for the same value; NaN is an error, because JSON has no NaN."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -147,10 +147,10 @@ def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
 
 
 def write_table(path: Path, table: pd.DataFrame, *, mode: int = 0o644, new: bool = False) -> None:
-    """Write a tab-separated table atomically; missing values are "n/a", as BIDS has it.
+    """Write a tab-separated table atomically; missing values are "n/a", as in BIDS.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe before it; :func:`read_table` takes it
-    away.
+    Text that a spreadsheet would read as a formula gets an apostrophe before it; :func:`read_table` removes
+    it.
     """
     safe = _each_text(table, cell, (*FORMULA, MARK)).rename(columns=lambda name: cell(str(name)))
     text = safe.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
@@ -163,12 +163,12 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     BadInputError
-        If it cannot be read as a table.
+        If the file cannot be read as a table.
     """
     data = read_limited(path, TABLE_LIMIT)
-    # A row wider than the header would give all others as many cells.
+    # pandas would widen all rows to the widest one, however wide.
     widest = max((line.count(b"\t") for line in io.BytesIO(data)), default=0)
     require_few_cells(widest + 1, data, path)
     try:
@@ -177,37 +177,37 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
         )
     except (ValueError, pd.errors.ParserError, OverflowError) as error:
         raise BadInputError(
-            f"{path} is not a readable table ({error}); restore it or make it again"
+            f"{path} is not a readable table ({error}); restore it, or run the command that makes it again"
         ) from error
     return without_marks(table)
 
 
 def require_few_cells(columns: int, text: str | bytes, path: Path) -> None:
-    """Refuse a table of an absurd number of columns or cells, before there is any.
+    """Refuse a table with far too many columns or cells, before any memory is allocated for them.
 
-    Each column takes time and memory of its own. A row shorter than the header is filled up, so that a
-    megabyte of short rows under a long header would become billions of cells.
+    Each column takes time and memory. Rows shorter than the header are filled up, so a megabyte of short rows
+    below a long header would become billions of cells.
 
     Parameters
     ----------
     columns
-        How many the header has.
+        Number of columns in the header.
     text
         The whole table.
     path
-        Its file, for errors.
+        The table's file, to name it in errors.
     """
     if columns > MOST_COLUMNS:
         raise TooLargeError(
-            f"{path} has {columns:,} columns, and at most {MOST_COLUMNS:,} are read; remove those that "
+            f"{path} has {columns:,} columns, but at most {MOST_COLUMNS:,} are read; remove those that "
             "are not needed"
         )
     lines = text.count("\n") if isinstance(text, str) else text.count(b"\n")
-    # In a whole table each cell is followed by a separator or the end of a line, so it takes a byte at least.
+    # In a complete table, each cell is followed by a separator or a line end, so it takes at least one byte.
     if (cells := columns * lines) > max(_FEW_CELLS, 2 * len(text)):
         raise TooLargeError(
-            f"{path} has {columns:,} columns and {lines:,} lines, and most cells of them are not there "
-            f"({cells:,} cells, {len(text):,} characters); write every row as long as the header"
+            f"{path} has {columns:,} columns and {lines:,} lines, but most of their cells are missing "
+            f"({cells:,} cells, {len(text):,} characters); write every row with as many cells as the header"
         )
 
 

@@ -1,6 +1,6 @@
-"""The smallest numbers of people that memberscan works with, in one place."""
+"""The smallest numbers of people that memberscan accepts, in one place."""
 
 from __future__ import annotations
 
 FEWEST_PER_SIDE = 10
-"""Fewest members, and fewest non-members, that an audit says anything about."""
+"""Fewest members, and fewest non-members, that an audit accepts."""

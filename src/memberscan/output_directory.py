@@ -1,4 +1,4 @@
-"""Output directories: one request each, one process at a time, and what happens when a command runs again."""
+"""Output directories: one request per directory, one process at a time, and resuming when run again."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ LOCK = ".lock"
 def claim(directory: Path, request: dict[str, Any], *, done: str, grows: str = "") -> Iterator[bool]:
     """Claim an output directory for one request; yield whether that request is already finished there.
 
-    Every command that writes a directory does so within this. The request is stored in the directory, so that
-    the same command resumes or does nothing, and a different one is refused instead of mixing two results. As
-    long as it lasts, no other process can claim the directory. If the work fails before it has written
-    anything, the request is removed again.
+    Every command that writes a directory does so within this context. The request is stored in the directory,
+    so that the same command resumes or does nothing, and a different one is refused instead of mixing two
+    results. Within the context, no other process can claim the directory. If the work fails before it has
+    written anything, the request is removed again.
 
     Parameters
     ----------
     directory
-        The output directory; made if absent.
+        The output directory; created if it does not exist.
     request
-        What was asked, as JSON values. It may name people or seeds: only the owner can read it. The keys in
-        :data:`memberscan.requests.RECORDED` are stored and not compared.
+        The arguments of the command, as JSON values. They may name people or seeds, so only the owner can
+        read the file. The keys in :data:`memberscan.requests.RECORDED` are stored but not compared.
     done
-        Name of the file that is written last, whose presence says that the work is finished.
+        Name of the file that is written last, whose presence means that the work is finished.
     grows
-        Key of a number in the request that may be larger than in the stored one: then the work goes on from
-        where that one ended.
+        Key of a number in the request that may be larger than in the stored request: the work then continues
+        from where the stored one ended.
 
     Raises
     ------
     OutputConflictError
         If the directory holds another request, files that memberscan did not write, or symbolic links.
     BusyError
-        If another process is at work there.
+        If another process is working there.
     """
     # Before anything is locked: a finished directory may be read-only.
     if _stored(directory, request, grows) == Stored.SAME and (directory / done).exists():
@@ -64,8 +64,8 @@ def claim(directory: Path, request: dict[str, Any], *, done: str, grows: str = "
             _tidy(directory)
             found = _stored(directory, request, grows)
             if found == Stored.SHORTER:
-                # In this order: a process killed in between leaves unfinished work, and never a finished
-                # directory that holds less than its request says.
+                # In this order, a process that is killed in between leaves unfinished work, and never a
+                # finished directory with less than its request says.
                 (directory / done).unlink(missing_ok=True)
             if found != Stored.SAME:
                 write_json(directory / REQUEST, request, mode=OWNER_ONLY)
@@ -91,7 +91,7 @@ class Stored(Enum):
 
 
 def _stored(directory: Path, request: dict[str, Any], grows: str) -> Stored:
-    """Compare the request that is stored in a directory with another; raise an error if they differ."""
+    """Compare a request with the one stored in a directory; raise an error if they differ."""
     stored = directory / REQUEST
     if stored.exists():
         earlier = load_json(stored)
@@ -118,13 +118,13 @@ def _stored(directory: Path, request: dict[str, Any], grows: str) -> Stored:
 
 
 def _tidy(directory: Path) -> None:
-    """Remove what a killed process left half written; refuse symbolic links, which would lead elsewhere."""
+    """Remove half-written files of a killed process; refuse symbolic links, which may point elsewhere."""
     for place, folders, names in os.walk(directory):
         for path in (Path(place) / name for name in (*folders, *names)):
             if path.is_symlink():
                 raise OutputConflictError(
                     f"{path} is a symbolic link, and memberscan does not write through links: replace it by "
-                    "what it points to, or choose another output directory"
+                    "a real file or directory, or choose another output directory"
                 )
             if path.suffix == PARTIAL and path.name.startswith(".") and path.is_file():
                 path.unlink()
@@ -132,12 +132,12 @@ def _tidy(directory: Path) -> None:
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold a directory against other processes; a process that was killed holds nothing.
+    """Lock a directory against other processes; the lock of a killed process is released.
 
     Raises
     ------
     BusyError
-        If another process holds it.
+        If another process has the lock.
     """
     path = directory / LOCK
     with disk_guard(directory):
@@ -145,14 +145,14 @@ def locked(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Remove the name before the lock is released: a process that opened the file meanwhile sees in _names
-        # that its lock is on a file that is gone, and tries again.
+        # Remove the file before its lock is released: a process that opened it in the meantime sees in _names
+        # that it locked a removed file, and tries again.
         path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def _lock(path: Path) -> int:
-    """Return the descriptor of a lock file that this process alone holds."""
+    """Lock a file for this process alone, and return its descriptor."""
     while True:
         descriptor = _open_lock(path)
         try:
@@ -165,7 +165,7 @@ def _lock(path: Path) -> int:
                 "output directory"
             ) from error
         except OSError as error:
-            # Some network file systems have no locks; there, as before, nobody is kept out.
+            # Some network file systems have no locks; there, no other process is kept out.
             if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
                 os.close(descriptor)
                 raise
@@ -177,10 +177,12 @@ def _lock(path: Path) -> int:
 
 
 def _open_lock(path: Path) -> int:
-    """Open a lock file; a pipe, a device, a folder or a link of that name is not one of ours."""
-    foreign = OutputConflictError(f"{path} is no lock of memberscan: remove it, or choose another directory")
+    """Open a lock file; a pipe, a device, a folder or a link of that name is not memberscan's."""
+    foreign = OutputConflictError(
+        f"{path} is not a lock file of memberscan: remove it, or choose another directory"
+    )
     try:
-        # Without O_NONBLOCK the opening of some devices would wait.
+        # Without O_NONBLOCK, opening some devices would block.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(path, flags, OWNER_ONLY)
     except OSError as error:
@@ -194,7 +196,7 @@ def _open_lock(path: Path) -> int:
 
 
 def _names(path: Path, descriptor: int) -> bool:
-    """Tell whether a path still leads to an open file, which its last holder may have removed."""
+    """Return whether a path still names an open file; the last holder of the lock may have removed it."""
     try:
         found = path.lstat()
     except FileNotFoundError:

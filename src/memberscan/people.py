@@ -1,4 +1,4 @@
-"""People behind scans: whose scan is whose, and means over a person's scans, which nothing else computes."""
+"""The people behind scans: which scan is whose, and means over a person's scans, which only this computes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """The subjects of some scans, sorted by id, so that the order of scans decides nothing.
+    """The subjects of some scans, sorted by id, so that results do not depend on the order of scans.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class People:
 
     @classmethod
     def of(cls, subject_id: pd.Series) -> People:
-        """Return the people whose scans these are; one subject id for each scan."""
+        """Return the people of these scans, from one subject id per scan."""
         codes, ids = pd.factorize(subject_id, sort=True)
         return cls(tuple(ids.to_numpy(object)), codes.astype(np.int64))
 
@@ -39,13 +39,13 @@ class People:
 
     @cached_property
     def scan_count(self) -> Int[np.ndarray, " people"]:
-        """How many scans each subject has."""
+        """Number of scans of each subject."""
         return np.bincount(self.of_scan, minlength=len(self.ids))
 
     def mean(self, values: Float[np.ndarray, "*more scans"]) -> Float[np.ndarray, "*more people"]:
-        """Return the mean over each subject's scans, on the last axis.
+        """Return the mean over each subject's scans, along the last axis.
 
-        A mean and not a sum: a sum would set people with many scans apart, whatever the model says of them.
+        A mean, not a sum: sums would be larger for people with many scans, whatever the model predicts.
         """
         flat = np.asarray(values, dtype=float).reshape(-1, len(self.of_scan))
         sums = [np.bincount(self.of_scan, row, len(self.ids)) for row in flat]

@@ -1,7 +1,7 @@
-"""Progress of long work: a bar in a terminal, and lines of a log where nobody watches.
+"""Progress of long work: a bar in a terminal, and log lines otherwise.
 
-Lines go to the logger ``memberscan.progress`` at the level INFO. They are written when a stage begins and
-ends, and within :func:`reporting` also at regular intervals, however long a step takes.
+Lines go to the logger ``memberscan.progress`` at level INFO. They are written when a stage begins and ends,
+and within :func:`reporting` also at regular intervals, however long a step takes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SECONDS = 30.0
 
 @dataclass
 class Stage:
-    """A stage of the work that is under way."""
+    """A stage of the work in progress."""
 
     what: str
     total: int
@@ -40,12 +40,12 @@ class Stage:
 
 
 _stages: list[Stage] = []
-"""The stages that are under way; the last one is within those before it."""
+"""The stages in progress; each is nested in those before it."""
 
 
 @contextlib.contextmanager
 def progress(what: str, total: int, *, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Show progress over ``total`` steps, of which ``done`` are behind us; yields what advances it."""
+    """Show progress over ``total`` steps, ``done`` of them finished; yield a function that advances it."""
     stage = Stage(what, total, done, done)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -67,7 +67,7 @@ def progress(what: str, total: int, *, done: int = 0) -> Iterator[Callable[[int]
 
 @contextlib.contextmanager
 def reporting() -> Iterator[None]:
-    """Say at regular intervals what is under way, until the end of this context."""
+    """Log the stage in progress at regular intervals, until the end of this context."""
     ended = threading.Event()
 
     def report() -> None:

@@ -1,4 +1,4 @@
-"""Read files and messages that others made; sizes are checked against limits before they are used."""
+"""Read files and messages from others; sizes are checked against limits before they are used."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 JSON_LIMIT = 64 << 20
-"""Largest JSON file that is read, in bytes; the largest we write (an audit of many learners) is far below."""
+"""Largest JSON file that is read, in bytes; memberscan's largest, audits of many learners, are smaller."""
 _LARGEST_INTEGER = 1 << 63
 _DEEPEST = 64
-"""Deepest JSON that is read, in levels; memberscan writes ten at most. Functions that walk through the values
-need more stack for each level than the parser does."""
+"""Most levels of nested JSON that are read; memberscan writes at most ten. Functions that walk through the
+values need more stack per level than the parser."""
 _MOST_ENTRIES = 100_000
 _LONGEST_NAME = 100
 _READABLE = "biuf"
-"""Kinds of numpy dtypes that a model's arrays may have: truth values, whole and floating-point numbers."""
+"""Kinds of numpy dtypes that a model's arrays may have: Booleans, integers and floating-point numbers."""
 _TORCH_READABLE = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"}
 """Types of tensors in a safetensors file that torch can compute with; it cannot with 8-bit floats."""
 
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
-"""What zipfile raises, in practice, on a file that is damaged or made to harm."""
+"""The errors that zipfile raises, in practice, on a damaged or malicious file."""
 
 _NPY_HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -47,14 +47,14 @@ _NPY_HEADERS = {
 }
 
 _NPY_HEADER = re.compile(rb"\{[\w\s,:'\"<>|=]*\([\w\s,]*\)[\w\s,:'\"<>|=]*\}\s*")
-"""A dictionary with one tuple, the shape. numpy would read any expression of Python, also one that is nested
-too deeply for the parser."""
+"""The header: a dictionary with one tuple, the shape. numpy would parse any Python literal, including one
+nested too deeply for the parser."""
 
 T = TypeVar("T")
 
 
 def is_plain_name(name: object) -> bool:
-    """Tell whether a name that a file states can become a file name: no path, not hidden, not too long."""
+    """Return whether a name from a file can become a file name: no path, not hidden, not too long."""
     return (
         isinstance(name, str)
         and len(name) <= _LONGEST_NAME
@@ -65,19 +65,19 @@ def is_plain_name(name: object) -> bool:
 def read_limited(path: Path, most: int) -> bytes:
     """Read a regular file of at most ``most`` bytes.
 
-    A named pipe would wait for ever and a device may never end, so both are refused.
+    Reading a named pipe would block forever and a device may never end, so both are refused.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     BadInputError
-        If it is no regular file, or may not be read.
+        If it is not a regular file, or cannot be read.
     TooLargeError
         If it is larger.
     """
     try:
-        # Without O_NONBLOCK the opening of a pipe would already wait.
+        # Without O_NONBLOCK, opening a pipe would block.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise
@@ -90,27 +90,27 @@ def read_limited(path: Path, most: int) -> bytes:
             raise BadInputError(f"{path} is not a regular file; give a file")
         if about.st_size > most:
             raise TooLargeError(
-                f"{path} has {about.st_size:,} bytes, and at most {most:,} are read; check that it is "
+                f"{path} has {about.st_size:,} bytes, but at most {most:,} are read; check that it is "
                 "the right file"
             )
-        # After the check: fdopen of a directory fails with a message that names no file.
+        # Only after the check: fdopen of a directory fails with a message that does not name the file.
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            # Not read(most): Python would allocate that much memory.
+            # Not read(most), because Python would allocate that much memory.
             return stream.read(about.st_size)
     finally:
         os.close(descriptor)
 
 
 def load_json(path: Path) -> Any:
-    """Read JSON of at most :data:`JSON_LIMIT` bytes; :class:`BadInputError` names the file if it is not."""
+    """Read JSON of at most :data:`JSON_LIMIT` bytes; otherwise :class:`BadInputError` names the file."""
     return parse_json(read_limited(path, JSON_LIMIT), str(path))
 
 
 def parse_json(data: bytes | str, source: str) -> Any:
-    """Read JSON whose values are what JSON allows; ``source`` names it in errors.
+    """Read strictly valid JSON; ``source`` names it in errors.
 
-    Python reads more than JSON has: NaN, numbers beyond every float, integers of any length, and halves of
-    characters. None of them can be written again, so they are refused here.
+    Python also accepts NaN, numbers too large for a float, integers of any length and lone surrogates. They
+    cannot be written again, so they are refused here.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def parse_json(data: bytes | str, source: str) -> Any:
         _require_flat(value)
     except RecursionError as error:
         raise BadInputError(
-            f"{source} is nested too deeply to be read; restore it or make it again"
+            f"{source} is nested too deeply to be read; restore it, or make it again"
         ) from error
     except ValueError as error:
         raise BadInputError(f"{source} is not valid JSON ({error}); restore it or make it again") from error
@@ -132,7 +132,7 @@ def parse_json(data: bytes | str, source: str) -> Any:
 
 
 def _require_flat(value: Any) -> None:
-    """Raise :class:`RecursionError` if values are nested too deeply for what walks through them later."""
+    """Raise :class:`RecursionError` if values are nested too deeply for functions that walk through them."""
     level = [value]
     for _ in range(_DEEPEST):
         level = [
@@ -147,7 +147,7 @@ def _require_flat(value: Any) -> None:
 
 
 def _integer(text: str) -> int:
-    # The length first: reading a long integer takes time that grows with its square.
+    # Check the length first: converting a long integer takes time quadratic in its length.
     if len(text) > 20 or abs(value := int(text)) >= _LARGEST_INTEGER:
         raise ValueError(f"the number {text[:20]}... is too large")
     return value
@@ -160,25 +160,25 @@ def _number(text: str) -> float:
 
 
 def _refuse(text: str) -> float:
-    raise ValueError(f"{text} is no value of JSON")
+    raise ValueError(f"{text} is not a JSON value")
 
 
 def stated(kind: type[T], value: Any, source: str) -> T:
-    """Return a value from a file as an object of a type, or say which part of the file is wrong.
+    """Convert a value from a file to a type, or say which part of the file is wrong.
 
     Parameters
     ----------
     kind
         A dataclass, or another type that pydantic knows; its fields say what is allowed.
     value
-        What was read.
+        The value that was read.
     source
-        Names the file in errors.
+        Name of the file in errors.
 
     Raises
     ------
     BadInputError
-        If a part is missing, or of another type.
+        If a field is missing or of the wrong type.
     """
     from pydantic import ValidationError
 
@@ -199,17 +199,17 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def load_npz(path: Path, most: int) -> dict[str, np.ndarray]:
-    """Read the arrays of an .npz file that declare at most ``most`` bytes together.
+    """Read the arrays of an .npz file that declares at most ``most`` bytes in total.
 
-    The directory of a zip file and the header of each array are read first: a few kilobytes can declare, and
-    expand to, gigabytes.
+    The zip directory and the header of each array are checked first: a few kilobytes can declare, and expand
+    to, gigabytes.
 
     Raises
     ------
     TooLargeError
-        If more is declared.
+        If the file declares more.
     BadInputError
-        If it is damaged, or holds objects instead of numbers.
+        If the file is damaged, or holds objects instead of numbers.
     """
     data = read_limited(path, most + (16 << 20))
     try:
@@ -231,19 +231,19 @@ def check_zip(archive: zipfile.ZipFile, source: str, most: int) -> None:
     Raises
     ------
     TooLargeError
-        If its files are too many, or have more than ``most`` bytes together.
+        If it has too many files, or they have more than ``most`` bytes in total.
     BadInputError
-        If one is encrypted, or packed by a method that no array or model is written with.
+        If a file is encrypted, or compressed by a method that is not used for arrays and models.
     """
     entries = archive.infolist()
     if len(entries) > _MOST_ENTRIES:
         raise TooLargeError(
-            f"{source} holds {len(entries):,} files, and at most {_MOST_ENTRIES:,} are read; "
+            f"{source} holds {len(entries):,} files, but at most {_MOST_ENTRIES:,} are read; "
             "check that it is the right file"
         )
     if (total := sum(entry.file_size for entry in entries)) > most:
         raise TooLargeError(
-            f"{source} expands to {total:,} bytes, and at most {most:,} are read; "
+            f"{source} expands to {total:,} bytes, but at most {most:,} are read; "
             "check that it is the right file"
         )
     for entry in entries:
@@ -251,20 +251,20 @@ def check_zip(archive: zipfile.ZipFile, source: str, most: int) -> None:
             raise BadInputError(f"{source} is encrypted ({entry.filename}); save it without a password")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise BadInputError(
-                f"{source}: {entry.filename} is packed by method {entry.compress_type}, which is not read; "
-                "save it again with numpy.savez"
+                f"{source}: {entry.filename} has compression method {entry.compress_type}, which is not "
+                "read; save it again with numpy.savez"
             )
 
 
 def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """Return a file of a zip file, of as many bytes as the directory declares.
+    """Return one file of a zip file, with as many bytes as the zip directory declares.
 
-    ``ZipFile.read`` would expand all that is packed, whatever the directory says, and cut it afterwards.
+    ``ZipFile.read`` would first expand the whole file, whatever the directory says, and truncate it then.
 
     Raises
     ------
     BadInputError
-        If it has fewer.
+        If it has fewer bytes than declared.
     """
     with archive.open(entry) as stream:
         data = stream.read(entry.file_size)
@@ -274,14 +274,14 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def parse_npy(data: bytes, source: str) -> np.ndarray:
-    """Read a .npy file from memory; what its header declares must be what follows it.
+    """Read a .npy file from memory; its data must have the size that its header declares.
 
     Parameters
     ----------
     data
         The bytes of the file.
     source
-        Names it in errors.
+        Name of the file in errors.
 
     Returns
     -------
@@ -299,19 +299,21 @@ def parse_npy(data: bytes, source: str) -> np.ndarray:
         read_header, start = _NPY_HEADERS[version], 10 if version == (1, 0) else 12
         length = int.from_bytes(data[8:start], "little")
         if not _NPY_HEADER.fullmatch(data[start : start + length]):
-            raise ValueError("its header is not one of an array of numbers")
+            raise ValueError("its header does not describe an array of numbers")
         shape, fortran, dtype = read_header(stream)
     except (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError) as error:
-        raise BadInputError(f"{source} is no readable array ({error}); save it with numpy.savez") from error
+        raise BadInputError(
+            f"{source} is not a readable array ({error}); save it with numpy.savez"
+        ) from error
     if dtype.hasobject or dtype.kind not in _READABLE:
         raise BadInputError(
-            f"{source} is an array of {dtype}, not of numbers; save each parameter as an array of its own"
+            f"{source} is an array of {dtype}, not of numbers; save each parameter as a separate array"
         )
     count = math.prod(shape)
     if count * dtype.itemsize != len(data) - stream.tell():
-        raise BadInputError(f"{source} declares the shape {shape}, which its size does not fit; restore it")
+        raise BadInputError(f"{source} declares shape {shape}, which does not fit its size; restore it")
     values = np.frombuffer(data, dtype, count, stream.tell())
-    # torch needs native byte order, and may write to what it is given.
+    # torch needs native byte order, and memory that it may write to.
     return values.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="))
 
 
@@ -321,11 +323,11 @@ def load_safetensors(path: Path, most: int) -> dict[str, Tensor]:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     TooLargeError
         If it is larger.
     BadInputError
-        If it is damaged, or holds tensors that cannot be computed with.
+        If it is damaged, or holds tensors of a type that torch cannot compute with.
     """
     return parse_safetensors(read_limited(path, most), str(path))
 
@@ -348,10 +350,10 @@ def parse_safetensors(data: bytes, source: str) -> dict[str, Tensor]:
 
 def _tensor_types(data: bytes, source: str) -> dict[str, str]:
     """Return the type of each tensor that the header of a safetensors file declares."""
-    # The format begins with the length of a JSON header, as eight bytes, low ones first.
+    # The format begins with the length of the JSON header, in eight bytes, little-endian.
     length = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else len(data)
     if length > len(data) - 8:
-        raise BadInputError(f"{source} is truncated, or no safetensors file; restore it")
+        raise BadInputError(f"{source} is truncated, or not a safetensors file; restore it")
     header = parse_json(data[8 : 8 + length], f"the header of {source}")
     entries: Mapping[str, Any] = header if isinstance(header, dict) else {}
     types = {name: str(about.get("dtype")) for name, about in entries.items() if isinstance(about, dict)}

@@ -1,4 +1,4 @@
-"""Arrays on disk that are filled row by row, in any order, and survive a kill or a full disk."""
+"""Arrays on disk that are filled row by row, in any order, and stay usable after a kill or a full disk."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class RowFile:
-    """A sparse .npy file whose rows are written by ``pwrite``, by several threads at a time if need be.
+    """A sparse .npy file whose rows are written by ``pwrite``, also by several threads at a time.
 
-    On a full disk that is an error, where a write to a memory map would kill the process. Rows never written
-    are holes that read as zeros and take no space. The finished file is read with ``np.load`` and a memory
-    map. ``fresh`` says that there was no file to go on with, so that all rows are still zero.
+    On a full disk, ``pwrite`` raises an error; a write to a memory map would kill the process. Rows that were
+    never written are holes, which read as zeros and take no space. The finished file is read with ``np.load``
+    as a memory map. ``fresh`` means that there was no file to continue, so that all rows are still zero.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class RowFile:
     @classmethod
     @contextmanager
     def open(cls, path: Path, rows: int, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[RowFile]:
-        """Open the file of interrupted work, or make one of zeros if there is none of this shape and type."""
+        """Open the file of interrupted work, or create one of zeros if none has this shape and type."""
         kind = np.dtype(dtype).newbyteorder("<")
         header = _npy_header((rows, *shape), kind)
         size = len(header) + rows * kind.itemsize * int(np.prod(shape, dtype=np.int64))
         with files.disk_guard(path):
-            # It is about people, so only the owner may read it. A link in its place would lead elsewhere.
+            # The file is about people, so only the owner may read it. A link could point elsewhere.
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, files.OWNER_ONLY)
             try:
                 found = os.pread(descriptor, len(header), 0)
@@ -76,20 +76,20 @@ class RowFile:
             _write_all(self._descriptor, data.tobytes(), self._offset + start * self._row_bytes)
 
     def sync(self) -> None:
-        """Have the system put on the disk what was written; write what counts the rows after this."""
+        """Flush what was written to the disk; record rows as finished only after this."""
         with files.disk_guard(self._path):
             os.fdatasync(self._descriptor)
 
     def read(self, row: int) -> bytes:
-        """Return the bytes now in one row."""
+        """Return the present bytes of one row."""
         return os.pread(self._descriptor, self._row_bytes, self._offset + row * self._row_bytes)
 
     def digest(self, row: int) -> str:
-        """Return a digest of the bytes now in one row."""
+        """Return a digest of the present bytes of one row."""
         return files.fingerprint(self.read(row))
 
     def clear(self, row: int) -> None:
-        """Make one row zero; one that was never written stays a hole."""
+        """Set one row to zero; a row that was never written stays a hole."""
         if any(self.read(row)):
             self.write(row, np.zeros((1, *self._shape), self._dtype))
 

@@ -1,4 +1,4 @@
-"""Digests with a secret key: equal inputs have equal digests, and others cannot confirm a guess."""
+"""Digests with a secret key: equal inputs have equal digests, but others cannot check a guessed input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BYTES = 32
 
 
 def get_or_create(path: Path) -> bytes:
-    """Return the random salt kept in a file, which is made if it is not there; readable by its owner only."""
+    """Return the random salt in a file, which is created if missing; only its owner can read it."""
     if not path.exists():
         write_text(path, secrets.token_hex(_BYTES), mode=OWNER_ONLY)
     return read_salt(path)
@@ -27,13 +27,13 @@ def read_salt(path: Path) -> bytes:
     Raises
     ------
     StaleError
-        If it is not there, or not a salt.
+        If the file is missing, or is not a salt.
     """
     try:
         salt = bytes.fromhex(read_limited(path, 2 * _BYTES).decode("ascii"))
     except FileNotFoundError as error:
         raise StaleError(
-            f"{path} is gone; restore it: digests that were made with it say what belongs here"
+            f"{path} is missing; restore it: without it, the digests made with it cannot be checked"
         ) from error
     except (BadInputError, ValueError) as error:
         raise StaleError(f"{path} is not a salt that memberscan wrote; restore it") from error
@@ -43,5 +43,5 @@ def read_salt(path: Path) -> bytes:
 
 
 def keyed(salt: bytes, text: str, *, digits: int = 32) -> str:
-    """Return a digest of a text that nobody without the salt can make, or compare a guess with."""
+    """Return a digest of a text that only someone with the salt can compute, or compare with a guess."""
     return hmac.new(salt, text.encode(), hashlib.sha256).hexdigest()[:digits]

@@ -1,4 +1,4 @@
-"""One root seed, and a tree of named generators grown from it."""
+"""One root seed, and a tree of named random generators derived from it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def sequence(root: int, *names: str | int) -> np.random.SeedSequence:
-    """Return the seed sequence at a named place of the tree; the same names always give the same one."""
+    """Return the seed sequence at a named place of the tree; the same names always give the same sequence."""
     digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
     return np.random.SeedSequence(root, spawn_key=tuple(np.frombuffer(digest, dtype="<u4").tolist()))
 
@@ -25,5 +25,5 @@ def integer(root: int, *names: str | int) -> int:
 
 
 def secret() -> int:
-    """Return a seed that nobody can guess, for draws that must not be repeated by others."""
+    """Return a seed that cannot be guessed, for draws that others must not be able to repeat."""
     return secrets.randbits(63)

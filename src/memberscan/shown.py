@@ -1,4 +1,4 @@
-"""Text that came from a file, made safe to show: on a terminal, in a page or figure, in a spreadsheet."""
+"""Make text from files safe to show: on a terminal, in a page or figure, or in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 from typing import Any
 
 # Cc holds escape sequences (which can move the cursor or write the clipboard), Cf the marks that reverse or
-# hide text, Cs halves of characters that cannot be encoded, Zl and Zp line breaks that few programs know.
+# hide text, Cs lone surrogates that cannot be encoded, Zl and Zp line breaks that few programs know.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # Some spreadsheets also accept the full-width forms, and skip blanks before either form.
@@ -15,14 +15,14 @@ MARK = "'"
 
 
 def plain(text: str, *, keep: str = "") -> str:
-    """Return text with control, formatting and unencodable characters replaced, but for those to keep."""
+    """Return text with control, formatting and unencodable characters replaced, except those to keep."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_REPLACEMENT if unicodedata.category(c) in _UNSAFE and c not in keep else c for c in text)
 
 
 def escaped(json: str) -> str:
-    """Return the text of JSON with the characters that :func:`plain` replaces written as JSON escapes."""
+    """Return JSON text in which the characters that :func:`plain` replaces are written as JSON escapes."""
     unsafe = (c for c in set(json) if c != "\n" and unicodedata.category(c) in _UNSAFE)
     return json.translate({ord(c): _escape(c) for c in unsafe})
 
@@ -44,7 +44,7 @@ def plain_values(value: Any) -> Any:
 
 
 def cell(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula; :func:`from_cell` undoes it."""
+    """Return text that a spreadsheet does not read as a formula; :func:`from_cell` undoes it."""
     return f"{MARK}{text}" if _is_formula(text) else text
 
 
@@ -54,7 +54,7 @@ def from_cell(text: str) -> str:
 
 
 def _is_formula(text: str) -> bool:
-    """Return whether text is a formula, or one that is marked already and so needs a further mark."""
+    """Return whether text is a formula, or is already marked as one and so needs another mark."""
     bare = text.lstrip(MARK)
     return bare.startswith(FORMULA) and not _is_number(bare)
 

@@ -1,4 +1,4 @@
-"""How many threads computations take, and how threads wait for each other."""
+"""The number of threads for computations, and how threads wait for each other."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 _WAITING_CHOSEN_BY = (*_WAITING, "GOMP_SPINCOUNT", "KMP_LIBRARY")
 _asked: int | None = None
 SMALL = 2_000
-"""Inputs of fewer values, such as rows of a table, are computed with one thread: more of them take longer."""
+"""Inputs with fewer values, such as rows of a table, are computed with one thread, which is faster."""
 
 
 def wait_passively() -> None:
-    """Let threads sleep while they wait for each other, unless the user's environment says how they wait.
+    """Let threads sleep while they wait for each other, unless the user's environment says otherwise.
 
-    By default the threads of OpenMP, which torch computes with, keep a core busy while they wait for the
-    slowest of them. Where other processes need the cores, the slowest then waits for a core itself, and both
-    lose. The first variable is read by GNU's OpenMP, which torch's wheels for the CPU bring; Intel's and
-    LLVM's read the second one too. They are read when the library is loaded, so this counts only for torch
-    that is loaded later, and for all processes that are started later.
+    By default, the threads of OpenMP, which torch computes with, keep a core busy while they wait for the
+    slowest thread. If other processes need the cores, the slowest thread waits for a core itself, and all
+    lose time. The first variable is read by GNU's OpenMP, which torch's CPU wheels include; Intel's and
+    LLVM's read the second one too. They are read when the library is loaded, so this must run before torch
+    is imported. It also applies to processes that are started later.
     """
     if not any(name in os.environ for name in _WAITING_CHOSEN_BY):
         os.environ.update(_WAITING)
@@ -44,7 +44,7 @@ def use(count: int) -> None:
     global _asked
     _asked = count
     os.environ[COUNT] = str(count)
-    # What is loaded already has read its environment.
+    # Libraries that are already loaded no longer read the environment.
     if "numpy" in sys.modules:
         from threadpoolctl import threadpool_limits
 
@@ -54,9 +54,9 @@ def use(count: int) -> None:
 
 
 def available() -> int:
-    """Return the number of workers to share work among: what :func:`use` was given, or the cores there are.
+    """Return the number of workers for parallel work: the count given to :func:`use`, or the number of cores.
 
-    Cores that a scheduler such as SLURM keeps from this process are not counted.
+    Cores that a scheduler such as SLURM does not give to this process are not counted.
     """
     if _asked:
         return _asked
@@ -66,17 +66,17 @@ def available() -> int:
 
 @contextlib.contextmanager
 def suited(shape: Sequence[int]) -> Iterator[None]:
-    """Compute with one thread within, where inputs are small and nobody chose a number of threads.
+    """Compute with one thread in this context, if inputs are small and no number of threads was chosen.
 
     Parameters
     ----------
     shape
-        Of one input.
+        Shape of one input.
     """
     import torch
 
     before = torch.get_num_threads()
-    # By default torch takes all cores, or those that are not a second half of another core.
+    # By default, torch uses all cores, or one per physical core.
     by_default = COUNT not in os.environ and before in (available(), available() // 2)
     if not by_default or math.prod(shape) >= SMALL:
         yield
@@ -90,7 +90,7 @@ def suited(shape: Sequence[int]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_for_each_process() -> Iterator[None]:
-    """Let processes that are started within compute with one thread each; they share the cores already."""
+    """Let processes started in this context compute with one thread each; they already share the cores."""
     before = os.environ.get(COUNT)
     os.environ[COUNT] = "1"
     try:

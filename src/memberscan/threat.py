@@ -1,4 +1,4 @@
-"""The threat model: who attacks, what it sees of a model, and what it knows of people."""
+"""The threat model: who attacks, what the attacker sees of a model, and what it knows about people."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from memberscan.errors import BadInputError
 
 
 class Access(StrEnum):
-    """One kind of thing that an attacker may see of the target.
+    """One kind of information that an attacker may see of the target.
 
-    ``ROUNDS`` is the global model of every round of a federation, ``UPDATES`` every learner's own model. They
-    are listed from what most people can see to what fewest can; a report names the last one that is needed.
+    ``ROUNDS`` is the global model of every round of a federation, ``UPDATES`` every learner's own model. The
+    kinds are ordered from the most to the least widely available; a report names the last one that is needed.
     """
 
     OUTPUTS = "outputs"
@@ -27,7 +27,8 @@ class Access(StrEnum):
         Raises
         ------
         BadInputError
-            If there is none. The message names those that this attacker can have: an outsider, if None.
+            If there is no such access. The message lists the kinds that this attacker (by default an
+            outsider) can have.
         """
         try:
             return cls(text.lower())
@@ -42,15 +43,15 @@ class Access(StrEnum):
 
 
 OF_OUTSIDERS = (Access.OUTPUTS, Access.WEIGHTS)
-"""What somebody outside a federation may see; the rest belongs to its parties."""
+"""What an outsider may see; only parties of a federation see the other kinds."""
 
 
 class Attacker(StrEnum):
-    """Who attacks: somebody outside, or a party of a federation.
+    """Who attacks: an outsider, or a party of a federation.
 
     ``LEARNER`` sees each round's global model and knows its own people; ``SERVER`` sees every learner's
-    model; ``ACTIVE_SERVER`` also changes what it broadcasts; ``AGGREGATE`` sees sums over learners only, as a
-    server does under secure aggregation.
+    model; ``ACTIVE_SERVER`` also changes what it broadcasts; ``AGGREGATE`` sees only sums over learners, like
+    a server under secure aggregation.
     """
 
     OUTSIDER = "outsider"
@@ -61,7 +62,7 @@ class Attacker(StrEnum):
 
     @property
     def access(self) -> Access | None:
-        """The most that this party of a federation sees; None for an outsider, of whom it must be said."""
+        """The most that this party of a federation sees; None for an outsider, whose access must be given."""
         if self is Attacker.OUTSIDER:
             return None
         return Access.UPDATES if self in (Attacker.SERVER, Attacker.ACTIVE_SERVER) else Access.ROUNDS
@@ -77,22 +78,22 @@ class Attacker(StrEnum):
 
 @dataclass(frozen=True)
 class ThreatModel:
-    """What the attacker is assumed to have.
+    """What the attacker is assumed to see and know.
 
     Parameters
     ----------
     access
-        What it sees of the target; a party of a federation sees what its place gives it.
+        What the attacker sees of the target; for a party of a federation, this follows from its role.
     leaked
         Share of the smaller side (members or non-members) whose membership it already knows, in [0, 0.9]. In
         a federation: share of the held-out subjects that it knows to be non-members.
     repeats
-        How many times the known subjects are drawn anew, for attacks that learn from them. In a federation
-        they are drawn once.
+        How many times the known subjects are drawn, for attacks that learn from them. In a federation they
+        are drawn once.
     attacker
-        Who it is.
+        Who attacks.
     rounds
-        How many rounds of a federation it looks at, evenly spaced, the last among them; None for all.
+        Number of rounds of a federation that it looks at, evenly spaced and including the last; None for all.
     """
 
     access: Access = Access.OUTPUTS
@@ -103,7 +104,7 @@ class ThreatModel:
 
     def __post_init__(self) -> None:
         if not 0 <= self.leaked <= 0.9:
-            raise BadInputError(f"leaked is {self.leaked}; it is a share from 0 to 0.9")
+            raise BadInputError(f"leaked is {self.leaked}; give a share from 0 to 0.9")
         if self.repeats < 1:
             raise BadInputError(f"repeats is {self.repeats}; at least 1 draw is needed")
         if self.rounds is not None and self.rounds < 1:
@@ -120,15 +121,15 @@ class ThreatModel:
 
     @property
     def sees(self) -> frozenset[Access]:
-        """All that it sees; who sees more of a model sees the lesser things too."""
+        """Everything that the attacker sees; higher access includes all lower kinds."""
         every = tuple(Access)
         return frozenset(every[: every.index(self.access) + 1])
 
     def limited_to(self, shown: Access) -> ThreatModel:
-        """Return this attacker where the target shows no more than ``shown``."""
+        """Return this threat model with access limited to ``shown``, the most that the target shows."""
         return replace(self, access=min(self.access, shown, key=tuple(Access).index))
 
     def looks_at(self, rounds: int) -> tuple[int, ...]:
-        """Return which of the rounds 1, 2, ... it looks at; chosen by their number alone."""
+        """Return which of the rounds 1, 2, ... the attacker looks at; they depend only on their number."""
         count = min(self.rounds or rounds, rounds)
         return tuple(sorted({rounds - k * rounds // count for k in range(count)}))

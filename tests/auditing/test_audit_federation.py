@@ -352,7 +352,7 @@ def test_a_round_that_is_gone_or_damaged_is_named(federated: Federated, tmp_path
     shutil.copytree(federated().path, tmp_path / "cut")
     cut = tmp_path / "cut" / "rounds" / "0003" / "learner-4.safetensors"
     cut.write_bytes(cut.read_bytes()[:100])
-    with pytest.raises(TranscriptError, match=r"learner-4.*truncated or was changed"):
+    with pytest.raises(TranscriptError, match=r"learner-4.*truncated or has changed"):
         audit(tmp_path / "cut", threat=threat("server"))
 
 
@@ -442,7 +442,7 @@ def test_an_audit_of_a_federation_that_was_extended_is_another_audit(people: Coh
         return federate(people, tmp_path / "run", settings=its, learners=3, held_out=0.3, seed=0).path
 
     audit(federated_for(1), tmp_path / "audit", threat=threat, attacks=["local-error"])
-    with pytest.raises(OutputConflictError, match="weights is another one"):
+    with pytest.raises(OutputConflictError, match="weights is different"):
         audit(federated_for(2), tmp_path / "audit", threat=threat, attacks=["local-error"])
     again = audit(federated_for(2), tmp_path / "again", threat=threat, attacks=["local-error"])
     assert again.content["federation"]["rounds"] == 2

@@ -177,7 +177,7 @@ def test_a_layer_that_takes_no_part_gives_no_score(take) -> None:
 
 
 @pytest.mark.parametrize(
-    ("factory", "words"), [("Dropout", "something in it is random"), ("NormOfBatch", "not on one alone")]
+    ("factory", "words"), [("Dropout", "something in it is random"), ("NormOfBatch", "but not on one alone")]
 )
 def test_networks_that_nobody_could_audit_are_refused_before_and_after_import(
     factory: str, words: str, take, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -161,7 +161,7 @@ def test_a_tsv_has_as_many_rows_as_lines(
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_a_line_of_separators_takes_no_time(tmp_path: Path, separator: str) -> None:
-    with pytest.raises(ParticipantsError, match="1,000,001 columns, and at most 20,000 are read"):
+    with pytest.raises(ParticipantsError, match="1,000,001 columns, but at most 20,000 are read"):
         read(tmp_path, "a" + separator * 1_000_000 + "\n1\n", "t.tsv" if separator == "\t" else "t.csv")
 
 

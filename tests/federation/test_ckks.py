@@ -259,7 +259,7 @@ def test_damaged_and_foreign_keys_are_refused(keys):
     other.global_scale = 2.0**40
     integers = tenseal.context(tenseal.SCHEME_TYPE.BFV, ckks.DEGREE, 1032193)
     for key in (b"", b"no key", keys[1][:1000], integers.serialize()):
-        with pytest.raises(EncryptionError, match="the key is damaged or no CKKS key"):
+        with pytest.raises(EncryptionError, match="the key is damaged or not a CKKS key"):
             ckks.encrypt(model(0), key)
     with pytest.raises(EncryptionError, match="memberscan federation keys"):
         ckks.encrypt(model(0), other.serialize())

@@ -87,7 +87,7 @@ def test_a_changed_global_model_is_told(three: Consortium, keys: tuple[bytes, by
     transcript = three.federate(tmp_path, settings(rounds=1, secure="ckks"), keys=keys)
     seen = tmp_path / SEEN_BY_LEARNERS / "0001.safetensors"
     seen.write_bytes(seen.read_bytes()[:-1] + b"\x01")
-    with pytest.raises(TranscriptError, match="truncated or was changed"):
+    with pytest.raises(TranscriptError, match="truncated or has changed"):
         transcript.global_model(1)
 
 
@@ -188,7 +188,7 @@ def test_when_no_learner_can_decrypt_it_says_why(
 
 
 def test_learners_without_a_key_take_no_part(three: Consortium, tmp_path: Path) -> None:
-    with pytest.raises(FederationError, match=r"learner learner-\d has no key to decrypt with"):
+    with pytest.raises(FederationError, match=r"learner learner-\d has no key for decryption"):
         three.federate(tmp_path, ENCRYPTED)
 
 

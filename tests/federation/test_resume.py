@@ -98,6 +98,6 @@ def test_it_does_not_go_on_from_a_damaged_model(three: Consortium, tmp_path: Pat
     last = tmp_path / "0002" / "global.safetensors"
     last.write_bytes(last.read_bytes()[:-1])
     kept = contents(tmp_path)
-    with pytest.raises(TranscriptError, match=r"0002/global\.safetensors is truncated or was changed"):
+    with pytest.raises(TranscriptError, match=r"0002/global\.safetensors is truncated or has changed"):
         three.federate(tmp_path)
     assert contents(tmp_path) == kept

@@ -96,7 +96,7 @@ def test_a_finished_run_is_returned_as_it_is(
     ("changes", "message"),
     [
         ({"settings": settings(rounds=2)}, "rounds was 3 and is now 2"),
-        ({"settings": settings(rounds=4), "learners": 4}, "roles is another one"),
+        ({"settings": settings(rounds=4), "learners": 4}, "roles is different"),
         ({"settings": settings(secure="ckks")}, "secure was none and is now ckks"),
         ({"environment": "skewed-iid"}, "environment"),
         ({"learners": 4}, "roles"),

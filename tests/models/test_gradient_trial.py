@@ -79,4 +79,4 @@ def test_gradients_that_are_nan_are_no_gradients() -> None:
 def test_what_enters_a_layer_of_torchscript_cannot_be_watched() -> None:
     assert try_activation(WHOLE["checkpoint"], INPUTS, "output") is None
     assert try_activation(SILENT["no_grad"], INPUTS, "output") is None
-    assert "output cannot be watched" in str(try_activation(WHOLE["TorchScript"], INPUTS, "output"))
+    assert "output cannot be recorded" in str(try_activation(WHOLE["TorchScript"], INPUTS, "output"))

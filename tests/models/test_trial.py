@@ -38,7 +38,7 @@ class Odd(nn.Linear):
 @pytest.mark.parametrize("how", ["dropout", "state"])
 def test_a_network_that_predicts_anew_each_time_is_refused(how: str) -> None:
     torch.manual_seed(0)
-    with pytest.raises(ModelError, match=r"the model 'x' predicts \S+ for a scan, and \S+ for the same scan"):
+    with pytest.raises(ModelError, match=r"the model 'x' predicts \S+ for a scan, but \S+ for the same scan"):
         require_predicts(Odd(how).eval(), INPUTS, "the model 'x'")
 
 
@@ -51,14 +51,14 @@ def test_one_that_predicts_the_same_passes_and_its_input_stays_as_it_was(how: st
 
 @pytest.mark.parametrize("how", ["dict", "tuple"])
 def test_one_that_returns_more_than_a_tensor_is_told_to_return_the_value_alone(how: str) -> None:
-    with pytest.raises(NotARegressorError, match=rf"returns a {how}.*return the value alone") as error:
+    with pytest.raises(NotARegressorError, match=rf"returns a {how}.*return only that tensor") as error:
         require_predicts(Odd(how).eval(), INPUTS, "the model 'x'")
     assert "classifier" not in str(error.value)
 
 
 def test_one_that_cannot_predict_a_scan_by_itself_is_refused() -> None:
     network = nn.Sequential(nn.BatchNorm1d(6, track_running_stats=False), nn.Linear(6, 1)).eval()
-    with pytest.raises(ModelError, match=r"2 scans together and not on one alone.*running statistics"):
+    with pytest.raises(ModelError, match=r"2 scans together but not on one alone.*running statistics"):
         require_predicts(network, INPUTS, "the model 'x'")
 
 

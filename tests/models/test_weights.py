@@ -334,7 +334,7 @@ def test_weights_of_another_precision_are_cast(dtype: torch.dtype) -> None:
     state = {name: value.to(dtype) if value.ndim else value for name, value in network.state_dict().items()}
     load_weights(network, state, source="x")
     assert network[0].weight.dtype == torch.float32
-    with pytest.raises(ModelError, match=r"as torch\.int8, as a quantised model"):
+    with pytest.raises(ModelError, match=r"as torch\.int8, as in a quantised model"):
         load_weights(network, {**state, "0.weight": torch.zeros(2, 3, dtype=torch.int8)}, source="x")
 
 
@@ -346,7 +346,7 @@ def test_a_state_that_is_no_tensor_is_named() -> None:
         def set_extra_state(self, state: object) -> None:
             pass
 
-    with pytest.raises(ModelError, match=r"something else than a tensor in its state .*_extra_state"):
+    with pytest.raises(ModelError, match=r"something other than a tensor in its state .*_extra_state"):
         load_weights(Extra(3, 1), nn.Linear(3, 1).state_dict(), source="x")
 
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-# Nothing that memberscan starts calls home. Flower and Ray read these when they are imported.
+# Turn off the telemetry of everything that memberscan starts. Flower and Ray read these on import.
 for _variable, _value in {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -11,7 +11,7 @@ for _variable, _value in {
 }.items():
     os.environ.setdefault(_variable, _value)
 
-# Somebody may have imported Flower before; then it has read the variable already, and keeps what it read.
+# If Flower was imported earlier, it has already read the variable, and keeps that value.
 for _name in ("flwr.supercore.telemetry", "flwr.common.telemetry"):
     if _module := sys.modules.get(_name):
         vars(_module)["FLWR_TELEMETRY_ENABLED"] = os.environ["FLWR_TELEMETRY_ENABLED"]

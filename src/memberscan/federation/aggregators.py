@@ -1,4 +1,4 @@
-"""How the server makes the next global model: in the clear, or of ciphertexts that it cannot read."""
+"""How the server makes the next global model: from models in the clear, or from ciphertexts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Aggregator(ABC):
 
     @abstractmethod
     def check(self, learner: str, content: RecordDict) -> None:
-        """Raise an error if a learner's model is not one of those that were asked for."""
+        """Raise an error if a learner's model does not have the requested form."""
 
     @abstractmethod
     def outsized(self, names: Sequence[str]) -> dict[str, Reason]:
@@ -136,14 +136,14 @@ class Plain(Aggregator):
 
 
 class Encrypted(Aggregator):
-    """A server that adds ciphertexts and holds no key to open them."""
+    """A server that adds ciphertexts and has no key to decrypt them."""
 
     def __init__(self, initial: AgeRegressor, transcript: Transcript, public: bytes) -> None:
         super().__init__(initial, transcript)
         self.public = public
 
     def begin(self, messenger: Messenger, learners: Sequence[Learner]) -> None:
-        """Have one learner scale the initial model by the encrypted moments: ciphertexts do not divide."""
+        """Let one learner scale the initial model by the encrypted moments: ciphertexts cannot divide."""
         from memberscan.federation.ckks import weighted_sum
 
         weights = weights_of([learner.samples for learner in learners])
@@ -152,7 +152,7 @@ class Encrypted(Aggregator):
         )
         content = {MODEL: model_record(self.initial.state_dict()), CIPHERTEXTS: ciphertext_record(moments)}
         replies = messenger.ask_one("query.start", learners, content, self._well_formed, samples=sum(weights))
-        # A sum of one, since only sums are decrypted.
+        # A weighted sum of one model, because learners only decrypt sums.
         first = weighted_sum([read_ciphertexts(reply) for reply in replies.values()], [1.0], self.public)
         self._record(messenger, learners, first, 0, {}, {})
 
@@ -162,7 +162,7 @@ class Encrypted(Aggregator):
         return {CIPHERTEXTS: ciphertext_record([stored[name].numpy().tobytes() for name in sorted(stored)])}
 
     def check(self, learner: str, content: RecordDict) -> None:  # noqa: ARG002
-        """Check the number and the form of the ciphertexts; nothing else can be seen."""
+        """Check the number and the form of the ciphertexts; the server cannot check their content."""
         self._well_formed(content)
 
     def _well_formed(self, content: RecordDict) -> None:
@@ -172,7 +172,7 @@ class Encrypted(Aggregator):
         check_update(read_ciphertexts(content), parameters, self.public)
 
     def outsized(self, names: Sequence[str]) -> dict[str, Reason]:  # noqa: ARG002
-        """Return nobody: the lengths of encrypted updates cannot be seen."""
+        """Return no learners: the server cannot see the lengths of encrypted updates."""
         return {}
 
     def combine(
@@ -208,8 +208,8 @@ class Encrypted(Aggregator):
             kept, _ = messenger.ask("query.keep", learners, content, round=number)
         digests = {name: digest for name, reply in kept.items() if (digest := _digest(reply))}
         if not digests:
-            # In a simulation learners share a disk, so one of them is enough. In a deployment all were asked
-            # above and failed, so this asks again or ends with their reasons.
+            # In a simulation, learners share a disk, so one of them is enough. In a deployment, all learners
+            # failed above, so this asks again or ends with their reasons.
             replies = messenger.ask_one("query.keep", learners, content, _require_digest, round=number)
             digests = {name: _digest(reply) for name, reply in replies.items()}
         seen = _agreed(digests)
@@ -234,7 +234,7 @@ def _require_digest(content: RecordDict) -> None:
 
 
 def _agreed(digests: Mapping[str, str]) -> str:
-    """Return the digest that most learners state, the first of them if equally many do; name the others."""
+    """Return the digest that most learners state (the first in case of a tie); warn about the others."""
     stated = list(digests.values())
     agreed = max(stated, key=stated.count)
     if others := [name for name, digest in digests.items() if digest != agreed]:
@@ -246,7 +246,7 @@ def _agreed(digests: Mapping[str, str]) -> str:
 
 
 def moments_form(network: AgeRegressor, shape: tuple[int, ...]) -> dict[str, Tensor]:
-    """Return moments of the form that learners of these inputs must state."""
+    """Return moments with the form that learners with inputs of this shape must state."""
     return network.moments(torch.zeros(1), torch.zeros(1, *shape) if len(shape) == 1 else None)
 
 

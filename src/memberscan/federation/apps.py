@@ -21,9 +21,9 @@ from memberscan.runs.transcript import ROUNDS
 server_app = ServerApp()
 
 NODE_CONFIG = ("cohort", "learner", "roles", "secret", "keep", "people", "device", "settings")
-"""Keys of a site's own configuration; all its protection is set there."""
+"""Keys of a site's own configuration, which sets all of the site's protection."""
 
-# Flower shows only the log of its own logger, so its handlers are used for ours too.
+# Flower shows only its own logger's messages, so its handlers are also used for memberscan's logger.
 _LOG = logging.getLogger("memberscan.federation")
 _LOG.setLevel(logging.INFO)
 for _handler in logging.getLogger("flwr").handlers:
@@ -52,8 +52,8 @@ def locate(context: Context) -> Site:
     Raises
     ------
     BadInputError
-        If a part of the configuration is missing, unknown, or out of range. If a misspelt key
-        were ignored, the site would lack the protection that it asked for.
+        If a key of the configuration is missing, unknown, or out of range. Unknown keys are errors because a
+        site with a misspelt key would otherwise lack the protection that it wanted.
     RolesError
         If the roles name no member of the site.
     """

@@ -1,4 +1,4 @@
-"""Averages of the learners' models, and limits on what one learner can do to them; numbers only."""
+"""Averages of the learners' models, and limits on the influence of one learner; numbers only."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 
 MOST_OFTEN = 4
-"""A learner weighs at most this many times all others together: four fifths of the average."""
+"""A learner's weight is at most this many times the sum of the others': four fifths of the average."""
 OUTSIZED = 10.0
 """An update longer than this many times the others' median and the global model is left out."""
 
 
 def weights_of(samples: Sequence[int]) -> list[int]:
-    """Return what each learner weighs: its samples, at most :data:`MOST_OFTEN` times all others' together.
+    """Return each learner's weight: its number of samples, at most :data:`MOST_OFTEN` times the others' sum.
 
-    Nobody can check how many scans a learner has. Without the limit, a lie would decide the average.
+    The server cannot check how many scans a learner has. Without the limit, a learner that claims far too
+    many would determine the average alone.
     """
     if len(samples) == 1:
         return list(samples)
@@ -34,8 +35,9 @@ def shares(weights: Sequence[int]) -> list[float]:
 def outsized(sizes: Mapping[str, float], own: float) -> dict[str, float]:
     """Return the learners with outsized updates, the largest first, with the others' median length.
 
-    An update is outsized if it is more than :data:`OUTSIZED` times as long as the median of the others' and
-    as the global model. A single update cannot be compared, and passes.
+    An update is outsized if its norm is more than :data:`OUTSIZED` times the median norm of the others, and
+    more than :data:`OUTSIZED` times the norm of the global model. A single update cannot be compared and
+    passes.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def outsized(sizes: Mapping[str, float], own: float) -> dict[str, float]:
 def federated_average(models: Sequence[Mapping[str, Tensor]], samples: Sequence[int]) -> dict[str, Tensor]:
     """Return the average of state dicts weighted by samples, summed in double precision.
 
-    Whole numbers, such as counters of batches, are taken from the first. Source: McMahan, Moore, Ramage,
+    Integers, such as batch counters, are taken from the first model. Source: McMahan, Moore, Ramage,
     Hampson and Aguera y Arcas, "Communication-Efficient Learning of Deep Networks from Decentralized Data"
     (AISTATS 2017).
     """
@@ -77,5 +79,5 @@ def federated_average(models: Sequence[Mapping[str, Tensor]], samples: Sequence[
 
 
 def norm(tensors: Sequence[Tensor]) -> float:
-    """Return the length of tensors together, in double precision."""
+    """Return the Euclidean norm of all tensors together, in double precision."""
     return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))

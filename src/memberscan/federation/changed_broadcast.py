@@ -1,8 +1,8 @@
-"""A server that breaks the rules, simulated: it broadcasts a model that was made worse for chosen people.
+"""Simulate an active server, which broadcasts a model that was made worse for chosen people.
 
-Whoever holds one of them trains the harm away again; whoever does not, does so less. Nothing here is ever
-carried out in a live federation: the learners are those of a finished federation that was simulated on this
-machine, they answer once more, and what they answer is kept apart from the federation's transcript.
+A learner that trains on one of these people undoes the change; a learner without them undoes less of it.
+This never happens in a live federation: the learners are those of a finished federation that was simulated on
+this machine, they answer once more, and their answers are kept apart from the federation's transcript.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from memberscan.runs import Run
 from memberscan.runs.transcript import ROUNDS, Transcript
 
 REACH = 1.0
-"""How far the ascent goes, in lengths of the global model's change in the last round."""
+"""Length of the ascent step, in multiples of the global model's change in the last round."""
 
 
 def answers(run: Run, cohort: Cohort, group: Sequence[str], place: int, directory: Path) -> Transcript:
@@ -37,25 +37,25 @@ def answers(run: Run, cohort: Cohort, group: Sequence[str], place: int, director
     The broadcast begins from the last global model and is one step of gradient ascent on the mean loss
     of its group; its length is :data:`REACH` times that of the global model's last change, whatever the
     scale of the loss. Every learner then trains on it honestly for its local epochs, by the same code as in
-    the federation. Resumes where a call stopped.
+    the federation. An interrupted call resumes.
 
-    Source: Nasr, Shokri and Houmansadr, "Comprehensive privacy analysis of deep learning" (S&P 2019); the
-    length, and several groups instead of one, are ours.
+    Source: Nasr, Shokri and Houmansadr, "Comprehensive privacy analysis of deep learning" (S&P 2019). The
+    step length, and several groups instead of one, are additions of memberscan.
 
     Parameters
     ----------
     run, cohort
         A finished federation that was simulated here without encryption, with all learners' scans.
     group
-        Whom the broadcast harms.
+        Scan ids for which the broadcast makes the model worse.
     place
         Number of the broadcast, which decides the random numbers of its answers.
     directory
-        Where it is kept; the run itself is only read.
+        Directory for the answers; the run itself is only read.
     """
     federation = run.transcript
     honest = Settings.from_json(json.dumps(dict(federation.settings)))
-    # Otherwise every broadcast would be answered with the same order of scans and the same dropout.
+    # With one seed, learners would answer every broadcast with the same order of scans and the same dropout.
     seed = seeds.integer(honest.training.seed, "ascent", place)
     training = dataclasses.replace(honest.training, seed=seed)
     settings = dataclasses.replace(honest, rounds=1, training=training)
@@ -81,10 +81,10 @@ def answers(run: Run, cohort: Cohort, group: Sequence[str], place: int, director
 
 @full_precision()
 def ascended(run: Run, cohort: Cohort, group: Sequence[str]) -> dict[str, Tensor]:
-    """Return the last global model after a step up the mean loss of a group of scans.
+    """Return the last global model after one gradient ascent step on the mean loss of a group of scans.
 
-    The step has :data:`REACH` times the length of the global model's change in the last round; there is none
-    if the gradient is zero.
+    The step has :data:`REACH` times the length of the global model's change in the last round. If the
+    gradient is zero, there is no step.
     """
     device = resolve_device("auto")
     last = len(run.transcript.rounds)

@@ -1,4 +1,4 @@
-"""Weighted sums of encrypted models, so that a server aggregates what it cannot read."""
+"""Weighted sums of encrypted models (CKKS), so that the server can aggregate models it cannot read."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ SLOTS = DEGREE // 2
 SCALE = 2.0**52
 # SEAL keeps the last prime for itself, so a ciphertext has 120 bits. The product of two numbers at scale
 # 2**52 takes 104 of them and is never rescaled, for nothing is multiplied after it; the rest holds magnitudes
-# below 2**15. The usual chain with a rescaling, (60, 52, 60), ends with 8 bits for magnitudes, and wraps
-# around without a word on a chunk of squared ages. The sum, 180, keeps within the 218 bits that the standard
-# of HomomorphicEncryption.org (2018) allows at this degree for 128-bit security.
+# below 2**15. The usual chain with a rescaling, (60, 52, 60), leaves 8 bits for magnitudes, and squared ages
+# silently wrap around. The sum of the primes, 180 bits, is within the 218 bits that the standard of
+# HomomorphicEncryption.org (2018) allows at this degree for 128-bit security.
 PRIMES = (60, 60, 60)
 LIMIT = 2.0**14
 # Decrypted values carry the noise of the ciphertext, and the noise with the ciphertext gives the secret key
-# (Li and Micciancio, Eurocrypt 2021). So models leave on a grid far coarser than the noise of about 1e-12.
+# (Li and Micciancio, Eurocrypt 2021). Decrypted models are therefore rounded to a grid that is far coarser
+# than the noise of about 1e-12.
 _GRID = 2.0**-24
-# The fraction from which a value is rounded up. With one half, half of the averages of two learners would lie
-# on the threshold, where the noise decides, and its sign could be read from the result by somebody who knows
-# the exact average. This is thirty standard deviations of the noise above one half, and not close to any
-# fraction with a denominator below a thousand.
+# The fraction from which a value is rounded up. With one half, half of the averages of two learners would be
+# exactly on the threshold, where the noise decides, and somebody who knows the exact average could read the
+# sign of the noise from the result. This value is thirty standard deviations of the noise above one half, and
+# not close to any fraction with a denominator below a thousand.
 _EDGE = 0.5 + 2.0**-13
 _LARGEST_CIPHERTEXT, _LARGEST_KEY = 300_000, 700_000
 """Bytes of the largest ciphertext and key that are read; ours have 262,292 and 590,166."""
@@ -52,8 +53,8 @@ def make_keys() -> tuple[bytes, bytes]:
     Returns
     -------
     secret, public : bytes
-        The secret key encrypts and decrypts, and is for the learners alone. The public one encrypts and adds.
-        They are not a pair for each learner: whoever holds the secret key can read every learner's update.
+        The secret key encrypts and decrypts, and is for the learners only. The public key encrypts and adds.
+        All learners share one pair: whoever has the secret key can read every learner's update.
 
     Raises
     ------
@@ -97,7 +98,7 @@ def write_keys(folder: Path) -> tuple[Path, Path]:
 
 
 def ciphertext_count(parameters: int) -> int:
-    """Return how many ciphertexts a model of so many parameters takes."""
+    """Return the number of ciphertexts for a model with this many parameters."""
     return -(-parameters // SLOTS)
 
 
@@ -131,7 +132,8 @@ def encrypt(state: Mapping[str, ArrayLike], key: bytes) -> list[bytes]:
 def check_update(update: Sequence[bytes], parameters: int, public: bytes) -> None:
     """Check what a server can check of one learner's update: the number and the form of its ciphertexts.
 
-    What they hold is out of sight. A learner that encrypts nonsense spoils the sum, and nobody sees who did.
+    The server cannot see their content. A learner that encrypts wrong values spoils the sum, and it cannot be
+    found out which learner did.
 
     Raises
     ------
@@ -187,14 +189,14 @@ def weighted_sum(updates: Sequence[Sequence[bytes]], weights: Sequence[float], p
 def decrypt(
     ciphertexts: Sequence[bytes], shapes: Mapping[str, tuple[int, ...]], secret: bytes
 ) -> dict[str, Float32[np.ndarray, ...]]:
-    """Decrypt what :func:`weighted_sum` gives.
+    """Decrypt the result of :func:`weighted_sum`.
 
-    Values are rounded to multiples of 2**-24, which takes the ciphertext's noise away.
+    Values are rounded to multiples of 2**-24, which removes the ciphertext's noise.
 
     Parameters
     ----------
     ciphertexts
-        Of a sum.
+        The ciphertexts of a sum.
     shapes
         The shape of each array of the model, in the order of its state dict.
     secret
@@ -258,7 +260,7 @@ def _counted(ciphertexts: Sequence[bytes], parameters: int) -> None:
 
 
 def _ciphertext(data: bytes, context: Any, scale: float) -> Any:
-    # A message can hold thousands of ciphertexts that expand from a few bytes each.
+    # Exactly one: a message could hold thousands of ciphertexts that each expand from a few bytes.
     if len(data) > _LARGEST_CIPHERTEXT or _fields(data).keys() != {_SIZES, _CIPHERTEXT, _SCALE}:
         raise ValueError("not one ciphertext")
     vector = _tenseal().ckks_vector_from(context, data)
@@ -276,10 +278,10 @@ def _naming(what: str) -> Iterator[None]:
 
 
 def _fields(data: bytes) -> dict[int, bytes]:
-    """Return the fields of a protobuf message by their tags; :class:`ValueError` if one stands there twice.
+    """Return the fields of a protobuf message by tag; :class:`ValueError` if a field occurs twice.
 
-    A tag is the number of a field and its kind, in one byte. Kind 0 is a whole number, 1 are eight bytes, and
-    2 are any bytes after their length.
+    A tag is the number and the wire type of a field, in one byte. Wire type 0 is an integer, 1 is eight
+    bytes, and 2 is a length followed by that many bytes.
     """
     fields, place = dict[int, bytes](), 0
     while place < len(data):
@@ -294,9 +296,9 @@ def _fields(data: bytes) -> dict[int, bytes]:
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
-    """Return the whole number at a place, and where it ends: seven bits a byte, the low ones first.
+    """Return the integer at a place, and where it ends: seven bits per byte, low bits first (a varint).
 
-    The highest bit of a byte says that more follow.
+    The highest bit of a byte means that more bytes follow.
     """
     number = 0
     for shift, byte in enumerate(data[place : place + 5]):
@@ -307,7 +309,7 @@ def _number(data: bytes, place: int) -> tuple[int, int]:
 
 
 def _check_key(key: bytes) -> None:
-    """Refuse a key with other parts than ours: packed zeros in them would expand without end."""
+    """Refuse a key with unknown fields, because compressed zeros in them could expand without limit."""
     if len(key) > _LARGEST_KEY:
         raise ValueError(f"{len(key):,} bytes")
     fields = _fields(key)
@@ -335,8 +337,8 @@ def _context(key: bytes) -> Any:
         fits = context.global_scale == SCALE and not context.auto_rescale
     except (ValueError, RuntimeError) as error:
         raise EncryptionError(
-            f"the key is damaged or no CKKS key of ours ({error}); restore its file, or make a pair with "
-            "'memberscan federation keys'"
+            f"the key is damaged or not a CKKS key of memberscan ({error}); restore its file, or make a pair "
+            "with 'memberscan federation keys'"
         ) from error
     if not fits:
         raise EncryptionError("the key has other parameters; make a pair with 'memberscan federation keys'")

@@ -1,4 +1,4 @@
-"""What encryption adds to a round: seconds and bytes, measured once on the model of a finished federation."""
+"""The cost of encryption per round, in seconds and bytes, measured once on a finished federation's model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from memberscan.runs import Run
 
 
 def encryption_cost(run: Run) -> dict[str, float | int]:
-    """Return seconds and bytes of a round of an encrypted federation, beside those in the clear.
+    """Return seconds and bytes per round, for an encrypted federation and for one in the clear.
 
-    Seconds are those of one learner that encrypts, of the server that adds, and of one learner that decrypts,
-    as if learners work side by side; in the clear, of the average alone. Training and the network are in
-    neither. Bytes are what one learner sends and receives. A single measurement, on this machine.
+    Seconds are the sum for one learner that encrypts, the server that adds and one learner that decrypts, as
+    if all learners worked in parallel; in the clear, the time for the average only. Neither includes training
+    and the network. Bytes are what one learner sends and receives. This is a single measurement, on this
+    machine.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""A learner's side of a federation: it trains on its own people, and only models leave.
+"""A learner's side of a federation: it trains on its own people, and sends only models.
 
-What protects a site is decided at the site. A server's message is a request, which is checked before anything
-is done: it can neither lower the protection, nor choose code, devices or files.
+Each site decides on its own protection. A message from the server is a request that is checked before
+anything is done: it can neither lower the protection, nor choose code, devices or files.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def client_app(locate: Callable[[Context], Site], *, confide: bool = False) -> C
     Parameters
     ----------
     locate
-        Says from a node's context which learner it is.
+        Returns the learner's site for a node's context.
     confide
-        Whether the server gets full error messages, which may name people and paths. In a simulation both are
-        on one machine.
+        Whether the server gets full error messages, which may name people and paths. Only for simulations,
+        where the server and the learners are on one machine.
     """
     app = ClientApp()
     handlers = {"introduce": introduce if confide else _logged_introduction, "start": start, "keep": keep}
@@ -73,7 +73,7 @@ def _answer(
     message: Message,
     context: Context,
 ) -> Message:
-    """Answer a message; if that fails, give a reason that the server may read."""
+    """Answer a message; if that fails, return a reason that the server may see."""
     try:
         return Message(handler(message.content, locate(context)), reply_to=message)
     except Exception as error:  # of any type: its message may name people, and must not reach the server
@@ -88,7 +88,7 @@ def _answer(
 
 
 def introduce(content: RecordDict, site: Site) -> RecordDict:
-    """Say who it is, how many scans of how many people it has, and the moments of their ages."""
+    """Return the learner's name, its numbers of scans and people, and the moments of their ages."""
     settings = site.accept(content)
     network = regressor(settings, site.cohort.shape)
     moments = moments_of(network, site.cohort, site.members)
@@ -117,7 +117,7 @@ def start(content: RecordDict, site: Site) -> RecordDict:
     settings = site.accept(content)
     if settings.secure == "none":
         raise RefusedError(
-            "the server asks this site for an encrypted first model, and its settings ask for no encryption; "
+            "the server asks this site for an encrypted first model, but its settings have no encryption; "
             "start the federation with --secure ckks"
         )
     network = regressor(settings, site.cohort.shape)
@@ -128,7 +128,7 @@ def start(content: RecordDict, site: Site) -> RecordDict:
 
 
 def train(content: RecordDict, site: Site) -> RecordDict:
-    """Train the global model on its own people for the local epochs, and return what became of it."""
+    """Train the global model on the site's own people for the local epochs, and return the trained model."""
     settings = site.accept(content)
     number = whole_number(content, "round", 1, settings.rounds)
     network = regressor(settings, site.cohort.shape)
@@ -140,7 +140,7 @@ def train(content: RecordDict, site: Site) -> RecordDict:
     )
     device = resolve_device(config.device)
     network.to(device)
-    # A seed that the server knew would let it take the defence's noise away.
+    # The seed is secret: a server that knew it could remove the defence's noise.
     secret = seeds.secret() if site.defence_seed is None else site.defence_seed
     defence_seed = seeds.integer(secret, "learner", site.learner, number)
     before = {n: p.detach().clone() for n, p in network.named_parameters()} if config.defence else {}
@@ -161,7 +161,7 @@ def train(content: RecordDict, site: Site) -> RecordDict:
 def _defend_update(
     network: AgeRegressor, before: Mapping[str, Tensor], config: TrainingConfig, scans: int, seed: int
 ) -> None:
-    """Let the defence change the parameters that are about to leave."""
+    """Let the defence change the parameters before they are sent."""
     if config.defence is None:
         return
     after = dict(network.named_parameters())
@@ -177,7 +177,7 @@ def steps_of(settings: Settings, samples: int) -> int:
 
 
 def keep(content: RecordDict, site: Site) -> RecordDict:
-    """Decrypt a global model and keep it here; only its digest goes back."""
+    """Decrypt a global model and keep it at the site; only its digest is sent back."""
     settings = site.accept(content)
     number = whole_number(content, "round", 0, settings.rounds)
     template = regressor(settings, site.cohort.shape).state_dict()
@@ -189,17 +189,18 @@ def keep(content: RecordDict, site: Site) -> RecordDict:
 
 
 def regressor(settings: Settings, shape: tuple[int, ...]) -> AgeRegressor:
-    """Return one of our networks with the initial weights that the seed gives.
+    """Return a built-in network with the initial weights that follow from the seed.
 
     Raises
     ------
     ModelError
-        If it is not one of ours, is too large, or does not fit the inputs. A federation never imports code.
+        If it is not a built-in model, is too large, or does not fit the inputs. A federation never imports
+        code.
     """
     spec = ModelSpec(settings.model, shape, dict(settings.options))
     if settings.model not in MODELS and ":" in settings.model:
         raise ModelError(
-            f"{settings.model!r} is not one of our models; federate it with your own code, then use "
+            f"{settings.model!r} is not a built-in model; federate it with your own code, then use "
             "memberscan import --transcript"
         )
     with torch.random.fork_rng(devices=[]):

@@ -71,15 +71,15 @@ def init(
     Parameters
     ----------
     directory
-        The folder; made if absent.
+        The folder; created if it does not exist.
     settings
-        What the federation does.
+        The settings of the federation.
     run
         Directory of the run that the server is to write, on the server's machine.
     learners
-        How many to wait for before the first round.
+        Number of learners to wait for before the first round.
     public
-        The learners' public key, on the server's machine; needed where ``settings.secure`` is "ckks".
+        The learners' public key, on the server's machine; needed if ``settings.secure`` is "ckks".
 
     Returns
     -------
@@ -89,18 +89,18 @@ def init(
     Raises
     ------
     BadInputError
-        If the model is not one of ours, a setting exceeds what a site accepts, or fewer learners are expected
-        than a round needs.
+        If the model is not a built-in one, a setting exceeds what a site accepts, or fewer learners are
+        expected than a round needs.
     OutputConflictError
-        If the folder holds anything: it may be an app whose federation is under way.
+        If the folder is not empty: it may be the app of a running federation.
     """
     if settings.model not in MODELS:
         raise BadInputError(f"model {settings.model!r} cannot be federated; choose {', '.join(MODELS)}")
     if learners < settings.min_learners:
         raise BadInputError(
-            f"learners is {learners}, and a round needs {settings.min_learners}; wait for more"
+            f"learners is {learners}, but a round needs {settings.min_learners}; wait for more learners"
         )
-    # As the server's app sends them: settings that every site would refuse are refused here already.
+    # Check them in the form that the server sends, to refuse settings now that every site would refuse.
     settings = Settings.from_json(dataclasses.replace(settings, everyone_keeps=True).to_json())
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise OutputConflictError(f"{directory} is not an empty folder; choose another, or empty it first")
@@ -121,9 +121,9 @@ def init(
 
 
 def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int | None = None) -> Roles:
-    """Draw whom a site holds out of a federation; all others are its members.
+    """Draw the subjects that a site holds out of training; all others are its members.
 
-    The draw depends on the learner's name too, so that sites that share a seed do not share a pattern.
+    The draw also depends on the learner's name, so that sites with the same seed draw differently.
 
     Parameters
     ----------
@@ -132,14 +132,14 @@ def draw_site_roles(cohort: Cohort, learner: str, held_out: float, seed: int | N
     learner
         Its name in the federation.
     held_out
-        Share of its subjects kept out of training, by whom the audit tells what members look like.
+        Share of its subjects kept out of training: the non-members with whom the audit compares members.
     seed
-        Root seed; by default a secret one, because with it anybody can draw the same members again.
+        Root seed; by default a secret one, because anyone with the seed can repeat the draw of members.
 
     Raises
     ------
     RolesError
-        If the name is one that a server cannot call a file by.
+        If the name is not allowed for a learner.
     BadInputError
         If ``held_out`` is not between 0 and 1.
     """
@@ -171,17 +171,17 @@ def site_roles(path: Path, cohort: Cohort, learner: str, held_out: float, seed: 
 
 
 def write_site_roles(path: Path, roles: Roles) -> None:
-    """Write a site's roles, and never over others, since they say who was in a training set.
+    """Write a site's roles; never overwrite other roles, because they record who was in a training set.
 
     Raises
     ------
     OutputConflictError
-        If the file is there and says something else.
+        If the file exists with other content.
     """
     with disk_guard(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        # Asking first whether it exists would let two processes overwrite each other's draw.
+        # Not checked beforehand: two processes could then overwrite each other's draw.
         roles.write(path, new=True)
     except FileExistsError:
         if Roles.read(path).fingerprint == roles.fingerprint:

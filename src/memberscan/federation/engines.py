@@ -1,4 +1,4 @@
-"""What carries messages between the parties of a simulated federation: this process, or Ray."""
+"""The engines that carry messages between the parties of a simulated federation: this process, or Ray."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENGINES = ("local", "ray")
 
 
 def check(cohort: Cohort, roles: Roles, settings: Settings, engine: str) -> None:
-    """Refuse what could not begin, before anything is written.
+    """Refuse a federation that cannot begin, before anything is written.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def check(cohort: Cohort, roles: Roles, settings: Settings, engine: str) -> None
         raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(ENGINES)}")
     resolve_device(settings.training.device)
     regressor(settings, cohort.shape)
-    # Every learner reads the settings from a message, so settings that it would refuse end here.
+    # Learners read the settings from a message and may refuse them; check now that they will not.
     Settings.from_json(settings.to_json())
     if engine == "ray":
         _require("ray", "the engine 'ray' needs Ray", "simulation")
@@ -68,19 +68,19 @@ def simulate(
     Parameters
     ----------
     cohort
-        All learners' scans; each learner is given its own only.
+        All learners' scans; each learner only gets its own.
     roles
-        Who holds whom.
+        Which learner holds which subjects.
     settings
-        What to do.
+        The settings of the federation.
     transcript
-        Where the transcript is kept.
+        Directory of the transcript.
     engine
         "local" or "ray".
     keys
-        The learners' secret and the server's public key, where updates are encrypted.
+        The learners' secret key and the server's public key, if updates are encrypted.
     defence_seed
-        Of the random numbers of the learners' defence; by default a new secret one in each round.
+        Seed of the random numbers of the learners' defence; by default a new secret seed in each round.
     """
     secret, public = keys or (None, None)
     members = {name: _scans_of(cohort, roles, name) for name in roles.learners}

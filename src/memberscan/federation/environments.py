@@ -1,4 +1,4 @@
-"""Who holds whom: the paper's federated environments, for any number of learners and any cohort."""
+"""Divide subjects among learners as in the paper's federated environments, for any number of learners."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ AGE_GROUPS = 4
 def draw_roles(
     cohort: Cohort, environment: str, learners: int, held_out: float, rng: np.random.Generator
 ) -> Roles:
-    """Draw who is held out, and which learner holds each of the others.
+    """Draw which subjects are held out, and which learner holds each of the others.
 
-    Uniform learners hold equally many subjects; skewed ones a geometric series of ratio 1.35. IID learners
-    draw at random; non-IID ones take a quarter of the ages each, over and over: the youngest first if
-    uniform, the oldest first if skewed. Held-out subjects are drawn at random beforehand, so only IID members
-    are exchangeable with them.
+    In uniform environments, all learners hold the same number of subjects; in skewed ones, the numbers form a
+    geometric series of ratio 1.35. IID learners get random subjects. Non-IID learners each get one quarter of
+    the age range, in turn: the first learner gets the youngest quarter if uniform, the oldest if skewed.
+    Held-out subjects are drawn at random beforehand, so only members of IID learners are exchangeable with
+    them.
 
     Source: the environments of Gupta et al. (MIDL 2021).
 
@@ -42,11 +43,11 @@ def draw_roles(
     environment
         One of :data:`ENVIRONMENTS`.
     learners
-        How many; at least two.
+        Number of learners; at least two.
     held_out
         Share of the subjects kept out of training.
     rng
-        Draws.
+        Random generator of the draw.
 
     Raises
     ------
@@ -75,12 +76,13 @@ def draw_roles(
 
 
 def roles_by_column(cohort: Cohort, column: str, held_out: float, rng: np.random.Generator) -> Roles:
-    """Let each value of a covariate be a learner, as a site is; a share of all subjects is held out.
+    """Make one learner of each value of a covariate, such as site; a share of all subjects is held out.
 
     Raises
     ------
     CohortError
-        If the cohort has no such covariate, a subject has no value or several, or there is one value only.
+        If the cohort has no such covariate, a subject has no value or several values, or there is only one
+        value.
     """
     if column not in cohort.covariates:
         raise CohortError(
@@ -111,7 +113,7 @@ def apportion(total: int, shares: Float[np.ndarray, " n"]) -> Int[np.ndarray, " 
     """Return whole numbers in these proportions that add up to ``total`` (largest remainders)."""
     exact = total * shares / shares.sum()
     whole = np.floor(exact).astype(int)
-    # The stable sort gives equal remainders to the first learners, whatever the last bits say.
+    # Rounding and a stable sort give tied remainders to the first learners, whatever the last bits are.
     order = np.argsort(-np.round(exact - whole, 9), kind="stable")
     whole[order[: total - whole.sum()]] += 1
     return np.asarray(whole)
@@ -123,7 +125,7 @@ def _by_age(
     groups: Int[np.ndarray, " learners"],
     rng: np.random.Generator,
 ) -> Int[np.ndarray, " members"]:
-    """Return each member's learner: learners of one age group share a stretch of ages, drawn at random."""
+    """Return each member's learner: learners of one age group share a range of ages, at random within it."""
     by_age = np.lexsort((rng.permutation(len(ages)), ages if groups.any() else np.zeros(len(ages))))
     held_by = np.empty(len(ages), dtype=int)
     start = 0

@@ -17,7 +17,7 @@ __all__ = ["CLIENT_FAILED", "Run", "task_identity"]
 
 @contextlib.contextmanager
 def task_identity(run_id: int, node_id: int) -> Iterator[None]:
-    """Let messages be made in this process as if by a node of a run: Flower asks who it is on making one."""
+    """Let this process create messages as a node of a run: Flower asks for an identity to create one."""
     before = TaskIdentity._run_id, TaskIdentity._node_id, TaskIdentity._task_id
     TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = run_id, node_id, 0
     try:

@@ -19,9 +19,9 @@ RUN_ID, SERVER = 1, 1
 class LocalGrid(Grid):
     """A grid whose nodes are calls of the client app, one after the other.
 
-    Messages are copied, as a network would, so that the parties share nothing; Python's ``random`` is seeded
-    for each call, by what is asked, of whom and in which round, so that a federation that was interrupted
-    draws the same. A learner cannot straggle here: the server waits for each.
+    Messages are copied, as by a network, so that the parties share no objects. Python's ``random`` is seeded
+    for each call from the kind of request, the learner and the round, so that an interrupted federation draws
+    the same numbers when it resumes. There is no timeout: the server waits for each learner.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class LocalGrid(Grid):
 
     @property
     def run(self) -> Run:
-        """Not there: nothing asks a federation in one process for it."""
+        """Not implemented: a federation in one process does not need it."""
         raise NotImplementedError("a federation in one process has no Flower run")
 
     def get_node_ids(self) -> Iterable[int]:
@@ -74,7 +74,7 @@ class LocalGrid(Grid):
         return Message(content, dst_node_id, message_type, group_id=group_id, ttl=ttl)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Have messages answered, and return what their answers are pulled by."""
+        """Have messages answered, and return the ids with which to pull the answers."""
         names = []
         for message in messages:
             self._sent += 1
@@ -83,7 +83,7 @@ class LocalGrid(Grid):
         return names
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Return answers, each once."""
+        """Return answers; each can be pulled once."""
         return [self._replies.pop(name) for name in message_ids]
 
     def send_and_receive(

@@ -1,4 +1,4 @@
-"""Messages from the server to the learners: the same content to several of them, and their answers."""
+"""Send one message from the server to several learners, and collect their answers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from memberscan.federation.records import FACTS, MOST_WORDS, Reason
 from memberscan.federation.settings import Settings
 
 _LOG = logging.getLogger("memberscan.federation")
-# Flower's error where Ray lost the process that a learner ran in, or has not restarted it yet.
+# Flower's error if Ray lost the process in which a learner ran, or has not restarted it yet.
 _WORKER_DIED = re.compile(r"<class 'ray\.exceptions\.\w*(?:Actor|Worker|Node|OutOfMemory)\w*'>")
 _PAUSES = (2.0, 10.0)
-"""Seconds to wait before each repetition; a worker takes a few to start again."""
+"""Seconds to wait before each retry; a worker takes a few seconds to restart."""
 
 
 @dataclass(frozen=True)
 class Learner:
-    """What the server knows of a learner; the number of scans is what the learner claims."""
+    """What the server knows about a learner; the number of scans is the learner's own claim."""
 
     name: str
     node: int
@@ -36,7 +36,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class Messenger:
-    """Sends messages; returns the answers by learner, and the reasons of those that did not answer."""
+    """Sends messages; returns the answers by learner, and why others did not answer."""
 
     grid: Grid
     settings: Settings
@@ -48,7 +48,7 @@ class Messenger:
         name_of = {learner.node: learner.name for learner in learners}
         replies, failures = self.exchange(kind, list(name_of), content, facts)
         left_out = {name: failures[node] for node, name in name_of.items() if node in failures}
-        # In the order of the learners, not of arrival: the last bits of sums depend on the order.
+        # In the order of the learners, not of arrival, because the last bits of sums depend on the order.
         return {name: replies[node] for node, name in name_of.items() if node in replies}, left_out
 
     def ask_one(
@@ -59,12 +59,12 @@ class Messenger:
         check: Callable[[RecordDict], None],
         **facts: str | float,
     ) -> dict[str, RecordDict]:
-        """Send content to one learner after the other, until one of them gives an answer that passes a check.
+        """Send content to one learner after another, until an answer passes a check.
 
         Raises
         ------
         FederationError
-            If none does.
+            If no answer passes.
         """
         failures: dict[str, Reason] = {}
         for learner in learners:
@@ -79,7 +79,7 @@ class Messenger:
         reasons = "; ".join(f"{name} {reason.words}" for name, reason in failures.items())
         raise FederationError(
             f"no learner answered a request that needs the learners' key ({kind}: {reasons}); every finished "
-            "round is kept: mend the learners and run the same command again"
+            "round is kept: fix the learners and run the same command again"
         )
 
     def exchange(

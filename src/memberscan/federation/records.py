@@ -20,7 +20,7 @@ _HEADER = 1024
 """Bytes around the values of an array; numpy writes 128."""
 _SHOWN = 300
 MOST_WORDS = 10_000
-"""Characters of a learner's reason that are read; with more, patterns would take minutes."""
+"""Characters of a learner's reason that are read; on much longer text, regular expressions take minutes."""
 # How the error messages of a site, of this process and of Ray begin with the type of the error.
 _KIND = re.compile(r"(?:failed \(|<class ')?(?:[\w.]{1,200}\.)?([A-Za-z_]\w{0,60})(?:[:;()'\n]|$)", re.ASCII)
 
@@ -36,7 +36,7 @@ class Reason(NamedTuple):
 
     @classmethod
     def ours(cls, sentence: object) -> Reason:
-        """Return a reason that the server states itself, in the same words everywhere."""
+        """Return a reason that the server itself states, with the same words in both places."""
         return cls(str(sentence), str(sentence))
 
     @classmethod
@@ -63,14 +63,14 @@ def read_model(content: RecordDict, expected: Mapping[str, Tensor]) -> dict[str,
     Parameters
     ----------
     content
-        What somebody sent.
+        The content of the received message.
     expected
         Tensors with the names, shapes and types that are expected; their values do not matter.
 
     Raises
     ------
     ModelError
-        If there is none, if it is of another model, or if it cannot be read.
+        If there is no state dict, it is of another model, or it cannot be read.
     NonFiniteError
         If it holds NaN or infinite values.
     """
@@ -83,7 +83,7 @@ def read_model(content: RecordDict, expected: Mapping[str, Tensor]) -> dict[str,
 
 
 def _tensor(array: Array, name: str, like: Tensor) -> Tensor:
-    # Twice the size passes, so that float64 in place of float32 gets the message about types below.
+    # Allow twice the size, so that float64 instead of float32 gets the clearer message about types below.
     if len(array.data) > 2 * like.numel() * like.element_size() + _HEADER:
         raise ModelError(f"sent another model: {name} has {len(array.data):,} bytes")
     try:

@@ -1,6 +1,6 @@
-"""The first contact of a server with its learners: who they are, and which statements it accepts.
+"""The server's first contact with its learners: it asks who they are, and checks what they state.
 
-A learner whose statements are rejected is left out by name, and the others go on.
+A learner whose statements are rejected is left out by name, and the others continue.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from memberscan.shown import plain
 _LOG = logging.getLogger("memberscan.federation")
 _POLL_SECONDS = 1.0
 _OLDEST = 150.0
-"""Years; nobody lives longer, so no mean of ages can be larger."""
+"""Years; an upper limit of human age, so no mean of ages can be larger."""
 _FARTHEST = 1000.0
-"""How many times as large as all others' a learner's features may be; metres and millimetres differ by it."""
+"""A learner's features may be at most this many times as large as all others'; a mix of units exceeds it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Registration:
     learners
         Learners whose inputs and moments fit together, in natural order.
     absent
-        Why others do not take part, by name; by node where the name is unknown or belongs to another node.
+        Why others do not take part, by name; by node if the name is unknown or belongs to another node.
     names
         All learners that stated an acceptable name, in natural order.
     nodes
@@ -67,7 +67,7 @@ def register(
     messenger
         Sends them messages.
     expected
-        How many to wait for.
+        Number of learners to wait for.
     bound
         The node that each name belongs to, from an earlier start of this federation.
     check
@@ -78,7 +78,7 @@ def register(
     Raises
     ------
     FederationError
-        If fewer are left than a round needs.
+        If fewer learners are left than a round needs.
     """
     nodes = _wait(messenger, expected)
     replies, failures = messenger.exchange("query.introduce", nodes, {}, {})
@@ -113,12 +113,12 @@ def too_few(when: str, left: int, left_out: Mapping[str, Reason], needed: int) -
     reasons = "; ".join(f"{name} {reason.words}" for name, reason in left_out.items())
     return (
         f"{when} only {left} learners are left, fewer than --min-learners {needed} "
-        f"({reasons}); every finished round is kept: mend the learners and run the same command again"
+        f"({reasons}); every finished round is kept: fix the learners and run the same command again"
     )
 
 
 def _wait(messenger: Messenger, expected: int) -> list[int]:
-    """Wait for the expected nodes; when time is up, go on with those connected if they are enough."""
+    """Wait for the expected nodes; after the timeout, continue with the connected ones if they are enough."""
     settings = messenger.settings
     end = time.monotonic() + settings.timeout
     while len(nodes := sorted(messenger.grid.get_node_ids())) < expected and time.monotonic() < end:
@@ -132,7 +132,7 @@ def _wait(messenger: Messenger, expected: int) -> list[int]:
 
 
 def _introduction(node: int, content: RecordDict, nodes: Sequence[int], fewest_people: int) -> Learner:
-    """Read how a learner introduces itself; :class:`ModelError` if a part is missing or impossible."""
+    """Read a learner's introduction; :class:`ModelError` if a part is missing or impossible."""
     name = fact(content, "learner")
     samples, shape = whole_number(content, "samples"), _shape(fact(content, "shape"))
     if samples < 1:
@@ -147,7 +147,7 @@ def _introduction(node: int, content: RecordDict, nodes: Sequence[int], fewest_p
             f"trains on {people} people, and at least {fewest_people} are needed: sums over fewer are nearly "
             "their ages"
         )
-    # The record calls learners without a name 'node-N', so nobody may take the name of another node.
+    # The record names learners without a name 'node-N', so no learner may use the name of another node.
     others = {f"node-{other}" for other in nodes if other != node}
     if not isinstance(name, str) or not can_name_a_learner(name) or name in others:
         raise ModelError(f"its name {str(name)[:100]!r} cannot name a file of the record: {RULE}")
@@ -239,7 +239,7 @@ def implausible_moments(learners: Sequence[Learner], form: Mapping[str, Tensor])
 
 
 def malformed_ciphertexts(learners: Sequence[Learner], values: int, public: bytes) -> dict[int, Reason]:
-    """Return which nodes' encrypted moments are not as many ciphertexts as there must be, or damaged."""
+    """Return which nodes' encrypted moments are damaged, or have the wrong number of ciphertexts."""
     from memberscan.federation.ckks import check_update
 
     odd = {}
@@ -256,7 +256,8 @@ def _possible(moments: Mapping[str, Tensor]) -> None:
     for name in ("age", "feature"):
         if name in moments:
             mean, square = moments[name], moments[f"{name}_square"]
-            # Of equal values, the mean of the squares is the square of the mean, but for rounding.
+            # The mean of squares is at least the square of the mean; if all values are equal, both are equal
+            # up to rounding.
             if not (square >= mean**2 * (1 - 1e-6)).all() or not (square < 1e36).all():
                 raise ModelError(f"states an impossible mean and mean square of its {name}s")
     if moments["age_square"] > _OLDEST**2:
@@ -269,7 +270,7 @@ def _farthest(moments: Mapping[int, Mapping[str, Tensor]]) -> int | None:
         return None
     sizes = torch.stack([stated["feature_square"].sqrt() for stated in moments.values()])
     largest, second = sizes.topk(2, dim=0).values
-    # Where all others have zeros, there is nothing to compare with.
+    # If all others have only zeros, there is nothing to compare with.
     ratio = torch.where(second > 0, largest / second, 0.0)
     worst = int(ratio.argmax())
     return list(moments)[int(sizes[:, worst].argmax())] if ratio[worst] > _FARTHEST else None

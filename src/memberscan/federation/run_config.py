@@ -14,14 +14,14 @@ from memberscan.models.model_options import ModelOptions
 from memberscan.training.config import TrainingConfig
 
 LOCAL_NAMES = {"epochs": "local_epochs"}
-"""What options of a training are called in a federation."""
+"""Names of training options that differ in a federation."""
 NOT_FOR_LEARNERS = ("keep", "patience")
-"""Options of a training that a learner has no use for: it keeps the last of its local epochs."""
+"""Training options that do not apply to learners, which always keep their last local epoch."""
 SITES_OWN = ("device",)
 """Options that each site of a deployed federation sets in its node's configuration."""
 _OF_SERVER = ("run", "model", "learners", "public")
 _UNSET: Mapping[type, object] = {int: 0, float: 0.0, str: ""}
-"""What stands for a choice that is left to the model, since TOML has no null."""
+"""The values that mean "the model's default", because TOML has no null."""
 
 Flat = Mapping[str, bool | int | float | str]
 
@@ -31,8 +31,8 @@ def run_config(
 ) -> dict[str, bool | int | float | str]:
     """Return the settings as Flower's run config.
 
-    Zero and "" leave a choice to the model. No key is left out, since ``flwr run --run-config`` changes only
-    those that are there. Paths are made absolute: the server's app runs wherever its SuperLink was started.
+    Zero and "" mean the model's default. No key is left out, since ``flwr run --run-config`` can only change
+    existing keys. Paths are absolute, because the server's app runs wherever its SuperLink was started.
     """
     config: dict[str, Any] = {
         "run": str(run.absolute()),
@@ -48,7 +48,7 @@ def run_config(
 
 
 def settings_of(config: Flat) -> Settings:
-    """Return the settings that a run configuration gives; zero and "" stand for a default.
+    """Return the settings in a run configuration; zero and "" mean the default.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def given(config: Flat, name: str) -> bool | float | int | str:
 
 
 def _keys() -> Iterator[tuple[str, Option]]:
-    """Yield every key that an option has, in Flower's spelling."""
+    """Yield every option with its key in Flower's spelling."""
     for kind in (ModelOptions, Settings, TrainingConfig):
         for option in options_of(kind, omit=(*NOT_FOR_LEARNERS, *SITES_OWN)):
             yield LOCAL_NAMES.get(option.name, option.name).replace("_", "-"), option

@@ -43,41 +43,41 @@ def coordinate(
     lasting_nodes: bool = True,
     fewest_people: int = 1,
 ) -> Transcript:
-    """Coordinate a federation to its last round, going on from what its transcript holds.
+    """Coordinate a federation to its last round, continuing from its transcript.
 
     Parameters
     ----------
     grid
-        Flower's way to the learners.
+        Flower's connection to the learners.
     settings
-        What to do.
+        The settings of the federation.
     path
         The transcript's directory.
     expected
-        How many learners to wait for before the first round.
+        Number of learners to wait for before the first round.
     public
-        The key that ciphertexts are added with; it cannot decrypt.
+        The key for adding ciphertexts; it cannot decrypt.
     lasting_nodes
-        Whether a learner is the same node at every start. Then its name belongs to that node.
+        Whether a learner is the same node at every start. Its name then belongs to that node.
     fewest_people
-        A learner that trains on fewer is left out: the moments of its ages, and its models, are nearly those
-        of single people. Learners that are simulated on one machine have nothing to hide from it.
+        A learner that trains on fewer people is left out, because the moments of its ages, and its models,
+        would reveal single people. In a simulation on one machine this does not matter.
 
     Raises
     ------
     FederationError
-        If too few learners come, or too few are left in a round; what is finished is kept.
+        If too few learners connect, or too few are left in a round; finished rounds are kept.
     OutputConflictError
-        If the transcript is of a federation with other settings.
+        If the transcript belongs to a federation with other settings.
     BusyError
-        If another process coordinates a federation there.
+        If another process coordinates a federation in this directory.
     """
     bound = Transcript.open(path).nodes if (path / MANIFEST).exists() and lasting_nodes else {}
     messenger = Messenger(grid, settings)
     registered = register(
         messenger, expected, bound, functools.partial(_invalid_moments, settings, public), fewest_people
     )
-    # Only now, so that nothing is left behind if nobody came.
+    # Only now, so that no files are written if no learner connected.
     with disk_guard(path):
         path.mkdir(parents=True, exist_ok=True)
     with locked(path):
@@ -135,7 +135,7 @@ def _required(public: bytes | None) -> bytes:
 def _participation(
     content: RecordDict, learner: Learner, settings: Settings, least_loss: float
 ) -> Participation:
-    """Read what a learner reports of its training; :class:`ModelError` if it is impossible."""
+    """Read what a learner reports about its training; :class:`ModelError` if it is impossible."""
     samples, steps, loss = (
         whole_number(content, "samples"),
         whole_number(content, "steps"),
@@ -148,7 +148,7 @@ def _participation(
     if samples != learner.samples or steps != (expected := steps_of(settings, samples)):
         asked = f"; it held {learner.samples} when it introduced itself"
         if samples == learner.samples:
-            asked = f", and {expected} steps were asked of it"
+            asked = f", but the server asked for {expected} steps"
         raise ModelError(f"reports {samples} samples and {steps} steps{asked}")
     return Participation(samples, steps, float(loss))
 
@@ -160,7 +160,7 @@ def _round(
     left_out: dict[str, Reason],
     number: int,
 ) -> None:
-    """Carry out one round; a learner that does not answer, or sends an invalid model, is left out by name."""
+    """Run one round; a learner that does not answer, or sends an invalid model, is left out by name."""
     replies, failed = messenger.ask("train", learners, aggregator.message(), round=number)
     took_part: dict[str, Participation] = {}
     for learner in learners:

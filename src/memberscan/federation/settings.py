@@ -1,4 +1,4 @@
-"""What a federation does: the model, how each learner trains, for how long, and what is protected."""
+"""The settings of a federation: the model, how and how long each learner trains, and what is protected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from memberscan.training.config import TrainingConfig
 LOCAL = TrainingConfig(epochs=4)
 """How a learner trains in each round by default."""
 _LONGEST = 1 << 14
-"""Characters of the longest settings that a party reads; ours have a few hundred."""
+"""Most characters of settings that a party reads; real settings have a few hundred."""
 
 
 @configuration
@@ -30,16 +30,16 @@ class Settings:
     training
         How a learner trains in one round; its ``epochs`` are the local epochs.
     rounds
-        How many.
+        Number of rounds.
     min_learners
-        Fewer than these in a round end the federation; what is finished is kept.
+        A round with fewer learners ends the federation; finished rounds are kept.
     timeout
-        Seconds that the server waits for the learners of a round, on engines with processes of their own.
+        Seconds that the server waits for the learners in a round, if they run in other processes.
     secure
-        "none", or "ckks": the server sees ciphertexts only.
+        "none", or "ckks": the server only sees ciphertexts.
     everyone_keeps
-        Whether every learner keeps the encrypted global models that it decrypts, instead of the first one
-        only; for federations of separate machines.
+        Whether every learner, and not only the first one, keeps the global models that it decrypts; for
+        federations of separate machines.
     """
 
     model: Word
@@ -71,19 +71,19 @@ class Settings:
 
     @property
     def digest(self) -> str:
-        """The digest that a site states in its configuration to agree to these settings and to no others."""
+        """The digest that a site puts in its configuration to accept these settings and no others."""
         from memberscan.files import fingerprint
 
         return fingerprint(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
-        """Read what :meth:`to_json` gives, from whoever sent it; every value is checked.
+        """Read the output of :meth:`to_json` from an untrusted sender; every value is checked.
 
         Raises
         ------
         BadInputError
-            If it is not JSON, lacks a setting, has one that is unknown, of another type, or out of range.
+            If it is not JSON, or a setting is missing, unknown, of the wrong type, or out of range.
         """
         from memberscan.received import parse_json
 
@@ -92,7 +92,7 @@ class Settings:
                 f"the settings have {len(text):,} characters, and at most {_LONGEST:,} are read; "
                 "shorten their options"
             )
-        # Python's and pydantic's readers take more than JSON has; what is left after this one is plain.
+        # Python's and pydantic's parsers accept more than JSON allows; this makes the text strict JSON first.
         plain = json.dumps(parse_json(text, "the settings"))
         try:
             return received(cls, plain)

@@ -1,4 +1,4 @@
-"""From a cohort to a finished federated run, with its transcript."""
+"""Simulate a federation on a cohort, from the draw of roles to the finished run with its transcript."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ def federate(
     engine: str = "local",
     seed: int | None = None,
 ) -> Run:
-    """Train a model in a federation simulated on this machine, and keep its transcript.
+    """Train a federation that is simulated on this machine, and keep its transcript.
 
     Parameters
     ----------
     cohort
-        The cohort, or its directory; each learner is given a part of it.
+        The cohort, or its directory; each learner gets a part of it.
     path
-        Directory of the run; an unfinished federation there is resumed, a finished one returned as it is. One
-        that was made with fewer ``rounds``, and is otherwise the same, goes on from its last round.
+        Directory of the run. An unfinished federation there is resumed; a finished one is returned unchanged.
+        One with fewer ``rounds`` but otherwise equal settings continues from its last round.
     settings
         Model, rounds, how a learner trains, and what is protected.
     environment, learners
-        How subjects are dealt out: see :func:`memberscan.federation.environments.draw_roles`.
+        How subjects are divided: see :func:`memberscan.federation.environments.draw_roles`.
     held_out
         Share of the subjects kept out: the non-members of an audit.
     by
-        A covariate whose values are the learners, instead of ``environment`` and ``learners``.
+        A covariate whose values become the learners, instead of ``environment`` and ``learners``.
     engine
         "local" or "ray".
     seed
-        Of the draw of who is held out, and of who holds the others; by default a secret one: see
+        Seed of the draw of held-out subjects and of the learners' subjects; by default a secret seed, see
         ``train``. The training's own seed is in ``settings``.
 
     Raises
@@ -146,7 +146,7 @@ def _finish(
         "local_epochs": settings.training.epochs,
         "secure": settings.secure,
     }
-    # Only IID learners are exchangeable with the held-out.
+    # Only members of IID learners are exchangeable with held-out subjects.
     randomised = environment.endswith("-iid")
     run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training, federation).finish()
     append_line(path / TIMINGS, json.dumps({"stage": "federate", "seconds": seconds}))
@@ -165,7 +165,7 @@ def flower_engines() -> Any:
 
 
 def _keys(path: Path) -> tuple[bytes, bytes]:
-    """Return the federation's keys, made once; in a simulation one machine plays all parties."""
+    """Return the federation's keys, which are made once; in a simulation, one machine has both."""
     from memberscan.federation.ckks import PUBLIC, SECRET, read_key, write_keys
 
     # The public key is written last.

@@ -13,38 +13,38 @@ from memberscan.federation.records import fact
 from memberscan.federation.settings import Settings
 
 FEWEST_PEOPLE = 10
-"""Fewest people that a site trains on, unless it sets another number: sums over few give their ages away."""
+"""Fewest people that a site trains on, unless it sets another number: sums over few reveal their ages."""
 LEAST_FEWEST = 5
-"""Least that a site may set it to, and that the server takes: sums over fewer are nearly their ages."""
+"""Lowest number that a site may set, and that the server accepts: sums over fewer nearly are their ages."""
 MOST_SCANS = 10_000_000
-"""More scans than any federation has; larger counts are errors or lies."""
+"""More scans than any federation has; larger counts are errors or false claims."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Site:
-    """What a learner owns and what it insists on; nothing of it leaves the site.
+    """A learner's data and the protection that it insists on; none of this leaves the site.
 
     Parameters
     ----------
     learner
-        Its name.
+        The learner's name.
     cohort
         Its scans.
     members
         Ids of the scans that it trains on.
     secret
-        The learners' key. A site that has one sends nothing unencrypted.
+        The learners' secret key. A site that has one sends nothing unencrypted.
     keep
-        Where it keeps the encrypted global models that it decrypts.
+        Directory for the global models that it decrypts.
     fewest
-        How many people it must train on before it answers at all.
+        Fewest people that it must train on; otherwise it does not answer.
     device
-        What it trains on: auto, cpu or cuda.
+        Device to train on: auto, cpu or cuda.
     agreed
         Digest of the settings that it agreed to (:attr:`Settings.digest`); it then refuses all others.
     defence_seed
-        Of the random numbers of its defence, for simulations that can be resumed; by default a new secret one
-        in each round, which nobody else ever sees.
+        Seed of its defence's random numbers, for simulations that can be resumed; by default a new secret
+        seed in each round, which never leaves the site.
     """
 
     learner: str
@@ -61,47 +61,47 @@ class Site:
         """Return the key; :class:`BadInputError` if there is none."""
         if self.secret is None:
             raise BadInputError(
-                f"learner {self.learner} has no key to decrypt with; give it the learners' secret"
+                f"learner {self.learner} has no key for decryption; give it the learners' secret"
             )
         return self.secret
 
     @property
     def people(self) -> int:
-        """How many people it trains on."""
+        """Number of people that the site trains on."""
         return int(self.cohort.scans.loc[list(self.members), "subject_id"].nunique())
 
     def accept(self, content: RecordDict) -> Settings:
-        """Return the settings that a message asks to train with, if this site takes part in that.
+        """Return the settings in a message, if this site accepts them.
 
         Raises
         ------
         RefusedError
-            If they are less than this site insists on.
+            If the settings protect less than this site insists on.
         BadInputError
-            If they cannot be read, or are out of range.
+            If the settings cannot be read, or are out of range.
         """
         settings = Settings.from_json(str(fact(content, "settings")))
         if self.agreed is not None and settings.digest != self.agreed:
             raise RefusedError(
-                f"the server's settings have the digest {settings.digest}, and this site agreed to "
+                f"the server's settings have the digest {settings.digest}, but this site agreed to "
                 f"{self.agreed}; if they were changed with your consent, change 'settings' in the node's "
                 "configuration"
             )
         if self.secret is not None and settings.secure == "none":
             raise RefusedError(
-                "the server asks for models without encryption, and this site has a key: it sends nothing in "
-                "the clear; start the federation with --secure ckks, or take 'secret' out of the node's "
+                "the server asks for models without encryption, but this site has a key, so it sends nothing "
+                "in the clear; start the federation with --secure ckks, or remove 'secret' from the node's "
                 "configuration"
             )
         if self.people < self.fewest:
             raise RefusedError(
                 f"this site would train on {self.people} people, fewer than the {self.fewest} that it "
-                "insists on: sums over few people give their ages away"
+                "insists on: sums over few people reveal their ages"
             )
         return settings
 
     def protection(self, settings: Settings) -> str:
-        """Say what protects this site."""
+        """Describe what protects this site."""
         clear = settings.secure == "none"
         sent = "in the clear, so that the server can read them" if clear else "encrypted (CKKS)"
         agreed = "any settings within limits" if self.agreed is None else f"settings {self.agreed} only"

@@ -1,4 +1,4 @@
-"""Target models: the paper's two, a perceptron for tables, and the way in for a user's own."""
+"""Target models: the two models of the paper, a perceptron for tables, and users' own networks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from memberscan.models.spec import MODELS, ModelSpec, build, importable
     from memberscan.models.weights import load_weights, read_weights
 
-# The names of options and heads are here too, and reading them must not load torch.
+# Imported lazily: this package also has the names of options and heads, which are read without loading torch.
 _HOME = {
     "CNN3D": "cnn3d",
     "MLP": "mlp",

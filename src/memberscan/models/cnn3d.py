@@ -29,10 +29,10 @@ class CNN3D(AgeRegressor):
     width
         Channels of the first block.
     dropout
-        Share of the features dropped before the output, in training only; the paper's is 0.5, with which a
-        hundred scans train slowly.
+        Share of the features dropped before the output, in training only. The paper's is 0.5, with which
+        training on a hundred scans is slow.
     head
-        Name of what the outputs mean.
+        Name of the head, which defines what the outputs mean.
     """
 
     landmarks: ClassVar = {CONV1: "encoder.blocks.0.conv", CONV6: "encoder.conv6", OUTPUT: "output"}

@@ -22,7 +22,7 @@ _AVERAGE = {2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
 
 
 def block_count(grid: Sequence[int]) -> int:
-    """Return how many halving blocks leave at least two voxels along every axis, at most five.
+    """Return the number of blocks, at most five, whose halvings leave at least two voxels along every axis.
 
     Instance norm over one or two voxels would remove the signal.
     """
@@ -38,7 +38,7 @@ def block_count(grid: Sequence[int]) -> int:
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, instance norm without parameters, halving, rectifier."""
+    """Convolution, instance norm without parameters, pooling that halves every axis, ReLU."""
 
     def __init__(self, dimensions: int, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class ConvEncoder(nn.Module):
     grid
         Voxels along each of two or three axes; decides how many blocks there are.
     width
-        Channels of the first block; 32 is the paper's, and its channels are 32-64-128-256-256 and then 64.
+        Channels of the first block. The paper's is 32, which gives 32-64-128-256-256 and then 64 channels.
     """
 
     def __init__(self, grid: Sequence[int], width: int = FULL_WIDTH) -> None:
@@ -74,6 +74,6 @@ class ConvEncoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Float[Tensor, "n 1 *grid"]) -> Float[Tensor, "n features *ones"]:
-        """Return one average feature vector an image, its spatial axes kept at size one."""
+        """Return one average feature vector per image; the spatial axes are kept with size one."""
         features: Tensor = self.average(self.relu(self.norm(self.conv6(self.blocks(images)))))
         return features

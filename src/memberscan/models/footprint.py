@@ -1,4 +1,4 @@
-"""How large a model is, and how much memory its activations take, without training it."""
+"""The size of a model and the memory of its activations, without training it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _BACKWARD_FACTOR = 2.5
 class Footprint:
     """Sizes of one model on one grid.
 
-    ``activation_bytes`` counts the outputs of all layers for one scan: what a backward pass keeps, roughly;
-    it is not the peak of any particular library.
+    ``activation_bytes`` counts the outputs of all layers for one scan, roughly what a backward pass keeps. It
+    is not the peak memory of any particular library.
     """
 
     parameters: int
@@ -32,9 +32,9 @@ class Footprint:
 
 
 def footprint(model: nn.Module, example: Tensor) -> Footprint:
-    """Run one example (a batch of one) through a model and count; on the meta device nothing is computed.
+    """Run one example (a batch of one) through a model and count; on the meta device, nothing is computed.
 
-    The layers of TorchScript cannot be watched, so theirs are not counted.
+    Hooks cannot see the layers of TorchScript, so these are not counted.
     """
     counted = 0
 
@@ -58,8 +58,8 @@ def footprint(model: nn.Module, example: Tensor) -> Footprint:
 def batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
     """Return how many scans fit the memory limit.
 
-    On processors it is the same on every machine, since the last bits of a sum depend on it. On CUDA the
-    limit is a share of the card's memory, so that the batch is the same on equal cards.
+    On CPUs, it is the same on every machine, because the last bits of a sum depend on the batch size. On
+    CUDA, the limit is a share of the card's memory, so that equal cards use equal batches.
     """
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         return 1  # hooks cannot see its layers, so their memory is unknown
@@ -69,7 +69,7 @@ def batch_size(model: nn.Module, example: Tensor, *, backward: bool) -> int:
 
 
 def _limits(device: torch.device) -> tuple[float, int]:
-    """Return how many bytes the activations of a batch may take on a device, and its most scans."""
+    """Return how many bytes the activations of a batch may take on a device, and the largest batch."""
     if device.type != "cuda":
         return MEMORY_LIMIT, _LARGEST_BATCH
     return _SHARE_OF_CUDA * torch.cuda.get_device_properties(device).total_memory, _LARGEST_BATCH_ON_CUDA

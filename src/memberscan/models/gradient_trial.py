@@ -1,7 +1,7 @@
-"""Try on a few scans whether a network's gradients can be computed, before an attack relies on them.
+"""Check on a few scans that a network's gradients can be computed, before an attack relies on them.
 
-A user's network may switch gradients off in its ``forward``, detach them, or hide its layers. An attack on
-what is left sees less than an attacker who repairs the network, and would look like an attack that failed.
+A user's network may turn gradients off in its ``forward``, detach tensors, or hide its layers. An attack on
+the remaining gradients sees less than an attacker who repairs the network, and would look as if it failed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from memberscan.models.inputs import predict
 
 _NUDGE = 1e-2
 _ROUNDING = 1e-5
-_MEND = "its forward() uses no_grad(), detach(), checkpoint(use_reentrant=True) or leaves torch; mend it"
+_MEND = "its forward() uses no_grad(), detach(), checkpoint(use_reentrant=True) or leaves torch; change that"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class GradientTrial:
     failure
         Why there are no gradients at all; None if there are.
     cut
-        Layers that predictions depend on, and that no gradient reaches.
+        Layers that predictions depend on but that no gradient reaches.
     """
 
     failure: str | None = None
@@ -56,7 +56,7 @@ class GradientTrial:
 def try_gradients(model: nn.Module, inputs: Tensor) -> GradientTrial:
     """Take the gradients of all layers once, on a few scans.
 
-    A gradient of exactly zero is no fault where the predictions do not depend on the layer either.
+    A gradient of exactly zero is correct if the predictions do not depend on the layer.
     """
     layers = parameter_layers(model)
     if not layers:
@@ -71,26 +71,26 @@ def try_gradients(model: nn.Module, inputs: Tensor) -> GradientTrial:
             return GradientTrial(f"no gradient reaches the model's parameters: {_MEND}")
         return GradientTrial(f"the model's gradients cannot be taken ({type(error).__name__}: {first})")
     if not all(bool(torch.isfinite(rows).all()) for rows in seen.gradients.values()):
-        return GradientTrial("the model's gradients are NaN or infinite, as that of a square root at zero is")
+        return GradientTrial("the model's gradients are NaN or infinite, as for a square root at zero")
     still = [path for path in layers if not seen.gradients[path].any()]
     return GradientTrial(cut=tuple(path for path in still if _matters(model, inputs, path)))
 
 
 def try_activation(model: nn.Module, inputs: Tensor, path: str) -> str | None:
-    """Return why what enters a layer cannot be seen, or None."""
+    """Return why a layer's inputs cannot be recorded, or None if they can."""
     try:
         capture_slowly(model, inputs, None, entering=[path])
     except Exception as error:  # a user's layers may fail in any way
         return (
-            f"what enters the model's layer {path} cannot be watched ({type(error).__name__}: {error}); it "
-            "must be called as a module, outside TorchScript"
+            f"the inputs of the model's layer {path} cannot be recorded ({type(error).__name__}: {error}); "
+            "call it as a module, outside TorchScript"
         )
     return None
 
 
 @torch.no_grad()
 def _matters(model: nn.Module, inputs: Tensor, path: str) -> bool:
-    """Return whether predictions move with a layer's own parameters; they are put back as they were."""
+    """Return whether predictions change with a layer's own parameters, which are restored afterwards."""
     scans = inputs.tensor_split(len(inputs))
     before = torch.cat([predict(model, x) for x in scans]).double()
     generator = torch.Generator().manual_seed(0)

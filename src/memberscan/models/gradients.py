@@ -1,9 +1,9 @@
-"""Per-sample gradients of the loss at the price of about one training step.
+"""Per-sample gradients of the loss at the cost of about one training step.
 
-One forward pass records what enters and leaves the asked layers; one backward pass, in which no weight takes
-part, gives the gradient of what leaves them; each layer then turns the two into its own per-sample gradient.
-Layers after the last one asked for cost nothing more, and those before the first one asked for need no
-backward pass at all.
+One forward pass records the inputs and outputs of the requested layers. One backward pass, without gradients
+of weights, gives the gradient of the loss in each output. A rule for each type of layer then computes the
+layer's per-sample gradients from its inputs and this gradient. Layers after the last requested layer cost
+nothing more, and layers before the first one need no backward pass.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class Capture:
-    """What one batch showed.
+    """What was recorded for one batch.
 
     Parameters
     ----------
     predictions
         In years.
     entered
-        What entered each watched layer, flattened; of its first call, where a model calls it more than once.
+        The input of each watched layer, flattened; of its first call, if a model calls it more than once.
     gradients
-        Per-sample gradients by layer, in the order asked for.
+        Per-sample gradients by layer, in the requested order.
     """
 
     predictions: Float[Tensor, " n"]
@@ -50,7 +50,7 @@ class Capture:
 
 @dataclass(frozen=True)
 class _Call:
-    """One call of a watched layer: what went in, and where in the graph its output stands."""
+    """One call of a watched layer: its inputs, and the place of its output in the graph."""
 
     entered: Tensor
     left: GradientEdge | None
@@ -62,7 +62,7 @@ def parameter_layers(model: nn.Module) -> list[str]:
 
 
 def modules_of(model: nn.Module) -> dict[str, nn.Module]:
-    """Return all modules by path; unlike ``get_submodule`` it knows those of TorchScript too."""
+    """Return all modules by path; unlike ``get_submodule``, also those of TorchScript."""
     return dict(model.named_modules())
 
 
@@ -74,17 +74,17 @@ def capture(
     layers: Sequence[str] = (),
     entering: Sequence[str] = (),
 ) -> Capture:
-    """Return predictions, what enters the layers ``entering``, and per-sample gradients of ``layers``.
+    """Return predictions, the inputs of the layers ``entering``, and per-sample gradients of ``layers``.
 
-    The gradients are those of each scan's loss, which the model's head defines: of squared error, -2 r times
-    the gradient of the prediction, r = age - prediction.
+    The gradients are those of each scan's loss, which the model's head defines. For squared error, this is
+    -2 r times the gradient of the prediction, with r = age - prediction.
 
     Parameters
     ----------
     model
         In evaluation mode, without coupling between the samples of a batch: see :func:`agrees_with_autograd`.
     inputs, ages
-        A batch; ages in years. Without ages the gradients are those of the predictions themselves.
+        A batch; ages in years. Without ages, the gradients are those of the predictions themselves.
     layers, entering
         Module paths.
     """
@@ -113,11 +113,11 @@ def sample_gradients(
     Parameters
     ----------
     model
-        Without coupling between the samples of a batch, as all of ours are.
+        Without coupling between the samples of a batch, as in all built-in models.
     outputs
         Runs the model on a batch.
     derivative
-        Gives the derivative of each sample's loss in its outputs, from these outputs.
+        Returns the derivative of each sample's loss in its outputs, from these outputs.
     """
 
     def differentiated() -> tuple[Tensor, Tensor]:
@@ -130,7 +130,7 @@ def sample_gradients(
 
 
 def set_gradients(model: nn.Module, gradients: Mapping[str, Float[Tensor, " p"]]) -> None:
-    """Write gradients of layers, flattened as :func:`sample_gradients` does, to ``grad`` of parameters."""
+    """Write gradients of layers, flattened as by :func:`sample_gradients`, to ``grad`` of the parameters."""
     modules = modules_of(model)
     for path, flat in gradients.items():
         parameters = list(modules[path].parameters(recurse=False))
@@ -152,7 +152,7 @@ def _backward(
     differentiated
         Runs the model; returns values, and the derivative of each sample's loss in its own values.
     calls
-        What :func:`_recording` records meanwhile.
+        The calls that :func:`_recording` records during the forward pass.
     """
     modules = modules_of(model)
     with _parameters_require_grad(model, False):
@@ -160,8 +160,8 @@ def _backward(
             values, upstream = differentiated()
         watched = [(path, call) for path in layers for call in calls[path]]
         edges = [call.left for _, call in watched]
-        # One backward pass for all samples: what leaves a layer for one sample depends on that sample alone,
-        # so the gradient of the summed loss in it is the gradient of the sample's own loss.
+        # One backward pass for all samples: a layer's output for one sample depends on that sample only, so
+        # the gradient of the summed loss in that output is the gradient of the sample's own loss.
         leaving = torch.autograd.grad(values, edges, upstream, allow_unused=True) if edges else ()  # type: ignore[arg-type]
         gradients = {path: _zeros(modules[path], len(values)) for path in layers}
         with torch.no_grad():
@@ -175,7 +175,7 @@ def _backward(
 
 
 def _in_one_type(layer: nn.Module, entered: Tensor, leaving: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what enters and leaves a layer in the type of its parameters; autocast runs it in another."""
+    """Return a layer's inputs and output gradients in the type of its parameters; autocast uses another."""
     kind = next(layer.parameters(recurse=False)).dtype
     return entered.to(kind) if entered.is_floating_point() else entered, leaving.to(kind)
 
@@ -188,7 +188,7 @@ def capture_slowly(
     layers: Sequence[str] = (),
     entering: Sequence[str] = (),
 ) -> Capture:
-    """Do as :func:`capture` does, one sample and one full backward pass at a time; right for every model."""
+    """Return what :func:`capture` returns, by one full backward pass per sample; correct for every model."""
     modules = modules_of(model)
     parameters = {path: list(modules[path].parameters(recurse=False)) for path in layers}
     asked = [p for group in parameters.values() for p in group]
@@ -224,19 +224,20 @@ def capture_nothing(
 def agrees_with_autograd(
     model: nn.Module, inputs: Tensor, layers: Sequence[str], entering: Sequence[str] = ()
 ) -> bool:
-    """Return whether :func:`capture` is right for this model, by trying it on a few scans.
+    """Return whether :func:`capture` is correct for this model, by comparing both ways on a few scans.
 
-    A layer that folds its batch another way, is called by something else than its inputs, shares its
-    parameters, or mixes samples is found here; :func:`capture_slowly` serves such a model.
+    This finds layers that fold their batch differently, take keyword arguments, share parameters, or mix
+    samples; use :func:`capture_slowly` for such a model.
     """
-    # With residuals of one year, no gradient drowns in the rounding of a prediction that happens to be right.
+    # With residuals of one year, no gradient is lost in the rounding of a prediction that is exact.
     ages = capture_slowly(model, inputs, inputs.new_zeros(len(inputs))).predictions + 1
     slow = capture_slowly(model, inputs, ages, layers=layers, entering=entering)
     try:
         fast = capture(model, inputs, ages, layers=layers, entering=entering)
-    except Exception:  # a user's layer may fail on our hooks in any way, and then has the other route
+    except Exception:  # a user's layer may fail with hooks in any way; the slow way is used then
         return False
-    # A gradient that is zero by construction is rounding noise in both; it is judged against the whole one.
+    # A gradient that is zero by construction is only rounding noise in both, so the tolerance is relative to
+    # the norm of the gradient over all layers.
     whole = torch.stack([g.norm(dim=1) for g in slow.gradients.values()]).norm(dim=0) if layers else 0.0
     return (
         _close(fast.predictions[:, None], slow.predictions[:, None])
@@ -246,14 +247,14 @@ def agrees_with_autograd(
 
 
 def _close(fast: Float[Tensor, "n d"], slow: Float[Tensor, "n d"], floor: Tensor | float = 0.0) -> bool:
-    """Return whether every sample's row is the same up to rounding: a large row must not hide a small one."""
+    """Return whether each sample's row is equal up to rounding; large rows must not hide a small one."""
     if fast.shape != slow.shape:
         return False
     return bool(((fast - slow).norm(dim=1) <= _TOLERANCE * slow.norm(dim=1) + floor).all())
 
 
 def _entered(calls: Mapping[str, Sequence[_Call]], path: str) -> Tensor:
-    """Return what entered a layer in its first call; hooks see no calls in TorchScript and compiled code."""
+    """Return a layer's input in its first call; hooks see no calls in TorchScript and compiled code."""
     if not calls[path]:
         raise ModelError(
             f"the model's layer {path} is never called where memberscan can see it; call it as a module "
@@ -263,14 +264,14 @@ def _entered(calls: Mapping[str, Sequence[_Call]], path: str) -> Tensor:
 
 
 def _zeros(layer: nn.Module, count: int) -> Float[Tensor, "n p"]:
-    """Return the gradients of a layer that takes no part in the prediction."""
+    """Return zero gradients, for a layer that the predictions do not depend on."""
     parameters = list(layer.parameters(recurse=False))
     return parameters[0].new_zeros(count, sum(p.numel() for p in parameters))
 
 
 @contextlib.contextmanager
 def _parameters_require_grad(model: nn.Module, wanted: bool) -> Iterator[None]:
-    """Let every parameter take part in the backward pass, or none, whatever its owner has set."""
+    """Set ``requires_grad`` of all parameters, and restore what the user had set afterwards."""
     changed = [p for p in model.parameters() if p.requires_grad != wanted and p.is_floating_point()]
     for p in changed:
         p.requires_grad_(wanted)
@@ -285,14 +286,14 @@ def _parameters_require_grad(model: nn.Module, wanted: bool) -> Iterator[None]:
 def _recording(
     model: nn.Module, layers: Sequence[str], entering: Sequence[str]
 ) -> Iterator[Mapping[str, Sequence[_Call]]]:
-    """Record every call of the watched layers; of ``layers``, also where in the graph the output stands.
+    """Record every call of the watched layers; for ``layers``, also the place of the output in the graph.
 
-    That place, unlike the output itself, stays what it was when the next layer works in place.
+    Unlike the output tensor, this place does not change if the next layer works in place.
     """
     calls: dict[str, list[_Call]] = {path: [] for path in [*layers, *entering]}
 
     def root(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        # With all parameters frozen, the graph starts at the first layer that is asked for.
+        # With all parameters frozen, the graph starts at the first requested layer.
         if torch.is_grad_enabled() and not inputs[0].requires_grad:
             return (inputs[0].detach().requires_grad_(), *inputs[1:])
         return inputs

@@ -1,7 +1,7 @@
 """Heads: what a network's outputs mean for the target, and the loss that they are trained on.
 
-A head holds formulas only. The loop, per-sample gradients and attacks take them from here, so that another
-head (a mean and a variance, say) is one class below, one line in :data:`HEADS`, and a test.
+A head has only formulas. The training loop, per-sample gradients and attacks all use them, so another head
+(for example a mean and a variance) is one class below, one line in :data:`HEADS`, and a test.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 class Head(ABC):
     """Formulas of one kind of output; they hold in any unit, as long as outputs and targets share it.
 
-    Our networks are trained on standardised targets, (y - mean) / spread, and audited in the target's own
-    unit (of an age, years). :meth:`in_unit` leads from the first to the second.
+    Built-in networks are trained on standardised targets, (y - mean) / spread, and audited in the target's
+    own unit (years, for age). :meth:`in_unit` converts outputs from the first to the second.
     """
 
     name: ClassVar[str]
     outputs: ClassVar[int] = 1
-    """How many numbers the network gives for each scan."""
+    """Number of outputs of the network per scan."""
     least_loss: ClassVar[float] = float("-inf")
-    """No loss is smaller: a learner that reports a smaller one is in error."""
+    """Lower bound of the loss; a learner that reports a smaller loss is in error."""
 
     @abstractmethod
     def loss(self, outputs: Float[Tensor, "n k"], targets: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -46,11 +46,11 @@ class Head(ABC):
 
     @abstractmethod
     def in_unit(self, outputs: Float[Tensor, "n k"], mean: Tensor, spread: Tensor) -> Float[Tensor, "n k"]:
-        """Return what outputs for standardised targets are in the target's own unit."""
+        """Convert outputs for standardised targets to the target's own unit."""
 
     @abstractmethod
     def loss_in_unit(self, loss: float, spread: float) -> float:
-        """Return what a mean loss of standardised targets is in the target's own unit."""
+        """Convert a mean loss of standardised targets to the target's own unit."""
 
 
 class SquaredError(Head):
@@ -85,7 +85,7 @@ HEADS: Mapping[str, Head] = MappingProxyType({head.name: head for head in (Squar
 
 
 def head_named(name: str) -> Head:
-    """Return a head; :class:`ModelError` if there is none of that name."""
+    """Return the head of that name; :class:`ModelError` if there is none."""
     if not isinstance(name, str) or name not in HEADS:
         raise ModelError(f"head {name!r} is unknown; choose {' or '.join(HEADS)}")
     return HEADS[name]
@@ -101,6 +101,6 @@ def loss_derivatives(
 
 
 def head_of(model: nn.Module) -> Head:
-    """Return a model's head; a network that users bring gives ages, which are judged by squared error."""
+    """Return a model's head; for a user's own network, whose outputs are ages, squared error."""
     head = getattr(model, "head", None)
     return head if isinstance(head, Head) else HEADS[SquaredError.name]

@@ -1,4 +1,4 @@
-"""How scans enter a network, and what leaves it: batches read ahead of their use, the device, outputs."""
+"""Feed scans to a network and read its outputs: batches that are read ahead, the device, precision."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def as_inputs(cohort: Cohort, scan_ids: Sequence[str]) -> Float[Tensor, "n ..."]:
-    """Read scans as a network takes them: volumes with a channel axis, tables as they are."""
+    """Read scans in the form of network inputs: volumes with a channel axis, tables unchanged."""
     values = torch.from_numpy(cohort.read(scan_ids))
     return values if cohort.kind == "table" else values.unsqueeze(1)
 
@@ -29,7 +29,7 @@ def as_inputs(cohort: Cohort, scan_ids: Sequence[str]) -> Float[Tensor, "n ..."]
 def batches(
     cohort: Cohort, scan_ids: Sequence[str], size: int, *, order: np.ndarray | None = None
 ) -> Iterator[tuple[Float[Tensor, "n ..."], Float[Tensor, " n"]]]:
-    """Yield inputs and ages (years), one batch read in the background while the last one is used."""
+    """Yield batches of inputs and ages (years); the next batch is read in the background."""
     ids = np.asarray(scan_ids, dtype=object)
     if order is not None:
         ids = ids[order]
@@ -49,7 +49,7 @@ _PREFERRED: ContextVar[str] = ContextVar("device", default="auto")
 
 @contextlib.contextmanager
 def on_device(name: str) -> Iterator[None]:
-    """Let "auto" be this device within.
+    """Let "auto" mean this device within the context.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def on_device(name: str) -> Iterator[None]:
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of that name; "auto" is that of :func:`on_device`, or CUDA where there is one."""
+    """Return the device of that name; "auto" is the device of :func:`on_device`, or CUDA if available."""
     name = _PREFERRED.get() if name == "auto" else name
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -87,15 +87,15 @@ def resolve_device(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
-    """Let cuDNN compute in single precision, by deterministic algorithms.
+    """Let cuDNN compute in single precision, with deterministic algorithms.
 
-    By default it rounds the factors of float32 convolutions to ten bits (TF32), and may sum in another
-    order each time: per-sample gradients are then wrong in the second digit. A CPU is not affected.
+    By default, it rounds the factors of float32 convolutions to ten bits (TF32), and may sum in a different
+    order each time; per-sample gradients are then wrong in the second digit. CPUs are not affected.
     """
     cudnn = torch.backends.cudnn
     wanted: list[tuple[object, str, object]] = [(cudnn, "deterministic", True), (cudnn, "benchmark", False)]
-    # Since torch 2.9 each kind of operation has a precision of its own, and the old switch must not be read
-    # once these are set.
+    # Since torch 2.9, each kind of operation has its own precision setting, and the old switch must not be
+    # read once these are set.
     if hasattr(cudnn, "conv"):
         wanted += [(kind, "fp32_precision", "ieee") for kind in (cudnn.conv, cudnn.rnn)]
     else:
@@ -116,15 +116,14 @@ def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
     Raises
     ------
     NotARegressorError
-        If it gives something else than one tensor, or another number of values than one per scan, as a
-        classifier does.
+        If the output is not one tensor with one value per scan, as for a classifier.
     """
-    # A model that changes its input in place would see another scan when it is asked again.
+    # A copy: a model that changes its input in place would otherwise see another scan the next time.
     output = model(inputs.clone())
     if not isinstance(output, Tensor):
         raise NotARegressorError(
-            f"the model returns a {type(output).__name__}, and memberscan reads one tensor, the ages; let "
-            "its forward() return the value alone"
+            f"the model returns a {type(output).__name__}, but memberscan reads one tensor, the ages; let "
+            "its forward() return only that tensor"
         )
     if output.numel() != len(inputs) or output.is_complex():
         raise NotARegressorError(
@@ -136,7 +135,7 @@ def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
 
 
 def outputs_of(model: nn.Module, inputs: Tensor) -> Float[Tensor, "n k"]:
-    """Run a model and return what its head reads, in years; of a network that users bring, its ages."""
+    """Run a model and return its head's outputs in years; for a user's own network, its predicted ages."""
     if isinstance(model, AgeRegressor):
         return model.outputs(inputs.clone())
     return predict(model, inputs)[:, None]

@@ -1,4 +1,4 @@
-"""Per-sample gradients of one layer's parameters, from what went in and the gradient of what came out."""
+"""Per-sample gradients of one layer's parameters, from its inputs and the gradients of its outputs."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def parameter_gradients(
 ) -> Float[Tensor, "count p"]:
     """Return each sample's gradient with respect to a layer's own parameters.
 
-    This is the rule for any layer: its own backward pass, one sample at a time. Layers with a cheaper one are
-    registered below.
+    This is the rule for any layer: its own backward pass, one sample at a time. Cheaper rules for common
+    layers are registered below.
 
     Parameters
     ----------
     layer
         A module with parameters of its own and none in sub-modules, in evaluation mode.
     inputs
-        What went into it.
+        Inputs of the layer.
     outputs
-        Gradient of each sample's loss with respect to what came out of it.
+        Gradient of each sample's loss with respect to the layer's outputs.
     count
-        Number of samples n. The rows may be n k where a model folds another axis into the batch; then the k
-        rows of a sample follow each other, and their gradients are summed.
+        Number of samples n. If a model folds another axis into the batch, there are n k rows; the k rows of a
+        sample follow each other, and their gradients are summed.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def _convolution(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) 
         return _first_layer(layer, inputs, outputs, count)
     rows = []
     for x, g in zip(inputs.chunk(count), outputs.chunk(count), strict=True):
-        # The mask asks for the weight (and bias) alone: the gradient of the input is known already.
+        # The mask requests only the gradients of weight and bias; the gradient of the input is already known.
         _, weight, bias = torch.ops.aten.convolution_backward(
             g,
             x,
@@ -92,7 +92,7 @@ def _convolution(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) 
 
 
 def _is_pointwise(layer: nn.Conv3d) -> bool:
-    """Return whether every position goes through the same matrix, and nothing else happens."""
+    """Return whether a convolution multiplies every position by the same matrix, and does nothing else."""
     each = set(layer.kernel_size) == set(layer.stride) == {1}
     return each and set(layer.padding) == {0} and layer.groups == 1
 
@@ -106,15 +106,15 @@ def _pointwise(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) ->
 
 
 def _is_first_layer(layer: nn.Conv3d) -> bool:
-    """Return whether a layer reads one channel of volumes, voxel by voxel, as a first layer does."""
+    """Return whether a layer reads one input channel with stride one, as a first layer does."""
     plain = set(layer.stride) == {1} and set(layer.dilation) == {1}
     return isinstance(layer, nn.Conv3d) and layer.in_channels == 1 and plain
 
 
 def _first_layer(layer: nn.Conv3d, inputs: Tensor, outputs: Tensor, count: int) -> Tensor:
-    """With one channel in, the weight's gradient is a matrix product over positions, some slabs at a time.
+    """With one input channel, the weight's gradient is a matrix product over positions, done slab by slab.
 
-    The general convolution takes about twice as long for it on a CPU.
+    On a CPU, the general convolution takes about twice as long.
     """
     padding = cast("tuple[int, ...]", layer.padding)
     margins = [margin for p in reversed(padding) for margin in (p, p)]

@@ -25,7 +25,7 @@ class MLP(AgeRegressor):
     width
         Units of each of the two hidden layers.
     head
-        Name of what the outputs mean.
+        Name of the head, which defines what the outputs mean.
     """
 
     landmarks: ClassVar = {OUTPUT: "output"}
@@ -57,7 +57,8 @@ class MLP(AgeRegressor):
         if "feature" in moments:
             spread = spread_of(moments["feature"], moments["feature_square"], count)
             self.feature_mean.copy_(moments["feature"])
-            # A feature that does not vary carries nothing; dividing by its spread would.
+            # A constant feature has no spread and carries no information; dividing by its rounding error
+            # would turn it into noise.
             self.feature_spread.copy_(torch.where(spread > 0, spread, 1.0))
 
     def standard_outputs(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:

@@ -1,4 +1,4 @@
-"""Options of our networks, declared once: those of every command and of Flower's keys come from here."""
+"""Options of the built-in networks, declared once; commands and Flower's keys use these declarations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from memberscan.models.heads import HEADS
 
 
 class ModelOptions(TypedDict, total=False):
-    """Keyword arguments of our networks; what is left out is the network's own."""
+    """Keyword arguments of the built-in networks; those left out have the network's own default."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
 

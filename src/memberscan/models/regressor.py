@@ -1,4 +1,4 @@
-"""What our target models share: ages standardised by buffers, a head, predictions in years, landmarks."""
+"""The base class of the built-in models: standardised ages, a head, predictions in years, landmarks."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 CONV1, CONV6, OUTPUT = "conv1", "conv6", "output"
 ROUNDING = 1e-12
-"""Share of the mean square below which a variance computed from moments is rounding."""
+"""Share of the mean square below which a variance computed from moments is only rounding error."""
 
 
 class AgeRegressor(nn.Module, ABC):
-    """A network that predicts age in years from standardised ages that it learns on.
+    """A network that is trained on standardised ages and predicts age in years.
 
-    The mean and spread of the training ages are buffers, so they travel with the weights, and an output bias
-    of zero is the mean training age. Sub-classes define :meth:`standard_outputs` and the ``landmarks``: names
-    of layers that attacks refer to, with the module path of each. ``learning_rate`` is the one that trains on
-    about a hundred scans in tens of epochs; the paper's, for ten thousand scans, is 1e-4.
+    The mean and spread of the training ages are buffers, so they are saved with the weights, and an output
+    bias of zero is the mean training age. Sub-classes define :meth:`standard_outputs` and the ``landmarks``:
+    names of layers that attacks refer to, with the module path of each. The default ``learning_rate`` suits
+    about a hundred scans and tens of epochs; the paper's, for ten thousand scans, is 1e-4.
 
     Parameters
     ----------
     head
-        Name of what the outputs mean: see :data:`~memberscan.models.heads.HEADS`.
+        Name of the head, which defines what the outputs mean: see :data:`~memberscan.models.heads.HEADS`.
     """
 
     landmarks: ClassVar[Mapping[str, str]] = {}
@@ -49,17 +49,18 @@ class AgeRegressor(nn.Module, ABC):
     ) -> dict[str, Tensor]:
         """Return means, and means of squares, of the ages (and of a table's features), in double precision.
 
-        They are all that :meth:`calibrate` needs, and a federation's are the mean of its learners'.
+        :meth:`calibrate` needs nothing else, and the moments of a federation are the weighted mean of its
+        learners' moments, so that ages need not be pooled.
         """
         del features
         ages = ages.double()
         return {"age": ages.mean(), "age_square": (ages**2).mean()}
 
     def calibrate(self, moments: Mapping[str, Tensor], count: int) -> None:
-        """Take the scale of ``count`` training ages (and features) with these moments."""
+        """Set the scale from the moments of ``count`` training ages (and features)."""
         spread = spread_of(moments["age"], moments["age_square"], count)
         self.age_mean.fill_(moments["age"])
-        # Equal ages have no spread; any positive scale trains then.
+        # If all ages are equal, their spread is zero; any positive scale works then.
         self.age_spread.fill_(spread.clamp_min(1e-3) if count > 1 else 1.0)
 
     @abstractmethod
@@ -76,7 +77,7 @@ class AgeRegressor(nn.Module, ABC):
 
 
 def spread_of(mean: Tensor, square: Tensor, count: int) -> Tensor:
-    """Return the standard deviation of a sample from its moments; what is only rounding is zero."""
+    """Return the standard deviation of a sample from its moments; zero if it is only rounding error."""
     variance = square - mean**2
     variance = torch.where(variance > ROUNDING * square, variance, 0.0)
     return torch.sqrt(variance * count / max(count - 1, 1))

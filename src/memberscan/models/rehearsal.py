@@ -1,8 +1,8 @@
-"""Go through the pickle of a torch file without building anything, before torch builds it.
+"""Check the pickle in a torch file without building any object, before torch loads it.
 
-torch refuses code in such files, but not what exhausts the memory or the stack: functions that return a value
-twice as long as theirs, copies of one container without number, keys nested a million times. A state dict
-needs few names and operations, and everything else is refused here.
+torch refuses code in such files, but not what exhausts memory or stack: functions that return a value twice
+as long as their argument, endless copies of a container, keys nested a million times. A state dict needs only
+a few names and operations; everything else is refused here.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 def rehearse(data: bytes, pickles: int, most: int) -> None:
-    """Refuse pickles that hold more than tensors, numbers and texts, and lists and dictionaries of them.
+    """Refuse pickles with anything but tensors, numbers, text, and lists and dictionaries of them.
 
     Parameters
     ----------
     data
-        Begins with the pickles; more may follow.
+        The bytes; they begin with the pickles, and more may follow.
     pickles
-        How many follow one another.
+        Number of pickles, one after another.
     most
-        Most elements that all storages together may declare.
+        Most elements that all storages may declare in total.
 
     Raises
     ------
     ValueError
-        If they hold something else, or are damaged; the message says what was found first.
+        If they hold anything else, or are damaged; the message names the first problem.
     """
     stream, rehearsal = io.BytesIO(data), _Rehearsal()
     try:
@@ -53,11 +53,11 @@ def rehearse(data: bytes, pickles: int, most: int) -> None:
     except (IndexError, KeyError, TypeError) as error:
         raise ValueError(f"damaged: {error}") from error
     if sum(rehearsal.elements.values()) > most:
-        raise ValueError("far larger tensors than it holds numbers for")
+        raise ValueError("far larger tensors than it has numbers for")
 
 
 class _Rehearsal:
-    """The stack and the memo of pickle's machine; only names, texts, numbers and tuples are kept in them."""
+    """The stack and the memo of the pickle machine; they only keep names, text, numbers and tuples."""
 
     def __init__(self) -> None:
         self.elements: dict[str, int] = {}
@@ -66,7 +66,7 @@ class _Rehearsal:
         self._memo: dict[int, Any] = {}
 
     def play(self, stream: io.BytesIO) -> None:
-        """Go through one pickle; what torch would not read, or this refuses, is a :class:`ValueError`."""
+        """Check one pickle; :class:`ValueError` for anything that torch would not read or this refuses."""
         self._stack, self._marks, self._memo = [], [], {}
         for code, argument, _ in pickletools.genops(stream):
             name = code.name
@@ -117,7 +117,7 @@ class _Rehearsal:
     def _note_storage(self, name: object) -> None:
         """Note how many elements a storage declares."""
         if not isinstance(name, tuple) or not 5 <= len(name) <= 6:
-            raise ValueError("a reference to something else than a storage")
+            raise ValueError("a reference to something other than a storage")
         key, elements = name[2], name[4]
         if not isinstance(key, str) or not isinstance(elements, int) or elements < 0:
             raise ValueError("a storage without a name or a size")
@@ -125,7 +125,7 @@ class _Rehearsal:
 
 
 class _Name(str):
-    """A name that the pickle has looked up, unlike a text of the same letters."""
+    """A name that the pickle has looked up, as opposed to text with the same letters."""
 
     __slots__ = ()
 
@@ -137,7 +137,7 @@ def _allowed(name: str) -> str:
 
 
 def _check_call(function: object, arguments: object) -> None:
-    """Check a call; with arguments, a dictionary would be copied as often as a file of a megabyte asks."""
+    """Check a call; a dictionary called with arguments could be copied so often that memory runs out."""
     most = 0 if function == _EMPTY else _MOST_ARGUMENTS
     if not isinstance(function, _Name) or function not in _BUILDERS:
         raise ValueError(f"a call of {function!r:.60}")
@@ -146,6 +146,6 @@ def _check_call(function: object, arguments: object) -> None:
 
 
 def _require_plain(key: object) -> None:
-    """Refuse a key that is no text or small number; a tuple nested deeply ends the process when hashed."""
+    """Refuse a key that is not text or a small number; hashing a deeply nested tuple crashes the process."""
     if not isinstance(key, str) and not (isinstance(key, int) and abs(key) < _LARGEST_KEY):
         raise ValueError(f"a key of type {type(key).__name__}")

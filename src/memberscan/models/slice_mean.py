@@ -28,10 +28,10 @@ class SliceMean(AgeRegressor):
     width
         Channels of the first block.
     dropout
-        Share of a slice's features dropped, in training only; the paper's is 0.5, with which a hundred scans
-        train slowly.
+        Share of a slice's features dropped, in training only. The paper's is 0.5, with which training on a
+        hundred scans is slow.
     head
-        Name of what the outputs mean.
+        Name of the head, which defines what the outputs mean.
     """
 
     landmarks: ClassVar = {CONV1: "encoder.blocks.0.conv", CONV6: "encoder.conv6", OUTPUT: "output"}

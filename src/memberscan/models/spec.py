@@ -1,4 +1,4 @@
-"""From a name and an input shape to a network: our models by name, a user's by ``package.module:factory``."""
+"""Build networks by name and input shape: built-in ones, or a user's by ``package.module:factory``."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ MODELS: Mapping[str, type[AgeRegressor]] = MappingProxyType(
     {"cnn3d": CNN3D, "slice-mean": SliceMean, "mlp": MLP}
 )
 MOST_PARAMETERS = 1 << 26
-"""A network of ours with more is not built; the largest of the paper has three million."""
+"""Most parameters of a built-in network; the largest of the paper has three million."""
 _AXES = {"cnn3d": 3, "slice-mean": 3, "mlp": 1}
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """All that is needed to build a network again: plain data, kept in ``run.json``.
+    """Everything that is needed to rebuild a network: plain data, kept in ``run.json``.
 
     Parameters
     ----------
     name
-        A name of :data:`MODELS`, or ``package.module:factory`` of a user's own.
+        A name in :data:`MODELS`, or ``package.module:factory`` of a user's own network.
     shape
         Shape of one input, without batch and channel.
     options
-        Keyword arguments of one of our models; a user's factory takes none.
+        Keyword arguments of a built-in model; a user's factory takes none.
     """
 
     name: str
@@ -59,9 +59,9 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
     Parameters
     ----------
     spec
-        What to build. It may come from a file or a message, so code of its choice is never run.
+        The network to build. It may come from a file or a message, so code that it names is not executed.
     code
-        ``package.module:factory`` that the user named on the command line or in a call, and that may be run.
+        ``package.module:factory`` that the user named on the command line or in a call; it may be executed.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
     if ":" in spec.name:
         if code != spec.name:
             raise UntrustedCodeError(
-                f"the model is made by the function {spec.name!r}, whose code would be run, and only a file "
-                "or a message says so; look at the code, and if you trust it name it yourself: "
+                f"the model is made by the function {spec.name!r}, whose code would be executed, but only a "
+                "file or a message names it; look at the code, and if you trust it, name it yourself: "
                 f"--model {spec.name}"
             )
         return importable(spec.name)
@@ -91,7 +91,7 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
         )
     try:
         if spec.options.get("width", 1) < 1:
-            raise ValueError("width is at least 1")
+            raise ValueError("width must be at least 1")
         with _Limited():
             return network(spec.shape, **spec.options)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
@@ -105,8 +105,8 @@ _ALLOCATE = (torch.empty, torch.zeros, torch.ones)
 class _Limited(TorchFunctionMode):
     """Counts the parameters of a network while it is built, and refuses it before too many are allocated.
 
-    Its sizes may come from a file or a message. Layers allocate their parameters by ``torch.empty``, and ours
-    their buffers by ``torch.zeros`` and ``torch.ones``.
+    The sizes may come from a file or a message. Layers allocate their parameters by ``torch.empty``, and
+    built-in networks allocate their buffers by ``torch.zeros`` and ``torch.ones``.
     """
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class _Limited(TorchFunctionMode):
 def importable(name: str) -> nn.Module:
     """Call a user's factory, given as ``package.module:factory``, and return the network it makes.
 
-    The current directory is searched last, so that nothing in it can stand in for an installed package.
+    The current directory is searched last, so that no file in it can replace an installed package.
     """
     module_name, _, attribute = name.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
@@ -150,7 +150,7 @@ def importable(name: str) -> nn.Module:
         )
     if any(nn.parameter.is_lazy(value) for value in (*model.parameters(), *model.buffers())):
         raise ModelError(
-            f"the factory {name!r} returned a network with lazy layers, whose sizes are not known yet; let "
-            "it run the network once, on a scan of zeros"
+            f"the factory {name!r} returned a network with lazy layers, whose sizes are not known yet; run "
+            "the network once in the factory, on a scan of zeros"
         )
     return model

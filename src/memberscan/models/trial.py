@@ -1,4 +1,4 @@
-"""Try a network before it is used: it must predict single scans, and repeat its predictions."""
+"""Check a network before it is used: it must predict single scans, and its predictions must be repeatable."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: in
     inputs
         A few scans.
     source
-        What the errors call it.
+        Name of the network in errors.
     tries
-        How many times the predictions are repeated.
+        Number of times that the predictions are repeated.
 
     Raises
     ------
     ModelError
-        If it does not run, cannot predict one scan by itself, or predicts something else each time.
+        If it does not run, cannot predict a single scan, or its predictions are not repeatable.
     NotARegressorError
-        If it gives something else than one number per scan.
+        If its output is not one number per scan.
     """
     shape = tuple(inputs.shape[2:] if inputs.ndim > 2 else inputs.shape[1:])
     first = _run(model, inputs, f"{source} does not run on inputs of shape {shape}")
-    together = f"{source} runs on {len(inputs)} scans together and not on one alone"
+    together = f"{source} runs on {len(inputs)} scans together but not on one alone"
     _run(model, inputs[:1], f"{together}, as with batch norm without running statistics")
     for _ in range(tries):
         again = predict(model, inputs)
-        # Threads may add numbers in another order, which changes the last digits.
+        # Threads may add numbers in a different order, which changes the last digits.
         moved = (again - first).abs() > _ROUNDING * first.abs().clamp_min(1)
         if moved.any():
             one, other = float(first[moved][0]), float(again[moved][0])
             raise ModelError(
-                f"{source} predicts {one:.6g} for a scan, and {other:.6g} for the same scan when asked "
+                f"{source} predicts {one:.6g} for a scan, but {other:.6g} for the same scan when run "
                 "again: something in it is random in evaluation mode, such as "
-                "torch.nn.functional.dropout without training=self.training, or it keeps a state; mend its "
+                "torch.nn.functional.dropout without training=self.training, or it keeps a state; fix its "
                 "forward()"
             )
 

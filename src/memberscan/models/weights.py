@@ -1,4 +1,4 @@
-"""Read and write files of weights without executing code that a file names."""
+"""Read and write files of weights without executing code in them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from memberscan.models.rehearsal import rehearse
 from memberscan.received import check_zip, parse_safetensors, read_entry, read_limited
 
 WEIGHTS_LIMIT = 8 << 30
-"""Largest file of weights that is read, in bytes."""
+"""Largest weights file that is read, in bytes."""
 _READABLE = {
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool),
@@ -37,17 +37,17 @@ _OTHER_KINDS = {
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from safetensors, or from a torch file that holds tensors only.
+    """Read a state dict from safetensors, or from a torch file that holds only tensors.
 
-    The content decides what a file is, whatever its name. What it declares is held against its size before
-    it is loaded.
+    The content decides the type of a file, whatever its name. The sizes that it declares are compared with
+    its real size before it is loaded.
 
     Raises
     ------
     UnsafeWeightsError
         If the file is a pickle that would run code.
     ModelError
-        If the file is missing, too large or damaged, or holds something else than a state dict.
+        If the file is missing, too large or damaged, or is not a state dict.
     """
     try:
         data = read_limited(path, WEIGHTS_LIMIT)
@@ -70,7 +70,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         rehearse(first, pickles, len(data))
     except ValueError as error:
         raise UnsafeWeightsError(
-            f"{path} is a pickle that would execute code when loaded, holds something else than tensors, or "
+            f"{path} is a pickle that would execute code when loaded, holds something other than tensors, or "
             f"is damaged ({str(error)[:100]}); {_SAVE}"
         ) from error
     return _state_dict(_load_torch(data, path), len(data), path)
@@ -81,7 +81,7 @@ def _is_zip(data: bytes) -> bool:
 
 
 def is_safetensors(start: bytes, size: int) -> bool:
-    """Tell whether a file of this size begins as safetensors do: with the length of a JSON object, and it."""
+    """Return whether a file of this size begins like safetensors: with a length, then a JSON object."""
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
 
 
@@ -93,15 +93,15 @@ def _readable_safetensors(data: bytes, path: Path) -> dict[str, Tensor]:
 
 
 def _rewritten(data: bytes, path: Path) -> tuple[bytes, bytes]:
-    """Return a zip file of torch, written anew, and the pickle in it; refuse one that torch did not write.
+    """Return a rewritten copy of torch's zip file, and the pickle in it; refuse one that torch did not write.
 
-    torch has a reader of zip files of its own. A file can be made so that the two readers find different
-    contents, and torch's would expand what was never checked. Of what is written here, both read the same.
+    torch has its own zip reader. A file can be made so that Python's and torch's readers find different
+    contents, and torch would expand content that was never checked. Both read the same from the copy.
     """
     stream = io.BytesIO()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(stream, "w") as copy:
-            # torch stores tensors as they are, so nothing can be larger than the file itself.
+            # torch stores tensors without compression, so no content can be larger than the file itself.
             check_zip(archive, str(path), len(data))
             names = archive.namelist()
             _check_kind(names, path)
@@ -139,7 +139,7 @@ def _load_torch(data: bytes, path: Path) -> Any:
 
 
 def _state_dict(loaded: Any, size: int, path: Path) -> dict[str, Tensor]:
-    """Return what was loaded, if it is a state dict whose tensors take no more memory than the file does."""
+    """Return what was loaded, if it is a state dict whose tensors need no more memory than the file."""
     if not _holds_tensors(loaded):
         inner = [k for k, v in loaded.items() if _holds_tensors(v)] if isinstance(loaded, dict) else []
         where = f" (there are tensors under {', '.join(map(repr, inner))}: save that alone)" if inner else ""
@@ -152,7 +152,7 @@ def _state_dict(loaded: Any, size: int, path: Path) -> dict[str, Tensor]:
                 "read; save it as a dense tensor of float32"
             )
     if sum(value.numel() * value.element_size() for value in state.values()) > 4 * size + SLACK:
-        raise ModelError(f"{path} declares far larger tensors than it holds numbers for; {_SAVE}")
+        raise ModelError(f"{path} declares far larger tensors than it has numbers for; {_SAVE}")
     return state
 
 
@@ -165,10 +165,10 @@ def _holds_tensors(value: object) -> bool:
 
 
 def writable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state dict as safetensors writes it: on the CPU, contiguous, and no two names on one memory.
+    """Return a state dict in the form for safetensors: on the CPU, contiguous, without shared memory.
 
-    Tied weights share memory. They are written once for each name, since safetensors knows no ties, and the
-    network ties them again when it is built.
+    Tied weights share memory. They are written once for each name, because safetensors does not support
+    shared tensors; the network ties them again when it is built.
     """
     tensors: dict[str, Tensor] = {}
     places = set()
@@ -181,12 +181,12 @@ def writable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fitted(state: Mapping[str, Tensor], template: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state dict by the names and shapes of a network's, where only the spelling differs.
+    """Return a state dict with a network's names and shapes, if it only differs in these conventions.
 
-    That is a prefix of all names, as ``nn.DataParallel`` ("module.") or a wrapper ("model.") puts there, and
-    a single number as an array of one element, as other frameworks keep the counters of batch norm. How many
-    models were averaged (``torch.optim.swa_utils``) is no weight. What does not fit otherwise is returned as
-    it is.
+    A prefix of all names is removed, as added by ``nn.DataParallel`` ("module.") or by a wrapper ("model.").
+    A number in an array of one element becomes a scalar; other frameworks store batch norm's counters so. The
+    number of averaged models (``torch.optim.swa_utils``) is removed. Entries with other differences are
+    returned unchanged.
     """
     if _AVERAGED in state and _AVERAGED not in template:
         state = {name: value for name, value in state.items() if name != _AVERAGED}
@@ -215,19 +215,19 @@ def _without_prefix(state: Mapping[str, Tensor], template: Mapping[str, Any]) ->
 
 
 def load_weights(model: nn.Module, state: dict[str, Tensor], *, source: str) -> None:
-    """Load a state dict into a model, naming what does not fit; ``source`` names it in errors."""
+    """Load a state dict into a model; errors say what does not fit, and call the weights ``source``."""
     template = model.state_dict()
     if odd := [name for name, value in template.items() if not isinstance(value, Tensor)]:
         raise ModelError(
-            f"the network keeps something else than a tensor in its state ({odd[0]}), which no file of "
-            "weights holds; let it keep tensors only"
+            f"the network has something other than a tensor in its state ({odd[0]}), which no weights file "
+            "can hold; keep only tensors in its state"
         )
     state = fitted(state, template)
     for name, value in state.items():
         if name in template and value.dtype in _QUANTISED and template[name].is_floating_point():
             raise ModelError(
-                f"the weights of {source} hold {name} as {value.dtype}, as a quantised model does, and the "
-                f"network has {template[name].dtype}; save it before it is quantised"
+                f"the weights of {source} have {name} as {value.dtype}, as in a quantised model, but the "
+                f"network has {template[name].dtype}; save the weights before quantising"
             )
     try:
         model.load_state_dict(state)

@@ -64,5 +64,5 @@ def test_a_damaged_round_is_said(vectors: Cohort, federation: Federate, tmp_path
     party = party_of(run, vectors, vectors.scans.index.tolist(), (1, 2))
     path = party.transcript.path / "0002" / "global.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(TranscriptError, match="truncated or was changed"):
+    with pytest.raises(TranscriptError, match="truncated or has changed"):
         predictions_by_round(party, tmp_path / "out")
