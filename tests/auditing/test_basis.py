@@ -27,11 +27,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return contents
 
 
-def named(page: str) -> str:
-    """Return the attack of the strongest finding that a page shows."""
-    found = re.search(r"the attack <i>(.*?)</i> picks the member", page)
-    assert found is not None
-    return found[1].replace("<wbr>", "")
+def named(content: dict[str, Any]) -> str | None:
+    """Return the attack of the strongest finding that the page of an audit shows, if it shows one."""
+    found = re.search(r"the attack <i>(.*?)</i> picks the member", render_html(content))
+    return None if found is None else found[1].replace("<wbr>", "")
 
 
 def test_with_few_people_the_page_follows_the_p_values_that_decide(small: list[dict[str, Any]]):
@@ -41,16 +40,16 @@ def test_with_few_people_the_page_follows_the_p_values_that_decide(small: list[d
     assert len(leaks) >= 3 and max(bounds) <= 0.5
     for content in small:
         require_valid(content)
-        page = render_html(content)
-        shown = "not shown to do better than the coin" not in page
-        assert shown == (content["verdict"]["label"] == "leaks")
+        leaks = content["verdict"]["label"] == "leaks"
+        assert leaks == (named(content) is not None) == bool(content["verdict"]["basis"]["shown"])
 
 
 def test_with_few_people_sentence_page_and_groups_name_one_attack(small: list[dict[str, Any]]):
     for content in small:
-        attack = named(render_html(content))
-        assert content["exposure"]["attack"] == attack
+        attack = content["exposure"]["attack"]
+        assert content["verdict"]["basis"]["attack"] == attack
         if content["verdict"]["label"] == "leaks":
+            assert named(content) == attack
             assert f"attack {attack} ranks" in content["verdict"]["sentence"]
 
 
@@ -63,7 +62,9 @@ def test_groups_of_a_confounded_audit_are_judged_among_people_who_are_alike(tmp_
     content = dict(audit(tmp_path / "p.csv").content)
     require_valid(content)
     assert content["verdict"]["label"] == "confounded"
-    assert content["exposure"]["attack"] == named(render_html(content))
+    # No number stands large under an answer that rests on none.
+    assert named(content) is None
+    assert content["exposure"]["attack"] == content["verdict"]["basis"]["attack"]
     by_sex = [g["auc"] for g in content["exposure"]["groups"] if g["by"] == "sex"]
     assert len(by_sex) == 2
     assert all(auc["low"] < 0.5 for auc in by_sex)
@@ -93,7 +94,7 @@ def test_groups_of_a_federation_unlike_in_age_are_judged_among_people_who_are_al
 ):
     content = audited("server", "uniform-noniid").content
     assert "alike in the covariates" in content["verdict"]["sentence"]
-    assert content["exposure"]["attack"] == named(render_html(dict(content)))
+    assert content["exposure"]["attack"] == content["verdict"]["basis"]["attack"]
     assert all(group["accuracy"] is None for group in content["exposure"]["groups"])
 
 

@@ -56,7 +56,7 @@ def checks(rng, age, home, victims, noise=0):
         inside = (home == v)[asked]
         folds = rng.permutation(len(inside))[None] % FOLDS
         labels, features = np.full(len(home), -1), np.full((len(home), columns.shape[1]), np.nan)
-        labels[asked] = blind_strata(out_of_fold(columns, inside[None].astype(float), folds)[0], inside)
+        labels[asked] = blind_strata(out_of_fold(columns, inside, folds), inside)
         features[asked] = columns
         strata[f"site {v}"] = Strata(labels, features)
     return strata
@@ -148,9 +148,9 @@ def confounded_model(rng, side, *, shift, dependence, noise, leak=0.0):
     age = rng.normal(size=2 * side) + shift * member
     table = pd.DataFrame(rng.normal(size=(2 * side, noise))).assign(age=age)
     table.columns = table.columns.map(str)
-    features = standardise_covariates(table).matrix
+    features = standardise_covariates(table).straight.added
     folds = rng.permutation(2 * side)[None] % FOLDS
-    labels = blind_strata(out_of_fold(features, member[None].astype(float), folds)[0], member)
+    labels = blind_strata(out_of_fold(features, member, folds), member)
     effect = dependence * (age if dependence > 0 else np.abs(age))
     values = effect + np.sqrt(1 - dependence**2) * rng.normal(size=2 * side) + leak * member
     return [once("error", values, member)], {MODEL: Strata(labels, features)}

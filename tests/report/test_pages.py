@@ -139,8 +139,15 @@ def test_no_verdict_promises_safety(html: str) -> None:
 
 
 def test_below_chance_is_not_sold_as_a_finding(pages: dict[str, str]) -> None:
-    assert "not shown to do better than the coin" in pages["no_leak_shown"]
-    assert "not shown to do better than the coin" not in pages["leaks"]
+    assert "none was shown to do better than a coin" in pages["no_leak_shown"]
+    assert "none was shown to do better than a coin" not in pages["leaks"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_large_number_stands_only_where_the_verdict_rests_on_it(
+    name: str, examples: dict[str, AuditContent], pages: dict[str, str]
+) -> None:
+    assert ('class="headline"' in pages[name]) == (examples[name].verdict.label == "leaks")
 
 
 def test_synthetic_data_are_named(examples: dict[str, AuditContent], pages: dict[str, str]) -> None:
@@ -158,7 +165,7 @@ def test_confounding_is_explained_where_it_matters(
     assert f"{matched.members} members and {matched.nonmembers} non-members can be audited again" in text
     # Groups are judged within strata as the verdict is, rates at few false alarms are not.
     assert text.count("Not within strata:") == 1
-    assert "Judged within strata" in text
+    assert "none is evidence of a leak" in text
     assert "predictions file shows outputs only" in text
 
 

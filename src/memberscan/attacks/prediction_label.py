@@ -1,8 +1,10 @@
 """Prediction and label jointly: how the error goes with age, which one number, the error, does not show.
 
 A network regresses to the mean age: its errors follow age, for its members more regularly than for others. So
-the classifier sees the signed residual, its size and square, age and its square, and the products of residual
-and age.
+the classifier sees the signed residual, its size and square, and the products of the first two with age.
+
+Age enters only together with the residual, and only as far as the two go together: age by itself says nothing
+of the model, and an attack that saw it would find who was trained on wherever members are older.
 
 Source: Gupta et al., "Membership Inference Attacks on Deep Regression Models for Neuroimaging" (MIDL 2021),
 who train a classifier on prediction and label; the choice of columns is ours.
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def residual_and_age(view: View) -> Float[np.ndarray, "n 7"]:
-    """Return residual, its size and square, age, its square, and the products of the first two with age."""
+def residual_and_age(view: View) -> Float[np.ndarray, "n 5"]:
+    """Return residual, its size and square, and the products of the first two with age."""
     r, age = view.residual, view.age
-    y = age - age.mean()
-    return np.column_stack([r, np.abs(r), r**2, y, y**2, r * y, np.abs(r) * y])
+    size, y = np.abs(r), age - age.mean()
+    # Less their means, since the product of age with the mean size of the residuals would be age itself.
+    return np.column_stack([r, size, r**2, (r - r.mean()) * y, (size - size.mean()) * y])
 
 
 PREDICTION_LABEL = LearnedAttack(

@@ -57,3 +57,11 @@ def detectable_auc(members: int, nonmembers: int, critical: float, *, small: boo
     if not len(enough):
         return 1.0
     return float(optimize.brentq(excess, grid[enough[0] - 1], grid[enough[0]]))
+
+
+def people_to_detect(auc: float, critical: float) -> int:
+    """Return how many people on each side, scored in one draw, are needed to find an AUC with 80% power.
+
+    Rounded up to tens; ``critical`` as of :func:`detectable_auc`.
+    """
+    return next(n for n in range(SMALL, 100_000, 10) if detectable_auc(n, n, critical, small=False) <= auc)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from memberscan.evidence.power import SMALL, smallest_detectable_auc
+from memberscan.evidence.power import SMALL, people_to_detect, smallest_detectable_auc
 from memberscan.evidence.rounding import error_of, floored, rounded, step_below
 from memberscan.limits import FEWEST_PER_SIDE
 
@@ -74,12 +74,15 @@ class Verdict:
         The least AUC that this audit would have found four times out of five; 1 if none.
     basis
         What it rests on.
+    would_change
+        What could give another answer: more people, other people, or other attacks.
     """
 
     label: Label
     sentence: str
     smallest_detectable_auc: float
     basis: Basis
+    would_change: str
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Sides:
     def of_learners(cls, names: Sequence[str]) -> Self:
         """Return how to name the people of some learners, and those whom no learner trained on."""
         return cls(
-            f"The people of {', '.join(names)} and those held out",
+            f"The people of {', '.join(names) or 'the learners'} and those held out",
             "Hold out people of each learner's own kind, and audit again.",
         )
 
@@ -104,7 +107,7 @@ def nothing_seen() -> Verdict:
         "No attack could be run: this attacker was shown nothing to attack. That is no finding about the "
         "model, and other attackers see more: audit those too."
     )
-    return Verdict("inconclusive", sentence, 1.0, Basis("none"))
+    return Verdict("inconclusive", sentence, 1.0, Basis("none"), "An audit of an attacker who sees more.")
 
 
 def judge(
@@ -116,11 +119,12 @@ def judge(
 ) -> Verdict:
     """Apply the rule, in its order.
 
-    Where covariates alone tell members from non-members, and membership was not drawn at random, only success
-    within strata counts: ``leaks``, or else ``confounded``. Otherwise ``leaks`` if a simultaneous one-sided
-    99% lower bound exceeds .5; with fewer than 30 subjects a side scored in one draw, if a max-T p-value is
-    below .01. Otherwise ``inconclusive`` if an attack is significantly worse than chance, or if the smallest
-    AUC detectable with 80% power exceeds .65; else ``no leak shown``.
+    Where covariates alone tell members from non-members (p < .05), and membership was not drawn at random,
+    only success within strata is a leak; without it the audit is ``confounded`` if the sides plainly differ
+    (p < .01), or if attacks succeed only as long as people of all kinds are compared. Otherwise ``leaks`` if
+    a simultaneous one-sided 99% lower bound exceeds .5; with fewer than 30 subjects a side scored in one
+    draw, if a max-T p-value is below .01. Otherwise ``inconclusive`` if an attack is significantly worse than
+    chance, or if the smallest AUC detectable with 80% power exceeds .65; else ``no leak shown``.
 
     Parameters
     ----------
@@ -135,20 +139,33 @@ def judge(
     sides
         How to name the two sides, where it is not simply members and non-members.
     """
-    if blind.gates:
-        return _judge_within(estimates, within, blind, sides or Sides())
-    detectable = smallest_detectable_auc(estimates)
+    sides, detectable = sides or Sides(), smallest_detectable_auc(estimates)
     if estimates.fewest < SMALL:
         basis = _by_p_values(estimates, null)
         certainty = f"max-T permutation p < {SIGNIFICANCE:g} over the {_attacks(estimates)} tried"
     else:
         basis = _by_bounds("simultaneous bound", estimates)
         certainty = _bound(estimates, _strongest(estimates, basis))
+    if blind.gates:
+        return _judge_within(estimates, basis, within, blind, sides)
     if basis.shown:
         success = _success(estimates, _strongest(estimates, basis))
         sentence = f"This model leaks who was in its training set: {success} ({certainty})."
-        return Verdict("leaks", sentence, detectable, basis)
-    return _judge_without_success(estimates, detectable, basis)
+        return _leaks(sentence, detectable, basis, blind, sides)
+    return _judge_without_success(estimates, basis)
+
+
+def _leaks(sentence: str, detectable: float, basis: Basis, blind: Blind, sides: Sides) -> Verdict:
+    if blind.randomised:
+        change = "Nothing that an audit can add: a defence, or an attacker who sees less."
+        return Verdict("leaks", sentence, detectable, basis, change)
+    # No column says all that differs between groups of people who were chosen.
+    sentence += (
+        f" {sides.names} were chosen, not drawn at random: a difference between them that no covariate "
+        "records, such as another scanner, could look the same."
+    )
+    change = "Members drawn at random before a training; people of both groups who are alike in more ways."
+    return Verdict("leaks", sentence, detectable, basis, change)
 
 
 def _by_bounds(rule: Rule, estimates: Estimates) -> Basis:
@@ -173,7 +190,8 @@ def _strongest(estimates: Estimates, basis: Basis) -> int:
     return estimates.attacks.index(basis.ranking[0])
 
 
-def _judge_without_success(estimates: Estimates, detectable: float, basis: Basis) -> Verdict:
+def _judge_without_success(estimates: Estimates, basis: Basis) -> Verdict:
+    detectable = smallest_detectable_auc(estimates)
     missed = f"an AUC of {_up(detectable)} (chance is 0.50)"
     if estimates.below_chance.any():
         worst = estimates.attacks[int(np.argmin(np.where(estimates.below_chance, estimates.auc, np.inf)))]
@@ -181,44 +199,53 @@ def _judge_without_success(estimates: Estimates, detectable: float, basis: Basis
             f"This audit cannot answer: attack {worst} does significantly worse than chance, so members and "
             "non-members differ in a way that no attack expected. Find that difference and audit again."
         )
-        return Verdict("inconclusive", sentence, detectable, basis)
+        return Verdict("inconclusive", sentence, detectable, basis, "People of both sides who are alike.")
     if detectable > TELLING:
         sentence = (
             "This audit is too small to answer: no attack was shown to succeed, but a leak would have been "
             f"found reliably only from {missed} upwards."
         )
-        return Verdict("inconclusive", sentence, detectable, basis)
+        needed = people_to_detect(TELLING, estimates.critical)
+        change = f"About {needed} members and {needed} non-members who are scored, for an AUC of {TELLING}."
+        return Verdict("inconclusive", sentence, detectable, basis, change)
     sentence = (
-        f"No leak was shown by the {_attacks(estimates)} tried; a leak weaker than {missed}, or one that "
-        "only other attacks find, could have been missed."
+        f"No leak was shown by the {_attacks(estimates)} tried; a leak weaker than {missed} could have been "
+        "missed. Attacks with reference models, which find more, have not been tried."
     )
-    return Verdict("no leak shown", sentence, detectable, basis)
+    change = "Attacks with reference models; an attacker who sees more; more people, for a weaker leak."
+    return Verdict("no leak shown", sentence, detectable, basis, change)
 
 
-def _judge_within(estimates: Estimates, within: Estimates | None, blind: Blind, sides: Sides) -> Verdict:
+def _judge_within(
+    estimates: Estimates, basis: Basis, within: Estimates | None, blind: Blind, sides: Sides
+) -> Verdict:
     step = step_below(blind.chance_error)
     culprit = f"{blind.worst} (AUC {rounded(blind.covariates[0].auc, step):.2f} by itself)"
-    if within is None:
+    alike = None if within is None else _by_bounds("within strata", within)
+    if within is not None and alike is not None and alike.shown:
+        best = _strongest(within, alike)
+        sentence = (
+            "This model leaks who was in its training set: even among people alike in the covariates, "
+            f"{_success(within, best)} ({_bound(within, best)}). {sides.names} also differ "
+            f"without the model, most of all in {culprit}."
+        )
+        return _leaks(sentence, smallest_detectable_auc(within), alike, blind, sides)
+    if not (blind.plain or basis.shown):
+        # The difference is small, and there is no success that it would have to explain.
+        return _judge_without_success(within or estimates, alike or basis)
+    if within is None or alike is None:
         # Attacks are still listed in the order of their bounds, but none of these is evidence of a leak.
-        basis, detectable = Basis("none", _by_bounds("none", estimates).ranking), 1.0
+        alike, detectable = Basis("none", _by_bounds("none", estimates).ranking), 1.0
         left = "too few people are alike in the covariates to judge the attacks among them"
     else:
-        basis, detectable = _by_bounds("within strata", within), smallest_detectable_auc(within)
+        detectable = smallest_detectable_auc(within)
         left = "no attack was shown to succeed among people alike in the covariates"
-        if basis.shown:
-            best = _strongest(within, basis)
-            sentence = (
-                "This model leaks who was in its training set: even among people alike in the covariates, "
-                f"{_success(within, best)} ({_bound(within, best)}). {sides.names} also differ "
-                f"without the model, most of all in {culprit}."
-            )
-            return Verdict("leaks", sentence, detectable, basis)
     remedy = sides.remedy or _remedy(blind)
     sentence = (
         f"{sides.names} can be told apart without the model, most of all by {culprit}, and {left}: "
         f"a leak is neither shown nor excluded. {remedy}"
     )
-    return Verdict("confounded", sentence, detectable, basis)
+    return Verdict("confounded", sentence, detectable, alike, remedy)
 
 
 def _remedy(blind: Blind) -> str:

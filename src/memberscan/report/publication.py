@@ -80,6 +80,7 @@ def _exact(outcome: Outcome) -> AuditContent:
         verdict=audit_json.Verdict(
             label=outcome.verdict.label,
             sentence=outcome.verdict.sentence,
+            would_change=outcome.verdict.would_change,
             # Upwards, as in the sentence: never claim to have seen more than was seen.
             smallest_detectable_auc=math.ceil(100 * outcome.verdict.smallest_detectable_auc - 1e-9) / 100,
         ),

@@ -268,6 +268,8 @@ class Verdict(Part):
     """The smallest AUC that this audit would have detected with 80% power."""
     basis: Basis | None = None
     """What it rests on. Absent in early versions."""
+    would_change: Text | None = None
+    """What could give another answer. Absent in early versions."""
 
 
 class Provenance(Part):

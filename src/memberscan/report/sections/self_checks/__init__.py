@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from memberscan.evidence.blind import PLAIN_P
 from memberscan.report import ranking, words
 from memberscan.report.content.audit_json import AuditContent, Blind, Checks, Covariate, Null, Target
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table
+
+
+State = Literal["unknown", "alike", "perhaps", "different", "chance"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,7 @@ class SelfChecks:
     """What the section shows.
 
     ``shuffled`` is the range of the mean AUCs with membership shuffled. ``blind`` says how the sides compare
-    without the model: "unknown", "alike", "different", or different by "chance".
+    without the model; different by "chance" is where memberscan drew the members at random.
     """
 
     target: Target
@@ -26,7 +30,7 @@ class SelfChecks:
     of_a_party: bool
     shuffled: str | None
     p_values: Table | None
-    blind: Literal["unknown", "alike", "different", "chance"]
+    blind: State
     worst: str | None
     strata: str
     covariates: Table | None
@@ -58,12 +62,15 @@ def _shuffled(null: Null) -> str | None:
     return " to ".join(dict.fromkeys(ends))
 
 
-def _state(blind: Blind) -> Literal["unknown", "alike", "different", "chance"]:
+def _state(blind: Blind) -> State:
     if blind.auc is None:
         return "unknown"
     if not blind.tripped:
         return "alike"
-    return "different" if blind.gates else "chance"
+    if not blind.gates:
+        return "chance"
+    # Between the two levels attacks are judged among people who are alike, and the answer need not be that.
+    return "perhaps" if blind.p_value is not None and blind.p_value >= PLAIN_P else "different"
 
 
 def _strata(audit: AuditContent) -> str:

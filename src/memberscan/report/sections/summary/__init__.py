@@ -43,12 +43,27 @@ class Strongest:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the first screen shows."""
+    """What the first screen shows.
+
+    Parameters
+    ----------
+    target, verdict
+        What was audited, and the answer.
+    about
+        What is said of the target after its people.
+    strongest
+        The finding that the verdict rests on; None where it rests on none.
+    without
+        What stands in its place.
+    attacker, unseen
+        Who is assumed to attack, and what this audit could not see, one sentence each.
+    """
 
     target: Target
     about: list[str]
     verdict: Verdict
     strongest: Strongest | None
+    without: str
     attacker: list[str]
     unseen: list[str]
 
@@ -64,7 +79,9 @@ def data(audit: AuditContent) -> Summary:
         target=audit.target,
         about=_about(audit),
         verdict=audit.verdict,
-        strongest=_strongest(audit, best) if best else None,
+        # A large number under an answer that does not rest on it would be read as the answer.
+        strongest=_strongest(audit, best) if best and audit.verdict.label == "leaks" else None,
+        without=_without(audit),
         attacker=attacker,
         unseen=[*could_not_be_seen(audit), *unseen],
     )
@@ -86,6 +103,19 @@ def _strongest(audit: AuditContent, best: Finding) -> Strongest:
     return Strongest(best.attack, auc, _certainty(basis, auc), _caveats(basis), pairs(auc.value))
 
 
+def _without(audit: AuditContent) -> str:
+    """Return what is said where the verdict rests on no finding."""
+    if not audit.findings:
+        return "No attack could be run."
+    tried = words.people(len(audit.findings), "attack")
+    if audit.verdict.label == "confounded":
+        return (
+            f"Of {tried}, none is evidence of a leak: what they find may come from the difference between "
+            "the two groups of people. Their numbers are below."
+        )
+    return f"Of {tried}, none was shown to do better than a coin. Their numbers are below."
+
+
 def _certainty(basis: Basis, auc: Auc) -> str:
     """Return how sure the strongest finding is, by the rule that judges it."""
     if basis.rule == "permutation" and basis.p_value is not None:
@@ -95,12 +125,9 @@ def _certainty(basis: Basis, auc: Auc) -> str:
 
 
 def _caveats(basis: Basis) -> list[str]:
-    if basis.rule == "none":
-        return ["The two sides differ without the model, so this is no evidence of a leak."]
-    caveats = [] if basis.attack in basis.shown else ["It is not shown to do better than the coin."]
     if basis.rule == "within strata":
-        caveats.append("Judged within strata of people who are alike without the model.")
-    return caveats
+        return ["Judged within strata of people who are alike without the model."]
+    return []
 
 
 def outside_attacker(threat: Threat) -> list[str]:
