@@ -14,6 +14,7 @@ from memberscan.cohort.cells import MISSING
 from memberscan.cohort.ids import alike
 from memberscan.cohort.table import _scan_ids
 from memberscan.errors import BadInputError, CohortError, OutputConflictError, ParticipantsError, StaleError
+from memberscan.shown import from_cell
 
 
 def write(path: Path, text: str) -> Path:
@@ -67,7 +68,11 @@ IDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\
 @settings(max_examples=50, deadline=None)
 @given(
     names=st.lists(
-        IDS.map(str.strip).filter(lambda text: text not in MISSING), min_size=2, max_size=6, unique=True
+        # An apostrophe before a formula is the mark that our own tables carry, and is taken off.
+        IDS.map(str.strip).filter(lambda text: text not in MISSING and from_cell(text) == text),
+        min_size=2,
+        max_size=6,
+        unique=True,
     ).filter(lambda names: not alike(names))
 )
 def test_any_id_survives_the_way_to_disk_and_back(

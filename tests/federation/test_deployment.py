@@ -139,7 +139,7 @@ def the_transcript_is_whole(path: Path) -> None:
 
 def the_guarded_site_said_why(made: Deployment) -> None:
     text = made.log(GUARDED).read_text()
-    if "the server asks for models without encryption, and this site has a key" not in text:
+    if "the server asks for models without encryption, but this site has a key" not in text:
         made.fail("the site with a key does not say why it takes no part")
     if "site-a sends its models and moments in the clear" not in made.log("site-a").read_text():
         made.fail("a site does not say what protects it")
