@@ -50,7 +50,9 @@ def test_a_leak_is_never_said_to_be_not_shown(name: str, examples: Examples, pag
 
 def test_each_rule_is_told_by_its_own_numbers(examples: Examples, pages: dict[str, str]) -> None:
     rules = {name: ranking.basis(audit).rule for name, audit in examples.items()}
-    assert rules["leaks"] == rules["inconclusive"] == "simultaneous bound"
+    assert rules["leaks"] == rules["no_leak_shown"] == "simultaneous bound"
+    # By chance its sides differ a little (p of .03), which is looked into and is no answer.
+    assert rules["inconclusive"] == "within strata" and "two sides may differ" in pages["inconclusive"]
     assert rules["small_leak"] == rules["tiny"] == rules["plain"] == "permutation"
     assert rules["confounded"] == rules["confounded_leak"] == rules["server"] == "within strata"
     assert rules["apart"] == rules["encrypted"] == "none"

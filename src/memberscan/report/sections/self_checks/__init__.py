@@ -12,7 +12,6 @@ from memberscan.report.content.audit_json import AuditContent, Blind, Checks, Co
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table
 
-
 State = Literal["unknown", "alike", "perhaps", "different", "chance"]
 
 
