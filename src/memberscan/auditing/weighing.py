@@ -15,6 +15,7 @@ from memberscan.evidence.gap import Gap, gap_baseline
 from memberscan.evidence.groups import JudgedScores, judged_scores
 from memberscan.evidence.pairs import placements
 from memberscan.evidence.permutation import NullCheck, normal_null, permuted_aucs, permuted_null
+from memberscan.evidence.power import SMALL
 from memberscan.evidence.resampling import errors_of
 from memberscan.evidence.scores import Scores
 from memberscan.evidence.strata import Strata, estimate_within_strata
@@ -31,8 +32,10 @@ _REFERENCE_ATTACK = "prediction+label"
 """The attack on outputs that attacks on weights are compared with."""
 LARGEST_PERMUTED = 1000
 """Up to this many subjects attacks are refitted with membership permuted; above, the closed form serves."""
+DECIDING = 1000
+"""Permutations where p-values decide: p < .01 then has size 10/1001, and little power is lost."""
 PERMUTATIONS = 499
-"""Of the sides of pairs, whose attacks are not refitted."""
+"""Of the sides of pairs, whose attacks are not refitted, where p-values do not decide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,13 +167,16 @@ def _null(
 ) -> NullCheck:
     """Return what chance alone would show."""
     if scores[0].pairs:
+        permutations = DECIDING if estimates.fewest < SMALL else PERMUTATIONS
         rng = seeds.generator(target.seed, "null")
-        return permuted_null(estimates, permuted_aucs(scores, rng, PERMUTATIONS))
+        return permuted_null(estimates, permuted_aucs(scores, rng, permutations))
     if len(target.member) > LARGEST_PERMUTED:
         return normal_null(estimates)
     return permuted_null(estimates, refitted_null_aucs(observed, target, _refits(estimates)))
 
 
 def _refits(estimates: Estimates) -> int:
-    """Return how many times attacks are refitted: more where p-values decide, and each costs little."""
+    """Return how many times attacks are refitted: most where p-values decide, fewer where each costs more."""
+    if estimates.fewest < SMALL:
+        return DECIDING
     return 199 if estimates.fewest < 150 else 99
