@@ -83,15 +83,10 @@ def collect(
     facts = _facts(target)
     if not isinstance(target, Party):
         return facts
-    pairs = [
-        result
-        for attack in found.scores
-        for result in pair_results(attack, seeds.generator(target.seed, "pairs", attack.attack))
-    ]
     return replace(
         facts,
         known_nonmembers=int(target.known_nonmembers.sum()),
-        pairs=pairs,
+        pairs=pair_results(found.scores, seeds.generator(target.seed, "pairs")),
         unseen=_unseen(target, attacks, found.scores),
         victims=found.checks,
         by_round=_by_round(target, attacks, view, features, found),

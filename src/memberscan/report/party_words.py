@@ -65,7 +65,7 @@ def success(pairs: Sequence[Pair], attack: str, victims: Sequence[Victim]) -> st
     if not tried:
         return f"None of {words.people(len(mine), 'pair')} could be judged."
     text = f"The attack {attack} succeeds in {found} of {words.people(len(tried), 'pair')}"
-    text += f" (p < {SIGNIFICANT:g} after Holm’s correction over them)."
+    text += f" (p < {SIGNIFICANT:g} after Holm’s correction over all pairs of all attacks)."
     gated = {victim.name for victim in victims if victim.tripped and victim.gates}
     doubtful = sum(shown(pair) and pair.victim in gated for pair in tried)
     if doubtful:

@@ -50,7 +50,8 @@ class Pair(Part):
     """One-sided permutation p-value of this pair alone: 1, or 7, 3 or 1.5 times a power of ten, for its
     stretch of 1-2-5 steps."""
     p_holm: Fraction | None
-    """The same after Holm's correction over all pairs of this attack."""
+    """The same after Holm's correction over all pairs of all attacks; of audits of early versions, over
+    all pairs of this attack."""
     reason: Text | None
     """Why the values are null."""
 
