@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from scipy import stats
 
 from memberscan import seeds
 from memberscan.attacks.attempt import refitted_null_aucs
@@ -13,6 +15,7 @@ from memberscan.evidence.estimates import Difference, Estimates, estimate_aucs, 
 from memberscan.evidence.findings import Finding, collect_findings
 from memberscan.evidence.gap import Gap, gap_baseline
 from memberscan.evidence.groups import JudgedScores, judged_scores
+from memberscan.evidence.multiple import holm
 from memberscan.evidence.pairs import placements
 from memberscan.evidence.permutation import NullCheck, normal_null, permuted_aucs, permuted_null
 from memberscan.evidence.power import SMALL
@@ -52,7 +55,8 @@ class Weighed:
     findings
         What each attack showed.
     checks, check
-        The check without the model of each group of people, and the one that tells most.
+        The check without the model of each group of people, and the one that tells most. P-values of single
+        groups are corrected for their number.
     gap
         What the gap between the errors of members and of others predicts by itself.
     verdict
@@ -82,8 +86,12 @@ class Weighed:
 
 
 def check_covariates(target: Target, covariates: pd.DataFrame) -> dict[str, Blind]:
-    """Try to tell who was trained on without any model, in each group of people of the target."""
-    return {
+    """Try to tell who was trained on without any model, in each group of people of the target.
+
+    The p-values of single groups are corrected for their number (Holm); that of the people of all groups
+    together is not, so that the probability of a false alarm is at most 2% in all.
+    """
+    checks = {
         group.name: blind_check(
             covariates[group.asked],
             group.inside[group.asked],
@@ -92,6 +100,22 @@ def check_covariates(target: Target, covariates: pd.DataFrame) -> dict[str, Blin
         )
         for group in target.groups
     }
+    single = [g.name for g in target.groups if not g.pooled and checks[g.name].p_value is not None]
+    corrected = holm([_resolved_p_value(checks[name]) for name in single]).tolist()
+    changed = {name: replace(checks[name], p_value=p) for name, p in zip(single, corrected, strict=True)}
+    return checks | changed
+
+
+def _resolved_p_value(check: Blind) -> float:
+    """Return a check's p-value, by the normal approximation if no permutation reached its AUC.
+
+    Permutations resolve no p-value below 1 / (permutations + 1). Corrected for many groups, that could never
+    be significant, and a difference between the sides would go unseen.
+    """
+    assert check.p_value is not None and check.auc is not None
+    if check.p_value * (check.permutations + 1) > 1.5:
+        return check.p_value
+    return min(check.p_value, float(stats.norm.sf((check.auc - 0.5) / check.chance_error)))
 
 
 def weigh(
@@ -121,8 +145,10 @@ def weigh(
         What a report says of each attack.
     """
     seen = {name for attack in scores for name in attack.seen}
-    # Groups of whom no attack saw anything decide nothing; where no attack ran, all are shown.
-    told = [check for name, check in checks.items() if name in seen or not scores]
+    # Groups of whom no attack saw anything decide nothing; where no attack ran, all are shown. All people
+    # together count where any were seen.
+    pooled = {group.name for group in target.groups if group.pooled}
+    told = [check for name, check in checks.items() if name in seen | pooled or not scores]
     worst = max(told, key=lambda check: (check.gates, check.tripped, check.auc or 0.0))
     gap = gap_baseline(people.mean_square, people.member, seeds.generator(target.seed, "gap"))
     if not scores:
@@ -135,7 +161,8 @@ def weigh(
     if worst.gates:
         resampled = errors_of(scores, seeds.generator(target.seed, "within"))
         within = estimate_within_strata(scores, strata, resampled)
-    gating = [name for name, check in checks.items() if check.gates and name in seen]
+    # Single groups say more precisely than all together who differs.
+    gating = [name for name, check in checks.items() if check.gates and name in seen] or sorted(pooled)
     verdict = judge(estimates, null, worst, within, Sides.of_learners(gating) if scores[0].pairs else None)
     # What attacks on the weights add over the outputs, on the same subjects and draws.
     scored = {attack.attack: attack for attack in scores}

@@ -229,8 +229,9 @@ class FederationFacts:
         Every attack on every pair of an attacker and a victim; none for an outsider.
     unseen
         Why an attack showed nothing of a victim, by attack and victim.
-    victims
-        The check without the model, by victim.
+    victims, together
+        The check without the model by victim, and of all members against the held-out people where there are
+        several victims.
     by_round, coverage, sources
         Attacks by round and by what the server holds, and source inference.
     """
@@ -248,6 +249,7 @@ class FederationFacts:
     pairs: Sequence[PairResult] = ()
     unseen: Mapping[tuple[str, str], str] = field(default_factory=dict)
     victims: Mapping[str, Blind] = field(default_factory=dict)
+    together: Blind | None = None
     by_round: Sequence[RoundResult] = ()
     coverage: Sequence[CoverageResult] = ()
     sources: SourceResult | None = None

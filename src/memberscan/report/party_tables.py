@@ -59,6 +59,7 @@ def victims(rows: Sequence[Victim]) -> Table:
         for row in rows
     ]
     caption = (
-        "How well each learner’s people are told from those held out by what is known without any model."
+        "How well each learner’s people are told from those held out by what is known without any model. "
+        "P-values of single learners are corrected for their number (Holm)."
     )
     return Table(caption, ("Victim", "AUC, no model", "Permutation p-value", "Told apart by"), cells)

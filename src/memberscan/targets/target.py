@@ -39,6 +39,8 @@ class Group:
         Whether that was drawn at random, so that the two sides differ by chance only.
     seed
         Names of the branch of the seed for this group.
+    pooled
+        Whether it holds the people of all other groups together.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Group:
     inside: Bool[np.ndarray, " people"]
     randomised: bool
     seed: tuple[str, ...]
+    pooled: bool = False
 
 
 @dataclass(frozen=True, eq=False)

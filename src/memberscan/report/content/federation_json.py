@@ -64,7 +64,7 @@ class Victim(Part):
     auc: Fraction | None
     """Cross-validated AUC of all covariates together; null where there are none."""
     p_value: Fraction | None
-    """Permutation p-value."""
+    """Permutation p-value, corrected for the number of victims (Holm); not corrected in early versions."""
     tripped: bool
     """Whether its subjects differ from the held-out ones."""
     gates: bool
@@ -159,3 +159,6 @@ class Federation(Part):
     """Source inference; null where it was not run."""
     held_out_randomised: bool | None = None
     """Whether the held-out people were drawn at random by memberscan. Absent in early versions."""
+    together: Victim | None = None
+    """The check without the model of the people of all victims together; null where there is one victim.
+    Absent in early versions."""
