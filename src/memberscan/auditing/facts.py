@@ -110,6 +110,7 @@ def outcome(
     return Outcome(
         target=TargetFacts(
             **target.describe(),
+            predictions_from=target.predictions_from,
             scans=len(target.scans),
             ignored=target.ignored,
             left_out=people.left_out,
@@ -123,6 +124,7 @@ def outcome(
         null=found.null,
         blind=found.check,
         within=found.within,
+        prediction_scale=found.prediction_scale,
         gap=found.gap,
         verdict=found.verdict,
         exposed=found.judged,

@@ -27,7 +27,7 @@ from memberscan.report.outcome import SMALLEST_CELL, Outcome
 from memberscan.report.publication import publish
 from memberscan.salts import get_or_create, keyed
 from memberscan.signals import PREDICTION, made_of, see
-from memberscan.targets import Target, open_target
+from memberscan.targets import PredictionsFrom, Target, open_target
 from memberscan.targets.plausible import require_years
 from memberscan.threat import ThreatModel
 
@@ -44,6 +44,7 @@ def audit(
     smallest_cell: int = SMALLEST_CELL,
     device: str = "auto",
     seed: int = 0,
+    predictions_from: PredictionsFrom | None = None,
 ) -> AuditResult:
     """Audit a model: can its members be told from its non-members?
 
@@ -73,6 +74,9 @@ def audit(
         What a run's model is computed on: auto, cpu or cuda. A finished audit is returned whatever it says.
     seed
         Root seed of every draw; not negative.
+    predictions_from
+        How the predictions of a file were made: ``"one-pass"`` if by the final model in evaluation mode, in
+        one pass over the unaugmented scans of both sides; by default ``"unknown"``, which the verdict names.
 
     Raises
     ------
@@ -82,7 +86,14 @@ def audit(
     threat, source = threat or ThreatModel(), Path(source)
     chosen = _chosen(attacks, threat)
     _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
-    target = open_target(source, threat, cohort=Path(cohort) if cohort else None, model=model, seed=seed)
+    target = open_target(
+        source,
+        threat,
+        cohort=Path(cohort) if cohort else None,
+        model=model,
+        seed=seed,
+        predictions_from=predictions_from,
+    )
     require_cell(smallest_cell)
     _require_both_sides(target, smallest_cell)
     name = source.resolve().name
@@ -94,6 +105,7 @@ def audit(
         "command": "audit",
         "memberscan": version("memberscan"),
         **target.provenance(),
+        "predictions_from": target.predictions_from,
         "threat": asdict(threat),
         "attacks": [attack.name for attack in chosen],
         "attack_code": {attack.name: fingerprint(identity(attack)) for attack in chosen},

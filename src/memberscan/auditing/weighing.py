@@ -19,6 +19,7 @@ from memberscan.evidence.multiple import holm
 from memberscan.evidence.pairs import placements
 from memberscan.evidence.permutation import NullCheck, normal_null, permuted_aucs, permuted_null
 from memberscan.evidence.power import SMALL
+from memberscan.evidence.prediction_scale import PredictionScale, compare_predictions
 from memberscan.evidence.resampling import errors_of
 from memberscan.evidence.scores import Scores
 from memberscan.evidence.strata import Strata, estimate_within_strata
@@ -35,6 +36,10 @@ _REFERENCE_ATTACK = "prediction+label"
 """The attack on outputs that attacks on weights are compared with."""
 LARGEST_PERMUTED = 1000
 """Up to this many subjects attacks are refitted with membership permuted; above, the closed form serves."""
+MADE_UNKNOWN = (
+    "How the predictions were made was not stated: if members' predictions were made in another way than "
+    "non-members', such as in training mode, that alone may give this result or hide a leak."
+)
 DECIDING = 1000
 """Permutations where p-values decide: p < .01 then has size 10/1001, and little power is lost."""
 PERMUTATIONS = 499
@@ -65,6 +70,9 @@ class Weighed:
         The strongest attack's scores as the verdict judges them.
     gains
         What attacks on weights add over the outputs.
+    prediction_scale
+        Whether given predictions of the two sides look as if they were made in one way; None where none were
+        given.
     """
 
     scores: Sequence[Scores]
@@ -78,6 +86,7 @@ class Weighed:
     within: Estimates | None = None
     judged: JudgedScores | None = None
     gains: Sequence[Difference] = ()
+    prediction_scale: PredictionScale | None = None
 
     @property
     def by_person(self) -> list[Scores]:
@@ -151,8 +160,11 @@ def weigh(
     told = [check for name, check in checks.items() if name in seen | pooled or not scores]
     worst = max(told, key=lambda check: (check.gates, check.tripped, check.auc or 0.0))
     gap = gap_baseline(people.mean_square, people.member, seeds.generator(target.seed, "gap"))
+    scale = None
+    if target.predictions_from is not None:
+        scale = compare_predictions(people.age, people.residual, people.member)
     if not scores:
-        return Weighed(scores, checks, worst, gap, nothing_seen())
+        return Weighed(scores, checks, worst, gap, nothing_seen(), prediction_scale=scale)
     errors = errors_of(scores, seeds.generator(target.seed, "pooled"))
     estimates = estimate_aucs(scores, errors)
     null = _null(target, [(a, features[name]) for name, a in attacks.items()], scores, estimates)
@@ -164,6 +176,8 @@ def weigh(
     # Single groups say more precisely than all together who differs.
     gating = [name for name, check in checks.items() if check.gates and name in seen] or sorted(pooled)
     verdict = judge(estimates, null, worst, within, Sides.of_learners(gating) if scores[0].pairs else None)
+    if target.predictions_from == "unknown":
+        verdict = replace(verdict, sentence=f"{verdict.sentence} {MADE_UNKNOWN}")
     # What attacks on the weights add over the outputs, on the same subjects and draws.
     scored = {attack.attack: attack for attack in scores}
     compared = (
@@ -182,6 +196,7 @@ def weigh(
         findings=collect_findings(scores, estimates, errors),
         within=within,
         judged=judged_scores(scores, verdict.basis, strata),
+        prediction_scale=scale,
         gains=[paired_difference(scored[name], scored[_REFERENCE_ATTACK], errors) for name in compared],
     )
 

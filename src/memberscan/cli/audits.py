@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.auditing import AuditResult
+    from memberscan.targets import PredictionsFrom
 
 
 FAILED = 4
@@ -59,6 +60,14 @@ def audit(
             help="package.module:factory of the run's network, if it is not one of ours; it is run."
         ),
     ] = None,
+    predictions_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="How a file's predictions were made: one-pass if by the final model in evaluation mode, in "
+            "one pass over both sides; else unknown (default), which the verdict names.",
+        ),
+    ] = None,
     pseudonyms: Annotated[
         bool, typer.Option("--pseudonyms", help="Name subjects in scores.tsv, by salted pseudonyms.")
     ] = False,
@@ -90,6 +99,7 @@ def audit(
         smallest_cell=smallest_cell,
         device=device,
         seed=seed,
+        predictions_from=cast("PredictionsFrom | None", predictions_from),
     )
     _show(result, directory, json)
     _fail_on(failing, [result.verdict])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from memberscan.evidence.intervals import Interval
     from memberscan.evidence.pairs import PairResult
     from memberscan.evidence.permutation import NullCheck
+    from memberscan.evidence.prediction_scale import PredictionScale
     from memberscan.evidence.verdict import Verdict
     from memberscan.report.content.parts import Access, Attacker, Environment, Secure
 
@@ -46,6 +47,8 @@ class TargetFacts:
         Scans of members and non-members.
     ignored
         Columns that were not read as covariates.
+    predictions_from
+        How given predictions were made, "one-pass" or "unknown"; None for a run.
     left_out
         Columns that must not be covariates, with the reason: see :mod:`memberscan.evidence.admissible`.
     """
@@ -58,6 +61,7 @@ class TargetFacts:
     scans: int
     ignored: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    predictions_from: Literal["one-pass", "unknown"] | None = None
 
 
 @dataclass(frozen=True)
@@ -275,6 +279,8 @@ class Outcome:
         Of a federated run; else None.
     smallest_cell
         Fewest people on each side of a group that is reported.
+    prediction_scale
+        Whether given predictions of the two sides look as if they were made in one way; None for a run.
     """
 
     target: TargetFacts
@@ -293,3 +299,4 @@ class Outcome:
     gains: Sequence[Difference] = ()
     federation: FederationFacts | None = None
     smallest_cell: int = SMALLEST_CELL
+    prediction_scale: PredictionScale | None = None

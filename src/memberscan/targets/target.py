@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from memberscan.threat import Access, ThreatModel
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
+
+PredictionsFrom = Literal["one-pass", "unknown"]
+"""Whether all predictions come from one pass of the final model over all scans, in evaluation mode."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +191,11 @@ class Target(ABC):
         return [Group("model", everyone, self.member, self.randomised, ("blind",))]
 
     # What a report says of it.
+
+    @property
+    def predictions_from(self) -> PredictionsFrom | None:
+        """How given predictions were made; None where memberscan computes them itself, in one pass."""
+        return None
 
     @property
     def randomised(self) -> bool:

@@ -51,6 +51,7 @@ class Summary:
     strongest: Strongest | None
     attacker: list[str]
     unseen: list[str]
+    unlike: bool
 
 
 def data(audit: AuditContent) -> Summary:
@@ -67,6 +68,7 @@ def data(audit: AuditContent) -> Summary:
         strongest=_strongest(audit, best) if best else None,
         attacker=attacker,
         unseen=[*could_not_be_seen(audit), *unseen],
+        unlike=audit.checks.predictions is not None and audit.checks.predictions.unlike,
     )
 
 
@@ -170,6 +172,8 @@ def could_not_be_seen(audit: AuditContent) -> list[str]:
     if audit.not_run:
         which = "One attack" if len(audit.not_run) == 1 else f"{len(audit.not_run)} attacks"
         sentences.append(f"{which} that could not be run; the reasons are below.")
+    if audit.target.predictions_from == "unknown":
+        sentences.append("How the predictions were made, which was not stated.")
     sentences.append(
         "What training again would change: intervals cover other people like these, given this trained model."
     )
