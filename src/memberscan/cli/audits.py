@@ -29,6 +29,14 @@ FailOn = Annotated[
 ]
 
 
+Name = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="What the head of the report calls the audit.")
+]
+Note = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="A note for the head of the report; name no people.")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(audit)
@@ -68,6 +76,8 @@ def audit(
             "one pass over both sides; else unknown (default), which the verdict names.",
         ),
     ] = None,
+    name: Name = None,
+    note: Note = None,
     pseudonyms: Annotated[
         bool, typer.Option("--pseudonyms", help="Name subjects in scores.tsv, by salted pseudonyms.")
     ] = False,
@@ -99,6 +109,8 @@ def audit(
         smallest_cell=smallest_cell,
         device=device,
         seed=seed,
+        name=name,
+        note=note,
         predictions_from=cast("PredictionsFrom | None", predictions_from),
     )
     _show(result, directory, json)
@@ -116,6 +128,8 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --merge: directory for consortium.html.")
     ] = None,
+    name: Name = None,
+    note: Note = None,
     fail_on: FailOn = None,
     seed: NoSeed = 0,
     json: Json = False,
@@ -127,6 +141,8 @@ def report(
     del seed
     failing = _labels(fail_on)
     if merge:
+        if name is not None or note is not None:
+            raise BadInputError("--name and --note are for the report of one audit; leave out --merge")
         if directory is not None or out is None:
             raise BadInputError(
                 "report --merge takes audits and --out DIR; name each audit, and where to write"
@@ -138,6 +154,9 @@ def report(
     from memberscan.auditing import AuditResult
 
     result = AuditResult.load(directory)
+    if name is not None or note is not None:
+        result = result.renamed(name, note)
+        result.write(directory)
     result.render(directory)
     _show(result, directory, json)
     _fail_on(failing, [result.verdict])

@@ -144,6 +144,8 @@ class ProvenanceFacts:
         Digests with a secret key: plain ones would confirm a guess of all members.
     threads
         Threads used for computing; None where they do not matter.
+    date, name, note
+        UTC day of the first start, and what the auditor calls the audit and notes about it.
     """
 
     source: str
@@ -153,6 +155,9 @@ class ProvenanceFacts:
     weights: str | None = None
     predictions: str | None = None
     threads: int | None = None
+    date: str | None = None
+    name: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)

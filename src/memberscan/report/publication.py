@@ -284,4 +284,7 @@ def _provenance(facts: ProvenanceFacts) -> audit_json.Provenance:
         predictions=facts.predictions,
         threads=facts.threads,
         source=facts.source,
+        date=facts.date,
+        name=facts.name,
+        note=facts.note,
     )

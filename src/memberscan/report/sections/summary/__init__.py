@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from memberscan.report import party_words, ranking, svg, words
-from memberscan.report.content.audit_json import AuditContent, Basis, Target, Threat, Verdict
+from memberscan.report.content.audit_json import AuditContent, Basis, Provenance, Target, Threat, Verdict
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.parts import Auc
@@ -52,6 +52,7 @@ class Summary:
     attacker: list[str]
     unseen: list[str]
     unlike: bool
+    provenance: Provenance
 
 
 def data(audit: AuditContent) -> Summary:
@@ -69,6 +70,7 @@ def data(audit: AuditContent) -> Summary:
         attacker=attacker,
         unseen=[*could_not_be_seen(audit), *unseen],
         unlike=audit.checks.predictions is not None and audit.checks.predictions.unlike,
+        provenance=audit.provenance,
     )
 
 
