@@ -26,7 +26,7 @@ from . import attacker
 from .conftest import predictions_table
 
 ATTACK = "error:zero-knowledge"
-FACTS = ("fpr", "level", "prior", "leaked", "coverage", "parameters", "seed")
+FACTS = ("fpr", "level", "prior", "leaked", "coverage", "parameters", "seed", "permutations")
 """Numbers that are nobody's: they were given, or are the same for every audit."""
 
 

@@ -195,12 +195,16 @@ def test_a_run_that_does_not_exist(tmp_path: Path):
 
 
 def test_the_number_of_permutations_follows_the_number_of_subjects():
+    class Deciding:
+        fewest = 29
+
     class Small:
         fewest = 40
 
     class Large:
         fewest = 400
 
+    assert weighing._refits(Deciding()) == 1000  # type: ignore[arg-type]
     assert weighing._refits(Small()) == 199  # type: ignore[arg-type]
     assert weighing._refits(Large()) == 99  # type: ignore[arg-type]
 

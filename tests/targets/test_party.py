@@ -147,8 +147,12 @@ def test_covariates_are_compared_within_each_victim_and_the_held_out(
 ):
     run = recorded(environment=environment)
     party = place("server", run=run)
-    assert [group.name for group in party.groups] == list(LEARNERS)
-    for victim, group in enumerate(party.groups):
+    *each, together = party.groups
+    assert [group.name for group in each] == list(LEARNERS)
+    assert together.pooled and together.asked.all() and not any(group.pooled for group in each)
+    np.testing.assert_array_equal(together.inside, party.member)
+    assert together.randomised == (environment is not None)
+    for victim, group in enumerate(each):
         np.testing.assert_array_equal(group.inside, party.home == victim)
         np.testing.assert_array_equal(group.asked, (party.home == victim) | (party.home == HELD_OUT))
         assert not group.randomised and group.seed == ("blind", group.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from memberscan.signals import PREDICTION, View
 from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
+    from memberscan.auditing.heading import Heading
     from memberscan.auditing.weighing import Weighed
     from memberscan.targets import Target
 
@@ -110,6 +111,7 @@ def outcome(
     return Outcome(
         target=TargetFacts(
             **target.describe(),
+            predictions_from=target.predictions_from,
             scans=len(target.scans),
             ignored=target.ignored,
             left_out=people.left_out,
@@ -123,6 +125,7 @@ def outcome(
         null=found.null,
         blind=found.check,
         within=found.within,
+        prediction_scale=found.prediction_scale,
         gap=found.gap,
         verdict=found.verdict,
         exposed=found.judged,
@@ -135,6 +138,11 @@ def outcome(
 def with_digest(audited: Outcome, digest: str) -> Outcome:
     """Return an outcome with the keyed digest of its predictions file."""
     return replace(audited, provenance=replace(audited.provenance, predictions=digest))
+
+
+def with_heading(audited: Outcome, heading: Heading) -> Outcome:
+    """Return an outcome with the date of the audit, and what the auditor calls it."""
+    return replace(audited, provenance=replace(audited.provenance, **asdict(heading)))
 
 
 def _threat(target: Target) -> ThreatFacts:

@@ -74,7 +74,7 @@ def collect(
     if target.predictions is not None:
         return None
     # An audit of predictions must not pay for torch.
-    from memberscan.targets.party import Party
+    from memberscan.targets.party import EVERYONE, Party
     from memberscan.targets.trained_model import TrainedModel
 
     assert isinstance(target, TrainedModel)
@@ -83,17 +83,13 @@ def collect(
     facts = _facts(target)
     if not isinstance(target, Party):
         return facts
-    pairs = [
-        result
-        for attack in found.scores
-        for result in pair_results(attack, seeds.generator(target.seed, "pairs", attack.attack))
-    ]
     return replace(
         facts,
         known_nonmembers=int(target.known_nonmembers.sum()),
-        pairs=pairs,
+        pairs=pair_results(found.scores, seeds.generator(target.seed, "pairs")),
         unseen=_unseen(target, attacks, found.scores),
-        victims=found.checks,
+        victims={name: found.checks[name] for name in target.victims},
+        together=found.checks.get(EVERYONE),
         by_round=_by_round(target, attacks, view, features, found),
         coverage=[
             point

@@ -12,6 +12,7 @@ from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.attacks.identity import identity
 from memberscan.auditing import facts, federation_results, selection
 from memberscan.auditing.computing import computing
+from memberscan.auditing.heading import Heading
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.scratch import scratch
 from memberscan.auditing.tables import SALT, matched_table, scores_table
@@ -27,7 +28,7 @@ from memberscan.report.outcome import SMALLEST_CELL, Outcome
 from memberscan.report.publication import publish
 from memberscan.salts import get_or_create, keyed
 from memberscan.signals import PREDICTION, made_of, see
-from memberscan.targets import Target, open_target
+from memberscan.targets import PredictionsFrom, Target, open_target
 from memberscan.targets.plausible import require_years
 from memberscan.threat import ThreatModel
 
@@ -44,6 +45,9 @@ def audit(
     smallest_cell: int = SMALLEST_CELL,
     device: str = "auto",
     seed: int = 0,
+    predictions_from: PredictionsFrom | None = None,
+    name: str | None = None,
+    note: str | None = None,
 ) -> AuditResult:
     """Audit a model: can its members be told from its non-members?
 
@@ -73,27 +77,42 @@ def audit(
         What a run's model is computed on: auto, cpu or cuda. A finished audit is returned whatever it says.
     seed
         Root seed of every draw; not negative.
+    predictions_from
+        How the predictions of a file were made: ``"one-pass"`` if by the final model in evaluation mode, in
+        one pass over the unaugmented scans of both sides; by default ``"unknown"``, which the verdict names.
+    name, note
+        What stands at the head of the report: at most 100 and 1,000 characters. Name no people there.
 
     Raises
     ------
     MemberscanError
         One of its kinds, saying what to do: see :mod:`memberscan.errors`.
     """
+    heading = Heading.of(name, note)
     threat, source = threat or ThreatModel(), Path(source)
     chosen = _chosen(attacks, threat)
     _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
-    target = open_target(source, threat, cohort=Path(cohort) if cohort else None, model=model, seed=seed)
+    target = open_target(
+        source,
+        threat,
+        cohort=Path(cohort) if cohort else None,
+        model=model,
+        seed=seed,
+        predictions_from=predictions_from,
+    )
     require_cell(smallest_cell)
     _require_both_sides(target, smallest_cell)
-    name = source.resolve().name
+    origin = source.resolve().name
     if directory is None:
         with scratch() as temporary:
-            return _result(target, _work(target, chosen, temporary, name, smallest_cell, device), None)
+            work = _work(target, chosen, temporary, origin, smallest_cell, device)
+            return _result(target, work.headed(heading), None)
     directory = Path(directory)
     request = {
         "command": "audit",
         "memberscan": version("memberscan"),
         **target.provenance(),
+        "predictions_from": target.predictions_from,
         "threat": asdict(threat),
         "attacks": [attack.name for attack in chosen],
         "attack_code": {attack.name: fingerprint(identity(attack)) for attack in chosen},
@@ -101,11 +120,13 @@ def audit(
         "pseudonyms": pseudonyms,
         "smallest_cell": smallest_cell,
         "seed": seed,
+        **asdict(heading),
     }
     with claim(directory, request, done=DONE) as finished:
         if finished:
             return AuditResult.load(directory)
-        work = _work(target, chosen, directory, name, smallest_cell, device)
+        work = _work(target, chosen, directory, origin, smallest_cell, device)
+        work = work.headed(heading.since(directory))
         if digest := request["predictions"]:
             outcome = facts.with_digest(work.outcome, keyed(get_or_create(directory / SALT), digest))
             work = replace(work, outcome=outcome)
@@ -139,6 +160,10 @@ class Work:
     outcome: Outcome
     scores: Sequence[Scores]
     check: Blind
+
+    def headed(self, heading: Heading) -> Work:
+        """Return the same with what stands at the head of the report."""
+        return replace(self, outcome=facts.with_heading(self.outcome, heading))
 
 
 def _work(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from scipy import stats
 
 from memberscan import seeds
 from memberscan.attacks.attempt import refitted_null_aucs
@@ -13,8 +15,11 @@ from memberscan.evidence.estimates import Difference, Estimates, estimate_aucs, 
 from memberscan.evidence.findings import Finding, collect_findings
 from memberscan.evidence.gap import Gap, gap_baseline
 from memberscan.evidence.groups import JudgedScores, judged_scores
+from memberscan.evidence.multiple import holm
 from memberscan.evidence.pairs import placements
 from memberscan.evidence.permutation import NullCheck, normal_null, permuted_aucs, permuted_null
+from memberscan.evidence.power import SMALL
+from memberscan.evidence.prediction_scale import PredictionScale, compare_predictions
 from memberscan.evidence.resampling import errors_of
 from memberscan.evidence.scores import Scores
 from memberscan.evidence.strata import Strata, estimate_within_strata
@@ -31,8 +36,14 @@ _REFERENCE_ATTACK = "prediction+label"
 """The attack on outputs that attacks on weights are compared with."""
 LARGEST_PERMUTED = 1000
 """Up to this many subjects attacks are refitted with membership permuted; above, the closed form serves."""
+MADE_UNKNOWN = (
+    "How the predictions were made was not stated: if members' predictions were made in another way than "
+    "non-members', such as in training mode, that alone may give this result or hide a leak."
+)
+DECIDING = 1000
+"""Permutations where p-values decide: p < .01 then has size 10/1001, and little power is lost."""
 PERMUTATIONS = 499
-"""Of the sides of pairs, whose attacks are not refitted."""
+"""Of the sides of pairs, whose attacks are not refitted, where p-values do not decide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +60,8 @@ class Weighed:
     findings
         What each attack showed.
     checks, check
-        The check without the model of each group of people, and the one that tells most.
+        The check without the model of each group of people, and the one that tells most. P-values of single
+        groups are corrected for their number.
     gap
         What the gap between the errors of members and of others predicts by itself.
     verdict
@@ -58,6 +70,9 @@ class Weighed:
         The strongest attack's scores as the verdict judges them.
     gains
         What attacks on weights add over the outputs.
+    prediction_scale
+        Whether given predictions of the two sides look as if they were made in one way; None where none were
+        given.
     """
 
     scores: Sequence[Scores]
@@ -71,6 +86,7 @@ class Weighed:
     within: Estimates | None = None
     judged: JudgedScores | None = None
     gains: Sequence[Difference] = ()
+    prediction_scale: PredictionScale | None = None
 
     @property
     def by_person(self) -> list[Scores]:
@@ -79,8 +95,12 @@ class Weighed:
 
 
 def check_covariates(target: Target, covariates: pd.DataFrame) -> dict[str, Blind]:
-    """Try to tell who was trained on without any model, in each group of people of the target."""
-    return {
+    """Try to tell who was trained on without any model, in each group of people of the target.
+
+    The p-values of single groups are corrected for their number (Holm); that of the people of all groups
+    together is not, so that the probability of a false alarm is at most 2% in all.
+    """
+    checks = {
         group.name: blind_check(
             covariates[group.asked],
             group.inside[group.asked],
@@ -89,6 +109,22 @@ def check_covariates(target: Target, covariates: pd.DataFrame) -> dict[str, Blin
         )
         for group in target.groups
     }
+    single = [g.name for g in target.groups if not g.pooled and checks[g.name].p_value is not None]
+    corrected = holm([_resolved_p_value(checks[name]) for name in single]).tolist()
+    changed = {name: replace(checks[name], p_value=p) for name, p in zip(single, corrected, strict=True)}
+    return checks | changed
+
+
+def _resolved_p_value(check: Blind) -> float:
+    """Return a check's p-value, by the normal approximation if no permutation reached its AUC.
+
+    Permutations resolve no p-value below 1 / (permutations + 1). Corrected for many groups, that could never
+    be significant, and a difference between the sides would go unseen.
+    """
+    assert check.p_value is not None and check.auc is not None
+    if check.p_value * (check.permutations + 1) > 1.5:
+        return check.p_value
+    return min(check.p_value, float(stats.norm.sf((check.auc - 0.5) / check.chance_error)))
 
 
 def weigh(
@@ -118,12 +154,17 @@ def weigh(
         What a report says of each attack.
     """
     seen = {name for attack in scores for name in attack.seen}
-    # Groups of whom no attack saw anything decide nothing; where no attack ran, all are shown.
-    told = [check for name, check in checks.items() if name in seen or not scores]
+    # Groups of whom no attack saw anything decide nothing; where no attack ran, all are shown. All people
+    # together count where any were seen.
+    pooled = {group.name for group in target.groups if group.pooled}
+    told = [check for name, check in checks.items() if name in seen | pooled or not scores]
     worst = max(told, key=lambda check: (check.gates, check.tripped, check.auc or 0.0))
     gap = gap_baseline(people.mean_square, people.member, seeds.generator(target.seed, "gap"))
+    scale = None
+    if target.predictions_from is not None:
+        scale = compare_predictions(people.age, people.residual, people.member)
     if not scores:
-        return Weighed(scores, checks, worst, gap, nothing_seen())
+        return Weighed(scores, checks, worst, gap, nothing_seen(), prediction_scale=scale)
     errors = errors_of(scores, seeds.generator(target.seed, "pooled"))
     estimates = estimate_aucs(scores, errors)
     null = _null(target, [(a, features[name]) for name, a in attacks.items()], scores, estimates)
@@ -132,8 +173,11 @@ def weigh(
     if worst.gates:
         resampled = errors_of(scores, seeds.generator(target.seed, "within"))
         within = estimate_within_strata(scores, strata, resampled)
-    gating = [name for name, check in checks.items() if check.gates and name in seen]
+    # Single groups say more precisely than all together who differs.
+    gating = [name for name, check in checks.items() if check.gates and name in seen] or sorted(pooled)
     verdict = judge(estimates, null, worst, within, Sides.of_learners(gating) if scores[0].pairs else None)
+    if target.predictions_from == "unknown":
+        verdict = replace(verdict, sentence=f"{verdict.sentence} {MADE_UNKNOWN}")
     # What attacks on the weights add over the outputs, on the same subjects and draws.
     scored = {attack.attack: attack for attack in scores}
     compared = (
@@ -152,6 +196,7 @@ def weigh(
         findings=collect_findings(scores, estimates, errors),
         within=within,
         judged=judged_scores(scores, verdict.basis, strata),
+        prediction_scale=scale,
         gains=[paired_difference(scored[name], scored[_REFERENCE_ATTACK], errors) for name in compared],
     )
 
@@ -164,13 +209,16 @@ def _null(
 ) -> NullCheck:
     """Return what chance alone would show."""
     if scores[0].pairs:
+        permutations = DECIDING if estimates.fewest < SMALL else PERMUTATIONS
         rng = seeds.generator(target.seed, "null")
-        return permuted_null(estimates, permuted_aucs(scores, rng, PERMUTATIONS))
+        return permuted_null(estimates, permuted_aucs(scores, rng, permutations))
     if len(target.member) > LARGEST_PERMUTED:
         return normal_null(estimates)
     return permuted_null(estimates, refitted_null_aucs(observed, target, _refits(estimates)))
 
 
 def _refits(estimates: Estimates) -> int:
-    """Return how many times attacks are refitted: more where p-values decide, and each costs little."""
+    """Return how many times attacks are refitted: most where p-values decide, fewer where each costs more."""
+    if estimates.fewest < SMALL:
+        return DECIDING
     return 199 if estimates.fewest < 150 else 99

@@ -33,7 +33,7 @@ def consortium(audits: Mapping[str, AuditContent | Mapping[str, Any]]) -> Consor
     """Return the content of consortium.json.
 
     Audits of one transcript and one attacker are taken for those of different sites, each with its own people
-    as victims: pairs and victims are put together, Holm's correction runs over all pairs of an attack, and
+    as victims: pairs and victims are put together, Holm's correction runs over all pairs of all attacks, and
     pooled values are means over sites (:func:`memberscan.report.joining.mean_over_sites` says what they are
     not). All others stand side by side. An audit given twice counts once.
 

@@ -53,14 +53,11 @@ def mean_over_sites(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def correct(pairs: Sequence[Pair]) -> list[Pair]:
-    """Return pairs with Holm's correction over all of each attack's, as one audit has it."""
-    corrected = [pair.model_copy(update={"p_holm": None}) for pair in pairs]
-    for attack in {pair.attack for pair in pairs}:
-        mine = [k for k, p in enumerate(pairs) if p.attack == attack and p.p_value is not None]
-        p_values = np.array([pairs[k].p_value for k in mine], dtype=float)
-        for k, p in zip(mine, holm(p_values).tolist(), strict=True):
-            corrected[k] = corrected[k].model_copy(update={"p_holm": p})
-    return corrected
+    """Return pairs with Holm's correction over all pairs of all attacks, as one audit has it."""
+    tested = [k for k, pair in enumerate(pairs) if pair.p_value is not None]
+    p_values = holm(np.array([pairs[k].p_value for k in tested], dtype=float)).tolist()
+    of_pair = dict(zip(tested, p_values, strict=True))
+    return [pair.model_copy(update={"p_holm": of_pair.get(k)}) for k, pair in enumerate(pairs)]
 
 
 def rows(parts: Iterable[Sequence[R]], key: Callable[[R], Any], values: Sequence[str]) -> tuple[R, ...]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from memberscan.evidence.intervals import Interval
     from memberscan.evidence.pairs import PairResult
     from memberscan.evidence.permutation import NullCheck
+    from memberscan.evidence.prediction_scale import PredictionScale
     from memberscan.evidence.verdict import Verdict
     from memberscan.report.content.parts import Access, Attacker, Environment, Secure
 
@@ -46,6 +47,8 @@ class TargetFacts:
         Scans of members and non-members.
     ignored
         Columns that were not read as covariates.
+    predictions_from
+        How given predictions were made, "one-pass" or "unknown"; None for a run.
     left_out
         Columns that must not be covariates, with the reason: see :mod:`memberscan.evidence.admissible`.
     """
@@ -58,6 +61,7 @@ class TargetFacts:
     scans: int
     ignored: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    predictions_from: Literal["one-pass", "unknown"] | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,8 @@ class ProvenanceFacts:
         Digests with a secret key: plain ones would confirm a guess of all members.
     threads
         Threads used for computing; None where they do not matter.
+    date, name, note
+        UTC day of the first start, and what the auditor calls the audit and notes about it.
     """
 
     source: str
@@ -149,6 +155,9 @@ class ProvenanceFacts:
     weights: str | None = None
     predictions: str | None = None
     threads: int | None = None
+    date: str | None = None
+    name: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -229,8 +238,9 @@ class FederationFacts:
         Every attack on every pair of an attacker and a victim; none for an outsider.
     unseen
         Why an attack showed nothing of a victim, by attack and victim.
-    victims
-        The check without the model, by victim.
+    victims, together
+        The check without the model by victim, and of all members against the held-out people where there are
+        several victims.
     by_round, coverage, sources
         Attacks by round and by what the server holds, and source inference.
     """
@@ -248,6 +258,7 @@ class FederationFacts:
     pairs: Sequence[PairResult] = ()
     unseen: Mapping[tuple[str, str], str] = field(default_factory=dict)
     victims: Mapping[str, Blind] = field(default_factory=dict)
+    together: Blind | None = None
     by_round: Sequence[RoundResult] = ()
     coverage: Sequence[CoverageResult] = ()
     sources: SourceResult | None = None
@@ -273,6 +284,8 @@ class Outcome:
         Of a federated run; else None.
     smallest_cell
         Fewest people on each side of a group that is reported.
+    prediction_scale
+        Whether given predictions of the two sides look as if they were made in one way; None for a run.
     """
 
     target: TargetFacts
@@ -291,3 +304,4 @@ class Outcome:
     gains: Sequence[Difference] = ()
     federation: FederationFacts | None = None
     smallest_cell: int = SMALLEST_CELL
+    prediction_scale: PredictionScale | None = None

@@ -26,7 +26,7 @@ def pairs(rows: Sequence[Pair]) -> Table:
     ]
     caption = (
         "Every attack on every pair. Under each estimate stands the pair’s own 95% interval; the last "
-        "p-value is corrected over all pairs of its attack. Scored: members + non-members."
+        "p-value is corrected over all pairs of all attacks. Scored: members + non-members."
     )
     columns = ("Attack", "Attacker", "Victim", "AUC", "Accuracy", "p\u2011value", "p, Holm", "Scored")
     return Table(caption, columns, cells)
@@ -59,6 +59,7 @@ def victims(rows: Sequence[Victim]) -> Table:
         for row in rows
     ]
     caption = (
-        "How well each learner’s people are told from those held out by what is known without any model."
+        "How well each learner’s people are told from those held out by what is known without any model. "
+        "P-values of single learners are corrected for their number (Holm)."
     )
     return Table(caption, ("Victim", "AUC, no model", "Permutation p-value", "Told apart by"), cells)

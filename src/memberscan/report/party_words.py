@@ -13,6 +13,8 @@ SIGNIFICANT = 0.05
 
 ALL = "all"
 """The victim of an attacker who cannot tell learners apart."""
+EVERYONE = "all learners"
+"""The people of all victims together, in the check without the model."""
 
 ATTACKERS: dict[Attacker, str] = {
     "outsider": "outsider",
@@ -65,9 +67,9 @@ def success(pairs: Sequence[Pair], attack: str, victims: Sequence[Victim]) -> st
     if not tried:
         return f"None of {words.people(len(mine), 'pair')} could be judged."
     text = f"The attack {attack} succeeds in {found} of {words.people(len(tried), 'pair')}"
-    text += f" (p < {SIGNIFICANT:g} after Holm’s correction over them)."
+    text += f" (p < {SIGNIFICANT:g} after Holm’s correction over all pairs of all attacks)."
     gated = {victim.name for victim in victims if victim.tripped and victim.gates}
-    doubtful = sum(shown(pair) and pair.victim in gated for pair in tried)
+    doubtful = sum(shown(pair) and bool({pair.victim, EVERYONE} & gated) for pair in tried)
     if doubtful:
         text += f" Of these, {doubtful} may owe it to who the victim’s people are, not to a model; see below."
     missing = len(mine) - len(tried)

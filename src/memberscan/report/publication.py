@@ -17,6 +17,7 @@ from memberscan.evidence.estimates import SIMULTANEOUS_LEVEL, Estimates
 from memberscan.evidence.gap import Gap, accuracy_of_ratio, auc_of_ratio
 from memberscan.evidence.intervals import Interval
 from memberscan.evidence.permutation import NullCheck
+from memberscan.evidence.prediction_scale import PredictionScale
 from memberscan.evidence.rounding import YEARS, Measured
 from memberscan.evidence.verdict import Basis
 from memberscan.report import disclosure
@@ -74,6 +75,7 @@ def _exact(outcome: Outcome) -> AuditContent:
             gap=_exact_gap(outcome.gap),
             null=_null(outcome.null),
             blind=_blind(outcome.blind, outcome.target, smallest),
+            predictions=_prediction_check(outcome.prediction_scale),
         ),
         exposure=exposure(outcome.exposed, outcome.people, smallest),
         residuals=audit_json.Residuals(bands=residual_bands(outcome.people, smallest)),
@@ -104,6 +106,7 @@ def _target(outcome: Outcome) -> audit_json.Target:
         mae_nonmembers=mean_error(people.mean_absolute[~member]),
         rmse_members=root_mean_square_error(people.mean_square[member]),
         rmse_nonmembers=root_mean_square_error(people.mean_square[~member]),
+        predictions_from=target.predictions_from,
     )
 
 
@@ -262,6 +265,14 @@ def _blind(check: Blind, target: TargetFacts, smallest: int) -> audit_json.Blind
     )
 
 
+def _prediction_check(found: PredictionScale | None) -> audit_json.PredictionCheck | None:
+    if found is None:
+        return None
+    return audit_json.PredictionCheck(
+        unlike=found.unlike, differences=found.differences, p_value=found.p_value
+    )
+
+
 def _provenance(facts: ProvenanceFacts) -> audit_json.Provenance:
     libraries = (*_LIBRARIES, "torch") if facts.weights else _LIBRARIES
     return audit_json.Provenance(
@@ -274,4 +285,7 @@ def _provenance(facts: ProvenanceFacts) -> audit_json.Provenance:
         predictions=facts.predictions,
         threads=facts.threads,
         source=facts.source,
+        date=facts.date,
+        name=facts.name,
+        note=facts.note,
     )

@@ -54,6 +54,15 @@ def ages(low: float | None, high: float | None, joint: str) -> str:
     return f"{low:g} and over" if high is None else f"{low:g}{joint}{high:g}"
 
 
+PREDICTION_DIFFERENCES = {
+    "level": "the mean error of members is farther from zero",
+    "slope": "the slope of members’ predictions over age is farther from one",
+    "spread": "members’ predictions vary more around their mean at an age",
+    "shift": "the levels of the two sides are apart by more than half a standard deviation",
+}
+"""How the predictions of two sides may differ if they were made in different ways."""
+
+
 def p_value(value: float | None) -> str:
     """Return a p-value, never as zero."""
     if value is None:

@@ -5,6 +5,6 @@ The last two are imported from their modules, since a table of predictions is au
 
 from memberscan.targets.opening import open_target
 from memberscan.targets.predictions_table import PredictionsTable
-from memberscan.targets.target import Target
+from memberscan.targets.target import PredictionsFrom, Target
 
-__all__ = ["PredictionsTable", "Target", "open_target"]
+__all__ = ["PredictionsFrom", "PredictionsTable", "Target", "open_target"]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """Name of the one learner that somebody sees who sees sums over learners only."""
+EVERYONE = "all learners"
+"""Name of the group of all members and all held-out people; no learner's name has a blank."""
 HELD_OUT = -1
 """Home of people whom no learner trained on."""
 
@@ -204,8 +206,8 @@ class Party(TrainedModel):
 
     @property
     def groups(self) -> list[Group]:
-        """See :class:`Target`: each victim's people and the held-out ones."""
-        return [
+        """See :class:`Target`: each victim's people and the held-out ones, and all members and these."""
+        each = [
             Group(
                 victim,
                 (self.home == place) | (self.home == HELD_OUT),
@@ -215,6 +217,13 @@ class Party(TrainedModel):
             )
             for place, victim in enumerate(self.victims)
         ]
+        if len(each) == 1:
+            return each
+        # An attack is pooled over victims, so that a difference too small to show in one victim's people may
+        # be all that it finds.
+        everybody = np.ones(len(self.people), dtype=bool)
+        randomised = self.run.randomised or self.held_out_at_random
+        return [*each, Group(EVERYONE, everybody, self.member, randomised, ("blind", EVERYONE), pooled=True)]
 
 
 def as_party(target: Target) -> Party:

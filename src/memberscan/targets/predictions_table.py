@@ -11,7 +11,7 @@ import numpy as np
 from memberscan.files import TABLE_LIMIT, fingerprint
 from memberscan.received import read_limited
 from memberscan.targets.predictions_file import read_predictions
-from memberscan.targets.target import Target
+from memberscan.targets.target import PredictionsFrom, Target
 from memberscan.threat import Access, ThreatModel
 
 
@@ -25,13 +25,18 @@ class PredictionsTable(Target):
         Of each scan, years.
     digest
         Of the file.
+    made
+        How the predictions were made, as far as whoever audits them says.
     """
 
     predictions: np.ndarray = field(kw_only=True)
     digest: str = field(kw_only=True)
+    made: PredictionsFrom = field(default="unknown", kw_only=True)
 
     @classmethod
-    def read(cls, path: Path, threat: ThreatModel, *, seed: int = 0) -> PredictionsTable:
+    def read(
+        cls, path: Path, threat: ThreatModel, *, seed: int = 0, made: PredictionsFrom = "unknown"
+    ) -> PredictionsTable:
         """Read a predictions file; see :func:`~memberscan.targets.predictions_file.read_predictions`."""
         read = read_predictions(path)
         # Sorted, so that the order of rows does not change the result, not even in its last bits.
@@ -45,7 +50,13 @@ class PredictionsTable(Target):
             seed=seed,
             predictions=read.predictions[order],
             digest=fingerprint(read_limited(path, TABLE_LIMIT)),
+            made=made,
         )
+
+    @property
+    def predictions_from(self) -> PredictionsFrom:
+        """See :class:`Target`."""
+        return self.made
 
     @property
     def shows(self) -> Access:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from memberscan.threat import Access, ThreatModel
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
+
+PredictionsFrom = Literal["one-pass", "unknown"]
+"""Whether all predictions come from one pass of the final model over all scans, in evaluation mode."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,8 @@ class Group:
         Whether that was drawn at random, so that the two sides differ by chance only.
     seed
         Names of the branch of the seed for this group.
+    pooled
+        Whether it holds the people of all other groups together.
     """
 
     name: str
@@ -46,6 +51,7 @@ class Group:
     inside: Bool[np.ndarray, " people"]
     randomised: bool
     seed: tuple[str, ...]
+    pooled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +191,11 @@ class Target(ABC):
         return [Group("model", everyone, self.member, self.randomised, ("blind",))]
 
     # What a report says of it.
+
+    @property
+    def predictions_from(self) -> PredictionsFrom | None:
+        """How given predictions were made; None where memberscan computes them itself, in one pass."""
+        return None
 
     @property
     def randomised(self) -> bool:

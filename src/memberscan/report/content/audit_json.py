@@ -25,6 +25,8 @@ from memberscan.report.content.parts import (
 
 SCHEMA: Final = "memberscan.audit/1"
 MOST_FINDINGS = 1000
+LONGEST_NAME, LONGEST_NOTE = 100, 1000
+"""Characters of the name and of the note that an auditor may give."""
 SMALLEST_CELL_OF_EARLY_VERSIONS = 5
 
 Rule = Literal["simultaneous bound", "permutation", "within strata", "none"]
@@ -64,6 +66,8 @@ class Target(Part):
     """Root mean squared error on members, years."""
     rmse_nonmembers: Years
     """Root mean squared error on non-members, years."""
+    predictions_from: Literal["one-pass", "unknown"] | None = None
+    """How a file's predictions were made, as its owner says; null for a run. Absent in early versions."""
 
 
 class Threat(Part):
@@ -162,6 +166,18 @@ class Blind(Part):
     """Size of a matched subset to audit again."""
 
 
+class PredictionCheck(Part):
+    """Whether the predictions of the two sides differ in a way that training on members does not explain."""
+
+    unlike: bool
+    """Whether they do: then they were probably made in different ways."""
+    differences: Many[Literal["level", "slope", "spread", "shift"]]
+    """In what: members' mean error farther from zero; slope over age farther from one; more spread; levels
+    apart by more than half a standard deviation."""
+    p_value: Fraction
+    """Smallest p-value of these four, one-sided and corrected (Holm)."""
+
+
 class Checks(Part):
     """Checks on the audit itself; none of them is a finding."""
 
@@ -171,6 +187,9 @@ class Checks(Part):
     """The attacks with membership shuffled."""
     blind: Blind
     """How well members are told from non-members without the model."""
+    predictions: PredictionCheck | None = None
+    """Whether given predictions look as if they were made in one way; null for a run. Absent in early
+    versions."""
 
 
 class Group(Part):
@@ -293,6 +312,12 @@ class Provenance(Part):
     """Threads used for computing; null where they do not matter."""
     source: Text
     """What was audited, as given."""
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    """UTC day on which the audit was first started. Absent in early versions."""
+    name: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
+    """What the auditor calls the audit; null where nothing was given."""
+    note: Annotated[str, Field(max_length=LONGEST_NOTE)] | None = None
+    """The auditor's note; null where nothing was given."""
 
 
 class AuditContent(Part):

@@ -42,7 +42,8 @@ def data(audit: AuditContent) -> PartyPairs | None:
 
 
 def _of(federation: Federation, attack: str) -> PartyPairs:
-    victims = federation.victims
+    together = federation.together
+    victims = (*federation.victims, together) if together else federation.victims
     grid = pair_grid.build(federation.pairs, attack)
     lines = line_plot.lines((row.attack, row.coverage, row.auc) for row in federation.coverage)
     return PartyPairs(

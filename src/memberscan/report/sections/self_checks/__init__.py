@@ -8,7 +8,15 @@ from typing import Literal
 
 from memberscan.evidence.blind import PLAIN_P
 from memberscan.report import ranking, words
-from memberscan.report.content.audit_json import AuditContent, Blind, Checks, Covariate, Null, Target
+from memberscan.report.content.audit_json import (
+    AuditContent,
+    Blind,
+    Checks,
+    Covariate,
+    Null,
+    PredictionCheck,
+    Target,
+)
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table
 
@@ -34,6 +42,7 @@ class SelfChecks:
     strata: str
     covariates: Table | None
     unused: str
+    predictions: str | None
 
 
 def data(audit: AuditContent) -> SelfChecks:
@@ -51,6 +60,21 @@ def data(audit: AuditContent) -> SelfChecks:
         strata=_strata(audit),
         covariates=covariate_table(checks.blind.covariates) if checks.blind.covariates else None,
         unused=words.unused_columns(checks.blind),
+        predictions=_predictions(checks.predictions),
+    )
+
+
+def _predictions(check: PredictionCheck | None) -> str | None:
+    """Return what is said of how given predictions were made; None for a run."""
+    if check is None:
+        return None
+    p_value = f"(p {words.p_is(check.p_value)}, corrected for four tests)"
+    if not check.unlike:
+        return f"No such difference was found {p_value}. That does not prove that they were made in one way."
+    named = words.listed([words.PREDICTION_DIFFERENCES[difference] for difference in check.differences])
+    return (
+        f"Such a difference was found {p_value}: {named}. Predict both sides again, by the final model in "
+        "evaluation mode and in one pass, and audit that file."
     )
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from memberscan.report import party_words, ranking, svg, words
-from memberscan.report.content.audit_json import AuditContent, Basis, Target, Threat, Verdict
+from memberscan.report.content.audit_json import AuditContent, Basis, Provenance, Target, Threat, Verdict
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.parts import Auc
@@ -66,6 +66,8 @@ class Summary:
     without: str
     attacker: list[str]
     unseen: list[str]
+    unlike: bool
+    provenance: Provenance
 
 
 def data(audit: AuditContent) -> Summary:
@@ -84,6 +86,8 @@ def data(audit: AuditContent) -> Summary:
         without=_without(audit),
         attacker=attacker,
         unseen=[*could_not_be_seen(audit), *unseen],
+        unlike=audit.checks.predictions is not None and audit.checks.predictions.unlike,
+        provenance=audit.provenance,
     )
 
 
@@ -197,6 +201,8 @@ def could_not_be_seen(audit: AuditContent) -> list[str]:
     if audit.not_run:
         which = "One attack" if len(audit.not_run) == 1 else f"{len(audit.not_run)} attacks"
         sentences.append(f"{which} that could not be run; the reasons are below.")
+    if audit.target.predictions_from == "unknown":
+        sentences.append("How the predictions were made, which was not stated.")
     sentences.append(
         "What training again would change: intervals cover other people like these, given this trained model."
     )
