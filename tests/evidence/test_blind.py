@@ -74,7 +74,8 @@ def test_a_shift_in_age_trips_and_is_named():
     assert check.tripped
     assert check.gates
     assert check.worst == "age"
-    assert check.p_value == pytest.approx(2 / (check.permutations + 1))  # of covariates, and of products
+    # No permutation reaches it, so that the closed form tells how small it is.
+    assert check.p_value < 2 / (check.permutations + 1)
     value = json.loads(json.dumps(check.to_dict(), allow_nan=False))
     assert value["covariates"][0]["name"] == "age"
     assert value["matched_per_side"] > 10

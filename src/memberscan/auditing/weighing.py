@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from scipy import stats
-
 from memberscan import seeds
 from memberscan.attacks.attempt import refitted_null_aucs
 from memberscan.evidence.blind import Blind, blind_check
@@ -98,7 +96,7 @@ def check_covariates(target: Target, covariates: pd.DataFrame) -> dict[str, Blin
     """Try to tell who was trained on without any model, in each group of people of the target.
 
     The p-values of single groups are corrected for their number (Holm); that of the people of all groups
-    together is not, so that the probability of a false alarm is at most 2% in all.
+    together is not.
     """
     checks = {
         group.name: blind_check(
@@ -109,22 +107,10 @@ def check_covariates(target: Target, covariates: pd.DataFrame) -> dict[str, Blin
         )
         for group in target.groups
     }
-    single = [g.name for g in target.groups if not g.pooled and checks[g.name].p_value is not None]
-    corrected = holm([_resolved_p_value(checks[name]) for name in single]).tolist()
-    changed = {name: replace(checks[name], p_value=p) for name, p in zip(single, corrected, strict=True)}
-    return checks | changed
-
-
-def _resolved_p_value(check: Blind) -> float:
-    """Return a check's p-value, by the normal approximation if no permutation reached its AUC.
-
-    Permutations resolve no p-value below 1 / (permutations + 1). Corrected for many groups, that could never
-    be significant, and a difference between the sides would go unseen.
-    """
-    assert check.p_value is not None and check.auc is not None
-    if check.p_value * (check.permutations + 1) > 1.5:
-        return check.p_value
-    return min(check.p_value, float(stats.norm.sf((check.auc - 0.5) / check.chance_error)))
+    pooled = {group.name for group in target.groups if group.pooled}
+    single = {n: c.p_value for n, c in checks.items() if n not in pooled and c.p_value is not None}
+    corrected = zip(single, holm(list(single.values())).tolist(), strict=True)
+    return checks | {name: replace(checks[name], p_value=p) for name, p in corrected}
 
 
 def weigh(
@@ -158,7 +144,7 @@ def weigh(
     # together count where any were seen.
     pooled = {group.name for group in target.groups if group.pooled}
     told = [check for name, check in checks.items() if name in seen | pooled or not scores]
-    worst = max(told, key=lambda check: (check.gates, check.tripped, check.auc or 0.0))
+    worst = max(told, key=lambda check: (check.gates, check.plain, check.tripped, check.auc or 0.0))
     gap = gap_baseline(people.mean_square, people.member, seeds.generator(target.seed, "gap"))
     scale = None
     if target.predictions_from is not None:

@@ -231,11 +231,15 @@ def explained(group: Group, labels: Float[np.ndarray, "rows subjects"]) -> Float
 
 
 def _p_value(told: Sequence[Float[np.ndarray, " rows"]]) -> float:
-    """Return the share of rows whose greatest reaches the first's, or Bonferroni's bound for one row only."""
+    """Return the share of rows whose greatest reaches the first's, or less where none but the first does.
+
+    Rows resolve no share below one of them, and a correction for many groups of people would then hide any
+    difference. There Bonferroni's bound by the normal distribution serves, as it does for one row only.
+    """
     greatest = np.max(told, axis=0)
-    if len(greatest) == 1:
-        return float(min(1.0, len(told) * stats.norm.sf(greatest[0])))
-    return float(np.mean(greatest >= greatest[0] - 1e-9))
+    reached, rows = int((greatest >= greatest[0] - 1e-9).sum()), len(greatest)
+    bound = float(min(1.0, len(told) * stats.norm.sf(greatest[0])))
+    return min(bound, 1 / rows) if reached == 1 else reached / rows
 
 
 def _most_telling(ranked: Sequence[Group], told: Sequence[float], columns: int) -> list[Group]:
