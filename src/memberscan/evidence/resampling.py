@@ -235,7 +235,9 @@ class _Resampled:
         deviations = (aucs[1:] - aucs[1:].mean(axis=0)) / np.where(spread > 0, spread, 1)
         correlation = deviations.T @ deviations / (len(deviations) - 1)
         np.fill_diagonal(correlation, 1.0)
-        return Estimates(self.attacks, aucs[0], spread, correlation, self.members, self.nonmembers)
+        # Resamples have the errors of pairs as they are; people scored in pairs are not fitted on.
+        effects = np.ones(len(self.attacks))
+        return Estimates(self.attacks, aucs[0], spread, correlation, self.members, self.nonmembers, effects)
 
 
 def _weights(people: int, resamples: int, rng: np.random.Generator) -> UInt32[np.ndarray, "resamples people"]:
