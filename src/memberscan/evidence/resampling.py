@@ -164,8 +164,8 @@ class Resampling:
         targets = {row.target for row in attack.rows}
         counts = sum(len(self.groups.inside[name]) for name in targets), len(self.groups.outside)
         shares = self.shares_right(attack)
-        independent = [_independent(share, people) for share, people in zip(shares, counts, strict=True)]
-        return balanced_accuracy_interval(float(shares[0][0]), float(shares[1][0]), *independent)
+        members, others = (_independent(*each) for each in zip(shares, counts, strict=True))
+        return balanced_accuracy_interval(float(shares[0][0]), float(shares[1][0]), members, others)
 
 
 def errors_of(scores: Sequence[Scores], rng: np.random.Generator, *, resamples: int = 1000) -> Errors:

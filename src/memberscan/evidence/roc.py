@@ -47,7 +47,7 @@ def influences(
     strata add nothing. Parameters as of :func:`delong`.
     """
     weights = weights_in_auc(member, strata)
-    auc, influence = np.zeros(len(scores)), np.zeros(scores.shape)
+    wins, pairs, influence = np.zeros(len(scores)), 0, np.zeros(scores.shape)
     labels = np.zeros(len(member), dtype=int) if strata is None else strata
     for label in np.unique(labels[weights > 0]):
         part = labels == label
@@ -58,12 +58,14 @@ def influences(
         share = np.stack([_below(row, inside) for row in scores[:, part]]) / (len(inside) - sizes)
         placement = np.where(inside, share, 1 - share)
         of_members = placement[:, inside].mean(axis=1)
-        # The AUC over all strata is a weighted mean of independent AUCs.
-        auc += weights[part][inside].sum() * of_members
+        # The AUC over all strata is the mean of independent AUCs, weighted by their pairs.
+        comparisons = int(inside.sum() * (~inside).sum())
+        wins += comparisons * of_members
+        pairs += comparisons
         # Variances divide by the number of subjects less one.
         scale = weights[part] * np.sqrt(sizes / np.maximum(sizes - 1, 1))
         influence[:, part] = scale * (placement - of_members[:, None])
-    return auc, influence
+    return wins / max(pairs, 1), influence
 
 
 def weights_in_auc(

@@ -11,7 +11,7 @@ import numpy as np
 from memberscan.errors import MisalignedError
 from memberscan.evidence.cross_fitting import Design, variance_of_mean
 from memberscan.evidence.estimates import Estimates
-from memberscan.evidence.intervals import Interval, balanced_accuracy_interval
+from memberscan.evidence.intervals import Interval, balanced_accuracy_interval, weights_at_quantile
 from memberscan.evidence.roc import comparable, influences, null_variance, weights_in_auc
 from memberscan.evidence.scores import ASIDE, IN, MODEL, OUT, Scores
 from memberscan.limits import FEWEST_PER_SIDE
@@ -159,7 +159,20 @@ def _accuracy(attack: Scores) -> Interval:
         # As many people as give a mean the variance of one in which each weighs what it weighs here: all of
         # them where draws score everybody as often, and those of one draw where draws score the same people.
         people.append(round(1 / float((weights.mean(axis=0) ** 2).sum())))
-    return balanced_accuracy_interval(shares[0], shares[1], people[0], people[1])
+    return balanced_accuracy_interval(shares[0], shares[1], people[0], people[1], _weights(attack))
+
+
+def _weights(attack: Scores) -> tuple[float, float]:
+    """Return how far errors of sensitivity and of specificity move twice the accuracy."""
+    kept = attack.compared[0]
+    values, member, threshold = (
+        attack.values[0, kept],
+        attack.sides[0, kept] == IN,
+        float(attack.thresholds[0]),
+    )
+    # An attack that is not fitted knows the share of members only, and calls as many people members.
+    by_share = abs(int((values > threshold).sum()) - int(member.sum())) <= 1
+    return weights_at_quantile(values, member, threshold) if by_share and not attack.fitted else (1.0, 1.0)
 
 
 def _require_draws(scores: Sequence[Scores]) -> None:

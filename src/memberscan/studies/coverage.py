@@ -38,7 +38,7 @@ ATTACKS: tuple[Attack, ...] = (
 )
 
 
-def coverage(repetitions: int = 1000, seed: int = 0) -> pd.DataFrame:
+def coverage(repetitions: int = 400, seed: int = 0) -> pd.DataFrame:
     """Return how often 95% intervals of AUC and accuracy cover, and how often one attack is called a leak.
 
     Residuals are Gaussian; those of non-members are so much larger that the error attack has the given AUC.
