@@ -72,7 +72,7 @@ def test_the_variance_lies_between_that_of_stable_and_of_unstable_fits():
 
 @pytest.mark.parametrize("attack", study.ATTACKS, ids=lambda attack: attack.name)
 def test_intervals_of_real_attacks_cover_and_a_true_null_is_kept(attack, monkeypatch):
-    """The variance of people's means over draws alone would cover 85% without a leak."""
+    """The variance of people's means over draws alone would cover 83% without a leak."""
     monkeypatch.setattr(study, "ATTACKS", (attack,))
     monkeypatch.setattr(study, "SIDES", (40,))
     table = study.coverage(120, seed=2).set_index("leak")

@@ -126,7 +126,7 @@ def variance_of_mean(
     -----
     The variance of people's means over draws alone, as for cross-validated AUCs (LeDell, Petersen and van der
     Laan, Electronic Journal of Statistics 9, 2015), holds where folds are so large that rules hardly differ.
-    Here it is far too small: where there is no leak, by half (``memberscan study coverage``).
+    Here it is far too small: for five times two halves, half of that of the unstable case.
     """
     base = 0.0
     for side in sides:

@@ -118,7 +118,7 @@ def judge(
 
     Where covariates alone tell members from non-members, and membership was not drawn at random, only success
     within strata counts: ``leaks``, or else ``confounded``. Otherwise ``leaks`` if a simultaneous one-sided
-    99% lower bound exceeds .5; with fewer than 30 subjects a side scored in one draw, if a max-T p-value is
+    99% lower bound exceeds .5; with fewer than 30 subjects scored on a side, if a max-T p-value is
     below .01. Otherwise ``inconclusive`` if an attack is significantly worse than chance, or if the smallest
     AUC detectable with 80% power exceeds .65; else ``no leak shown``.
 
