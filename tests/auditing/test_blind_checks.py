@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
+from scipy import stats
 
 from memberscan.auditing import weighing
 from memberscan.auditing.weighing import check_covariates
-from memberscan.evidence.blind import Blind, blind_check
+from memberscan.evidence.blind import blind_check
 from memberscan.evidence.multiple import holm
 from memberscan.targets.party import EVERYONE
 from memberscan.targets.target import Group
@@ -38,7 +38,7 @@ def test_victims_are_corrected_and_all_people_together_are_not() -> None:
     rngs = {g.name: weighing.seeds.generator(0, *g.seed) for g in target.groups}
     alone = {g.name: blind_check(covariates[g.asked], g.inside[g.asked], rngs[g.name]) for g in target.groups}
     assert checks[EVERYONE].p_value == alone.pop(EVERYONE).p_value
-    expected = holm([weighing._resolved_p_value(check) for check in alone.values()])
+    expected = holm([check.p_value for check in alone.values()])
     np.testing.assert_array_equal([checks[name].p_value for name in alone], expected)
 
 
@@ -51,13 +51,12 @@ def test_covariates_that_tell_nothing_seldom_trip_any_check() -> None:
     tripped = sum(
         any(check.gates for check in check_covariates(*federation(seed, 0.0)).values()) for seed in range(60)
     )
-    # At most 2% by construction; five of 60 have a probability below .01.
-    assert tripped < 5
+    # One check in twenty trips of the single ones, and one in twenty of all together.
+    assert stats.binomtest(tripped, 60, 0.1, "greater").pvalue > 0.01
 
 
 def test_a_correction_for_many_groups_hides_no_difference() -> None:
     rng = np.random.default_rng(0)
     member = np.arange(200) < 100
     check = blind_check(pd.DataFrame({"age": rng.normal(size=200) + 3 * member}), member, rng)
-    assert isinstance(check, Blind) and check.p_value == pytest.approx(1 / (check.permutations + 1))
-    assert weighing._resolved_p_value(check) < 1e-6
+    assert check.p_value is not None and check.p_value < 1e-6 < 1 / (check.permutations + 1)

@@ -51,5 +51,10 @@ def test_more_subjects_see_more_and_more_attacks_see_less():
 def test_the_least_sensitive_attack_decides():
     attacks, _ = simulate(np.random.default_rng(0), 200, 200)
     estimates = estimate_aucs(attacks, DeLong())
-    assert smallest_detectable_auc(estimates) == detectable_auc(100, 100, estimates.critical, small=False)
+    sides = int(estimates.members[1]), int(estimates.nonmembers[1])
+    effect = float(estimates.design_effect[1])
+    assert smallest_detectable_auc(estimates) == detectable_auc(
+        *sides, estimates.critical, effect, small=False
+    )
+    assert detectable_auc(*sides, estimates.critical, small=False) < smallest_detectable_auc(estimates)
     assert smallest_detectable_auc(estimate_aucs(attacks[:1], DeLong())) < smallest_detectable_auc(estimates)

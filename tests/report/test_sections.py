@@ -162,7 +162,7 @@ def test_the_attacker_in_words() -> None:
 
     assert "predictions only" in said()
     assert "30 members and 31 non-members" in said()
-    assert "5 draws" in said()
+    assert "5 times" in said()
     assert "draws" not in said(repeats=1)
     assert "weights are published" in said(access="weights")
     assert "nobody beforehand" in said(known_members=0, known_nonmembers=0)

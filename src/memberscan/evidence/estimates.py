@@ -46,7 +46,10 @@ class Estimates:
     correlation
         Of the errors.
     members, nonmembers
-        People compared: in one draw, or distinct people over all pairs.
+        Distinct people compared, over all draws or pairs.
+    design_effect
+        Variance of the AUC of an attack that finds nothing, over that of scoring these people once (Kish,
+        Survey Sampling, 1965): above 1 where people are fitted on and scored in turns.
     """
 
     attacks: tuple[str, ...]
@@ -55,6 +58,7 @@ class Estimates:
     correlation: Float[np.ndarray, "attacks attacks"]
     members: Int[np.ndarray, " attacks"]
     nonmembers: Int[np.ndarray, " attacks"]
+    design_effect: Float[np.ndarray, " attacks"]
 
     @cached_property
     def greatest(self) -> Float[np.ndarray, " samples"]:

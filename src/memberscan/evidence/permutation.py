@@ -94,11 +94,11 @@ def permuted_null(estimates: Estimates, null: Float[np.ndarray, "permutations at
 def normal_null(estimates: Estimates) -> NullCheck:
     """Return max-T p-values from the joint normal that AUCs approach in large samples; no attack is refitted.
 
-    The variance is that of an untied Mann-Whitney AUC with the subjects of a single draw. The p-value is the
-    smaller of a Monte Carlo estimate from a fixed generator and Bonferroni's bound, which is the sharper one
-    far in the tail.
+    The variance is that of an untied Mann-Whitney AUC, times the design effect of the draws. The p-value is
+    the smaller of a Monte Carlo estimate from a fixed generator and Bonferroni's bound, which is the sharper
+    one far in the tail.
     """
-    spread = np.sqrt(null_variance(estimates.members, estimates.nonmembers))
+    spread = np.sqrt(estimates.design_effect * null_variance(estimates.members, estimates.nonmembers))
     statistic = (estimates.auc - 0.5) / spread
     draws = len(estimates.greatest)
     sampled = (1 + draws - np.searchsorted(estimates.greatest, statistic)) / (1 + draws)

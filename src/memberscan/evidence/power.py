@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 POWER = 0.8
 SMALL = 30
-"""Below this many subjects a side, scored in one draw, permutations decide instead of intervals."""
+"""Below this many subjects scored on a side, permutations decide instead of intervals."""
 
 
 def smallest_detectable_auc(estimates: Estimates) -> float:
@@ -24,29 +24,34 @@ def smallest_detectable_auc(estimates: Estimates) -> float:
     Above it a leak would probably have been found; below it nothing is known. It depends on the numbers of
     subjects and on how many attacks were tried, not on what they scored.
     """
-    sides = zip(estimates.members.tolist(), estimates.nonmembers.tolist(), strict=True)
+    columns = (estimates.members, estimates.nonmembers, estimates.design_effect)
+    sides = zip(*(column.tolist() for column in columns), strict=True)
     small = estimates.fewest < SMALL
-    return max(detectable_auc(n1, n0, estimates.critical, small=small) for n1, n0 in sides)
+    return max(detectable_auc(n1, n0, estimates.critical, effect, small=small) for n1, n0, effect in sides)
 
 
-def detectable_auc(members: int, nonmembers: int, critical: float, *, small: bool) -> float:
+def detectable_auc(
+    members: int, nonmembers: int, critical: float, design_effect: float = 1.0, *, small: bool
+) -> float:
     """Return the AUC found with 80% power, or 1 if these numbers bear none.
 
     Parameters
     ----------
     members, nonmembers
-        Subjects scored in one draw.
+        Subjects scored.
     critical
         Standard errors between estimate and lower bound.
+    design_effect
+        By how much fitting and scoring people in turns multiplies the variance.
     small
         Whether chance is judged by permutation (errors under chance) or by an interval (errors on the logit
         scale).
     """
     beta = float(stats.norm.ppf(POWER))
-    by_chance = float(np.sqrt(null_variance(members, nonmembers)))
+    by_chance = float(np.sqrt(design_effect * null_variance(members, nonmembers)))
 
     def excess(auc: float) -> float:
-        error = float(np.sqrt(hanley_mcneil_variance(auc, members, nonmembers)))
+        error = float(np.sqrt(design_effect * hanley_mcneil_variance(auc, members, nonmembers)))
         if small:
             return auc - 0.5 - critical * by_chance - beta * error
         return float(logit(auc)) - (critical + beta) * error / (auc * (1 - auc))

@@ -164,8 +164,8 @@ class Resampling:
         targets = {row.target for row in attack.rows}
         counts = sum(len(self.groups.inside[name]) for name in targets), len(self.groups.outside)
         shares = self.shares_right(attack)
-        independent = [_independent(share, people) for share, people in zip(shares, counts, strict=True)]
-        return balanced_accuracy_interval(float(shares[0][0]), float(shares[1][0]), *independent)
+        members, others = (_independent(*each) for each in zip(shares, counts, strict=True))
+        return balanced_accuracy_interval(float(shares[0][0]), float(shares[1][0]), members, others)
 
 
 def errors_of(scores: Sequence[Scores], rng: np.random.Generator, *, resamples: int = 1000) -> Errors:
@@ -235,7 +235,9 @@ class _Resampled:
         deviations = (aucs[1:] - aucs[1:].mean(axis=0)) / np.where(spread > 0, spread, 1)
         correlation = deviations.T @ deviations / (len(deviations) - 1)
         np.fill_diagonal(correlation, 1.0)
-        return Estimates(self.attacks, aucs[0], spread, correlation, self.members, self.nonmembers)
+        # Resamples have the errors of pairs as they are; people scored in pairs are not fitted on.
+        effects = np.ones(len(self.attacks))
+        return Estimates(self.attacks, aucs[0], spread, correlation, self.members, self.nonmembers, effects)
 
 
 def _weights(people: int, resamples: int, rng: np.random.Generator) -> UInt32[np.ndarray, "resamples people"]:

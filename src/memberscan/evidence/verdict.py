@@ -122,9 +122,9 @@ def judge(
     Where covariates alone tell members from non-members (p < .05), and membership was not drawn at random,
     only success within strata is a leak; without it the audit is ``confounded`` if the sides plainly differ
     (p < .01), or if attacks succeed only as long as people of all kinds are compared. Otherwise ``leaks`` if
-    a simultaneous one-sided 99% lower bound exceeds .5; with fewer than 30 subjects a side scored in one
-    draw, if a max-T p-value is below .01. Otherwise ``inconclusive`` if an attack is significantly worse than
-    chance, or if the smallest AUC detectable with 80% power exceeds .65; else ``no leak shown``.
+    a simultaneous one-sided 99% lower bound exceeds .5; with fewer than 30 subjects scored on a side, if a
+    max-T p-value is below .01. Otherwise ``inconclusive`` if an attack is significantly worse than chance, or
+    if the smallest AUC detectable with 80% power exceeds .65; else ``no leak shown``.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ def curve(roc: Roc, tpr: Sequence[Rate], scored: tuple[int, int], smallest: int)
     roc, tpr
         The whole curve, and the finding's own rates, which are rounded already.
     scored
-        How many members, and non-members, were scored in one draw.
+        How many members, and non-members, were scored in some draw.
     smallest
         Fewest people of a group that is reported.
     """

@@ -49,6 +49,13 @@ def _parties(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return parties(out, seed=seed)
 
 
+def _coverage(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.coverage import coverage
+
+    del out, run
+    return coverage(seed=seed)
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -56,4 +63,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "chance": _chance,
     "federated": _federated,
     "parties": _parties,
+    "coverage": _coverage,
 }

@@ -6,6 +6,7 @@ rows of an outsider's audit are draws of whom it knows; those of a party's audit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,15 +67,27 @@ class Comparison:
 def draws(
     member: Bool[np.ndarray, " people"], threat: ThreatModel, rng: np.random.Generator
 ) -> list[Comparison]:
-    """Draw whom an outsider knows, as many on each side, once for each repeat; all others are compared."""
-    inside, outside = np.flatnonzero(member), np.flatnonzero(~member)
-    count = known_per_side(threat, len(inside), len(outside))
-    rows = []
-    for number in range(threat.repeats):
-        known = Known.nobody(len(member))
-        known.members[rng.choice(inside, count, replace=False)] = True
-        known.nonmembers[rng.choice(outside, count, replace=False)] = True
-        rows.append(Comparison(Draw(number), known, sides_of(member, known.everyone)))
+    """Draw whom an outsider knows, as many on each side; in every repeat everybody is compared in some draw.
+
+    In each repeat the people of a side are put in random order. Its draws compare successive stretches of
+    that order and know the rest, in as few draws as reach everybody: two complementary halves where half of
+    the people are known (cross-fitting), ten tenths where nine tenths are known.
+    """
+    sides = [np.flatnonzero(member), np.flatnonzero(~member)]
+    count = known_per_side(threat, *map(len, sides))
+    fewest = min(map(len, sides))
+    # The larger side is reached in no more draws, since more of its people are compared in each.
+    folds = math.ceil(fewest / (fewest - count)) if count else 1
+    rows: list[Comparison] = []
+    for _ in range(threat.repeats):
+        orders = [rng.permutation(side) for side in sides]
+        for fold in range(folds):
+            known = Known.nobody(len(member))
+            for kept, order in zip((known.members, known.nonmembers), orders, strict=True):
+                # Those compared begin here and go on around the end; the count before them are known.
+                begin = fold * len(order) // folds
+                kept[order[np.arange(begin - count, begin) % len(order)]] = True
+            rows.append(Comparison(Draw(len(rows)), known, sides_of(member, known.everyone)))
     return rows
 
 

@@ -135,7 +135,7 @@ def attack_table(audit: AuditContent) -> Table:
         )
     else:
         caption += "the p-value counts all attacks together. "
-    caption += "Accuracy is balanced: a coin gets 50%. Scored: members + non-members judged in one draw."
+    caption += "Accuracy is balanced: a coin gets 50%. Scored: members + non-members judged in some draw."
     if strata:
         caption += " Only “AUC within strata” and “at least” allow for the difference between the sides."
     within = ("AUC within strata",) if strata else ()

@@ -145,7 +145,7 @@ def outside_attacker(threat: Threat) -> list[str]:
     members, nonmembers = threat.known
     if not (members or nonmembers):
         return [*sentences, "It knows of nobody beforehand whether they were in the training set."]
-    draws = f"; the mean over {threat.repeats} draws of them is reported" if threat.repeats > 1 else ""
+    draws = f", {threat.repeats} times with others known" if threat.repeats > 1 else ""
     known = f"{words.people(members or 0, 'member')} and {words.people(nonmembers, 'non-member')}"
     judged = f"learns from them, and is judged on everybody else{draws}"
     return [*sentences, f"It already knows {known}, {judged}."]
