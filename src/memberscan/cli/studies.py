@@ -26,6 +26,7 @@ def study(
     run: Annotated[
         Path | None, typer.Option(help="For chance: a run whose non-members are labelled at random.")
     ] = None,
+    long: Annotated[bool, typer.Option("--long", help="For verdict: many more audits, for hours.")] = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -37,9 +38,10 @@ def study(
 
     from memberscan.studies import STUDIES
 
+    name = f"{name} --long" if long else name
     if name not in STUDIES:
         raise BadInputError(f"study {name!r} is unknown; choose one of {', '.join(STUDIES)}")
-    rows = STUDIES[name](out / name, seed=seed, run=run)
+    rows = STUDIES[name](out / name.split()[0], seed=seed, run=run)
     if json:
         # JSON has no NaN.
         answer(

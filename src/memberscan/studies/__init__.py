@@ -22,6 +22,13 @@ def _verdict(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return verdict_rates(seed=seed)
 
 
+def _verdict_long(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.verdict_rates import LONG, verdict_rates
+
+    del out, run
+    return verdict_rates(LONG, seed=seed)
+
+
 def _gap(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     from memberscan.studies.verdict_rates import gap_identity
 
@@ -59,6 +66,7 @@ def _coverage(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
+    "verdict --long": _verdict_long,
     "gap": _gap,
     "chance": _chance,
     "federated": _federated,
