@@ -35,13 +35,12 @@ def named(content: dict[str, Any]) -> str | None:
 
 def test_with_few_people_the_page_follows_the_p_values_that_decide(small: list[dict[str, Any]]):
     leaks = [content for content in small if content["verdict"]["label"] == "leaks"]
-    bounds = [max(f["auc"]["simultaneous"]["low"] for f in content["findings"]) for content in leaks]
-    # Where p-values show a leak, bounds may not, which a page must not say as if it were the answer.
-    assert len(leaks) >= 2 and max(bounds) <= 0.5
+    assert 2 <= len(leaks) < len(small)
+    assert {content["verdict"]["basis"]["rule"] for content in small} == {"permutation"}
     for content in small:
         require_valid(content)
-        leaks = content["verdict"]["label"] == "leaks"
-        assert leaks == (named(content) is not None) == bool(content["verdict"]["basis"]["shown"])
+        leak = content["verdict"]["label"] == "leaks"
+        assert leak == (named(content) is not None) == bool(content["verdict"]["basis"]["shown"])
 
 
 def test_with_few_people_sentence_page_and_groups_name_one_attack(small: list[dict[str, Any]]):
