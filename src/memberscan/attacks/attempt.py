@@ -116,7 +116,7 @@ def _scans_of(known: Known, people: People) -> KnownScans:
 
 
 def refitted_null_aucs(
-    observed: Sequence[tuple[Attack, Features]], target: Target, permutations: int
+    observed: Sequence[tuple[Attack, Features]], target: Target, permutations: int, *, first: int = 0
 ) -> Float[np.ndarray, "permutations attacks"]:
     """Return mean AUCs of attacks on a model, with membership permuted before the known subjects are drawn.
 
@@ -128,11 +128,13 @@ def refitted_null_aucs(
         The model; only an outsider's rows can be drawn anew.
     permutations
         How many.
+    first
+        Number of the first one: each has random numbers of its own.
     """
     aucs = np.empty((permutations, len(observed)))
     with one_thread(), progress("permuting membership", permutations) as advance:
         for b in range(permutations):
-            rng = seeds.generator(target.seed, "null", b)
+            rng = seeds.generator(target.seed, "null", first + b)
             member = rng.permutation(target.member)
             rows = {True: draws(member, target.threat, rng), False: everybody(member)}
             for k, (attack, features) in enumerate(observed):

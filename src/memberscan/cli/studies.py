@@ -18,7 +18,11 @@ def register(app: typer.Typer) -> None:
 
 def study(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="overfitting, verdict, gap, chance, federated or parties.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="overfitting, verdict, gap, chance, federated, parties, coverage or retraining.",
+        ),
     ],
     out: Annotated[
         Path, typer.Option(help="Directory for what the study builds, its table and its figure.")

@@ -63,6 +63,13 @@ def _coverage(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return coverage(seed=seed)
 
 
+def _retraining(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.retraining import retraining
+
+    del out, run
+    return retraining(seed=seed)
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -72,4 +79,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "federated": _federated,
     "parties": _parties,
     "coverage": _coverage,
+    "retraining": _retraining,
 }
