@@ -36,7 +36,8 @@ def named(content: dict[str, Any]) -> str | None:
 def test_with_few_people_the_page_follows_the_p_values_that_decide(small: list[dict[str, Any]]):
     leaks = [content for content in small if content["verdict"]["label"] == "leaks"]
     assert 2 <= len(leaks) < len(small)
-    assert {content["verdict"]["basis"]["rule"] for content in small} == {"permutation"}
+    rules = {content["verdict"]["basis"]["rule"] for content in small}
+    assert "permutation" in rules and "simultaneous bound" not in rules
     for content in small:
         require_valid(content)
         leak = content["verdict"]["label"] == "leaks"
