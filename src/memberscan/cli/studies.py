@@ -42,10 +42,11 @@ def study(
 
     from memberscan.studies import STUDIES
 
-    name = f"{name} --long" if long else name
+    if long and name != "verdict":
+        raise BadInputError("--long is for the study of the verdict only; leave it out")
     if name not in STUDIES:
         raise BadInputError(f"study {name!r} is unknown; choose one of {', '.join(STUDIES)}")
-    rows = STUDIES[name](out / name.split()[0], seed=seed, run=run)
+    rows = STUDIES[name](out / name, seed=seed, run=run, **({"long": True} if long else {}))
     if json:
         # JSON has no NaN.
         answer(

@@ -15,18 +15,11 @@ def _overfitting(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return overfitting(out, seed=seed)
 
 
-def _verdict(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
-    from memberscan.studies.verdict_rates import verdict_rates
+def _verdict(out: Path, *, seed: int, run: Path | None, long: bool = False) -> pd.DataFrame:
+    from memberscan.studies.verdict_rates import LONG, SHORT, verdict_rates
 
     del out, run
-    return verdict_rates(seed=seed)
-
-
-def _verdict_long(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
-    from memberscan.studies.verdict_rates import LONG, verdict_rates
-
-    del out, run
-    return verdict_rates(LONG, seed=seed)
+    return verdict_rates(LONG if long else SHORT, seed=seed)
 
 
 def _gap(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
@@ -73,7 +66,6 @@ def _retraining(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
-    "verdict --long": _verdict_long,
     "gap": _gap,
     "chance": _chance,
     "federated": _federated,
