@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 
 from memberscan.evidence.design_matrix import (
+    as_many,
     columns_of,
     less_explained,
     standardise_covariates,
-    together,
-    width,
 )
 
 
@@ -87,9 +86,13 @@ def test_what_a_base_explains_is_taken_out_as_least_squares_would():
     assert less_explained(values, None) == (values, 0)
 
 
-def test_groups_are_joined_without_repetitions():
+def test_groups_are_joined_without_repetitions_as_far_as_they_fit():
     rng = np.random.default_rng(4)
     design = standardise_covariates(pd.DataFrame(rng.normal(size=(30, 3)), columns=list("abc")))
-    joined = together([design.curves[0], *design.pairs[:2]])
-    assert [group.names for group in joined] == [("a",), ("b",), ("a", "b"), ("c",), ("a", "c")]
-    assert width(joined) == columns_of(joined).shape[1]
+    a, ab, ac = design.curves[0], *design.pairs[:2]
+    curve, product = a.added.shape[1], ab.added.shape[1]
+    assert columns_of([a, ab, ac]).shape[1] == 3 * curve + 2 * product
+    assert as_many([ab, ac, a], 2 * curve + product) == [ab, a]
+    assert as_many([ab], 1) == [ab]
+    assert design.everything(3 * curve + 3 * product) == [*design.curves, *design.pairs]
+    assert design.everything(3 * curve) == [design.straight]

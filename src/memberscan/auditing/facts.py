@@ -11,7 +11,6 @@ import pandas as pd
 
 from memberscan.evidence.admissible import computed_from_predictions
 from memberscan.report.outcome import (
-    AttackFacts,
     FederationFacts,
     Outcome,
     PeopleFacts,
@@ -24,6 +23,7 @@ from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
     from memberscan.auditing.heading import Heading
+    from memberscan.auditing.selection import Selection
     from memberscan.auditing.weighing import Weighed
     from memberscan.targets import Target
 
@@ -100,8 +100,7 @@ def _left_out(target: Target, view: View) -> dict[str, str]:
 def outcome(
     target: Target,
     name: str,
-    attacks: Mapping[str, AttackFacts],
-    not_run: Mapping[str, str],
+    selected: Selection,
     people: PeopleSummary,
     found: Weighed,
     federation: FederationFacts | None,
@@ -119,8 +118,8 @@ def outcome(
         threat=_threat(target),
         people=people.facts,
         provenance=_provenance(target, name),
-        attacks=attacks,
-        not_run=not_run,
+        attacks=selected.about,
+        not_run=selected.not_run,
         findings=found.findings,
         null=found.null,
         blind=found.check,

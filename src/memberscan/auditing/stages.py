@@ -172,10 +172,11 @@ def _work(
     """Carry out the stages in their order."""
     with computing(target, device):
         # 1. Which attacks can be run, by this attacker, on this target.
-        attacks, not_run = selection.available(chosen, target)
+        selected = selection.available(chosen, target)
         # 2. What the attacker sees of every scan.
-        wanted = [signal for attack in attacks.values() for signal in attack.reads]
-        view = see(target, [*wanted, *federation_results.also_reads(target, attacks)], directory / "signals")
+        wanted = [signal for attack in selected.attacks.values() for signal in attack.reads]
+        also = federation_results.also_reads(target, selected.attacks)
+        view = see(target, [*wanted, *also], directory / "signals")
     # Residuals that are not in years would give a false answer, whatever the attack.
     require_years(view.age, view[PREDICTION])
     # 3. What is known of people without the model, and whether it tells members apart.
@@ -183,17 +184,17 @@ def _work(
     checks = check_covariates(target, people.covariates)
     with one_thread():
         # 4. What each attack makes of the signals, and its scores of people whom the attacker does not know.
-        features = {name: observe(attack, view) for name, attack in attacks.items()}
+        features = {name: observe(attack, view) for name, attack in selected.attacks.items()}
         scores = [
-            attempt(attack, features[attack.name], target, view.learners) for attack in attacks.values()
+            attempt(attack, features[name], target, view.learners)
+            for name, attack in selected.attacks.items()
         ]
-        attacks, not_run = selection.that_saw_something(attacks, scores, not_run, target)
+        selected = selection.that_saw_something(selected, scores, target)
         # 5. How sure we are.
-        about = selection.attack_facts(attacks, target)
         seen = [found for found in scores if found is not None]
-        found = weigh(target, attacks, features, seen, checks, people.facts, about)
-        federation = federation_results.collect(target, view, attacks, features, found)
-    outcome = facts.outcome(target, name, about, not_run, people, found, federation, smallest)
+        found = weigh(target, selected, features, seen, checks, people.facts)
+        federation = federation_results.collect(target, view, selected.attacks, features, found)
+    outcome = facts.outcome(target, name, selected, people, found, federation, smallest)
     return Work(outcome, found.by_person, found.check)
 
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from memberscan.attacks import Attack, Features
-    from memberscan.report.outcome import AttackFacts, PeopleFacts
+    from memberscan.auditing.selection import Selection
+    from memberscan.report.outcome import PeopleFacts
     from memberscan.targets import Target
 
 _REFERENCE_ATTACK = "prediction+label"
@@ -121,12 +122,11 @@ def check_covariates(target: Target, covariates: pd.DataFrame) -> dict[str, Blin
 
 def weigh(
     target: Target,
-    attacks: Mapping[str, Attack],
+    selected: Selection,
     features: Mapping[str, Features],
     scores: Sequence[Scores],
     checks: Mapping[str, Blind],
     people: PeopleFacts,
-    about: Mapping[str, AttackFacts],
 ) -> Weighed:
     """Weigh what the attacks show.
 
@@ -134,7 +134,7 @@ def weigh(
     ----------
     target
         What was audited.
-    attacks, features
+    selected, features
         Attacks and what they saw, to be carried out again with membership permuted.
     scores
         Of the same attacks in their order.
@@ -142,8 +142,6 @@ def weigh(
         From :func:`check_covariates`.
     people
         The model's errors of each person.
-    about
-        What a report says of each attack.
     """
     seen = {name for attack in scores for name in attack.seen}
     # Groups of whom no attack saw anything decide nothing; where no attack ran, all are shown. All people
@@ -159,7 +157,7 @@ def weigh(
         return Weighed(scores, checks, worst, gap, nothing_seen(), prediction_scale=scale)
     errors = errors_of(scores, seeds.generator(target.seed, "pooled"))
     estimates = estimate_aucs(scores, errors)
-    null = _null(target, [(a, features[name]) for name, a in attacks.items()], scores, estimates)
+    null = _null(target, [(a, features[name]) for name, a in selected.attacks.items()], scores, estimates)
     strata = {g.name: Strata.of_check(checks[g.name], g.asked) for g in target.groups}
     within = None
     if worst.gates:
@@ -175,7 +173,7 @@ def weigh(
     compared = (
         []
         if scores[0].pairs or _REFERENCE_ATTACK not in scored
-        else [name for name, attack in about.items() if attack.fitted and attack.access != "outputs"]
+        else [name for name, attack in selected.about.items() if attack.fitted and attack.access != "outputs"]
     )
     return Weighed(
         scores=scores,

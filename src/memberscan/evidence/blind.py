@@ -12,11 +12,10 @@ from memberscan.errors import MisalignedError
 from memberscan.evidence.confounding import blind_strata, matched_pairs
 from memberscan.evidence.design_matrix import (
     Group,
+    as_many,
     columns_of,
     less_explained,
     standardise_covariates,
-    together,
-    width,
 )
 from memberscan.evidence.roc import aucs_of_rows, null_variance
 from memberscan.limits import FEWEST_PER_SIDE
@@ -186,15 +185,17 @@ def blind_check(
     p_value = min(1.0, len(p_values) * min(p_values))
     most = min(n // SUBJECTS_PER_COLUMN, MOST_COLUMNS)
     ranked = sorted((*mains, *pairs), key=lambda group: -told[id(group)][0])
-    features = columns_of(_most_telling(ranked, [told[id(group)][0] for group in ranked], most))
+    # Covariates that do not differ between the sides need no adjustment, and each column takes something from
+    # the scores by chance.
+    telling = [group for group in ranked if group is ranked[0] or told[id(group)][0] > TELLING]
+    features = columns_of(as_many(telling, most))
     score = out_of_fold(features, member, folds)
-    every = together((*design.curves, *pairs))
     return Blind(
-        auc=_auc(every if width(every) <= most else [design.straight], member, folds),
+        auc=_auc(design.everything(most), member, folds),
         p_value=p_value,
         permutations=permutations,
         covariates=tuple(
-            BlindCovariate(" and ".join(g.names), _auc(g.parts, member, folds), _p_value([told[id(g)]]))
+            BlindCovariate(" and ".join(g.names), _auc([g], member, folds), _p_value([told[id(g)]]))
             for g in ranked
             if g in design.curves or (g is ranked[0] and g in pairs)
         ),
@@ -240,20 +241,6 @@ def _p_value(told: Sequence[Float[np.ndarray, " rows"]]) -> float:
     reached, rows = int((greatest >= greatest[0] - 1e-9).sum()), len(greatest)
     bound = float(min(1.0, len(told) * stats.norm.sf(greatest[0])))
     return min(bound, 1 / rows) if reached == 1 else reached / rows
-
-
-def _most_telling(ranked: Sequence[Group], told: Sequence[float], columns: int) -> list[Group]:
-    """Return the groups to compare alike people by: those that tell, the most telling first.
-
-    Covariates that do not differ between the sides need no adjustment, and each column takes something from
-    the scores by chance.
-    """
-    chosen = together(ranked[:1])
-    for group, tells in zip(ranked[1:], told[1:], strict=True):
-        more = together([*chosen, group])
-        if tells > TELLING and width(more) <= columns:
-            chosen = more
-    return chosen
 
 
 def out_of_fold(

@@ -99,6 +99,11 @@ class Design:
         """The curve of each covariate: it sees two humps."""
         return tuple(Group((name,), each.curved) for name, each in self.covariates.items())
 
+    def everything(self, most: int) -> list[Group]:
+        """Return curves and products of all covariates, or their straight columns if those are too many."""
+        every = [*self.curves, *self.pairs]
+        return every if _width(every) <= most else [self.straight]
+
     @cached_property
     def pairs(self) -> tuple[Group, ...]:
         """Products of two covariates beyond their curves: they see an age difference at one site only."""
@@ -108,19 +113,26 @@ class Design:
         )
 
 
-def together(groups: Iterable[Group]) -> list[Group]:
-    """Return the groups and their bases, each once."""
-    return list({id(part): part for group in groups for part in group.parts}.values())
-
-
-def width(groups: Iterable[Group]) -> int:
-    """Return how many columns groups have."""
-    return sum(group.added.shape[1] for group in groups)
+def as_many(ranked: Iterable[Group], most: int) -> list[Group]:
+    """Return the first group, and of the others in their order those that fit into so many columns."""
+    chosen: list[Group] = []
+    for group in ranked:
+        if not chosen or _width([*chosen, group]) <= most:
+            chosen.append(group)
+    return chosen
 
 
 def columns_of(groups: Iterable[Group]) -> Float[np.ndarray, "subjects columns"]:
-    """Return the columns of groups beside each other."""
-    return np.hstack([group.added for group in groups])
+    """Return the columns of groups and of their bases beside each other, each group once."""
+    return np.hstack([group.added for group in _each_once(groups)])
+
+
+def _each_once(groups: Iterable[Group]) -> list[Group]:
+    return list({id(part): part for group in groups for part in group.parts}.values())
+
+
+def _width(groups: Iterable[Group]) -> int:
+    return sum(group.added.shape[1] for group in _each_once(groups))
 
 
 def less_explained(

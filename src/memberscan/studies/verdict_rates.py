@@ -202,15 +202,15 @@ def _one_audit(
     # Half-normal sizes of errors whose spreads have this ratio have this AUC (see the gap).
     ratio = np.where(people.member, 1.0, np.tan(np.pi / 2 * auc))
     target, view = _target(people, ratio, rng)
-    chosen, _ = selection.available([named(name) for name in default_attacks(target.threat)], target)
+    selected = selection.available([named(name) for name in default_attacks(target.threat)], target)
     summary = facts.summarise_people(target, view)
     with one_thread():
         checks = check_covariates(target, summary.covariates)
-        features = {name: observe(attack, view) for name, attack in chosen.items()}
-        scores = [attempt(attack, features[name], target) for name, attack in chosen.items()]
-        about = selection.attack_facts(chosen, target)
+        features = {name: observe(attack, view) for name, attack in selected.attacks.items()}
+        scores = [attempt(attack, features[name], target) for name, attack in selected.attacks.items()]
+        selected = selection.that_saw_something(selected, scores, target)
         seen = [each for each in scores if each is not None]
-        verdict = weigh(target, chosen, features, seen, checks, summary.facts, about).verdict
+        verdict = weigh(target, selected, features, seen, checks, summary.facts).verdict
     truth = -np.abs(people.noise * ratio)
     oracle = Scores.of_draws(
         "truth", fitted=False, values=truth[None], member=people.member, thresholds=np.zeros(1)
