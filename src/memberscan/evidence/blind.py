@@ -174,6 +174,8 @@ def blind_check(
     if not design.covariates:
         nothing = np.zeros(n, dtype=int), np.ones(n, dtype=bool), np.empty((n, 0))
         return Blind(None, None, 0, (), design.ignored, randomised, everyone, *nothing, sides)
+    most = min(n // SUBJECTS_PER_COLUMN, MOST_COLUMNS)
+    every = design.everything(most)
     permutations = int(np.clip(200_000 // n, 199, 999)) if n <= LARGEST_PERMUTED else 0
     labels = np.tile(member.astype(float), (permutations + 1, 1))
     labels[1:] = rng.permuted(labels[1:], axis=1)
@@ -183,7 +185,6 @@ def blind_check(
     # Products are many: they share one half of the error, so that they hide no difference in one covariate.
     p_values = [_p_value([told[id(group)] for group in family]) for family in (mains, pairs) if family]
     p_value = min(1.0, len(p_values) * min(p_values))
-    most = min(n // SUBJECTS_PER_COLUMN, MOST_COLUMNS)
     ranked = sorted((*mains, *pairs), key=lambda group: -told[id(group)][0])
     # Covariates that do not differ between the sides need no adjustment, and each column takes something from
     # the scores by chance.
@@ -191,7 +192,7 @@ def blind_check(
     features = columns_of(as_many(telling, most))
     score = out_of_fold(features, member, folds)
     return Blind(
-        auc=_auc(design.everything(most), member, folds),
+        auc=_auc(every, member, folds),
         p_value=p_value,
         permutations=permutations,
         covariates=tuple(
