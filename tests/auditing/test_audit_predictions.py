@@ -201,14 +201,18 @@ def test_missing_covariates_are_borne(tmp_path: Path):
     assert {g["group"] for g in content["exposure"]["groups"] if g["by"] == "sex"} == {"F", "M"}
 
 
-def test_confounded_predictions_name_the_culprit_and_a_subset_to_audit_again(
-    predictions: MakePredictions, tmp_path: Path
+@pytest.mark.parametrize(
+    ("subjects", "older", "label"), [(300, 1.2, "inconclusive"), (1200, 3.2, "confounded")]
+)
+def test_predictions_whose_sides_differ_name_the_culprit_and_a_subset_to_audit_again(
+    subjects: int, older: float, label: str, predictions: MakePredictions, tmp_path: Path
 ):
-    path = predictions(subjects=300, older=1.2)
+    path = predictions(subjects=subjects, older=older)
     result = audit(path, tmp_path / "audit", attacks=QUICK)
     require_valid(dict(result.content))
     blind = result.content["checks"]["blind"]
-    assert result.verdict == "confounded"
+    assert result.verdict == label
+    assert (blind["overlap"]["extent"] == "failed") == (label == "confounded")
     assert blind["gates"] and blind["worst"] == "age"
     assert "age" in result.content["verdict"]["sentence"]
     assert all(f["within_strata"] for f in result.content["findings"])

@@ -53,7 +53,7 @@ def test_with_few_people_sentence_page_and_groups_name_one_attack(small: list[di
             assert f"attack {attack} ranks" in content["verdict"]["sentence"]
 
 
-def test_groups_of_a_confounded_audit_are_judged_among_people_who_are_alike(tmp_path: Path):
+def test_groups_are_judged_among_people_who_are_alike_where_the_sides_differ(tmp_path: Path):
     """All that the attack shows comes from age, so that no group of ages or sex may show more."""
     table = predictions_table(np.random.default_rng(0), 600, older=1.0)
     age = table["age"]
@@ -61,7 +61,8 @@ def test_groups_of_a_confounded_audit_are_judged_among_people_who_are_alike(tmp_
     table.to_csv(tmp_path / "p.csv", index=False)
     content = dict(audit(tmp_path / "p.csv").content)
     require_valid(content)
-    assert content["verdict"]["label"] == "confounded"
+    assert content["verdict"]["label"] == "no leak shown"
+    assert "Among all people attack" in content["verdict"]["sentence"]
     # No number stands large under an answer that rests on none.
     assert named(content) is None
     assert content["exposure"]["attack"] == content["verdict"]["basis"]["attack"]

@@ -19,7 +19,8 @@ from memberscan.threat import Access, Attacker
 PREDICTIONS = {
     "no_leak_shown": (2000, 1.0, 0.0),
     "inconclusive": (160, 1.0, 0.0),
-    "confounded": (300, 1.0, 1.2),
+    "confounded": (400, 1.0, 3.2),
+    "differing": (300, 1.0, 1.2),
     "confounded_leak": (600, 3.0, 1.0),
     "apart": (60, 3.0, 3.0),
     "small_leak": (40, 8.0, 0.0),

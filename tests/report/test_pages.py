@@ -169,6 +169,36 @@ def test_confounding_is_explained_where_it_matters(
     assert "predictions file shows outputs only" in text
 
 
+def test_where_sides_overlap_both_results_are_given_and_the_one_that_counts_is_named(
+    examples: dict[str, AuditContent], pages: dict[str, str]
+) -> None:
+    audit, text = examples["differing"], Page(pages["differing"]).text
+    best = ranking.strongest(audit)
+    assert best is not None and best.within_strata is not None and audit.checks.blind.overlap is not None
+    assert words.overlap(audit.checks.blind.overlap) in text
+    crude, alike = (words.fraction(auc.value) for auc in (best.auc, best.within_strata.auc))
+    assert f"reaches an AUC of {crude} (at least " in text and f"and of {alike} (at least " in text
+    assert "The second counts" in text
+    assert "about people who are alike in the covariates" in text
+    assert "the two sides do not overlap enough" in Page(pages["confounded"]).text
+    assert "have people alike on the other side" not in Page(pages["no_leak_shown"]).text
+
+
+def test_what_would_explain_a_finding_is_said_where_members_were_chosen(
+    examples: dict[str, AuditContent], pages: dict[str, str]
+) -> None:
+    audit = examples["confounded_leak"]
+    hidden, basis = audit.verdict.hidden_difference, ranking.basis(audit)
+    assert hidden is not None and basis.bound is not None
+    # From the published bound, so that it says nothing more about people.
+    assert hidden.two_kinds == pytest.approx(2 * basis.bound - 1, abs=1e-3)
+    assert words.hidden_difference(audit.verdict) in Page(pages["confounded_leak"]).text
+    # Members drawn at random; decided by p-values; nothing shown.
+    for name in ("leaks", "small_leak", "no_leak_shown", "confounded"):
+        assert examples[name].verdict.hidden_difference is None
+        assert "A hidden difference" not in pages[name]
+
+
 def test_chance_imbalance_decides_nothing(leaking: dict[str, Any]) -> None:
     leaking["checks"]["blind"] |= {"tripped": True, "gates": False, "auc": 0.57, "p_value": 0.0004}
     text = Page(render_html(leaking)).text

@@ -43,6 +43,12 @@ def test_strongest_first_and_with_its_bound(examples: dict[str, AuditContent]) -
     assert words.percent(best.accuracy.value) in first
 
 
+def test_what_would_explain_a_finding_is_said(examples: dict[str, AuditContent]) -> None:
+    audit = examples["confounded_leak"]
+    assert words.hidden_difference(audit.verdict) in " ".join(shown({"a": audit}).split())
+    assert "A hidden difference" not in shown({"a": examples["leaks"]})
+
+
 def test_no_findings_no_table(leaking: dict[str, Any]) -> None:
     leaking["findings"], leaking["verdict"]["basis"]["ranking"] = [], []
     assert "Attack" not in shown({"a": leaking})

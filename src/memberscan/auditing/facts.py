@@ -124,6 +124,7 @@ def outcome(
         null=found.null,
         blind=found.check,
         within=found.within,
+        overlap=found.overlap,
         prediction_scale=found.prediction_scale,
         gap=found.gap,
         verdict=found.verdict,

@@ -34,7 +34,8 @@ class AuditResult:
         One row per subject: whether it is a member, and the mean score of each attack over the draws in which
         it was not known. About single persons: only its owner may read it.
     matched
-        Where the audit is confounded: the subjects to audit again, equally many of both sides; else empty.
+        Where the sides differ without the model and no leak is shown: subjects to audit again, equally many
+        of both sides; else empty.
     """
 
     content: Mapping[str, Any]

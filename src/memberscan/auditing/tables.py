@@ -64,10 +64,11 @@ def _pseudonyms(subjects: Sequence[str], directory: Path) -> list[str]:
 def matched_table(target: Target, verdict: Verdict, check: Blind) -> pd.DataFrame:
     """Return a matched subset as it can be audited again: predictions, or roles for an import.
 
-    It is empty unless a model's audit is confounded and enough people of both sides have a match.
+    It is empty unless the sides of a model's audit differ without it, no leak is shown, and enough people of
+    both sides have a match.
     """
     outside = target.threat.attacker is Attacker.OUTSIDER
-    if not outside or verdict.label != "confounded" or check.pairs is None:
+    if not outside or not check.gates or verdict.label == "leaks" or check.pairs is None:
         return pd.DataFrame()
     if target.predictions is None:
         roles = ["member" if inside else "non-member" for inside in target.member[check.matched]]

@@ -16,6 +16,7 @@ from memberscan.evidence.findings import Finding, collect_findings
 from memberscan.evidence.gap import Gap, gap_baseline
 from memberscan.evidence.groups import JudgedScores, judged_scores
 from memberscan.evidence.multiple import holm
+from memberscan.evidence.overlap import Overlap, diagnose_overlap
 from memberscan.evidence.pairs import placements
 from memberscan.evidence.permutation import NullCheck, normal_null, permuted_aucs, permuted_null
 from memberscan.evidence.power import SMALL
@@ -78,6 +79,8 @@ class Weighed:
     prediction_scale
         Whether given predictions of the two sides look as if they were made in one way; None where none were
         given.
+    overlap
+        How far the sides overlap in the covariates; None where attacks are not judged within strata.
     """
 
     scores: Sequence[Scores]
@@ -92,6 +95,7 @@ class Weighed:
     judged: JudgedScores | None = None
     gains: Sequence[Difference] = ()
     prediction_scale: PredictionScale | None = None
+    overlap: Overlap | None = None
 
     @property
     def by_person(self) -> list[Scores]:
@@ -159,13 +163,19 @@ def weigh(
     estimates = estimate_aucs(scores, errors)
     null = _null(target, [(a, features[name]) for name, a in selected.attacks.items()], scores, estimates)
     strata = {g.name: Strata.of_check(checks[g.name], g.asked) for g in target.groups}
-    within = None
+    within, overlap = None, None
     if worst.gates:
+        overlap = diagnose_overlap(
+            (group.inside[group.asked], checks[group.name].strata)
+            for group in target.groups
+            if group.name in seen
+        )
         resampled = errors_of(scores, seeds.generator(target.seed, "within"))
         within = estimate_within_strata(scores, strata, resampled)
     # Single groups say more precisely than all together who differs.
     gating = [name for name, check in checks.items() if check.gates and name in seen] or sorted(pooled)
-    verdict = judge(estimates, null, worst, within, Sides.of_learners(gating) if scores[0].pairs else None)
+    sides = Sides.of_learners(gating) if scores[0].pairs else None
+    verdict = judge(estimates, null, worst, within, sides, overlap)
     if target.predictions_from == "unknown":
         verdict = replace(verdict, sentence=f"{verdict.sentence} {MADE_UNKNOWN}")
     # What attacks on the weights add over the outputs, on the same subjects and draws.
@@ -188,6 +198,7 @@ def weigh(
         judged=judged_scores(scores, verdict.basis, strata),
         prediction_scale=scale,
         gains=[paired_difference(scored[name], scored[_REFERENCE_ATTACK], errors) for name in compared],
+        overlap=overlap,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from memberscan.evidence.alignment import Groups, aligned, groups_of
 from memberscan.evidence.estimates import Errors, Estimates
 from memberscan.evidence.intervals import Interval, balanced_accuracy_interval
-from memberscan.evidence.roc import comparable
+from memberscan.evidence.roc import comparable, null_variance
 from memberscan.evidence.single_draw import DeLong
 from memberscan.limits import FEWEST_PER_SIDE
 
@@ -35,6 +35,17 @@ class _Comparison:
     outside: Float[np.ndarray, "resamples nonmembers"]
     alike: Bool[np.ndarray, "members nonmembers"] | None
     total: Float[np.ndarray, " resamples"] | float
+
+    @property
+    def design_effect(self) -> float:
+        """Variance of an AUC that finds nothing, over that of an AUC in which all pairs of people count."""
+        if self.alike is None:
+            return 1.0
+        others, members = self.alike.sum(axis=1), self.alike.sum(axis=0)
+        # As in null_variance_within: every pair of people has the size of its stratum.
+        sizes = (self.alike * (others[:, None] + members + 1)).sum()
+        by_chance = float(null_variance(len(self.members), len(self.nonmembers)))
+        return float(sizes / 12 / self.alike.sum() ** 2 / by_chance)
 
     def aucs(self, rows: Float[np.ndarray, "rows people"]) -> Float[np.ndarray, " resamples"]:
         """Return the sum of the AUCs of some rows, in each resample."""
@@ -199,27 +210,30 @@ class _Resampled:
     rows: Int[np.ndarray, " attacks"]
     members: Int[np.ndarray, " attacks"]
     nonmembers: Int[np.ndarray, " attacks"]
+    design_effect: Float[np.ndarray, " attacks"]
 
     @classmethod
     def over(cls, scores: Sequence[Scores], comparisons: Iterable[_Comparison]) -> Self:
         """Add up the AUCs of the rows of each attack."""
         sums: Float[np.ndarray, "resamples attacks"] | None = None
         rows, members = np.zeros((2, len(scores)), dtype=int)
+        effects = np.zeros(len(scores))
         nonmembers = np.zeros((len(scores), scores[0].values.shape[1]), dtype=bool)
         for each in comparisons:
             if sums is None:
                 sums = np.zeros((len(each.outside), len(scores)))
+            effect = each.design_effect
             for k, attack in enumerate(scores):
                 part = attack.about(each.target)
                 if part is not None:
                     sums[:, k] += each.aucs(part.values)
                     rows[k] += len(part.rows)
                     members[k] += len(each.members)
+                    effects[k] += effect * len(part.rows)
                     nonmembers[k, each.nonmembers] = True
         names = tuple(attack.attack for attack in scores)
-        return cls(
-            names, np.zeros((0, len(scores))) if sums is None else sums, rows, members, nonmembers.sum(axis=1)
-        )
+        sums = np.zeros((0, len(scores))) if sums is None else sums
+        return cls(names, sums, rows, members, nonmembers.sum(axis=1), effects / np.maximum(rows, 1))
 
     @property
     def aucs(self) -> Float[np.ndarray, "resamples attacks"]:
@@ -235,8 +249,8 @@ class _Resampled:
         deviations = (aucs[1:] - aucs[1:].mean(axis=0)) / np.where(spread > 0, spread, 1)
         correlation = deviations.T @ deviations / (len(deviations) - 1)
         np.fill_diagonal(correlation, 1.0)
-        # Resamples have the errors of pairs as they are; people scored in pairs are not fitted on.
-        effects = np.ones(len(self.attacks))
+        # People scored in pairs are not fitted on, so that only lopsided strata add to the variance.
+        effects = self.design_effect
         return Estimates(self.attacks, aucs[0], spread, correlation, self.members, self.nonmembers, effects)
 
 

@@ -110,6 +110,22 @@ def comparable(
     return (np.bincount(index, member)[index] >= 2) & (np.bincount(index, ~member)[index] >= 2)
 
 
+def null_variance_within(
+    member: Bool[np.ndarray, " subjects"], strata: Int[np.ndarray, " subjects"]
+) -> float:
+    """Return the variance that the AUC of :func:`delong` has by chance, with strata and without ties.
+
+    Lopsided strata have fewer pairs than their people could form, and so a larger variance than one stratum
+    of the same people. It is 0 where nobody is comparable.
+    """
+    kept = comparable(member, strata)
+    _, index = np.unique(strata[kept], return_inverse=True)
+    members, others = np.bincount(index, member[kept]), np.bincount(index, ~member[kept])
+    pairs = members * others
+    # Independent AUCs weighted by their pairs, each with Mann and Whitney's variance.
+    return float((pairs * (members + others + 1)).sum() / 12 / max(pairs.sum(), 1) ** 2)
+
+
 def aucs_of_rows(
     scores: Float[np.ndarray, "rows subjects"], member: Float[np.ndarray, "rows subjects"]
 ) -> Float[np.ndarray, " rows"]:

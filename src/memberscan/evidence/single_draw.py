@@ -12,7 +12,13 @@ from memberscan.errors import MisalignedError
 from memberscan.evidence.cross_fitting import Design, variance_of_mean
 from memberscan.evidence.estimates import Estimates
 from memberscan.evidence.intervals import Interval, balanced_accuracy_interval, weights_at_quantile
-from memberscan.evidence.roc import comparable, influences, null_variance, weights_in_auc
+from memberscan.evidence.roc import (
+    comparable,
+    influences,
+    null_variance,
+    null_variance_within,
+    weights_in_auc,
+)
 from memberscan.evidence.scores import ASIDE, IN, MODEL, OUT, Scores
 from memberscan.limits import FEWEST_PER_SIDE
 
@@ -25,13 +31,15 @@ class _Draws:
     """AUCs of some attacks in the same draws, and what each person adds to their deviations.
 
     ``sides`` are who was ever compared as a member, and as a non-member. A person counts for none where no
-    draw compares it with anybody alike.
+    draw compares it with anybody alike. ``by_chance`` is the mean variance over draws of an AUC that finds
+    nothing.
     """
 
     auc: Float[np.ndarray, "draws attacks"]
     influence: Float[np.ndarray, "draws attacks people"]
     design: Design
     sides: tuple[Bool[np.ndarray, " people"], Bool[np.ndarray, " people"]]
+    by_chance: float
 
     @classmethod
     def of(cls, scores: Sequence[Scores], strata: Int[np.ndarray, " people"] | None) -> _Draws:
@@ -40,13 +48,16 @@ class _Draws:
         shape = drawn.values.shape
         auc = np.zeros((shape[0], len(scores)))
         influence, weights = np.zeros((shape[0], len(scores), shape[1])), np.zeros(shape)
+        by_chance = np.zeros(shape[0])
         for draw, (kept, sides) in enumerate(zip(drawn.compared, drawn.sides, strict=True)):
             values = np.stack([attack.values[draw if attack.fitted else 0, kept] for attack in scores])
             among = sides[kept] == IN, None if strata is None else strata[kept]
             auc[draw], influence[draw][:, kept] = influences(values, *among)
             weights[draw, kept] = weights_in_auc(*among)
+            by_chance[draw] = _variance_by_chance(*among)
         sides = tuple(((drawn.sides == side) & (weights > 0)).any(axis=0) for side in (IN, OUT))
-        return cls(auc, influence, Design.of(weights, drawn.sides == ASIDE), (sides[0], sides[1]))
+        design = Design.of(weights, drawn.sides == ASIDE)
+        return cls(auc, influence, design, (sides[0], sides[1]), float(by_chance.mean()))
 
     @property
     def counts(self) -> Int[np.ndarray, " 2"]:
@@ -67,10 +78,8 @@ class _Draws:
     @property
     def design_effect(self) -> float:
         """Variance of the mean AUC of an attack that finds nothing, over that of one scored once."""
-        counts = [(self.design.weights[:, side] > 0).sum(axis=1) for side in self.sides]
-        of_a_draw = float(null_variance(*counts).mean())
         factor = max(self.design.stable, self.design.unstable)
-        return factor * of_a_draw / float(null_variance(*self.counts))
+        return factor * self.by_chance / float(null_variance(*self.counts))
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,14 @@ class DeLong:
         # Half of what one pair of people weighs in the AUC.
         floor = 0.25 / float(np.prod(draws.counts))
         return float(values.mean()), float(np.sqrt(max(variance, floor)))
+
+
+def _variance_by_chance(
+    member: Bool[np.ndarray, " compared"], strata: Int[np.ndarray, " compared"] | None
+) -> float:
+    if strata is None:
+        return float(null_variance(int(member.sum()), int((~member).sum())))
+    return null_variance_within(member, strata)
 
 
 def _correlation(covariance: Float[np.ndarray, "attacks attacks"]) -> Float[np.ndarray, "attacks attacks"]:

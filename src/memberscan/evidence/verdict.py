@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from memberscan.evidence.blind import Blind
     from memberscan.evidence.estimates import Estimates
+    from memberscan.evidence.overlap import Overlap
     from memberscan.evidence.permutation import NullCheck
 
 Label = Literal["leaks", "no leak shown", "inconclusive", "confounded"]
@@ -116,15 +117,18 @@ def judge(
     blind: Blind,
     within: Estimates | None = None,
     sides: Sides | None = None,
+    overlap: Overlap | None = None,
 ) -> Verdict:
     """Apply the rule, in its order.
 
     Where covariates alone tell members from non-members (p < .05), and membership was not drawn at random,
-    only success within strata is a leak; without it the audit is ``confounded`` if the sides plainly differ
-    (p < .01), or if attacks succeed only as long as people of all kinds are compared. Otherwise ``leaks`` if
-    a simultaneous one-sided 99% lower bound exceeds .5; with fewer than 30 subjects scored on a side, if a
-    max-T p-value is below .01. Otherwise ``inconclusive`` if an attack is significantly worse than chance, or
-    if the smallest AUC detectable with 80% power exceeds .65; else ``no leak shown``.
+    attacks are judged within strata: success there is a leak, and without it the last rules are applied to
+    the results within strata. The audit is ``confounded`` only where overlap fails, so that nothing can be
+    said of people alike, and the sides plainly differ (p < .01) or attacks succeed among people of all kinds.
+    Elsewhere ``leaks`` if a simultaneous one-sided 99% lower bound exceeds .5; with fewer than 30 subjects
+    scored on a side, if a max-T p-value is below .01. Otherwise ``inconclusive`` if an attack is
+    significantly worse than chance, or if the smallest AUC detectable with 80% power exceeds .65; else
+    ``no leak shown``.
 
     Parameters
     ----------
@@ -138,6 +142,8 @@ def judge(
         Estimates within strata; ``None`` if not needed or too few subjects are comparable.
     sides
         How to name the two sides, where it is not simply members and non-members.
+    overlap
+        How far the sides overlap; ``None`` if not needed, or if it is not doubted.
     """
     sides, detectable = sides or Sides(), smallest_detectable_auc(estimates)
     if estimates.fewest < SMALL:
@@ -147,7 +153,7 @@ def judge(
         basis = _by_bounds("simultaneous bound", estimates)
         certainty = _bound(estimates, _strongest(estimates, basis))
     if blind.gates:
-        return _judge_within(estimates, basis, within, blind, sides)
+        return _judge_within(estimates, basis, within, blind, sides, overlap)
     if basis.shown:
         success = _success(estimates, _strongest(estimates, basis))
         sentence = f"This model leaks who was in its training set: {success} ({certainty})."
@@ -217,35 +223,77 @@ def _judge_without_success(estimates: Estimates, basis: Basis) -> Verdict:
 
 
 def _judge_within(
-    estimates: Estimates, basis: Basis, within: Estimates | None, blind: Blind, sides: Sides
+    estimates: Estimates,
+    basis: Basis,
+    within: Estimates | None,
+    blind: Blind,
+    sides: Sides,
+    overlap: Overlap | None,
 ) -> Verdict:
-    step = step_below(blind.chance_error)
-    culprit = f"{blind.worst} (AUC {rounded(blind.covariates[0].auc, step):.2f} by itself)"
     alike = None if within is None else _by_bounds("within strata", within)
     if within is not None and alike is not None and alike.shown:
         best = _strongest(within, alike)
         sentence = (
             "This model leaks who was in its training set: even among people alike in the covariates, "
             f"{_success(within, best)} ({_bound(within, best)}). {sides.names} also differ "
-            f"without the model, most of all in {culprit}."
+            f"without the model, most of all in {_culprit(blind)}."
         )
         return _leaks(sentence, smallest_detectable_auc(within), alike, blind, sides)
+    failed = overlap is not None and overlap.extent == "failed"
+    if within is not None and alike is not None and not failed:
+        verdict = _judge_without_success(within, alike)
+        return _of_people_alike(verdict, estimates, basis, blind, sides, overlap)
     if not (blind.plain or basis.shown):
         # The difference is small, and there is no success that it would have to explain.
         return _judge_without_success(within or estimates, alike or basis)
-    if within is None or alike is None:
+    return _confounded(estimates, within, blind, sides, overlap)
+
+
+def _of_people_alike(
+    verdict: Verdict, estimates: Estimates, basis: Basis, blind: Blind, sides: Sides, overlap: Overlap | None
+) -> Verdict:
+    """Return a verdict on people alike in the covariates that says so, and what differs among all people."""
+    can = "can" if blind.plain else "may"
+    said = f"{sides.names} {can} be told apart without the model, most of all by {_culprit(blind)}."
+    if basis.shown:
+        success = _success(estimates, _strongest(estimates, basis))
+        said += f" Among all people {success}; what tells them apart may explain that."
+    share = "" if overlap is None else f" ({_percent(overlap.members)} of the members)"
+    said += f" This answer is about people who are alike in the covariates{share}, and about nobody else."
+    change = verdict.would_change
+    if verdict.label == "inconclusive":
+        change = "More people of both sides who are alike in the covariates."
+    return replace(verdict, sentence=f"{verdict.sentence} {said}", would_change=change)
+
+
+def _confounded(
+    estimates: Estimates, within: Estimates | None, blind: Blind, sides: Sides, overlap: Overlap | None
+) -> Verdict:
+    if within is None or overlap is None:
         # Attacks are still listed in the order of their bounds, but none of these is evidence of a leak.
-        alike, detectable = Basis("none", _by_bounds("none", estimates).ranking), 1.0
-        left = "too few people are alike in the covariates to judge the attacks among them"
+        basis, detectable = Basis("none", _by_bounds("none", estimates).ranking), 1.0
+        few = "too few people are alike in the covariates to judge the attacks among them"
     else:
-        detectable = smallest_detectable_auc(within)
-        left = "no attack was shown to succeed among people alike in the covariates"
+        basis, detectable = _by_bounds("within strata", within), smallest_detectable_auc(within)
+        few = (
+            "comparing people alike in the covariates has the weight of only "
+            f"{_percent(overlap.effective_members)} of the members, too little to speak of them"
+        )
     remedy = sides.remedy or _remedy(blind)
     sentence = (
-        f"{sides.names} can be told apart without the model, most of all by {culprit}, and {left}: "
+        f"{sides.names} can be told apart without the model, most of all by {_culprit(blind)}, and {few}: "
         f"a leak is neither shown nor excluded. {remedy}"
     )
-    return Verdict("confounded", sentence, detectable, alike, remedy)
+    return Verdict("confounded", sentence, detectable, basis, remedy)
+
+
+def _culprit(blind: Blind) -> str:
+    auc = rounded(blind.covariates[0].auc, step_below(blind.chance_error))
+    return f"{blind.worst} (AUC {auc:.2f} by itself)"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
 
 
 def _remedy(blind: Blind) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from memberscan.evidence.gap import Gap
     from memberscan.evidence.groups import JudgedScores
     from memberscan.evidence.intervals import Interval
+    from memberscan.evidence.overlap import Overlap
     from memberscan.evidence.pairs import PairResult
     from memberscan.evidence.permutation import NullCheck
     from memberscan.evidence.prediction_scale import PredictionScale
@@ -286,6 +287,8 @@ class Outcome:
         Fewest people on each side of a group that is reported.
     prediction_scale
         Whether given predictions of the two sides look as if they were made in one way; None for a run.
+    overlap
+        How far the sides overlap in the covariates; None where attacks are not judged within strata.
     """
 
     target: TargetFacts
@@ -305,3 +308,4 @@ class Outcome:
     federation: FederationFacts | None = None
     smallest_cell: int = SMALLEST_CELL
     prediction_scale: PredictionScale | None = None
+    overlap: Overlap | None = None

@@ -16,12 +16,14 @@ from memberscan.evidence.blind import Blind
 from memberscan.evidence.estimates import SIMULTANEOUS_LEVEL, Estimates
 from memberscan.evidence.gap import Gap, accuracy_of_ratio, auc_of_ratio
 from memberscan.evidence.intervals import Interval
+from memberscan.evidence.overlap import Overlap
 from memberscan.evidence.permutation import NullCheck
 from memberscan.evidence.prediction_scale import PredictionScale
-from memberscan.evidence.rounding import YEARS, Measured
+from memberscan.evidence.rounding import FINEST, YEARS, Measured, floored
+from memberscan.evidence.sensitivity import least_hidden_difference
 from memberscan.evidence.verdict import Basis
 from memberscan.report import disclosure
-from memberscan.report.content import audit_json, finding_json
+from memberscan.report.content import audit_json, bounds_json, finding_json
 from memberscan.report.content.audit_json import SCHEMA, AuditContent
 from memberscan.report.content.parts import Auc, Bound, Estimate, NotRun
 from memberscan.report.exposure import exposure, residual_bands
@@ -42,7 +44,8 @@ def publish(outcome: Outcome) -> AuditContent:
     findings = tuple(_finding(finding, outcome) for finding in found.findings)
     checks = found.checks.model_copy(update={"gap": _gap(found.checks.gap)})
     basis = _basis(outcome.verdict.basis, findings)
-    verdict = found.verdict.model_copy(update={"basis": basis})
+    hidden = _hidden_difference(outcome, basis.bound)
+    verdict = found.verdict.model_copy(update={"basis": basis, "hidden_difference": hidden})
     found = found.model_copy(update={"findings": findings, "checks": checks, "verdict": verdict})
     # What is written is checked as what is read; and names of columns, sites and learners may hold anything.
     return check(found.dump())
@@ -74,7 +77,7 @@ def _exact(outcome: Outcome) -> AuditContent:
         checks=audit_json.Checks(
             gap=_exact_gap(outcome.gap),
             null=_null(outcome.null),
-            blind=_blind(outcome.blind, outcome.target, smallest),
+            blind=_blind(outcome.blind, outcome.overlap, outcome.target, smallest),
             predictions=_prediction_check(outcome.prediction_scale),
         ),
         exposure=exposure(outcome.exposed, outcome.people, smallest),
@@ -210,6 +213,17 @@ def _basis(basis: Basis, findings: Sequence[finding_json.Finding]) -> audit_json
     )
 
 
+def _hidden_difference(outcome: Outcome, bound: float | None) -> bounds_json.HiddenDifference | None:
+    """Return what would explain a finding, from its published bound, so that it adds nothing to that."""
+    if outcome.verdict.label != "leaks" or outcome.blind.randomised or bound is None:
+        return None
+    least = least_hidden_difference(bound)
+    # Downwards: a hidden difference must be at least as large.
+    return bounds_json.HiddenDifference(
+        two_kinds=floored(least.two_kinds, FINEST), any_kinds=floored(least.any_kinds, FINEST)
+    )
+
+
 def _exact_gap(gap: Gap) -> audit_json.Gap:
     h = None if gap.h is None else _estimate(gap.h)
     return audit_json.Gap(h=h, auc=_estimate(gap.auc), accuracy=_estimate(gap.accuracy))
@@ -245,7 +259,7 @@ def _null_means(null: NullCheck) -> dict[str, float]:
     return {attack: Measured(mean, error) for attack, mean, error in means}
 
 
-def _blind(check: Blind, target: TargetFacts, smallest: int) -> audit_json.Blind:
+def _blind(check: Blind, overlap: Overlap | None, target: TargetFacts, smallest: int) -> audit_json.Blind:
     pairs, error = check.pairs or 0, check.chance_error
     enough = min(check.sides) >= smallest
     matched = audit_json.Matched(members=pairs, nonmembers=pairs)
@@ -262,7 +276,12 @@ def _blind(check: Blind, target: TargetFacts, smallest: int) -> audit_json.Blind
         ignored=(*target.ignored, *target.left_out, *check.ignored),
         reasons={**target.left_out, **check.ignored},
         matched=matched if check.tripped and pairs >= smallest else None,
+        overlap=None if overlap is None or not enough else _overlap(overlap),
     )
+
+
+def _overlap(found: Overlap) -> bounds_json.Overlap:
+    return bounds_json.Overlap(**asdict(found), extent=found.extent)
 
 
 def _prediction_check(found: PredictionScale | None) -> audit_json.PredictionCheck | None:

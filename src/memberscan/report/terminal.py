@@ -56,6 +56,8 @@ def _one(name: str, audit: AuditContent) -> list[RenderableType]:
     parts: list[RenderableType] = [heading, Text(verdict.sentence)]
     if audit.findings:
         parts.append(_findings(audit))
+    if hidden := words.hidden_difference(verdict):
+        parts.append(Text(hidden, "dim"))
     if unused := words.unused_columns(audit.checks.blind):
         parts.append(Text(f"Not used as covariates: {unused}.", "dim"))
     if audit.not_run:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memberscan.report.content.audit_json import Blind
+    from memberscan.report.content.audit_json import Blind, Verdict
+    from memberscan.report.content.bounds_json import Overlap
     from memberscan.report.content.parts import Estimate
 
 LABELS = {
@@ -114,3 +115,39 @@ def unused_columns(blind: Blind) -> str:
     """Return the columns that were not used as covariates, each with the reason if there is one, or ""."""
     named = [f"{name} ({blind.reasons[name]})" if name in blind.reasons else name for name in blind.ignored]
     return listed(named) if named else ""
+
+
+EXTENTS = {
+    "good": "and speaks for most of them.",
+    "partial": "and speaks for a part of them only.",
+    "failed": "which is too few to speak for them: the two sides do not overlap enough.",
+}
+
+
+def overlap(found: Overlap) -> str:
+    """Return how far the sides overlap, and what that means for the answer."""
+    return (
+        f"{percent(found.members)} of the members, and {percent(found.nonmembers)} of the non-members, have "
+        "people alike on the other side. Where few stand beside many, the many weigh little: in all, the "
+        f"comparison has the weight of {percent(found.effective_members)} of the members, "
+        f"{EXTENTS[found.extent]}"
+    )
+
+
+def hidden_difference(verdict: Verdict) -> str:
+    """Return how large a hidden difference would have to be to explain a finding, or ""."""
+    found = verdict.hidden_difference
+    if found is None:
+        return ""
+    return (
+        "A hidden difference of two kinds, such as another scanner, would have to divide members and "
+        f"non-members by at least {_points(found.two_kinds)} percentage points, and decide the attack’s "
+        "ranking completely, to explain this finding without a leak; a hidden difference of many kinds, by "
+        f"at least {_points(found.any_kinds)}."
+    )
+
+
+def _points(difference: float) -> str:
+    """Return a difference of shares in percentage points, rounded down."""
+    points = 100 * difference + 1e-9
+    return f"{int(points)}" if points >= 10 else f"{int(10 * points) / 10:g}"

@@ -131,7 +131,7 @@ def nothing(people: People, rng: np.random.Generator) -> None:
 NO_LEAK: dict[str, Callable[[People, np.random.Generator], None]] = {
     "exchangeable": nothing,
     "heavy tails": heavy_tails,
-    **{f"members {by} SD older": shifted(by) for by in (0.1, 0.15, 0.25, 0.5, 1.0)},
+    **{f"members {by} SD older": shifted(by) for by in (0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0)},
     "two humps": two_humps,
     "age by site": age_by_site,
     "scanner 60:40": scanner(0.6),

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from memberscan.report.content.bounds_json import HiddenDifference, Overlap
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.finding_json import Finding, Gain
 from memberscan.report.content.parts import (
@@ -164,6 +165,9 @@ class Blind(Part):
     """Why, for those of them whose name does not say it."""
     matched: Matched | None
     """Size of a matched subset to audit again."""
+    overlap: Overlap | None = None
+    """How far the sides overlap; null where that decides nothing or a side is small. Absent in early
+    versions."""
 
 
 class PredictionCheck(Part):
@@ -289,6 +293,9 @@ class Verdict(Part):
     """What it rests on. Absent in early versions."""
     would_change: Text | None = None
     """What could give another answer. Absent in early versions."""
+    hidden_difference: HiddenDifference | None = None
+    """What would explain the finding without a leak; null where members were drawn at random, where no bound
+    decides, and where nothing is shown. Absent in early versions."""
 
 
 class Provenance(Part):

@@ -28,7 +28,9 @@ class SelfChecks:
     """What the section shows.
 
     ``shuffled`` is the range of the mean AUCs with membership shuffled. ``blind`` says how the sides compare
-    without the model; different by "chance" is where memberscan drew the members at random.
+    without the model; different by "chance" is where memberscan drew the members at random. ``corrected``
+    sets the strongest attack among people alike beside the same among all; ``hidden`` says what would explain
+    a finding without a leak. Empty texts are not shown.
     """
 
     target: Target
@@ -40,6 +42,9 @@ class SelfChecks:
     blind: State
     worst: str | None
     strata: str
+    overlap: str
+    corrected: str
+    hidden: str
     covariates: Table | None
     unused: str
     predictions: str | None
@@ -58,6 +63,9 @@ def data(audit: AuditContent) -> SelfChecks:
         blind=_state(checks.blind),
         worst=checks.blind.worst,
         strata=_strata(audit),
+        overlap=words.overlap(checks.blind.overlap) if checks.blind.overlap else "",
+        corrected=_corrected(audit),
+        hidden=words.hidden_difference(audit.verdict),
         covariates=covariate_table(checks.blind.covariates) if checks.blind.covariates else None,
         unused=words.unused_columns(checks.blind),
         predictions=_predictions(checks.predictions),
@@ -101,6 +109,22 @@ def _strata(audit: AuditContent) -> str:
         return "Attacks are therefore judged within strata of people who are alike in this respect."
     return (
         "No attack was judged among people who are alike in this respect, so that its success proves nothing."
+    )
+
+
+def _corrected(audit: AuditContent) -> str:
+    """Return the strongest attack's AUC before and after the correction, and which one counts."""
+    best = ranking.strongest(audit)
+    if best is None or best.within_strata is None or not ranking.within_strata(audit):
+        return ""
+    among_all, alike = (
+        f"{words.fraction(auc.value)} (at least {words.fraction(auc.simultaneous.low)})"
+        for auc in (best.auc, best.within_strata.auc)
+    )
+    return (
+        f"The attack {best.attack} reaches an AUC of {among_all} among all people, and of {alike} among "
+        "people who are alike. The second counts: what the covariates reach without the model is taken out "
+        "of it."
     )
 
 
