@@ -1,6 +1,6 @@
-"""Select the attacks that can run, and say of each what it sees and uses.
+"""Select the attacks that can run, and describe what each sees and uses.
 
-Those that cannot run, or that saw nothing, are listed with the reason.
+Attacks that cannot run, or that saw nothing, are listed with the reason.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def that_saw_something(
     not_run: Mapping[str, str],
     target: Target,
 ) -> Selected:
-    """Return the attacks that have scores; the others saw the same of everybody, or nothing at all."""
+    """Return the attacks that have scores; the others saw the same values for everybody, or nothing."""
     blind = {name: target.saw_nothing for name, found in zip(attacks, scores, strict=True) if found is None}
     reasons = {**not_run, **blind}
     return (_rest(list(attacks.values()), reasons) if attacks else {}), reasons
 
 
 def attack_facts(attacks: Mapping[str, Attack], target: Target) -> dict[str, AttackFacts]:
-    """Return what a report says of each attack that ran."""
+    """Return what a report says about each attack that ran."""
     return {
         name: AttackFacts(name, attack.title, needed_access(attack, target.threat).value, attack.learns)
         for name, attack in attacks.items()
