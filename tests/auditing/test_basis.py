@@ -104,5 +104,5 @@ def test_no_page_says_of_a_drawn_federation_that_somebody_chose_the_members(
     environment: str, audited: Callable[..., AuditResult]
 ):
     page = render_html(dict(audited("outsider", environment).content))
-    assert "chosen by whoever trained the model" not in page
+    assert "chosen by the people who trained the model" not in page
     assert "drawn at random" in page

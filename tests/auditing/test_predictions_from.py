@@ -52,5 +52,5 @@ def test_predictions_made_in_training_mode_are_warned_of(tmp_path: Path) -> None
 def test_what_is_not_a_way_and_what_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="choose from one-pass, unknown"):
         audit(write(tmp_path / "file.csv"), predictions_from="two-pass")  # type: ignore[arg-type]
-    with pytest.raises(BadInputError, match="is about a file of predictions"):
+    with pytest.raises(BadInputError, match="is for a file of predictions"):
         audit(tmp_path, predictions_from="one-pass")

@@ -16,7 +16,7 @@ from memberscan.evidence.power import smallest_detectable_auc
 from memberscan.evidence.scores import MODEL
 from memberscan.evidence.single_draw import DeLong
 from memberscan.evidence.strata import Strata, estimate_within_strata
-from memberscan.evidence.verdict import judge
+from memberscan.evidence.verdict import Sides, judge
 
 from .simulated import once, simulate
 
@@ -47,6 +47,14 @@ def test_a_leak_is_named_with_its_attack_its_size_and_its_bound():
     assert stated <= 100 * estimates.simultaneous_low[0] < stated + error
     assert "over the 3 attacks tried" in verdict.sentence
     assert 0.62 < verdict.smallest_detectable_auc < 0.65
+
+
+@pytest.mark.parametrize("older", [0.0, 1.0])
+def test_the_sentence_says_what_leaks(older: float):
+    sides = Sides.of_learners(["learner-1"], "The learners' updates leak who was in their training sets")
+    verdict = judge(*audit(300, 300, shift=2.0, older=older), sides)
+    assert verdict.label == "leaks"
+    assert verdict.sentence.startswith("The learners' updates leak who was in their training sets: ")
 
 
 def test_no_leak_shown_says_what_could_have_been_missed():

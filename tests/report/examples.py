@@ -117,7 +117,7 @@ def encrypted(server: AuditContent) -> AuditContent:
     null = Null(method="permutation", permutations=None, p_values={}, mean_auc=None)
     verdict = {
         "label": "inconclusive",
-        "sentence": "No attack could be run: this attacker was shown nothing to attack.",
+        "sentence": "No attack could be run: this attacker sees nothing that an attack could use.",
         "smallest_detectable_auc": 1.0,
         "basis": Basis(rule="none", attack=None, bound=None, p_value=None, ranking=(), shown=()),
     }

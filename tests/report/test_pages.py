@@ -124,12 +124,47 @@ def test_the_first_screen_says_what_matters(examples: dict[str, AuditContent], p
     assert best is not None
     first = Page(text[text.index("<header") : text.index("</header>") + len("</header>")]).text
     assert audit.verdict.sentence in first
-    auc, low = words.fraction(best.auc.value), words.fraction(best.auc.simultaneous.low)
+    auc, low = words.fraction(best.auc.value), words.at_least(best.auc.simultaneous.low)
     assert f"{auc} AUC, at least {low} with 99% confidence" in first
     assert f"picks the member {words.in_hundred(best.auc.value)}" in first
     assert "30 members and 30 non-members" in first
-    assert f"below {words.fraction(audit.verdict.smallest_detectable_auc)}" in first
+    assert f"below {words.detectable(audit.verdict.smallest_detectable_auc)}" in first
     assert "given this trained model" in first
+
+
+def test_the_smallest_detectable_auc_reads_the_same_everywhere(
+    examples: dict[str, AuditContent], pages: dict[str, str]
+) -> None:
+    """Also where an early version wrote it to audit.json with all its digits, and up in the sentence."""
+    early = examples["inconclusive"].dump()
+    early["verdict"]["smallest_detectable_auc"] -= 0.0088
+    every = {**pages, "early": render_html(early)}
+    del every["consortium"]
+    for name, html in every.items():
+        text = Page(html).text
+        said = re.findall(r"an AUC of (\d\.\d+) \(chance is 0\.50\)", text)
+        said += re.findall(r"leak with an AUC below (\d\.\d+):", text)
+        said += re.findall(r"detectable with 80% power \(here (\d\.\d+)\)", text)
+        assert len(said) >= 2 or name == "encrypted", name
+        assert len(set(said)) == 1, (name, said)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_sentence_and_the_page_write_one_number_in_one_way(
+    name: str, examples: dict[str, AuditContent], pages: dict[str, str]
+) -> None:
+    audit, text = examples[name], Page(pages[name]).text
+    if audit.verdict.label != "leaks":
+        return
+    pairs = re.search(r"in ([\d.]+)% of pairs", audit.verdict.sentence)
+    assert pairs is not None
+    headline = re.search(r"([\d.]+) AUC, (?:at least ([\d.]+) with)?", text)
+    assert headline is not None
+    assert float(pairs[1]) == pytest.approx(100 * float(headline[1]))
+    bound = re.search(r"at least ([\d.]+)% with", audit.verdict.sentence)
+    assert (bound is None) == (headline[2] is None)
+    if bound is not None:
+        assert float(bound[1]) == pytest.approx(100 * float(headline[2]))
 
 
 def test_no_verdict_promises_safety(html: str) -> None:
@@ -139,8 +174,8 @@ def test_no_verdict_promises_safety(html: str) -> None:
 
 
 def test_below_chance_is_not_sold_as_a_finding(pages: dict[str, str]) -> None:
-    assert "none was shown to do better than a coin" in pages["no_leak_shown"]
-    assert "none was shown to do better than a coin" not in pages["leaks"]
+    assert "none was shown to do better than chance" in pages["no_leak_shown"]
+    assert "none was shown to do better than chance" not in pages["leaks"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -164,7 +199,7 @@ def test_confounding_is_explained_where_it_matters(
     assert "have nothing to do with the model, most of all by age" in text
     assert f"{matched.members} members and {matched.nonmembers} non-members can be audited again" in text
     # Groups are judged within strata as the verdict is, rates at few false alarms are not.
-    assert text.count("Not within strata:") == 1
+    assert text.count("Not adjusted for covariates:") == 1
     assert "none is evidence of a leak" in text
     assert "predictions file shows outputs only" in text
 
@@ -204,7 +239,7 @@ def test_chance_imbalance_decides_nothing(leaking: dict[str, Any]) -> None:
     text = Page(render_html(leaking)).text
     assert "the difference is chance and not confounding" in text
     assert "permutation p < 0.001" in text
-    assert "Not within strata:" not in text
+    assert "Not adjusted for covariates:" not in text
 
 
 def test_what_could_not_be_computed_is_said(pages: dict[str, str]) -> None:
@@ -331,7 +366,7 @@ def test_sides_that_differ_without_strata_prove_nothing(pages: dict[str, str]) -
     text = Page(pages["apart"]).text
     assert "No attack was judged among people who are alike in this respect" in text
     assert "AUC within strata" not in text
-    assert text.count("Not within strata:") == 2
+    assert text.count("Not adjusted for covariates:") == 2
 
 
 @pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])

@@ -42,7 +42,7 @@ def test_a_leak_is_never_said_to_be_not_shown(name: str, examples: Examples, pag
     label = audit.verdict.label
     assert (label == "leaks") == bool(ranking.basis(audit).shown)
     if label == "leaks":
-        assert "none was shown to do better than a coin" not in page
+        assert "none was shown to do better than chance" not in page
         assert "none of them is shown to succeed" not in page
     elif audit.findings:
         assert "none of them is shown to succeed" in page

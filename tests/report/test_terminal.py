@@ -37,8 +37,8 @@ def test_strongest_first_and_with_its_bound(examples: dict[str, AuditContent]) -
     lines = shown({"mlp": audit}).splitlines()
     first = next(line for line in lines if f"  {best.access}  " in line)
     assert first.startswith(best.attack)
-    for text in (best.auc.value, best.auc.simultaneous.low):
-        assert words.fraction(text) in first
+    assert words.fraction(best.auc.value) in first
+    assert words.at_least(best.auc.simultaneous.low) in first
     assert words.span(best.auc) in first
     assert words.percent(best.accuracy.value) in first
 

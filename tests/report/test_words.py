@@ -82,6 +82,21 @@ def test_auc_as_a_natural_frequency() -> None:
     assert words.in_hundred(1.0) == "100 times in 100"
 
 
+@given(st.floats(0.5, 0.994))
+def test_an_auc_and_its_natural_frequency_have_the_same_digits(value: float) -> None:
+    digits = words.fraction(value).partition(".")[2]
+    assert words.in_hundred(value) == f"{int(digits):,} times in {10 ** len(digits):,}"
+
+
+@given(st.floats(0, 1))
+def test_bounds_are_rounded_to_the_safe_side(value: float) -> None:
+    low, up = float(words.at_least(value)), float(words.detectable(value))
+    assert low <= value + 1e-9 <= low + 0.01 + 2e-9
+    assert (low > 0.5) == (value > 0.5 + 1e-9) or abs(value - 0.5) < 1e-4
+    assert up - 0.01 <= value + 1e-9 and value <= up + 1e-9
+    assert words.detectable(up) == words.detectable(value)
+
+
 def test_names_with_numbers_of_any_length_are_ordered() -> None:
     names = ["learner-" + "9" * 5000, "learner-10", "learner-2"]
     assert sorted(names, key=words.natural) == names[::-1]

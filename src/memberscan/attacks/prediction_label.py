@@ -1,10 +1,10 @@
-"""Prediction and label jointly: how the error goes with age, which one number, the error, does not show.
+"""Prediction and label together: how the error depends on age, which the error alone does not show.
 
-A network regresses to the mean age: its errors follow age, for its members more regularly than for others. So
-the classifier sees the signed residual, its size and square, and the products of the first two with age.
+A network regresses to the mean age, so its errors depend on age, more regularly for members than for others.
+The classifier uses the signed residual, its size and square, and the products of the first two with age.
 
-Age enters only together with the residual, and only as far as the two go together: age by itself says nothing
-of the model, and an attack that saw it would find who was trained on wherever members are older.
+Age is used only in products with the residual. Age by itself says nothing about the model, and an attack that
+used it would tell members from non-members wherever members are older.
 
 Source: Gupta et al., "Membership Inference Attacks on Deep Regression Models for Neuroimaging" (MIDL 2021),
 who train a classifier on prediction and label; the choice of columns is ours.
@@ -27,7 +27,7 @@ def residual_and_age(view: View) -> Float[np.ndarray, "n 5"]:
     """Return residual, its size and square, and the products of the first two with age."""
     r, age = view.residual, view.age
     size, y = np.abs(r), age - age.mean()
-    # Less their means, since the product of age with the mean size of the residuals would be age itself.
+    # Minus their means, since the product of age with the mean size of the residuals would be age itself.
     return np.column_stack([r, size, r**2, (r - r.mean()) * y, (size - size.mean()) * y])
 
 

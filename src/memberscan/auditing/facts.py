@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _SEX = ("sex", "gender")
 _ENOUGH = 10_000
-"""So many scans are enough to recognise a column that was computed from predictions."""
+"""This number of scans is enough to recognise a column that was computed from predictions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,8 @@ class PeopleSummary:
     facts
         Age and errors.
     covariates
-        What the check without the model may see: mean age, scan count, and the target's own covariates (means
-        of numbers, the first value of text).
+        The covariates of the check without the model: mean age, scan count, and the target's own covariates
+        (means of numbers, the first value of text).
     left_out
         Columns of the target that are not used as covariates, and why: see
         :mod:`memberscan.evidence.admissible`.
@@ -74,7 +74,7 @@ def summarise_people(target: Target, view: View) -> PeopleSummary:
 
 
 def _sex(covariates: pd.DataFrame) -> pd.Series | None:
-    """Return sex as the target writes it, missing where it is not known; None if no column is called so."""
+    """Return sex as the target writes it, missing if it is not known; None if there is no such column."""
     name = next((c for c in covariates if str(c).lower() in _SEX), None)
     if name is None:
         return None
@@ -106,7 +106,7 @@ def outcome(
     federation: FederationFacts | None,
     smallest_cell: int,
 ) -> Outcome:
-    """Return all that an audit worked out, as the report takes it."""
+    """Return the complete result of an audit, as input of the report."""
     return Outcome(
         target=TargetFacts(
             **target.describe(),
@@ -141,12 +141,12 @@ def with_digest(audited: Outcome, digest: str) -> Outcome:
 
 
 def with_heading(audited: Outcome, heading: Heading) -> Outcome:
-    """Return an outcome with the date of the audit, and what the auditor calls it."""
+    """Return an outcome with the date, name and note of the audit."""
     return replace(audited, provenance=replace(audited.provenance, **asdict(heading)))
 
 
 def _threat(target: Target) -> ThreatFacts:
-    # What the target cannot show, an outsider did not have.
+    # An outsider does not have more access than the target allows.
     threat = target.threat
     if threat.attacker is Attacker.OUTSIDER:
         threat = threat.limited_to(target.shows)
@@ -168,7 +168,7 @@ def _provenance(target: Target, name: str) -> ProvenanceFacts:
         source=name,
         seed=target.seed,
         cohort=facts["cohort"],
-        # Plain digests of who is a member would confirm a guess of all of them.
+        # A plain digest of membership would confirm a guess of all members.
         roles=target.roles_digest,
         weights=facts["weights"],
         threads=facts["threads"],

@@ -1,4 +1,4 @@
-"""What stands at the head of a report beside the result: a name, the auditor's note, and the date."""
+"""The head of a report: the name of the audit, the auditor's note, and the date."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True)
 class Heading:
-    """What identifies a report to its readers; nothing in it decides a number.
+    """What identifies a report to its readers; it does not change any number.
 
     Parameters
     ----------
     name, note
-        Free text of whoever audits, in one line each; None where nothing was given.
+        Free text of the auditor, in one line each; None if nothing was given.
     date
         UTC day on which the audit was first started; None where that was not recorded.
     """
@@ -46,7 +46,7 @@ class Heading:
     def since(self, directory: Path) -> Heading:
         """Return the same with the date on which the audit in a directory was first started.
 
-        An audit that is killed and goes on another day so ends in the same bytes.
+        So an audit that is interrupted and resumed on another day gives the same bytes.
         """
         stored = load_json(directory / REQUEST)
         date = stored.get("date") if isinstance(stored, dict) else None
@@ -61,7 +61,7 @@ def _one_line(what: str, text: str | None, longest: int) -> str | None:
 
 
 def _today() -> str:
-    """Return the UTC day, or that of SOURCE_DATE_EPOCH, by which reproducible builds fix their date."""
+    """Return the UTC day, or that of SOURCE_DATE_EPOCH, which reproducible builds use to fix the date."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH")
     if not fixed:
         return datetime.now(UTC).date().isoformat()

@@ -1,6 +1,6 @@
-"""Select the attacks that can run, and say of each what it sees and uses.
+"""Select the attacks that can run, and describe what each sees and uses.
 
-Those that cannot run, or that saw nothing, are listed with the reason.
+Attacks that cannot run, or that saw nothing, are listed with the reason.
 """
 
 from __future__ import annotations

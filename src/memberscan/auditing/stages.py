@@ -1,4 +1,4 @@
-"""The audit: from a run or a file of predictions to a result. It orders the stages, and does nothing else."""
+"""The audit: from a run or a file of predictions to a result. It only runs the stages in order."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def audit(
         Who attacks, and what it has; by default an outsider with the outputs, and half of the smaller side
         known.
     attacks
-        Names of attacks, or attacks of your own; by default all that this attacker could try.
+        Names of attacks, or your own attacks; by default all that this attacker could try.
     cohort
         The run's cohort, where it was moved.
     model
-        ``package.module:factory`` of a run whose network is not one of ours. It must be the one that
+        ``package.module:factory`` of a run whose network is not from memberscan. It must be the one that
         the run names; the code runs only because it is named here.
     pseudonyms
         Whether ``scores.tsv`` names subjects, by salted pseudonyms whose key is kept beside it.
@@ -81,7 +81,7 @@ def audit(
         How the predictions of a file were made: ``"one-pass"`` if by the final model in evaluation mode, in
         one pass over the unaugmented scans of both sides; by default ``"unknown"``, which the verdict names.
     name, note
-        What stands at the head of the report: at most 100 and 1,000 characters. Name no people there.
+        Shown at the head of the report: at most 100 and 1,000 characters. Name no people there.
 
     Raises
     ------
@@ -155,14 +155,14 @@ def measure(
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What the stages gave: the outcome, and what stands behind it about single people."""
+    """The result of the stages: the outcome, and the data about single people behind it."""
 
     outcome: Outcome
     scores: Sequence[Scores]
     check: Blind
 
     def headed(self, heading: Heading) -> Work:
-        """Return the same with what stands at the head of the report."""
+        """Return the same with the head of the report."""
         return replace(self, outcome=facts.with_heading(self.outcome, heading))
 
 
@@ -179,18 +179,18 @@ def _work(
         view = see(target, [*wanted, *also], directory / "signals")
     # Residuals that are not in years would give a false answer, whatever the attack.
     require_years(view.age, view[PREDICTION])
-    # 3. What is known of people without the model, and whether it tells members apart.
+    # 3. What is known of people without the model, and whether that tells members from non-members.
     people = facts.summarise_people(target, view)
     checks = check_covariates(target, people.covariates)
     with one_thread():
-        # 4. What each attack makes of the signals, and its scores of people whom the attacker does not know.
+        # 4. The features of each attack, and its scores of people that the attacker does not know.
         features = {name: observe(attack, view) for name, attack in selected.attacks.items()}
         scores = [
             attempt(attack, features[name], target, view.learners)
             for name, attack in selected.attacks.items()
         ]
         selected = selection.that_saw_something(selected, scores, target)
-        # 5. How sure we are.
+        # 5. How certain the results are.
         seen = [found for found in scores if found is not None]
         found = weigh(target, selected, features, seen, checks, people.facts)
         federation = federation_results.collect(target, view, selected.attacks, features, found)
@@ -211,7 +211,7 @@ def _chosen(attacks: Sequence[str | Attack], threat: ThreatModel) -> list[Attack
 def _require_sense(attacks: Sequence[Attack], seed: int, *, pseudonyms: bool, kept: bool) -> None:
     names = [a.name for a in attacks]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadInputError(f"attack {twice[0]!r} is asked for twice; name each attack once")
+        raise BadInputError(f"attack {twice[0]!r} is given twice; name each attack once")
     if seed < 0:
         raise BadInputError(f"seed is {seed}; give a whole number from 0")
     if pseudonyms and not kept:

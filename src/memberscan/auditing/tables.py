@@ -1,4 +1,4 @@
-"""The tables about single persons: written for their owner, without ids unless asked for."""
+"""The tables about single persons: for the owner only, and without ids unless requested."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def scores_table(
     scored: Sequence[Scores],
     pseudonyms: Path | None,
 ) -> pd.DataFrame:
-    """Return each subject's mean score over the draws in which it was not known; the order names nobody.
+    """Return each subject's mean score over the draws in which it was not known, in an order without ids.
 
     Parameters
     ----------
     subjects, member
-        Who, and whether trained on.
+        The subjects, and whether they were trained on.
     scored
         The attacks' scores.
     pseudonyms

@@ -1,4 +1,4 @@
-"""How sure an audit is of what its attacks show: estimates, chance, people who are alike, and the verdict."""
+"""How certain the results of attacks are: estimates, p-values, comparisons within strata, the verdict."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from memberscan.evidence.resampling import errors_of
 from memberscan.evidence.scores import Scores
 from memberscan.evidence.strata import Strata, estimate_within_strata
 from memberscan.evidence.verdict import Sides, Verdict, judge, nothing_seen
+from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,24 +38,32 @@ if TYPE_CHECKING:
 _REFERENCE_ATTACK = "prediction+label"
 """The attack on outputs that attacks on weights are compared with."""
 LARGEST_PERMUTED = 1000
-"""Up to this many subjects attacks are refitted with membership permuted; above, the closed form serves."""
+"""Up to this many subjects attacks are refitted with membership permuted; above, the closed form is used."""
 MADE_UNKNOWN = (
     "How the predictions were made was not stated: if members' predictions were made in another way than "
-    "non-members', such as in training mode, that alone may give this result or hide a leak."
+    "non-members', such as in training mode, that alone may cause this result or hide a leak."
 )
 REFITS, FEW_REFITS = 199, 99
-"""How many times attacks are refitted; fewer where each costs more, since there p-values do not decide."""
+"""How many times attacks are refitted; fewer if each costs more, since there p-values do not decide."""
 DECIDING = 1000
-"""Permutations where p-values decide: p < .01 then has size 10/1001, and little power is lost."""
+"""Permutations if p-values decide: p < .01 then has size 10/1001, and little power is lost."""
 PROMISING = 0.05
 """Greater p-values from the first permutations need no more of them."""
+_OF_UPDATES = "The learners' updates leak who was in their training sets"
+_LEAKS = {
+    Attacker.LEARNER: "The global models leak who was in the learners' training sets",
+    Attacker.SERVER: _OF_UPDATES,
+    Attacker.ACTIVE_SERVER: _OF_UPDATES,
+    Attacker.AGGREGATE: "The sums of the learners' updates leak who was in their training sets",
+}
+"""What leaks, as the verdict says it, by what each party of a federation sees."""
 PERMUTATIONS = 499
-"""Of the sides of pairs, whose attacks are not refitted, where p-values do not decide."""
+"""Permutations for pairs, whose attacks are not refitted, if p-values do not decide."""
 
 
 @dataclass(frozen=True, eq=False)
 class Weighed:
-    """What the evidence says of the attacks of one audit.
+    """The evidence about the attacks of one audit.
 
     Parameters
     ----------
@@ -66,19 +75,19 @@ class Weighed:
     findings
         What each attack showed.
     checks, check
-        The check without the model of each group of people, and the one that tells most. P-values of single
-        groups are corrected for their number.
+        The check without the model of each group of people, and the one that counts for the verdict. P-values
+        of single groups are corrected for their number.
     gap
-        What the gap between the errors of members and of others predicts by itself.
+        What the difference between the errors of members and non-members predicts by itself.
     verdict
         The conclusion.
     judged
         The strongest attack's scores as the verdict judges them.
     gains
-        What attacks on weights add over the outputs.
+        How much attacks on weights improve on the outputs.
     prediction_scale
-        Whether given predictions of the two sides look as if they were made in one way; None where none were
-        given.
+        Whether the predictions of the two sides seem to have been made in one way; None if the audit is not
+        of a predictions file.
     overlap
         How far the sides overlap in the covariates; None where attacks are not judged within strata.
     """
@@ -99,12 +108,12 @@ class Weighed:
 
     @property
     def by_person(self) -> list[Scores]:
-        """One row of scores for each attack: of pairs, the mean place among the non-members of each."""
+        """One row of scores for each attack; for pairs, the mean placement among their non-members."""
         return [placements(attack) if attack.pairs else attack for attack in self.scores]
 
 
 def check_covariates(target: Target, covariates: pd.DataFrame) -> dict[str, Blind]:
-    """Try to tell who was trained on without any model, in each group of people of the target.
+    """Try to tell members from non-members without any model, in each group of people of the target.
 
     The p-values of single groups are corrected for their number (Holm); that of the people of all groups
     together is not.
@@ -139,7 +148,7 @@ def weigh(
     target
         What was audited.
     selected, features
-        Attacks and what they saw, to be carried out again with membership permuted.
+        Attacks and their features, to be run again with membership permuted.
     scores
         Of the same attacks in their order.
     checks
@@ -148,8 +157,8 @@ def weigh(
         The model's errors of each person.
     """
     seen = {name for attack in scores for name in attack.seen}
-    # Groups of whom no attack saw anything decide nothing; where no attack ran, all are shown. All people
-    # together count where any were seen.
+    # Groups that no attack saw do not count; if no attack ran, all are shown. The group of all people counts
+    # if any group was seen.
     pooled = {group.name for group in target.groups if group.pooled}
     told = [check for name, check in checks.items() if name in seen | pooled or not scores]
     worst = max(told, key=lambda check: (check.gates, check.plain, check.tripped, check.auc or 0.0))
@@ -172,13 +181,13 @@ def weigh(
         )
         resampled = errors_of(scores, seeds.generator(target.seed, "within"))
         within = estimate_within_strata(scores, strata, resampled)
-    # Single groups say more precisely than all together who differs.
+    # Single groups say more precisely than the group of all people which people differ.
     gating = [name for name, check in checks.items() if check.gates and name in seen] or sorted(pooled)
-    sides = Sides.of_learners(gating) if scores[0].pairs else None
+    sides = Sides.of_learners(gating, _LEAKS[target.threat.attacker]) if scores[0].pairs else None
     verdict = judge(estimates, null, worst, within, sides, overlap)
     if target.predictions_from == "unknown":
         verdict = replace(verdict, sentence=f"{verdict.sentence} {MADE_UNKNOWN}")
-    # What attacks on the weights add over the outputs, on the same subjects and draws.
+    # How much attacks on the weights improve on the outputs, on the same subjects and draws.
     scored = {attack.attack: attack for attack in scores}
     compared = (
         []
@@ -208,7 +217,7 @@ def _null(
     scores: Sequence[Scores],
     estimates: Estimates,
 ) -> NullCheck:
-    """Return what chance alone would show."""
+    """Return what the attacks would show by chance alone."""
     if scores[0].pairs:
         permutations = DECIDING if estimates.fewest < SMALL else PERMUTATIONS
         rng = seeds.generator(target.seed, "null")

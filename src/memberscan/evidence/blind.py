@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 TRIP_P = 0.05
-"""Below it attacks are judged within strata; generous, since what an attack shows is tested at .01."""
+"""Below it attacks are judged within strata; larger than SIGNIFICANCE of attacks, to miss few differences."""
 PLAIN_P = 0.01
 """Below it the two sides are said to differ, whether or not an attack succeeds."""
 TELLING = float(stats.norm.isf(0.2))
@@ -72,7 +72,7 @@ class Blind:
     strata
         Quantile bins of that score.
     matched
-        A subset, as many members as non-members, paired by that score; nobody where covariates do not tell.
+        A subset, as many members as non-members, paired by that score; empty if covariates tell nothing.
     features
         The covariates as columns.
     sides
@@ -93,12 +93,12 @@ class Blind:
 
     @property
     def tripped(self) -> bool:
-        """Whether covariates alone may tell members from non-members, so that it must be looked into."""
+        """Whether covariates alone may tell members from non-members."""
         return self.p_value is not None and self.p_value < TRIP_P
 
     @property
     def plain(self) -> bool:
-        """Whether they do so beyond doubt."""
+        """Whether they do so at the stricter level."""
         return self.p_value is not None and self.p_value < PLAIN_P
 
     @property
@@ -119,7 +119,7 @@ class Blind:
 
     @property
     def worst(self) -> str | None:
-        """The covariate that tells most by itself."""
+        """The covariate that tells the sides apart best by itself."""
         return self.covariates[0].name if self.covariates else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -148,8 +148,8 @@ def blind_check(
     """Try to tell members from non-members by their covariates alone.
 
     Every group of columns of :meth:`~memberscan.evidence.design_matrix.Design.groups` is tried. Each has an
-    F statistic for how much it explains of membership; the greatest of them, made comparable, is held against
-    the same with membership permuted. So it does not matter how many covariates tell nothing, and the test is
+    F statistic for how much it explains of membership; the greatest of them, made comparable, is compared
+    with the same under permuted membership. So covariates without any effect do no harm, and the test is
     exact.
 
     Parameters
@@ -249,7 +249,7 @@ def out_of_fold(
     member: Bool[np.ndarray, " subjects"],
     folds: Int[np.ndarray, "repeats subjects"],
 ) -> Float[np.ndarray, " subjects"]:
-    """Return out-of-fold scores of a ridge classifier, averaged over repeats; higher for likelier members.
+    """Return out-of-fold scores of a ridge classifier, averaged over repeats; higher for members.
 
     The penalty equals the number of features, as if they explained half of the variance. Scores have no
     intercept: a training fold with more members would otherwise give its test fold, which has fewer, the

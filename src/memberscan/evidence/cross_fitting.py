@@ -1,7 +1,7 @@
-"""The variance of a mean over draws, in which the same people are fitted on and scored in turns.
+"""The variance of a mean over draws, where the same people are fitted on in some draws and scored in others.
 
-Two things make it differ from the variance of one draw. A person is scored in several draws, which adds no
-person. And whoever is scored in one draw is fitted on in another, so that the results of draws go together.
+It differs from the variance of one draw for two reasons. A person is scored in several draws, but counts as
+one person. And people scored in one draw are fitted on in another, so the results of draws are correlated.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """Who is scored and who is fitted on in each draw; what follows from that alone, whatever the scores.
+    """Who is scored and who is fitted on in each draw, and what follows from that alone for any scores.
 
     Parameters
     ----------
     weights
-        What each person weighs in the result of a draw, among its side; 0 for whoever is not scored.
+        Weight of each person in the result of a draw, within its side; 0 for people who are not scored.
     known
-        Whom the attack was fitted on.
+        The people that the attack was fitted on.
 
     Notes
     -----
@@ -51,7 +51,7 @@ class Design:
 
     @classmethod
     def of(cls, weights: Float[np.ndarray, "draws people"], known: Bool[np.ndarray, "draws people"]) -> Self:
-        """Return the design in which those known weigh the same."""
+        """Return the design in which known people have equal weights."""
         return cls(weights, known / np.maximum(known.sum(axis=1, keepdims=True), 1))
 
     @cached_property
@@ -67,7 +67,7 @@ class Design:
             self.weights @ self.weights.T,
             self.known @ self.weights.T,
         )
-        # Both senses of a pair: fitted on the first and scored the second, or the other way round.
+        # Both directions of a pair: fitted on the first and scored the second, or the reverse.
         return _mean_over_diagonal(known * weights + across * across.T)
 
     @cached_property
@@ -115,7 +115,7 @@ def variance_of_mean(
     Parameters
     ----------
     influences
-        What each person adds to the statistic's deviation in each draw, 0 for whoever is not scored: the sum
+        What each person adds to the statistic's deviation in each draw, 0 for people not scored: the sum
         of squares is the statistic's variance in that draw.
     design
         Who was scored and fitted on.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 LEVEL = 0.95
-"""Two-sided level of every interval that stands alone."""
+"""Two-sided level of every interval of a single number."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ def auc_bounds(
 ) -> tuple[float, float]:
     """Return the ends of an interval of an AUC, ``critical`` standard errors away on the logit scale.
 
-    Two things keep it honest at the edges. The variance is at least Hanley and McNeil's for an AUC of that
+    Two rules keep it valid near 0 and 1. The variance is at least Hanley and McNeil's for an AUC of that
     size, since DeLong's is zero when all members outrank all non-members. And an AUC within half a subject of
-    0 or 1 is drawn in by that much for the logit, while the end on its side is 0 or 1 itself. The interval
-    never has zero width.
+    0 or 1 is moved inwards by half a subject for the logit, while the end on its side is 0 or 1 itself. The
+    interval never has zero width.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def balanced_accuracy_interval(
     Parameters
     ----------
     sensitivity, specificity
-        Shares of members, and of non-members, that are decided rightly; means over draws.
+        Shares of members, and of non-members, that are classified correctly; means over draws.
     members, nonmembers
         Subjects scored: more draws do not count as more subjects.
     weights

@@ -1,4 +1,4 @@
-"""What an attack achieves where false alarms are rare: ROC curve, TPR and predictive value at fixed FPR."""
+"""Results of an attack at few false alarms: ROC curve, TPR and predictive value at fixed FPR."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def tpr_interval(
     strictest threshold of the band to their upper limit at the laxest, so it covers the TPR at the true
     threshold.
     """
-    # Thresholds by rank: nobody exceeds rank 0, and everybody exceeds rank n + 1.
+    # Thresholds by rank: no score exceeds rank 0, and every score exceeds rank n + 1.
     thresholds = np.concatenate([[np.inf], np.sort(outside)[::-1], [-np.inf]])
     alpha = 1 - LEVEL
     # How many non-members may lie beyond the true threshold, in 95% of samples.

@@ -65,15 +65,15 @@ def pair_results(
 ) -> tuple[PairResult, ...]:
     """Return what each attack showed in each of its pairs, attempted or not.
 
-    A p-value says how often the victim's people and the held-out ones, shuffled, differ as much as they do.
-    Scores stay as they are: the attack was fitted on other people. P-values are corrected by Holm's method
-    over all pairs of all attacks, so that whoever picks an attack afterwards, or looks at all, may read them.
-    It holds although pairs share people and attacks share pairs.
+    A p-value is the share of permutations of the victim's people and the held-out people in which they differ
+    at least as much. Scores are not recomputed: the attack was fitted on other people. P-values are corrected
+    by Holm's method over all pairs of all attacks, so they hold for an attack that is selected afterwards.
+    The correction is valid although pairs share people and attacks share pairs.
 
     Parameters
     ----------
     attacks
-        Scores whose rows are pairs; none is allowed.
+        Scores whose rows are pairs; may be empty.
     rng
         Draws the permutations; pairs of equal size share them.
     permutations
@@ -121,7 +121,7 @@ def _result(
     if tested is None:
         needed = f"{FEWEST_PER_SIDE} members and {FEWEST_PER_SIDE} non-members"
         return PairResult(*about, reason=f"needs {needed} scored, has {sides[0]} and {sides[1]}")
-    # The rows share people, but each result stands alone, so that DeLong's variance of one row holds.
+    # The rows share people, but each result is for one row only, so DeLong's variance of one row is valid.
     auc, covariance = delong(np.concatenate([inside, outside])[None], np.repeat([True, False], sides))
     right = [float(np.mean(side)) for side in (inside > threshold, outside <= threshold)]
     return PairResult(
@@ -134,18 +134,18 @@ def _result(
 
 
 def placements(attack: Scores, strata: Mapping[str, Int[np.ndarray, " people"]] | None = None) -> Scores:
-    """Return one score per person, as one draw: its mean place among the non-members of each pair.
+    """Return one score per person, as one draw: its mean placement among the non-members of each pair.
 
-    That makes pairs comparable whose scores are on scales of their own. People whom no pair compares are set
-    aside; the threshold is the mean place of the pairs' own thresholds.
+    This makes pairs comparable whose scores have different scales. People that no pair compares are set
+    aside; the threshold is the mean placement of the pairs' own thresholds.
 
     Parameters
     ----------
     attack
         Scores whose rows are pairs.
     strata
-        For each target, the stratum of each person: the place is then among the non-members of the same
-        stratum. People without anybody alike on the other side are set aside.
+        For each target, the stratum of each person: the placement is then among the non-members of the same
+        stratum. People whose stratum has no one of the other side are set aside.
 
     Raises
     ------

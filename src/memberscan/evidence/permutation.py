@@ -27,7 +27,7 @@ _OUTSIDE = -1
 
 @dataclass(frozen=True, eq=False)
 class NullCheck:
-    """How often chance alone does as well as each attack, with all attacks tried counted against it.
+    """How often chance alone does as well as each attack, corrected for all attacks tried.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def permuted_aucs(
 ) -> Float[np.ndarray, "permutations attacks"]:
     """Return mean AUCs over rows with the sides of all compared people permuted, for :func:`permuted_null`.
 
-    Scores stay as they are, and so do the numbers of people of each target. A person whom a row did not score
+    Scores stay as they are, and so do the numbers of people of each target. A person that a row did not score
     drops out of it, wherever the permutation puts it. Learners know their own people, so their permuted pairs
     are smaller than the observed ones: such a test errs towards chance, the more so the fewer learners there
     are.

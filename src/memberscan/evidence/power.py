@@ -1,4 +1,4 @@
-"""The smallest leak that an audit of this size could have seen: without it, "nothing found" means nothing."""
+"""The smallest leak that an audit of this size can detect, without which "nothing found" has no meaning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def smallest_detectable_auc(estimates: Estimates) -> float:
     """Return the least AUC that the verdict's rule finds with 80% power, by the least sensitive attack.
 
     Above it a leak would probably have been found; below it nothing is known. It depends on the numbers of
-    subjects and on how many attacks were tried, not on what they scored.
+    subjects and of attacks, not on the scores.
     """
     columns = (estimates.members, estimates.nonmembers, estimates.design_effect)
     sides = zip(*(column.tolist() for column in columns), strict=True)
@@ -33,7 +33,7 @@ def smallest_detectable_auc(estimates: Estimates) -> float:
 def detectable_auc(
     members: int, nonmembers: int, critical: float, design_effect: float = 1.0, *, small: bool
 ) -> float:
-    """Return the AUC found with 80% power, or 1 if these numbers bear none.
+    """Return the AUC found with 80% power, or 1 if there is none for these numbers of people.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def detectable_auc(
     critical
         Standard errors between estimate and lower bound.
     design_effect
-        By how much fitting and scoring people in turns multiplies the variance.
+        Factor of the variance because people are fitted on in some draws and scored in others.
     small
         Whether chance is judged by permutation (errors under chance) or by an interval (errors on the logit
         scale).

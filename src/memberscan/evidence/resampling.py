@@ -1,4 +1,4 @@
-"""Errors by resampling people: for pairs of parties, which share people, so that their errors go together."""
+"""Errors by resampling people, for pairs of parties: they share people, so their errors are correlated."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class _Comparison:
-    """Whose scores are compared about one target, and how often each person counts in each resample.
+    """The people compared for one target, and how often each person counts in each resample.
 
-    ``alike`` marks the pairs of people that count, or is None where all do; ``total`` is their weight.
+    ``alike`` marks the pairs of people that count, or is None if all do; ``total`` is their weight.
     """
 
     target: str
@@ -57,16 +57,16 @@ class _Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Resampling:
-    """Errors from resampling people, each target's among themselves and the non-members among themselves.
+    """Errors from resampling people: the members of each target, and the non-members, separately.
 
-    A person weighs the same in all pairs and attacks, so that what pairs share is not counted twice. Every
-    pair counts the same. These are errors over people given this federation: not over retraining it, and not
-    over learners.
+    A person has the same weight in all pairs and attacks, so that people shared by pairs are not counted
+    twice. All pairs have the same weight. These are errors over people given this federation: not over
+    retraining it, and not over learners.
 
     Parameters
     ----------
     groups
-        Who is resampled among whom.
+        The groups within which people are resampled.
     inside, outside
         How often each person of a group counts: once in the first row, as often as drawn in the others.
     """
@@ -77,7 +77,7 @@ class Resampling:
 
     @classmethod
     def draw(cls, scores: Sequence[Scores], rng: np.random.Generator, *, resamples: int = 1000) -> Self:
-        """Resample the people of some attacks' scores; all estimates then rest on the same resamples.
+        """Resample the people of some attacks' scores; all estimates then use the same resamples.
 
         Parameters
         ----------
@@ -94,8 +94,8 @@ class Resampling:
             See :func:`memberscan.evidence.alignment.groups_of`.
         """
         groups = groups_of(scores)
-        # Non-members first, then the targets in the order of the parties: the order decides who gets which
-        # random numbers.
+        # Non-members first, then the targets in the order of the parties: the order determines the random
+        # numbers of each group.
         outside = _weights(len(groups.outside), resamples, rng)
         inside = {name: _weights(len(people), resamples, rng) for name, people in groups.inside.items()}
         return cls(groups, inside, outside)
@@ -117,9 +117,9 @@ class Resampling:
     def accuracies(self, scores: Sequence[Scores]) -> tuple[Interval, ...]:
         """Return the mean balanced accuracy over pairs, each at its own threshold.
 
-        Each side counts as so many independent people as would give a proportion the variance of the
-        resamples (Korn and Graubard, Survey Methodology 24, 1998), but never as more than there are: an
-        interval has no zero width where everybody is decided alike.
+        The sample size of each side is the number of independent people that gives a proportion the variance
+        of the resamples (Korn and Graubard, Survey Methodology 24, 1998), at most the number of people. So an
+        interval never has zero width, even if all decisions are equal.
         """
         return tuple(self._accuracy(attack) for attack in scores)
 
@@ -143,7 +143,7 @@ class Resampling:
         """Return the difference of AUCs, and its standard error by the same resamples."""
         found = _Resampled.over([attack, over], self._everyone())
         differences = found.aucs[:, 0] - found.aucs[:, 1]
-        # Half of what one pair of people weighs in the AUC.
+        # Half of the weight of one pair of people in the AUC.
         floor = 0.5 / np.sqrt((found.members * found.nonmembers).max())
         return float(differences[0]), float(max(differences[1:].std(ddof=1), floor))
 
@@ -167,7 +167,7 @@ class Resampling:
             one, other = members[of_members], self.groups.outside[of_others]
             alike = strata[name][one][:, None] == strata[name][other]
             weights = inside[:, of_members], outside[:, of_others]
-            # A resample may happen to hold nobody who is alike; it then counts as no win out of one.
+            # A resample may have no people who are alike; it then counts as no win out of one.
             total = np.maximum(np.einsum("bj,bj->b", weights[0] @ alike, weights[1]), 1)
             yield _Comparison(name, one, other, *weights, alike, total)
 
@@ -180,7 +180,7 @@ class Resampling:
 
 
 def errors_of(scores: Sequence[Scores], rng: np.random.Generator, *, resamples: int = 1000) -> Errors:
-    """Return where the errors of these scores come from: pairs share people, who are resampled; draws do not.
+    """Return the method for the errors of these scores: resampling for pairs, DeLong for draws.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def _wins(
 ) -> Float[np.ndarray, "members nonmembers"]:
     """Return in how many rows a member outranks a non-member; a tie counts half.
 
-    Sums over the rows about one target make the cost of a resample one of targets, not of rows.
+    With sums over the rows of one target, the cost of a resample depends on targets, not on rows.
     """
     total = np.zeros((members.shape[1], nonmembers.shape[1]))
     for inside, outside in zip(members, nonmembers, strict=True):

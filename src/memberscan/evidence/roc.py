@@ -25,7 +25,7 @@ def delong(
     Parameters
     ----------
     scores
-        Finite scores, higher for a likelier member.
+        Finite scores; higher means more likely a member.
     member
         Who was trained on.
     strata

@@ -1,4 +1,4 @@
-"""Errors of draws, by person: more draws add no people, and those scored in one are fitted on in another."""
+"""Errors of draws, by person: draws share people, who are scored in some draws and fitted on in others."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class DeLong:
         draws = _Draws.of([attack, over], None)
         values, influence = (each[:, 0] - each[:, 1] for each in (draws.auc, draws.influence))
         variance = variance_of_mean(influence, draws.design, draws.sides)
-        # Half of what one pair of people weighs in the AUC.
+        # Half of the weight of one pair of people in the AUC.
         floor = 0.25 / float(np.prod(draws.counts))
         return float(values.mean()), float(np.sqrt(max(variance, floor)))
 

@@ -1,4 +1,4 @@
-"""Attacks judged among people who are alike without the model, where covariates tell members apart."""
+"""Comparison of attacks within strata of alike people, if covariates tell members from non-members."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Strata:
-    """Who is like whom without the model, for one target.
+    """The strata of alike people, without the model, for one target.
 
     Parameters
     ----------
     labels
-        Stratum of each person; -1 for people who were not looked at.
+        Stratum of each person; -1 for people outside the check.
     features
         Covariates as columns; NaN for the same people.
     """

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
 from memberscan.evidence.power import SMALL, people_to_detect, smallest_detectable_auc
-from memberscan.evidence.rounding import error_of, floored, rounded, step_below
+from memberscan.evidence.rounding import (
+    error_of,
+    floored,
+    rounded,
+    step_below,
+    two_decimals,
+    two_decimals_up,
+)
 from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
@@ -25,12 +31,12 @@ Rule = Literal["simultaneous bound", "permutation", "within strata", "none"]
 
 SIGNIFICANCE = 0.01
 TELLING = 0.65
-"""An audit that could not have seen an AUC of this size does not get to say "no leak shown"."""
+"""An audit that could not have detected an AUC of this size never says "no leak shown"."""
 
 
 @dataclass(frozen=True)
 class Basis:
-    """What a verdict rests on: how attacks are judged, and in which order that puts them.
+    """The basis of a verdict: how attacks are judged, and their resulting order.
 
     Parameters
     ----------
@@ -69,8 +75,8 @@ class Verdict:
     label
         "leaks", "no leak shown", "inconclusive" or "confounded". None says that a model gives nothing away.
     sentence
-        The same in plain words, with the numbers that it rests on, rounded to what their errors bear. The
-        label is decided before they are rounded.
+        The same in plain words, with its numbers, rounded to steps that fit their standard errors. The label
+        is decided before they are rounded.
     smallest_detectable_auc
         The least AUC that this audit would have found four times out of five; 1 if none.
     basis
@@ -88,27 +94,32 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Sides:
-    """How the sentence of a confounded audit names whom covariates tell apart, and what it advises."""
+    """How a sentence names the two sides and what leaks, and what a confounded audit advises.
+
+    What leaks is what the attacker sees: for a server these are the updates, and not the final model.
+    """
 
     names: str = "Members and non-members"
     remedy: str | None = None
+    leak: str = "This model leaks who was in its training set"
 
     @classmethod
-    def of_learners(cls, names: Sequence[str]) -> Self:
-        """Return how to name the people of some learners, and those whom no learner trained on."""
+    def of_learners(cls, names: Sequence[str], leak: str) -> Self:
+        """Return how to name the people of some learners, and the held-out people."""
         return cls(
             f"The people of {', '.join(names) or 'the learners'} and those held out",
             "Hold out people of each learner's own kind, and audit again.",
+            leak,
         )
 
 
 def nothing_seen() -> Verdict:
-    """Return the verdict on an attacker to whom nothing was shown that an attack could work on."""
+    """Return the verdict on an attacker that saw nothing that an attack could use."""
     sentence = (
-        "No attack could be run: this attacker was shown nothing to attack. That is no finding about the "
-        "model, and other attackers see more: audit those too."
+        "No attack could be run: this attacker sees nothing that an attack could use. That is not a finding "
+        "about the model, and other attackers see more: audit those, too."
     )
-    return Verdict("inconclusive", sentence, 1.0, Basis("none"), "An audit of an attacker who sees more.")
+    return Verdict("inconclusive", sentence, 1.0, Basis("none"), "An audit of an attacker that sees more.")
 
 
 def judge(
@@ -141,7 +152,7 @@ def judge(
     within
         Estimates within strata; ``None`` if not needed or too few subjects are comparable.
     sides
-        How to name the two sides, where it is not simply members and non-members.
+        How to name the two sides, if they are not simply members and non-members.
     overlap
         How far the sides overlap; ``None`` if not needed, or if it is not doubted.
     """
@@ -156,16 +167,16 @@ def judge(
         return _judge_within(estimates, basis, within, blind, sides, overlap)
     if basis.shown:
         success = _success(estimates, _strongest(estimates, basis))
-        sentence = f"This model leaks who was in its training set: {success} ({certainty})."
+        sentence = f"{sides.leak}: {success} ({certainty})."
         return _leaks(sentence, detectable, basis, blind, sides)
     return _judge_without_success(estimates, basis)
 
 
 def _leaks(sentence: str, detectable: float, basis: Basis, blind: Blind, sides: Sides) -> Verdict:
     if blind.randomised:
-        change = "Nothing that an audit can add: a defence, or an attacker who sees less."
+        change = "No other audit would: only a defence, or an attacker that sees less."
         return Verdict("leaks", sentence, detectable, basis, change)
-    # No column says all that differs between groups of people who were chosen.
+    # Covariates do not record everything that differs between groups of people who were not randomised.
     sentence += (
         f" {sides.names} were chosen, not drawn at random: a difference between them that no covariate "
         "records, such as another scanner, could look the same."
@@ -198,7 +209,7 @@ def _strongest(estimates: Estimates, basis: Basis) -> int:
 
 def _judge_without_success(estimates: Estimates, basis: Basis) -> Verdict:
     detectable = smallest_detectable_auc(estimates)
-    missed = f"an AUC of {_up(detectable)} (chance is 0.50)"
+    missed = f"an AUC of {two_decimals_up(detectable)} (chance is 0.50)"
     if estimates.below_chance.any():
         worst = estimates.attacks[int(np.argmin(np.where(estimates.below_chance, estimates.auc, np.inf)))]
         sentence = (
@@ -216,9 +227,9 @@ def _judge_without_success(estimates: Estimates, basis: Basis) -> Verdict:
         return Verdict("inconclusive", sentence, detectable, basis, change)
     sentence = (
         f"No leak was shown by the {_attacks(estimates)} tried; a leak weaker than {missed} could have been "
-        "missed. Attacks with reference models, which find more, have not been tried."
+        "missed. Attacks with reference models, which find more, were not tried."
     )
-    change = "Attacks with reference models; an attacker who sees more; more people, for a weaker leak."
+    change = "Attacks with reference models; an attacker that sees more; more people, for a weaker leak."
     return Verdict("no leak shown", sentence, detectable, basis, change)
 
 
@@ -234,7 +245,7 @@ def _judge_within(
     if within is not None and alike is not None and alike.shown:
         best = _strongest(within, alike)
         sentence = (
-            "This model leaks who was in its training set: even among people alike in the covariates, "
+            f"{sides.leak}: even among people alike in the covariates, "
             f"{_success(within, best)} ({_bound(within, best)}). {sides.names} also differ "
             f"without the model, most of all in {_culprit(blind)}."
         )
@@ -293,7 +304,7 @@ def _culprit(blind: Blind) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.3g}%"
+    return f"{100 * share:.4g}%"
 
 
 def _remedy(blind: Blind) -> str:
@@ -307,13 +318,14 @@ def _remedy(blind: Blind) -> str:
 
 def _success(estimates: Estimates, k: int) -> str:
     auc = rounded(float(estimates.auc[k]), _step(estimates, k))
-    pairs = f"{100 * auc:.3g}% of pairs, where chance gives 50%"
+    pairs = f"{_percent(float(two_decimals(auc)))} of pairs, where chance gives 50%"
     return f"attack {estimates.attacks[k]} ranks a member above a non-member in {pairs}"
 
 
 def _bound(estimates: Estimates, k: int) -> str:
     low = floored(float(estimates.simultaneous_low[k]), _step(estimates, k), side=0.5)
-    return f"at least {100 * low:.4g}% with 99% confidence over the {_attacks(estimates)} tried"
+    least = _percent(float(two_decimals(low, down=True)))
+    return f"at least {least} with 99% confidence over the {_attacks(estimates)} tried"
 
 
 def _step(estimates: Estimates, k: int) -> float:
@@ -325,8 +337,3 @@ def _step(estimates: Estimates, k: int) -> float:
 def _attacks(estimates: Estimates) -> str:
     number = len(estimates.attacks)
     return "one attack" if number == 1 else f"{number} attacks"
-
-
-def _up(auc: float) -> str:
-    """Write an AUC rounded up: never claim to have seen more than was seen."""
-    return f"{math.ceil(100 * auc - 1e-9) / 100:.2f}"

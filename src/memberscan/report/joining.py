@@ -21,14 +21,14 @@ _TWO_SIDED = float(norm.ppf(0.975))
 def mean_over_sites(estimates: Sequence[Estimate]) -> Estimate:
     """Return the unweighted mean of fractions that sites found independently, with its 95% interval.
 
-    Each site's standard error is taken back from its interval: on the logit scale, v (1 - v) times the
+    Each site's standard error is derived from its interval: on the logit scale, v (1 - v) times the
     interval's length there over 2 x 1.96 (delta method), or where an end is 0 or 1 and has no logit, the
     greater part of the interval over 1.96. The error of the mean is the root of the summed squares over
-    the number of sites, and the interval is laid on the logit scale again. One site is returned unchanged.
+    the number of sites, and the interval is computed on the logit scale. One site is returned unchanged.
 
-    What it is not: a value for all people (a site of 10 counts as much as one of 1,000), an interval over
-    other sites or over training again, or valid where sites share people, held-out ones included. All sites
-    judge the same trained models, and that common part is not in the interval.
+    What it is not: a value for all people (a site of 10 has the weight of one of 1,000), an interval over
+    other sites or over training again, or valid where sites share people, including held-out people. All
+    sites audit the same trained models, and that common part is not in the interval.
 
     Parameters
     ----------
@@ -61,14 +61,14 @@ def correct(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def rows(parts: Iterable[Sequence[R]], key: Callable[[R], Any], values: Sequence[str]) -> tuple[R, ...]:
-    """Return rows that stand in several lists under one key as one row, with means over sites.
+    """Return one row for each key that several lists have, with means over sites.
 
     Parameters
     ----------
     parts
         Each site's rows.
     key
-        What makes rows the same, of a kind that sorts.
+        What rows to join have in common; it must be sortable.
     values
         Names of the estimates to average; null where no site has one.
     """

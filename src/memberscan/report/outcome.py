@@ -1,4 +1,4 @@
-"""What an audit worked out: plain facts and evidence, from which the content of audit.json is made."""
+"""The result of an audit as plain facts and evidence, from which the content of audit.json is made."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from memberscan.report.content.parts import Access, Attacker, Environment, Secure
 
 SMALLEST_CELL = 10
-"""Fewest people on each side of a group that is reported, unless somebody asks for more."""
+"""Fewest people on each side of a group that is reported, unless the user asks for more."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ class TargetFacts:
 
 @dataclass(frozen=True)
 class ThreatFacts:
-    """Who attacks, what it sees, and whom it knows.
+    """The attacker, what it sees, and which people it knows.
 
     Parameters
     ----------
     access, leaked, repeats, attacker, rounds
         As in :class:`memberscan.ThreatModel`; ``access`` is what the attacker had of this target.
     known_members
-        Known members; None for a learner, who knows all its own people.
+        Known members; None for a learner, which knows all its own people.
     known_nonmembers
         Known non-members.
     """
@@ -89,7 +89,7 @@ class ThreatFacts:
 
     @property
     def known_per_side(self) -> int:
-        """Fewest known people on a side; of a learner's own people there are more than it could know."""
+        """Fewest known people on a side; a learner knows more members than non-members."""
         if self.known_members is None:
             return self.known_nonmembers
         return min(self.known_members, self.known_nonmembers)
@@ -107,12 +107,12 @@ class AttackFacts:
 
 @dataclass(frozen=True, eq=False)
 class PeopleFacts:
-    """What is known of each person, over its scans; nobody is named.
+    """What is known of each person, over its scans, without ids.
 
     Parameters
     ----------
     member
-        Who was trained on.
+        Whether each person was trained on.
     age
         Mean age at the scans, years.
     residual, mean_absolute, mean_square
@@ -146,7 +146,7 @@ class ProvenanceFacts:
     threads
         Threads used for computing; None where they do not matter.
     date, name, note
-        UTC day of the first start, and what the auditor calls the audit and notes about it.
+        UTC day of the first start, and the auditor's name for the audit and note.
     """
 
     source: str
@@ -173,7 +173,7 @@ class LearnerFacts:
 
 @dataclass(frozen=True)
 class LeftOutFacts:
-    """A learner whose part did not go into the global model of a round."""
+    """A learner whose update was not used for the global model of a round."""
 
     round: int
     learner: str
@@ -202,7 +202,7 @@ class CoverageResult:
 
 @dataclass(frozen=True)
 class SourceResult:
-    """How often the learner that holds a person was named: by its model, by a guess, and without a model.
+    """How often the learner of a person was named correctly: by the attack, by guessing, without a model.
 
     ``blind`` is None where no classifier without a model could be fitted.
     """
@@ -234,7 +234,7 @@ class FederationFacts:
     learners, left_out
         The learners, and who was left out of which round.
     known_nonmembers
-        Held-out people whom every attacker knows.
+        Held-out people that every attacker knows.
     pairs
         Every attack on every pair of an attacker and a victim; none for an outsider.
     unseen
@@ -267,7 +267,7 @@ class FederationFacts:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """All that an audit worked out, with numbers that are not rounded yet.
+    """The complete result of an audit, with numbers that are not rounded yet.
 
     Parameters
     ----------
@@ -286,7 +286,7 @@ class Outcome:
     smallest_cell
         Fewest people on each side of a group that is reported.
     prediction_scale
-        Whether given predictions of the two sides look as if they were made in one way; None for a run.
+        Whether the predictions of the two sides seem to have been made in one way; None for a run.
     overlap
         How far the sides overlap in the covariates; None where attacks are not judged within strata.
     """

@@ -1,4 +1,4 @@
-"""From what an audit worked out to the content of audit.json: nothing about single people."""
+"""Turn the result of an audit into the content of audit.json, which says nothing about single people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from memberscan.evidence.intervals import Interval
 from memberscan.evidence.overlap import Overlap
 from memberscan.evidence.permutation import NullCheck
 from memberscan.evidence.prediction_scale import PredictionScale
-from memberscan.evidence.rounding import FINEST, YEARS, Measured, floored
+from memberscan.evidence.rounding import FINEST, YEARS, Measured, floored, two_decimals_up
 from memberscan.evidence.sensitivity import least_hidden_difference
 from memberscan.evidence.verdict import Basis
 from memberscan.report import disclosure
@@ -47,7 +47,7 @@ def publish(outcome: Outcome) -> AuditContent:
     hidden = _hidden_difference(outcome, basis.bound)
     verdict = found.verdict.model_copy(update={"basis": basis, "hidden_difference": hidden})
     found = found.model_copy(update={"findings": findings, "checks": checks, "verdict": verdict})
-    # What is written is checked as what is read; and names of columns, sites and learners may hold anything.
+    # What is written is checked like what is read: names of columns, sites and learners may hold anything.
     return check(found.dump())
 
 
@@ -86,8 +86,7 @@ def _exact(outcome: Outcome) -> AuditContent:
             label=outcome.verdict.label,
             sentence=outcome.verdict.sentence,
             would_change=outcome.verdict.would_change,
-            # Upwards, as in the sentence: never claim to have seen more than was seen.
-            smallest_detectable_auc=math.ceil(100 * outcome.verdict.smallest_detectable_auc - 1e-9) / 100,
+            smallest_detectable_auc=float(two_decimals_up(outcome.verdict.smallest_detectable_auc)),
         ),
         federation=federation(outcome.federation, outcome.threat.attacker, smallest),
         provenance=_provenance(outcome.provenance),
@@ -114,7 +113,7 @@ def _target(outcome: Outcome) -> audit_json.Target:
 
 
 def mean_error(values: Float[np.ndarray, " n"]) -> Measured:
-    """Return a mean of years, with an error no less than what any one person moves it by."""
+    """Return a mean of years, with an error no smaller than what any one person changes it by."""
     error = max(float(values.std()) / math.sqrt(len(values)), _of_one_person(values))
     return Measured(values.mean(), error, finest=YEARS)
 
@@ -180,13 +179,13 @@ def _estimate(interval: Interval) -> Estimate:
 
 
 def _finding(finding: finding_json.Finding, outcome: Outcome) -> finding_json.Finding:
-    """Return a rounded finding with few points of its curve, and without a count that tells another."""
+    """Return a rounded finding with few points of its curve, without a count that would reveal another."""
     scored = finding.scored
     assert scored.members is not None
     sides = scored.members, scored.nonmembers
     roc = disclosure.curve(finding.roc, finding.tpr, sides, outcome.smallest_cell)
     # In a federation only members of learners with too few people are not scored, and subtraction would
-    # tell how many they are.
+    # reveal how many they are.
     unscored = int(outcome.people.member.sum()) - scored.members
     if outcome.threat.attacker != "outsider" and 0 < unscored < outcome.smallest_cell:
         scored = scored.model_copy(update={"members": None})
@@ -194,7 +193,7 @@ def _finding(finding: finding_json.Finding, outcome: Outcome) -> finding_json.Fi
 
 
 def _basis(basis: Basis, findings: Sequence[finding_json.Finding]) -> audit_json.Basis:
-    """Return what the verdict rests on, with the numbers of the strongest attack's rounded finding."""
+    """Return the basis of the verdict, with the rounded numbers of the strongest attack."""
     strongest = next((finding for finding in findings if finding.attack == basis.attack), None)
     bound = p_value = None
     if strongest is not None and basis.bound is not None:

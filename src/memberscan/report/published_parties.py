@@ -1,4 +1,4 @@
-"""What audit.json says of a federation: its parties, every pair, the rounds, and whose people these are."""
+"""What audit.json says of a federation: parties, pairs, rounds, and the check without the model."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def federation(facts: FederationFacts | None, attacker: Attacker, smallest: int)
 
 
 def _learner(facts: LearnerFacts, uncounted: Collection[str]) -> Learner:
-    """Return what is said of a learner: only its name where more could reveal a small group."""
+    """Return what is published of a learner: only its name where more could reveal a small group."""
     if facts.name in uncounted:
         return Learner(name=facts.name, members=None, age_mean=None, age_sd=None)
     # The standard errors of a mean, and of a standard deviation of normally distributed ages.

@@ -79,7 +79,7 @@ def _findings(audit: AuditContent) -> Table:
     table.add_column("Accuracy", justify="right")
     for finding in findings:
         auc, name = ranking.judged_auc(audit, finding), finding.attack
-        decides = words.p_value(finding.p_value) if by_p_values else words.fraction(auc.simultaneous.low)
+        decides = words.p_value(finding.p_value) if by_p_values else words.at_least(auc.simultaneous.low)
         table.add_row(
             Text(name if len(name) <= 22 else name.replace("+", "\n+")),
             finding.access,

@@ -1,10 +1,12 @@
-"""Numbers and sentences as the report says them, in one place so that the page and the terminal agree."""
+"""How the report writes numbers and sentences, in one place so that the page and the terminal agree."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from memberscan.evidence.rounding import two_decimals, two_decimals_up
 
 if TYPE_CHECKING:
     from memberscan.report.content.audit_json import Blind, Verdict
@@ -21,15 +23,21 @@ LABELS = {
 
 def fraction(value: float) -> str:
     """Return an AUC or the like with two decimals, more where those would hide its side of 0.5 or 1."""
-    for decimals in (2, 3, 4):
-        text = f"{value:.{decimals}f}"
-        if (float(text) == 0.5) == (value == 0.5) and (float(text) == 1) == (value == 1):
-            break
-    return text.replace("-", "−")
+    return two_decimals(value).replace("-", "−")
+
+
+def at_least(value: float) -> str:
+    """Return a lower bound, rounded down to two decimals, more where those would hide its side of 0.5."""
+    return two_decimals(value, down=True)
+
+
+def detectable(auc: float) -> str:
+    """Return the smallest detectable AUC, rounded up to two decimals as in the verdict's sentence."""
+    return two_decimals_up(auc)
 
 
 def rough(value: float) -> str:
-    """Return a fraction with two decimals, where no verdict hangs on which side of 0.5 it is."""
+    """Return a fraction with two decimals, where the verdict does not depend on its side of 0.5."""
     return f"{value:.2f}".replace("-", "−")
 
 
@@ -59,7 +67,7 @@ PREDICTION_DIFFERENCES = {
     "level": "the mean error of members is farther from zero",
     "slope": "the slope of members’ predictions over age is farther from one",
     "spread": "members’ predictions vary more around their mean at an age",
-    "shift": "the levels of the two sides are apart by more than half a standard deviation",
+    "shift": "the levels of the two sides differ by more than half a standard deviation",
 }
 """How the predictions of two sides may differ if they were made in different ways."""
 
@@ -105,10 +113,11 @@ def listed(items: Sequence[str]) -> str:
 
 def in_hundred(auc: float) -> str:
     """Return how often an attacker with this AUC picks the member out of a pair, as a natural frequency."""
-    times = round(100 * auc)
-    if times == 100 and auc < 1:
+    if round(100 * auc) == 100 and auc < 1:
         return "more than 99 times in 100"
-    return f"{times} times in 100"
+    # The digits of the AUC as it is written elsewhere: 0.64, or 0.503.
+    whole, _, digits = fraction(auc).partition(".")
+    return f"{int(whole + digits):,} times in {10 ** len(digits):,}"
 
 
 def unused_columns(blind: Blind) -> str:

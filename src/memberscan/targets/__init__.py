@@ -1,4 +1,4 @@
-"""What is audited: a table of predictions, a trained model, or a party's place in a federation.
+"""What is audited: a table of predictions, a trained model, or a federation seen by one of its parties.
 
 The last two are imported from their modules, since a table of predictions is audited without torch.
 """

@@ -1,4 +1,4 @@
-"""Open what a path names as what an attacker has before it."""
+"""Open a path as the target of an attacker."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def open_target(
     threat
         Who attacks. A party of a federation needs a run of one.
     cohort
-        The run's cohort, where it was moved.
+        The run's cohort, if it was moved.
     model
-        ``package.module:factory`` of a network that is not one of ours; see :meth:`memberscan.Run.open`.
+        ``package.module:factory`` of a network that is not from memberscan; see :meth:`memberscan.Run.open`.
     seed
         Root seed of every draw.
     predictions_from
@@ -40,7 +40,7 @@ def open_target(
     Raises
     ------
     BadInputError
-        If there is nothing at ``path``, or it is not what this attacker attacks.
+        If there is nothing at ``path``, or this attacker cannot attack it.
     """
     if not path.exists():
         raise BadInputError(f"{path} does not exist; give a run directory, or a TSV or CSV of predictions")
@@ -50,11 +50,11 @@ def open_target(
         )
     if predictions_from is not None and path.is_dir():
         raise BadInputError(
-            f"{path} is a directory, and --predictions-from is about a file of predictions; leave it out: "
+            f"{path} is a directory, and --predictions-from is for a file of predictions; leave it out: "
             "the predictions of a run are computed in one pass"
         )
     target = _open(path, threat, cohort, model, seed, predictions_from or "unknown")
-    # A column that is a copy of membership ends an audit before anything is computed.
+    # A column that is a copy of membership stops the audit before anything is computed.
     target.copied_columns  # noqa: B018
     return target
 
@@ -76,6 +76,6 @@ def _open(
     table = PredictionsTable.read(path, threat, seed=seed, made=made)
     if inside:
         raise BadInputError(
-            f"a {threat.attacker} is a party of a federation, and a predictions file shows none; audit a run"
+            f"a {threat.attacker} is a party of a federation, but this is a predictions file; give a run"
         )
     return table

@@ -1,4 +1,4 @@
-"""A table of predictions as a target: no model is there, so anybody sees outputs only."""
+"""A table of predictions as a target: there is no model, so every attacker sees outputs only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from memberscan.threat import Access, ThreatModel
 
 @dataclass(frozen=True, eq=False)
 class PredictionsTable(Target):
-    """Predictions of some scans, with who was trained on.
+    """Predictions of some scans, with their membership.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class PredictionsTable(Target):
     digest
         Of the file.
     made
-        How the predictions were made, as far as whoever audits them says.
+        How the predictions were made, as stated by the auditor.
     """
 
     predictions: np.ndarray = field(kw_only=True)
@@ -39,7 +39,7 @@ class PredictionsTable(Target):
     ) -> PredictionsTable:
         """Read a predictions file; see :func:`~memberscan.targets.predictions_file.read_predictions`."""
         read = read_predictions(path)
-        # Sorted, so that the order of rows does not change the result, not even in its last bits.
+        # Sorted, so that the order of rows does not change the result, not even its last bits.
         order = read.scans.index.argsort()
         return cls(
             scans=read.scans.iloc[order],

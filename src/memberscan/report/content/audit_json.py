@@ -82,7 +82,7 @@ class Threat(Part):
     repeats: Count
     """Draws of the known subjects."""
     attacker: Attacker
-    """Who it is: somebody outside, or a party of the federation."""
+    """Who it is: an outsider, or a party of the federation."""
     rounds: Annotated[int, Field(ge=1)] | None
     """How many rounds of a federation it looks at, evenly spaced, the last among them; null for all."""
     known_per_side: Count
@@ -330,8 +330,8 @@ class Provenance(Part):
 class AuditContent(Part):
     """The result of one membership audit.
 
-    It holds no subject ids; groups of few people are joined or hidden, and every number is rounded to what
-    its error bears. AUCs and accuracies are fractions, ages and errors are in years.
+    It holds no subject ids; groups of few people are joined or hidden, and every number is rounded to a
+    step that fits its standard error. AUCs and accuracies are fractions, ages and errors are in years.
     """
 
     schema_name: Literal["memberscan.audit/1"] = Field(alias="schema")

@@ -142,7 +142,7 @@ class Federation(Part):
     transcript: Text
     """Fingerprint of the transcript."""
     known_nonmembers: Count
-    """Held-out subjects whom every attacker knows to be non-members; they are not scored."""
+    """Held-out subjects that every attacker knows to be non-members; they are not scored."""
     learners: Many[Learner]
     """The learners."""
     left_out: Many[LeftOut]

@@ -54,7 +54,7 @@ class Summary:
     strongest
         The finding that the verdict rests on; None where it rests on none.
     without
-        What stands in its place.
+        What is said instead.
     attacker, unseen
         Who is assumed to attack, and what this audit could not see, one sentence each.
     """
@@ -104,7 +104,8 @@ def _about(audit: AuditContent) -> list[str]:
 
 def _strongest(audit: AuditContent, best: Finding) -> Strongest:
     basis, auc = ranking.basis(audit), ranking.judged_auc(audit, best)
-    return Strongest(best.attack, auc, _certainty(basis, auc), _caveats(basis), pairs(auc.value))
+    caveats = [_needs(audit, best), *_caveats(basis)]
+    return Strongest(best.attack, auc, _certainty(basis, auc), caveats, pairs(auc.value))
 
 
 def _without(audit: AuditContent) -> str:
@@ -117,15 +118,26 @@ def _without(audit: AuditContent) -> str:
             f"Of {tried}, none is evidence of a leak: what they find may come from the difference between "
             "the two groups of people. Their numbers are below."
         )
-    return f"Of {tried}, none was shown to do better than a coin. Their numbers are below."
+    return f"Of {tried}, none was shown to do better than chance. Their numbers are below."
 
 
 def _certainty(basis: Basis, auc: Auc) -> str:
     """Return how sure the strongest finding is, by the rule that judges it."""
     if basis.rule == "permutation" and basis.p_value is not None:
         return f", permutation p {words.p_is(basis.p_value)} over all attacks together"
-    low, level = words.fraction(auc.simultaneous.low), words.percent(auc.simultaneous.level)
+    low, level = words.at_least(auc.simultaneous.low), words.percent(auc.simultaneous.level)
     return f", at least {low} with {level} confidence over all attacks together"
+
+
+def _needs(audit: AuditContent, best: Finding) -> str:
+    """Return whether the strongest attack needs known people, and how well one does that needs none."""
+    if not best.fitted:
+        return "It needs no known people."
+    other = next((finding for finding in ranking.ranked(audit) if not finding.fitted), None)
+    if other is None:
+        return "It needs known people."
+    auc = words.fraction(ranking.judged_auc(audit, other).value)
+    return f"It needs known people; {other.attack}, which needs none, has an AUC of {auc}."
 
 
 def _caveats(basis: Basis) -> list[str]:
@@ -144,11 +156,13 @@ def outside_attacker(threat: Threat) -> list[str]:
     sentences = [sees, "It has the scan and the true age of the person it asks about."]
     members, nonmembers = threat.known
     if not (members or nonmembers):
-        return [*sentences, "It knows of nobody beforehand whether they were in the training set."]
-    draws = f", {threat.repeats} times with others known" if threat.repeats > 1 else ""
+        return [*sentences, "It does not know anyone’s membership beforehand."]
+    again = f"; this is repeated {threat.repeats} times with other known people" if threat.repeats > 1 else ""
     known = f"{words.people(members or 0, 'member')} and {words.people(nonmembers, 'non-member')}"
-    judged = f"learns from them, and is judged on everybody else{draws}"
-    return [*sentences, f"It already knows {known}, {judged}."]
+    return [
+        *sentences,
+        f"It already knows {known} and learns from them. It is scored on everybody else{again}.",
+    ]
 
 
 def party_attacker(federation: Federation, threat: Threat) -> list[str]:
@@ -169,31 +183,34 @@ def _sees(federation: Federation) -> str:
     server = "the server, which receives every learner’s model in every round"
     if who == "learner":
         return (
-            f"It is one of the {len(federation.learners)} learners; each attacks each other in turn. It "
-            "plays by the rules, sees the global model of every round, and no other learner’s own model."
+            f"It is one of the {len(federation.learners)} learners; each learner attacks each other learner. "
+            "It follows the protocol and sees the global model of every round, but no other learner’s own "
+            "model."
         )
     if who == "aggregate":
-        return "It sees the sum of the learners’ models in every round, and no learner’s own model."
+        return "It sees the sum of the learners’ models in every round, but no learner’s own model."
     if not federation.visible_to_server:
-        return "It is the server of a federation that encrypts: it adds ciphertexts and sees no model at all."
+        return "It is the server of an encrypted federation: it adds ciphertexts and sees no model at all."
     if who == "server":
-        return f"It is {server}. It plays by the rules."
+        return f"It is {server}. It follows the protocol."
     return (
-        f"It is {server}, and it breaks the rules: it changes the model that it sends out and watches what "
-        "comes back. This was simulated; no real federation was disturbed."
+        f"It is {server}. It does not follow the protocol: it changes the model that it sends out and "
+        "compares what comes back. This was simulated; no real federation was disturbed."
     )
 
 
 def _knows(federation: Federation) -> str:
     outside = words.people(federation.known_nonmembers, "held-out person", "held-out people")
     if federation.attacker == "learner":
-        return f"It knows its own people, and {outside} whom nobody trained on; it is judged on the others."
-    return f"It knows {outside} whom nobody trained on, and of nobody that they were trained on."
+        return (
+            f"It knows its own people, and {outside} that no learner trained on; it is scored on the others."
+        )
+    return f"It knows {outside} that no learner trained on, and no members."
 
 
 def could_not_be_seen(audit: AuditContent) -> list[str]:
     """Return what this audit could not see, one sentence each."""
-    auc = words.fraction(audit.verdict.smallest_detectable_auc)
+    auc = words.detectable(audit.verdict.smallest_detectable_auc)
     missed = (
         f"A leak with an AUC below {auc}: with this many people, it is missed more than one time in five."
     )
@@ -204,7 +221,8 @@ def could_not_be_seen(audit: AuditContent) -> list[str]:
     if audit.target.predictions_from == "unknown":
         sentences.append("How the predictions were made, which was not stated.")
     sentences.append(
-        "What training again would change: intervals cover other people like these, given this trained model."
+        "How results would change if the model were trained again: intervals cover other people like these, "
+        "given this trained model."
     )
     sentences.append("Attackers who see, know or can do more than the one assumed here.")
     return sentences
@@ -212,14 +230,14 @@ def could_not_be_seen(audit: AuditContent) -> list[str]:
 
 def party_unseen(federation: Federation) -> list[str]:
     """Return what an audit of one party cannot see, one sentence each."""
-    sentences = ["What several parties learn who put together what they see."]
+    sentences = ["What several parties could learn together."]
     if federation.attacker in ("server", "active-server") and not federation.visible_to_server:
-        sentences.append("What the learners see, who hold the key: audit them as attackers.")
+        sentences.append("What the learners see: they hold the key. Audit them as attackers, too.")
     return sentences
 
 
 def pairs(auc: float) -> Markup:
-    """Draw an AUC as a hundred pairs: what a coin gets right, what the attack adds, the rest."""
+    """Draw an AUC as a hundred pairs: those right by chance, those the attack adds, the rest."""
     right = round(100 * auc)
 
     def paint(figure: Figure) -> None:
@@ -245,7 +263,7 @@ def pairs(auc: float) -> Markup:
         280,
         70,
         "One hundred pairs of a member and a non-member",
-        f"The attack picks the member in {right} of 100 pairs; a coin would in 50.",
+        f"The attack picks the member in {right} of 100 pairs; by chance it would be 50.",
         paint,
     )
 
