@@ -52,7 +52,8 @@ def test_a_leak_is_named_with_its_attack_its_size_and_its_bound():
 @pytest.mark.parametrize("older", [0.0, 1.0])
 def test_the_sentence_says_what_leaks(older: float):
     sides = Sides.of_learners(["learner-1"], "The learners' updates leak who was in their training sets")
-    verdict = judge(*audit(300, 300, shift=2.0, older=older), sides)
+    *found, _, overlap = audit(300, 300, shift=2.0, older=older)
+    verdict = judge(*found, sides, overlap)
     assert verdict.label == "leaks"
     assert verdict.sentence.startswith("The learners' updates leak who was in their training sets: ")
 
