@@ -202,7 +202,7 @@ def test_missing_covariates_are_borne(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("subjects", "older", "label"), [(300, 1.2, "inconclusive"), (1200, 3.2, "confounded")]
+    ("subjects", "older", "label"), [(300, 1.2, "no leak shown"), (1200, 3.2, "confounded")]
 )
 def test_predictions_whose_sides_differ_name_the_culprit_and_a_subset_to_audit_again(
     subjects: int, older: float, label: str, predictions: MakePredictions, tmp_path: Path
