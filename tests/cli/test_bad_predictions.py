@@ -70,7 +70,7 @@ def test_a_file_that_is_no_table(refused: Refused, tmp_path: Path):
 def test_probabilities_are_refused(written, refused: Refused, tmp_path: Path):
     table = people()
     path = written(table.assign(prediction=np.linspace(0, 1, len(table))))
-    refused("audit", path, tmp_path / "audit", code=3, says="classifier's probabilities")
+    refused("audit", path, tmp_path / "audit", code=3, says="probabilities of a classifier")
 
 
 @pytest.mark.parametrize(

@@ -226,8 +226,8 @@ def test_only_the_release_that_was_attacked_counts_as_audited(
     examples: Examples, name: str, audited: set[str]
 ) -> None:
     table = not_tried.context_table(examples[name])
-    assert {row[0].text for row in table.rows if row[2].text == "audited"} == audited
-    assert all(row[2].note.startswith("--") for row in table.rows if row[2].text == "not audited")
+    assert {row[0].text for row in table.rows if row[1].text == "audited"} == audited
+    assert all(row[1].note.startswith("--") for row in table.rows if row[1].text == "not audited")
     federations = [row[0].text for row in table.rows if row[0].text.startswith("Federation")]
     assert len(federations) == (1 if name == "leaks" else 3)
 

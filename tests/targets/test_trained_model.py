@@ -147,7 +147,7 @@ def test_a_path_is_opened_as_what_the_attacker_has_before_it(
     table.write_text("subject_id\tage\tprediction\tmember\na\t60\t61.5\t1\nb\t70.5\t66\t0\n")
     opened = open_target(table, WEIGHTS, seed=3)
     assert type(opened) is PredictionsTable and opened.seed == 3
-    with pytest.raises(BadInputError, match=r"a server is a party of a federation.*audit a run"):
+    with pytest.raises(BadInputError, match=r"a server is a party of a federation.*give a run"):
         open_target(table, server)
     with pytest.raises(BadInputError, match="does not exist; give a run directory, or a TSV or CSV"):
         open_target(tmp_path / "absent", WEIGHTS)

@@ -181,7 +181,7 @@ def _leaks(sentence: str, detectable: float, basis: Basis, blind: Blind, sides: 
         f" {sides.names} were chosen, not drawn at random: a difference between them that no covariate "
         "records, such as another scanner, could look the same."
     )
-    change = "Members drawn at random before a training; people of both groups who are alike in more ways."
+    change = "An audit with members drawn at random before training, or with people who are more alike."
     return Verdict("leaks", sentence, detectable, basis, change)
 
 

@@ -26,9 +26,9 @@ def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, 
         they must be in another unit: an error three times that of always predicting the median age, with a
         median less than half or more than twice the median age.
     """
-    if len(np.unique(ages)) <= 2:
+    if (distinct := len(np.unique(ages))) <= 2:
         raise NotARegressorError(
-            f"the ages have only {len(np.unique(ages))} values, like class labels; memberscan audits models "
+            f"the ages have only {distinct} distinct values, like class labels; memberscan audits models "
             "that predict age, and would report chance for a classifier: audit it with a tool for classifiers"
         )
     if predictions.min() >= 0 and predictions.max() <= 1 < ages.min():

@@ -49,11 +49,14 @@ def data(audit: AuditContent) -> NotTried:
 
 def context_table(audit: AuditContent) -> Table:
     """Return the ways to release a model, and which of them this audit covers."""
-    rows = [[Cell(each.name), Cell(each.sees), _audited(each)] for each in _contexts(audit)]
+    rows = [[Cell(each.name, each.sees), _audited(each)] for each in _contexts(audit)]
     if audit.federation is None and audit.target.kind == "run":
-        rows.append([Cell("Federation"), Cell("The model was trained by one party."), Cell("does not apply")])
-    caption = "The ways to release or train a model. A result for one of them says nothing about the others."
-    return Table(caption, ("Release", "What an attacker sees", "This audit"), rows)
+        rows.append([Cell("Federation", "The model was trained by one party."), Cell("does not apply")])
+    caption = (
+        "The ways to release or train a model, with what an attacker sees. A result for one of them says "
+        "nothing about the others."
+    )
+    return Table(caption, ("Release", "This audit"), rows)
 
 
 def _contexts(audit: AuditContent) -> list[_Context]:

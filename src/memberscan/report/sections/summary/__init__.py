@@ -48,7 +48,9 @@ class Summary:
     Parameters
     ----------
     target, verdict
-        What was audited, and the answer.
+        What was audited, and the verdict.
+    answer, reservations
+        The verdict's first sentence, in large letters, and the others, in small letters.
     about
         What is said of the target after its people.
     strongest
@@ -62,6 +64,8 @@ class Summary:
     target: Target
     about: list[str]
     verdict: Verdict
+    answer: str
+    reservations: str
     strongest: Strongest | None
     without: str
     attacker: list[str]
@@ -77,10 +81,15 @@ def data(audit: AuditContent) -> Summary:
         attacker, unseen = party_attacker(federation, audit.threat), party_unseen(federation)
     else:
         attacker, unseen = outside_attacker(audit.threat), []
+    answer, end, reservations = audit.verdict.sentence.partition(". ")
+    # What would change the answer has its own place.
+    reservations = reservations.replace(audit.verdict.would_change or "", "").strip()
     return Summary(
         target=audit.target,
         about=_about(audit),
         verdict=audit.verdict,
+        answer=f"{answer}." if end else answer,
+        reservations=reservations,
         # A large number under an answer that does not rest on it would be read as the answer.
         strongest=_strongest(audit, best) if best and audit.verdict.label == "leaks" else None,
         without=_without(audit),
@@ -219,10 +228,9 @@ def could_not_be_seen(audit: AuditContent) -> list[str]:
         which = "One attack" if len(audit.not_run) == 1 else f"{len(audit.not_run)} attacks"
         sentences.append(f"{which} that could not be run; the reasons are below.")
     if audit.target.predictions_from == "unknown":
-        sentences.append("How the predictions were made, which was not stated.")
+        sentences.append("How the predictions were made: this was not stated.")
     sentences.append(
-        "How results would change if the model were trained again: intervals cover other people like these, "
-        "given this trained model."
+        "Other training runs: intervals cover other people like these, given this trained model."
     )
     sentences.append("Attackers who see, know or can do more than the one assumed here.")
     return sentences
