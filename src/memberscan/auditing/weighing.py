@@ -89,7 +89,8 @@ class Weighed:
         Whether the predictions of the two sides seem to have been made in one way; None if the audit is not
         of a predictions file.
     overlap
-        How far the sides overlap in the covariates; None where attacks are not judged within strata.
+        How far the sides overlap in the covariates; None where attacks are not judged within strata, or too
+        few people are alike to judge any.
     """
 
     scores: Sequence[Scores]
@@ -174,13 +175,14 @@ def weigh(
     strata = {g.name: Strata.of_check(checks[g.name], g.asked) for g in target.groups}
     within, overlap = None, None
     if worst.gates:
+        resampled = errors_of(scores, seeds.generator(target.seed, "within"))
+        within = estimate_within_strata(scores, strata, resampled)
+    if within is not None:
         overlap = diagnose_overlap(
             (group.inside[group.asked], checks[group.name].strata)
             for group in target.groups
             if group.name in seen
         )
-        resampled = errors_of(scores, seeds.generator(target.seed, "within"))
-        within = estimate_within_strata(scores, strata, resampled)
     # Single groups say more precisely than the group of all people which people differ.
     gating = [name for name, check in checks.items() if check.gates and name in seen] or sorted(pooled)
     sides = Sides.of_learners(gating, _LEAKS[target.threat.attacker]) if scores[0].pairs else None

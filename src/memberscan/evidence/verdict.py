@@ -154,7 +154,7 @@ def judge(
     sides
         How to name the two sides, if they are not simply members and non-members.
     overlap
-        How far the sides overlap; ``None`` if not needed, or if it is not doubted.
+        How far the sides overlap; ``None`` if not needed or too few subjects are comparable.
     """
     sides, detectable = sides or Sides(), smallest_detectable_auc(estimates)
     if estimates.fewest < SMALL:
@@ -269,8 +269,10 @@ def _of_people_alike(
     if basis.shown:
         success = _success(estimates, _strongest(estimates, basis))
         said += f" Among all people {success}; what tells them apart may explain that."
-    share = "" if overlap is None else f" ({_percent(overlap.members)} of the members)"
-    said += f" This answer is about people who are alike in the covariates{share}, and about nobody else."
+    share = ""
+    if overlap is not None:
+        share = f": {_percent(overlap.members)} of the members have such people on the other side"
+    said += f" This answer is about people who are alike in the covariates, and about nobody else{share}."
     change = verdict.would_change
     if verdict.label == "inconclusive":
         change = "More people of both sides who are alike in the covariates."

@@ -288,7 +288,8 @@ class Outcome:
     prediction_scale
         Whether the predictions of the two sides seem to have been made in one way; None for a run.
     overlap
-        How far the sides overlap in the covariates; None where attacks are not judged within strata.
+        How far the sides overlap in the covariates; None where attacks are not judged within strata, or too
+        few people are alike to judge any.
     """
 
     target: TargetFacts

@@ -137,8 +137,8 @@ def overlap(found: Overlap) -> str:
     """Return how far the sides overlap, and what that means for the answer."""
     return (
         f"{percent(found.members)} of the members, and {percent(found.nonmembers)} of the non-members, have "
-        "people alike on the other side. Where few stand beside many, the many weigh little: in all, the "
-        f"comparison has the weight of {percent(found.effective_members)} of the members, "
+        "people alike on the other side. People weigh little where few of the other side are like them: in "
+        f"all, the comparison has the weight of {percent(found.effective_members)} of the members, "
         f"{EXTENTS[found.extent]}"
     )
 

@@ -166,8 +166,8 @@ class Blind(Part):
     matched: Matched | None
     """Size of a matched subset to audit again."""
     overlap: Overlap | None = None
-    """How far the sides overlap; null where that decides nothing or a side is small. Absent in early
-    versions."""
+    """How far the sides overlap; null where that decides nothing, where too few people are alike to judge any
+    attack among them, and where a side is small. Absent in early versions."""
 
 
 class PredictionCheck(Part):
