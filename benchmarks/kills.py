@@ -63,7 +63,9 @@ class Study:
     def __init__(self, folder: Path, seed: int, threads: int) -> None:
         self.folder = folder
         self.random = np.random.default_rng(seed)
-        self.environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        # A fixed date, so that commands on both sides of midnight give the same bytes.
+        fixed = {"OMP_NUM_THREADS": str(threads), "SOURCE_DATE_EPOCH": "1767225600"}
+        self.environment = {**os.environ, **fixed}
         self.at_a_time = max(1, (os.cpu_count() or 1) // threads)
 
     def stage(self, name: str, output: str, before: Sequence[str], after: Sequence[str] = ()) -> Outcome:

@@ -88,8 +88,8 @@ class ThreatModel:
         Share of the smaller side (members or non-members) whose membership it already knows, in [0, 0.9]. In
         a federation: share of the held-out subjects that it knows to be non-members.
     repeats
-        How many times the known subjects are drawn, for attacks that learn from them. In a federation they
-        are drawn once.
+        How many times everybody is scored by attacks that learn from known subjects: each time the known
+        subjects are drawn anew, as often as it takes to score everybody. In a federation they are drawn once.
     attacker
         Who attacks.
     rounds

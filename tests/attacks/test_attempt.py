@@ -33,7 +33,8 @@ def test_k_subjects_a_side_are_known_and_not_scored(leaked: float, simulate: Sim
     member.iloc[:10] = False
     fitted, label, unfitted = attempt_all(OUTPUTS, view, member, leaked=leaked, repeats=7)
     count = int(leaked * member.sum() + 1e-9)
-    assert fitted.values.shape == (7, 60) and fitted.fitted
+    folds = {0.1: 2, 0.5: 2, 0.9: 9}[leaked]
+    assert fitted.values.shape == (7 * folds, 60) and fitted.fitted
     known = np.isnan(fitted.values)
     inside = member.sort_index().to_numpy()
     assert (known[:, inside].sum(axis=1) == count).all()
@@ -63,18 +64,19 @@ def test_a_subject_s_score_is_the_mean_over_its_scans(simulate: Simulate):
     np.testing.assert_allclose(scores.values[0], expected)
 
 
-def test_more_draws_never_narrow_an_interval(simulate: Simulate):
+def test_no_number_of_draws_brings_more_people(simulate: Simulate):
     ratios = []
     for seed in range(10):
         view, member = simulate(np.random.default_rng(seed), 80, leak=0.5)
         few, many = (
-            estimate_aucs(attempt_all(OUTPUTS[:2], view, member, repeats=repeats), DeLong())
+            estimate_aucs(attempt_all(OUTPUTS, view, member, repeats=repeats), DeLong())
             for repeats in (2, 40)
         )
-        ratios.append(many.standard_error / few.standard_error)
-    # Were draws pooled as if they brought new subjects, forty would give errors a fourth of those of two.
-    np.testing.assert_allclose(np.mean(ratios, axis=0), 1, atol=0.05)
-    assert np.min(ratios) > 0.85
+        # The last attack is scored once, on everybody.
+        ratios.append([each.standard_error[:2] / few.standard_error[2] for each in (few, many)])
+    # Were draws pooled as if they brought new subjects, forty would give a fifth of these errors.
+    assert np.min(ratios) > 0.9
+    assert (np.mean(ratios, axis=0)[1] > 0.97).all()
 
 
 def test_without_knowledge_the_threshold_says_member_of_as_many_as_there_are(simulate: Simulate):

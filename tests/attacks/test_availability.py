@@ -88,11 +88,11 @@ def test_an_outsider_with_outputs_does_not_see_weights(run: Run):
 def test_an_outsider_sees_the_final_model_only(threat: ThreatModel, run: Run):
     target = open_target(run.path, threat)
     assert reason("loss-series", target) == (
-        "needs every round's global model; an outsider sees the final model only (--attacker learner)"
+        "needs every round's global model; an outsider sees the final model only; use --attacker learner"
     )
     for name in ("local-error", "fedmia:cosine", "gradient-ascent"):
         assert reason(name, target) == (
-            "needs the learners' updates; an outsider sees the final model only (--attacker server)"
+            "needs the learners' updates; an outsider sees the final model only; use --attacker server"
         )
 
 
@@ -192,9 +192,7 @@ def test_gradients_of_several_outputs_are_not_compared_with_updates(
     target = party(federation(), "server")
     monkeypatch.setattr(target.model, "head", TwoOutputs(), raising=False)
     for name in ("gradient-cosine", "fedmia:cosine", "least-squares"):
-        assert reason(name, target) == (
-            "compares the gradient of one output with updates, and this model has several outputs"
-        )
+        assert reason(name, target) == ("needs a model with one output; this model has several")
     assert obstacle(named("local-error"), target) is None
 
 
@@ -213,7 +211,7 @@ def test_the_model_is_tried_only_if_nothing_else_stands_in_the_way(brought, monk
     target = brought(Plain, OUTPUTS)
     assert "needs access to weights" in reason("gradient-magnitude", target)
     target = brought(Plain, ThreatModel(Access.WEIGHTS, leaked=0.0))
-    assert "learns from subjects" in reason("gradient-magnitude", target)
+    assert "needs people whose membership is known" in reason("gradient-magnitude", target)
     with pytest.raises(AssertionError, match="was run"):
         obstacle(named("gradient-magnitude:zero-knowledge"), target)
 
@@ -225,7 +223,7 @@ def test_without_known_people_nothing_is_learned(run: Run):
         attack = REGISTRY[name]
         if attack.learns and obstacle(attack, known) is None:
             assert reason(name, target) == (
-                "learns from subjects whose membership is known, and this audit assumes none (--leaked 0.5)"
+                "needs people whose membership is known, but this audit assumes none; use --leaked 0.5"
             )
         else:
             assert obstacle(attack, target) == obstacle(attack, known)
@@ -235,7 +233,7 @@ def test_without_known_people_nothing_is_learned(run: Run):
 def test_a_learner_learns_from_its_own_people_and_known_held_out_ones(federation: Federation, sixty: Cohort):
     nobody = party(federation(), "learner", leaked=0.0)
     assert reason("loss-series", nobody) == (
-        "learns from held-out people that are known, and this audit assumes none (--leaked 0.5)"
+        "needs known held-out people, but this audit assumes none; use --leaked 0.5"
     )
     assert obstacle(named("loss-series:zero-knowledge"), nobody) is None
 
@@ -243,7 +241,7 @@ def test_a_learner_learns_from_its_own_people_and_known_held_out_ones(federation
 def test_a_learner_that_is_alone_with_its_people_learns_nothing(federation: Federation, sixty: Cohort):
     alone = party(federation(roles=deal_out(sixty, 24, ["site-2"])), "learner")
     assert reason("error", alone) == (
-        "learns from the attacking learner's own people, and only the victim's are here"
+        "needs the attacking learner's own people, but only the victim's are here"
     )
     assert obstacle(named("error:zero-knowledge"), alone) is None
 
@@ -253,8 +251,7 @@ def test_parties_do_not_have_what_others_see(federation: Federation):
     for attacker in ("server", "active-server", "aggregate"):
         for name in ("error", "gradient-magnitude", "loss-series"):
             assert reason(name, party(path, attacker)) == (
-                "needs people of its own, as a learner has them; "
-                f"this attacker ({attacker}) does not have them"
+                f"needs the attacker's own people, as a learner has them; this attacker ({attacker}) has none"
             )
     for name in ("local-error", "gradient-ascent"):
         assert reason(name, party(path, "learner")) == (
@@ -262,18 +259,16 @@ def test_parties_do_not_have_what_others_see(federation: Federation):
         )
     for attacker in ("server", "aggregate"):
         assert reason("gradient-ascent", party(path, attacker)) == (
-            "needs a server that changes what it broadcasts (--attacker active-server)"
+            "needs a server that changes its broadcast; use --attacker active-server"
         )
     assert reason("local-error", party(path, "active-server")) == (
-        "reads rounds that nobody meddled with (--attacker server)"
+        "needs rounds without a changed broadcast; use --attacker server"
     )
 
 
 def test_learners_of_an_imported_federation_do_not_answer_once_more(federation: Federation):
     found = reason("gradient-ascent", party(federation(), "active-server"))
-    assert found.startswith(
-        "has the learners train once more on what the server changed; this federation was"
-    )
+    assert found.startswith("needs learners to train once more on the changed model; this federation was")
 
 
 @pytest.mark.parametrize(("attacker", "rounds", "seen"), [("aggregate", None, 0), ("server", 1, 1)])
@@ -282,7 +277,7 @@ def test_too_few_learners_to_compare_with(attacker: str, rounds, seen: int, fede
     target = party(path, attacker, rounds=rounds)
     for name in ("fedmia:error", "fedmia:cosine"):
         assert reason(name, target) == (
-            f"compares with 2 other learners or more; this attacker sees {seen} in any round that it looks at"
+            f"needs at least 2 other learners in a round; this attacker sees at most {seen}"
         )
     assert obstacle(named("local-error"), target) is None
     assert obstacle(named("fedmia:error"), party(path, "server")) is None

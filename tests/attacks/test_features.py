@@ -97,9 +97,22 @@ def test_the_known_subjects_set_the_threshold_of_the_error_attack(simulate):
 def test_prediction_and_label_columns(simulate):
     view, _ = simulate(np.random.default_rng(2), 20)
     age = view.scans["age"].to_numpy()
+    residual = age - view[PREDICTION]
     for row, scan in enumerate(residual_and_age(view)):
-        r, y = age[row] - view[PREDICTION][row], age[row] - age.mean()
-        np.testing.assert_allclose(scan, [r, abs(r), r * r, y, y * y, r * y, abs(r) * y])
+        r, y = residual[row], age[row] - age.mean()
+        with_age = [(r - residual.mean()) * y, (abs(r) - np.abs(residual).mean()) * y]
+        np.testing.assert_allclose(scan, [r, abs(r), r * r, *with_age])
+
+
+def test_prediction_and_label_do_not_see_age_where_errors_do_not_follow_it():
+    """Members are older, and the model is as wrong of everybody: age itself must not show."""
+    rng = np.random.default_rng(0)
+    n = 4000
+    age = rng.normal(50, 12, n) + 12 * (np.arange(n) < n / 2)
+    scans = pd.DataFrame({"subject_id": [f"s{k}" for k in range(n)], "age": age})
+    columns = residual_and_age(View(scans, {PREDICTION: age - 3 - rng.choice([-1, 1], n) * 4.0}))
+    for column in columns.T:
+        assert abs(np.corrcoef(column, age)[0, 1]) < 0.06 or column.std() < 1e-9
 
 
 def test_the_zero_knowledge_gradient_attack_sums_the_layers_norms(simulate):

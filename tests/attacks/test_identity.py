@@ -324,7 +324,7 @@ def test_another_text_of_the_file_is_another_attack(tmp_path: Path, monkeypatch:
 
 
 def test_what_cannot_be_compared_is_refused_in_words(tmp_path: Path):
-    reason = r"attack mine holds a {}, .* from another one; give attacks numbers, text, arrays, functions"
+    reason = r"attack mine holds a {}, .* with another one; give attacks numbers, text, arrays, functions"
     with (tmp_path / "open").open("w") as stream:
         for value, kind in ((stream, "TextIOWrapper"), ((n for n in range(3)), "generator")):
             with pytest.raises(BadInputError, match=reason.format(kind)):

@@ -95,8 +95,9 @@ def test_leaked_0_leaves_the_zero_knowledge_attacks(predictions: MakePredictions
 def test_an_attacker_may_know_very_few_or_nearly_all(leaked, predictions: MakePredictions):
     content = audit(predictions(ratio=3.0), threat=ThreatModel(leaked=leaked, repeats=1)).content
     require_valid(dict(content))
-    known = int(leaked * 40)
-    assert content["findings"][0]["scored"] == {"members": 40 - known, "nonmembers": 40 - known}
+    assert content["threat"]["known_per_side"] == int(leaked * 40)
+    # Who is known in one draw is scored in another.
+    assert content["findings"][0]["scored"] == {"members": 40, "nonmembers": 40}
 
 
 def test_repeats_change_estimates_but_never_narrow_intervals(predictions: MakePredictions):
@@ -200,14 +201,18 @@ def test_missing_covariates_are_borne(tmp_path: Path):
     assert {g["group"] for g in content["exposure"]["groups"] if g["by"] == "sex"} == {"F", "M"}
 
 
-def test_confounded_predictions_name_the_culprit_and_a_subset_to_audit_again(
-    predictions: MakePredictions, tmp_path: Path
+@pytest.mark.parametrize(
+    ("subjects", "older", "label"), [(300, 1.2, "no leak shown"), (1200, 3.2, "confounded")]
+)
+def test_predictions_whose_sides_differ_name_the_culprit_and_a_subset_to_audit_again(
+    subjects: int, older: float, label: str, predictions: MakePredictions, tmp_path: Path
 ):
-    path = predictions(subjects=300, older=1.2)
+    path = predictions(subjects=subjects, older=older)
     result = audit(path, tmp_path / "audit", attacks=QUICK)
     require_valid(dict(result.content))
     blind = result.content["checks"]["blind"]
-    assert result.verdict == "confounded"
+    assert result.verdict == label
+    assert (blind["overlap"]["extent"] == "failed") == (label == "confounded")
     assert blind["gates"] and blind["worst"] == "age"
     assert "age" in result.content["verdict"]["sentence"]
     assert all(f["within_strata"] for f in result.content["findings"])

@@ -37,7 +37,7 @@ def test_a_source_that_does_not_exist(refused: Refused, tmp_path: Path):
     ("change", "says"),
     [
         (lambda t: t.rename(columns={"prediction": "brain_age"}), "has no column prediction"),
-        (lambda t: pd.concat([t, t.iloc[:1]]), "stands in more than one row"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "is in more than one row"),
         (lambda t: t.assign(prediction=t["prediction"].where(t.index != 3)), "NaN"),
         (lambda t: t.assign(age=t["age"].astype(str).where(t.index != 3, "old")), "'old'"),
         (lambda t: t.assign(prediction=t["prediction"].astype(str).where(t.index != 3, "n.d.")), "'n.d.'"),
@@ -70,7 +70,7 @@ def test_a_file_that_is_no_table(refused: Refused, tmp_path: Path):
 def test_probabilities_are_refused(written, refused: Refused, tmp_path: Path):
     table = people()
     path = written(table.assign(prediction=np.linspace(0, 1, len(table))))
-    refused("audit", path, tmp_path / "audit", code=3, says="classifier's probabilities")
+    refused("audit", path, tmp_path / "audit", code=3, says="probabilities of a classifier")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_probabilities_are_refused(written, refused: Refused, tmp_path: Path):
         (("--access", "everything"), "choose one of: outputs, weights"),
         (("--access", "rounds"), "choose an attacker within the federation (--attacker learner or server)"),
         (("--attacker", "nobody"), "choose one of: outsider, learner, server"),
-        (("--attacker", "server"), "a predictions file shows none; audit a run"),
+        (("--attacker", "server"), "this is a predictions file; give a run"),
         (("--leaked", "1.5"), "give a share from 0 to 0.9"),
         (("--leaked", "nan"), "give a share from 0 to 0.9"),
         (("--repeats", "0"), "at least 1 draw"),

@@ -236,8 +236,9 @@ def test_demo_prints_all_findings_and_reports(command: Command, tmp_path: Path, 
 def test_studies_print_json_even_where_a_number_is_missing(command: Command, tmp_path: Path, monkeypatch):
     from memberscan.studies import verdict_rates
 
-    monkeypatch.setattr(verdict_rates, "SIDES", (20,))
-    monkeypatch.setattr(verdict_rates.verdict_rates, "__defaults__", (1, 0))
+    monkeypatch.setattr(verdict_rates, "NO_LEAK", {"exchangeable": verdict_rates.nothing})
+    monkeypatch.setattr(verdict_rates, "CONFOUNDED_LEAKS", ())
+    monkeypatch.setattr(verdict_rates.verdict_rates, "__defaults__", (1, 0, (20,)))
     rows = json.loads(command("study", "verdict", "--out", tmp_path, "--json").out)["rows"]
     assert any(row["false_leaks_low"] is None for row in rows)
     table = command("study", "gap", "--out", tmp_path)

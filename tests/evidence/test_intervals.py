@@ -12,6 +12,7 @@ from memberscan.evidence.intervals import (
     balanced_accuracy_interval,
     greatest_normal,
     simultaneous_critical,
+    weights_at_quantile,
     wilson,
 )
 from memberscan.evidence.roc import delong
@@ -90,3 +91,27 @@ def test_simultaneous_critical_values():
     equal = np.full((2, 2), 0.6) + 0.4 * np.eye(2)
     critical = simultaneous_critical(greatest_normal(equal), 2, 0.99)
     assert stats.multivariate_normal(cov=equal).cdf([critical, critical]) == pytest.approx(0.99, abs=5e-4)
+
+
+def test_a_threshold_that_is_a_quantile_moves_with_the_people():
+    """To first order an accuracy with such a threshold varies as the weights of its two shares say."""
+    rng, side, ratio = np.random.default_rng(3), 400, 6.0
+    member = np.arange(2 * side) < side
+    accuracies, variances, fixed = [], [], []
+    for _ in range(500):
+        values = -np.abs(rng.normal(size=2 * side) * np.where(member, 1, ratio))
+        threshold = float(np.median(values))
+        right = np.array([(values > threshold)[member].mean(), (values <= threshold)[~member].mean()])
+        accuracies.append(right.mean())
+        weights = np.array(weights_at_quantile(values, member, threshold))
+        of_shares = right * (1 - right) / side / 4
+        variances.append((weights**2 * of_shares).sum())
+        fixed.append(of_shares.sum())
+    observed = np.var(accuracies, ddof=1)
+    assert np.mean(variances) == pytest.approx(observed, rel=0.15)
+    assert np.mean(fixed) < 0.85 * observed
+
+
+def test_equal_densities_leave_the_weights_of_the_shares_alone():
+    weights = weights_at_quantile(np.arange(400.0), np.arange(400) % 2 == 0, 199.5)
+    assert weights == pytest.approx((1, 1))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from memberscan.auditing.weighing import DECIDING
 from memberscan.errors import MisalignedError, TooFewSubjectsError
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.permutation import (
@@ -21,6 +22,7 @@ from memberscan.evidence.resampling import Resampling
 from memberscan.evidence.roc import aucs_of_rows, delong
 from memberscan.evidence.scores import OUT
 from memberscan.evidence.single_draw import DeLong
+from memberscan.evidence.verdict import SIGNIFICANCE
 
 from .simulated import among_parties, federate, once, simulate
 
@@ -65,6 +67,20 @@ def test_permutation_p_values_hold_their_level_over_all_attacks():
         null = np.column_stack([aucs_of_rows(np.tile(row, (99, 1)), labels) for row in scores])
         rejected += permuted_null(estimate_aucs(attacks, DeLong()), null).p_values.min() <= 0.05
     assert stats.binomtest(rejected, repetitions, 0.05, "greater").pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("permutations", "size"), [(199, 1 / 200), (DECIDING, 10 / 1001)])
+def test_size_of_the_deciding_test_is_exact(permutations, size):
+    """Under the null each of the exchangeable rows is the observed one with the same probability."""
+    attacks, _ = simulate(np.random.default_rng(0), 12, 14, attacks=2)
+    estimates = estimate_aucs(attacks, DeLong())
+    rows = np.random.default_rng(1).normal(0.5, [0.05, 0.2, 0.1], size=(permutations + 1, 3))
+    rejected = [
+        permuted_null(replace(estimates, auc=row), np.delete(rows, k, axis=0)).p_values.min() < SIGNIFICANCE
+        for k, row in enumerate(rows)
+    ]
+    assert np.mean(rejected) == pytest.approx(size)
+    assert size <= SIGNIFICANCE
 
 
 def test_closed_form_agrees_with_permutation_in_large_samples():

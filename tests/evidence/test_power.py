@@ -8,9 +8,10 @@ from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.intervals import auc_bounds
 from memberscan.evidence.power import detectable_auc, smallest_detectable_auc
 from memberscan.evidence.roc import delong, null_variance
+from memberscan.evidence.scores import MODEL
 from memberscan.evidence.single_draw import DeLong
 
-from .simulated import simulate
+from .simulated import once, simulate
 
 
 @pytest.mark.parametrize("side", [40, 150, 600])
@@ -51,5 +52,26 @@ def test_more_subjects_see_more_and_more_attacks_see_less():
 def test_the_least_sensitive_attack_decides():
     attacks, _ = simulate(np.random.default_rng(0), 200, 200)
     estimates = estimate_aucs(attacks, DeLong())
-    assert smallest_detectable_auc(estimates) == detectable_auc(100, 100, estimates.critical, small=False)
+    sides = int(estimates.members[1]), int(estimates.nonmembers[1])
+    effect = float(estimates.design_effect[1])
+    assert smallest_detectable_auc(estimates) == detectable_auc(
+        *sides, estimates.critical, effect, small=False
+    )
+    assert detectable_auc(*sides, estimates.critical, small=False) < smallest_detectable_auc(estimates)
     assert smallest_detectable_auc(estimate_aucs(attacks[:1], DeLong())) < smallest_detectable_auc(estimates)
+
+
+def test_lopsided_strata_see_less_and_what_they_see_is_found_four_times_out_of_five():
+    rng, side = np.random.default_rng(3), 400
+    member = np.arange(2 * side) < side
+    strata = {MODEL: ((np.arange(2 * side) % 10 < 9) == member).astype(int)}
+    first = DeLong().aucs_within([once("error", rng.normal(size=2 * side), member)], strata)
+    assert first is not None and first.members[0] == first.nonmembers[0] == side
+    auc = smallest_detectable_auc(first)
+    assert auc > detectable_auc(side, side, first.critical, small=False) + 0.02
+    found = 0
+    for _ in range(200):
+        values = rng.normal(size=2 * side) + np.sqrt(2) * stats.norm.ppf(auc) * member
+        estimates = DeLong().aucs_within([once("error", values, member)], strata)
+        found += estimates is not None and estimates.simultaneous_low[0] > 0.5
+    assert found / 200 == pytest.approx(0.8, abs=0.09)

@@ -198,7 +198,7 @@ def test_one_pair_alone_gives_what_the_pairs_table_says():
     one = attack.of_rows([1])
     errors = Resampling.draw([one], np.random.default_rng(0), resamples=500)
     estimates, (accuracy,) = estimate_aucs([one], errors), estimate_accuracies([one], errors)
-    (row,) = pair_results(one, np.random.default_rng(0), permutations=99)
+    (row,) = pair_results([one], np.random.default_rng(0), permutations=99)
     assert estimates.auc[0] == pytest.approx(row.auc.value)
     assert (estimates.members[0], estimates.nonmembers[0]) == (row.members, row.nonmembers) == (20, 30)
     assert accuracy.value == pytest.approx(row.accuracy.value)

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import roc_auc_score
 
-from memberscan.evidence.roc import aucs_of_rows, comparable, delong, hanley_mcneil_variance, null_variance
+from memberscan.evidence.roc import (
+    aucs_of_rows,
+    comparable,
+    delong,
+    hanley_mcneil_variance,
+    null_variance,
+    null_variance_within,
+)
 
 
 def naive_delong(scores, member):
@@ -93,3 +100,18 @@ def test_aucs_of_rows_equal_scikit_learn(scores, seed):
 
 def test_planning_variance_at_chance_is_the_exact_null_variance():
     assert float(hanley_mcneil_variance(0.5, 31, 47)) == pytest.approx(float(null_variance(31, 47)))
+
+
+def test_the_variance_by_chance_within_strata_is_that_of_simulated_aucs():
+    rng = np.random.default_rng(8)
+    # Two lopsided strata, and one in which nobody is comparable.
+    strata, member = np.repeat([0, 1, 2], [60, 60, 5]), np.zeros(125, dtype=bool)
+    member[:6] = member[60:114] = member[-1] = True
+    aucs = delong(rng.normal(size=(4000, 125)), member, strata)[0]
+    assert null_variance_within(member, strata) == pytest.approx(aucs.var(), rel=0.08)
+    kept = strata < 2
+    assert null_variance_within(member, strata) > 2 * null_variance(60, 60)
+    assert null_variance_within(member[kept], np.zeros(120, dtype=int)) == pytest.approx(
+        null_variance(60, 60)
+    )
+    assert null_variance_within(member, member.astype(int)) == 0

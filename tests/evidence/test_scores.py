@@ -79,9 +79,9 @@ def test_draws_set_aside_the_people_who_were_known():
     assert once("u", np.arange(3.0), member).sides.tolist() == [[IN, OUT, IN]]
     with pytest.raises(NonFiniteError, match="attack u"):
         once("u", np.array([0, np.nan, 1]), member)
-    with pytest.raises(MisalignedError, match="one boolean a person"):
+    with pytest.raises(MisalignedError, match="one boolean per person"):
         once("u", np.arange(3.0), member.astype(int))
-    with pytest.raises(MisalignedError, match="one boolean a person"):
+    with pytest.raises(MisalignedError, match="one boolean per person"):
         once("u", np.arange(4.0), member)
 
 

@@ -1,4 +1,4 @@
-"""Errors of a single draw: DeLong's, averaged over draws as variances, so that draws add no certainty."""
+"""Errors of draws: those of people, who are scored in several draws and fitted on in others."""
 
 from __future__ import annotations
 
@@ -25,13 +25,27 @@ def test_unfitted_attacks_use_everyone_and_fitted_ones_the_mean_draw():
     assert estimates.standard_error[0] == pytest.approx(np.sqrt(covariance[0, 0]))
     draws = [delong(row[None, ~np.isnan(row)], member[~np.isnan(row)]) for row in attacks[1].values]
     assert estimates.auc[1] == pytest.approx(np.mean([d[0] for d in draws]))
-    assert estimates.standard_error[1] == pytest.approx(np.sqrt(np.mean([d[1] for d in draws])))
-    assert estimates.members.tolist() == [31, 16, 16]
-    assert estimates.nonmembers.tolist() == [47, 32, 32]
-    assert estimates.fewest == 16
+    assert estimates.standard_error[1] < np.sqrt(np.mean([d[1] for d in draws]))
+    scored = attacks[1].compared.any(axis=0)
+    assert estimates.members.tolist() == [31, *[(scored & member).sum()] * 2]
+    assert estimates.nonmembers.tolist() == [47, *[(scored & ~member).sum()] * 2]
+    assert estimates.fewest == (scored & member).sum()
 
 
-def test_more_draws_never_narrow_an_interval():
+def test_of_one_draw_the_errors_are_those_of_delong():
+    attacks, member = simulate(np.random.default_rng(10), 31, 47, shift=1.0, draws=1)
+    kept = attacks[1].compared[0]
+    auc, covariance = delong(np.stack([a.values[0, kept] for a in attacks[1:]]), member[kept])
+    estimates = estimate_aucs(attacks[1:], DeLong())
+    np.testing.assert_allclose(estimates.auc, auc)
+    np.testing.assert_allclose(estimates.standard_error, np.sqrt(np.diag(covariance)))
+    assert estimates.correlation[0, 1] == pytest.approx(
+        covariance[0, 1] / np.sqrt(np.diag(covariance).prod())
+    )
+    assert estimates.design_effect.tolist() == [1.0, 1.0]
+
+
+def test_a_draw_that_is_repeated_narrows_nothing():
     attacks, _ = simulate(np.random.default_rng(1), 40, 40, shift=0.8, draws=1)
     one = attacks[1]
     many = replace(

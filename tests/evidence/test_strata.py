@@ -12,6 +12,7 @@ from memberscan.evidence.confounding import blind_strata
 from memberscan.evidence.design_matrix import standardise_covariates
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.resampling import Resampling
+from memberscan.evidence.roc import null_variance, null_variance_within
 from memberscan.evidence.scores import IN, MODEL, OUT
 from memberscan.evidence.single_draw import DeLong
 from memberscan.evidence.strata import Strata, adjust, estimate_within_strata
@@ -56,7 +57,7 @@ def checks(rng, age, home, victims, noise=0):
         inside = (home == v)[asked]
         folds = rng.permutation(len(inside))[None] % FOLDS
         labels, features = np.full(len(home), -1), np.full((len(home), columns.shape[1]), np.nan)
-        labels[asked] = blind_strata(out_of_fold(columns, inside[None].astype(float), folds)[0], inside)
+        labels[asked] = blind_strata(out_of_fold(columns, inside, folds), inside)
         features[asked] = columns
         strata[f"site {v}"] = Strata(labels, features)
     return strata
@@ -148,9 +149,9 @@ def confounded_model(rng, side, *, shift, dependence, noise, leak=0.0):
     age = rng.normal(size=2 * side) + shift * member
     table = pd.DataFrame(rng.normal(size=(2 * side, noise))).assign(age=age)
     table.columns = table.columns.map(str)
-    features = standardise_covariates(table).matrix
+    features = standardise_covariates(table).straight.added
     folds = rng.permutation(2 * side)[None] % FOLDS
-    labels = blind_strata(out_of_fold(features, member[None].astype(float), folds)[0], member)
+    labels = blind_strata(out_of_fold(features, member, folds), member)
     effect = dependence * (age if dependence > 0 else np.abs(age))
     values = effect + np.sqrt(1 - dependence**2) * rng.normal(size=2 * side) + leak * member
     return [once("error", values, member)], {MODEL: Strata(labels, features)}
@@ -219,3 +220,18 @@ def test_a_leak_of_parties_beside_confounding_is_still_found():
         assert within is not None
         found += within.simultaneous_low[0] > 0.5
     assert found >= 16
+
+
+def test_lopsided_strata_of_parties_add_to_the_variance_that_is_planned_with():
+    rng, side = np.random.default_rng(0), 60
+    attack, home, _ = confounded_parties(rng, side=side, learners=2)
+    lopsided = np.where(home == -1, np.arange(len(home)) % 10 == 0, np.arange(len(home)) % 10 > 0)
+    strata = {f"site {k}": lopsided.astype(int) for k in range(2)}
+    errors = Resampling.draw([attack], rng, resamples=50)
+    assert errors.aucs([attack]).design_effect.tolist() == [1.0]
+    found = errors.aucs_within([attack], strata)
+    assert found is not None
+    people = home != 1
+    expected = null_variance_within(home[people] == 0, lopsided[people].astype(int))
+    assert found.design_effect[0] == pytest.approx(expected / null_variance(side, 2 * side))
+    assert found.design_effect[0] > 2

@@ -10,13 +10,15 @@ import pytest
 
 from memberscan.evidence.blind import blind_check
 from memberscan.evidence.estimates import estimate_aucs
+from memberscan.evidence.overlap import Overlap, diagnose_overlap
 from memberscan.evidence.permutation import normal_null, permuted_null
+from memberscan.evidence.power import smallest_detectable_auc
 from memberscan.evidence.scores import MODEL
 from memberscan.evidence.single_draw import DeLong
 from memberscan.evidence.strata import Strata, estimate_within_strata
-from memberscan.evidence.verdict import judge
+from memberscan.evidence.verdict import Sides, judge
 
-from .simulated import simulate
+from .simulated import once, simulate
 
 
 def audit(members, nonmembers, *, shift=0.0, older=0.0, randomised=False, seed=0, **options):
@@ -25,10 +27,11 @@ def audit(members, nonmembers, *, shift=0.0, older=0.0, randomised=False, seed=0
     table = pd.DataFrame({"age": rng.normal(size=len(member)) + older * member})
     check = blind_check(table, member, rng, randomised=randomised)
     estimates = estimate_aucs(attacks, DeLong())
-    within = None
+    within = overlap = None
     if check.gates:
         within = estimate_within_strata(attacks, {MODEL: Strata.of_check(check)}, DeLong())
-    return estimates, normal_null(estimates), check, within
+        overlap = diagnose_overlap([(member, check.strata)])
+    return estimates, normal_null(estimates), check, within, None, overlap
 
 
 def test_a_leak_is_named_with_its_attack_its_size_and_its_bound():
@@ -43,7 +46,16 @@ def test_a_leak_is_named_with_its_attack_its_size_and_its_bound():
     error = 100 * estimates.standard_error[0]
     assert stated <= 100 * estimates.simultaneous_low[0] < stated + error
     assert "over the 3 attacks tried" in verdict.sentence
-    assert 0.65 < verdict.smallest_detectable_auc < 0.7
+    assert 0.62 < verdict.smallest_detectable_auc < 0.65
+
+
+@pytest.mark.parametrize("older", [0.0, 1.0])
+def test_the_sentence_says_what_leaks(older: float):
+    sides = Sides.of_learners(["learner-1"], "The learners' updates leak who was in their training sets")
+    *found, _, overlap = audit(300, 300, shift=2.0, older=older)
+    verdict = judge(*found, sides, overlap)
+    assert verdict.label == "leaks"
+    assert verdict.sentence.startswith("The learners' updates leak who was in their training sets: ")
 
 
 def test_no_leak_shown_says_what_could_have_been_missed():
@@ -69,7 +81,7 @@ def test_significantly_worse_than_chance_is_inconclusive():
 
 
 def test_below_thirty_a_side_permutations_decide_whatever_the_bounds_say():
-    estimates, _, check, _ = audit(29, 40, shift=2.5, draws=2, attacks=1)
+    estimates, _, check, *_ = audit(29, 40, shift=2.5, draws=2, attacks=1)
     assert estimates.simultaneous_low.max() > 0.5
     rng = np.random.default_rng(1)
     strict = permuted_null(estimates, rng.normal(0.5, 0.1, size=(199, 2)))
@@ -87,7 +99,7 @@ def test_the_sentence_names_the_strongest_attack_of_the_basis():
     """Whatever the rule; below thirty a side, bounds and p-values may put another attack first."""
     orders = set()
     for seed in range(40):
-        estimates, _, check, _ = audit(14, 14, shift=1.8, draws=2, seed=seed)
+        estimates, _, check, *_ = audit(14, 14, shift=1.8, draws=2, seed=seed)
         null = permuted_null(estimates, np.random.default_rng(seed).normal(0.5, 0.08, size=(199, 3)))
         verdict = judge(estimates, null, check)
         best = estimates.attacks[estimates.strongest]
@@ -98,15 +110,49 @@ def test_the_sentence_names_the_strongest_attack_of_the_basis():
     assert orders == {True, False}
 
 
-@pytest.mark.parametrize("side", [60, 250])
-def test_confounding_names_the_covariate_and_the_matched_subset(side):
-    estimates, null, check, within = audit(side, side, older=1.2)
-    verdict = judge(estimates, null, check, within)
+@pytest.mark.parametrize("side", [300, 600])
+def test_sides_that_do_not_overlap_are_confounded_and_the_covariate_and_the_matched_subset_are_named(side):
+    estimates, null, check, within, _, overlap = audit(side, side, older=3.2)
+    verdict = judge(estimates, null, check, within, overlap=overlap)
+    assert overlap.extent == "failed"
     assert verdict.label == "confounded"
-    assert "by age (AUC 0." in verdict.sentence
+    assert "by age (AUC 0.9" in verdict.sentence
+    assert f"the weight of only {100 * overlap.effective_members:.0f}% of the members" in verdict.sentence
     pairs = int(check.matched.sum()) // 2
     assert f"{pairs} members and {pairs} non-members" in verdict.sentence
-    assert verdict.smallest_detectable_auc > 0.5
+    assert verdict.basis.rule == "within strata" and verdict.basis.shown == ()
+    assert verdict.smallest_detectable_auc > smallest_detectable_auc(estimates)
+
+
+@pytest.mark.parametrize(("side", "label"), [(60, "inconclusive"), (400, "no leak shown")])
+def test_where_sides_overlap_the_answer_is_about_people_alike_and_says_so(side, label):
+    estimates, null, check, within, _, overlap = audit(side, side, older=1.0)
+    verdict = judge(estimates, null, check, within, overlap=overlap)
+    assert verdict.label == label
+    assert verdict.basis.rule == "within strata" and verdict.basis.shown == ()
+    assert verdict.smallest_detectable_auc == smallest_detectable_auc(within)
+    assert "can be told apart without the model, most of all by age (AUC 0." in verdict.sentence
+    assert "about people who are alike in the covariates, and about nobody else" in verdict.sentence
+    assert f": {100 * overlap.members:.0f}% of the members have" in verdict.sentence
+    assert "Among all people" not in verdict.sentence
+    assert ("alike in the covariates" in verdict.would_change) == (label == "inconclusive")
+
+
+def test_success_among_all_people_only_is_said_and_is_no_leak():
+    rng, side = np.random.default_rng(2), 400
+    member = np.arange(2 * side) < side
+    age = rng.normal(size=2 * side) + member
+    attacks = [once("older", age + 0.3 * rng.normal(size=2 * side), member)]
+    check = blind_check(pd.DataFrame({"age": age}), member, rng)
+    estimates = estimate_aucs(attacks, DeLong())
+    within = estimate_within_strata(attacks, {MODEL: Strata.of_check(check)}, DeLong())
+    overlap = diagnose_overlap([(member, check.strata)])
+    verdict = judge(estimates, normal_null(estimates), check, within, overlap=overlap)
+    assert verdict.label == "no leak shown"
+    assert "Among all people attack older ranks a member above a non-member in " in verdict.sentence
+    assert "may explain that" in verdict.sentence
+    failed = Overlap(1, 1, 0.2, 0.2)
+    assert judge(estimates, normal_null(estimates), check, within, overlap=failed).label == "confounded"
 
 
 def test_a_leak_among_people_alike_is_a_leak():
@@ -117,9 +163,9 @@ def test_a_leak_among_people_alike_is_a_leak():
 
 
 def test_nobody_alike_is_confounded_however_strong_the_attack():
-    estimates, null, check, within = audit(100, 100, shift=3.0, older=12.0)
+    estimates, null, check, within, _, overlap = audit(100, 100, shift=3.0, older=12.0)
     assert within is None
-    verdict = judge(estimates, null, check, within)
+    verdict = judge(estimates, null, check, within, overlap=overlap)
     assert verdict.label == "confounded"
     assert "too few people are alike" in verdict.sentence
     assert verdict.smallest_detectable_auc == 1.0

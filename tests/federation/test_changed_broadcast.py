@@ -158,7 +158,7 @@ def test_no_other_attacker_simulates(federation: Run, tmp_path: Path):
     (row,) = result.content["not_run"]
     assert row["attack"] == "gradient-ascent" and "--attacker active-server" in row["reason"]
     assert not (tmp_path / "a" / "signals" / "active").exists()
-    with pytest.raises(BadInputError, match="nobody meddled with"):
+    with pytest.raises(BadInputError, match="rounds without a changed broadcast"):
         audit(federation.path, tmp_path / "b", threat=THREAT, attacks=["local-error"])
 
 
@@ -171,7 +171,7 @@ def test_an_imported_federation_cannot_be_made_to_answer(federation: Run, table:
     facts = json.loads(json.dumps(load_json(federation.path / "run.json")))
     facts["cohort"]["path"] = str(table.path)
     write_json(run / "run.json", {**facts, "training": {}})
-    with pytest.raises(BadInputError, match=r"gradient-ascent has the learners train once more .* imported"):
+    with pytest.raises(BadInputError, match=r"gradient-ascent needs learners to train once more .* imported"):
         audit(run, tmp_path / "audit", threat=THREAT)
 
 

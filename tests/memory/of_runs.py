@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from memberscan.auditing import AuditResult
+from memberscan.auditing.heading import Heading
 from memberscan.auditing.merging import load_audits, merge
 from memberscan.cohort import Cohort
 from memberscan.output_directory import claim, locked
@@ -78,6 +79,7 @@ add("run.json", "runs.run", spoilt("run", "run.json", DEEP), read_run)
 for name in ("transcript.json", "0001/round.json"):
     add(name, "runs.transcript", spoilt("rounds", name, DEEP), read_transcript)
 of_an_audit = "auditing.result auditing.merging"
+add("request of an audit", "auditing.heading", one("request.json", DEEP), lambda p: Heading().since(p.parent))
 add("audit.json, deep", of_an_audit, spoilt("audit", "audit.json", DEEP), show)
 add("cohort.json, deep", "cohort.manifest", spoilt("table", "cohort.json", DEEP), Cohort.open)
 

@@ -19,7 +19,8 @@ from memberscan.threat import Access, Attacker
 PREDICTIONS = {
     "no_leak_shown": (2000, 1.0, 0.0),
     "inconclusive": (160, 1.0, 0.0),
-    "confounded": (300, 1.0, 1.2),
+    "confounded": (400, 1.0, 3.2),
+    "differing": (300, 1.0, 1.2),
     "confounded_leak": (600, 3.0, 1.0),
     "apart": (60, 3.0, 3.0),
     "small_leak": (40, 8.0, 0.0),
@@ -116,7 +117,7 @@ def encrypted(server: AuditContent) -> AuditContent:
     null = Null(method="permutation", permutations=None, p_values={}, mean_auc=None)
     verdict = {
         "label": "inconclusive",
-        "sentence": "No attack could be run: this attacker was shown nothing to attack.",
+        "sentence": "No attack could be run: this attacker sees nothing that an attack could use.",
         "smallest_detectable_auc": 1.0,
         "basis": Basis(rule="none", attack=None, bound=None, p_value=None, ranking=(), shown=()),
     }

@@ -183,7 +183,7 @@ def test_paper_is_white_and_shows_everything(driver: Any, urls: dict[str, str], 
 
 
 def test_it_prints(driver: Any, urls: dict[str, str]) -> None:
-    show(driver, urls["leaks"])
+    show(driver, urls["leaks"], media="print")
     paper = {"paperWidth": 8.27, "paperHeight": 11.69, "printBackground": True}
     pdf = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", paper)["data"])
     assert pdf.startswith(b"%PDF-")

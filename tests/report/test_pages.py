@@ -123,13 +123,48 @@ def test_the_first_screen_says_what_matters(examples: dict[str, AuditContent], p
     best = ranking.strongest(audit)
     assert best is not None
     first = Page(text[text.index("<header") : text.index("</header>") + len("</header>")]).text
-    assert audit.verdict.sentence in first
-    auc, low = words.fraction(best.auc.value), words.fraction(best.auc.simultaneous.low)
+    assert audit.verdict.sentence.partition(". ")[0] in first
+    auc, low = words.fraction(best.auc.value), words.at_least(best.auc.simultaneous.low)
     assert f"{auc} AUC, at least {low} with 99% confidence" in first
     assert f"picks the member {words.in_hundred(best.auc.value)}" in first
     assert "30 members and 30 non-members" in first
-    assert f"below {words.fraction(audit.verdict.smallest_detectable_auc)}" in first
+    assert f"below {words.detectable(audit.verdict.smallest_detectable_auc)}" in first
     assert "given this trained model" in first
+
+
+def test_the_smallest_detectable_auc_reads_the_same_everywhere(
+    examples: dict[str, AuditContent], pages: dict[str, str]
+) -> None:
+    """Also where an early version wrote it to audit.json with all its digits, and up in the sentence."""
+    early = examples["inconclusive"].dump()
+    early["verdict"]["smallest_detectable_auc"] -= 0.0088
+    every = {**pages, "early": render_html(early)}
+    del every["consortium"]
+    for name, html in every.items():
+        text = Page(html).text
+        said = re.findall(r"an AUC of (\d\.\d+) \(chance is 0\.50\)", text)
+        said += re.findall(r"leak with an AUC below (\d\.\d+):", text)
+        said += re.findall(r"detectable with 80% power \(here (\d\.\d+)\)", text)
+        assert len(said) >= 2 or name == "encrypted", name
+        assert len(set(said)) == 1, (name, said)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_sentence_and_the_page_write_one_number_in_one_way(
+    name: str, examples: dict[str, AuditContent], pages: dict[str, str]
+) -> None:
+    audit, text = examples[name], Page(pages[name]).text
+    if audit.verdict.label != "leaks":
+        return
+    pairs = re.search(r"in ([\d.]+)% of pairs", audit.verdict.sentence)
+    assert pairs is not None
+    headline = re.search(r"([\d.]+) AUC, (?:at least ([\d.]+) with)?", text)
+    assert headline is not None
+    assert float(pairs[1]) == pytest.approx(100 * float(headline[1]))
+    bound = re.search(r"at least ([\d.]+)% with", audit.verdict.sentence)
+    assert (bound is None) == (headline[2] is None)
+    if bound is not None:
+        assert float(bound[1]) == pytest.approx(100 * float(headline[2]))
 
 
 def test_no_verdict_promises_safety(html: str) -> None:
@@ -139,8 +174,15 @@ def test_no_verdict_promises_safety(html: str) -> None:
 
 
 def test_below_chance_is_not_sold_as_a_finding(pages: dict[str, str]) -> None:
-    assert "not shown to do better than the coin" in pages["no_leak_shown"]
-    assert "not shown to do better than the coin" not in pages["leaks"]
+    assert "none was shown to do better than chance" in pages["no_leak_shown"]
+    assert "none was shown to do better than chance" not in pages["leaks"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_large_number_stands_only_where_the_verdict_rests_on_it(
+    name: str, examples: dict[str, AuditContent], pages: dict[str, str]
+) -> None:
+    assert ('class="headline"' in pages[name]) == (examples[name].verdict.label == "leaks")
 
 
 def test_synthetic_data_are_named(examples: dict[str, AuditContent], pages: dict[str, str]) -> None:
@@ -157,9 +199,39 @@ def test_confounding_is_explained_where_it_matters(
     assert "have nothing to do with the model, most of all by age" in text
     assert f"{matched.members} members and {matched.nonmembers} non-members can be audited again" in text
     # Groups are judged within strata as the verdict is, rates at few false alarms are not.
-    assert text.count("Not within strata:") == 1
-    assert "Judged within strata" in text
+    assert text.count("Not adjusted for covariates:") == 1
+    assert "none is evidence of a leak" in text
     assert "predictions file shows outputs only" in text
+
+
+def test_where_sides_overlap_both_results_are_given_and_the_one_that_counts_is_named(
+    examples: dict[str, AuditContent], pages: dict[str, str]
+) -> None:
+    audit, text = examples["differing"], Page(pages["differing"]).text
+    best = ranking.strongest(audit)
+    assert best is not None and best.within_strata is not None and audit.checks.blind.overlap is not None
+    assert words.overlap(audit.checks.blind.overlap) in text
+    crude, alike = (words.fraction(auc.value) for auc in (best.auc, best.within_strata.auc))
+    assert f"reaches an AUC of {crude} (at least " in text and f"and of {alike} (at least " in text
+    assert "The second counts" in text
+    assert "about people who are alike in the covariates" in text
+    assert "the two sides do not overlap enough" in Page(pages["confounded"]).text
+    assert "have people alike on the other side" not in Page(pages["no_leak_shown"]).text
+
+
+def test_what_would_explain_a_finding_is_said_where_members_were_chosen(
+    examples: dict[str, AuditContent], pages: dict[str, str]
+) -> None:
+    audit = examples["confounded_leak"]
+    hidden, basis = audit.verdict.hidden_difference, ranking.basis(audit)
+    assert hidden is not None and basis.bound is not None
+    # From the published bound, so that it says nothing more about people.
+    assert hidden.two_kinds == pytest.approx(2 * basis.bound - 1, abs=1e-3)
+    assert words.hidden_difference(audit.verdict) in Page(pages["confounded_leak"]).text
+    # Members drawn at random; decided by p-values; nothing shown.
+    for name in ("leaks", "small_leak", "no_leak_shown", "confounded"):
+        assert examples[name].verdict.hidden_difference is None
+        assert "A hidden difference" not in pages[name]
 
 
 def test_chance_imbalance_decides_nothing(leaking: dict[str, Any]) -> None:
@@ -167,7 +239,7 @@ def test_chance_imbalance_decides_nothing(leaking: dict[str, Any]) -> None:
     text = Page(render_html(leaking)).text
     assert "the difference is chance and not confounding" in text
     assert "permutation p < 0.001" in text
-    assert "Not within strata:" not in text
+    assert "Not adjusted for covariates:" not in text
 
 
 def test_what_could_not_be_computed_is_said(pages: dict[str, str]) -> None:
@@ -294,7 +366,7 @@ def test_sides_that_differ_without_strata_prove_nothing(pages: dict[str, str]) -
     text = Page(pages["apart"]).text
     assert "No attack was judged among people who are alike in this respect" in text
     assert "AUC within strata" not in text
-    assert text.count("Not within strata:") == 2
+    assert text.count("Not adjusted for covariates:") == 2
 
 
 @pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])

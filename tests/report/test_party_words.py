@@ -29,7 +29,7 @@ def test_success_counts_pairs_of_one_attack(examples: Examples, attack: str) -> 
     gated = federation.victims[1].model_copy(update={"tripped": True, "gates": True})
     sure = [pair.model_copy(update={"p_holm": 0.001}) for pair in mine]
     doubtful = sum(pair.victim == gated.name for pair in mine)
-    assert f"Of these, {doubtful} may owe it to who" in party_words.success(sure, attack, [gated])
+    assert f"Of these, {doubtful} may be explained by how" in party_words.success(sure, attack, [gated])
     assert party_words.success(empty, attack, []) == "None of 12 pairs could be judged."
 
 
@@ -70,4 +70,4 @@ def test_sources_stand_beside_the_images_alone(examples: Examples) -> None:
     assert said(0.45).endswith("the models are not shown to tell more than that.")
     assert said(0.55).endswith("the models tell more than that.")
     assert "A classifier that sees the inputs alone" in said(0.55)
-    assert "No classifier without a model" in party_words.sources(found.model_copy(update={"blind": None}))
+    assert "no comparison with a classifier" in party_words.sources(found.model_copy(update={"blind": None}))

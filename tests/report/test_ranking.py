@@ -25,10 +25,12 @@ def test_sentence_page_terminal_and_exposure_name_one_attack(audit: AuditContent
         return
     first = summary.data(audit).strongest
     alarms = false_alarms.data(audit)
-    assert first is not None and alarms is not None
+    assert alarms is not None
     table = attack_results.attack_table(audit)
-    assert first.attack == alarms.strongest == table.rows[0][0].text == basis.attack
-    if audit.verdict.label == "leaks":
+    assert alarms.strongest == table.rows[0][0].text == basis.attack
+    assert (first is not None) == (audit.verdict.label == "leaks")
+    if first is not None:
+        assert first.attack == basis.attack
         assert f"attack {basis.attack} ranks" in audit.verdict.sentence
     assert consortium({"a": audit}).entries[0].findings[0].attack == basis.attack
 
@@ -40,7 +42,7 @@ def test_a_leak_is_never_said_to_be_not_shown(name: str, examples: Examples, pag
     label = audit.verdict.label
     assert (label == "leaks") == bool(ranking.basis(audit).shown)
     if label == "leaks":
-        assert "not shown to do better than the coin" not in page
+        assert "none was shown to do better than chance" not in page
         assert "none of them is shown to succeed" not in page
     elif audit.findings:
         assert "none of them is shown to succeed" in page
@@ -48,7 +50,9 @@ def test_a_leak_is_never_said_to_be_not_shown(name: str, examples: Examples, pag
 
 def test_each_rule_is_told_by_its_own_numbers(examples: Examples, pages: dict[str, str]) -> None:
     rules = {name: ranking.basis(audit).rule for name, audit in examples.items()}
-    assert rules["leaks"] == rules["no_leak_shown"] == rules["inconclusive"] == "simultaneous bound"
+    assert rules["leaks"] == rules["no_leak_shown"] == "simultaneous bound"
+    # By chance its sides differ a little (p of .03), which is looked into and is no answer.
+    assert rules["inconclusive"] == "within strata" and "two sides may differ" in pages["inconclusive"]
     assert rules["small_leak"] == rules["tiny"] == rules["plain"] == "permutation"
     assert rules["confounded"] == rules["confounded_leak"] == rules["server"] == "within strata"
     assert rules["apart"] == rules["encrypted"] == "none"
@@ -56,8 +60,8 @@ def test_each_rule_is_told_by_its_own_numbers(examples: Examples, pages: dict[st
     assert "p-value" in shown({"a": small}) and "At least" not in shown({"a": small})
     assert "At least, 99%" in shown({"a": large})
     assert "with fewer than 30 people scored on a side, the verdict uses it" in pages["small_leak"]
-    assert "permutation p = 0.007 over all attacks together" in pages["small_leak"]
-    assert "this is no evidence of a leak" in pages["apart"]
+    assert "permutation p &lt; 0.001 over all attacks together" in pages["small_leak"]
+    assert "none is evidence of a leak" in pages["apart"]
     for name, audit in examples.items():
         basis, best = ranking.basis(audit), ranking.strongest(audit)
         if best is None:

@@ -26,6 +26,7 @@ from memberscan.report.sections import (
     federation_about,
     group_exposure,
     method_notes,
+    not_tried,
     secure_comparison,
     self_checks,
     site_advice,
@@ -162,10 +163,10 @@ def test_the_attacker_in_words() -> None:
 
     assert "predictions only" in said()
     assert "30 members and 31 non-members" in said()
-    assert "5 draws" in said()
+    assert "5 times" in said()
     assert "draws" not in said(repeats=1)
     assert "weights are published" in said(access="weights")
-    assert "nobody beforehand" in said(known_members=0, known_nonmembers=0)
+    assert "anyone’s membership beforehand" in said(known_members=0, known_nonmembers=0)
 
 
 def test_each_party_in_words(examples: Examples) -> None:
@@ -181,12 +182,12 @@ def test_each_party_in_words(examples: Examples) -> None:
     assert "4 learners trained together over 3 rounds, 8 local epochs in each." in learner
     assert "no other learner’s own model" in learner
     assert "It knows its own people, and 16 held-out people" in learner
-    assert "receives every learner’s model in every round. It plays by the rules." in said("server")
-    assert "of nobody that they were trained on" in said("server")
+    assert "receives every learner’s model in every round. It follows the protocol." in said("server")
+    assert "that no learner trained on, and no members." in said("server")
     active = said("server", attacker="active-server")
-    assert "breaks the rules" in active and "simulated" in active
+    assert "does not follow the protocol" in active and "simulated" in active
     hidden = said("encrypted")
-    assert "sees no model at all" in hidden and "who hold the key" in hidden
+    assert "sees no model at all" in hidden and "they hold the key" in hidden
     assert "the sum of the learners’ models" in said("summed")
     alone = said("server", known_nonmembers=1, local_epochs=None, environment=None, rounds=1)
     assert "1 held-out person" in alone and "over 1 round." in alone
@@ -209,18 +210,68 @@ def test_what_was_not_seen_in_words(leaking: dict[str, Any]) -> None:
     assert "One attack that could not be run" in " ".join(rest)
 
 
+@pytest.mark.parametrize(
+    ("name", "audited"),
+    [
+        ("leaks", {"Query service", "Published weights"}),
+        ("no_leak_shown", {"Query service"}),
+        ("learner", {"Federation: other learners"}),
+        ("server", {"Federation: the server"}),
+        ("summed", {"Federation: sums only"}),
+        ("outside", {"Query service"}),
+        ("encrypted", set()),
+    ],
+)
+def test_only_the_release_that_was_attacked_counts_as_audited(
+    examples: Examples, name: str, audited: set[str]
+) -> None:
+    table = not_tried.context_table(examples[name])
+    assert {row[0].text for row in table.rows if row[1].text == "audited"} == audited
+    assert all(row[1].note.startswith("--") for row in table.rows if row[1].text == "not audited")
+    federations = [row[0].text for row in table.rows if row[0].text.startswith("Federation")]
+    assert len(federations) == (1 if name == "leaks" else 3)
+
+
+def test_whether_the_strongest_attack_needs_known_people_is_said(examples: Examples) -> None:
+    audit = examples["leaks"]
+    fitted, unfitted = ([f for f in audit.findings if f.fitted == value] for value in (True, False))
+
+    def said(order: list[str]) -> list[str]:
+        assert audit.verdict.basis is not None
+        basis = audit.verdict.basis.model_copy(update={"attack": order[0], "ranking": tuple(order)})
+        verdict = audit.verdict.model_copy(update={"basis": basis})
+        strongest = summary.data(audit.model_copy(update={"verdict": verdict})).strongest
+        assert strongest is not None
+        return strongest.caveats
+
+    names = [[finding.attack for finding in part] for part in (unfitted, fitted)]
+    assert said([*names[0], *names[1]])[0] == "It needs no known people."
+    assert f"It needs known people; {names[0][0]}, which needs none" in said([*names[1], *names[0]])[0]
+
+
+def test_how_many_people_can_be_named(examples: Examples) -> None:
+    leaks = false_alarms.data(examples["leaks"])
+    assert leaks is not None
+    assert leaks.named.startswith("At 10% false alarms, the attack ")
+    assert " of 60 (95% interval " in leaks.named and leaks.named.endswith("Guessing would name 10%.")
+    learner = false_alarms.data(examples["learner"])
+    assert learner is not None and ", about " not in learner.named
+    tiny = false_alarms.data(examples["tiny"])
+    assert tiny is not None and tiny.named.startswith("Too few non-members")
+
+
 def test_who_chose_the_members_is_said_as_it_was(examples: Examples) -> None:
     """Of federations unlike in age, who is held out was drawn at random though learners were not."""
     assert "drawn at random by memberscan." in method_notes.chosen(examples["leaks"])
-    assert "chosen by whoever" in method_notes.chosen(examples["no_leak_shown"])
+    assert "chosen by the people who" in method_notes.chosen(examples["no_leak_shown"])
     outside = examples["outside"]
     assert outside.federation is not None and outside.federation.held_out_randomised
-    assert "chosen by whoever" not in method_notes.chosen(outside)
+    assert "chosen by the people who" not in method_notes.chosen(outside)
     assert "drawn at random" in method_notes.chosen(outside)
     federation = outside.federation.model_copy(update={"held_out_randomised": False})
     target = outside.target.model_copy(update={"randomised": False})
     imported = outside.model_copy(update={"federation": federation, "target": target})
-    assert "chosen by whoever" in method_notes.chosen(imported)
+    assert "chosen by the people who" in method_notes.chosen(imported)
 
 
 def test_known_people_are_counted_for_an_outsider_only(examples: Examples) -> None:

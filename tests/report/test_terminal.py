@@ -37,10 +37,16 @@ def test_strongest_first_and_with_its_bound(examples: dict[str, AuditContent]) -
     lines = shown({"mlp": audit}).splitlines()
     first = next(line for line in lines if f"  {best.access}  " in line)
     assert first.startswith(best.attack)
-    for text in (best.auc.value, best.auc.simultaneous.low):
-        assert words.fraction(text) in first
+    assert words.fraction(best.auc.value) in first
+    assert words.at_least(best.auc.simultaneous.low) in first
     assert words.span(best.auc) in first
     assert words.percent(best.accuracy.value) in first
+
+
+def test_what_would_explain_a_finding_is_said(examples: dict[str, AuditContent]) -> None:
+    audit = examples["confounded_leak"]
+    assert words.hidden_difference(audit.verdict) in " ".join(shown({"a": audit}).split())
+    assert "A hidden difference" not in shown({"a": examples["leaks"]})
 
 
 def test_no_findings_no_table(leaking: dict[str, Any]) -> None:

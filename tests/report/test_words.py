@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan.report import words
+from memberscan.report.content.audit_json import Verdict
+from memberscan.report.content.bounds_json import HiddenDifference, Overlap
 from memberscan.report.content.parts import Estimate
 
 
@@ -80,6 +82,47 @@ def test_auc_as_a_natural_frequency() -> None:
     assert words.in_hundred(1.0) == "100 times in 100"
 
 
+@given(st.floats(0.5, 0.994))
+def test_an_auc_and_its_natural_frequency_have_the_same_digits(value: float) -> None:
+    digits = words.fraction(value).partition(".")[2]
+    assert words.in_hundred(value) == f"{int(digits):,} times in {10 ** len(digits):,}"
+
+
+@given(st.floats(0, 1))
+def test_bounds_are_rounded_to_the_safe_side(value: float) -> None:
+    low, up = float(words.at_least(value)), float(words.detectable(value))
+    assert low <= value + 1e-9 <= low + 0.01 + 2e-9
+    assert (low > 0.5) == (value > 0.5 + 1e-9) or abs(value - 0.5) < 1e-4
+    assert up - 0.01 <= value + 1e-9 and value <= up + 1e-9
+    assert words.detectable(up) == words.detectable(value)
+
+
 def test_names_with_numbers_of_any_length_are_ordered() -> None:
     names = ["learner-" + "9" * 5000, "learner-10", "learner-2"]
     assert sorted(names, key=words.natural) == names[::-1]
+
+
+def test_overlap_says_for_whom_the_comparison_speaks() -> None:
+    shares = {"members": 0.95, "nonmembers": 1.0, "effective_nonmembers": 0.7}
+    text = words.overlap(Overlap(**shares, effective_members=0.8, extent="good"))
+    assert "95% of the members, and 100% of the non-members, have people alike" in text
+    assert "the weight of 80% of the members, and speaks for most of them." in text
+    text = words.overlap(Overlap(**shares, effective_members=0.1, extent="failed"))
+    assert text.endswith("which is too few to speak for them: the two sides do not overlap enough.")
+
+
+@pytest.mark.parametrize(
+    ("two", "many", "points"),
+    [(0.349, 0.188, ("34", "18")), (0.1, 0.0499, ("10", "4.9")), (1, 1, ["100"] * 2)],
+)
+def test_a_hidden_difference_is_never_rounded_up(two: float, many: float, points: list[str]) -> None:
+    verdict = Verdict(
+        label="leaks",
+        sentence=".",
+        smallest_detectable_auc=0.6,
+        hidden_difference=HiddenDifference(two_kinds=two, any_kinds=many),
+    )
+    text = words.hidden_difference(verdict)
+    assert f"non-members by at least {points[0]} percentage points" in text
+    assert text.endswith(f"by at least {points[1]}.")
+    assert words.hidden_difference(verdict.model_copy(update={"hidden_difference": None})) == ""

@@ -108,7 +108,7 @@ def test_an_array_of_another_number_of_scans_is_an_error(
 
 
 def test_repeated_ids_are_an_error() -> None:
-    with pytest.raises(MisalignedError, match="'b' stands twice"):
+    with pytest.raises(MisalignedError, match="'b' appears twice"):
         make(["a", "b", "b"])
 
 

@@ -48,7 +48,8 @@ def test_every_draw_knows_as_many_a_side_and_compares_the_others(
     member, threat = np.array(inside), ThreatModel(leaked=leaked, repeats=repeats)
     count = known_per_side(threat, int(member.sum()), int((~member).sum()))
     rows = draws(member, threat, np.random.default_rng(seed))
-    assert [row.row for row in rows] == [Draw(n) for n in range(repeats)]
+    assert [row.row for row in rows] == [Draw(n) for n in range(len(rows))]
+    assert len(rows) % repeats == 0
     for row in rows:
         assert row.known.members.sum() == row.known.nonmembers.sum() == count
         assert not (row.known.members & ~member).any() and not (row.known.nonmembers & member).any()
@@ -69,18 +70,30 @@ def test_a_seed_fixes_the_draws_and_another_changes_them():
     assert len({row.tobytes() for row in one}) > 1
 
 
-def test_draws_are_those_of_two_choices_without_replacement():
-    """Members first, then non-members: audits that are kept must be drawn again in the same way."""
-    member = np.arange(50) % 2 == 0
-    rows = draws(member, ThreatModel(leaked=0.3, repeats=3), np.random.default_rng(9))
-    rng = np.random.default_rng(9)
-    for row in rows:
-        assert set(np.flatnonzero(row.known.members)) == set(
-            rng.choice(np.flatnonzero(member), 7, replace=False)
-        )
-        assert set(np.flatnonzero(row.known.nonmembers)) == set(
-            rng.choice(np.flatnonzero(~member), 7, replace=False)
-        )
+@given(sides, st.sampled_from([0.1, 0.3, 0.5, 0.9]), st.integers(1, 4), st.integers(0, 1000))
+def test_every_repeat_compares_everybody_in_as_few_draws_as_it_takes(
+    inside: list[bool], leaked: float, repeats: int, seed: int
+):
+    member, threat = np.array(inside), ThreatModel(leaked=leaked, repeats=repeats)
+    rows = draws(member, threat, np.random.default_rng(seed))
+    fewest = min(member.sum(), (~member).sum())
+    left = fewest - known_per_side(threat, int(member.sum()), int((~member).sum()))
+    folds = len(rows) // repeats
+    assert (folds - 1) * left < fewest <= folds * left
+    for first in range(0, len(rows), folds):
+        compared = np.sum([row.sides != ASIDE for row in rows[first : first + folds]], axis=0)
+        assert compared.min() >= 1
+        for side in (member, ~member):
+            assert np.ptp(compared[side]) <= 1
+
+
+def test_with_half_known_a_repeat_is_two_halves_each_asked_about_by_who_knows_the_other():
+    member = np.arange(40) < 20
+    rows = draws(member, ThreatModel(repeats=3), np.random.default_rng(0))
+    assert len(rows) == 6
+    for one, other in zip(rows[::2], rows[1::2], strict=True):
+        np.testing.assert_array_equal(one.known.everyone, ~other.known.everyone)
+    assert len({row.known.everyone.tobytes() for row in rows}) == 6
 
 
 @given(sides)

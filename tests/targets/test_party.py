@@ -105,7 +105,7 @@ def test_a_site_that_audits_its_own_people_is_attacked_by_who_needs_nobody(
     assert [row.row.attacker for row in party.comparisons(learns=False)] == ["site-1", "site-10"]
     assert party.comparisons(learns=True) == []
     assert party.nothing_to_learn_from == (
-        "learns from the attacking learner's own people, and only the victim's are here"
+        "needs the attacking learner's own people, but only the victim's are here"
     )
 
 
@@ -113,7 +113,7 @@ def test_without_known_held_out_people_there_is_nothing_to_learn_from(place: Ope
     run = recorded()
     party = place("learner", run=run, leaked=0.0)
     assert not party.known_nonmembers.any()
-    assert "this audit assumes none (--leaked 0.5)" in str(party.nothing_to_learn_from)
+    assert "but this audit assumes none; use --leaked 0.5" in str(party.nothing_to_learn_from)
     assert {len(np.flatnonzero(row.sides == OUT)) for row in party.comparisons(learns=False)} == {24}
     assert place("learner", run=run).nothing_to_learn_from is None
 
@@ -135,10 +135,10 @@ def test_others_are_counted_over_the_rounds_looked_at(place: Open, recorded: Rec
 def test_why_nothing_was_seen_of_a_victim(place: Open, recorded: Record):
     run = recorded(left_out=[(2, "site-2"), (3, "site-2"), (3, "site-10")])
     last = place("server", run=run, rounds=1)
-    assert "site-2 took part in no round that the attacker looked at" in last.unseen("site-2", 0)
-    assert "site-1 took part beside 2 others in no round" in last.unseen("site-1", 2)
-    assert "site-1 sent nothing that this attack can read" in last.unseen("site-1", 0)
-    assert "all sent nothing" in place("aggregate", run=run).unseen("all", 0)
+    assert "site-2 took part in none of the rounds that the attacker looked at" in last.unseen("site-2", 0)
+    assert "site-1 never took part in a round with 2 other learners" in last.unseen("site-1", 2)
+    assert "site-1 sent a model that did not change" in last.unseen("site-1", 0)
+    assert "all sent a model that did not change" in place("aggregate", run=run).unseen("all", 0)
 
 
 @pytest.mark.parametrize("environment", ["skewed-noniid", None])
@@ -147,8 +147,12 @@ def test_covariates_are_compared_within_each_victim_and_the_held_out(
 ):
     run = recorded(environment=environment)
     party = place("server", run=run)
-    assert [group.name for group in party.groups] == list(LEARNERS)
-    for victim, group in enumerate(party.groups):
+    *each, together = party.groups
+    assert [group.name for group in each] == list(LEARNERS)
+    assert together.pooled and together.asked.all() and not any(group.pooled for group in each)
+    np.testing.assert_array_equal(together.inside, party.member)
+    assert together.randomised == (environment is not None)
+    for victim, group in enumerate(each):
         np.testing.assert_array_equal(group.inside, party.home == victim)
         np.testing.assert_array_equal(group.asked, (party.home == victim) | (party.home == HELD_OUT))
         assert not group.randomised and group.seed == ("blind", group.name)
@@ -197,7 +201,7 @@ def test_too_few_held_out_people_are_not_helped_by_knowing_fewer(place: Open, re
 
 def test_a_run_of_no_federation_or_without_a_round_has_no_parties(run: Run, recorded: Record):
     threat = ThreatModel(attacker=Attacker.SERVER)
-    with pytest.raises(BadInputError, match="is not of a federation, so nobody is a party to it"):
+    with pytest.raises(BadInputError, match="is not a federated run, so it has no parties"):
         Party.open(run.path, threat)
     begun = recorded(rounds=1)
     content = json.loads((begun.path / "run.json").read_text())

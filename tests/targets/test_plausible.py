@@ -29,8 +29,8 @@ def test_predictions_in_years_pass_however_bad(predictions: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("ages", "predictions", "message"),
     [
-        (RNG.integers(0, 2, 200).astype(float), RNG.uniform(0, 1, 200), "2 values only.*class labels"),
-        (np.full(200, 60.0), AGES, "1 values only"),
+        (RNG.integers(0, 2, 200).astype(float), RNG.uniform(0, 1, 200), "2 distinct values.*class labels"),
+        (np.full(200, 60.0), AGES, "1 distinct values"),
         (AGES, RNG.uniform(0, 1, 200), "between 0 and 1.*probabilities.*in years"),
         (AGES, (AGES - AGES.mean()) / AGES.std(), "another unit or standardised"),
         (AGES, AGES * 12, "another unit"),

@@ -96,7 +96,7 @@ def test_membership_may_be_written_in_words(tmp_path: Path, yes: str, no: str) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (rows(*GOOD, "a\t61\t60\t1"), "subject_id 'a' stands in more than one row; .*column scan_id"),
+        (rows(*GOOD, "a\t61\t60\t1"), "subject_id 'a' is in more than one row; .*column scan_id"),
         (
             rows("x\ta\t6\t6\t1", "x\tb\t6\t6\t0", header="scan_id\tsubject_id\tage\tprediction\tmember"),
             "scan_id 'x'",

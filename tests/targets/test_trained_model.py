@@ -88,7 +88,8 @@ def test_an_outsider_draws_whom_it_knows_from_a_branch_of_the_seed(target: Train
     other = dataclasses.replace(target, threat=ThreatModel(leaked=leaked, repeats=3), seed=4)
     rows = other.comparisons(learns=True)
     count = int(leaked * min(other.member.sum(), (~other.member).sum()))
-    assert len(rows) == 3 and other.known_people == (count, count)
+    # Half known: two halves in each repeat.
+    assert len(rows) == (6 if leaked else 3) and other.known_people == (count, count)
     for row in rows:
         assert (row.sides == ASIDE).sum() == 2 * count
     again = dataclasses.replace(other).comparisons(learns=True)
@@ -146,7 +147,7 @@ def test_a_path_is_opened_as_what_the_attacker_has_before_it(
     table.write_text("subject_id\tage\tprediction\tmember\na\t60\t61.5\t1\nb\t70.5\t66\t0\n")
     opened = open_target(table, WEIGHTS, seed=3)
     assert type(opened) is PredictionsTable and opened.seed == 3
-    with pytest.raises(BadInputError, match=r"a server is a party of a federation.*audit a run"):
+    with pytest.raises(BadInputError, match=r"a server is a party of a federation.*give a run"):
         open_target(table, server)
     with pytest.raises(BadInputError, match="does not exist; give a run directory, or a TSV or CSV"):
         open_target(tmp_path / "absent", WEIGHTS)

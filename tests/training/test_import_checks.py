@@ -151,7 +151,7 @@ def test_a_learner_that_never_trained_is_in_no_pair(
         states[number]["b"] = states[number - 1]["global"]
     content = server(take(states))
     pairs = [p for p in content["federation"]["pairs"] if p["victim"] == "b"]
-    assert pairs and all(p["auc"] is None and "took part in no round" in p["reason"] for p in pairs)
+    assert pairs and all(p["auc"] is None and "took part in none of the rounds" in p["reason"] for p in pairs)
 
 
 def subtract(states: list[dict[str, State]], names: tuple[str, ...]) -> list[dict[str, State]]:

@@ -1,4 +1,4 @@
-"""Attacks: each turns what an attacker sees into one score per scan, higher for a likelier member.
+"""Attacks: each turns what an attacker sees into one score per scan; higher means more likely a member.
 
 A new attack is one module, and one line in :data:`REGISTRY`.
 """
@@ -48,7 +48,7 @@ REGISTRY: dict[str, Attack] = {
 
 
 def default_attacks(threat: ThreatModel) -> tuple[str, ...]:
-    """Return the names of all attacks that an attacker in this place tries."""
+    """Return the names of all attacks that this attacker tries."""
     return tuple(name for name, attack in REGISTRY.items() if tried_by_default(attack, threat))
 
 

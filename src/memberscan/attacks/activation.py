@@ -1,7 +1,7 @@
-"""What enters the output layer: the network's last description of a scan, without its age.
+"""The inputs of the output layer: the network's last representation of a scan, without its age.
 
-Source: a row of Gupta et al. (MIDL 2021); Nasr, Shokri and Houmansadr (S&P 2019) found activations alone to
-tell little.
+Source: a row of Gupta et al. (MIDL 2021); Nasr, Shokri and Houmansadr (S&P 2019) found that activations alone
+reveal little.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def activations(view: View) -> Float[np.ndarray, "n a"]:
-    """Return what enters the output layer."""
+    """Return the inputs of the output layer."""
     values: np.ndarray = view[ACTIVATION]
     return values
 
 
 ACTIVATIONS = LearnedAttack(
     "activation",
-    "what enters the model's output layer",
+    "the inputs of the model's output layer",
     (ACTIVATION,),
     blocks=(Block(activations),),
 )

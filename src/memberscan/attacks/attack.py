@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What an attack made of its signals: one row for each scan, without a word of who was a member.
+    """What an attack computed from its signals: one row per scan, without membership.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ class Features:
         The scans, in the order of the rows.
     values
         Numbers of each scan. An attack on learners has axes for learners and rounds too, and NaN where a
-        round tells it nothing of a learner.
+        round has no information about a learner.
 
     Raises
     ------
     MisalignedError
-        If ids repeat, or there are not as many as rows.
+        If ids repeat, or their number differs from that of the rows.
     NonFiniteError
         If a value is infinite, or, without axes for learners and rounds, NaN.
     """
@@ -49,11 +49,11 @@ class Features:
             )
         usable = np.isfinite(self.values) if self.values.ndim <= 2 else ~np.isinf(self.values)
         if not usable.all():
-            raise NonFiniteError("an attack's features are NaN or infinite; look for signals that overflow")
+            raise NonFiniteError("an attack's features are NaN or infinite; check for signals that overflow")
 
     @property
     def vary(self) -> bool:
-        """Whether anything differs between scans; if nothing does, an attack has nothing to go by."""
+        """Whether anything differs between scans; otherwise an attack has nothing to use."""
         if self.values.ndim > 2:
             return not bool(np.isnan(self.values).all())
         return self.values.size > 0 and bool(np.ptp(self.values, axis=0).any())
@@ -80,7 +80,7 @@ class Features:
         return Features(scan_ids, values)
 
     def up_to(self, rounds: int) -> Features:
-        """Return what the first rounds tell."""
+        """Return the features of the first rounds only."""
         return Features(self.scan_ids, self.values[..., :rounds])
 
 
@@ -110,13 +110,13 @@ class Attack(ABC):
     Parameters
     ----------
     name
-        What users call it by.
+        Its name for users.
     title
-        What it uses, in one line for a reader who is no specialist.
+        What it uses, in one line for a reader who is not a specialist.
     reads
         The signals that it reads.
     others
-        Fewest other learners that it compares a learner with.
+        Fewest other learners that it needs for comparison.
 
     Notes
     -----
@@ -135,17 +135,17 @@ class Attack(ABC):
 
     @abstractmethod
     def observe(self, view: View) -> Features:
-        """Turn signals into features, once for all that is known; it may use all scans, but no membership."""
+        """Turn signals into features, once for all known people; it may use all scans, but no membership."""
 
     @abstractmethod
     def score(
         self, features: Features, known: KnownScans
     ) -> Float[np.ndarray, " scans"] | Float[np.ndarray, "scans learners"]:
-        """Return a score for each scan, higher for a likelier member.
+        """Return a score for each scan; higher means more likely a member.
 
         An attack that learns uses the known scans, and its threshold is zero. Others are given
         :data:`NOBODY`. An attack ``by_learner`` returns one column for each learner of the view, NaN for
-        one of whom nothing was seen.
+        a learner that was not seen.
         """
 
 

@@ -1,6 +1,6 @@
-"""Attacks carried out: fitted on whom the attacker knows in each row of the audit, scored on everybody else.
+"""Carry out attacks: fit them on the people the attacker knows in each row, and score everybody else.
 
-And the same again with membership permuted, for what chance alone would show.
+The same can be repeated with membership permuted, to find what chance alone would show.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def observe(attack: Attack, view: View) -> Features:
-    """Let an attack see the signals, and put what it makes of them in the order of the view's scans.
+    """Compute the features of an attack, in the order of the view's scans.
 
     Raises
     ------
@@ -55,23 +55,23 @@ def attempt(
 ) -> Scores | None:
     """Carry out an attack in every row of an audit.
 
-    Nobody is scored in a row whose membership the attacker knows there.
+    In each row, people whose membership the attacker knows are not scored.
 
     Parameters
     ----------
     attack, features
         The attack, and what it saw of the scans of the target.
     target
-        Says whom the attacker knows, and who is compared.
+        Says which people the attacker knows, and which are compared.
     learners
-        Names of the columns of an attack that scores learners apart.
+        Names of the columns of an attack that scores each learner separately.
     asked
-        Who is asked about; by default everybody whom the rows compare.
+        Which people are compared; by default everybody that the rows compare.
 
     Returns
     -------
     Scores or None
-        None where the attack saw nothing: equal scores for everybody would say that it was tried and failed.
+        None if the attack saw nothing: equal scores for everybody would mean that it was tried and failed.
     """
     rows = target.comparisons(learns=attack.learns)
     if asked is not None:
@@ -86,7 +86,7 @@ def carry_out(
     people: People,
     learners: Sequence[str] = (),
 ) -> Scores | None:
-    """Carry out an attack in the given rows; None if it has a score of nobody."""
+    """Carry out an attack in the given rows; None if it has no scores."""
     scored: dict[int, np.ndarray] = {}
     values = np.empty((len(comparisons), len(people)))
     for row, comparison in zip(values, comparisons, strict=True):
@@ -116,23 +116,25 @@ def _scans_of(known: Known, people: People) -> KnownScans:
 
 
 def refitted_null_aucs(
-    observed: Sequence[tuple[Attack, Features]], target: Target, permutations: int
+    observed: Sequence[tuple[Attack, Features]], target: Target, permutations: int, *, first: int = 0
 ) -> Float[np.ndarray, "permutations attacks"]:
-    """Return mean AUCs of attacks on a model, with membership permuted before the known subjects are drawn.
+    """Return mean AUCs of attacks on a model, with membership permuted before known subjects are drawn.
 
     Parameters
     ----------
     observed
-        Each attack with what it saw.
+        Each attack with its features.
     target
-        The model; only an outsider's rows can be drawn anew.
+        The model; only the rows of an outsider can be drawn again.
     permutations
         How many.
+    first
+        Number of the first one: each has random numbers of its own.
     """
     aucs = np.empty((permutations, len(observed)))
     with one_thread(), progress("permuting membership", permutations) as advance:
         for b in range(permutations):
-            rng = seeds.generator(target.seed, "null", b)
+            rng = seeds.generator(target.seed, "null", first + b)
             member = rng.permutation(target.member)
             rows = {True: draws(member, target.threat, rng), False: everybody(member)}
             for k, (attack, features) in enumerate(observed):
@@ -143,12 +145,12 @@ def refitted_null_aucs(
 
 
 def one_thread() -> threadpool_limits:
-    """Keep linear algebra to one thread: on small matrices, threads cost several times what they save."""
+    """Use one thread for linear algebra: on small matrices, threads cost several times what they save."""
     return threadpool_limits(1, "blas")
 
 
 def _mean_auc(scores: Scores) -> float:
-    # Every draw leaves as many subjects to score, so the draws make a rectangle.
+    # Every draw scores the same number of subjects, so the values can be reshaped to a rectangle.
     compared = scores.compared
     values = scores.values[compared].reshape(len(compared), -1)
     labels = (scores.sides == IN)[compared].reshape(values.shape).astype(float)

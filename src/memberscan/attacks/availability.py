@@ -1,4 +1,4 @@
-"""Whether an attack can be run: decided here alone, by its signals and by whom the attacker knows."""
+"""Whether an attack can be run: decided only here, by its signals and by the people the attacker knows."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def obstacle(attack: Attack, target: Target) -> str | None:
 
     The reason is written to follow the attack's name.
 
-    What costs nothing to know is asked first: what the target has, what the attacker sees, and whom it knows.
-    Whether the model gives the signals may need a run of it, and comes last.
+    Cheap checks come first: what the target has, what the attacker sees, and which people it knows. Whether
+    the model gives the signals may require running it, and is checked last.
     """
     threat, asked = target.threat, by_provider(attack.reads)
     if target.conceals:
@@ -31,8 +31,7 @@ def obstacle(attack: Attack, target: Target) -> str | None:
             return provider.out_of_sight(threat)
     if attack.others > (others := target.most_others()):
         return (
-            f"compares with {attack.others} other learners or more; this attacker sees {others} in any round "
-            "that it looks at"
+            f"needs at least {attack.others} other learners in a round; this attacker sees at most {others}"
         )
     if attack.learns and (nobody := target.nothing_to_learn_from):
         return nobody
@@ -43,12 +42,12 @@ def obstacle(attack: Attack, target: Target) -> str | None:
 
 
 def needed_access(attack: Attack, threat: ThreatModel) -> Access:
-    """Return the most that this attacker must see of the target for the attack."""
+    """Return the greatest access to the target that the attack needs."""
     every = tuple(Access)
     needed = (provider.needed_access(threat) for provider in by_provider(attack.reads))
     return max(needed, key=every.index, default=Access.OUTPUTS)
 
 
 def tried_by_default(attack: Attack, threat: ThreatModel) -> bool:
-    """Tell whether an attacker in this place would try an attack, whatever it can see from there."""
+    """Tell whether this attacker would try an attack, whether or not it can see the signals."""
     return all(threat.attacker in provider.attackers for provider in by_provider(attack.reads))

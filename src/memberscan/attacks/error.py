@@ -1,4 +1,4 @@
-"""The error attack: people whom the model was trained on are predicted better.
+"""The error attack: predictions are better for people the model was trained on.
 
 Source: Yeom, Giacomelli, Fredrikson and Jha, "Privacy Risk in Machine Learning" (CSF 2018).
 """
@@ -40,8 +40,8 @@ class ErrorAttack(FittedAttack):
 def crossing(inside: Float[np.ndarray, " m"], outside: Float[np.ndarray, " n"]) -> float:
     """Return the absolute error at which zero-mean Gaussians, fitted to the errors of each side, cross.
 
-    With spreads s1 < s0: s1 s0 sqrt(2 ln(s0 / s1) / (s0^2 - s1^2)). Where members' errors are not the
-    smaller, there is no crossing to trust, and the median of all is returned.
+    With spreads s1 < s0: s1 s0 sqrt(2 ln(s0 / s1) / (s0^2 - s1^2)). If members' errors are not
+    smaller, there is no reliable crossing, and the median of all errors is returned.
     """
     s1, s0 = float(np.sqrt(np.mean(inside**2))), float(np.sqrt(np.mean(outside**2)))
     if not 0 < s1 < s0 * (1 - 1e-9):
@@ -52,7 +52,7 @@ def crossing(inside: Float[np.ndarray, " m"], outside: Float[np.ndarray, " n"]) 
 ERROR = ErrorAttack("error", "the size of the prediction error", (PREDICTION,))
 ZERO_KNOWLEDGE_ERROR = LowerForMembers(
     "error:zero-knowledge",
-    "the size of the prediction error, with nobody's membership known",
+    "the size of the prediction error, without known people",
     (PREDICTION,),
     measure=absolute_error,
 )

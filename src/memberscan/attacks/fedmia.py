@@ -1,4 +1,4 @@
-"""How far one learner's measurement of a scan stands out among all other learners'.
+"""Compare one learner's measurement of a scan with those of all other learners.
 
 Source: Zhu et al., "FedMIA: An effective membership inference attack exploiting 'all for one' principle in
 federated learning" (CVPR 2025). The shrinkage, and the error in place of a classifier's loss, are ours.
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 class FedMIA(AttackOnLearners):
     """Score Phi((m - mean_others) / sd_others) of a measurement m, round by round.
 
-    The others' models never saw the learner's scans, so they show what the measurement is for a non-member.
+    The other models were not trained on the learner's scans, so they give the measurement of a non-member.
     With few others the spread is shrunk towards its mean over scans, as if that had come from ``prior`` more
-    of them. A round with fewer others than the attack needs tells nothing.
+    learners. A round with fewer others than the attack needs is not used.
 
     Parameters
     ----------
     measure
-        Gives the measurement; higher for likelier members.
+        Gives the measurement; higher means more likely a member.
     prior
         Weight of the mean spread, in learners.
     """
@@ -62,14 +62,14 @@ class FedMIA(AttackOnLearners):
 
 FEDMIA_ERROR = FedMIA(
     "fedmia:error",
-    "the error under the learner's own model, against all other learners'",
+    "the error under the learner's own model, compared with all other learners",
     (LOCAL_PREDICTIONS,),
     others=2,
     measure=local_error,
 )
 FEDMIA_COSINE = FedMIA(
     "fedmia:cosine",
-    "how the loss gradient lies to the update, against all other learners'",
+    "alignment of loss gradient and update, compared with all other learners",
     OF_GRADIENTS,
     others=2,
     measure=cosines,

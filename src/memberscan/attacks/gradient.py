@@ -1,7 +1,7 @@
 """The gradient of the loss in one layer, coordinate by coordinate.
 
-A linear rule on raw gradients cannot see that members' gradients are small in every direction; so each
-coordinate enters by its size and by its sign and size, both on a logarithmic scale.
+A linear rule on raw gradients cannot use that members' gradients are small in every direction. So each
+coordinate gives two features, its size and its size with sign, both on a logarithmic scale.
 
 Source: Nasr, Shokri and Houmansadr (S&P 2019); rows of Gupta et al. (MIDL 2021). The transform is ours.
 """
@@ -36,7 +36,7 @@ def gradient_blocks(layer: str) -> tuple[Block, Block]:
 
 
 def gradient_attack(layer: str) -> LearnedAttack:
-    """Return the attack on one layer: a landmark of the model, or a module path."""
+    """Return the attack on one layer, named by a landmark of the model or a module path."""
     return LearnedAttack(
         f"gradient:{layer}",
         f"the loss gradient of layer {layer}",

@@ -1,4 +1,4 @@
-"""How a scan's loss gradient lies to a learner's update: members' gradients are part of it.
+"""Alignment of a scan's loss gradient with a learner's update, of which members' gradients are a part.
 
 Source: Li, Li and Ribeiro, "Effective passive membership inference attacks in federated learning against
 overparameterized models" (ICLR 2023).
@@ -40,7 +40,7 @@ class GradientCosine(AttackOnLearners):
 class GradientDifference(AttackOnLearners):
     """Score how much shorter the descent becomes without the scan's step: |D|^2 - |D - a g|^2.
 
-    That is 2 a <g, D> - a^2 |g|^2. The step a of one scan is not known to a server, whatever the optimizer;
+    That is 2 a <g, D> - a^2 |g|^2. A server does not know the step a of one scan, whatever the optimizer;
     it is set so that a typical scan's step is 1/sqrt(n) of the descent, as of n scans with independent
     directions. Each round's scores are divided by |D|^2, so that every round counts. The choice of a is ours.
     """
@@ -55,7 +55,9 @@ class GradientDifference(AttackOnLearners):
         return where_moved(view, shorter / descent**2)
 
 
-GRADIENT_COSINE = GradientCosine("gradient-cosine", "how the loss gradient lies to the update", OF_GRADIENTS)
+GRADIENT_COSINE = GradientCosine(
+    "gradient-cosine", "how well the loss gradient aligns with the update", OF_GRADIENTS
+)
 GRADIENT_DIFFERENCE = GradientDifference(
-    "gradient-difference", "how much the update owes to the scan's own step", OF_GRADIENTS
+    "gradient-difference", "how much of the update the scan's own step explains", OF_GRADIENTS
 )

@@ -1,7 +1,7 @@
-"""Attack of a server that changes what it broadcasts: a learner undoes the harm done to its own people.
+"""Attack of a server that changes its broadcast: a learner's training corrects the errors on its own people.
 
-Source: Nasr, Shokri and Houmansadr, "Comprehensive privacy analysis of deep learning" (S&P 2019); years in
-place of a classifier's loss are ours.
+Source: Nasr, Shokri and Houmansadr, "Comprehensive privacy analysis of deep learning" (S&P 2019); errors
+in years instead of a classifier's loss are ours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GradientAscent(AttackOnLearners):
-    """Score by how many years the learner's training shrinks the error that the broadcast gives a scan.
+    """Score by how many years the learner's training reduces the error of the broadcast model on a scan.
 
     With the residual r = age - prediction, that is |r| under the model broadcast minus |r| under the model
     returned; NaN where the learner did not answer, or sent back what it was sent.
@@ -37,6 +37,6 @@ class GradientAscent(AttackOnLearners):
 
 GRADIENT_ASCENT = GradientAscent(
     "gradient-ascent",
-    "how far a learner's training undoes a broadcast that was made worse on purpose",
+    "how much a learner's training corrects a broadcast that was made worse on purpose",
     (BROADCAST_PREDICTIONS, ANSWER_PREDICTIONS),
 )

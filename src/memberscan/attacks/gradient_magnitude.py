@@ -1,7 +1,7 @@
-"""How large the gradient of the loss is, layer by layer: training made it small for members.
+"""The size of the loss gradient, layer by layer: training makes it small for members.
 
-For squared error the gradient is -2 r times that of the prediction, so its norm holds the error and how much
-the prediction still moves with each layer's weights.
+For squared error the gradient is -2 r times that of the prediction, so its norm combines the error with how
+much the prediction still changes with each layer's weights.
 
 Source: Nasr, Shokri and Houmansadr, "Comprehensive Privacy Analysis of Deep Learning" (S&P 2019); a row of
 Gupta et al. (MIDL 2021).
@@ -43,7 +43,7 @@ GRADIENT_MAGNITUDE = LearnedAttack(
 )
 ZERO_KNOWLEDGE_GRADIENT = LowerForMembers(
     "gradient-magnitude:zero-knowledge",
-    "the summed size of the loss gradient, with nobody's membership known",
+    "the summed size of the loss gradient, without known people",
     (GRADIENT_NORMS,),
     measure=summed_norms,
 )

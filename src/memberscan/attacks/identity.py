@@ -1,6 +1,6 @@
-"""What decides an attack's result, as JSON: its parameters, and a digest of code that is not ours.
+"""What determines an attack's result, as JSON: its parameters, and a digest of code outside memberscan.
 
-A result that is kept names it, so that a changed attack is never answered with the scores of the old one.
+A stored result records it, so that scores of an old version of an attack are never returned for a new one.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ _NO_CODE_OF_ITS_OWN = (
 _LOOKED_UP_BY_NAME = ("LOAD_GLOBAL", "LOAD_NAME")
 _GENERATED = {"__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__"}
 _GENERATED |= {"__lt__", "__le__", "__gt__", "__ge__"}
-"""Methods that a data class may be given; they follow from its fields."""
+"""Methods that a data class may generate; they follow from its fields."""
 
 
 def identity(attack: Attack) -> dict[str, Any]:
-    """Return JSON values that differ wherever two attacks may give different scores.
+    """Return JSON values that differ if two attacks may give different scores.
 
-    Our own code is known by the product's version. Of other code a digest is taken: of the files that its
-    classes and functions stand in, of the compiled functions themselves, since a notebook has no file, and of
-    the values that these refer to. What they call in other modules is known by its name only.
+    memberscan's own code is identified by its version. Other code is identified by a digest of the files that
+    define its classes and functions, of the compiled functions (a notebook has no file), and of the values
+    that these refer to. What they call in other modules is identified by its name only.
 
     Raises
     ------
     BadInputError
-        If a parameter is of a kind that cannot be compared from one call to the next, such as an open file.
+        If a parameter cannot be compared between two runs, such as an open file.
     """
     return {"name": attack.name, "parameters": _Description(attack.name).of(attack)}
 
@@ -71,7 +71,7 @@ class _Description:
         self._done: dict[types.FunctionType | type, Any] = {}
 
     def of(self, value: Any) -> Any:
-        """Return a value as JSON; functions and classes by name, and by digest if they are not ours."""
+        """Return a value as JSON; functions and classes by name, and by digest if not from memberscan."""
         if isinstance(value, Enum) or not isinstance(value, (str, int, float, bool, type(None))):
             return self._composed(value)
         # JSON has no NaN, and NaN is not even equal to itself.
@@ -102,7 +102,7 @@ class _Description:
         return self._guarded(value, type(value).__qualname__, self._instance)
 
     def _table(self, table: pd.DataFrame | pd.Series | pd.Index) -> Any:
-        """Return a table by its content; how pandas keeps it decides no result."""
+        """Return a table by its content; how pandas stores it does not matter."""
         kind = type(table).__qualname__
         if isinstance(table, pd.DataFrame):
             columns = [self.of(column) for _, column in table.items()]
@@ -115,7 +115,7 @@ class _Description:
         return None if isinstance(owner, types.ModuleType) else self.of(owner)
 
     def _guarded(self, value: Any, name: str, describe: Callable[[Any], Any]) -> Any:
-        """Describe a value; within its own description, as of a function that calls itself, by name only."""
+        """Describe a value; inside its own description, as in a recursive function, by name only."""
         if id(value) in self._begun:
             return self._begun[id(value)]
         self._begun[id(value)] = name
@@ -125,7 +125,7 @@ class _Description:
             del self._begun[id(value)]
 
     def _instance(self, value: Any) -> Any:
-        """Return an object as its class and its fields, or as what a copy of it would be made from."""
+        """Return an object as its class and its fields, or as the parts from which a copy would be made."""
         if dataclasses.is_dataclass(value):
             fields = {f.name: self.of(getattr(value, f.name)) for f in dataclasses.fields(value)}
             return {"class": self.of(type(value)), **fields}
@@ -134,18 +134,18 @@ class _Description:
             made_from = reduce(value) if reduce else value.__reduce_ex__(2)
         except TypeError as error:
             raise BadInputError(
-                f"attack {self._attack} holds a {type(value).__qualname__}, which cannot be told from "
-                "another one; give attacks numbers, text, arrays, functions or objects of these"
+                f"attack {self._attack} holds a {type(value).__qualname__}, which cannot be compared "
+                "with another one; give attacks numbers, text, arrays, functions or objects of these"
             ) from error
         if isinstance(made_from, str):
-            # A name only, as of a function in a cache, which holds the function itself.
+            # A name only, as for a cached function, which holds the function itself.
             return [self.of(type(value)), made_from, self.of(getattr(value, "__wrapped__", None))]
         return [
             self.of(list(part) if isinstance(part, Iterator) else part) for part in (type(value), *made_from)
         ]
 
     def _code(self, thing: Any) -> Any:
-        """Return a function or a class by name; others' also by a digest of all that decides what it does."""
+        """Return a function or a class by name, with a digest of its code if it is not from memberscan."""
         name = f"{thing.__module__}.{thing.__qualname__}"
         closure = [self.of(cell.cell_contents) for cell in _cells(thing)]
         if _module(thing) == _OURS or not _is_python(thing):
@@ -180,18 +180,18 @@ class _Description:
             self._compiled(function.__code__),
             self.of(function.__defaults__),
             self.of(function.__kwdefaults__),
-            # A script may have set them from its arguments, and a notebook has no file that says them.
+            # A script may set them from its arguments, and a notebook has no file that defines them.
             [[name, self._looked_up(function, value)] for name, value in known.items()],
         ]
 
     def _looked_up(self, function: types.FunctionType, value: Any) -> Any:
-        """Return what a global name stands for: whole if it is of the same module, or data."""
+        """Return the value of a global name: described in full if it is of the same module, or data."""
         if isinstance(value, (types.FunctionType, type)) and value.__module__ != function.__module__:
             return f"{value.__module__}.{value.__qualname__}"
         return self._data(value)
 
     def _data(self, value: Any) -> Any:
-        """Return a value that is part of code; one that cannot be compared decides no result, but by name."""
+        """Return a value that is part of code; one that cannot be compared is given by its type."""
         try:
             return self.of(value)
         except BadInputError:
@@ -210,12 +210,12 @@ def _module(thing: Any) -> str:
 
 
 def _is_python(thing: Any) -> bool:
-    """Tell whether a thing was written in Python by somebody else than the language's makers."""
+    """Tell whether a thing is Python code from outside the standard library."""
     return _module(thing) not in sys.stdlib_module_names or _module(thing) == "__main__"
 
 
 def _file(thing: Any) -> str | None:
-    """Return a digest of the file that a thing stands in; None for a notebook."""
+    """Return a digest of the file that defines a thing; None for a notebook."""
     name = getattr(sys.modules.get(thing.__module__ or ""), "__file__", None)
     if not name or not Path(name).is_file():
         return None
@@ -223,7 +223,7 @@ def _file(thing: Any) -> str | None:
 
 
 def _cells(thing: Any) -> list[types.CellType]:
-    """Return what a function keeps from where it was defined, such as the name of a layer."""
+    """Return the closure of a function, such as the name of a layer."""
     cells = None if isinstance(thing, type) else getattr(thing, "__closure__", None)
     return [cell for cell in cells or () if _is_filled(cell)]
 
@@ -237,7 +237,7 @@ def _is_filled(cell: types.CellType) -> bool:
 
 
 def _members(kind: type) -> Iterator[tuple[str, Any]]:
-    """Yield the members of a class that decide what it does; a data class' own methods follow from these."""
+    """Yield the members of a class that determine what it does, without generated methods of data classes."""
     for name, member in vars(kind).items():
         special = name.startswith("__") and name.endswith("__")
         if isinstance(member, _NO_CODE_OF_ITS_OWN) or name == "_abc_impl":

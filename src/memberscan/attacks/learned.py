@@ -1,4 +1,4 @@
-"""An attack that learns from known subjects: blocks of features, equally weighed, under the one learner."""
+"""An attack that learns from known subjects: a ridge classifier on blocks of features of equal weight."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 TILE = 1024
-"""Columns of a wide signal that stand in memory at a time."""
+"""Columns of a wide signal that are in memory at a time."""
 
 
 def unchanged(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
@@ -26,14 +26,14 @@ def unchanged(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
 
 @dataclass(frozen=True)
 class Block:
-    """Columns of one kind, which weigh as much together as those of any other block.
+    """Columns of one kind; every block has the same total weight, whatever its width.
 
     Parameters
     ----------
     read
         Gives the columns; they may be memory-mapped.
     transform
-        Applied to each column by itself, some columns at a time.
+        Applied to each column separately, some columns at a time.
     """
 
     read: Callable[[View], Float[np.ndarray, "n d"]]
@@ -48,7 +48,7 @@ class Block:
 
 @dataclass(frozen=True)
 class LearnedAttack(FittedAttack):
-    """A ridge classifier on blocks of features, which weigh the same, however wide they are."""
+    """A ridge classifier on blocks of features that have the same weight, whatever their width."""
 
     blocks: tuple[Block, ...] = field(kw_only=True)
 
@@ -64,7 +64,7 @@ class LearnedAttack(FittedAttack):
 
 
 def symmetric_log(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Return sign(x) log(1 + |x| / median |x|), by column: tame tails, kept sign, the same in any unit."""
+    """Return sign(x) log(1 + |x| / median |x|), by column: shorter tails, the same sign, in any unit."""
     size = np.abs(values)
     typical = np.median(size, axis=0)
     scaled = np.divide(size, typical, out=np.zeros_like(size), where=typical > 0)

@@ -16,7 +16,7 @@ _PENALTIES = np.logspace(-3, 2, 11)
 
 
 def standardise(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Return columns with mean 0 and standard deviation 1; one that does not vary becomes zero."""
+    """Return columns with mean 0 and standard deviation 1; a constant column becomes zero."""
     centred = values - np.mean(values, axis=0)
     spread = centred.std(axis=0)
     varying = spread > 1e-12 * np.abs(values).max(axis=0, initial=1e-300)
@@ -38,8 +38,8 @@ def joined(blocks: Iterable[Iterable[Float[np.ndarray, "n tile"]]]) -> Float[np.
 def coordinates(blocks: Iterable[Iterable[Float[np.ndarray, "n tile"]]]) -> Float[np.ndarray, "n r"]:
     """Return coordinates, at most as many as scans, with the same inner products as :func:`joined` columns.
 
-    A ridge classifier sees features through their inner products only, so nothing is lost: coordinates come
-    from the eigenvectors of the Gram matrix, and no block ever stands in memory whole.
+    A ridge classifier uses features through their inner products only, so nothing is lost. Coordinates come
+    from the eigenvectors of the Gram matrix, and no block is ever in memory as a whole.
     """
     gram = np.zeros(())
     for tiles in blocks:
@@ -58,10 +58,10 @@ def _varying(standardised: Float[np.ndarray, "n d"]) -> int:
 
 
 def ridge(known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
-    """Fit a ridge classifier to +1 and -1, both sides weighing the same, with the best leave-one-out error.
+    """Fit a ridge classifier to +1 and -1, with equal weight of both sides and the best leave-one-out error.
 
     The leave-one-out residual of a linear smoother with hat matrix H is (y - Hy) / (1 - diag H) (Allen,
-    1974); one eigendecomposition serves all penalties.
+    1974); one eigendecomposition is enough for all penalties.
     """
     y = np.where(member, 1.0, -1.0)
     weight = np.where(member, 0.5 / member.mean(), 0.5 / (~member).mean())

@@ -1,4 +1,4 @@
-"""Each scan's share in a learner's update, jointly for all candidates: a least-squares test.
+"""Each scan's share of a learner's update, estimated jointly for all candidates by least squares.
 
 The test is ours; it is a gradient-span test for a scalar output.
 """
@@ -31,8 +31,8 @@ class LeastSquares(AttackOnLearners):
     The descent D is written as the sum of c_j J_j over all candidate scans, c = (K + lambda)^-1 J D with the
     Gram matrix K = J J'. A member's c has the sign of the derivative l of its loss, since D is a sum of
     gradients l J. The score is sign(l) c / se, se^2 the diagonal of (K + lambda)^-1, and each round's scores
-    are scaled to unit spread. It helps as far as the candidates cover the learner's data, and less with more
-    candidates than the network has effective parameters.
+    are scaled to unit spread. It works better if the candidates cover more of the learner's data, and worse
+    with more candidates than the network has effective parameters.
 
     Parameters
     ----------
@@ -59,6 +59,6 @@ class LeastSquares(AttackOnLearners):
 
 LEAST_SQUARES = LeastSquares(
     "least-squares",
-    "the scan's share in the update, for all candidates at once",
+    "the scan's share of the update, estimated for all candidates at once",
     (TOOK_PART, LOSS_DERIVATIVES, UPDATE_NORMS, JACOBIAN_SKETCHES, UPDATE_SKETCHES),
 )

@@ -1,4 +1,4 @@
-"""The error under a learner's own model, round by round: its own people's scans are predicted better."""
+"""The error of a learner's own model, round by round: it predicts scans of the learner's people better."""
 
 from __future__ import annotations
 

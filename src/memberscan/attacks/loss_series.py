@@ -1,6 +1,6 @@
-"""How the error goes from round to round: members' errors fall earlier, further and more steadily.
+"""The course of the error over rounds: members' errors fall earlier, further and more steadily.
 
-What is summed up of the course, and its use for a regression, are ours.
+The summary of the course, and its use for a regression, are ours.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def mean_error(view: View) -> Float[np.ndarray, " n"]:
 
 LOSS_SERIES = LearnedAttack(
     "loss-series",
-    "how the prediction error goes over the rounds",
+    "how the prediction error changes over the rounds",
     (ROUND_PREDICTIONS,),
     blocks=(Block(course),),
 )
 ZERO_KNOWLEDGE_LOSS_SERIES = LowerForMembers(
     "loss-series:zero-knowledge",
-    "the mean error over the rounds, with nobody's membership known",
+    "the mean error over the rounds, without known people",
     (ROUND_PREDICTIONS,),
     measure=mean_error,
 )

@@ -1,9 +1,9 @@
-"""What attacks on learners' updates share: a score for each round, scan and learner, averaged over rounds.
+"""Base of the attacks on learners' updates: a score per round, scan and learner, averaged over rounds.
 
 A learner's descent in a round is about a weighted sum of its scans' loss gradients, g = l J with the
 derivative l of the loss in the prediction and the Jacobian J of the prediction. So a member's gradient
-points along the descent, and its error under the learner's own model is small. No attack here needs to know
-anybody's membership.
+points along the descent, and its error under the learner's own model is small. No attack here needs known
+people.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 LEAST = 1e-12
-"""Stands in for a length of zero where one divides by it."""
+"""Replaces a length of zero in a division."""
 OF_GRADIENTS = (TOOK_PART, LOSS_DERIVATIVES, UPDATE_PRODUCTS, JACOBIAN_NORMS, UPDATE_NORMS)
 """Signals that compare a scan's loss gradient with a learner's descent."""
 
 
 @dataclass(frozen=True)
 class AttackOnLearners(Attack):
-    """An attack that scores each scan for having been in one learner's data."""
+    """An attack that scores each scan for each learner: was it in that learner's data?"""
 
     learns: ClassVar[bool] = False
     by_learner: ClassVar[bool] = True
 
     @abstractmethod
     def by_round(self, view: View) -> Float[np.ndarray, "rounds scans learners"]:
-        """Return scores, higher for likelier in the learner's data; NaN where a round tells nothing of it.
+        """Return scores, higher if more likely in the learner's data; NaN where a round has no information.
 
-        It may use all scans, and knows nobody's membership.
+        It may use all scans, but no membership.
         """
 
     def observe(self, view: View) -> Features:
@@ -52,9 +52,9 @@ class AttackOnLearners(Attack):
         return Features(view.scans.index, np.moveaxis(self.by_round(view), 0, -1))
 
     def score(self, features: Features, known: KnownScans) -> Float[np.ndarray, "scans learners"]:  # noqa: ARG002
-        """Return the mean score over the rounds that tell something; NaN for a learner where none does.
+        """Return the mean score over the rounds with information; NaN for a learner without such a round.
 
-        NaN, and not a score of zero: an AUC of one half would say that a learner was attacked in vain.
+        NaN and not zero: an AUC of one half would mean that the attack was tried and failed.
         """
         told = ~np.isnan(features.values)
         count = told.sum(axis=-1)
@@ -64,14 +64,14 @@ class AttackOnLearners(Attack):
 
 
 def moved(view: View) -> Bool[np.ndarray, "rounds learners"]:
-    """Return in which rounds a learner's update has a direction: it took part, and its model changed."""
+    """Return in which rounds a learner has an update: it took part, and its model changed."""
     return np.asarray(view[TOOK_PART] & view[UPDATE_NORMS].any(axis=2))
 
 
 def where_moved(
     view: View, values: Float[np.ndarray, "rounds scans learners"]
 ) -> Float[np.ndarray, "rounds scans learners"]:
-    """Return values of the rounds in which a learner's update has a direction, NaN elsewhere."""
+    """Return the values of rounds in which a learner has an update, NaN elsewhere."""
     return np.where(moved(view)[:, None, :], values, np.nan)
 
 

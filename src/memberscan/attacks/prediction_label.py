@@ -1,8 +1,10 @@
-"""Prediction and label jointly: how the error goes with age, which one number, the error, does not show.
+"""Prediction and label together: how the error depends on age, which the error alone does not show.
 
-A network regresses to the mean age: its errors follow age, for its members more regularly than for others. So
-the classifier sees the signed residual, its size and square, age and its square, and the products of residual
-and age.
+A network regresses to the mean age, so its errors depend on age, more regularly for members than for others.
+The classifier uses the signed residual, its size and square, and the products of the first two with age.
+
+Age is used only in products with the residual. Age by itself says nothing about the model, and an attack that
+used it would tell members from non-members wherever members are older.
 
 Source: Gupta et al., "Membership Inference Attacks on Deep Regression Models for Neuroimaging" (MIDL 2021),
 who train a classifier on prediction and label; the choice of columns is ours.
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def residual_and_age(view: View) -> Float[np.ndarray, "n 7"]:
-    """Return residual, its size and square, age, its square, and the products of the first two with age."""
+def residual_and_age(view: View) -> Float[np.ndarray, "n 5"]:
+    """Return residual, its size and square, and the products of the first two with age."""
     r, age = view.residual, view.age
-    y = age - age.mean()
-    return np.column_stack([r, np.abs(r), r**2, y, y**2, r * y, np.abs(r) * y])
+    size, y = np.abs(r), age - age.mean()
+    # Minus their means, since the product of age with the mean size of the residuals would be age itself.
+    return np.column_stack([r, size, r**2, (r - r.mean()) * y, (size - size.mean()) * y])
 
 
 PREDICTION_LABEL = LearnedAttack(

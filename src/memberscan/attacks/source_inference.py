@@ -1,7 +1,7 @@
-"""Source inference: which learner holds a person, and how much of that the person's input gives away.
+"""Source inference: which learner has a person, and how well the inputs alone tell that.
 
-Source: Hu, Salcic, Sun, Dobbie and Zhang, "Source inference attacks in federated learning" (ICDM 2021); for a
-regression, ours.
+Source: Hu, Salcic, Sun, Dobbie and Zhang, "Source inference attacks in federated learning" (ICDM 2021); its
+use for a regression is ours.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from memberscan.targets.party import Party
 
 READS = {Attacker.SERVER: LOCAL_PREDICTIONS, Attacker.ACTIVE_SERVER: ANSWER_PREDICTIONS}
-"""Predictions by the learners' own models, for the attackers who can tell these apart."""
+"""Predictions by the learners' own models, for the attackers that see these models."""
 _BLOCKS = 6
 _FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class SourceInference:
-    """How often the learner that holds a member is named rightly.
+    """How often the learner that has a member is named correctly.
 
     Parameters
     ----------
@@ -53,11 +53,11 @@ class SourceInference:
 def infer_sources(view: View, party: Party) -> SourceInference | None:
     """Name for each member the learner whose models predict it best.
 
-    None if fewer than two learners took part: then there is nothing to choose from.
+    None if fewer than two learners took part: then there is no choice.
 
-    Each learner's errors are first scaled by their mean over the held-out subjects that are known, so that a
-    learner with good models is not named for everybody. By the mean error over the rounds that a learner took
-    part in. A learner that never took part is never named, and its people are not asked about.
+    Models are compared by their mean error over the rounds that a learner took part in. Each learner's errors
+    are first divided by their mean over the known held-out subjects, so that a learner with a good model is
+    not named for everybody. A learner that never took part is not named, and its people are not scored.
     """
     columns = np.array([view.learners.index(victim) for victim in party.victims])
     every = view[READS[party.threat.attacker]][:, :, columns]
@@ -85,8 +85,8 @@ def infer_from_inputs(
 ) -> Interval | None:
     """Return how often a classifier of the inputs alone, never of a model, names the learner of a member.
 
-    Volumes enter as means over a coarse grid of blocks, tables as they are; a linear discriminant with a
-    shrunken covariance is cross-validated over subjects.
+    Volumes are reduced to means over a coarse grid of blocks, tables are used as they are. A linear
+    discriminant with a shrunken covariance is cross-validated over subjects.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def infer_from_inputs(
     Interval or None
         None if some learner has fewer members than there are folds.
     """
-    # An audit of predictions must not pay for this import.
+    # An audit of predictions does not need this slow import.
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -114,7 +114,7 @@ def infer_from_inputs(
         return None
     coarse = np.stack([_coarse(party.cohort, scan) for scan in scan_ids])
     features = party.people.mean(coarse.T).T[asked]
-    # Regression on indicators would not see a site that lies between others, as a middle age does.
+    # Regression on indicators would miss a site that lies between others, such as one of middle age.
     discriminant = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     model = make_pipeline(StandardScaler(), discriminant)
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)

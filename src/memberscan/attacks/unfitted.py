@@ -1,4 +1,4 @@
-"""Attacks that need nobody's membership: one measurement of each scan, lower for members."""
+"""Attacks that need no known people: one measurement of each scan, lower for members."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LowerForMembers(Attack):
-    """Score minus a measurement, with nobody's membership known.
+    """Score minus a measurement; no known people are needed.
 
     Parameters
     ----------

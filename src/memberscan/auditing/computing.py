@@ -1,4 +1,4 @@
-"""What an audit computes with: the device, and as many threads as suit the inputs."""
+"""The device of an audit, and the number of threads for the size of its inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memberscan.targets import Target
 
 @contextlib.contextmanager
 def computing(target: Target, device: str) -> Iterator[None]:
-    """Compute on a device within; an audit of predictions runs no model, and loads no torch.
+    """Use a device inside the context; an audit of predictions runs no model, and does not load torch.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,6 @@ import pandas as pd
 
 from memberscan.evidence.admissible import computed_from_predictions
 from memberscan.report.outcome import (
-    AttackFacts,
     FederationFacts,
     Outcome,
     PeopleFacts,
@@ -23,12 +22,14 @@ from memberscan.signals import PREDICTION, View
 from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
+    from memberscan.auditing.heading import Heading
+    from memberscan.auditing.selection import Selection
     from memberscan.auditing.weighing import Weighed
     from memberscan.targets import Target
 
 _SEX = ("sex", "gender")
 _ENOUGH = 10_000
-"""So many scans are enough to recognise a column that was computed from predictions."""
+"""This number of scans is enough to recognise a column that was computed from predictions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +41,8 @@ class PeopleSummary:
     facts
         Age and errors.
     covariates
-        What the check without the model may see: mean age, scan count, and the target's own covariates (means
-        of numbers, the first value of text).
+        The covariates of the check without the model: mean age, scan count, and the target's own covariates
+        (means of numbers, the first value of text).
     left_out
         Columns of the target that are not used as covariates, and why: see
         :mod:`memberscan.evidence.admissible`.
@@ -73,7 +74,7 @@ def summarise_people(target: Target, view: View) -> PeopleSummary:
 
 
 def _sex(covariates: pd.DataFrame) -> pd.Series | None:
-    """Return sex as the target writes it, missing where it is not known; None if no column is called so."""
+    """Return sex as the target writes it, missing if it is not known; None if there is no such column."""
     name = next((c for c in covariates if str(c).lower() in _SEX), None)
     if name is None:
         return None
@@ -99,17 +100,17 @@ def _left_out(target: Target, view: View) -> dict[str, str]:
 def outcome(
     target: Target,
     name: str,
-    attacks: Mapping[str, AttackFacts],
-    not_run: Mapping[str, str],
+    selected: Selection,
     people: PeopleSummary,
     found: Weighed,
     federation: FederationFacts | None,
     smallest_cell: int,
 ) -> Outcome:
-    """Return all that an audit worked out, as the report takes it."""
+    """Return the complete result of an audit, as input of the report."""
     return Outcome(
         target=TargetFacts(
             **target.describe(),
+            predictions_from=target.predictions_from,
             scans=len(target.scans),
             ignored=target.ignored,
             left_out=people.left_out,
@@ -117,12 +118,14 @@ def outcome(
         threat=_threat(target),
         people=people.facts,
         provenance=_provenance(target, name),
-        attacks=attacks,
-        not_run=not_run,
+        attacks=selected.about,
+        not_run=selected.not_run,
         findings=found.findings,
         null=found.null,
         blind=found.check,
         within=found.within,
+        overlap=found.overlap,
+        prediction_scale=found.prediction_scale,
         gap=found.gap,
         verdict=found.verdict,
         exposed=found.judged,
@@ -137,8 +140,13 @@ def with_digest(audited: Outcome, digest: str) -> Outcome:
     return replace(audited, provenance=replace(audited.provenance, predictions=digest))
 
 
+def with_heading(audited: Outcome, heading: Heading) -> Outcome:
+    """Return an outcome with the date, name and note of the audit."""
+    return replace(audited, provenance=replace(audited.provenance, **asdict(heading)))
+
+
 def _threat(target: Target) -> ThreatFacts:
-    # What the target cannot show, an outsider did not have.
+    # An outsider does not have more access than the target allows.
     threat = target.threat
     if threat.attacker is Attacker.OUTSIDER:
         threat = threat.limited_to(target.shows)
@@ -160,7 +168,7 @@ def _provenance(target: Target, name: str) -> ProvenanceFacts:
         source=name,
         seed=target.seed,
         cohort=facts["cohort"],
-        # Plain digests of who is a member would confirm a guess of all of them.
+        # A plain digest of membership would confirm a guess of all members.
         roles=target.roles_digest,
         weights=facts["weights"],
         threads=facts["threads"],

@@ -1,4 +1,4 @@
-"""What an audit adds about a federation: its parties, every pair, rounds, and whose people these are."""
+"""Results of the audit of a federation: its parties, every pair, rounds, coverage and source inference."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     from memberscan.targets.trained_model import TrainedModel
 
 RESAMPLES = 200
-"""Of the intervals of a curve; those of the findings rest on more."""
+"""Resamples for the intervals of a curve; those of the findings use more."""
 COVERAGE = (0.25, 0.5, 0.75, 1.0)
 FOLLOWED = prediction_label.PREDICTION_LABEL.name
-"""The learner's attack that is followed from round to round: the paper's first."""
+"""The attack of a learner that is repeated for each round: the first of the paper."""
 
 
 def also_reads(target: Target, attacks: Mapping[str, Attack]) -> tuple[Signal, ...]:
     """Return signals beside those of the attacks.
 
-    Source inference reads the learners' own models, and a learner's attack on predictions is followed from
-    round to round.
+    Source inference needs the learners' own models, and one attack of a learner on predictions is repeated
+    for each round.
     """
     attacker = target.threat.attacker
     if attacker is Attacker.LEARNER:
@@ -60,21 +60,21 @@ def collect(
     features: Mapping[str, Features],
     found: Weighed,
 ) -> FederationFacts | None:
-    """Return what is known of the federation and its parties; None where the target is of none.
+    """Return the results of a federation and its parties; None if the target is not of a federation.
 
     Parameters
     ----------
     target, view
         What was audited, and what its attacker sees.
     attacks, features
-        The attacks that ran, and what they made of the signals.
+        The attacks that ran, and their features.
     found
-        What the evidence says.
+        The evidence.
     """
     if target.predictions is not None:
         return None
-    # An audit of predictions must not pay for torch.
-    from memberscan.targets.party import Party
+    # An audit of predictions does not need torch.
+    from memberscan.targets.party import EVERYONE, Party
     from memberscan.targets.trained_model import TrainedModel
 
     assert isinstance(target, TrainedModel)
@@ -83,17 +83,13 @@ def collect(
     facts = _facts(target)
     if not isinstance(target, Party):
         return facts
-    pairs = [
-        result
-        for attack in found.scores
-        for result in pair_results(attack, seeds.generator(target.seed, "pairs", attack.attack))
-    ]
     return replace(
         facts,
         known_nonmembers=int(target.known_nonmembers.sum()),
-        pairs=pairs,
+        pairs=pair_results(found.scores, seeds.generator(target.seed, "pairs")),
         unseen=_unseen(target, attacks, found.scores),
-        victims=found.checks,
+        victims={name: found.checks[name] for name in target.victims},
+        together=found.checks.get(EVERYONE),
         by_round=_by_round(target, attacks, view, features, found),
         coverage=[
             point
@@ -146,7 +142,7 @@ def _by_round(
     features: Mapping[str, Features],
     found: Weighed,
 ) -> list[RoundResult]:
-    """Follow one attack over the rounds: a learner's in each round, a server's in all rounds up to each."""
+    """Repeat one attack over the rounds: of a learner in each round, of a server in all rounds up to each."""
     strongest = found.verdict.basis.attack
     if strongest is None:
         return []
@@ -161,7 +157,7 @@ def _by_round(
     results = []
     for number, part in zip(view.rounds, parts, strict=True):
         scores = attempt(attack, part, party, view.learners)
-        # Up to an early round there may be no learner yet whose updates show anything.
+        # In early rounds no learner may have sent an update that the attack can use.
         if scores is None:
             continue
         rng = seeds.generator(party.seed, "round", number)
@@ -171,12 +167,12 @@ def _by_round(
 
 
 def _of_round(view: View, place: int) -> View:
-    """Return what an attacker sees who has the predictions of one round only."""
+    """Return the view of an attacker that has the predictions of one round only."""
     return View(view.scans, {PREDICTION: view[ROUND_PREDICTIONS][:, place]})
 
 
 def _coverage(party: Party, attack: LeastSquares, view: View) -> list[CoverageResult]:
-    """Return how an attack on all candidates at once does if only a share of the members is among them."""
+    """Return the results of an attack on all candidates at once if only a share of members is among them."""
     results = []
     order = seeds.generator(party.seed, "coverage").permutation(len(party.people))
     for share in COVERAGE:
@@ -200,7 +196,7 @@ def _coverage(party: Party, attack: LeastSquares, view: View) -> list[CoverageRe
 
 
 def _sources(party: Party, view: View) -> SourceResult | None:
-    """Return how well the server says which learner holds a member, against a look at the inputs alone."""
+    """Return how well the server names the learner of a member, compared with a classifier of the inputs."""
     signal = source.READS.get(party.threat.attacker)
     if signal is None or signal not in view.values or len(party.victims) < 2:
         return None

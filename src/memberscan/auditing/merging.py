@@ -20,7 +20,7 @@ PAGE = "consortium.html"
 
 
 def load_audits(sources: Sequence[Path | str]) -> dict[str, AuditContent]:
-    """Return contents of audit.json by short names: as much of the end of each path as tells them apart.
+    """Return contents of audit.json by short names: the shortest ends of the paths that differ.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def _names(paths: list[Path]) -> list[str]:
     while len({path.parts[-depth:] for path in paths}) < len(paths):
         depth += 1
     names = [plain("/".join(path.parts[-depth:])) for path in paths]
-    # Without the replaced characters two names may have become equal.
+    # After characters were replaced, two names may be equal.
     return [name if names.count(name) == 1 else f"{name} ({place + 1})" for place, name in enumerate(names)]
 
 

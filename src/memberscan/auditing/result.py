@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from memberscan import report
+from memberscan.auditing.heading import Heading
 from memberscan.errors import AuditFileError, BadInputError
 from memberscan.files import OWNER_ONLY, read_table, write_json, write_table, write_text
 from memberscan.received import load_json
@@ -33,7 +34,8 @@ class AuditResult:
         One row per subject: whether it is a member, and the mean score of each attack over the draws in which
         it was not known. About single persons: only its owner may read it.
     matched
-        Where the audit is confounded: the subjects to audit again, equally many of both sides; else empty.
+        Where the sides differ without the model and no leak is shown: subjects to audit again, equally many
+        of both sides; else empty.
     """
 
     content: Mapping[str, Any]
@@ -77,14 +79,26 @@ class AuditResult:
             write_table(directory / MATCHED, self.matched, mode=OWNER_ONLY)
         page = self.render(directory)
         # Last, since its presence says that the audit is finished.
-        write_json(directory / DONE, dict(self.content))
+        self.write(directory)
         return page
+
+    def write(self, directory: Path | str) -> None:
+        """Write audit.json alone."""
+        write_json(Path(directory) / DONE, dict(self.content))
 
     def render(self, directory: Path | str) -> Path:
         """Write the report alone, and return its path."""
         page = Path(directory) / HTML
         write_text(page, report.render_html(dict(self.content)))
         return page
+
+    def renamed(self, name: str | None = None, note: str | None = None) -> AuditResult:
+        """Return the same result under another name or with another note; None keeps what is there."""
+        heading = Heading.of(name, note)
+        given = {key: text for key, text in (("name", heading.name), ("note", heading.note)) if text}
+        provenance = {**self.content["provenance"], **given}
+        content = report.check({**self.content, "provenance": provenance}).dump()
+        return replace(self, content=content)
 
     @property
     def verdict(self) -> str:

@@ -39,7 +39,7 @@ def scratch() -> Iterator[Path]:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove folders of this user that no process holds any more, and nothing else."""
+    """Remove folders of this user that no process has locked, and nothing else."""
     for folder in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             facts = folder.lstat()

@@ -1,4 +1,4 @@
-"""The audit: from a run or a file of predictions to a result. It orders the stages, and does nothing else."""
+"""The audit: from a run or a file of predictions to a result. It only runs the stages in order."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.attacks.identity import identity
 from memberscan.auditing import facts, federation_results, selection
 from memberscan.auditing.computing import computing
+from memberscan.auditing.heading import Heading
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.scratch import scratch
 from memberscan.auditing.tables import SALT, matched_table, scores_table
@@ -27,7 +28,7 @@ from memberscan.report.outcome import SMALLEST_CELL, Outcome
 from memberscan.report.publication import publish
 from memberscan.salts import get_or_create, keyed
 from memberscan.signals import PREDICTION, made_of, see
-from memberscan.targets import Target, open_target
+from memberscan.targets import PredictionsFrom, Target, open_target
 from memberscan.targets.plausible import require_years
 from memberscan.threat import ThreatModel
 
@@ -44,6 +45,9 @@ def audit(
     smallest_cell: int = SMALLEST_CELL,
     device: str = "auto",
     seed: int = 0,
+    predictions_from: PredictionsFrom | None = None,
+    name: str | None = None,
+    note: str | None = None,
 ) -> AuditResult:
     """Audit a model: can its members be told from its non-members?
 
@@ -58,11 +62,11 @@ def audit(
         Who attacks, and what it has; by default an outsider with the outputs, and half of the smaller side
         known.
     attacks
-        Names of attacks, or attacks of your own; by default all that this attacker could try.
+        Names of attacks, or your own attacks; by default all that this attacker could try.
     cohort
         The run's cohort, where it was moved.
     model
-        ``package.module:factory`` of a run whose network is not one of ours. It must be the one that
+        ``package.module:factory`` of a run whose network is not from memberscan. It must be the one that
         the run names; the code runs only because it is named here.
     pseudonyms
         Whether ``scores.tsv`` names subjects, by salted pseudonyms whose key is kept beside it.
@@ -73,27 +77,42 @@ def audit(
         What a run's model is computed on: auto, cpu or cuda. A finished audit is returned whatever it says.
     seed
         Root seed of every draw; not negative.
+    predictions_from
+        How the predictions of a file were made: ``"one-pass"`` if by the final model in evaluation mode, in
+        one pass over the unaugmented scans of both sides; by default ``"unknown"``, which the verdict names.
+    name, note
+        Shown at the head of the report: at most 100 and 1,000 characters. Name no people there.
 
     Raises
     ------
     MemberscanError
         One of its kinds, saying what to do: see :mod:`memberscan.errors`.
     """
+    heading = Heading.of(name, note)
     threat, source = threat or ThreatModel(), Path(source)
     chosen = _chosen(attacks, threat)
     _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
-    target = open_target(source, threat, cohort=Path(cohort) if cohort else None, model=model, seed=seed)
+    target = open_target(
+        source,
+        threat,
+        cohort=Path(cohort) if cohort else None,
+        model=model,
+        seed=seed,
+        predictions_from=predictions_from,
+    )
     require_cell(smallest_cell)
     _require_both_sides(target, smallest_cell)
-    name = source.resolve().name
+    origin = source.resolve().name
     if directory is None:
         with scratch() as temporary:
-            return _result(target, _work(target, chosen, temporary, name, smallest_cell, device), None)
+            work = _work(target, chosen, temporary, origin, smallest_cell, device)
+            return _result(target, work.headed(heading), None)
     directory = Path(directory)
     request = {
         "command": "audit",
         "memberscan": version("memberscan"),
         **target.provenance(),
+        "predictions_from": target.predictions_from,
         "threat": asdict(threat),
         "attacks": [attack.name for attack in chosen],
         "attack_code": {attack.name: fingerprint(identity(attack)) for attack in chosen},
@@ -101,11 +120,13 @@ def audit(
         "pseudonyms": pseudonyms,
         "smallest_cell": smallest_cell,
         "seed": seed,
+        **asdict(heading),
     }
     with claim(directory, request, done=DONE) as finished:
         if finished:
             return AuditResult.load(directory)
-        work = _work(target, chosen, directory, name, smallest_cell, device)
+        work = _work(target, chosen, directory, origin, smallest_cell, device)
+        work = work.headed(heading.since(directory))
         if digest := request["predictions"]:
             outcome = facts.with_digest(work.outcome, keyed(get_or_create(directory / SALT), digest))
             work = replace(work, outcome=outcome)
@@ -134,11 +155,15 @@ def measure(
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What the stages gave: the outcome, and what stands behind it about single people."""
+    """The result of the stages: the outcome, and the data about single people behind it."""
 
     outcome: Outcome
     scores: Sequence[Scores]
     check: Blind
+
+    def headed(self, heading: Heading) -> Work:
+        """Return the same with the head of the report."""
+        return replace(self, outcome=facts.with_heading(self.outcome, heading))
 
 
 def _work(
@@ -147,28 +172,29 @@ def _work(
     """Carry out the stages in their order."""
     with computing(target, device):
         # 1. Which attacks can be run, by this attacker, on this target.
-        attacks, not_run = selection.available(chosen, target)
+        selected = selection.available(chosen, target)
         # 2. What the attacker sees of every scan.
-        wanted = [signal for attack in attacks.values() for signal in attack.reads]
-        view = see(target, [*wanted, *federation_results.also_reads(target, attacks)], directory / "signals")
+        wanted = [signal for attack in selected.attacks.values() for signal in attack.reads]
+        also = federation_results.also_reads(target, selected.attacks)
+        view = see(target, [*wanted, *also], directory / "signals")
     # Residuals that are not in years would give a false answer, whatever the attack.
     require_years(view.age, view[PREDICTION])
-    # 3. What is known of people without the model, and whether it tells members apart.
+    # 3. What is known of people without the model, and whether that tells members from non-members.
     people = facts.summarise_people(target, view)
     checks = check_covariates(target, people.covariates)
     with one_thread():
-        # 4. What each attack makes of the signals, and its scores of people whom the attacker does not know.
-        features = {name: observe(attack, view) for name, attack in attacks.items()}
+        # 4. The features of each attack, and its scores of people that the attacker does not know.
+        features = {name: observe(attack, view) for name, attack in selected.attacks.items()}
         scores = [
-            attempt(attack, features[attack.name], target, view.learners) for attack in attacks.values()
+            attempt(attack, features[name], target, view.learners)
+            for name, attack in selected.attacks.items()
         ]
-        attacks, not_run = selection.that_saw_something(attacks, scores, not_run, target)
-        # 5. How sure we are.
-        about = selection.attack_facts(attacks, target)
+        selected = selection.that_saw_something(selected, scores, target)
+        # 5. How certain the results are.
         seen = [found for found in scores if found is not None]
-        found = weigh(target, attacks, features, seen, checks, people.facts, about)
-        federation = federation_results.collect(target, view, attacks, features, found)
-    outcome = facts.outcome(target, name, about, not_run, people, found, federation, smallest)
+        found = weigh(target, selected, features, seen, checks, people.facts)
+        federation = federation_results.collect(target, view, selected.attacks, features, found)
+    outcome = facts.outcome(target, name, selected, people, found, federation, smallest)
     return Work(outcome, found.by_person, found.check)
 
 
@@ -185,7 +211,7 @@ def _chosen(attacks: Sequence[str | Attack], threat: ThreatModel) -> list[Attack
 def _require_sense(attacks: Sequence[Attack], seed: int, *, pseudonyms: bool, kept: bool) -> None:
     names = [a.name for a in attacks]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadInputError(f"attack {twice[0]!r} is asked for twice; name each attack once")
+        raise BadInputError(f"attack {twice[0]!r} is given twice; name each attack once")
     if seed < 0:
         raise BadInputError(f"seed is {seed}; give a whole number from 0")
     if pseudonyms and not kept:

@@ -1,4 +1,4 @@
-"""The tables about single persons: written for their owner, without ids unless asked for."""
+"""The tables about single persons: for the owner only, and without ids unless requested."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def scores_table(
     scored: Sequence[Scores],
     pseudonyms: Path | None,
 ) -> pd.DataFrame:
-    """Return each subject's mean score over the draws in which it was not known; the order names nobody.
+    """Return each subject's mean score over the draws in which it was not known, in an order without ids.
 
     Parameters
     ----------
     subjects, member
-        Who, and whether trained on.
+        The subjects, and whether they were trained on.
     scored
         The attacks' scores.
     pseudonyms
@@ -64,10 +64,11 @@ def _pseudonyms(subjects: Sequence[str], directory: Path) -> list[str]:
 def matched_table(target: Target, verdict: Verdict, check: Blind) -> pd.DataFrame:
     """Return a matched subset as it can be audited again: predictions, or roles for an import.
 
-    It is empty unless a model's audit is confounded and enough people of both sides have a match.
+    It is empty unless the sides of a model's audit differ without it, no leak is shown, and enough people of
+    both sides have a match.
     """
     outside = target.threat.attacker is Attacker.OUTSIDER
-    if not outside or verdict.label != "confounded" or check.pairs is None:
+    if not outside or not check.gates or verdict.label == "leaks" or check.pairs is None:
         return pd.DataFrame()
     if target.predictions is None:
         roles = ["member" if inside else "non-member" for inside in target.member[check.matched]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.auditing import AuditResult
+    from memberscan.targets import PredictionsFrom
 
 
 FAILED = 4
@@ -25,6 +26,14 @@ FailOn = Annotated[
         help=f"Exit with {FAILED} if the verdict is one of these: leaks, no-leak-shown, inconclusive, "
         "confounded.",
     ),
+]
+
+
+Name = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="What the head of the report calls the audit.")
+]
+Note = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="A note for the head of the report; name no people.")
 ]
 
 
@@ -61,6 +70,16 @@ def audit(
             help="package.module:factory of the run's network, if not built in. Its code is executed."
         ),
     ] = None,
+    predictions_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="How a file's predictions were made: one-pass if by the final model in evaluation mode, in "
+            "one pass over both sides; else unknown (default), which the verdict names.",
+        ),
+    ] = None,
+    name: Name = None,
+    note: Note = None,
     pseudonyms: Annotated[
         bool, typer.Option("--pseudonyms", help="Name the subjects in scores.tsv by salted pseudonyms.")
     ] = False,
@@ -92,6 +111,9 @@ def audit(
         smallest_cell=smallest_cell,
         device=device,
         seed=seed,
+        name=name,
+        note=note,
+        predictions_from=cast("PredictionsFrom | None", predictions_from),
     )
     _show(result, directory, json)
     _fail_on(failing, [result.verdict])
@@ -108,6 +130,8 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --merge: directory for consortium.html.")
     ] = None,
+    name: Name = None,
+    note: Note = None,
     fail_on: FailOn = None,
     seed: NoSeed = 0,
     json: Json = False,
@@ -119,6 +143,8 @@ def report(
     del seed
     failing = _labels(fail_on)
     if merge:
+        if name is not None or note is not None:
+            raise BadInputError("--name and --note are for the report of one audit; leave out --merge")
         if directory is not None or out is None:
             raise BadInputError(
                 "report --merge needs audits and --out DIR; name each audit and the directory to write to"
@@ -130,6 +156,9 @@ def report(
     from memberscan.auditing import AuditResult
 
     result = AuditResult.load(directory)
+    if name is not None or note is not None:
+        result = result.renamed(name, note)
+        result.write(directory)
     result.render(directory)
     _show(result, directory, json)
     _fail_on(failing, [result.verdict])

@@ -18,7 +18,11 @@ def register(app: typer.Typer) -> None:
 
 def study(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="overfitting, verdict, gap, chance, federated or parties.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="overfitting, verdict, gap, chance, federated, parties, coverage or retraining.",
+        ),
     ],
     out: Annotated[
         Path, typer.Option(help="Directory for what the study builds, its table and its figure.")
@@ -26,6 +30,7 @@ def study(
     run: Annotated[
         Path | None, typer.Option(help="For chance: a run whose non-members are labelled at random.")
     ] = None,
+    long: Annotated[bool, typer.Option("--long", help="For verdict: many more audits, for hours.")] = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -37,9 +42,11 @@ def study(
 
     from memberscan.studies import STUDIES
 
+    if long and name != "verdict":
+        raise BadInputError("--long is for the study of the verdict only; leave it out")
     if name not in STUDIES:
         raise BadInputError(f"study {name!r} is unknown; choose one of {', '.join(STUDIES)}")
-    rows = STUDIES[name](out / name, seed=seed, run=run)
+    rows = STUDIES[name](out / name, seed=seed, run=run, **({"long": True} if long else {}))
     if json:
         # JSON has no NaN.
         answer(

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 COMPUTED = "computed from age and prediction"
 COPY = "a copy of membership"
 _FEWEST = 20
-"""With fewer people a column could follow the predictions by chance."""
+"""With fewer people a column could agree with the predictions by chance."""
 _EXPLAINED = 0.95
-"""Share of a column's variance beyond age that predictions explain only if it was computed from them."""
+"""A column is computed from predictions if they explain this share of its variance beyond age."""
 _MOST_LEVELS = 20
 _UNLIKELY = np.log(1e6)
-"""A column is taken for computed if chance puts its levels in order less than once in a million."""
+"""A column counts as computed if its levels would be in order by chance less than once in a million."""
 _STATED = 0.9
-"""Share of people for whom a copy of membership must have a value."""
+"""Share of people for which a copy of membership must have a value."""
 
 _MEMBERSHIP = """
 member members membership nonmember nonmembers train training trained trainset test testing testset val valid
@@ -37,7 +37,7 @@ validation dev holdout held heldout split fold partition role seen unseen insamp
 """
 _OF_MEMBERSHIP = frozenset(_MEMBERSHIP.split())
 _OF_TRAINING = _OF_MEMBERSHIP & {"train", "training", "trained", "trainset", "member", "fold", "split"}
-"""Words for columns that are copies even if they are filled for the people of one side only."""
+"""Words for columns that are copies even if only the people of one side have a value."""
 _COVARIATES = """
 site sites center centre scanner hospital clinic lab institution country city region cohort dataset study
 project source vendor manufacturer machine field strength tesla coil protocol sequence software batch
@@ -63,13 +63,13 @@ def computed_from_predictions(
 ) -> dict[str, str]:
     """Return the columns that were computed from the model's predictions, each with that reason.
 
-    Such as the brain-age gap, the gap corrected for age, its size or share, or labels made of it. A column of
-    numbers is one if its values, its squares (which undo an absolute value) or its products with age follow a
-    quadratic in age and prediction, or in a ratio of the two, beyond one in age alone, up to a twentieth of
-    the variance, which leaves room for rounding. So is a column whose levels, or numbers, come in one order
-    with the gap, its size, or the prediction. A covariate that the model relies on is far from either. A
-    column whose levels each stand on one side of membership is left to :func:`copies_of_membership`: where
-    the gap gives membership away, it would follow the gap, too.
+    Examples are the brain-age gap, the gap corrected for age, its size or share, or labels derived from it. A
+    column of numbers is one if a quadratic in age and prediction, or in a ratio of the two, explains all but
+    a twentieth of what a quadratic in age alone leaves of its values, its squares (which undo an absolute
+    value) or its products with age; the twentieth allows for rounding. So is a column whose levels, or
+    numbers, are ordered like the gap, its size, or the prediction. A covariate that the model relies on
+    fulfils neither. Columns whose levels each occur on one side of membership only are left to
+    :func:`copies_of_membership`: if the gap reveals membership, they would agree with the gap, too.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def _follows(column: pd.Series, age: np.ndarray, prediction: np.ndarray) -> bool
 
 
 def _ratios(age: np.ndarray, prediction: np.ndarray) -> list[np.ndarray]:
-    """Return what errors in per cent are made of: shares of age, of the prediction and of their mean."""
+    """Return the error as a share of age, of the prediction, and of their mean."""
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = [(prediction - age) / whole for whole in (age, prediction, age + prediction)]
     return [_standardised(share) for share in shares if np.isfinite(share).all()]
@@ -119,9 +119,9 @@ def _standardised(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
 
 
 def _explained(y: np.ndarray, base: np.ndarray, full: np.ndarray) -> bool:
-    """Return whether nearly all that the base leaves of a standardised column is explained by the rest."""
+    """Return whether the other columns explain nearly all that the base leaves of a standardised column."""
     alone, both = (float(np.sum((y - x @ np.linalg.lstsq(x, y, rcond=None)[0]) ** 2)) for x in (base, full))
-    # A column that age alone explains says no more than age, which is a covariate itself.
+    # A column that age alone explains adds nothing to age, which is a covariate itself.
     return alone > 1e-6 * len(y) and both < (1 - _EXPLAINED) * alone
 
 
@@ -135,7 +135,7 @@ def _in_order(column: pd.Series, age: np.ndarray, prediction: np.ndarray) -> boo
     numeric = pd.api.types.is_numeric_dtype(column.dtype)
     if len(count) > _MOST_LEVELS and not numeric:
         return False
-    # The chance that levels of these sizes come in runs, in any order of the levels.
+    # The probability that levels of these sizes form runs by chance, in any order of the levels.
     orders = special.gammaln(known.sum() + 1) - special.gammaln(count + 1).sum()
     if orders - special.gammaln(len(count) + 1) < _UNLIKELY:
         return False
@@ -147,8 +147,8 @@ def _in_order(column: pd.Series, age: np.ndarray, prediction: np.ndarray) -> boo
 
 
 def _runs(codes: np.ndarray, by: np.ndarray, numeric: bool) -> bool:
-    """Return whether each level stands in one run after sorting; numbers must rise or fall throughout."""
-    # Where the key has ties, the order that favours a run is taken.
+    """Return whether each level forms one run after sorting; numbers must rise or fall throughout."""
+    # For ties of the key, the order that favours a run is used.
     step = np.diff(codes[np.lexsort((codes, by))])
     if numeric:
         return bool((step >= 0).all()) or bool((np.diff(codes[np.lexsort((-codes, by))]) <= 0).all())
@@ -158,12 +158,12 @@ def _runs(codes: np.ndarray, by: np.ndarray, numeric: bool) -> bool:
 def copies_of_membership(covariates: pd.DataFrame, member: Bool[np.ndarray, " scans"]) -> dict[str, str]:
     """Return the columns that are membership under another name, each with that reason.
 
-    A column each of whose levels stands on one side only may be a copy of membership, or the site that all
-    members come from, which is a confounder: numbers cannot tell, and words can. Levels such as train and
-    test, or a name such as split, make it a copy. A name such as site, scanner, sex or diagnosis makes it a
-    covariate, and so do levels such as patient and control. A column of two levels that no word decides is
-    refused. A column whose name is of training, such as the fold of each member, is a copy also if it is
-    empty for all people of the other side.
+    A column whose levels each occur on one side only may be a copy of membership, or the site that all
+    members come from, which is a confounder. The numbers are the same in both cases, so words decide. Levels
+    such as train and test, or a name such as split, make it a copy. A name such as site, scanner, sex or
+    diagnosis makes it a covariate, and so do levels such as patient and control. A column of two levels
+    without any such word is refused. A column with a name of training, such as the fold of each member, is
+    also a copy if it is empty for all people of the other side.
 
     Parameters
     ----------
@@ -194,20 +194,20 @@ def copies_of_membership(covariates: pd.DataFrame, member: Bool[np.ndarray, " sc
         elif len(levels) == 2:
             raise BadInputError(
                 f"column {name!r} equals membership: {levels[0]!r} on one side, {levels[1]!r} on the other; "
-                "if it only repeats who is a member, remove it; if members and non-members come from two "
-                'groups, call it by what they are, such as "site" or "diagnosis": then it is a covariate'
+                "if it only repeats membership, remove it; if members and non-members come from two "
+                'groups, name it after them, such as "site" or "diagnosis": then it is a covariate'
             )
     return copies
 
 
 def _stated_of_one_side(column: pd.Series, member: np.ndarray) -> bool:
-    """Return whether a column says something of people on one side only, and of nearly all of them."""
+    """Return whether a column has values for people on one side only, and for nearly all of them."""
     known = column.notna().to_numpy()
     return any(not known[side].any() and known[~side].mean() >= _STATED for side in (member, ~member))
 
 
 def _levels_of_sides(column: pd.Series, member: np.ndarray) -> list[str] | None:
-    """Return the levels of a column if each stands on one side of membership only, else None."""
+    """Return the levels of a column if each occurs on one side of membership only, else None."""
     levels, names = pd.factorize(column)
     known = levels >= 0
     if not 2 <= len(names) <= min(_MOST_LEVELS, len(column) / 5) or known.mean() < _STATED:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
 FEWEST_IN_A_DRAW = 2
-"""Fewest people of a side that a draw may leave to score: a variance needs two."""
+"""Fewest people per side that a draw must score: a variance needs two."""
 
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """People who stand on the same side in every row, whatever the attack and the attacker.
+    """People who are on the same side in every row, whatever the attack and the attacker.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ class Groups:
 
 
 def aligned(scores: Sequence[Scores]) -> tuple[Scores, ...]:
-    """Check that attacks can be compared with each other, and return the rows that estimates rest on.
+    """Check that attacks can be compared with each other, and return the rows that estimates use.
 
-    These are all draws, and the pairs that were attempted and compare ten or more people a side.
+    These are all draws, and the pairs that were attempted and compare ten or more people per side.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def aligned(scores: Sequence[Scores]) -> tuple[Scores, ...]:
     MisalignedError
         If there is no attack, or attacks differ in people, in kinds of rows, or in whom they compare.
     TooFewSubjectsError
-        If there are fewer than ten members or non-members, a draw leaves fewer than two a side to score, or
-        an attack is left without a pair.
+        If there are fewer than ten members or non-members, a draw scores fewer than two per side, or an
+        attack is left without a pair.
     """
     names = [attack.attack for attack in scores]
     if not scores or len(set(names)) != len(names):
@@ -100,7 +100,7 @@ def _check_draws(scores: Sequence[Scores]) -> None:
         )
     if min(attack.counts.min() for attack in scores) < FEWEST_IN_A_DRAW:
         raise TooFewSubjectsError(
-            f"a draw leaves fewer than {FEWEST_IN_A_DRAW} subjects a side to score; leak fewer subjects"
+            f"a draw leaves fewer than {FEWEST_IN_A_DRAW} subjects per side to score; leak fewer subjects"
         )
 
 
@@ -152,7 +152,7 @@ def _check_same_people(scores: Sequence[Scores]) -> None:
 
 
 def groups_of(scores: Sequence[Scores]) -> Groups:
-    """Return who stands on which side, where that is the same in every row about the same target.
+    """Return the people of each side, which must be the same in every row about the same target.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def groups_of(scores: Sequence[Scores]) -> Groups:
 
 
 def _targets_in_order(scores: Sequence[Scores]) -> list[str]:
-    """Return the targets in the order of the parties: as they stand among attackers, then among victims.
+    """Return the targets in the order of the parties: first as they appear as attackers, then as victims.
 
     Among the victims of the first attacker alone, that attacker itself would be missing.
     """

@@ -10,23 +10,33 @@ from scipy import stats
 
 from memberscan.errors import MisalignedError
 from memberscan.evidence.confounding import blind_strata, matched_pairs
-from memberscan.evidence.design_matrix import Design, standardise_covariates
+from memberscan.evidence.design_matrix import (
+    Group,
+    as_many,
+    columns_of,
+    less_explained,
+    standardise_covariates,
+)
 from memberscan.evidence.roc import aucs_of_rows, null_variance
 from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from jaxtyping import Bool, Float, Int
 
 FOLDS = 5
-TRIP_P, TRIP_AUC = 0.01, 0.55
-ALONE = 199
-"""Permutations, at most, for single covariates: they name a culprit and decide nothing."""
-LARGEST_PERMUTED = 100_000
-"""Above this many subjects p-values come from the closed form.
-
-There an AUC of .55 is more than 25 standard errors from chance, so that the p-value decides nothing.
-"""
+TRIP_P = 0.05
+"""Below it attacks are judged within strata; larger than SIGNIFICANCE of attacks, to miss few differences."""
+PLAIN_P = 0.01
+"""Below it the two sides are said to differ, whether or not an attack succeeds."""
+TELLING = float(stats.norm.isf(0.2))
+"""Groups of columns that tell less are not adjusted for."""
+SUBJECTS_PER_COLUMN, MOST_COLUMNS = 8, 150
+"""Subjects that are needed for each column that is adjusted for, and the most columns."""
+LARGEST_PERMUTED = 2000
+"""Above this many subjects p-values come from the closed form."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Blind:
     strata
         Quantile bins of that score.
     matched
-        A subset, as many members as non-members, paired by that score; nobody where covariates do not tell.
+        A subset, as many members as non-members, paired by that score; empty if covariates tell nothing.
     features
         The covariates as columns.
     sides
@@ -83,13 +93,13 @@ class Blind:
 
     @property
     def tripped(self) -> bool:
-        """Whether covariates alone tell members from non-members."""
-        return (
-            self.auc is not None
-            and self.p_value is not None
-            and self.p_value < TRIP_P
-            and self.auc > TRIP_AUC
-        )
+        """Whether covariates alone may tell members from non-members."""
+        return self.p_value is not None and self.p_value < TRIP_P
+
+    @property
+    def plain(self) -> bool:
+        """Whether they do so at the stricter level."""
+        return self.p_value is not None and self.p_value < PLAIN_P
 
     @property
     def gates(self) -> bool:
@@ -109,7 +119,7 @@ class Blind:
 
     @property
     def worst(self) -> str | None:
-        """The covariate that tells most by itself."""
+        """The covariate that tells the sides apart best by itself."""
         return self.covariates[0].name if self.covariates else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -137,9 +147,10 @@ def blind_check(
 ) -> Blind:
     """Try to tell members from non-members by their covariates alone.
 
-    A ridge classifier is fitted and scored by five-fold cross-validation, for the labels as they are and
-    permuted. Folds do not depend on the labels, so that the permutation test is exact, and the projection of
-    a fold is computed once for all permutations.
+    Every group of columns of :meth:`~memberscan.evidence.design_matrix.Design.groups` is tried. Each has an
+    F statistic for how much it explains of membership; the greatest of them, made comparable, is compared
+    with the same under permuted membership. So covariates without any effect do no harm, and the test is
+    exact.
 
     Parameters
     ----------
@@ -158,69 +169,94 @@ def blind_check(
             f"covariates of {len(covariates)} subjects, membership of {len(member)}; give one row each"
         )
     n = len(member)
-    columns = standardise_covariates(covariates)
+    design = standardise_covariates(covariates)
     everyone, sides = np.zeros(n), (int(member.sum()), int((~member).sum()))
-    if not columns.columns:
+    if not design.covariates:
         nothing = np.zeros(n, dtype=int), np.ones(n, dtype=bool), np.empty((n, 0))
-        return Blind(None, None, 0, (), columns.ignored, randomised, everyone, *nothing, sides)
-    permutations = int(np.clip(1_000_000 // n, 199, 999)) if n <= LARGEST_PERMUTED else 0
+        return Blind(None, None, 0, (), design.ignored, randomised, everyone, *nothing, sides)
+    most = min(n // SUBJECTS_PER_COLUMN, MOST_COLUMNS)
+    every = design.everything(most)
+    permutations = int(np.clip(200_000 // n, 199, 999)) if n <= LARGEST_PERMUTED else 0
     labels = np.tile(member.astype(float), (permutations + 1, 1))
     labels[1:] = rng.permuted(labels[1:], axis=1)
     folds = np.stack([rng.permutation(n) % FOLDS for _ in range(3 if n <= 500 else 1)])
-    score = out_of_fold(columns.matrix, labels, folds)
-    auc, p_value = _judge(score, labels)
-    differ = p_value < TRIP_P and auc > TRIP_AUC
+    mains, pairs = (*design.shifts, *design.curves, design.straight), design.pairs
+    told = {id(group): explained(group, labels) for group in (*mains, *pairs)}
+    # Products are many: they share one half of the error, so that they hide no difference in one covariate.
+    p_values = [_p_value([told[id(group)] for group in family]) for family in (mains, pairs) if family]
+    p_value = min(1.0, len(p_values) * min(p_values))
+    ranked = sorted((*mains, *pairs), key=lambda group: -told[id(group)][0])
+    # Covariates that do not differ between the sides need no adjustment, and each column takes something from
+    # the scores by chance.
+    telling = [group for group in ranked if group is ranked[0] or told[id(group)][0] > TELLING]
+    features = columns_of(as_many(telling, most))
+    score = out_of_fold(features, member, folds)
     return Blind(
-        auc=auc,
+        auc=_auc(every, member, folds),
         p_value=p_value,
         permutations=permutations,
-        covariates=_each_alone(columns, labels[: ALONE + 1], folds, (auc, p_value)),
-        ignored=columns.ignored,
+        covariates=tuple(
+            BlindCovariate(" and ".join(g.names), _auc([g], member, folds), _p_value([told[id(g)]]))
+            for g in ranked
+            if g in design.curves or (g is ranked[0] and g in pairs)
+        ),
+        ignored=design.ignored,
         randomised=randomised,
-        score=score[0],
-        strata=blind_strata(score[0], member),
-        matched=matched_pairs(score[0], member) if differ else np.zeros(n, dtype=bool),
-        features=columns.matrix,
+        score=score,
+        strata=blind_strata(score, member),
+        matched=matched_pairs(score, member) if p_value < TRIP_P else np.zeros(n, dtype=bool),
+        features=features,
         sides=sides,
     )
 
 
+def explained(group: Group, labels: Float[np.ndarray, "rows subjects"]) -> Float[np.ndarray, " rows"]:
+    """Return how much a group explains of each row of labels beyond its base, standard normal by chance.
+
+    It is the F statistic of a linear regression, made normal by Paulson's cube root (Ann. Math. Stat. 13,
+    1942), so that groups of different width can be compared. Minus infinity where nothing is left to explain.
+    """
+    n = labels.shape[1]
+    beyond, taken = less_explained(group.added, columns_of(group.base) if group.base else None)
+    # Eigenvectors of the products of columns give directions at right angles; zero ones repeat others.
+    values, vectors = np.linalg.eigh(beyond.T @ beyond)
+    kept = values > 1e-9 * n
+    rank, rest = int(kept.sum()), n - 1 - taken - int(kept.sum())
+    if not rank or rest < 2:
+        return np.full(len(labels), -np.inf)
+    directions = beyond @ (vectors[:, kept] / np.sqrt(values[kept]))
+    # Columns have a mean of zero, so that labels need not be centred; all rows hold as many members.
+    share = ((labels @ directions) ** 2).sum(axis=1) / (n * labels[0].var())
+    f = np.cbrt(share / rank / np.maximum((1 - share) / rest, 1e-12))
+    a, b = 2 / (9 * rank), 2 / (9 * rest)
+    return np.asarray(((1 - b) * f - (1 - a)) / np.sqrt(b * f**2 + a))
+
+
+def _p_value(told: Sequence[Float[np.ndarray, " rows"]]) -> float:
+    """Return the share of rows whose greatest reaches the first's, or less where none but the first does.
+
+    Rows resolve no share below one of them, and a correction for many groups of people would then hide any
+    difference. There Bonferroni's bound by the normal distribution serves, as it does for one row only.
+    """
+    greatest = np.max(told, axis=0)
+    reached, rows = int((greatest >= greatest[0] - 1e-9).sum()), len(greatest)
+    bound = float(min(1.0, len(told) * stats.norm.sf(greatest[0])))
+    return min(bound, 1 / rows) if reached == 1 else reached / rows
+
+
 def out_of_fold(
     features: Float[np.ndarray, "subjects features"],
-    labels: Float[np.ndarray, "rows subjects"],
+    member: Bool[np.ndarray, " subjects"],
     folds: Int[np.ndarray, "repeats subjects"],
-) -> Float[np.ndarray, "rows subjects"]:
-    """Return out-of-fold scores of a ridge classifier for each row of labels, averaged over repeats.
+) -> Float[np.ndarray, " subjects"]:
+    """Return out-of-fold scores of a ridge classifier, averaged over repeats; higher for members.
 
     The penalty equals the number of features, as if they explained half of the variance. Scores have no
     intercept: a training fold with more members would otherwise give its test fold, which has fewer, the
     higher scores.
     """
-    if len(labels) == 1 and labels.size > LARGEST_PERMUTED:
-        return _of_one_row(features, labels[0], folds)
-    scores = np.zeros(labels.shape)
-    penalty = features.shape[1] * np.eye(features.shape[1])
-    for repeat in folds:
-        coefficients, held_out = [], []
-        for fold in range(FOLDS):
-            test = (repeat == fold)[:, None]
-            centred = features - features.mean(axis=0, where=~test)
-            train = np.where(test, 0, centred)
-            coefficients.append(np.linalg.solve(train.T @ train + penalty, train.T @ labels.T))
-            held_out.append(np.where(test, centred, 0))
-        # Each person's held-out row is zero in all folds but its own, so that one product of the stacked
-        # folds gives everyone the score of the fold it was held out of, for all rows of labels at once.
-        scores += np.vstack(coefficients).T @ np.hstack(held_out).T
-    return scores / len(folds)
-
-
-def _of_one_row(
-    features: Float[np.ndarray, "subjects features"],
-    label: Float[np.ndarray, " subjects"],
-    folds: Int[np.ndarray, "repeats subjects"],
-) -> Float[np.ndarray, "1 subjects"]:
-    """Return the same as :func:`out_of_fold` for one row of labels, without masks as large as the data."""
-    scores = np.zeros((1, len(label)))
+    label = member.astype(float)
+    scores = np.zeros(len(label))
     penalty = features.shape[1] * np.eye(features.shape[1])
     for repeat in folds:
         parts = [np.flatnonzero(repeat == fold) for fold in range(FOLDS)]
@@ -236,35 +272,14 @@ def _of_one_row(
             total = label.sum() - label[part].sum()
             gram = products.sum(axis=0) - products[k] - n * np.outer(mean, mean)
             answer = answers.sum(axis=0) - answers[k] - mean * total
-            scores[0, part] += (held[k] - mean) @ np.linalg.solve(gram + penalty, answer)
+            scores[part] += (held[k] - mean) @ np.linalg.solve(gram + penalty, answer)
     return scores / len(folds)
 
 
-def _judge(
-    scores: Float[np.ndarray, "rows subjects"], labels: Float[np.ndarray, "rows subjects"]
-) -> tuple[float, float]:
-    """Return the AUC of the first row and the share of rows that reach it, or its one-sided normal p-value.
-
-    One row stands for no permutation at all.
-    """
-    aucs = aucs_of_rows(scores, labels)
-    if len(aucs) == 1:
-        members = int(labels.sum())
-        error = np.sqrt(null_variance(members, labels.size - members))
-        return float(aucs[0]), float(stats.norm.sf((aucs[0] - 0.5) / error))
-    return float(aucs[0]), float(np.mean(aucs >= aucs[0] - 1e-12))
-
-
-def _each_alone(
-    columns: Design,
-    labels: Float[np.ndarray, "rows subjects"],
+def _auc(
+    groups: Sequence[Group],
+    member: Bool[np.ndarray, " subjects"],
     folds: Int[np.ndarray, "repeats subjects"],
-    together: tuple[float, float],
-) -> tuple[BlindCovariate, ...]:
-    if len(columns.columns) == 1:
-        return tuple(BlindCovariate(name, *together) for name in columns.columns)
-    alone = [
-        BlindCovariate(name, *_judge(out_of_fold(features, labels, folds[:1]), labels))
-        for name, features in columns.columns.items()
-    ]
-    return tuple(sorted(alone, key=lambda covariate: -covariate.auc))
+) -> float:
+    scores = out_of_fold(columns_of(groups), member, folds)
+    return float(aucs_of_rows(scores[None], member[None].astype(float))[0])

@@ -1,4 +1,4 @@
-"""Whom to compare where members and non-members differ by themselves: strata, and matched pairs of people."""
+"""Comparable people where members and non-members differ without the model: strata and matched pairs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CALIPER = 0.05
 def blind_strata(
     score: Float[np.ndarray, " subjects"], member: Bool[np.ndarray, " subjects"]
 ) -> Int[np.ndarray, " subjects"]:
-    """Return quantile bins of a blind score, about twenty of the rarer side a bin, and at most twenty."""
+    """Return quantile bins of a blind score, with about twenty people of the smaller side; at most twenty."""
     bins = int(np.clip(min(member.sum(), (~member).sum()) // PER_STRATUM, 2, MOST_STRATA))
     return np.searchsorted(np.quantile(score, np.arange(1, bins) / bins), score, side="right")
 
@@ -35,8 +35,8 @@ def matched_pairs(
         side[np.argsort(score[side], kind="stable")] for side in map(np.flatnonzero, (member, ~member))
     )
     matched = np.zeros(len(score), dtype=bool)
-    # Both sides go upwards, and whoever is too low for all that remain on the other side is dropped: that
-    # pairs as many as can be.
+    # Both sides are in rising order, and people below all that remain on the other side are dropped: that
+    # gives the largest possible number of pairs.
     i = j = 0
     while i < len(inside) and j < len(outside):
         distance = score[inside[i]] - score[outside[j]]

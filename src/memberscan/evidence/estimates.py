@@ -1,4 +1,4 @@
-"""AUCs of all attacks of an audit at once, with errors that go together, whatever the rows are."""
+"""AUCs of all attacks of an audit, with their joint errors, for draws and for pairs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ class Estimates:
     correlation
         Of the errors.
     members, nonmembers
-        People compared: in one draw, or distinct people over all pairs.
+        Distinct people compared, over all draws or pairs.
+    design_effect
+        Variance of the AUC of an attack that finds nothing, over that of scoring these people once (Kish,
+        Survey Sampling, 1965): above 1 if the same people are fitted on in some draws and scored in others.
     """
 
     attacks: tuple[str, ...]
@@ -55,6 +58,7 @@ class Estimates:
     correlation: Float[np.ndarray, "attacks attacks"]
     members: Int[np.ndarray, " attacks"]
     nonmembers: Int[np.ndarray, " attacks"]
+    design_effect: Float[np.ndarray, " attacks"]
 
     @cached_property
     def greatest(self) -> Float[np.ndarray, " samples"]:
@@ -116,7 +120,7 @@ class Difference:
 class Errors(Protocol):
     """Where the errors of estimates come from.
 
-    :class:`memberscan.evidence.single_draw.DeLong` for draws, in which each person is scored once a row;
+    :class:`memberscan.evidence.single_draw.DeLong` for draws, in which each person is scored once per row;
     :class:`memberscan.evidence.resampling.Resampling` for pairs, which share people. All methods take scores
     that :func:`memberscan.evidence.alignment.aligned` has passed.
     """
@@ -168,8 +172,8 @@ def estimate_accuracies(scores: Sequence[Scores], errors: Errors) -> tuple[Inter
 def paired_difference(attack: Scores, over: Scores, errors: Errors) -> Difference:
     """Compare two attacks' AUCs on the same people in the same rows.
 
-    The error is floored at what one pair of people weighs, so that two attacks which are both perfect do not
-    get an interval of zero width. It is not a test chosen after looking at all pairs of attacks.
+    The error is at least the weight of one pair of people, so that two perfect attacks do not get an interval
+    of zero width. It is not a test chosen after looking at all pairs of attacks.
 
     Parameters, errors raised: as of :func:`estimate_aucs`.
     """

@@ -1,4 +1,4 @@
-"""What each attack showed: area, accuracy, rates where false alarms are rare, each with its interval."""
+"""Results of each attack: AUC, accuracy, and rates at few false alarms, each with its interval."""
 
 from __future__ import annotations
 

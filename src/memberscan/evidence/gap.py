@@ -1,4 +1,4 @@
-"""What the gap between training and test error alone predicts: a baseline beside every audit."""
+"""What the gap between training and test error alone predicts: a baseline for every audit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LARGEST_RESAMPLED = 100_000
 class Gap:
     """What the error attack shows if residuals are Gaussian with mean zero and differ in spread only.
 
-    Not a finding: nobody was attacked. Intervals are percentile bootstraps over subjects.
+    This is not a finding: there was no attack. Intervals are percentile bootstraps over subjects.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def _resampled(
 ) -> Iterator[float]:
     """Yield the ratio of resampled sides."""
     if sum(map(len, sides)) > LARGEST_RESAMPLED:
-        # The mean of so many resampled people is normal, which spares drawing each of them.
+        # The mean of so many resampled people is normal, so it can be drawn directly.
         means = [rng.normal(side.mean(), side.std() / np.sqrt(len(side)), resamples) for side in sides]
         yield from map(_ratio, *means)
         return

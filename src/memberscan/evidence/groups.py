@@ -1,4 +1,4 @@
-"""How well an attack does among some of the people, as the verdict on all of them judges it."""
+"""Results of an attack in a group of people, by the same rule as the verdict on all people."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def judged_scores(
     basis
         What the verdict rests on.
     strata
-        Who is like whom, for each target of the rows; used where the verdict is within strata.
+        The strata for each target of the rows; used if the verdict is within strata.
     """
     strongest = next((attack for attack in scores if attack.attack == basis.attack), None)
     if strongest is None:
@@ -74,7 +74,7 @@ def judged_scores(
         return JudgedScores(placements(strongest) if strongest.pairs else strongest)
     rest = adjust(strongest, strata)
     if strongest.pairs:
-        # Victims have strata of their own; a place is one among the held-out people of the same stratum.
+        # Victims have their own strata; a placement is among the held-out people of the same stratum.
         labels = {target: each.labels for target, each in strata.items()}
         return JudgedScores(placements(rest, labels), adjusted=True)
     return JudgedScores(rest, strata[MODEL].labels, adjusted=True)

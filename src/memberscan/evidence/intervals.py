@@ -12,10 +12,10 @@ from scipy.special import expit, logit
 from memberscan.evidence.roc import hanley_mcneil_variance
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 LEVEL = 0.95
-"""Two-sided level of every interval that stands alone."""
+"""Two-sided level of every interval of a single number."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ def auc_bounds(
 ) -> tuple[float, float]:
     """Return the ends of an interval of an AUC, ``critical`` standard errors away on the logit scale.
 
-    Two things keep it honest at the edges. The variance is at least Hanley and McNeil's for an AUC of that
+    Two rules keep it valid near 0 and 1. The variance is at least Hanley and McNeil's for an AUC of that
     size, since DeLong's is zero when all members outrank all non-members. And an AUC within half a subject of
-    0 or 1 is drawn in by that much for the logit, while the end on its side is 0 or 1 itself. The interval
-    never has zero width.
+    0 or 1 is moved inwards by half a subject for the logit, while the end on its side is 0 or 1 itself. The
+    interval never has zero width.
 
     Parameters
     ----------
@@ -78,7 +78,11 @@ def wilson(proportion: float, trials: int) -> Interval:
 
 
 def balanced_accuracy_interval(
-    sensitivity: float, specificity: float, members: int, nonmembers: int
+    sensitivity: float,
+    specificity: float,
+    members: int,
+    nonmembers: int,
+    weights: tuple[float, float] = (1.0, 1.0),
 ) -> Interval:
     """Return the mean of sensitivity and specificity with its 95% interval.
 
@@ -88,16 +92,49 @@ def balanced_accuracy_interval(
     Parameters
     ----------
     sensitivity, specificity
-        Shares of members, and of non-members, that are decided rightly; means over draws.
+        Shares of members, and of non-members, that are classified correctly; means over draws.
     members, nonmembers
-        Subjects scored in one draw: more draws do not count as more subjects.
+        Subjects scored: more draws do not count as more subjects.
+    weights
+        How far an error of each share moves twice the accuracy: not by itself only, where the threshold
+        depends on the same subjects (see :func:`weights_at_quantile`).
     """
     one, other = wilson(sensitivity, members), wilson(specificity, nonmembers)
     value = (sensitivity + specificity) / 2
     # The distance to each end is that of two independent halves: the root of the summed squares.
-    below = np.hypot(one.value - one.low, other.value - other.low) / 2
-    above = np.hypot(one.high - one.value, other.high - other.value) / 2
-    return Interval(value, float(value - below), float(value + above))
+    first, second = weights
+    below = np.hypot(first * (one.value - one.low), second * (other.value - other.low)) / 2
+    above = np.hypot(first * (one.high - one.value), second * (other.high - other.value)) / 2
+    return Interval(value, max(0.0, float(value - below)), min(1.0, float(value + above)))
+
+
+def weights_at_quantile(
+    values: Float[np.ndarray, " subjects"], member: Bool[np.ndarray, " subjects"], threshold: float
+) -> tuple[float, float]:
+    """Return how far errors of sensitivity and of specificity move twice the accuracy at a quantile.
+
+    A threshold that is the quantile of all scores at the share of non-members rises with the sensitivity and
+    falls with the specificity. To first order an error e of the sensitivity, with members a share p of all,
+    moves it by p e / f, where f is the density of all scores (Bahadur, Ann. Math. Stat. 37, 1966), and the
+    sum of both shares by as much times the difference of the densities of non-members and members. Densities
+    are those of the subjects within about two standard errors of the threshold.
+
+    Parameters
+    ----------
+    values
+        Scores.
+    member
+        Who was trained on.
+    threshold
+        The quantile.
+    """
+    share = float(member.mean())
+    near = max(2, round(4 * np.sqrt(len(values) * share * (1 - share))))
+    nearest = member[np.argsort(np.abs(values - threshold), kind="stable")[:near]]
+    inside, outside = nearest.mean() / share, (~nearest).mean() / (1 - share)
+    # In units of the density of all scores, of which the nearest subjects are the measure.
+    slope = float(outside - inside)
+    return 1 + share * slope, 1 - (1 - share) * slope
 
 
 def greatest_normal(

@@ -1,4 +1,4 @@
-"""What an attack achieves where false alarms are rare: ROC curve, TPR and predictive value at fixed FPR."""
+"""Results of an attack at few false alarms: ROC curve, TPR and predictive value at fixed FPR."""
 
 from __future__ import annotations
 
@@ -75,40 +75,44 @@ def operating_points(attack: Scores) -> tuple[OperatingPoint, ...]:
 def tpr_interval(
     inside: Float[np.ndarray, " members"], outside: Float[np.ndarray, " nonmembers"], fpr: float
 ) -> tuple[float, float, float]:
-    """Return the TPR at the laxest threshold with an empirical FPR of at most ``fpr``, and its 95% interval.
+    """Return the TPR at the laxest threshold with an expected FPR of at most ``fpr``, and its 95% interval.
+
+    A new non-member exceeds the k-th largest of n non-members with probability k / (n + 1), whatever the
+    distribution of scores. The largest k with k / (n + 1) <= ``fpr`` therefore gives the threshold; with
+    k = floor(fpr n) + 1, where the empirical FPR is at most ``fpr``, the expected one would exceed it.
 
     The threshold is itself an estimate: the number of non-members beyond the true one is binomial, which
     gives a band of order statistics. The interval runs from Clopper and Pearson's lower limit at the
     strictest threshold of the band to their upper limit at the laxest, so it covers the TPR at the true
     threshold.
     """
-    descending = np.sort(outside)[::-1]
+    # Thresholds by rank: no score exceeds rank 0, and every score exceeds rank n + 1.
+    thresholds = np.concatenate([[np.inf], np.sort(outside)[::-1], [-np.inf]])
     alpha = 1 - LEVEL
     # How many non-members may lie beyond the true threshold, in 95% of samples.
     fewest, most = (int(stats.binom.ppf(p, len(outside), fpr)) for p in (alpha / 2, 1 - alpha / 2))
-    caught = [
-        int((inside > descending[beyond]).sum()) if beyond < len(outside) else len(inside)
-        for beyond in (int(fpr * len(outside) + 1e-9), most)
-    ]
-    surest = int((inside > descending[fewest - 1]).sum()) if fewest else 0
-    low = stats.binomtest(surest, len(inside)).proportion_ci(LEVEL, "exact").low
-    high = stats.binomtest(caught[1], len(inside)).proportion_ci(LEVEL, "exact").high
-    return caught[0] / len(inside), float(low), float(high)
+    ranks = fewest, int(fpr * (len(outside) + 1) + 1e-9), most + 1
+    fewest_caught, caught, most_caught = (int((inside > thresholds[rank]).sum()) for rank in ranks)
+    low = stats.binomtest(fewest_caught, len(inside)).proportion_ci(LEVEL, "exact").low
+    high = stats.binomtest(most_caught, len(inside)).proportion_ci(LEVEL, "exact").high
+    return caught / len(inside), float(low), float(high)
 
 
 def roc_points(attack: Scores) -> Float[np.ndarray, "2 points"]:
     """Return false- and true-positive rates for a curve on log-log axes, averaged over rows at equal FPR.
 
-    The rates are ones that the compared non-members can take, dense where they are small.
+    The k-th largest of n non-members is a threshold with an expected FPR of k / (n + 1), as in
+    :func:`tpr_interval`. The rates are such ones, dense where they are small.
     """
     rows = attack.split()
     nonmembers = min(len(outside) for _, outside in rows)
-    steps = np.concatenate([[0, 1], np.geomspace(1, nonmembers, CURVE_POINTS - 2)])
-    beyond = np.unique(np.round(steps).astype(int))
-    tpr = np.zeros(len(beyond))
+    ranks = np.unique(
+        np.round(np.concatenate([[0], np.geomspace(1, nonmembers + 1, CURVE_POINTS - 1)])).astype(int)
+    )
+    tpr = np.zeros(len(ranks))
     for inside, outside in rows:
         # Rows with more non-members are read at the same rates as the row with the fewest.
-        allowed = (beyond * (len(outside) / nonmembers)).astype(int)
-        thresholds = np.append(np.sort(outside)[::-1], -np.inf)[allowed]
+        of_row = ranks * (len(outside) + 1) // (nonmembers + 1)
+        thresholds = np.concatenate([[np.inf], np.sort(outside)[::-1], [-np.inf]])[of_row]
         tpr += 1 - np.searchsorted(np.sort(inside), thresholds, side="right") / len(inside)
-    return np.stack([beyond / nonmembers, tpr / len(rows)])
+    return np.stack([ranks / (nonmembers + 1), tpr / len(rows)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
+
+FEWEST_PERMUTATIONS, MOST_PERMUTATIONS = 9_999, 99_999
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class PairResult:
     p_value
         By permutation, one-sided, for this pair alone.
     p_holm
-        The same, corrected for all pairs of the attack.
+        The same, corrected for all pairs of all attacks.
     reason
         Why there is no result.
     """
@@ -59,40 +61,51 @@ class PairResult:
 
 
 def pair_results(
-    attack: Scores, rng: np.random.Generator, *, permutations: int = 9999
+    attacks: Sequence[Scores], rng: np.random.Generator, *, permutations: int | None = None
 ) -> tuple[PairResult, ...]:
-    """Return what an attack showed in each of its pairs, attempted or not.
+    """Return what each attack showed in each of its pairs, attempted or not.
 
-    A p-value says how often the victim's people and the held-out ones, shuffled, differ as much as they do.
-    Scores stay as they are: the attack was fitted on other people. P-values are corrected by Holm's method,
-    which holds although pairs share people.
+    A p-value is the share of permutations of the victim's people and the held-out people in which they differ
+    at least as much. Scores are not recomputed: the attack was fitted on other people. P-values are corrected
+    by Holm's method over all pairs of all attacks, so they hold for an attack that is selected afterwards.
+    The correction is valid although pairs share people and attacks share pairs.
 
     Parameters
     ----------
-    attack
-        Scores whose rows are pairs.
+    attacks
+        Scores whose rows are pairs; may be empty.
     rng
         Draws the permutations; pairs of equal size share them.
     permutations
-        No p-value is below 1 / (permutations + 1): with 9999 and 56 pairs, no corrected one below .0056.
+        No p-value is below 1 / (permutations + 1). By default 200 for each test, but at least 9,999 and at
+        most 99,999: the smallest corrected p-value is then .005, or .05 with 5,000 tests.
 
     Raises
     ------
     MisalignedError
         If the rows are not pairs.
     """
-    samples = attack.split()
-    enough = [k for k, sides in enumerate(samples) if min(map(len, sides)) >= FEWEST_PER_SIDE]
-    p_values = permutation_p_values([samples[k] for k in enough], rng, permutations)
+    rows = [
+        (attack.attack, row, float(threshold), *sides)
+        for attack in attacks
+        for row, threshold, sides in zip(_pairs(attack), attack.thresholds, attack.split(), strict=True)
+    ]
+    enough = [
+        k for k, (*_, inside, outside) in enumerate(rows) if min(len(inside), len(outside)) >= FEWEST_PER_SIDE
+    ]
+    if permutations is None:
+        permutations = int(np.clip(200 * len(enough) - 1, FEWEST_PERMUTATIONS, MOST_PERMUTATIONS))
+    p_values = permutation_p_values([rows[k][-2:] for k in enough], rng, permutations)
     tested = dict(zip(enough, zip(p_values.tolist(), holm(p_values).tolist(), strict=True), strict=True))
-    results = []
-    for k, (row, sides) in enumerate(zip(attack.rows, samples, strict=True)):
-        if not isinstance(row, Pair):
-            raise MisalignedError(
-                f"attack {attack.attack} has draws and no pairs; give scores of a federation"
-            )
-        results.append(_result(attack.attack, row, float(attack.thresholds[k]), *sides, tested.get(k)))
-    return tuple(results)
+    return tuple(_result(*row, tested.get(k)) for k, row in enumerate(rows))
+
+
+def _pairs(attack: Scores) -> list[Pair]:
+    """Return the rows of an attack, refusing draws."""
+    pairs = [row for row in attack.rows if isinstance(row, Pair)]
+    if len(pairs) < len(attack.rows):
+        raise MisalignedError(f"attack {attack.attack} has draws and no pairs; give scores of a federation")
+    return pairs
 
 
 def _result(
@@ -108,7 +121,7 @@ def _result(
     if tested is None:
         needed = f"{FEWEST_PER_SIDE} members and {FEWEST_PER_SIDE} non-members"
         return PairResult(*about, reason=f"needs {needed} scored, has {sides[0]} and {sides[1]}")
-    # The rows share people, but each result stands alone, so that DeLong's variance of one row holds.
+    # The rows share people, but each result is for one row only, so DeLong's variance of one row is valid.
     auc, covariance = delong(np.concatenate([inside, outside])[None], np.repeat([True, False], sides))
     right = [float(np.mean(side)) for side in (inside > threshold, outside <= threshold)]
     return PairResult(
@@ -121,18 +134,18 @@ def _result(
 
 
 def placements(attack: Scores, strata: Mapping[str, Int[np.ndarray, " people"]] | None = None) -> Scores:
-    """Return one score per person, as one draw: its mean place among the non-members of each pair.
+    """Return one score per person, as one draw: its mean placement among the non-members of each pair.
 
-    That makes pairs comparable whose scores are on scales of their own. People whom no pair compares are set
-    aside; the threshold is the mean place of the pairs' own thresholds.
+    This makes pairs comparable whose scores have different scales. People that no pair compares are set
+    aside; the threshold is the mean placement of the pairs' own thresholds.
 
     Parameters
     ----------
     attack
         Scores whose rows are pairs.
     strata
-        For each target, the stratum of each person: the place is then among the non-members of the same
-        stratum. People without anybody alike on the other side are set aside.
+        For each target, the stratum of each person: the placement is then among the non-members of the same
+        stratum. People whose stratum has no one of the other side are set aside.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Errors by resampling people: for pairs of parties, which share people, so that their errors go together."""
+"""Errors by resampling people, for pairs of parties: they share people, so their errors are correlated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from memberscan.evidence.alignment import Groups, aligned, groups_of
 from memberscan.evidence.estimates import Errors, Estimates
 from memberscan.evidence.intervals import Interval, balanced_accuracy_interval
-from memberscan.evidence.roc import comparable
+from memberscan.evidence.roc import comparable, null_variance
 from memberscan.evidence.single_draw import DeLong
 from memberscan.limits import FEWEST_PER_SIDE
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class _Comparison:
-    """Whose scores are compared about one target, and how often each person counts in each resample.
+    """The people compared for one target, and how often each person counts in each resample.
 
-    ``alike`` marks the pairs of people that count, or is None where all do; ``total`` is their weight.
+    ``alike`` marks the pairs of people that count, or is None if all do; ``total`` is their weight.
     """
 
     target: str
@@ -35,6 +35,17 @@ class _Comparison:
     outside: Float[np.ndarray, "resamples nonmembers"]
     alike: Bool[np.ndarray, "members nonmembers"] | None
     total: Float[np.ndarray, " resamples"] | float
+
+    @property
+    def design_effect(self) -> float:
+        """Variance of an AUC that finds nothing, over that of an AUC in which all pairs of people count."""
+        if self.alike is None:
+            return 1.0
+        others, members = self.alike.sum(axis=1), self.alike.sum(axis=0)
+        # As in null_variance_within: every pair of people has the size of its stratum.
+        sizes = (self.alike * (others[:, None] + members + 1)).sum()
+        by_chance = float(null_variance(len(self.members), len(self.nonmembers)))
+        return float(sizes / 12 / self.alike.sum() ** 2 / by_chance)
 
     def aucs(self, rows: Float[np.ndarray, "rows people"]) -> Float[np.ndarray, " resamples"]:
         """Return the sum of the AUCs of some rows, in each resample."""
@@ -46,16 +57,16 @@ class _Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Resampling:
-    """Errors from resampling people, each target's among themselves and the non-members among themselves.
+    """Errors from resampling people: the members of each target, and the non-members, separately.
 
-    A person weighs the same in all pairs and attacks, so that what pairs share is not counted twice. Every
-    pair counts the same. These are errors over people given this federation: not over retraining it, and not
-    over learners.
+    A person has the same weight in all pairs and attacks, so that people shared by pairs are not counted
+    twice. All pairs have the same weight. These are errors over people given this federation: not over
+    retraining it, and not over learners.
 
     Parameters
     ----------
     groups
-        Who is resampled among whom.
+        The groups within which people are resampled.
     inside, outside
         How often each person of a group counts: once in the first row, as often as drawn in the others.
     """
@@ -66,7 +77,7 @@ class Resampling:
 
     @classmethod
     def draw(cls, scores: Sequence[Scores], rng: np.random.Generator, *, resamples: int = 1000) -> Self:
-        """Resample the people of some attacks' scores; all estimates then rest on the same resamples.
+        """Resample the people of some attacks' scores; all estimates then use the same resamples.
 
         Parameters
         ----------
@@ -83,8 +94,8 @@ class Resampling:
             See :func:`memberscan.evidence.alignment.groups_of`.
         """
         groups = groups_of(scores)
-        # Non-members first, then the targets in the order of the parties: the order decides who gets which
-        # random numbers.
+        # Non-members first, then the targets in the order of the parties: the order determines the random
+        # numbers of each group.
         outside = _weights(len(groups.outside), resamples, rng)
         inside = {name: _weights(len(people), resamples, rng) for name, people in groups.inside.items()}
         return cls(groups, inside, outside)
@@ -106,9 +117,9 @@ class Resampling:
     def accuracies(self, scores: Sequence[Scores]) -> tuple[Interval, ...]:
         """Return the mean balanced accuracy over pairs, each at its own threshold.
 
-        Each side counts as so many independent people as would give a proportion the variance of the
-        resamples (Korn and Graubard, Survey Methodology 24, 1998), but never as more than there are: an
-        interval has no zero width where everybody is decided alike.
+        The sample size of each side is the number of independent people that gives a proportion the variance
+        of the resamples (Korn and Graubard, Survey Methodology 24, 1998), at most the number of people. So an
+        interval never has zero width, even if all decisions are equal.
         """
         return tuple(self._accuracy(attack) for attack in scores)
 
@@ -132,7 +143,7 @@ class Resampling:
         """Return the difference of AUCs, and its standard error by the same resamples."""
         found = _Resampled.over([attack, over], self._everyone())
         differences = found.aucs[:, 0] - found.aucs[:, 1]
-        # Half of what one pair of people weighs in the AUC.
+        # Half of the weight of one pair of people in the AUC.
         floor = 0.5 / np.sqrt((found.members * found.nonmembers).max())
         return float(differences[0]), float(max(differences[1:].std(ddof=1), floor))
 
@@ -156,7 +167,7 @@ class Resampling:
             one, other = members[of_members], self.groups.outside[of_others]
             alike = strata[name][one][:, None] == strata[name][other]
             weights = inside[:, of_members], outside[:, of_others]
-            # A resample may happen to hold nobody who is alike; it then counts as no win out of one.
+            # A resample may have no people who are alike; it then counts as no win out of one.
             total = np.maximum(np.einsum("bj,bj->b", weights[0] @ alike, weights[1]), 1)
             yield _Comparison(name, one, other, *weights, alike, total)
 
@@ -164,12 +175,12 @@ class Resampling:
         targets = {row.target for row in attack.rows}
         counts = sum(len(self.groups.inside[name]) for name in targets), len(self.groups.outside)
         shares = self.shares_right(attack)
-        independent = [_independent(share, people) for share, people in zip(shares, counts, strict=True)]
-        return balanced_accuracy_interval(float(shares[0][0]), float(shares[1][0]), *independent)
+        members, others = (_independent(*each) for each in zip(shares, counts, strict=True))
+        return balanced_accuracy_interval(float(shares[0][0]), float(shares[1][0]), members, others)
 
 
 def errors_of(scores: Sequence[Scores], rng: np.random.Generator, *, resamples: int = 1000) -> Errors:
-    """Return where the errors of these scores come from: pairs share people, who are resampled; draws do not.
+    """Return the method for the errors of these scores: resampling for pairs, DeLong for draws.
 
     Parameters
     ----------
@@ -199,27 +210,30 @@ class _Resampled:
     rows: Int[np.ndarray, " attacks"]
     members: Int[np.ndarray, " attacks"]
     nonmembers: Int[np.ndarray, " attacks"]
+    design_effect: Float[np.ndarray, " attacks"]
 
     @classmethod
     def over(cls, scores: Sequence[Scores], comparisons: Iterable[_Comparison]) -> Self:
         """Add up the AUCs of the rows of each attack."""
         sums: Float[np.ndarray, "resamples attacks"] | None = None
         rows, members = np.zeros((2, len(scores)), dtype=int)
+        effects = np.zeros(len(scores))
         nonmembers = np.zeros((len(scores), scores[0].values.shape[1]), dtype=bool)
         for each in comparisons:
             if sums is None:
                 sums = np.zeros((len(each.outside), len(scores)))
+            effect = each.design_effect
             for k, attack in enumerate(scores):
                 part = attack.about(each.target)
                 if part is not None:
                     sums[:, k] += each.aucs(part.values)
                     rows[k] += len(part.rows)
                     members[k] += len(each.members)
+                    effects[k] += effect * len(part.rows)
                     nonmembers[k, each.nonmembers] = True
         names = tuple(attack.attack for attack in scores)
-        return cls(
-            names, np.zeros((0, len(scores))) if sums is None else sums, rows, members, nonmembers.sum(axis=1)
-        )
+        sums = np.zeros((0, len(scores))) if sums is None else sums
+        return cls(names, sums, rows, members, nonmembers.sum(axis=1), effects / np.maximum(rows, 1))
 
     @property
     def aucs(self) -> Float[np.ndarray, "resamples attacks"]:
@@ -235,7 +249,9 @@ class _Resampled:
         deviations = (aucs[1:] - aucs[1:].mean(axis=0)) / np.where(spread > 0, spread, 1)
         correlation = deviations.T @ deviations / (len(deviations) - 1)
         np.fill_diagonal(correlation, 1.0)
-        return Estimates(self.attacks, aucs[0], spread, correlation, self.members, self.nonmembers)
+        # People scored in pairs are not fitted on, so that only lopsided strata add to the variance.
+        effects = self.design_effect
+        return Estimates(self.attacks, aucs[0], spread, correlation, self.members, self.nonmembers, effects)
 
 
 def _weights(people: int, resamples: int, rng: np.random.Generator) -> UInt32[np.ndarray, "resamples people"]:
@@ -250,7 +266,7 @@ def _wins(
 ) -> Float[np.ndarray, "members nonmembers"]:
     """Return in how many rows a member outranks a non-member; a tie counts half.
 
-    Sums over the rows about one target make the cost of a resample one of targets, not of rows.
+    With sums over the rows of one target, the cost of a resample depends on targets, not on rows.
     """
     total = np.zeros((members.shape[1], nonmembers.shape[1]))
     for inside, outside in zip(members, nonmembers, strict=True):

@@ -25,40 +25,61 @@ def delong(
     Parameters
     ----------
     scores
-        Finite scores, higher for a likelier member.
+        Finite scores; higher means more likely a member.
     member
         Who was trained on.
     strata
         A label for each subject; strata with fewer than two subjects on a side are left out (see
         :func:`comparable`).
     """
-    if strata is None:
-        return _delong(scores, member)
-    kept = comparable(member, strata)
-    labels = np.unique(strata[kept])
-    parts = [_delong(scores[:, strata == label], member[strata == label]) for label in labels]
-    pairs = np.array(
-        [np.prod(np.bincount(member[strata == label], minlength=2)) for label in labels], dtype=float
-    )
-    # The AUC over all strata is a weighted mean of independent AUCs, so its covariance is the sum of theirs
-    # times the squared weights.
-    weights = pairs / pairs.sum()
-    auc = np.tensordot(weights, np.stack([a for a, _ in parts]), axes=1)
-    return auc, np.tensordot(weights**2, np.stack([c for _, c in parts]), axes=1)
+    auc, influence = influences(scores, member, strata)
+    return auc, influence @ influence.T
 
 
-def _delong(
-    scores: Float[np.ndarray, "attacks subjects"], member: Bool[np.ndarray, " subjects"]
-) -> tuple[Float[np.ndarray, " attacks"], Float[np.ndarray, "attacks attacks"]]:
-    n1, n0 = int(member.sum()), int((~member).sum())
-    below = np.stack([_below(row, member) for row in scores])
-    # A person's placement value is the share of the other side that it outranks. The AUC is their mean on
-    # either side, and its variance the sum of both sides' variances of that mean (DeLong et al., 1988).
-    # Row by row in memory, since the order of a sum decides its last bits.
-    inside, outside = (np.ascontiguousarray(below[:, side]) for side in (member, ~member))
-    of_members, of_nonmembers = inside / n0, 1 - outside / n1
-    covariance = np.atleast_2d(np.cov(of_members)) / n1 + np.atleast_2d(np.cov(of_nonmembers)) / n0
-    return of_members.mean(axis=1), covariance
+def influences(
+    scores: Float[np.ndarray, "attacks subjects"],
+    member: Bool[np.ndarray, " subjects"],
+    strata: Int[np.ndarray, " subjects"] | None = None,
+) -> tuple[Float[np.ndarray, " attacks"], Float[np.ndarray, "attacks subjects"]]:
+    """Return the AUC of each attack, and what each subject adds to its deviation from the true one.
+
+    The products of two attacks' rows sum to the covariance of :func:`delong`. Subjects outside comparable
+    strata add nothing. Parameters as of :func:`delong`.
+    """
+    weights = weights_in_auc(member, strata)
+    wins, pairs, influence = np.zeros(len(scores)), 0, np.zeros(scores.shape)
+    labels = np.zeros(len(member), dtype=int) if strata is None else strata
+    for label in np.unique(labels[weights > 0]):
+        part = labels == label
+        inside = member[part]
+        sizes = np.where(inside, inside.sum(), (~inside).sum())
+        # A person's placement value is the share of the other side that it outranks. The AUC is their mean on
+        # either side, and its variance the sum of both sides' variances of that mean (DeLong et al., 1988).
+        share = np.stack([_below(row, inside) for row in scores[:, part]]) / (len(inside) - sizes)
+        placement = np.where(inside, share, 1 - share)
+        of_members = placement[:, inside].mean(axis=1)
+        # The AUC over all strata is the mean of independent AUCs, weighted by their pairs.
+        comparisons = int(inside.sum() * (~inside).sum())
+        wins += comparisons * of_members
+        pairs += comparisons
+        # Variances divide by the number of subjects less one.
+        scale = weights[part] * np.sqrt(sizes / np.maximum(sizes - 1, 1))
+        influence[:, part] = scale * (placement - of_members[:, None])
+    return wins / max(pairs, 1), influence
+
+
+def weights_in_auc(
+    member: Bool[np.ndarray, " subjects"], strata: Int[np.ndarray, " subjects"] | None = None
+) -> Float[np.ndarray, " subjects"]:
+    """Return what each subject weighs among its side in the AUC of :func:`delong`; both sides sum to 1."""
+    labels = np.zeros(len(member), dtype=int) if strata is None else strata
+    kept = np.ones(len(member), dtype=bool) if strata is None else comparable(member, strata)
+    _, index = np.unique(labels, return_inverse=True)
+    members, others = (np.bincount(index, side & kept) for side in (member, ~member))
+    pairs = members * others
+    sizes = np.where(member, members[index], others[index])
+    weights = np.divide(pairs[index] / max(pairs.sum(), 1), sizes, out=np.zeros(len(member)), where=sizes > 0)
+    return np.asarray(np.where(kept, weights, 0.0))
 
 
 def _below(
@@ -87,6 +108,22 @@ def comparable(
     """Return which subjects are in a stratum that holds at least two members and two non-members."""
     _, index = np.unique(strata, return_inverse=True)
     return (np.bincount(index, member)[index] >= 2) & (np.bincount(index, ~member)[index] >= 2)
+
+
+def null_variance_within(
+    member: Bool[np.ndarray, " subjects"], strata: Int[np.ndarray, " subjects"]
+) -> float:
+    """Return the variance that the AUC of :func:`delong` has by chance, with strata and without ties.
+
+    Lopsided strata have fewer pairs than their people could form, and so a larger variance than one stratum
+    of the same people. It is 0 where nobody is comparable.
+    """
+    kept = comparable(member, strata)
+    _, index = np.unique(strata[kept], return_inverse=True)
+    members, others = np.bincount(index, member[kept]), np.bincount(index, ~member[kept])
+    pairs = members * others
+    # Independent AUCs weighted by their pairs, each with Mann and Whitney's variance.
+    return float((pairs * (members + others + 1)).sum() / 12 / max(pairs.sum(), 1) ** 2)
 
 
 def aucs_of_rows(

@@ -52,7 +52,7 @@ def step_below(error: float, *, finest: float = FINEST) -> float:
 
 
 def error_of(low: float, high: float) -> float:
-    """Return the standard error that a 95% interval stands for."""
+    """Return the standard error that belongs to a 95% interval."""
     return (high - low) / _SPAN
 
 
@@ -75,6 +75,32 @@ def rounded(value: float, step: float, *, side: float | None = None) -> float:
 def floored(value: float, step: float, *, side: float | None = None) -> float:
     """Return the greatest multiple of ``step`` up to ``value``, for bounds that promise "at least"."""
     return _on_grid(value, step, lambda x: math.floor(x + 1e-9), side)
+
+
+def two_decimals(value: float, *, down: bool = False) -> str:
+    """Write a fraction with two decimals, more where those would hide its side of 0.5 or 1.
+
+    Sentences and pages write all AUCs in this way, so that a number reads the same everywhere.
+
+    Parameters
+    ----------
+    value
+        Rounded to the step at which it is published.
+    down
+        Whether to round down, for lower bounds.
+    """
+    text = ""
+    for decimals in (2, 3, 4):
+        scale = 10**decimals
+        text = f"{math.floor(value * scale + 1e-9) / scale if down else value:.{decimals}f}"
+        if (float(text) == 0.5) == (value == 0.5) and (float(text) == 1) == (value == 1):
+            break
+    return text
+
+
+def two_decimals_up(value: float) -> str:
+    """Write a fraction rounded up to two decimals: never claim to detect more than was detected."""
+    return f"{math.ceil(100 * value - 1e-9) / 100:.2f}"
 
 
 def rounded_p(p: float) -> float:

@@ -1,4 +1,4 @@
-"""What evidence is built from: one attack's scores of people, row by row, with each person's side."""
+"""Scores of people by one attack, row by row, with each person's side: the input of all evidence."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Int8
 
 IN, OUT, ASIDE = 1, 0, -1
-"""Side of a person in a row: trained on by the target of the row, not trained on, or not compared."""
+"""Side of a person in a row: a member of the row's target, a non-member, or not compared."""
 MODEL = "model"
 """Target of the rows of an audit that asks about one model."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One draw of the people whose membership the attacker knows; everybody else is compared."""
+    """One draw of the people whose membership the attacker knows; all others are compared."""
 
     number: int
 
@@ -34,7 +34,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Pair:
-    """One party of a federation that attacks another: the victim's people against the held-out ones."""
+    """One party of a federation that attacks another: the victim's people and the held-out people."""
 
     attacker: str
     victim: str
@@ -61,18 +61,18 @@ class Scores:
     attack
         Its name.
     fitted
-        Whether it learned from people whose membership it knows. One that did not has one draw only.
+        Whether it learned from people whose membership it knows. An attack that did not has one draw only.
     rows
-        What each row is: a draw, or a pair of parties; all of one kind. A pair stands here even if it was not
+        What each row is: a draw, or a pair of parties; all of one kind. A pair is listed even if it was not
         attempted.
     values
-        Higher for a likelier member. NaN where the attack has no score of a person, such as those that it was
-        fitted on. A pair of NaN only was not attempted. A person who is not compared may have a value: in a
-        pair these are the people of third parties.
+        Higher means more likely a member. NaN where the attack has no score of a person, such as a person it
+        was fitted on. A pair of NaN only was not attempted. A person who is not compared may have a value: in
+        a pair these are the people of third parties.
     sides
         ``IN``, ``OUT`` or ``ASIDE`` for each person in each row.
     thresholds
-        The value above which the attack says "member", fixed without the sides of those compared.
+        The value above which the attack says "member", chosen without the sides of the compared people.
 
     Raises
     ------
@@ -105,7 +105,7 @@ class Scores:
         asked = self.attempted if self.pairs else np.ones(len(self.rows), dtype=bool)
         if np.isinf(self.values).any() or missing[asked].any() or np.isnan(self.thresholds[asked]).any():
             raise NonFiniteError(
-                f"attack {self.attack} gives scores or thresholds that are not finite; look for NaN or "
+                f"attack {self.attack} gives scores or thresholds that are not finite; check for NaN or "
                 "infinite signals"
             )
 
@@ -115,7 +115,7 @@ class Scores:
             raise MisalignedError(
                 f"attack {self.attack}: {len(self.rows)} rows, values of shape {self.values.shape}, sides of "
                 f"shape {self.sides.shape} and thresholds of shape {self.thresholds.shape}; give values and "
-                "sides as rows x people, and one threshold a row"
+                "sides as rows x people, and one threshold per row"
             )
         if (
             not np.issubdtype(self.sides.dtype, np.signedinteger)
@@ -141,23 +141,23 @@ class Scores:
         Parameters
         ----------
         attack, fitted, thresholds
-            As of the class, for draws numbered from 0.
+            See the class, for draws numbered from 0.
         values
             NaN for the people that a fitted attack knew in a draw: they are set aside.
         member
-            Who was trained on.
+            Whether each person was trained on.
         """
         if values.ndim != 2 or member.shape != values.shape[1:] or member.dtype != np.bool_:
             raise MisalignedError(
                 f"attack {attack}: values of shape {values.shape} for {member.dtype} membership of shape "
-                f"{member.shape}; give values as draws x people, and one boolean a person"
+                f"{member.shape}; give values as draws x people, and one boolean per person"
             )
         sides = np.where(np.isnan(values) & fitted, ASIDE, np.where(member, IN, OUT)).astype(np.int8)
         return cls(attack, fitted, tuple(map(Draw, range(len(values)))), values, sides, thresholds)
 
     @property
     def pairs(self) -> bool:
-        """Whether the rows are pairs of parties; where there is no row, nobody could attack anybody."""
+        """Whether the rows are pairs of parties; without a row, no party could attack another."""
         return all(isinstance(row, Pair) for row in self.rows)
 
     @property

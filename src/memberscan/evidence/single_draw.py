@@ -1,18 +1,25 @@
-"""Errors of a single draw of the known people, by DeLong's method: more draws never narrow an interval."""
+"""Errors of draws, by person: draws share people, who are scored in some draws and fitted on in others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memberscan.errors import MisalignedError
+from memberscan.evidence.cross_fitting import Design, variance_of_mean
 from memberscan.evidence.estimates import Estimates
-from memberscan.evidence.intervals import Interval, balanced_accuracy_interval
-from memberscan.evidence.roc import comparable, delong
-from memberscan.evidence.scores import IN, MODEL, OUT, Scores
+from memberscan.evidence.intervals import Interval, balanced_accuracy_interval, weights_at_quantile
+from memberscan.evidence.roc import (
+    comparable,
+    influences,
+    null_variance,
+    null_variance_within,
+    weights_in_auc,
+)
+from memberscan.evidence.scores import ASIDE, IN, MODEL, OUT, Scores
 from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
@@ -20,29 +27,68 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class _Comparison:
-    """The scores of all attacks in one draw, of the people who are compared in it."""
+class _Draws:
+    """AUCs of some attacks in the same draws, and what each person adds to their deviations.
 
-    values: Float[np.ndarray, "attacks compared"]
-    member: Bool[np.ndarray, " compared"]
-    strata: Int[np.ndarray, " compared"] | None
+    ``sides`` are who was ever compared as a member, and as a non-member. A person counts for none where no
+    draw compares it with anybody alike. ``by_chance`` is the mean variance over draws of an AUC that finds
+    nothing.
+    """
 
-    def estimate(
-        self,
-    ) -> tuple[Float[np.ndarray, " attacks"], Float[np.ndarray, "attacks attacks"], Int[np.ndarray, " 2"]]:
-        """Return AUCs, their covariance, and how many members and non-members were compared."""
-        auc, covariance = delong(self.values, self.member, self.strata)
-        used = self.member if self.strata is None else self.member[comparable(self.member, self.strata)]
-        return auc, covariance, np.array([used.sum(), (~used).sum()])
+    auc: Float[np.ndarray, "draws attacks"]
+    influence: Float[np.ndarray, "draws attacks people"]
+    design: Design
+    sides: tuple[Bool[np.ndarray, " people"], Bool[np.ndarray, " people"]]
+    by_chance: float
+
+    @classmethod
+    def of(cls, scores: Sequence[Scores], strata: Int[np.ndarray, " people"] | None) -> _Draws:
+        """Return the draws of the attacks that are fitted; those that are not join every draw."""
+        drawn = next((attack for attack in scores if attack.fitted), scores[0])
+        shape = drawn.values.shape
+        auc = np.zeros((shape[0], len(scores)))
+        influence, weights = np.zeros((shape[0], len(scores), shape[1])), np.zeros(shape)
+        by_chance = np.zeros(shape[0])
+        for draw, (kept, sides) in enumerate(zip(drawn.compared, drawn.sides, strict=True)):
+            values = np.stack([attack.values[draw if attack.fitted else 0, kept] for attack in scores])
+            among = sides[kept] == IN, None if strata is None else strata[kept]
+            auc[draw], influence[draw][:, kept] = influences(values, *among)
+            weights[draw, kept] = weights_in_auc(*among)
+            by_chance[draw] = _variance_by_chance(*among)
+        sides = tuple(((drawn.sides == side) & (weights > 0)).any(axis=0) for side in (IN, OUT))
+        design = Design.of(weights, drawn.sides == ASIDE)
+        return cls(auc, influence, design, (sides[0], sides[1]), float(by_chance.mean()))
+
+    @property
+    def counts(self) -> Int[np.ndarray, " 2"]:
+        """How many members, and non-members, were compared in some draw."""
+        return np.array([side.sum() for side in self.sides])
+
+    @property
+    def by_person(self) -> Float[np.ndarray, "attacks people"]:
+        """What each person adds to the deviation of each attack's mean AUC."""
+        return np.asarray(self.influence.mean(axis=0))
+
+    @property
+    def variance(self) -> Float[np.ndarray, " attacks"]:
+        """The variance of each attack's mean AUC over draws."""
+        each = np.moveaxis(self.influence, 1, 0)
+        return np.array([variance_of_mean(one, self.design, self.sides) for one in each])
+
+    @property
+    def design_effect(self) -> float:
+        """Variance of the mean AUC of an attack that finds nothing, over that of one scored once."""
+        factor = max(self.design.stable, self.design.unstable)
+        return factor * self.by_chance / float(null_variance(*self.counts))
 
 
 @dataclass(frozen=True)
 class DeLong:
-    """DeLong's errors, averaged over draws as variances.
+    """DeLong's errors, carried over from one draw to the mean over draws.
 
-    Drawing the known people again does not add people, so the error is that of one draw. An attack that is
-    not fitted is scored once, on everyone. A fitted one gets the mean over draws with the mean single-draw
-    variance. Correlations come from the people that every attack scored in a draw, averaged over draws.
+    An attack that is not fitted is scored once, on everyone. A fitted one gets the mean AUC over draws, of
+    which :func:`memberscan.evidence.cross_fitting.variance_of_mean` gives the variance: scores of different
+    fits are never compared with each other. Correlations come from what each person adds to each attack.
 
     Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988.
     """
@@ -66,50 +112,48 @@ class DeLong:
 
     def _estimates(self, scores: Sequence[Scores], strata: Int[np.ndarray, " people"] | None) -> Estimates:
         _require_draws(scores)
-        fitted = np.array([attack.fitted for attack in scores])
-        auc, variance = np.empty(len(scores)), np.empty(len(scores))
-        counts, covariance = np.empty((2, len(scores)), dtype=int), np.eye(len(scores))
-        if not fitted.all():
-            (once,) = _comparisons([attack for attack in scores if not attack.fitted], strata)
-            auc[~fitted], covariance, sides = once.estimate()
-            variance[~fitted], counts[:, ~fitted] = np.diag(covariance), sides[:, None]
-        if fitted.any():
-            draws = [draw.estimate() for draw in _comparisons(scores, strata)]
-            # All attacks on the people of each draw, so that errors have a correlation; the estimates of
-            # those that are not fitted stay what they are on everyone.
-            covariance = np.mean([draw[1] for draw in draws], axis=0)
-            auc[fitted] = np.mean([draw[0] for draw in draws], axis=0)[fitted]
-            variance[fitted] = np.diag(covariance)[fitted]
-            counts[:, fitted] = np.min([draw[2] for draw in draws], axis=0)[:, None]
-        names = tuple(attack.attack for attack in scores)
-        return Estimates(names, auc, np.sqrt(variance), _correlation(covariance), counts[0], counts[1])
+        auc, variance, effects = np.empty((3, len(scores)))
+        counts = np.empty((2, len(scores)), dtype=int)
+        by_person = np.empty((len(scores), scores[0].values.shape[1]))
+        for fitted in (False, True):
+            chosen = np.array([attack.fitted == fitted for attack in scores])
+            if chosen.any():
+                draws = _Draws.of([attack for attack in scores if attack.fitted == fitted], strata)
+                auc[chosen], variance[chosen] = draws.auc.mean(axis=0), draws.variance
+                by_person[chosen], effects[chosen] = draws.by_person, draws.design_effect
+                counts[:, chosen] = draws.counts[:, None]
+        return Estimates(
+            attacks=tuple(attack.attack for attack in scores),
+            auc=auc,
+            standard_error=np.sqrt(variance),
+            correlation=_correlation(by_person @ by_person.T),
+            members=counts[0],
+            nonmembers=counts[1],
+            design_effect=effects,
+        )
 
     def accuracies(self, scores: Sequence[Scores]) -> tuple[Interval, ...]:
-        """Return the mean balanced accuracy over draws, with the interval of one draw."""
+        """Return the mean balanced accuracy over draws, with the interval of those scored in any."""
         _require_draws(scores)
         return tuple(_accuracy(attack) for attack in scores)
 
     def difference(self, attack: Scores, over: Scores) -> tuple[float, float]:
-        """Return the mean difference of AUCs over draws, and the error of a single draw."""
+        """Return the mean difference of AUCs over draws, and its error."""
         _require_draws([attack, over])
-        values, variances = [], []
-        for draw in _comparisons([attack, over], None):
-            auc, covariance, (members, nonmembers) = draw.estimate()
-            values.append(auc[0] - auc[1])
-            variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-            # Half of what one pair of people weighs in the AUC.
-            variances.append(max(variance, 0.25 / (members * nonmembers)))
-        return float(np.mean(values)), float(np.sqrt(np.mean(variances)))
+        draws = _Draws.of([attack, over], None)
+        values, influence = (each[:, 0] - each[:, 1] for each in (draws.auc, draws.influence))
+        variance = variance_of_mean(influence, draws.design, draws.sides)
+        # Half of the weight of one pair of people in the AUC.
+        floor = 0.25 / float(np.prod(draws.counts))
+        return float(values.mean()), float(np.sqrt(max(variance, floor)))
 
 
-def _comparisons(
-    scores: Sequence[Scores], strata: Int[np.ndarray, " people"] | None
-) -> Iterator[_Comparison]:
-    """Yield for each draw the scores of those compared in it; attacks that are not fitted join every draw."""
-    drawn = next((attack for attack in scores if attack.fitted), scores[0])
-    for draw, (kept, sides) in enumerate(zip(drawn.compared, drawn.sides, strict=True)):
-        values = np.stack([attack.values[draw if attack.fitted else 0, kept] for attack in scores])
-        yield _Comparison(values, sides[kept] == IN, None if strata is None else strata[kept])
+def _variance_by_chance(
+    member: Bool[np.ndarray, " compared"], strata: Int[np.ndarray, " compared"] | None
+) -> float:
+    if strata is None:
+        return float(null_variance(int(member.sum()), int((~member).sum())))
+    return null_variance_within(member, strata)
 
 
 def _correlation(covariance: Float[np.ndarray, "attacks attacks"]) -> Float[np.ndarray, "attacks attacks"]:
@@ -123,11 +167,29 @@ def _correlation(covariance: Float[np.ndarray, "attacks attacks"]) -> Float[np.n
 
 def _accuracy(attack: Scores) -> Interval:
     decided = attack.values > attack.thresholds[:, None]
-    inside, outside = (attack.compared & (attack.sides == side) for side in (IN, OUT))
-    sensitivity = np.mean((decided & inside).sum(axis=1) / inside.sum(axis=1))
-    specificity = np.mean((~decided & outside).sum(axis=1) / outside.sum(axis=1))
-    fewest = int(inside.sum(axis=1).min()), int(outside.sum(axis=1).min())
-    return balanced_accuracy_interval(float(sensitivity), float(specificity), *fewest)
+    shares, people = [], []
+    for side in (IN, OUT):
+        compared = attack.compared & (attack.sides == side)
+        right = decided if side == IN else ~decided
+        shares.append(float(np.mean((right & compared).sum(axis=1) / compared.sum(axis=1))))
+        weights = compared / compared.sum(axis=1, keepdims=True)
+        # As many people as give a mean the variance of one in which each weighs what it weighs here: all of
+        # them where draws score everybody as often, and those of one draw where draws score the same people.
+        people.append(round(1 / float((weights.mean(axis=0) ** 2).sum())))
+    return balanced_accuracy_interval(shares[0], shares[1], people[0], people[1], _weights(attack))
+
+
+def _weights(attack: Scores) -> tuple[float, float]:
+    """Return how far errors of sensitivity and of specificity move twice the accuracy."""
+    kept = attack.compared[0]
+    values, member, threshold = (
+        attack.values[0, kept],
+        attack.sides[0, kept] == IN,
+        float(attack.thresholds[0]),
+    )
+    # An attack that is not fitted knows the share of members only, and calls as many people members.
+    by_share = abs(int((values > threshold).sum()) - int(member.sum())) <= 1
+    return weights_at_quantile(values, member, threshold) if by_share and not attack.fitted else (1.0, 1.0)
 
 
 def _require_draws(scores: Sequence[Scores]) -> None:

@@ -1,4 +1,4 @@
-"""Attacks judged among people who are alike without the model, where covariates tell members apart."""
+"""Comparison of attacks within strata of alike people, if covariates tell members from non-members."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from memberscan.evidence.alignment import aligned
+from memberscan.evidence.design_matrix import less_explained
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Strata:
-    """Who is like whom without the model, for one target.
+    """The strata of alike people, without the model, for one target.
 
     Parameters
     ----------
     labels
-        Stratum of each person; -1 for people who were not looked at.
+        Stratum of each person; -1 for people outside the check.
     features
         Covariates as columns; NaN for the same people.
     """
@@ -58,9 +59,9 @@ def estimate_within_strata(
 ) -> Estimates | None:
     """Return the AUCs among people alike in their covariates, or None if too few are left to compare.
 
-    Only people of one stratum of the blind score are compared, after the covariates were taken out of the
-    attacks' scores. Each step alone leaves bias: strata because people within one still differ, regression
-    because its form is assumed.
+    Only people of one stratum of the blind score are compared, after what tells the sides apart (curves of
+    covariates, and products of two) was taken out of the attacks' scores. Each step alone leaves bias:
+    strata because people within one still differ, regression because its form is assumed.
 
     Parameters
     ----------
@@ -83,8 +84,9 @@ def estimate_within_strata(
 def adjust(attack: Scores, strata: Mapping[str, Strata]) -> Scores:
     """Return scores with what the covariates explain of them taken out, row by row.
 
-    Sides are not used, so whatever membership shares with the covariates goes too: the rest understates a
-    leak rather than invents one.
+    The regression does not use sides. What a curve or a product of the covariates does not fit stays in the
+    scores; strata of the blind score catch part of it. So this is not a bound: an effect of the covariates
+    that neither sees may look like a leak.
     """
     values = np.full(attack.values.shape, np.nan)
     for row, kept, found, rest in zip(attack.rows, attack.compared, attack.values, values, strict=True):
@@ -99,5 +101,4 @@ def _residual(
     """Return normal scores of the ranks, minus their least-squares fit on the covariates."""
     # Normal scores, so that neither outliers nor the scale of an attack decide the fit.
     z = stats.norm.ppf((stats.rankdata(values) - 0.5) / len(values))
-    x = np.column_stack([np.ones(len(z)), features])
-    return np.asarray(z - x @ np.linalg.lstsq(x, z, rcond=None)[0])
+    return less_explained(z[:, None], features - features.mean(axis=0))[0][:, 0]

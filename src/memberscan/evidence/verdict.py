@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from memberscan.evidence.power import SMALL, smallest_detectable_auc
-from memberscan.evidence.rounding import error_of, floored, rounded, step_below
+from memberscan.evidence.power import SMALL, people_to_detect, smallest_detectable_auc
+from memberscan.evidence.rounding import (
+    error_of,
+    floored,
+    rounded,
+    step_below,
+    two_decimals,
+    two_decimals_up,
+)
 from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 
     from memberscan.evidence.blind import Blind
     from memberscan.evidence.estimates import Estimates
+    from memberscan.evidence.overlap import Overlap
     from memberscan.evidence.permutation import NullCheck
 
 Label = Literal["leaks", "no leak shown", "inconclusive", "confounded"]
@@ -24,12 +31,12 @@ Rule = Literal["simultaneous bound", "permutation", "within strata", "none"]
 
 SIGNIFICANCE = 0.01
 TELLING = 0.65
-"""An audit that could not have seen an AUC of this size does not get to say "no leak shown"."""
+"""An audit that could not have detected an AUC of this size never says "no leak shown"."""
 
 
 @dataclass(frozen=True)
 class Basis:
-    """What a verdict rests on: how attacks are judged, and in which order that puts them.
+    """The basis of a verdict: how attacks are judged, and their resulting order.
 
     Parameters
     ----------
@@ -68,43 +75,51 @@ class Verdict:
     label
         "leaks", "no leak shown", "inconclusive" or "confounded". None says that a model gives nothing away.
     sentence
-        The same in plain words, with the numbers that it rests on, rounded to what their errors bear. The
-        label is decided before they are rounded.
+        The same in plain words, with its numbers, rounded to steps that fit their standard errors. The label
+        is decided before they are rounded.
     smallest_detectable_auc
         The least AUC that this audit would have found four times out of five; 1 if none.
     basis
         What it rests on.
+    would_change
+        What could give another answer: more people, other people, or other attacks.
     """
 
     label: Label
     sentence: str
     smallest_detectable_auc: float
     basis: Basis
+    would_change: str
 
 
 @dataclass(frozen=True)
 class Sides:
-    """How the sentence of a confounded audit names whom covariates tell apart, and what it advises."""
+    """How a sentence names the two sides and what leaks, and what a confounded audit advises.
+
+    What leaks is what the attacker sees: for a server these are the updates, and not the final model.
+    """
 
     names: str = "Members and non-members"
     remedy: str | None = None
+    leak: str = "This model leaks who was in its training set"
 
     @classmethod
-    def of_learners(cls, names: Sequence[str]) -> Self:
-        """Return how to name the people of some learners, and those whom no learner trained on."""
+    def of_learners(cls, names: Sequence[str], leak: str) -> Self:
+        """Return how to name the people of some learners, and the held-out people."""
         return cls(
-            f"The people of {', '.join(names)} and those held out",
+            f"The people of {', '.join(names) or 'the learners'} and those held out",
             "Hold out people of each learner's own kind, and audit again.",
+            leak,
         )
 
 
 def nothing_seen() -> Verdict:
-    """Return the verdict on an attacker to whom nothing was shown that an attack could work on."""
+    """Return the verdict on an attacker that saw nothing that an attack could use."""
     sentence = (
-        "No attack could be run: this attacker was shown nothing to attack. That is no finding about the "
-        "model, and other attackers see more: audit those too."
+        "No attack could be run: this attacker sees nothing that an attack could use. That is not a finding "
+        "about the model, and other attackers see more: audit those, too."
     )
-    return Verdict("inconclusive", sentence, 1.0, Basis("none"))
+    return Verdict("inconclusive", sentence, 1.0, Basis("none"), "An audit of an attacker that sees more.")
 
 
 def judge(
@@ -113,14 +128,18 @@ def judge(
     blind: Blind,
     within: Estimates | None = None,
     sides: Sides | None = None,
+    overlap: Overlap | None = None,
 ) -> Verdict:
     """Apply the rule, in its order.
 
-    Where covariates alone tell members from non-members, and membership was not drawn at random, only success
-    within strata counts: ``leaks``, or else ``confounded``. Otherwise ``leaks`` if a simultaneous one-sided
-    99% lower bound exceeds .5; with fewer than 30 subjects a side scored in one draw, if a max-T p-value is
-    below .01. Otherwise ``inconclusive`` if an attack is significantly worse than chance, or if the smallest
-    AUC detectable with 80% power exceeds .65; else ``no leak shown``.
+    Where covariates alone tell members from non-members (p < .05), and membership was not drawn at random,
+    attacks are judged within strata: success there is a leak, and without it the last rules are applied to
+    the results within strata. The audit is ``confounded`` only where overlap fails, so that nothing can be
+    said of people alike, and the sides plainly differ (p < .01) or attacks succeed among people of all kinds.
+    Elsewhere ``leaks`` if a simultaneous one-sided 99% lower bound exceeds .5; with fewer than 30 subjects
+    scored on a side, if a max-T p-value is below .01. Otherwise ``inconclusive`` if an attack is
+    significantly worse than chance, or if the smallest AUC detectable with 80% power exceeds .65; else
+    ``no leak shown``.
 
     Parameters
     ----------
@@ -133,22 +152,37 @@ def judge(
     within
         Estimates within strata; ``None`` if not needed or too few subjects are comparable.
     sides
-        How to name the two sides, where it is not simply members and non-members.
+        How to name the two sides, if they are not simply members and non-members.
+    overlap
+        How far the sides overlap; ``None`` if not needed or too few subjects are comparable.
     """
-    if blind.gates:
-        return _judge_within(estimates, within, blind, sides or Sides())
-    detectable = smallest_detectable_auc(estimates)
+    sides, detectable = sides or Sides(), smallest_detectable_auc(estimates)
     if estimates.fewest < SMALL:
         basis = _by_p_values(estimates, null)
         certainty = f"max-T permutation p < {SIGNIFICANCE:g} over the {_attacks(estimates)} tried"
     else:
         basis = _by_bounds("simultaneous bound", estimates)
         certainty = _bound(estimates, _strongest(estimates, basis))
+    if blind.gates:
+        return _judge_within(estimates, basis, within, blind, sides, overlap)
     if basis.shown:
         success = _success(estimates, _strongest(estimates, basis))
-        sentence = f"This model leaks who was in its training set: {success} ({certainty})."
-        return Verdict("leaks", sentence, detectable, basis)
-    return _judge_without_success(estimates, detectable, basis)
+        sentence = f"{sides.leak}: {success} ({certainty})."
+        return _leaks(sentence, detectable, basis, blind, sides)
+    return _judge_without_success(estimates, basis)
+
+
+def _leaks(sentence: str, detectable: float, basis: Basis, blind: Blind, sides: Sides) -> Verdict:
+    if blind.randomised:
+        change = "No other audit would: only a defence, or an attacker that sees less."
+        return Verdict("leaks", sentence, detectable, basis, change)
+    # Covariates do not record everything that differs between groups of people who were not randomised.
+    sentence += (
+        f" {sides.names} were chosen, not drawn at random: a difference between them that no covariate "
+        "records, such as another scanner, could look the same."
+    )
+    change = "An audit with members drawn at random before training, or with people who are more alike."
+    return Verdict("leaks", sentence, detectable, basis, change)
 
 
 def _by_bounds(rule: Rule, estimates: Estimates) -> Basis:
@@ -173,52 +207,106 @@ def _strongest(estimates: Estimates, basis: Basis) -> int:
     return estimates.attacks.index(basis.ranking[0])
 
 
-def _judge_without_success(estimates: Estimates, detectable: float, basis: Basis) -> Verdict:
-    missed = f"an AUC of {_up(detectable)} (chance is 0.50)"
+def _judge_without_success(estimates: Estimates, basis: Basis) -> Verdict:
+    detectable = smallest_detectable_auc(estimates)
+    missed = f"an AUC of {two_decimals_up(detectable)} (chance is 0.50)"
     if estimates.below_chance.any():
         worst = estimates.attacks[int(np.argmin(np.where(estimates.below_chance, estimates.auc, np.inf)))]
         sentence = (
             f"This audit cannot answer: attack {worst} does significantly worse than chance, so members and "
             "non-members differ in a way that no attack expected. Find that difference and audit again."
         )
-        return Verdict("inconclusive", sentence, detectable, basis)
+        return Verdict("inconclusive", sentence, detectable, basis, "People of both sides who are alike.")
     if detectable > TELLING:
         sentence = (
             "This audit is too small to answer: no attack was shown to succeed, but a leak would have been "
             f"found reliably only from {missed} upwards."
         )
-        return Verdict("inconclusive", sentence, detectable, basis)
+        needed = people_to_detect(TELLING, estimates.critical)
+        change = f"About {needed} members and {needed} non-members who are scored, for an AUC of {TELLING}."
+        return Verdict("inconclusive", sentence, detectable, basis, change)
     sentence = (
-        f"No leak was shown by the {_attacks(estimates)} tried; a leak weaker than {missed}, or one that "
-        "only other attacks find, could have been missed."
+        f"No leak was shown by the {_attacks(estimates)} tried; a leak weaker than {missed} could have been "
+        "missed. Attacks with reference models, which find more, were not tried."
     )
-    return Verdict("no leak shown", sentence, detectable, basis)
+    change = "Attacks with reference models; an attacker that sees more; more people, for a weaker leak."
+    return Verdict("no leak shown", sentence, detectable, basis, change)
 
 
-def _judge_within(estimates: Estimates, within: Estimates | None, blind: Blind, sides: Sides) -> Verdict:
-    step = step_below(blind.chance_error)
-    culprit = f"{blind.worst} (AUC {rounded(blind.covariates[0].auc, step):.2f} by itself)"
-    if within is None:
+def _judge_within(
+    estimates: Estimates,
+    basis: Basis,
+    within: Estimates | None,
+    blind: Blind,
+    sides: Sides,
+    overlap: Overlap | None,
+) -> Verdict:
+    alike = None if within is None else _by_bounds("within strata", within)
+    if within is not None and alike is not None and alike.shown:
+        best = _strongest(within, alike)
+        sentence = (
+            f"{sides.leak}: even among people alike in the covariates, "
+            f"{_success(within, best)} ({_bound(within, best)}). {sides.names} also differ "
+            f"without the model, most of all in {_culprit(blind)}."
+        )
+        return _leaks(sentence, smallest_detectable_auc(within), alike, blind, sides)
+    failed = overlap is not None and overlap.extent == "failed"
+    if within is not None and alike is not None and not failed:
+        verdict = _judge_without_success(within, alike)
+        return _of_people_alike(verdict, estimates, basis, blind, sides, overlap)
+    if not (blind.plain or basis.shown):
+        # The difference is small, and there is no success that it would have to explain.
+        return _judge_without_success(within or estimates, alike or basis)
+    return _confounded(estimates, within, blind, sides, overlap)
+
+
+def _of_people_alike(
+    verdict: Verdict, estimates: Estimates, basis: Basis, blind: Blind, sides: Sides, overlap: Overlap | None
+) -> Verdict:
+    """Return a verdict on people alike in the covariates that says so, and what differs among all people."""
+    can = "can" if blind.plain else "may"
+    said = f"{sides.names} {can} be told apart without the model, most of all by {_culprit(blind)}."
+    if basis.shown:
+        success = _success(estimates, _strongest(estimates, basis))
+        said += f" Among all people {success}; what tells them apart may explain that."
+    share = ""
+    if overlap is not None:
+        share = f": {_percent(overlap.members)} of the members have such people on the other side"
+    said += f" This answer is about people who are alike in the covariates, and about nobody else{share}."
+    change = verdict.would_change
+    if verdict.label == "inconclusive":
+        change = "More people of both sides who are alike in the covariates."
+    return replace(verdict, sentence=f"{verdict.sentence} {said}", would_change=change)
+
+
+def _confounded(
+    estimates: Estimates, within: Estimates | None, blind: Blind, sides: Sides, overlap: Overlap | None
+) -> Verdict:
+    if within is None or overlap is None:
         # Attacks are still listed in the order of their bounds, but none of these is evidence of a leak.
         basis, detectable = Basis("none", _by_bounds("none", estimates).ranking), 1.0
-        left = "too few people are alike in the covariates to judge the attacks among them"
+        few = "too few people are alike in the covariates to judge the attacks among them"
     else:
         basis, detectable = _by_bounds("within strata", within), smallest_detectable_auc(within)
-        left = "no attack was shown to succeed among people alike in the covariates"
-        if basis.shown:
-            best = _strongest(within, basis)
-            sentence = (
-                "This model leaks who was in its training set: even among people alike in the covariates, "
-                f"{_success(within, best)} ({_bound(within, best)}). {sides.names} also differ "
-                f"without the model, most of all in {culprit}."
-            )
-            return Verdict("leaks", sentence, detectable, basis)
+        few = (
+            "comparing people alike in the covariates has the weight of only "
+            f"{_percent(overlap.effective_members)} of the members, too little to speak of them"
+        )
     remedy = sides.remedy or _remedy(blind)
     sentence = (
-        f"{sides.names} can be told apart without the model, most of all by {culprit}, and {left}: "
+        f"{sides.names} can be told apart without the model, most of all by {_culprit(blind)}, and {few}: "
         f"a leak is neither shown nor excluded. {remedy}"
     )
-    return Verdict("confounded", sentence, detectable, basis)
+    return Verdict("confounded", sentence, detectable, basis, remedy)
+
+
+def _culprit(blind: Blind) -> str:
+    auc = rounded(blind.covariates[0].auc, step_below(blind.chance_error))
+    return f"{blind.worst} (AUC {auc:.2f} by itself)"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}%"
 
 
 def _remedy(blind: Blind) -> str:
@@ -232,13 +320,14 @@ def _remedy(blind: Blind) -> str:
 
 def _success(estimates: Estimates, k: int) -> str:
     auc = rounded(float(estimates.auc[k]), _step(estimates, k))
-    pairs = f"{100 * auc:.3g}% of pairs, where chance gives 50%"
+    pairs = f"{_percent(float(two_decimals(auc)))} of pairs, where chance gives 50%"
     return f"attack {estimates.attacks[k]} ranks a member above a non-member in {pairs}"
 
 
 def _bound(estimates: Estimates, k: int) -> str:
     low = floored(float(estimates.simultaneous_low[k]), _step(estimates, k), side=0.5)
-    return f"at least {100 * low:.4g}% with 99% confidence over the {_attacks(estimates)} tried"
+    least = _percent(float(two_decimals(low, down=True)))
+    return f"at least {least} with 99% confidence over the {_attacks(estimates)} tried"
 
 
 def _step(estimates: Estimates, k: int) -> float:
@@ -250,8 +339,3 @@ def _step(estimates: Estimates, k: int) -> float:
 def _attacks(estimates: Estimates) -> str:
     number = len(estimates.attacks)
     return "one attack" if number == 1 else f"{number} attacks"
-
-
-def _up(auc: float) -> str:
-    """Write an AUC rounded up: never claim to have seen more than was seen."""
-    return f"{math.ceil(100 * auc - 1e-9) / 100:.2f}"

@@ -1,4 +1,4 @@
-"""Several audits as one: those of sites joined, those of attackers and federations side by side."""
+"""Merge several audits: those of sites are joined, those of other attackers and federations are listed."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ Named = TypeVar("Named", Learner, Victim)
 def consortium(audits: Mapping[str, AuditContent | Mapping[str, Any]]) -> ConsortiumContent:
     """Return the content of consortium.json.
 
-    Audits of one transcript and one attacker are taken for those of different sites, each with its own people
-    as victims: pairs and victims are put together, Holm's correction runs over all pairs of an attack, and
+    Audits of one transcript and one attacker are treated as those of different sites, each with its own
+    people as victims: pairs and victims are joined, Holm's correction runs over all pairs of all attacks, and
     pooled values are means over sites (:func:`memberscan.report.joining.mean_over_sites` says what they are
-    not). All others stand side by side. An audit given twice counts once.
+    not). All others are listed separately. An audit given twice counts once.
 
     No verdict is made here: each audit keeps its own.
 
@@ -77,7 +77,7 @@ def consortium(audits: Mapping[str, AuditContent | Mapping[str, Any]]) -> Consor
 
 
 def _labels(groups: Sequence[Audits]) -> list[tuple[str, str | None]]:
-    """Return the label of each entry and of its federation, told apart by transcript where they must be."""
+    """Return the label of each entry and of its federation, with the transcript where labels would repeat."""
     firsts = [next(iter(group.items())) for group in groups]
     transcripts: dict[str, set[str]] = {}
     for _, audit in firsts:
@@ -174,7 +174,7 @@ def _once(group: Audits) -> Audits:
 
 
 def _own_people(group: Audits) -> Audits:
-    """Name the victims that sites call "all", as who sees sums does: at a site these are its own people."""
+    """Rename the victim "all" of audits of sums to the site: there it means the site's own people."""
     if len(group) == 1:
         return group
     named = {}
@@ -201,7 +201,7 @@ def _known_first(parts: Sequence[Sequence[Named]], value: str) -> tuple[Named, .
 
 
 def _pairs(parts: Audits) -> tuple[Pair, ...]:
-    """Return all pairs; one that a site could not judge gives way to the same pair of the site that could."""
+    """Return all pairs; of a pair that several sites list, the one that could be judged."""
     together = [pair for part in parts.values() if part.federation for pair in part.federation.pairs]
     pairs = joining.rows(
         [sorted(together, key=lambda pair: pair.auc is None)],
@@ -212,7 +212,7 @@ def _pairs(parts: Audits) -> tuple[Pair, ...]:
 
 
 def _findings(parts: Audits) -> tuple[JoinedFinding, ...]:
-    """Return one finding an attack: as one audit ranks them, or by their means' lower ends."""
+    """Return one finding per attack: as one audit ranks them, or by the lower ends of their means."""
     ranked = [(audit, finding) for audit in parts.values() for finding in ranking.ranked(audit)]
     rows = []
     for attack in dict.fromkeys(finding.attack for _, finding in ranked):
@@ -275,7 +275,7 @@ def _sites(entries: Sequence[Entry]) -> tuple[Site, ...]:
 
 
 def _against(entry: Entry, site: str) -> Against:
-    """Return what one attacker can do to one site; people of a sum may be anybody's."""
+    """Return what one attacker can do to one site; the victim of an attack on sums may be any site."""
     mine = [pair for pair in entry.pairs if pair.victim in (site, party_words.ALL)]
     judged = party_words.judged(mine)
     return Against(

@@ -1,8 +1,8 @@
 """What an audit publishes about small groups, and with how many digits: one rule for everything.
 
-Whoever can query the model and holds everybody's scans computes what an audit computes, for any guess of who
-was a member. Exact numbers confirm the right guess. So a cell of few people is joined or hidden, and every
-number is rounded to what its error bears.
+An attacker who can query the model and holds all scans can compute what an audit computes, for any guess of
+who was a member. Exact numbers would confirm the right guess. So a cell of few people is joined or hidden,
+and every number is rounded to a step that fits its standard error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROC_RATES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 CHANCE = 0.5
 _P_VALUES = ("p_value", "p_holm", "p_values")
 _SIDES = {"difference": 0.0, "h": 0.0}
-"""Parts whose numbers stay on their side of something else than chance."""
+"""Parts whose numbers are kept on their side of another value than chance."""
 
 P = TypeVar("P", bound=Part)
 
@@ -52,12 +52,12 @@ def hidden(cells: Sequence[tuple[int, ...]], smallest: int, *, rest: tuple[int, 
     smallest
         Fewest people on each side of a cell that is published.
     rest
-        People of each side who are in no cell; their number is the total less all cells.
+        People of each side who are in no cell: the total minus all cells.
 
     Notes
     -----
-    The total is published, so everybody can subtract the published cells from it. The rest must be nobody, or
-    enough people; further cells are hidden, the smallest first, until it is.
+    The total is published, so a reader can subtract the published cells from it. The rest must be zero or
+    large enough; further cells are hidden, the smallest first, until that holds.
     """
     hide = [min(cell) < smallest for cell in cells]
     left = np.array(rest or (0,) * (len(cells[0]) if cells else 1))
@@ -72,17 +72,17 @@ def hidden(cells: Sequence[tuple[int, ...]], smallest: int, *, rest: tuple[int, 
 
 
 def curve(roc: Roc, tpr: Sequence[Rate], scored: tuple[int, int], smallest: int) -> Roc:
-    """Return a few points of a ROC curve; all its steps in their order would name every member.
+    """Return a few points of a ROC curve; all its steps in order would reveal every member.
 
-    Only rates at which ``smallest`` non-members or more are named are published, and those at which the
-    finding itself has a value, which stands here too.
+    Published are the rates at which ``smallest`` non-members or more are named, and those at which the
+    finding itself has a value; that value is used here too.
 
     Parameters
     ----------
     roc, tpr
-        The whole curve, and the finding's own rates, which are rounded already.
+        The whole curve, and the finding's own rates, which are already rounded.
     scored
-        How many members, and non-members, were scored in one draw.
+        How many members, and non-members, were scored in some draw.
     smallest
         Fewest people of a group that is reported.
     """
@@ -102,7 +102,7 @@ def curve(roc: Roc, tpr: Sequence[Rate], scored: tuple[int, int], smallest: int)
 
 
 def published(part: P, name: str = "") -> P:
-    """Return a part of the content with every number rounded to what its error bears, wherever it stands.
+    """Return a part of the content with every number rounded to a step that fits its standard error.
 
     All three numbers of an estimate are rounded to one step. Ends of intervals stay on their side of chance
     (or of no difference), and simultaneous bounds are rounded downwards.
@@ -112,7 +112,7 @@ def published(part: P, name: str = "") -> P:
     part
         With exact numbers.
     name
-        The key under which it stands.
+        Its key.
     """
     given = {key: getattr(part, key) for key in part.model_fields_set}
     part = part.model_copy(update={key: _published(value, key) for key, value in given.items()})
@@ -145,7 +145,7 @@ def _rounded_estimate(found: Estimate, side: float) -> dict[str, Any]:
 def _rounded_ends(
     value: float, low: float, high: float, side: float | None = None
 ) -> tuple[float, dict[str, Any]]:
-    """Return the step that an interval's error bears, and its three numbers rounded to it."""
+    """Return the step that fits an interval's standard error, and its three numbers rounded to it."""
     step = step_below(error_of(low, high))
     ends = {"low": rounded(low, step, side=side), "high": rounded(high, step, side=side)}
     return step, {"value": rounded(value, step), **ends}

@@ -1,4 +1,4 @@
-"""How figures are drawn: twice: for a page and for a phone, so that text never shrinks."""
+"""Each figure is drawn twice, for a page and for a phone, so that text never shrinks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether some people are more exposed than others, and how far off the model is for whom."""
+"""Whether some groups of people are more exposed than others, and the model's errors by age."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Estimates with their intervals, drawn from top to bottom on one scale of AUC."""
+"""Estimates with their intervals, drawn from top to bottom on one AUC axis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
@@ -37,17 +38,23 @@ def draw_intervals(axes: Axes, rows: Sequence[Row], *, gap: float | None, narrow
         FuncFormatter(lambda x, _: f"{x:.2f}" if high - low < 0.28 else f"{x:.1f}")
     )
     axes.set_xlabel("AUC")
-    axes.plot([0.5, 0.5], [-0.6, len(rows) - 0.35], color=svg.MUTED, linewidth=1)
+    _upright(axes, 0.5, rows, color=svg.MUTED, linewidth=1)
     chance_left = gap is None or gap >= 0.5
     _mark(axes, 0.5, "chance", "right" if chance_left else "left")
     if gap is not None:
-        axes.plot(
-            [gap, gap], [-0.6, len(rows) - 0.35], color=svg.SECOND, linewidth=1.5, linestyle=(0, (4, 3))
-        )
+        _upright(axes, gap, rows, color=svg.SECOND, linewidth=1.5, linestyle=(0, (4, 3)))
         far = gap > low + 0.8 * (high - low)
         _mark(axes, gap, "error gap alone", "left" if chance_left and not far else "right", color=svg.SECOND)
     for place, row in enumerate(rows):
         _interval(axes, place, row)
+
+
+def _upright(axes: Axes, x: float, rows: Sequence[Row], **style: Any) -> None:
+    """Draw a vertical line beside the intervals only, so that it does not cross the labels above them."""
+    axes.plot([x, x], [-0.6, -0.47], **style)
+    for place, row in enumerate(rows):
+        if row.estimate is not None:
+            axes.plot([x, x], [place + 0.03, place + 0.47], **style)
 
 
 def _limits(rows: Sequence[Row], gap: float | None) -> tuple[float, float]:

@@ -21,14 +21,14 @@ _TWO_SIDED = float(norm.ppf(0.975))
 def mean_over_sites(estimates: Sequence[Estimate]) -> Estimate:
     """Return the unweighted mean of fractions that sites found independently, with its 95% interval.
 
-    Each site's standard error is taken back from its interval: on the logit scale, v (1 - v) times the
+    Each site's standard error is derived from its interval: on the logit scale, v (1 - v) times the
     interval's length there over 2 x 1.96 (delta method), or where an end is 0 or 1 and has no logit, the
     greater part of the interval over 1.96. The error of the mean is the root of the summed squares over
-    the number of sites, and the interval is laid on the logit scale again. One site is returned unchanged.
+    the number of sites, and the interval is computed on the logit scale. One site is returned unchanged.
 
-    What it is not: a value for all people (a site of 10 counts as much as one of 1,000), an interval over
-    other sites or over training again, or valid where sites share people, held-out ones included. All sites
-    judge the same trained models, and that common part is not in the interval.
+    What it is not: a value for all people (a site of 10 has the weight of one of 1,000), an interval over
+    other sites or over training again, or valid where sites share people, including held-out people. All
+    sites audit the same trained models, and that common part is not in the interval.
 
     Parameters
     ----------
@@ -53,25 +53,22 @@ def mean_over_sites(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def correct(pairs: Sequence[Pair]) -> list[Pair]:
-    """Return pairs with Holm's correction over all of each attack's, as one audit has it."""
-    corrected = [pair.model_copy(update={"p_holm": None}) for pair in pairs]
-    for attack in {pair.attack for pair in pairs}:
-        mine = [k for k, p in enumerate(pairs) if p.attack == attack and p.p_value is not None]
-        p_values = np.array([pairs[k].p_value for k in mine], dtype=float)
-        for k, p in zip(mine, holm(p_values).tolist(), strict=True):
-            corrected[k] = corrected[k].model_copy(update={"p_holm": p})
-    return corrected
+    """Return pairs with Holm's correction over all pairs of all attacks, as one audit has it."""
+    tested = [k for k, pair in enumerate(pairs) if pair.p_value is not None]
+    p_values = holm(np.array([pairs[k].p_value for k in tested], dtype=float)).tolist()
+    of_pair = dict(zip(tested, p_values, strict=True))
+    return [pair.model_copy(update={"p_holm": of_pair.get(k)}) for k, pair in enumerate(pairs)]
 
 
 def rows(parts: Iterable[Sequence[R]], key: Callable[[R], Any], values: Sequence[str]) -> tuple[R, ...]:
-    """Return rows that stand in several lists under one key as one row, with means over sites.
+    """Return one row for each key that several lists have, with means over sites.
 
     Parameters
     ----------
     parts
         Each site's rows.
     key
-        What makes rows the same, of a kind that sorts.
+        What rows to join have in common; it must be sortable.
     values
         Names of the estimates to average; null where no site has one.
     """

@@ -49,12 +49,12 @@ def by_round(shown: Sequence[Line], *, band: bool) -> Drawing:
 
 
 def coverage(shown: Sequence[Line]) -> Drawing:
-    """Draw the AUC by the share of a learner's people for whom the server holds candidates."""
+    """Draw the AUC by the share of a learner's people that the server has scans of."""
     return _figure(
         "coverage",
         shown,
         "AUC by coverage",
-        "share of a learner’s people whom the server can ask about",
+        "share of a learner’s people that the server has scans of",
         "AUC",
         words.rough,
         band=True,
@@ -118,7 +118,7 @@ def _figure(
 
 
 def _draw(axes: Axes, line: Line, place: int, *, band: bool) -> None:
-    """Draw one line, told from the others by its marker and dashes as well as by its colour."""
+    """Draw one line with its own marker and dashes, so that lines can be told apart without colour."""
     color = _COLORS[place % len(_COLORS)]
     values = [e.value for e in line.estimates]
     if band:

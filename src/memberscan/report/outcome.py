@@ -1,4 +1,4 @@
-"""What an audit worked out: plain facts and evidence, from which the content of audit.json is made."""
+"""The result of an audit as plain facts and evidence, from which the content of audit.json is made."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from memberscan.evidence.gap import Gap
     from memberscan.evidence.groups import JudgedScores
     from memberscan.evidence.intervals import Interval
+    from memberscan.evidence.overlap import Overlap
     from memberscan.evidence.pairs import PairResult
     from memberscan.evidence.permutation import NullCheck
+    from memberscan.evidence.prediction_scale import PredictionScale
     from memberscan.evidence.verdict import Verdict
     from memberscan.report.content.parts import Access, Attacker, Environment, Secure
 
 SMALLEST_CELL = 10
-"""Fewest people on each side of a group that is reported, unless somebody asks for more."""
+"""Fewest people on each side of a group that is reported, unless the user asks for more."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class TargetFacts:
         Scans of members and non-members.
     ignored
         Columns that were not read as covariates.
+    predictions_from
+        How given predictions were made, "one-pass" or "unknown"; None for a run.
     left_out
         Columns that must not be covariates, with the reason: see :mod:`memberscan.evidence.admissible`.
     """
@@ -58,18 +62,19 @@ class TargetFacts:
     scans: int
     ignored: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    predictions_from: Literal["one-pass", "unknown"] | None = None
 
 
 @dataclass(frozen=True)
 class ThreatFacts:
-    """Who attacks, what it sees, and whom it knows.
+    """The attacker, what it sees, and which people it knows.
 
     Parameters
     ----------
     access, leaked, repeats, attacker, rounds
         As in :class:`memberscan.ThreatModel`; ``access`` is what the attacker had of this target.
     known_members
-        Known members; None for a learner, who knows all its own people.
+        Known members; None for a learner, which knows all its own people.
     known_nonmembers
         Known non-members.
     """
@@ -84,7 +89,7 @@ class ThreatFacts:
 
     @property
     def known_per_side(self) -> int:
-        """Fewest known people on a side; of a learner's own people there are more than it could know."""
+        """Fewest known people on a side; a learner knows more members than non-members."""
         if self.known_members is None:
             return self.known_nonmembers
         return min(self.known_members, self.known_nonmembers)
@@ -102,12 +107,12 @@ class AttackFacts:
 
 @dataclass(frozen=True, eq=False)
 class PeopleFacts:
-    """What is known of each person, over its scans; nobody is named.
+    """What is known of each person, over its scans, without ids.
 
     Parameters
     ----------
     member
-        Who was trained on.
+        Whether each person was trained on.
     age
         Mean age at the scans, years.
     residual, mean_absolute, mean_square
@@ -140,6 +145,8 @@ class ProvenanceFacts:
         Digests with a secret key: plain ones would confirm a guess of all members.
     threads
         Threads used for computing; None where they do not matter.
+    date, name, note
+        UTC day of the first start, and the auditor's name for the audit and note.
     """
 
     source: str
@@ -149,6 +156,9 @@ class ProvenanceFacts:
     weights: str | None = None
     predictions: str | None = None
     threads: int | None = None
+    date: str | None = None
+    name: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +173,7 @@ class LearnerFacts:
 
 @dataclass(frozen=True)
 class LeftOutFacts:
-    """A learner whose part did not go into the global model of a round."""
+    """A learner whose update was not used for the global model of a round."""
 
     round: int
     learner: str
@@ -192,7 +202,7 @@ class CoverageResult:
 
 @dataclass(frozen=True)
 class SourceResult:
-    """How often the learner that holds a person was named: by its model, by a guess, and without a model.
+    """How often the learner of a person was named correctly: by the attack, by guessing, without a model.
 
     ``blind`` is None where no classifier without a model could be fitted.
     """
@@ -224,13 +234,14 @@ class FederationFacts:
     learners, left_out
         The learners, and who was left out of which round.
     known_nonmembers
-        Held-out people whom every attacker knows.
+        Held-out people that every attacker knows.
     pairs
         Every attack on every pair of an attacker and a victim; none for an outsider.
     unseen
         Why an attack showed nothing of a victim, by attack and victim.
-    victims
-        The check without the model, by victim.
+    victims, together
+        The check without the model by victim, and of all members against the held-out people where there are
+        several victims.
     by_round, coverage, sources
         Attacks by round and by what the server holds, and source inference.
     """
@@ -248,6 +259,7 @@ class FederationFacts:
     pairs: Sequence[PairResult] = ()
     unseen: Mapping[tuple[str, str], str] = field(default_factory=dict)
     victims: Mapping[str, Blind] = field(default_factory=dict)
+    together: Blind | None = None
     by_round: Sequence[RoundResult] = ()
     coverage: Sequence[CoverageResult] = ()
     sources: SourceResult | None = None
@@ -255,7 +267,7 @@ class FederationFacts:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """All that an audit worked out, with numbers that are not rounded yet.
+    """The complete result of an audit, with numbers that are not rounded yet.
 
     Parameters
     ----------
@@ -273,6 +285,11 @@ class Outcome:
         Of a federated run; else None.
     smallest_cell
         Fewest people on each side of a group that is reported.
+    prediction_scale
+        Whether the predictions of the two sides seem to have been made in one way; None for a run.
+    overlap
+        How far the sides overlap in the covariates; None where attacks are not judged within strata, or too
+        few people are alike to judge any.
     """
 
     target: TargetFacts
@@ -291,3 +308,5 @@ class Outcome:
     gains: Sequence[Difference] = ()
     federation: FederationFacts | None = None
     smallest_cell: int = SMALLEST_CELL
+    prediction_scale: PredictionScale | None = None
+    overlap: Overlap | None = None

@@ -75,9 +75,9 @@ def render_consortium(content: ConsortiumContent | Mapping[str, Any]) -> str:
     content = check_consortium(content)
     verdicts = {audit.verdict for audit in content.audits}
     order = ("leaks", "confounded", "inconclusive", "no leak shown")
-    gravest = next(label for label in order if label in verdicts)
+    worst = next(label for label in order if label in verdicts)
     title = "What each party of the federation can learn"
-    return _page(content, sections.CONSORTIUM, title, gravest.replace(" ", "-"), content.memberscan)
+    return _page(content, sections.CONSORTIUM, title, worst.replace(" ", "-"), content.memberscan)
 
 
 def _page(content: C, every: Sequence[Section[C]], title: str, tone: str, version: str) -> str:

@@ -1,4 +1,4 @@
-"""Who can learn about whom: attackers by victims, as a grid whose colours are told in its cells too."""
+"""Who can learn about whom: attackers by victims, as a grid of coloured cells with their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEPS = (0.0, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9)
 
 @dataclass(frozen=True)
 class Square:
-    """One cell: what it says, its step of colour or None, whether it stands, and why it is empty."""
+    """One cell: its text, its colour step or None, whether it is significant, and why it is empty."""
 
     text: str
     step: int | None = None
@@ -43,7 +43,7 @@ class PairGrid:
 
     @property
     def compact(self) -> bool:
-        """Whether the names of columns are short enough to stand upright."""
+        """Whether the column names are short enough to be written horizontally."""
         return max(map(len, self.heads), default=0) <= 3
 
 

@@ -16,7 +16,7 @@ def pairs(rows: Sequence[Pair]) -> Table:
             Cell(pair.attack),
             Cell(pair.attacker),
             Cell(pair.victim),
-            estimate(pair.auc) if pair.auc else Cell("n/a", pair.reason or ""),
+            estimate(pair.auc, words.rough) if pair.auc else Cell("n/a", pair.reason or ""),
             estimate(pair.accuracy, words.percent),
             Cell(words.p_value(pair.p_value)),
             Cell(words.p_value(pair.p_holm)),
@@ -25,8 +25,8 @@ def pairs(rows: Sequence[Pair]) -> Table:
         for pair in rows
     ]
     caption = (
-        "Every attack on every pair. Under each estimate stands the pair’s own 95% interval; the last "
-        "p-value is corrected over all pairs of its attack. Scored: members + non-members."
+        "Every attack on every pair. The pair’s own 95% interval is below each estimate; the last p-value "
+        "is corrected over all pairs of all attacks. Scored: members + non-members."
     )
     columns = ("Attack", "Attacker", "Victim", "AUC", "Accuracy", "p\u2011value", "p, Holm", "Scored")
     return Table(caption, columns, cells)
@@ -59,6 +59,7 @@ def victims(rows: Sequence[Victim]) -> Table:
         for row in rows
     ]
     caption = (
-        "How well each learner’s people are told from those held out by what is known without any model."
+        "How well covariates alone, without any model, tell each learner’s people from those held out. "
+        "P-values of single learners are corrected for their number (Holm)."
     )
     return Table(caption, ("Victim", "AUC, no model", "Permutation p-value", "Told apart by"), cells)

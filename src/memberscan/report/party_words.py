@@ -1,4 +1,4 @@
-"""The parties of a federation as the report speaks of them: who attacks whom, and what was shown."""
+"""How the report describes the parties of a federation: who attacks whom, and what was shown."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ SIGNIFICANT = 0.05
 
 ALL = "all"
 """The victim of an attacker who cannot tell learners apart."""
+EVERYONE = "all learners"
+"""The people of all victims together, in the check without the model."""
 
 ATTACKERS: dict[Attacker, str] = {
     "outsider": "outsider",
@@ -37,12 +39,12 @@ def judged(pairs: Sequence[Pair], attack: str | None = None) -> list[Pair]:
 
 
 def shown(pair: Pair) -> bool:
-    """Tell whether a pair stands after Holm's correction."""
+    """Tell whether a pair is significant after Holm's correction."""
     return pair.p_holm is not None and pair.p_holm < SIGNIFICANT
 
 
 def strongest(pairs: Sequence[Pair]) -> Pair | None:
-    """Return the pair that shows most: those that stand after correction first, then by their lower ends."""
+    """Return the strongest pair: significant pairs first, then by the lower ends of their intervals."""
 
     def strength(pair: Pair) -> tuple[bool, float, float]:
         assert pair.auc is not None
@@ -58,18 +60,21 @@ def main_attack(ranking: Sequence[str], pairs: Sequence[Pair]) -> str | None:
 
 
 def success(pairs: Sequence[Pair], attack: str, victims: Sequence[Victim]) -> str:
-    """Return how many pairs of an attack are shown, and how many of these may not be the model's doing."""
+    """Return how many pairs of an attack are shown, and how many of these may have another cause."""
     mine = [p for p in pairs if p.attack == attack]
     tried = judged(mine)
     found = sum(map(shown, tried))
     if not tried:
         return f"None of {words.people(len(mine), 'pair')} could be judged."
     text = f"The attack {attack} succeeds in {found} of {words.people(len(tried), 'pair')}"
-    text += f" (p < {SIGNIFICANT:g} after Holm’s correction over them)."
+    text += f" (p < {SIGNIFICANT:g} after Holm’s correction over all pairs of all attacks)."
     gated = {victim.name for victim in victims if victim.tripped and victim.gates}
-    doubtful = sum(shown(pair) and pair.victim in gated for pair in tried)
+    doubtful = sum(shown(pair) and bool({pair.victim, EVERYONE} & gated) for pair in tried)
     if doubtful:
-        text += f" Of these, {doubtful} may owe it to who the victim’s people are, not to a model; see below."
+        text += (
+            f" Of these, {doubtful} may be explained by how the victim’s people differ from those held out, "
+            "and not by a model; see below."
+        )
     missing = len(mine) - len(tried)
     if missing:
         text += f" {words.people(missing, 'pair').capitalize()} could not be judged."
@@ -82,7 +87,7 @@ def confounded(victims: Sequence[Victim]) -> list[Victim]:
 
 
 def checked(victims: Sequence[Victim]) -> bool:
-    """Tell whether the check without the model had anything to look at."""
+    """Tell whether the check without the model had any covariate."""
     return any(victim.auc is not None for victim in victims)
 
 
@@ -97,15 +102,18 @@ def caveat(victim: Victim) -> str:
 
 
 def sources(found: SourceInference) -> str:
-    """Return how well learners are named as the source of a person, beside a guess without a model."""
+    """Return how often the learner that has a person is named correctly, compared with guessing."""
     accuracy, blind = found.accuracy, found.blind
     text = (
         "Asked which learner has a person, an attacker who compares the models of all learners is right in "
-        f"{words.percent(accuracy.value)} of the cases ({words.span(accuracy, words.percent)}); a guess "
-        f"would be in {words.percent(found.chance)}."
+        f"{words.percent(accuracy.value)} of the cases ({words.span(accuracy, words.percent)}); guessing "
+        f"would be right in {words.percent(found.chance)}."
     )
     if blind is None:
-        return f"{text} No classifier without a model stands beside it, so the images alone may tell as much."
+        return (
+            f"{text} There is no comparison with a classifier that uses no model, so the images alone may "
+            "tell as much."
+        )
     seen = f"the {found.blind_name} alone" if found.blind_name else "no model"
     text += (
         f" A classifier that sees {seen} is right in {words.percent(blind.value)} "

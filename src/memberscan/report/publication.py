@@ -1,4 +1,4 @@
-"""From what an audit worked out to the content of audit.json: nothing about single people."""
+"""Turn the result of an audit into the content of audit.json, which says nothing about single people."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from memberscan.evidence.blind import Blind
 from memberscan.evidence.estimates import SIMULTANEOUS_LEVEL, Estimates
 from memberscan.evidence.gap import Gap, accuracy_of_ratio, auc_of_ratio
 from memberscan.evidence.intervals import Interval
+from memberscan.evidence.overlap import Overlap
 from memberscan.evidence.permutation import NullCheck
-from memberscan.evidence.rounding import YEARS, Measured
+from memberscan.evidence.prediction_scale import PredictionScale
+from memberscan.evidence.rounding import FINEST, YEARS, Measured, floored, two_decimals_up
+from memberscan.evidence.sensitivity import least_hidden_difference
 from memberscan.evidence.verdict import Basis
 from memberscan.report import disclosure
-from memberscan.report.content import audit_json, finding_json
+from memberscan.report.content import audit_json, bounds_json, finding_json
 from memberscan.report.content.audit_json import SCHEMA, AuditContent
 from memberscan.report.content.parts import Auc, Bound, Estimate, NotRun
 from memberscan.report.exposure import exposure, residual_bands
@@ -41,9 +44,10 @@ def publish(outcome: Outcome) -> AuditContent:
     findings = tuple(_finding(finding, outcome) for finding in found.findings)
     checks = found.checks.model_copy(update={"gap": _gap(found.checks.gap)})
     basis = _basis(outcome.verdict.basis, findings)
-    verdict = found.verdict.model_copy(update={"basis": basis})
+    hidden = _hidden_difference(outcome, basis.bound)
+    verdict = found.verdict.model_copy(update={"basis": basis, "hidden_difference": hidden})
     found = found.model_copy(update={"findings": findings, "checks": checks, "verdict": verdict})
-    # What is written is checked as what is read; and names of columns, sites and learners may hold anything.
+    # What is written is checked like what is read: names of columns, sites and learners may hold anything.
     return check(found.dump())
 
 
@@ -73,15 +77,16 @@ def _exact(outcome: Outcome) -> AuditContent:
         checks=audit_json.Checks(
             gap=_exact_gap(outcome.gap),
             null=_null(outcome.null),
-            blind=_blind(outcome.blind, outcome.target, smallest),
+            blind=_blind(outcome.blind, outcome.overlap, outcome.target, smallest),
+            predictions=_prediction_check(outcome.prediction_scale),
         ),
         exposure=exposure(outcome.exposed, outcome.people, smallest),
         residuals=audit_json.Residuals(bands=residual_bands(outcome.people, smallest)),
         verdict=audit_json.Verdict(
             label=outcome.verdict.label,
             sentence=outcome.verdict.sentence,
-            # Upwards, as in the sentence: never claim to have seen more than was seen.
-            smallest_detectable_auc=math.ceil(100 * outcome.verdict.smallest_detectable_auc - 1e-9) / 100,
+            would_change=outcome.verdict.would_change,
+            smallest_detectable_auc=float(two_decimals_up(outcome.verdict.smallest_detectable_auc)),
         ),
         federation=federation(outcome.federation, outcome.threat.attacker, smallest),
         provenance=_provenance(outcome.provenance),
@@ -103,11 +108,12 @@ def _target(outcome: Outcome) -> audit_json.Target:
         mae_nonmembers=mean_error(people.mean_absolute[~member]),
         rmse_members=root_mean_square_error(people.mean_square[member]),
         rmse_nonmembers=root_mean_square_error(people.mean_square[~member]),
+        predictions_from=target.predictions_from,
     )
 
 
 def mean_error(values: Float[np.ndarray, " n"]) -> Measured:
-    """Return a mean of years, with an error no less than what any one person moves it by."""
+    """Return a mean of years, with an error no smaller than what any one person changes it by."""
     error = max(float(values.std()) / math.sqrt(len(values)), _of_one_person(values))
     return Measured(values.mean(), error, finest=YEARS)
 
@@ -173,13 +179,13 @@ def _estimate(interval: Interval) -> Estimate:
 
 
 def _finding(finding: finding_json.Finding, outcome: Outcome) -> finding_json.Finding:
-    """Return a rounded finding with few points of its curve, and without a count that tells another."""
+    """Return a rounded finding with few points of its curve, without a count that would reveal another."""
     scored = finding.scored
     assert scored.members is not None
     sides = scored.members, scored.nonmembers
     roc = disclosure.curve(finding.roc, finding.tpr, sides, outcome.smallest_cell)
     # In a federation only members of learners with too few people are not scored, and subtraction would
-    # tell how many they are.
+    # reveal how many they are.
     unscored = int(outcome.people.member.sum()) - scored.members
     if outcome.threat.attacker != "outsider" and 0 < unscored < outcome.smallest_cell:
         scored = scored.model_copy(update={"members": None})
@@ -187,7 +193,7 @@ def _finding(finding: finding_json.Finding, outcome: Outcome) -> finding_json.Fi
 
 
 def _basis(basis: Basis, findings: Sequence[finding_json.Finding]) -> audit_json.Basis:
-    """Return what the verdict rests on, with the numbers of the strongest attack's rounded finding."""
+    """Return the basis of the verdict, with the rounded numbers of the strongest attack."""
     strongest = next((finding for finding in findings if finding.attack == basis.attack), None)
     bound = p_value = None
     if strongest is not None and basis.bound is not None:
@@ -203,6 +209,17 @@ def _basis(basis: Basis, findings: Sequence[finding_json.Finding]) -> audit_json
         p_value=p_value,
         ranking=basis.ranking,
         shown=basis.shown,
+    )
+
+
+def _hidden_difference(outcome: Outcome, bound: float | None) -> bounds_json.HiddenDifference | None:
+    """Return what would explain a finding, from its published bound, so that it adds nothing to that."""
+    if outcome.verdict.label != "leaks" or outcome.blind.randomised or bound is None:
+        return None
+    least = least_hidden_difference(bound)
+    # Downwards: a hidden difference must be at least as large.
+    return bounds_json.HiddenDifference(
+        two_kinds=floored(least.two_kinds, FINEST), any_kinds=floored(least.any_kinds, FINEST)
     )
 
 
@@ -241,7 +258,7 @@ def _null_means(null: NullCheck) -> dict[str, float]:
     return {attack: Measured(mean, error) for attack, mean, error in means}
 
 
-def _blind(check: Blind, target: TargetFacts, smallest: int) -> audit_json.Blind:
+def _blind(check: Blind, overlap: Overlap | None, target: TargetFacts, smallest: int) -> audit_json.Blind:
     pairs, error = check.pairs or 0, check.chance_error
     enough = min(check.sides) >= smallest
     matched = audit_json.Matched(members=pairs, nonmembers=pairs)
@@ -258,6 +275,19 @@ def _blind(check: Blind, target: TargetFacts, smallest: int) -> audit_json.Blind
         ignored=(*target.ignored, *target.left_out, *check.ignored),
         reasons={**target.left_out, **check.ignored},
         matched=matched if check.tripped and pairs >= smallest else None,
+        overlap=None if overlap is None or not enough else _overlap(overlap),
+    )
+
+
+def _overlap(found: Overlap) -> bounds_json.Overlap:
+    return bounds_json.Overlap(**asdict(found), extent=found.extent)
+
+
+def _prediction_check(found: PredictionScale | None) -> audit_json.PredictionCheck | None:
+    if found is None:
+        return None
+    return audit_json.PredictionCheck(
+        unlike=found.unlike, differences=found.differences, p_value=found.p_value
     )
 
 
@@ -273,4 +303,7 @@ def _provenance(facts: ProvenanceFacts) -> audit_json.Provenance:
         predictions=facts.predictions,
         threads=facts.threads,
         source=facts.source,
+        date=facts.date,
+        name=facts.name,
+        note=facts.note,
     )

@@ -1,4 +1,4 @@
-"""What audit.json says of a federation: its parties, every pair, the rounds, and whose people these are."""
+"""What audit.json says of a federation: parties, pairs, rounds, and the check without the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from memberscan.evidence.intervals import LEVEL, Interval
 from memberscan.evidence.rounding import YEARS, Measured
-from memberscan.report import disclosure
+from memberscan.report import disclosure, party_words
 from memberscan.report.content.federation_json import (
     AfterRound,
     AtCoverage,
@@ -60,11 +60,12 @@ def federation(facts: FederationFacts | None, attacker: Attacker, smallest: int)
         ),
         sources=_sources(facts.sources),
         held_out_randomised=facts.held_out_randomised,
+        together=None if facts.together is None else _victim(party_words.EVERYONE, facts.together, smallest),
     )
 
 
 def _learner(facts: LearnerFacts, uncounted: Collection[str]) -> Learner:
-    """Return what is said of a learner: only its name where more could reveal a small group."""
+    """Return what is published of a learner: only its name where more could reveal a small group."""
     if facts.name in uncounted:
         return Learner(name=facts.name, members=None, age_mean=None, age_sd=None)
     # The standard errors of a mean, and of a standard deviation of normally distributed ages.
@@ -101,21 +102,19 @@ def _pair(result: PairResult, unseen: str | None, uncounted: Collection[str], sm
 
 
 def _victims(blinds: Mapping[str, Blind], smallest: int) -> tuple[Victim, ...]:
-    rows = []
-    for name, check in blinds.items():
-        enough = min(check.sides) >= smallest
-        auc = None if check.auc is None or not enough else Measured(check.auc, check.chance_error)
-        rows.append(
-            Victim(
-                name=name,
-                auc=auc,
-                p_value=check.p_value if enough else None,
-                tripped=check.tripped and enough,
-                gates=check.gates and enough,
-                worst=check.worst if check.tripped and enough else None,
-            )
-        )
-    return tuple(rows)
+    return tuple(_victim(name, check, smallest) for name, check in blinds.items())
+
+
+def _victim(name: str, check: Blind, smallest: int) -> Victim:
+    enough = min(check.sides) >= smallest
+    return Victim(
+        name=name,
+        auc=None if check.auc is None or not enough else Measured(check.auc, check.chance_error),
+        p_value=check.p_value if enough else None,
+        tripped=check.tripped and enough,
+        gates=check.gates and enough,
+        worst=check.worst if check.tripped and enough else None,
+    )
 
 
 def _sources(found: SourceResult | None) -> SourceInference | None:

@@ -1,4 +1,4 @@
-"""The attacks of an audit in the order that its verdict puts them; nothing here decides that order."""
+"""The attacks of an audit in the order of its verdict; nothing here decides that order."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def judged_auc(audit: AuditContent, finding: Finding) -> Auc:
 
 
 def sides_differ(audit: AuditContent) -> bool:
-    """Tell whether the sides differ without the model, and that this is no chance."""
+    """Tell whether the sides differ without the model in a way that cannot be chance."""
     return audit.checks.blind.tripped and audit.checks.blind.gates
 
 
@@ -68,7 +68,7 @@ def of_a_party(audit: AuditContent) -> bool:
 
 
 def _of_an_early_version(audit: AuditContent) -> Basis:
-    """Return what the verdict of an audit rests on that does not say so, by the rule that judged it."""
+    """Return the basis of the verdict of an early audit that does not state it, by the rule of that time."""
     findings = audit.findings
     scored = [n for f in findings for n in (f.scored.members, f.scored.nonmembers) if n is not None]
     if sides_differ(audit):

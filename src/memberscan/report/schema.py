@@ -36,7 +36,7 @@ def published(name: str = SCHEMA) -> dict[str, Any]:
 
 
 class _Generator(GenerateJsonSchema):
-    """Without titles, which would repeat the names of keys."""
+    """Generates schemas without titles, which would repeat the names of keys."""
 
     def field_title_should_be_set(self, _: Any) -> bool:
         """Give no key a title."""

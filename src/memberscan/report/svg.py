@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-# Matplotlib needs real colours to draw with. These stand for the CSS variables that replace them in the SVG.
+# Matplotlib needs real colours to draw with. CSS variables replace these in the SVG.
 INK, MUTED, RULE, PAPER, SHADE = "#010203", "#010204", "#010205", "#010206", "#010207"
 MEMBER, NONMEMBER, SIGNAL, SECOND, TONE = "#010208", "#010209", "#01020a", "#01020b", "#01020c"
 VARIABLES = {
@@ -84,7 +84,7 @@ def draw(
         paint(figure)
         for axes in figure.axes:
             axes.set_facecolor("none")
-        # Names hold dollar signs, and between two of them matplotlib would read a formula.
+        # Names may hold dollar signs, and matplotlib would read the text between two of them as a formula.
         for text in figure.findobj(Text):
             text.set_parse_math(False)
         stream = io.StringIO()

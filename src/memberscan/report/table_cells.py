@@ -11,7 +11,7 @@ from memberscan.report.content.parts import Estimate
 
 
 class Cell(NamedTuple):
-    """What a cell says, what stands under it in smaller letters, and the number of a note below the table."""
+    """Text of a cell, a note below it in smaller letters, and the number of a note below the table."""
 
     text: str
     note: str = ""

@@ -56,6 +56,8 @@ def _one(name: str, audit: AuditContent) -> list[RenderableType]:
     parts: list[RenderableType] = [heading, Text(verdict.sentence)]
     if audit.findings:
         parts.append(_findings(audit))
+    if hidden := words.hidden_difference(verdict):
+        parts.append(Text(hidden, "dim"))
     if unused := words.unused_columns(audit.checks.blind):
         parts.append(Text(f"Not used as covariates: {unused}.", "dim"))
     if audit.not_run:
@@ -77,7 +79,7 @@ def _findings(audit: AuditContent) -> Table:
     table.add_column("Accuracy", justify="right")
     for finding in findings:
         auc, name = ranking.judged_auc(audit, finding), finding.attack
-        decides = words.p_value(finding.p_value) if by_p_values else words.fraction(auc.simultaneous.low)
+        decides = words.p_value(finding.p_value) if by_p_values else words.at_least(auc.simultaneous.low)
         table.add_row(
             Text(name if len(name) <= 22 else name.replace("+", "\n+")),
             finding.access,

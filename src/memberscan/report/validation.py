@@ -1,4 +1,4 @@
-"""Check what is read, or about to be shown: audit.json and consortium.json of this version."""
+"""Check audit.json and consortium.json before they are used or shown."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ def _place(file: str, path: tuple[int | str, ...] | list[int | str]) -> str:
 def agreeing(show: Callable[P, T]) -> Callable[P, T]:
     """Make a function that shows audits raise :class:`AuditFileError` where values contradict each other.
 
-    The types check single values, not whether they fit together, such as an estimate without a value that
-    has an interval. Any failure on such content becomes this error instead of a traceback.
+    The types check single values, not whether they are consistent, such as an interval without an
+    estimate. Any failure on such content becomes this error instead of a traceback.
     """
 
     @functools.wraps(show)

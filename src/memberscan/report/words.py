@@ -1,4 +1,4 @@
-"""Numbers and sentences as the report says them, in one place so that the page and the terminal agree."""
+"""How the report writes numbers and sentences, in one place so that the page and the terminal agree."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from memberscan.evidence.rounding import two_decimals, two_decimals_up
+
 if TYPE_CHECKING:
-    from memberscan.report.content.audit_json import Blind
+    from memberscan.report.content.audit_json import Blind, Verdict
+    from memberscan.report.content.bounds_json import Overlap
     from memberscan.report.content.parts import Estimate
 
 LABELS = {
@@ -20,15 +23,21 @@ LABELS = {
 
 def fraction(value: float) -> str:
     """Return an AUC or the like with two decimals, more where those would hide its side of 0.5 or 1."""
-    for decimals in (2, 3, 4):
-        text = f"{value:.{decimals}f}"
-        if (float(text) == 0.5) == (value == 0.5) and (float(text) == 1) == (value == 1):
-            break
-    return text.replace("-", "−")
+    return two_decimals(value).replace("-", "−")
+
+
+def at_least(value: float) -> str:
+    """Return a lower bound, rounded down to two decimals, more where those would hide its side of 0.5."""
+    return two_decimals(value, down=True)
+
+
+def detectable(auc: float) -> str:
+    """Return the smallest detectable AUC, rounded up to two decimals as in the verdict's sentence."""
+    return two_decimals_up(auc)
 
 
 def rough(value: float) -> str:
-    """Return a fraction with two decimals, where no verdict hangs on which side of 0.5 it is."""
+    """Return a fraction with two decimals, where the verdict does not depend on its side of 0.5."""
     return f"{value:.2f}".replace("-", "−")
 
 
@@ -52,6 +61,15 @@ def ages(low: float | None, high: float | None, joint: str) -> str:
     if low is None:
         return "all ages" if high is None else f"under {high:g}"
     return f"{low:g} and over" if high is None else f"{low:g}{joint}{high:g}"
+
+
+PREDICTION_DIFFERENCES = {
+    "level": "the mean error of members is farther from zero",
+    "slope": "the slope of members’ predictions over age is farther from one",
+    "spread": "members’ predictions vary more around their mean at an age",
+    "shift": "the levels of the two sides differ by more than half a standard deviation",
+}
+"""How the predictions of two sides may differ if they were made in different ways."""
 
 
 def p_value(value: float | None) -> str:
@@ -95,13 +113,50 @@ def listed(items: Sequence[str]) -> str:
 
 def in_hundred(auc: float) -> str:
     """Return how often an attacker with this AUC picks the member out of a pair, as a natural frequency."""
-    times = round(100 * auc)
-    if times == 100 and auc < 1:
+    if round(100 * auc) == 100 and auc < 1:
         return "more than 99 times in 100"
-    return f"{times} times in 100"
+    # The digits of the AUC as it is written elsewhere: 0.64, or 0.503.
+    whole, _, digits = fraction(auc).partition(".")
+    return f"{int(whole + digits):,} times in {10 ** len(digits):,}"
 
 
 def unused_columns(blind: Blind) -> str:
     """Return the columns that were not used as covariates, each with the reason if there is one, or ""."""
     named = [f"{name} ({blind.reasons[name]})" if name in blind.reasons else name for name in blind.ignored]
     return listed(named) if named else ""
+
+
+EXTENTS = {
+    "good": "and speaks for most of them.",
+    "partial": "and speaks for a part of them only.",
+    "failed": "which is too few to speak for them: the two sides do not overlap enough.",
+}
+
+
+def overlap(found: Overlap) -> str:
+    """Return how far the sides overlap, and what that means for the answer."""
+    return (
+        f"{percent(found.members)} of the members, and {percent(found.nonmembers)} of the non-members, have "
+        "people alike on the other side. People weigh little where few of the other side are like them: in "
+        f"all, the comparison has the weight of {percent(found.effective_members)} of the members, "
+        f"{EXTENTS[found.extent]}"
+    )
+
+
+def hidden_difference(verdict: Verdict) -> str:
+    """Return how large a hidden difference would have to be to explain a finding, or ""."""
+    found = verdict.hidden_difference
+    if found is None:
+        return ""
+    return (
+        "A hidden difference of two kinds, such as another scanner, would have to divide members and "
+        f"non-members by at least {_points(found.two_kinds)} percentage points, and decide the attack’s "
+        "ranking completely, to explain this finding without a leak; a hidden difference of many kinds, by "
+        f"at least {_points(found.any_kinds)}."
+    )
+
+
+def _points(difference: float) -> str:
+    """Return a difference of shares in percentage points, rounded down."""
+    points = 100 * difference + 1e-9
+    return f"{int(points)}" if points >= 10 else f"{int(10 * points) / 10:g}"

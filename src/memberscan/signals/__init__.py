@@ -1,4 +1,4 @@
-"""What attackers see of scans: a key for each signal, and a provider file for each kind.
+"""What attackers see of scans: a key for each signal, and one provider module for each kind.
 
 A new kind of signal is one module with its key and its provider, and one line in :data:`PROVIDERS`.
 """
@@ -49,18 +49,18 @@ def by_provider(signals: Iterable[Signal]) -> dict[Provider, list[Signal]]:
 
 
 def made_of(target: Target, signals: Iterable[Signal]) -> dict[str, str]:
-    """Return digests of what the signals are made of beside the target, by the kinds of signals."""
+    """Return digests of the inputs of signals other than the target, by the kinds of signals."""
     digests = {provider.kinds[0]: provider.fingerprint(target) for provider in by_provider(signals)}
     return {kind: digest for kind, digest in digests.items() if digest is not None}
 
 
 def see(target: Target, signals: Iterable[Signal], directory: Path) -> View:
-    """Return what an attacker sees who is shown these signals, and the final predictions in any case.
+    """Return the view of an attacker that sees these signals; the final predictions are always included.
 
     Parameters
     ----------
     target
-        What is audited; it has all of the signals.
+        The audited target; it has all of the signals.
     signals
         Which ones.
     directory

@@ -1,4 +1,4 @@
-"""What enters the output layer: the network's last description of a scan."""
+"""The inputs of the output layer: the network's last representation of a scan."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OUTPUT = "output"
 
 @dataclass(frozen=True)
 class Activations(OfFinalModel):
-    """What enters the layer that the model declares as its output."""
+    """The inputs of the layer that the model declares as its output."""
 
     def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`."""

@@ -1,4 +1,4 @@
-"""How learners answer a server that changes what it broadcasts, which is only ever simulated."""
+"""How learners respond to a server that changes its broadcast; this is only ever simulated."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ ANSWER_PREDICTIONS = Signal("answer-predictions", (ROUND, SCAN, LEARNER))
 
 @dataclass(frozen=True)
 class BroadcastAnswers(Provider):
-    """Predictions by changed broadcasts, and by what the learners made of them."""
+    """Predictions by changed broadcasts, and by the models that the learners trained on them."""
 
     def out_of_sight(self, threat: ThreatModel) -> str:
         """See :class:`~memberscan.signals.signal.Provider`."""
         if threat.attacker in (Attacker.SERVER, Attacker.AGGREGATE):
-            return "needs a server that changes what it broadcasts (--attacker active-server)"
+            return "needs a server that changes its broadcast; use --attacker active-server"
         return no_updates(threat)
 
     def not_taken(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
-        """Return why learners cannot be made to answer once more, or None."""
+        """Return why learners cannot be trained once more, or None."""
         from memberscan.targets.party import as_party
 
         run = as_party(target).run
         if run.training and (run.federation or {}).get("environment"):
             return None
         return (
-            "has the learners train once more on what the server changed; this federation was imported, so "
-            "how they train, and all their scans, are not here"
+            "needs learners to train once more on the changed model; this federation was imported, so their "
+            "training configuration and scans are not available"
         )
 
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:  # noqa: ARG002

@@ -1,4 +1,4 @@
-"""Per-sample gradients of the loss: of one layer, number by number, or the length of every layer's."""
+"""Per-sample gradients of the loss: all values of one layer, or the norm of every layer."""
 
 from __future__ import annotations
 

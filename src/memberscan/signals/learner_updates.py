@@ -1,7 +1,7 @@
-"""What each scan has to do with the learners' updates: what a server works out of the models it receives.
+"""How each scan relates to the learners' updates, as a server computes it from the models it receives.
 
-A learner's update is the model that it sends, less the one that the round began with; its descent is the
-same with the sign turned.
+A learner's update is the model that it sends minus the one that the round began with; its descent is minus
+the update.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _WATCHERS = frozenset({Attacker.SERVER, Attacker.AGGREGATE})
 
 @dataclass(frozen=True)
 class LearnerUpdates(Provider):
-    """All that is worked out of updates; under secure aggregation, of their sum."""
+    """All signals computed from updates; under secure aggregation, from their sum."""
 
     def seen_by(self, threat: ThreatModel) -> bool:
         """See :class:`~memberscan.signals.signal.Provider`; sums are seen as the updates of one learner."""
@@ -65,7 +65,7 @@ class LearnerUpdates(Provider):
     def out_of_sight(self, threat: ThreatModel) -> str:
         """See :class:`~memberscan.signals.signal.Provider`."""
         if threat.attacker is Attacker.ACTIVE_SERVER:
-            return "reads rounds that nobody meddled with (--attacker server)"
+            return "needs rounds without a changed broadcast; use --attacker server"
         return no_updates(threat)
 
     def not_taken(self, signals: Sequence[Signal], target: Target) -> str | None:
@@ -77,7 +77,7 @@ class LearnerUpdates(Provider):
 
         # The gradient of the loss is the Jacobian of the one output times one derivative.
         if head_of(as_party(target).model).outputs != 1:
-            return "compares the gradient of one output with updates, and this model has several outputs"
+            return "needs a model with one output; this model has several"
         return target.gradient_obstacle(None)
 
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:  # noqa: ARG002
@@ -99,9 +99,9 @@ class LearnerUpdates(Provider):
 
 
 def no_updates(threat: ThreatModel) -> str:
-    """Return why an attacker who receives no updates cannot attack them."""
+    """Return why an attacker that receives no updates cannot attack them."""
     if threat.attacker is Attacker.OUTSIDER:
-        return "needs the learners' updates; an outsider sees the final model only (--attacker server)"
+        return "needs the learners' updates; an outsider sees the final model only; use --attacker server"
     return f"needs the learners' updates; this attacker ({threat.attacker}) does not have them"
 
 

@@ -1,4 +1,4 @@
-"""What signals of the final model share: who sees it, and one pass over the scans for all of them."""
+"""Base of the signals of the final model: who sees it, and one pass over the scans for all of them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from memberscan.targets.trained_model import TrainedModel
 
 FINAL = frozenset({Attacker.OUTSIDER, Attacker.LEARNER})
-"""Attackers who work on the final model; a server has every learner's models, which tell more."""
+"""Attackers that use the final model; a server has every learner's models, which show more."""
 
 
 @dataclass(frozen=True)
 class OfFinalModel(Provider):
-    """A signal that a pass of the final model over the scans gives."""
+    """A signal from a pass of the final model over the scans."""
 
     def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`; a table holds predictions and nothing else."""
@@ -46,28 +46,27 @@ class OfFinalModel(Provider):
 
     @abstractmethod
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:
-        """Return what the signal needs of the pass, and how rows are made of it."""
+        """Return what the signal needs from the pass, and how its rows are computed."""
 
 
 def observe_final(
     asked: Mapping[OfFinalModel, Sequence[Signal]], target: Target, directory: Path
 ) -> dict[Signal, np.ndarray]:
-    """Return all signals of the final model, by one pass over the scans; of a table, what it holds."""
+    """Return all signals of the final model, by one pass over the scans, or the predictions of a table."""
     if target.predictions is not None:
         return {signal: target.predictions for signals in asked.values() for signal in signals}
     from memberscan.signals.passes.final_model import observe
     from memberscan.targets.trained_model import TrainedModel
 
     assert isinstance(target, TrainedModel)
-    # In an order of its own, so that the order in which attacks are named decides nothing.
+    # Sorted, so that the order in which attacks are named does not change the result.
     chosen = sorted((str(s), s, provider) for provider, signals in asked.items() for s in signals)
     readings = {signal: provider.reading(signal, target) for _, signal, provider in chosen}
     return observe(target, readings, directory)
 
 
 def no_people_of_its_own(threat: ThreatModel) -> str:
-    """Return why a party other than a learner cannot attack the global models as a learner does."""
+    """Return why a party that is not a learner cannot attack the global models as a learner does."""
     return (
-        f"needs people of its own, as a learner has them; this attacker ({threat.attacker}) does not have "
-        "them"
+        f"needs the attacker's own people, as a learner has them; this attacker ({threat.attacker}) has none"
     )

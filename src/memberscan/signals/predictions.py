@@ -1,4 +1,4 @@
-"""The prediction of each scan: what anybody sees who may query the model."""
+"""The prediction of each scan: what anyone sees who can query the model."""
 
 from __future__ import annotations
 

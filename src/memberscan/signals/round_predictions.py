@@ -26,7 +26,9 @@ class RoundPredictions(Provider):
         """See :class:`~memberscan.signals.signal.Provider`."""
         if threat.attacker is not Attacker.OUTSIDER:
             return no_people_of_its_own(threat)
-        return "needs every round's global model; an outsider sees the final model only (--attacker learner)"
+        return (
+            "needs every round's global model; an outsider sees the final model only; use --attacker learner"
+        )
 
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:
         """See :class:`~memberscan.signals.signal.Provider`."""

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from memberscan.targets.target import Target
 
 SCAN, ROUND, LEARNER, LAYER = "scan", "round", "learner", "layer"
-"""Dimensions whose places have names; others, such as the parameters of a layer, are only counted."""
+"""Dimensions whose entries have names; others, such as the parameters of a layer, are only numbered."""
 
 
 @dataclass(frozen=True)
 class Signal:
-    """The name of something that an attacker sees, by which attacks ask for it.
+    """The key of something that an attacker sees; attacks request signals by it.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Signal:
         What the axes of its array are, in their order. Where ``scan`` is among them there is a row for each
         scan.
     part
-        Of a kind of which there are several, which one: the layer of a gradient.
+        Which signal of the kind, if there are several: the layer of a gradient.
     """
 
     kind: str
@@ -42,16 +42,16 @@ class Signal:
 
 @dataclass(frozen=True)
 class Provider(ABC):
-    """One kind of signal, or several that one computation gives: who can see it, and how it is computed.
+    """One kind of signal, or several from one computation: who can see it, and how it is computed.
 
     Parameters
     ----------
     kinds
         The kinds of signals that it gives.
     access
-        What an attacker must see of the target.
+        The access to the target that an attacker needs.
     attackers
-        Whose place in the world shows it.
+        The attackers that may see it.
     """
 
     kinds: tuple[str, ...]
@@ -68,23 +68,23 @@ class Provider(ABC):
 
     @abstractmethod
     def out_of_sight(self, threat: ThreatModel) -> str:
-        """Return why an attacker who does not see the signal does not, to follow the name of an attack."""
+        """Return why an attacker does not see the signal, to follow the name of an attack."""
 
     def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
-        """Return why the target has no such signals, whoever looks at it, or None."""
+        """Return why the target has no such signals for any attacker, or None."""
         return None
 
     def not_taken(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
-        """Return why the signals cannot be taken of this target, or None.
+        """Return why the signals cannot be computed for this target, or None.
 
-        The answer may need a run of the model, so it is asked last.
+        The check may run the model, so it comes last.
         """
         return None
 
     def fingerprint(self, target: Target) -> str | None:  # noqa: ARG002
-        """Return a digest of what the signals are made of beside the target, such as a user's file; or None.
+        """Return a digest of inputs other than the target, such as a user's file; or None.
 
-        It is part of the request of an audit, so that another file is never answered with an earlier result.
+        It is part of the request of an audit, so that a result for another file is never reused.
         """
         return None
 

@@ -1,4 +1,4 @@
-"""What one attacker sees: values of signals by scan, without a word of who was a member."""
+"""What one attacker sees: values of signals by scan, without membership."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ByRound(Sequence[np.ndarray]):
-    """One array for each round, in files, each mapped into memory only while it is looked at.
+    """One array for each round, in files, each mapped into memory only while it is used.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class View:
     def __post_init__(self) -> None:
         if not self.scans.index.is_unique:
             twice = self.scans.index[self.scans.index.duplicated()][0]
-            raise MisalignedError(f"scan {twice!r} stands twice in the signals; scan ids must be unique")
+            raise MisalignedError(f"scan {twice!r} appears twice in the signals; scan ids must be unique")
         for signal, values in self.values.items():
             rows = self._scans_in(signal, values)
             if rows not in (None, len(self.scans)):
@@ -93,7 +93,7 @@ class View:
         if bad.any():
             raise NonFiniteError(
                 f"{int(bad.sum())} of {len(bad)} predictions are NaN or infinite; "
-                "an audit of the rest would hide whom the model fails on: mend the model or the file"
+                "an audit of the rest would hide the people the model fails on; fix the model or the file"
             )
 
     @staticmethod

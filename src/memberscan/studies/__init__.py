@@ -15,11 +15,11 @@ def _overfitting(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return overfitting(out, seed=seed)
 
 
-def _verdict(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
-    from memberscan.studies.verdict_rates import verdict_rates
+def _verdict(out: Path, *, seed: int, run: Path | None, long: bool = False) -> pd.DataFrame:
+    from memberscan.studies.verdict_rates import LONG, SHORT, verdict_rates
 
     del out, run
-    return verdict_rates(seed=seed)
+    return verdict_rates(LONG if long else SHORT, seed=seed)
 
 
 def _gap(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
@@ -49,6 +49,20 @@ def _parties(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return parties(out, seed=seed)
 
 
+def _coverage(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.coverage import coverage
+
+    del out, run
+    return coverage(seed=seed)
+
+
+def _retraining(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.retraining import retraining
+
+    del out, run
+    return retraining(seed=seed)
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -56,4 +70,6 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "chance": _chance,
     "federated": _federated,
     "parties": _parties,
+    "coverage": _coverage,
+    "retraining": _retraining,
 }

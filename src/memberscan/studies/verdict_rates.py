@@ -1,46 +1,157 @@
-"""How often the verdict is right, by applying its whole rule to simulated audits; and the gap identity."""
+"""How often the verdict is right, on simulated people and with the real attacks; and the gap identity."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from memberscan.evidence.blind import blind_check
+from memberscan.attacks import default_attacks, named
+from memberscan.attacks.attempt import attempt, observe, one_thread
+from memberscan.auditing import facts, selection
+from memberscan.auditing.weighing import check_covariates, weigh
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.gap import auc_of_ratio
-from memberscan.evidence.permutation import normal_null
-from memberscan.evidence.scores import MODEL, Scores
+from memberscan.evidence.scores import Scores
 from memberscan.evidence.single_draw import DeLong
-from memberscan.evidence.strata import Strata, estimate_within_strata
-from memberscan.evidence.verdict import judge
 from memberscan.progress import progress
 from memberscan.seeds import generator
+from memberscan.signals import PREDICTION, View
+from memberscan.targets.predictions_table import PredictionsTable
+from memberscan.threat import ThreatModel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxtyping import Bool, Float
 
-SCENARIOS = {
-    "no leak": "members and non-members are exchangeable",
-    "leak, AUC 0.65": "non-members' errors are 1.63 times as large",
-    "leak, AUC 0.75": "non-members' errors are 2.41 times as large",
-    "confounded": "no leak; members are one standard deviation older, scores depend on age (correlation 0.7)",
-    "confounded leak": "like confounded, and non-members' errors are 2.41 times as large",
-    "randomised": "no leak; membership was drawn at random, members happen to be 0.5 deviations older",
-}
-SIDES = (60, 250, 1000)
+SIDES = (40, 120, 600, 2500)
 LABELS = ("leaks", "no leak shown", "inconclusive", "confounded")
-DRAWS = 5
+SHORT, LONG = 10, 200
+"""Audits for each row of the table."""
 
 
-def verdict_rates(repetitions: int = 100, seed: int = 0) -> pd.DataFrame:
-    """Return how often each label is given, by scenario and number of subjects per side.
+@dataclass
+class People:
+    """Simulated people, members first.
 
-    Each simulated audit has an error attack, scored once on everyone, and three attacks fitted on half of the
-    subjects in each of five draws, with age and a site as covariates. Scores of fitted attacks are simulated,
-    not fitted.
+    Parameters
+    ----------
+    member
+        Who was trained on.
+    z
+        Age, in standard deviations of 12 years from 50.
+    noise
+        Errors of the model of each person, in its standard deviations.
+    covariates
+        What is recorded beside age.
+    scans
+        Scans of each person, of which the model makes independent errors.
+    """
+
+    member: Bool[np.ndarray, " people"]
+    z: Float[np.ndarray, " people"]
+    noise: Float[np.ndarray, " people"]
+    covariates: dict[str, np.ndarray]
+    scans: np.ndarray
+
+    @classmethod
+    def alike(cls, side: int, rng: np.random.Generator) -> People:
+        """Draw members and non-members from one population."""
+        n = 2 * side
+        member = np.arange(n) < side
+        return cls(member, rng.normal(size=n), rng.normal(size=n), {}, np.ones(n, dtype=int))
+
+
+def shifted(by: float) -> Callable[[People, np.random.Generator], None]:
+    """Return a change that makes members older by so many standard deviations."""
+
+    def change(people: People, rng: np.random.Generator) -> None:  # noqa: ARG001
+        people.z = people.z + by * people.member
+
+    return change
+
+
+def scanner(share: float) -> Callable[[People, np.random.Generator], None]:
+    """Return a change after which members, and others, were mostly scanned on two scanners."""
+
+    def change(people: People, rng: np.random.Generator) -> None:
+        second = rng.random(len(people.z)) < np.where(people.member, share, 1 - share)
+        people.covariates["scanner"] = np.where(second, "second", "first")
+        people.noise = people.noise * (1 + 0.5 * second) + 0.5 * second * people.z
+
+    return change
+
+
+def heavy_tails(people: People, rng: np.random.Generator) -> None:
+    """Give errors Student's t distribution with three degrees of freedom."""
+    people.noise = rng.standard_t(3, len(people.z))
+
+
+def two_humps(people: People, rng: np.random.Generator) -> None:
+    """Give members two ages: 50 + 15 + 6 and 50 - 15 + 6 years."""
+    humps = (15 * rng.choice([-1, 1], len(people.z)) + 6 * rng.normal(size=len(people.z))) / 12
+    people.z = np.where(people.member, humps, people.z)
+
+
+def age_by_site(people: People, rng: np.random.Generator) -> None:
+    """Make members older at one site and younger at the other; neither age nor site differs by itself."""
+    second = rng.integers(0, 2, len(people.z)) == 1
+    people.covariates["site"] = np.where(second, "b", "a")
+    people.z = people.z + np.where(second, 1, -1) * np.where(people.member, 0.5, -0.5)
+    people.noise = people.noise * (1 + 0.5 * second) + 0.5 * second * people.z
+
+
+def sex_by_age(people: People, rng: np.random.Generator) -> None:
+    """Make members mostly women where they are old and men where they are young; others the reverse."""
+    chance = 1 / (1 + np.exp(np.where(people.member, -1, 1) * people.z))
+    woman = rng.random(len(people.z)) < chance
+    people.covariates["sex"] = np.where(woman, "F", "M")
+    people.noise = people.noise * (1 + 0.8 * (woman & (people.z > 0)))
+
+
+def nuisance(people: People, rng: np.random.Generator) -> None:
+    """Record twenty columns that tell nothing; members are half a standard deviation older."""
+    shifted(0.5)(people, rng)
+    people.covariates |= {f"column {k}": rng.normal(size=len(people.z)) for k in range(20)}
+
+
+def scan_counts(people: People, rng: np.random.Generator) -> None:
+    """Scan members more often than others."""
+    people.scans = 1 + rng.poisson(np.where(people.member, 1.5, 0.8))
+
+
+def nothing(people: People, rng: np.random.Generator) -> None:
+    """Leave members and others exchangeable."""
+
+
+NO_LEAK: dict[str, Callable[[People, np.random.Generator], None]] = {
+    "exchangeable": nothing,
+    "heavy tails": heavy_tails,
+    **{f"members {by} SD older": shifted(by) for by in (0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0)},
+    "two humps": two_humps,
+    "age by site": age_by_site,
+    "scanner 60:40": scanner(0.6),
+    "scanner 90:10": scanner(0.9),
+    "sex by age": sex_by_age,
+    "twenty columns": nuisance,
+    "scan counts": scan_counts,
+}
+"""Scenarios without a leak, in which a model's errors grow with age and lean to the mean age."""
+POWER = (0.6, 0.65, 0.7)
+"""AUCs that the errors of exchangeable people have in scenarios with a leak."""
+CONFOUNDED_LEAKS = ("members 0.5 SD older", "two humps", "age by site", "twenty columns")
+"""Scenarios that are also run with a leak, of AUC .65 among people who are alike."""
+
+
+def verdict_rates(repetitions: int = SHORT, seed: int = 0, sides: tuple[int, ...] = SIDES) -> pd.DataFrame:
+    """Return how often each label is given, by scenario and number of people on each side.
+
+    Every audit is of a table of predictions, whose members were chosen and not drawn: the default attacks of
+    an outsider are fitted and scored, covariates are checked, and the verdict's own rule judges.
 
     Parameters
     ----------
@@ -48,87 +159,98 @@ def verdict_rates(repetitions: int = 100, seed: int = 0) -> pd.DataFrame:
         Audits for each row of the table.
     seed
         Root of the random numbers.
+    sides
+        Numbers of members, and of non-members.
 
     Returns
     -------
     DataFrame
-        scenario, subjects_a_side, the share of each label and, for scenarios without a leak, the 95%
+        scenario, people_a_side, a share for each label; the share in which the best attack alone, which knows
+        the truth, is shown to succeed (``oracle``); and for scenarios without a leak the 95%
         Clopper-Pearson interval of the share of false "leaks".
     """
+    scenarios = {name: (change, 0.5) for name, change in NO_LEAK.items()}
+    scenarios |= {f"leak, AUC {auc}": (nothing, auc) for auc in POWER}
+    scenarios |= {f"{name}, and a leak": (NO_LEAK[name], 0.65) for name in CONFOUNDED_LEAKS}
     rows = []
-    with progress("simulating verdicts", len(SCENARIOS) * len(SIDES) * repetitions) as advance:
-        for scenario in SCENARIOS:
-            for side in SIDES:
-                labels = []
+    with progress("simulating audits", len(scenarios) * len(sides) * repetitions) as advance:
+        for name, (change, auc) in scenarios.items():
+            for side in sides:
+                found = []
                 for repetition in range(repetitions):
-                    labels.append(_one_verdict(scenario, side, generator(seed, scenario, side, repetition)))
+                    found.append(_one_audit(change, auc, side, generator(seed, name, side, repetition)))
                     advance(1)
-                rows.append({"scenario": scenario, "subjects_a_side": side} | _shares(scenario, labels))
+                rows.append({"scenario": name, "people_a_side": side} | _shares(auc, found))
     return pd.DataFrame(rows)
 
 
-def _shares(scenario: str, labels: list[str]) -> dict[str, float]:
+def _shares(auc: float, found: list[tuple[str, bool]]) -> dict[str, float]:
+    labels = [label for label, _ in found]
     shares = {label: labels.count(label) / len(labels) for label in LABELS}
     interval = stats.binomtest(labels.count("leaks"), len(labels)).proportion_ci(0.95, "exact")
-    is_false = "leak" not in scenario or scenario == "no leak"
-    low, high = (interval.low, interval.high) if is_false else (np.nan, np.nan)
-    return shares | {"false_leaks_low": low, "false_leaks_high": high}
+    low, high = (interval.low, interval.high) if auc == 0.5 else (np.nan, np.nan)
+    oracle = float(np.mean([shown for _, shown in found])) if auc > 0.5 else np.nan
+    return shares | {"oracle": oracle, "false_leaks_low": low, "false_leaks_high": high}
 
 
-def _one_verdict(scenario: str, side: int, rng: np.random.Generator) -> str:
-    """Simulate one audit and return its label."""
-    member = np.arange(2 * side) < side
-    shift = {"confounded": 1.0, "confounded leak": 1.0, "randomised": 0.5}.get(scenario, 0.0)
-    age = rng.normal(size=2 * side) + shift * member
-    covariates = pd.DataFrame({"age": age, "site": rng.choice(["a", "b", "c"], size=2 * side)})
-    target = 0.65 if "0.65" in scenario else 0.75 if "leak" in scenario and scenario != "no leak" else 0.5
-    residuals = rng.normal(size=2 * side) * np.where(member, 1.0, np.tan(np.pi / 2 * target))
-    attacks = _attacks(residuals, age if "confounded" in scenario else np.zeros_like(age), member, rng)
-    estimates = estimate_aucs(attacks, DeLong())
-    check = blind_check(covariates, member, rng, randomised=scenario == "randomised")
-    within = None
-    if check.gates:
-        within = estimate_within_strata(attacks, {MODEL: Strata.of_check(check)}, DeLong())
-    return judge(estimates, normal_null(estimates), check, within).label
+def _one_audit(
+    change: Callable[[People, np.random.Generator], None], auc: float, side: int, rng: np.random.Generator
+) -> tuple[str, bool]:
+    """Simulate people and a model's predictions, audit them, and return the label and the oracle's answer."""
+    people = People.alike(side, rng)
+    change(people, rng)
+    # Half-normal sizes of errors whose spreads have this ratio have this AUC (see the gap).
+    ratio = np.where(people.member, 1.0, np.tan(np.pi / 2 * auc))
+    target, view = _target(people, ratio, rng)
+    selected = selection.available([named(name) for name in default_attacks(target.threat)], target)
+    summary = facts.summarise_people(target, view)
+    with one_thread():
+        checks = check_covariates(target, summary.covariates)
+        features = {name: observe(attack, view) for name, attack in selected.attacks.items()}
+        scores = [attempt(attack, features[name], target) for name, attack in selected.attacks.items()]
+        selected = selection.that_saw_something(selected, scores, target)
+        seen = [each for each in scores if each is not None]
+        verdict = weigh(target, selected, features, seen, checks, summary.facts).verdict
+    truth = -np.abs(people.noise * ratio)
+    oracle = Scores.of_draws(
+        "truth", fitted=False, values=truth[None], member=people.member, thresholds=np.zeros(1)
+    )
+    return verdict.label, bool(estimate_aucs([oracle], DeLong()).simultaneous_low[0] > 0.5)
 
 
-def _attacks(
-    residuals: Float[np.ndarray, " subjects"],
-    age: Float[np.ndarray, " subjects"],
-    member: Bool[np.ndarray, " subjects"],
-    rng: np.random.Generator,
-) -> list[Scores]:
-    """Return the error attack and three noisier attacks that know the same half of the subjects in each draw.
-
-    Normal scores of -|r| are mixed with age (correlation 0.7, in confounded scenarios), then noise is added.
-    """
-    error = stats.norm.ppf((stats.rankdata(-np.abs(residuals)) - 0.5) / len(residuals))
-    error = error + age * error.std() * (0.98 if age.any() else 0.0)
-    attacks = [
-        Scores.of_draws("error", fitted=False, values=error[None], member=member, thresholds=np.zeros(1))
-    ]
-    known = np.stack([_known(member, rng) for _ in range(DRAWS)])
-    for k, noise in enumerate((0.3, 0.6, 1.0)):
-        scores = error + noise * rng.normal(size=(DRAWS, len(error)))
-        values, name = np.where(known, np.nan, scores), f"fitted {k + 1}"
-        attacks.append(
-            Scores.of_draws(name, fitted=True, values=values, member=member, thresholds=np.zeros(DRAWS))
-        )
-    return attacks
-
-
-def _known(member: Bool[np.ndarray, " subjects"], rng: np.random.Generator) -> Bool[np.ndarray, " subjects"]:
-    known = np.zeros(len(member), dtype=bool)
-    for side in (np.flatnonzero(member), np.flatnonzero(~member)):
-        known[rng.choice(side, len(side) // 2, replace=False)] = True
-    return known
+def _target(
+    people: People, ratio: Float[np.ndarray, " people"], rng: np.random.Generator
+) -> tuple[PredictionsTable, View]:
+    """Return a table of predictions of these people, as a target and as its attacker sees it."""
+    person = np.repeat(np.arange(len(people.z)), people.scans)
+    ids = np.array([f"s{k:06d}" for k in range(len(people.z))])
+    again = rng.normal(size=len(person)) * (people.scans[person] > 1)
+    # Errors grow with age, and predictions lean to the mean age, as those of brain-age networks do.
+    size = 4 * np.exp(0.3 * people.z) * ratio
+    residual = size[person] * (people.noise[person] + 0.3 * again) + 4 * people.z[person]
+    age = 50 + 12 * people.z[person]
+    names = pd.Index([f"{ids[p]}/{k}" for k, p in enumerate(person)], name="scan_id")
+    scans = pd.DataFrame({"subject_id": ids[person], "age": age}, index=names)
+    target = PredictionsTable(
+        scans=scans,
+        is_member=pd.Series(people.member, index=ids),
+        covariates=pd.DataFrame(
+            {name: values[person] for name, values in people.covariates.items()}, index=names
+        ),
+        ignored=(),
+        threat=ThreatModel(),
+        seed=int(rng.integers(2**31)),
+        predictions=age - residual,
+        digest="",
+    )
+    return target, View(scans, {PREDICTION: age - residual})
 
 
 def gap_identity(seeds: int = 20) -> pd.DataFrame:
-    """Compare the error attack's AUC with (2/pi) arctan(1 + h), for Gaussian residuals of a known ratio.
+    """Return the error attack's AUC beside (2/pi) arctan(1 + h), for Gaussian residuals of a known ratio.
 
-    One row per seed, for 250 members and 250 non-members: h, expected AUC, estimate with its 95% interval,
-    and whether the interval contains the expected AUC.
+    One row per seed: h, expected AUC, estimate with its 95% interval, and whether the interval holds the
+    expectation; on 250 members and 250 non-members.
     """
     rows = []
     member = np.arange(500) < 250

@@ -1,11 +1,12 @@
-"""Whom an attacker knows, and whom it is asked about: the one place where ``leaked`` becomes people.
+"""Which people an attacker knows, and which it is scored on: only here ``leaked`` is turned into people.
 
-A comparison is one row of an audit: an attacker who knows some people's membership is asked about others. The
-rows of an outsider's audit are draws of whom it knows; those of a party's audit are pairs of parties.
+A comparison is one row of an audit: an attacker that knows some people's membership is scored on others. The
+rows of an outsider's audit are draws of known people; those of a party's audit are pairs of parties.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Whose membership an attacker knows.
+    """The people whose membership an attacker knows.
 
     Parameters
     ----------
     members, nonmembers
-        Who is known to have been trained on, and not to have been.
+        Known members, and known non-members.
     """
 
     members: Bool[np.ndarray, " people"]
@@ -35,25 +36,25 @@ class Known:
 
     @classmethod
     def nobody(cls, people: int) -> Known:
-        """Return the knowledge of nobody's membership."""
+        """Return no known people."""
         return cls(np.zeros(people, dtype=bool), np.zeros(people, dtype=bool))
 
     @property
     def everyone(self) -> Bool[np.ndarray, " people"]:
-        """All whose membership is known."""
+        """All known people."""
         return np.asarray(self.members | self.nonmembers)
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One row of an audit: who attacks, whom it knows, and who is compared.
+    """One row of an audit: who attacks, which people it knows, and which are compared.
 
     Parameters
     ----------
     row
-        What the row is called.
+        The name of the row.
     known
-        Whose membership the attacker knows; none of them is compared.
+        The people whose membership the attacker knows; none of them is compared.
     sides
         For each person ``IN``, ``OUT``, or ``ASIDE`` for those not compared.
     """
@@ -66,27 +67,39 @@ class Comparison:
 def draws(
     member: Bool[np.ndarray, " people"], threat: ThreatModel, rng: np.random.Generator
 ) -> list[Comparison]:
-    """Draw whom an outsider knows, as many on each side, once for each repeat; all others are compared."""
-    inside, outside = np.flatnonzero(member), np.flatnonzero(~member)
-    count = known_per_side(threat, len(inside), len(outside))
-    rows = []
-    for number in range(threat.repeats):
-        known = Known.nobody(len(member))
-        known.members[rng.choice(inside, count, replace=False)] = True
-        known.nonmembers[rng.choice(outside, count, replace=False)] = True
-        rows.append(Comparison(Draw(number), known, sides_of(member, known.everyone)))
+    """Draw the people an outsider knows, equally many per side; each repeat compares everybody in some draw.
+
+    In each repeat the people of a side are put in random order. Each draw compares one stretch of that order
+    and knows people from the rest, with as few draws as cover everybody: two complementary halves if half of
+    the people are known (cross-fitting), ten tenths if nine tenths are known.
+    """
+    sides = [np.flatnonzero(member), np.flatnonzero(~member)]
+    count = known_per_side(threat, *map(len, sides))
+    fewest = min(map(len, sides))
+    # The larger side needs no more draws, since more of its people are compared in each.
+    folds = math.ceil(fewest / (fewest - count)) if count else 1
+    rows: list[Comparison] = []
+    for _ in range(threat.repeats):
+        orders = [rng.permutation(side) for side in sides]
+        for fold in range(folds):
+            known = Known.nobody(len(member))
+            for kept, order in zip((known.members, known.nonmembers), orders, strict=True):
+                # Compared people begin here and wrap around at the end; the `count` before them are known.
+                begin = fold * len(order) // folds
+                kept[order[np.arange(begin - count, begin) % len(order)]] = True
+            rows.append(Comparison(Draw(len(rows)), known, sides_of(member, known.everyone)))
     return rows
 
 
 def everybody(member: Bool[np.ndarray, " people"]) -> list[Comparison]:
-    """Return the one row of an outsider who knows nobody: everybody is compared."""
+    """Return the one row of an outsider that knows no one: everybody is compared."""
     return [Comparison(Draw(0), Known.nobody(len(member)), sides_of(member))]
 
 
 def sides_of(
     member: Bool[np.ndarray, " people"], aside: Bool[np.ndarray, " people"] | None = None
 ) -> Int[np.ndarray, " people"]:
-    """Return everybody's side; nobody is compared whose membership is known."""
+    """Return everybody's side; people who are known (``aside``) are not compared."""
     sides = np.where(member, IN, OUT).astype(np.int8)
     if aside is not None:
         sides[aside] = ASIDE
@@ -94,26 +107,26 @@ def sides_of(
 
 
 def known_per_side(threat: ThreatModel, members: int, nonmembers: int) -> int:
-    """Return how many subjects a side an outsider knows: floor(leaked x min(members, nonmembers))."""
+    """Return how many subjects per side an outsider knows: floor(leaked x min(members, nonmembers))."""
     return _share(threat.leaked, min(members, nonmembers))
 
 
 def known_held_out(
     threat: ThreatModel, outside: Int[np.ndarray, " nonmembers"], people: int, rng: np.random.Generator
 ) -> Bool[np.ndarray, " people"]:
-    """Draw the held-out people whom the parties of a federation know: the same ones for every party."""
+    """Draw the held-out people that the parties of a federation know: the same ones for every party."""
     known = np.zeros(people, dtype=bool)
     known[rng.choice(outside, _share(threat.leaked, len(outside)), replace=False)] = True
     return known
 
 
 def _share(leaked: float, people: int) -> int:
-    # The shares that people write, such as .3, are a little less than what they mean.
+    # Decimal shares such as .3 may be stored as slightly smaller numbers.
     return int(leaked * people + 1e-9)
 
 
 def threshold_by_share(values: Float[np.ndarray, " people"], sides: Int[np.ndarray, " people"]) -> float:
-    """Return the threshold of an attacker that knows only which share of those compared was trained on."""
+    """Return the threshold of an attacker that knows only the share of members among those compared."""
     compared = (sides != ASIDE) & ~np.isnan(values)
     if not compared.any():
         return 0.0

@@ -1,17 +1,24 @@
-"""Open what a path names as what an attacker has before it."""
+"""Open a path as the target of an attacker."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from memberscan.errors import BadInputError
 from memberscan.targets.predictions_table import PredictionsTable
-from memberscan.targets.target import Target
+from memberscan.targets.target import PredictionsFrom, Target
 from memberscan.threat import Attacker, ThreatModel
 
 
 def open_target(
-    path: Path, threat: ThreatModel, *, cohort: Path | None = None, model: str | None = None, seed: int = 0
+    path: Path,
+    threat: ThreatModel,
+    *,
+    cohort: Path | None = None,
+    model: str | None = None,
+    seed: int = 0,
+    predictions_from: PredictionsFrom | None = None,
 ) -> Target:
     """Open a run directory or a predictions file for an attacker; nothing is written.
 
@@ -22,35 +29,53 @@ def open_target(
     threat
         Who attacks. A party of a federation needs a run of one.
     cohort
-        The run's cohort, where it was moved.
+        The run's cohort, if it was moved.
     model
-        ``package.module:factory`` of a network that is not one of ours; see :meth:`memberscan.Run.open`.
+        ``package.module:factory`` of a network that is not from memberscan; see :meth:`memberscan.Run.open`.
     seed
         Root seed of every draw.
+    predictions_from
+        How the predictions of a file were made; by default "unknown".
 
     Raises
     ------
     BadInputError
-        If there is nothing at ``path``, or it is not what this attacker attacks.
+        If there is nothing at ``path``, or this attacker cannot attack it.
     """
     if not path.exists():
         raise BadInputError(f"{path} does not exist; give a run directory, or a TSV or CSV of predictions")
-    target = _open(path, threat, cohort, model, seed)
-    # A column that is a copy of membership ends an audit before anything is computed.
+    if predictions_from not in (None, *get_args(PredictionsFrom)):
+        raise BadInputError(
+            f"--predictions-from is {predictions_from!r}; choose from {', '.join(get_args(PredictionsFrom))}"
+        )
+    if predictions_from is not None and path.is_dir():
+        raise BadInputError(
+            f"{path} is a directory, and --predictions-from is for a file of predictions; leave it out: "
+            "the predictions of a run are computed in one pass"
+        )
+    target = _open(path, threat, cohort, model, seed, predictions_from or "unknown")
+    # A column that is a copy of membership stops the audit before anything is computed.
     target.copied_columns  # noqa: B018
     return target
 
 
-def _open(path: Path, threat: ThreatModel, cohort: Path | None, model: str | None, seed: int) -> Target:
+def _open(
+    path: Path,
+    threat: ThreatModel,
+    cohort: Path | None,
+    model: str | None,
+    seed: int,
+    made: PredictionsFrom,
+) -> Target:
     inside = threat.attacker is not Attacker.OUTSIDER
     if path.is_dir():
         from memberscan.targets.party import Party
         from memberscan.targets.trained_model import TrainedModel
 
         return (Party if inside else TrainedModel).open(path, threat, cohort=cohort, model=model, seed=seed)
-    table = PredictionsTable.read(path, threat, seed=seed)
+    table = PredictionsTable.read(path, threat, seed=seed, made=made)
     if inside:
         raise BadInputError(
-            f"a {threat.attacker} is a party of a federation, and a predictions file shows none; audit a run"
+            f"a {threat.attacker} is a party of a federation, but this is a predictions file; give a run"
         )
     return table

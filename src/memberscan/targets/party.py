@@ -1,4 +1,4 @@
-"""A party's place in a federation as a target: what it sees of the others, and whom it knows."""
+"""A federation as the target of one of its parties: what it sees of the others, and which people it knows."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
 ALL = "all"
-"""Name of the one learner that somebody sees who sees sums over learners only."""
+"""Name for all learners together, for an attacker that only sees sums."""
+EVERYONE = "all learners"
+"""Name of the group of all members and all held-out people; no learner's name has a space."""
 HELD_OUT = -1
-"""Home of people whom no learner trained on."""
+"""Home of people that no learner trained on."""
 
 
 @dataclass(frozen=True, eq=False)
 class Party(TrainedModel):
-    """One party of a federation, which attacks the others' people.
+    """One party of a federation, which attacks the people of the others.
 
     Parameters
     ----------
     transcript
-        What passed between the parties.
+        The messages between the parties.
     rounds
         The rounds that the attacker looks at.
     """
@@ -54,14 +56,14 @@ class Party(TrainedModel):
         model: str | None = None,
         seed: int = 0,
     ) -> Self:
-        """Take a party's place in a federated run; nothing is written.
+        """Open a federated run for one of its parties; nothing is written.
 
         Raises
         ------
         BadInputError
             If there is no federation, or it has no finished round.
         RolesError
-            If a member is held by nobody, or by a learner that the transcript does not name.
+            If a member has no learner, or one that the transcript does not name.
         TooFewSubjectsError
             If fewer than ten held-out subjects are left to score.
         """
@@ -74,7 +76,7 @@ class Party(TrainedModel):
 
     @cached_property
     def victims(self) -> tuple[str, ...]:
-        """The learners whose people are here, in the transcript's order; "all" for who sees sums only."""
+        """The learners whose people are here, in the transcript's order; "all" if only sums are seen."""
         if self.threat.attacker is Attacker.AGGREGATE:
             return (ALL,)
         return self._holders
@@ -96,7 +98,7 @@ class Party(TrainedModel):
 
     @cached_property
     def known_nonmembers(self) -> Bool[np.ndarray, " people"]:
-        """The held-out people whom every attacker knows: they are learned from, and never scored."""
+        """The held-out people that every attacker knows: attacks learn from them, and do not score them."""
         rng = seeds.generator(self.seed, "known-held-out")
         return known.known_held_out(self.threat, np.flatnonzero(~self.member), len(self.people), rng)
 
@@ -104,7 +106,7 @@ class Party(TrainedModel):
         names = ", ".join(self.transcript.learners)
         if not self._holders:
             raise BadInputError(
-                f"no learner of the transcript ({names}) holds a member in roles.tsv; its column learner "
+                f"no learner of the transcript ({names}) has a member in roles.tsv; its column learner "
                 "must name them"
             )
         for subject in np.array(self.people.ids, dtype=object)[self.member]:
@@ -126,7 +128,7 @@ class Party(TrainedModel):
 
     @property
     def conceals(self) -> str | None:
-        """See :class:`Target`: a server whose learners encrypt receives nothing to attack."""
+        """See :class:`Target`: a server whose learners encrypt receives nothing that it could attack."""
         servers = (Attacker.SERVER, Attacker.ACTIVE_SERVER)
         if self.transcript.secure == "none" or self.threat.attacker not in servers:
             return None
@@ -139,7 +141,7 @@ class Party(TrainedModel):
         """Return a row for each attacker and each victim that is another party.
 
         A learner knows its own people as members. Learners whose people are not here cannot learn from them,
-        but can carry out an attack that needs nobody's membership. Others than learners know no member.
+        but can run attacks that need no known people. Attackers that are not learners know no members.
         """
         attackers: tuple[str, ...] = (str(self.threat.attacker),)
         if self.threat.attacker is Attacker.LEARNER:
@@ -156,7 +158,7 @@ class Party(TrainedModel):
         return rows
 
     def _sides(self, victim: int) -> Int[np.ndarray, " people"]:
-        """Return who is compared about one victim: its people, and the held-out ones who are not known."""
+        """Return who is compared for one victim: its people, and the held-out people who are not known."""
         sides = np.full(len(self.people), ASIDE, dtype=np.int8)
         sides[self.home == victim] = IN
         sides[(self.home == HELD_OUT) & ~self.known_nonmembers] = OUT
@@ -166,19 +168,19 @@ class Party(TrainedModel):
     def nothing_to_learn_from(self) -> str | None:
         """See :class:`Target`."""
         if not self.known_nonmembers.any():
-            return "learns from held-out people that are known, and this audit assumes none (--leaked 0.5)"
+            return "needs known held-out people, but this audit assumes none; use --leaked 0.5"
         if len(self.victims) < 2:
-            return "learns from the attacking learner's own people, and only the victim's are here"
+            return "needs the attacking learner's own people, but only the victim's are here"
         return None
 
     @property
     def saw_nothing(self) -> str:
         """See :class:`Target`."""
-        return "no update that this attacker looked at shows anything that it reads, so it saw nothing"
+        return "none of the updates that this attacker looked at has the signals that this attack needs"
 
     @property
     def known_people(self) -> tuple[int, int]:
-        """How many members, and non-members, an attacker knows; of learners, the fewest of any."""
+        """How many members, and non-members, an attacker knows; for learners, the smallest number."""
         own = 0
         if self.threat.attacker is Attacker.LEARNER:
             own = int(np.bincount(self.home[self.member], minlength=len(self.victims)).min())
@@ -192,20 +194,21 @@ class Party(TrainedModel):
         return max(0, max(taking_part) - 1)
 
     def unseen(self, victim: str, others: int) -> str:
-        """Return why an attack that compares with ``others`` learners has no scores for a victim."""
+        """Return why an attack that needs ``others`` other learners has no scores for a victim."""
         present = [n for n in self.rounds if victim in self.transcript.rounds[n - 1].took_part]
         if not present and victim != ALL:
-            return f"{victim} took part in no round that the attacker looked at, so nothing was seen of it"
+            return f"{victim} took part in none of the rounds that the attacker looked at"
         if others and max(len(self.transcript.rounds[n - 1].took_part) for n in present) <= others:
             return (
-                f"{victim} took part beside {others} others in no round, so there was nothing to compare with"
+                f"{victim} never took part in a round with {others} other learners, so there was nothing to "
+                "compare"
             )
-        return f"{victim} sent nothing that this attack can read: its model did not change"
+        return f"{victim} sent a model that did not change, so this attack has nothing to measure"
 
     @property
     def groups(self) -> list[Group]:
-        """See :class:`Target`: each victim's people and the held-out ones."""
-        return [
+        """See :class:`Target`: each victim's people, and all members, each with the held-out people."""
+        each = [
             Group(
                 victim,
                 (self.home == place) | (self.home == HELD_OUT),
@@ -215,10 +218,17 @@ class Party(TrainedModel):
             )
             for place, victim in enumerate(self.victims)
         ]
+        if len(each) == 1:
+            return each
+        # Attacks are pooled over victims, so a difference that is too small to show in one victim's people
+        # may explain what they find.
+        everybody = np.ones(len(self.people), dtype=bool)
+        randomised = self.run.randomised or self.held_out_at_random
+        return [*each, Group(EVERYONE, everybody, self.member, randomised, ("blind", EVERYONE), pooled=True)]
 
 
 def as_party(target: Target) -> Party:
-    """Return a target that is a party's place; providers of a federation's signals are asked for no other."""
+    """Return a target as a party; providers of a federation's signals are called for no other target."""
     assert isinstance(target, Party)
     return target
 
@@ -226,7 +236,7 @@ def as_party(target: Target) -> Party:
 def _transcript(run: Run) -> Transcript:
     if run.federation is None:
         raise BadInputError(
-            f"the run {run.path} is not of a federation, so nobody is a party to it; audit it as an outsider "
+            f"the run {run.path} is not a federated run, so it has no parties; audit it as an outsider "
             "(--attacker outsider), or federate first"
         )
     transcript = run.transcript

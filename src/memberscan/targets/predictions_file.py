@@ -1,4 +1,4 @@
-"""Read a table of predictions, where the model itself is not available."""
+"""Read a table of predictions, for audits without the model itself."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ REQUIRED = ("subject_id", "age", "prediction", "member")
 _SMALL_CODES = (-1.0, -9.0)
 _CODES = (*_SMALL_CODES, -77.0, -88.0, -99.0, -777.0, -888.0, -999.0, -9999.0, 777.0, 888.0, 999.0, 9999.0)
 _ENOUGH = 30
-"""With this many predictions with decimals, a code for "missing" differs from the age of a young child."""
+"""With this many predictions with decimals, a code for "missing" cannot be a young child's age."""
 _MANY = 20_000
-"""Of more scans, only a sample is searched for people who are on both sides."""
+"""Above this number of scans, only a sample is searched for people who are on both sides."""
 _FEWEST_TWINS, _TWINS, _REPEATED = 10, 0.2, 0.05
-"""From this number and share of the smaller side, equal rows are refused, unless the last share repeats."""
+"""At this number and share of the smaller side, equal rows are refused, unless rows repeat within a side."""
 _TRUE = {"1", "true", "yes", "member", "1.0"}
 _FALSE = {"0", "false", "no", "non-member", "nonmember", "0.0"}
 
@@ -109,14 +109,12 @@ def _indexed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
             )
     if (twice := table[ids].duplicated()).any():
         hint = "" if ids == "scan_id" else "; repeat scans of a subject need a column scan_id"
-        raise PredictionsError(
-            f"{path}: {ids} {table[ids][twice].iloc[0]!r} stands in more than one row{hint}"
-        )
+        raise PredictionsError(f"{path}: {ids} {table[ids][twice].iloc[0]!r} is in more than one row{hint}")
     return table.set_index(pd.Index(table[ids], name="scan_id"))
 
 
 def _others(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that have no meaning here, with numbers as floats."""
+    """Return the other columns, with numbers as floats."""
     try:
         return typed(table.drop(columns=[*REQUIRED, "scan_id"], errors="ignore"), path)
     except MemberscanError as error:
@@ -133,13 +131,13 @@ def _ages(path: Path, written: pd.Series) -> pd.Series:
         problem = age_problem(written.iloc[place], Age(ages.iloc[place]))
         raise PredictionsError(
             f"{path}: scan {written.index[place]!r} has {problem.replace('impl', 'an impl')}; "
-            "leave it out or find its age"
+            "leave the scan out, or give its age"
         )
     return ages
 
 
 def _numbers(path: Path, column: pd.Series) -> pd.Series:
-    """Return a column as floats, missing values as NaN; the caller knows whether one may be missing."""
+    """Return a column as floats, missing values as NaN; the caller checks whether values may be missing."""
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     failed = column[numbers.isna()]
     if (bad := ~is_missing(failed)).any():
@@ -155,7 +153,7 @@ def _require_finite(predictions: pd.Series) -> None:
     if bad.any():
         raise NonFiniteError(
             f"{int(bad.sum())} of {len(bad)} predictions are NaN or infinite; "
-            "an audit of the rest would hide whom the model fails on: mend the model or the file"
+            "an audit of the rest would hide the people the model fails on; fix the model or the file"
         )
 
 
@@ -170,15 +168,15 @@ def _require_no_codes(path: Path, predictions: pd.Series) -> None:
         raise PredictionsError(
             f"{path}: the prediction of scan {predictions.index[coded][0]!r} is "
             f"{predictions[coded].iloc[0]:g}, a code for a missing one; "
-            "predict it, or leave the scan out and say so"
+            "predict it, or leave the scan out and report that"
         )
 
 
 def _require_no_twins(path: Path, scans: pd.DataFrame, predictions: np.ndarray, member: np.ndarray) -> None:
     """Refuse members who are listed again as non-members under unrelated ids.
 
-    They are known by equal ages and predictions. Where these are rounded so far that they also repeat within
-    a side, nothing is refused.
+    They are recognised by equal ages and predictions. If these are rounded so much that they also repeat
+    within a side, nothing is refused.
     """
     pairs = scans["age"].to_numpy(float) + 1j * predictions
     # Of very many rows, a sample chosen by a hash of age and prediction: of two equal rows it takes both or
@@ -229,7 +227,7 @@ def _membership(path: Path, table: pd.DataFrame) -> pd.Series:
 
 
 def _require_distinct(path: Path, sides: pd.Series) -> None:
-    """Refuse ids that are probably one person, who would count twice or, on both sides, hide a leak."""
+    """Refuse ids that are probably one person, who would count twice, or on both sides would hide a leak."""
     pairs = alike(sides.index.to_numpy(object).tolist())
     if not pairs:
         return

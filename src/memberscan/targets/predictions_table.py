@@ -1,4 +1,4 @@
-"""A table of predictions as a target: no model is there, so anybody sees outputs only."""
+"""A table of predictions as a target: there is no model, so every attacker sees outputs only."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from memberscan.files import TABLE_LIMIT, fingerprint
 from memberscan.received import read_limited
 from memberscan.targets.predictions_file import read_predictions
-from memberscan.targets.target import Target
+from memberscan.targets.target import PredictionsFrom, Target
 from memberscan.threat import Access, ThreatModel
 
 
 @dataclass(frozen=True, eq=False)
 class PredictionsTable(Target):
-    """Predictions of some scans, with who was trained on.
+    """Predictions of some scans, with their membership.
 
     Parameters
     ----------
@@ -25,16 +25,21 @@ class PredictionsTable(Target):
         Of each scan, years.
     digest
         Of the file.
+    made
+        How the predictions were made, as stated by the auditor.
     """
 
     predictions: np.ndarray = field(kw_only=True)
     digest: str = field(kw_only=True)
+    made: PredictionsFrom = field(default="unknown", kw_only=True)
 
     @classmethod
-    def read(cls, path: Path, threat: ThreatModel, *, seed: int = 0) -> PredictionsTable:
+    def read(
+        cls, path: Path, threat: ThreatModel, *, seed: int = 0, made: PredictionsFrom = "unknown"
+    ) -> PredictionsTable:
         """Read a predictions file; see :func:`~memberscan.targets.predictions_file.read_predictions`."""
         read = read_predictions(path)
-        # Sorted, so that the order of rows does not change the result, not even in its last bits.
+        # Sorted, so that the order of rows does not change the result, not even its last bits.
         order = read.scans.index.argsort()
         return cls(
             scans=read.scans.iloc[order],
@@ -45,7 +50,13 @@ class PredictionsTable(Target):
             seed=seed,
             predictions=read.predictions[order],
             digest=fingerprint(read_limited(path, TABLE_LIMIT)),
+            made=made,
         )
+
+    @property
+    def predictions_from(self) -> PredictionsFrom:
+        """See :class:`Target`."""
+        return self.made
 
     @property
     def shows(self) -> Access:

@@ -1,4 +1,4 @@
-"""What every target of an audit has: scans, members, what else is known of people, and who attacks it."""
+"""What every target of an audit has: scans, members, covariates, and its attacker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,23 +22,28 @@ from memberscan.threat import Access, ThreatModel
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
+PredictionsFrom = Literal["one-pass", "unknown"]
+"""Whether all predictions come from one pass of the final model over all scans, in evaluation mode."""
+
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """People whose covariates are compared: those that somebody trained on, and those that nobody did.
+    """People whose covariates are compared: members and non-members.
 
     Parameters
     ----------
     name
         Whose training set it is.
     asked
-        Who belongs to the group.
+        Which people belong to the group.
     inside
-        Who of them was trained on.
+        Which of them are members.
     randomised
-        Whether that was drawn at random, so that the two sides differ by chance only.
+        Whether membership was drawn at random, so that the two sides differ by chance only.
     seed
-        Names of the branch of the seed for this group.
+        Path of the group's branch of the root seed.
+    pooled
+        Whether it has the people of all other groups together.
     """
 
     name: str
@@ -46,11 +51,12 @@ class Group:
     inside: Bool[np.ndarray, " people"]
     randomised: bool
     seed: tuple[str, ...]
+    pooled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Target(ABC):
-    """What is audited, before an attacker.
+    """What is audited, for one attacker.
 
     Parameters
     ----------
@@ -59,15 +65,15 @@ class Target(ABC):
     is_member
         By subject id, whether it was trained on.
     covariates
-        By scan, in the order of ``scans``: what may be known of people beside age and scan count.
+        By scan, in the order of ``scans``: what is known of people apart from age and scan count.
     ignored
         Columns that were not used as covariates.
     threat
-        Who attacks, and what it has.
+        The attacker, and what it has.
     seed
         Root seed of every draw.
     predictions
-        Of each scan, where they are given and no model is there, years.
+        Of each scan, years, if they are given instead of a model.
 
     Raises
     ------
@@ -96,7 +102,7 @@ class Target(ABC):
 
     @cached_property
     def member(self) -> Bool[np.ndarray, " people"]:
-        """Who was trained on."""
+        """Whether each person was trained on."""
         return self.is_member.loc[list(self.people.ids)].to_numpy(bool)
 
     @property
@@ -106,12 +112,12 @@ class Target(ABC):
 
     @cached_property
     def copied_columns(self) -> dict[str, str]:
-        """Columns that only repeat who is a member, and so cannot be covariates, with the reason.
+        """Columns that only repeat membership, and so cannot be covariates, with the reason.
 
         Raises
         ------
         CovariateError
-            If a column says who is a member without a name that says so.
+            If a column equals membership, but its name does not say whether it is a copy.
         """
         return copies_of_membership(self.covariates, self.member_of_scan)
 
@@ -120,15 +126,15 @@ class Target(ABC):
     @property
     @abstractmethod
     def shows(self) -> Access:
-        """The most that anybody can see here."""
+        """The greatest access that any attacker can have."""
 
     def lacks(self, access: Access) -> str | None:  # noqa: ARG002
-        """Return why nobody has this access here, or None."""
+        """Return why no attacker can have this access, or None."""
         return None
 
     @property
     def conceals(self) -> str | None:
-        """Why this attacker sees nothing at all that an attack could work on, or None."""
+        """Why this attacker sees nothing that an attack could use, or None."""
         return None
 
     @property
@@ -141,14 +147,14 @@ class Target(ABC):
         return {}
 
     def gradient_obstacle(self, layers: Sequence[str] | None) -> str | None:  # noqa: ARG002
-        """Return why gradients of these layers, or of all, cannot be taken, or None."""
+        """Return why gradients of these layers, or of all, cannot be computed, or None."""
         return None
 
     def activation_obstacle(self, layer: str) -> str | None:  # noqa: ARG002
-        """Return why what enters a layer cannot be seen, or None; the model is tried once."""
+        """Return why the inputs of a layer cannot be captured, or None; the model is tried once."""
         return None
 
-    # Whom the attacker knows, and whom it is asked about.
+    # Which people the attacker knows, and which it is scored on.
 
     def comparisons(self, *, learns: bool) -> list[Comparison]:
         """Return the rows of the audit, for attacks that learn from known people or for others."""
@@ -161,30 +167,35 @@ class Target(ABC):
         """Why an attack that learns from known people cannot, or None."""
         if self.known_people[0]:
             return None
-        return "learns from subjects whose membership is known, and this audit assumes none (--leaked 0.5)"
+        return "needs people whose membership is known, but this audit assumes none; use --leaked 0.5"
 
     @property
     def saw_nothing(self) -> str:
         """Why an attack that was run has no scores."""
-        return "what it reads of this model is the same for every scan, so it saw nothing"
+        return "its signals are the same for every scan of this model, so it found nothing to use"
 
     @property
     def known_people(self) -> tuple[int, int]:
-        """How many members, and non-members, the attacker knows at a time."""
+        """How many members, and non-members, the attacker knows in each draw."""
         count = known.known_per_side(self.threat, int(self.member.sum()), int((~self.member).sum()))
         return count, count
 
     def most_others(self) -> int:
-        """Return with how many others an attacker can compare a learner; none outside a federation."""
+        """Return the number of other learners that an attacker can compare with; 0 outside a federation."""
         return 0
 
     @property
     def groups(self) -> list[Group]:
-        """The groups of people within which covariates may tell who was trained on."""
+        """The groups of people in which covariates may tell members from non-members."""
         everyone = np.ones(len(self.people), dtype=bool)
         return [Group("model", everyone, self.member, self.randomised, ("blind",))]
 
-    # What a report says of it.
+    # What a report says about it.
+
+    @property
+    def predictions_from(self) -> PredictionsFrom | None:
+        """How given predictions were made; None where memberscan computes them itself, in one pass."""
+        return None
 
     @property
     def randomised(self) -> bool:
@@ -197,9 +208,9 @@ class Target(ABC):
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
-        """Return fingerprints and versions: equal for equal targets; only the owner may see them."""
+        """Return fingerprints and versions, equal for equal targets; they are for the owner only."""
 
     @property
     def roles_digest(self) -> str | None:
-        """What may be published instead of the fingerprint of the roles: a digest with a secret key."""
+        """A digest with a secret key, which may be published instead of the fingerprint of the roles."""
         return None

@@ -71,7 +71,7 @@ class TrainedModel(Target):
 
     @property
     def shows(self) -> Access:
-        """Everything but its training."""
+        """Everything except its training."""
         return Access.WEIGHTS
 
     @property
@@ -105,7 +105,7 @@ class TrainedModel(Target):
     def randomised(self) -> bool:
         """See :class:`Target`.
 
-        Members of a federation are everybody who was not held out, whichever learner holds them.
+        Members of a federation are all people who were not held out, whichever learner has them.
         """
         return self.run.randomised or self.held_out_at_random
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from memberscan.report.content.bounds_json import HiddenDifference, Overlap
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.finding_json import Finding, Gain
 from memberscan.report.content.parts import (
@@ -25,6 +26,8 @@ from memberscan.report.content.parts import (
 
 SCHEMA: Final = "memberscan.audit/1"
 MOST_FINDINGS = 1000
+LONGEST_NAME, LONGEST_NOTE = 100, 1000
+"""Characters of the name and of the note that an auditor may give."""
 SMALLEST_CELL_OF_EARLY_VERSIONS = 5
 
 Rule = Literal["simultaneous bound", "permutation", "within strata", "none"]
@@ -64,6 +67,8 @@ class Target(Part):
     """Root mean squared error on members, years."""
     rmse_nonmembers: Years
     """Root mean squared error on non-members, years."""
+    predictions_from: Literal["one-pass", "unknown"] | None = None
+    """How a file's predictions were made, as its owner says; null for a run. Absent in early versions."""
 
 
 class Threat(Part):
@@ -77,7 +82,7 @@ class Threat(Part):
     repeats: Count
     """Draws of the known subjects."""
     attacker: Attacker
-    """Who it is: somebody outside, or a party of the federation."""
+    """Who it is: an outsider, or a party of the federation."""
     rounds: Annotated[int, Field(ge=1)] | None
     """How many rounds of a federation it looks at, evenly spaced, the last among them; null for all."""
     known_per_side: Count
@@ -160,6 +165,21 @@ class Blind(Part):
     """Why, for those of them whose name does not say it."""
     matched: Matched | None
     """Size of a matched subset to audit again."""
+    overlap: Overlap | None = None
+    """How far the sides overlap; null where that decides nothing, where too few people are alike to judge any
+    attack among them, and where a side is small. Absent in early versions."""
+
+
+class PredictionCheck(Part):
+    """Whether the predictions of the two sides differ in a way that training on members does not explain."""
+
+    unlike: bool
+    """Whether they do: then they were probably made in different ways."""
+    differences: Many[Literal["level", "slope", "spread", "shift"]]
+    """In what: members' mean error farther from zero; slope over age farther from one; more spread; levels
+    apart by more than half a standard deviation."""
+    p_value: Fraction
+    """Smallest p-value of these four, one-sided and corrected (Holm)."""
 
 
 class Checks(Part):
@@ -171,6 +191,9 @@ class Checks(Part):
     """The attacks with membership shuffled."""
     blind: Blind
     """How well members are told from non-members without the model."""
+    predictions: PredictionCheck | None = None
+    """Whether given predictions look as if they were made in one way; null for a run. Absent in early
+    versions."""
 
 
 class Group(Part):
@@ -268,6 +291,11 @@ class Verdict(Part):
     """The smallest AUC that this audit would have detected with 80% power."""
     basis: Basis | None = None
     """What it rests on. Absent in early versions."""
+    would_change: Text | None = None
+    """What could give another answer. Absent in early versions."""
+    hidden_difference: HiddenDifference | None = None
+    """What would explain the finding without a leak; null where members were drawn at random, where no bound
+    decides, and where nothing is shown. Absent in early versions."""
 
 
 class Provenance(Part):
@@ -291,13 +319,19 @@ class Provenance(Part):
     """Threads used for computing; null where they do not matter."""
     source: Text
     """What was audited, as given."""
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    """UTC day on which the audit was first started. Absent in early versions."""
+    name: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
+    """What the auditor calls the audit; null where nothing was given."""
+    note: Annotated[str, Field(max_length=LONGEST_NOTE)] | None = None
+    """The auditor's note; null where nothing was given."""
 
 
 class AuditContent(Part):
     """The result of one membership audit.
 
-    It holds no subject ids; groups of few people are joined or hidden, and every number is rounded to what
-    its error bears. AUCs and accuracies are fractions, ages and errors are in years.
+    It holds no subject ids; groups of few people are joined or hidden, and every number is rounded to a
+    step that fits its standard error. AUCs and accuracies are fractions, ages and errors are in years.
     """
 
     schema_name: Literal["memberscan.audit/1"] = Field(alias="schema")

@@ -107,7 +107,7 @@ class Entry(Part):
     not_run: Many[NotRunBy]
     """Attacks that were not run."""
     pairs: Many[Pair]
-    """Every attack on every attacker-victim pair, Holm's correction over all of an attack's."""
+    """Every attack on every attacker-victim pair, Holm's correction over all pairs of all attacks."""
     victims: Many[Victim]
     """The check without the model, by victim."""
     by_round: Many[AfterRound]

@@ -50,7 +50,8 @@ class Pair(Part):
     """One-sided permutation p-value of this pair alone: 1, or 7, 3 or 1.5 times a power of ten, for its
     stretch of 1-2-5 steps."""
     p_holm: Fraction | None
-    """The same after Holm's correction over all pairs of this attack."""
+    """The same after Holm's correction over all pairs of all attacks; of audits of early versions, over
+    all pairs of this attack."""
     reason: Text | None
     """Why the values are null."""
 
@@ -63,7 +64,7 @@ class Victim(Part):
     auc: Fraction | None
     """Cross-validated AUC of all covariates together; null where there are none."""
     p_value: Fraction | None
-    """Permutation p-value."""
+    """Permutation p-value, corrected for the number of victims (Holm); not corrected in early versions."""
     tripped: bool
     """Whether its subjects differ from the held-out ones."""
     gates: bool
@@ -141,7 +142,7 @@ class Federation(Part):
     transcript: Text
     """Fingerprint of the transcript."""
     known_nonmembers: Count
-    """Held-out subjects whom every attacker knows to be non-members; they are not scored."""
+    """Held-out subjects that every attacker knows to be non-members; they are not scored."""
     learners: Many[Learner]
     """The learners."""
     left_out: Many[LeftOut]
@@ -158,3 +159,6 @@ class Federation(Part):
     """Source inference; null where it was not run."""
     held_out_randomised: bool | None = None
     """Whether the held-out people were drawn at random by memberscan. Absent in early versions."""
+    together: Victim | None = None
+    """The check without the model of the people of all victims together; null where there is one victim.
+    Absent in early versions."""

@@ -48,7 +48,7 @@ class Roc(Part):
 
 
 class Scored(Part):
-    """Subjects scored in one draw."""
+    """Subjects scored in some draw."""
 
     members: Count | None
     """Members; null where subtracting them from all would count a small group."""
@@ -77,7 +77,7 @@ class Finding(Part):
     roc: Roc
     """A few points of the ROC curve."""
     scored: Scored
-    """Subjects scored in one draw."""
+    """Subjects scored in some draw."""
     title: Text
     """One line: what the attack uses."""
     access: Access

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler,
 from memberscan.evidence.rounding import Measured
 
 LONGEST_TEXT = 100_000
-"""Longest text of an audit, in characters: each is laid out in pages and figures."""
+"""Longest text of an audit, in characters, since all texts are drawn in pages and figures."""
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1), _KeepsError]
 Years = Annotated[float, Field(ge=0), _KeepsError]
 Measurement = Annotated[float, _KeepsError]
-# JSON has lists only, which a strict tuple would refuse; what stands in the list is checked strictly.
+# JSON has lists only, which a strict tuple would refuse; the items of the list are checked strictly.
 Many = Annotated[tuple[T, ...], Field(strict=False)]
 
 Access = Literal["outputs", "weights", "rounds", "updates"]

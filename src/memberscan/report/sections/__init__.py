@@ -12,6 +12,7 @@ from memberscan.report.page_section import Section
 _OF_AN_AUDIT = (
     "summary",
     "attack_results",
+    "not_tried",
     "party_pairs",
     "round_curves",
     "federation_about",
@@ -39,6 +40,6 @@ def _section(name: str) -> Section[Any]:
 
 
 AUDIT: tuple[Section[AuditContent], ...] = tuple(map(_section, _OF_AN_AUDIT))
-"""Of the page of one audit; the first stands above the contents of the page."""
+"""Of the page of one audit; the first is above the contents of the page."""
 CONSORTIUM: tuple[Section[ConsortiumContent], ...] = tuple(map(_section, _OF_A_CONSORTIUM))
-"""Of the page of a consortium; the first stands above the contents of the page."""
+"""Of the page of a consortium; the first is above the contents of the page."""

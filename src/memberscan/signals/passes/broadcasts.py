@@ -1,4 +1,4 @@
-"""The passes over the answers to changed broadcasts: whom a server harms, and what it sees come back."""
+"""The passes over the answers to changed broadcasts: whose error a server raises, and what it receives."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ BROADCASTS = 4
 
 
 def observe_broadcasts(party: Party, directory: Path) -> Observed:
-    """Let the server harm everybody who is scored, a random group of subjects in each broadcast.
+    """Raise the error of everybody who is scored, a random group of subjects in each broadcast.
 
-    The held-out people that the server knows are left in peace.
+    The held-out people that the server knows are left out.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The pass over the scans by a trained model: one forward and backward pass gives all that is asked for."""
+"""The pass of a trained model over the scans: one forward and backward pass gives all signals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a signal needs of the pass, and how a batch of it becomes rows.
+    """What a signal needs from the pass, and how a batch becomes rows.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Reading:
 def observe(
     target: TrainedModel, readings: Mapping[Signal, Reading], directory: Path
 ) -> dict[Signal, np.ndarray]:
-    """Run a model over the target's scans and store what an attacker sees, resuming where a call stopped.
+    """Run a model over the target's scans and store what an attacker sees; resumes where a call stopped.
 
     Memory does not grow with the number of scans: the batch is as large as the memory limit allows for this
     model and grid, and the arrays are read back memory-mapped.
@@ -56,7 +56,7 @@ def observe(
     target
         The model with its cohort.
     readings
-        What each signal needs of the pass.
+        What each signal needs from the pass.
     directory
         Where the arrays are kept.
 
@@ -65,7 +65,7 @@ def observe(
     StaleError
         If the directory holds signals of another model or of other scans.
     ModelError
-        If the model does not predict a scan by itself, or predicts something else each time.
+        If the model cannot predict a single scan, or its predictions change from call to call.
     NotARegressorError
         If the model gives another number of values than one per scan.
     NonFiniteError
@@ -97,7 +97,7 @@ def observe(
         seen = take(model, inputs.to(device), ages.to(device), layers=layers, entering=entering)
         return {str(signal): reading.rows(seen) for signal, reading in readings.items()}
 
-    # Signals name scans, and are about single persons.
+    # Signals are about single persons.
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     stored = stored_rows(directory, request, cohort, scan_ids, size, see, "reading signals")
     return {signal: stored[str(signal)] for signal in readings}

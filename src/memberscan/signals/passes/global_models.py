@@ -30,7 +30,7 @@ def predictions_by_round(party: Party, directory: Path) -> Float[np.ndarray, "sc
     columns = []
     for number in party.rounds:
         model = party.run.model_with(party.transcript.global_model(number)).to(device)
-        # A model that mixes the samples of a batch predicts something else for each scan alone.
+        # A model that mixes the samples of a batch gives other predictions for single scans.
         alone = not agrees_with_autograd(model, example, [])
         size = 1 if alone else batch_size(model, example[:1], backward=False)
         request = {

@@ -1,4 +1,4 @@
-"""Rows of signals on disk, batch by batch: memory does not grow, and a killed pass goes on."""
+"""Rows of signals on disk, batch by batch: memory does not grow, and an interrupted pass resumes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from memberscan.requests import differences, in_words
 from memberscan.rows import RowFile
 
 _RECORDED = ("threads", "batch")
-"""How rows were computed: recorded of the rows, and never a reason to refuse them."""
+"""How rows were computed: recorded with the rows, and never a reason to refuse them."""
 _LEDGER = "signals.json"
 _SECONDS_BETWEEN_COUNTS = 2.0
 
@@ -37,18 +37,18 @@ def stored_rows(
     see: Callable[[Tensor, Tensor], dict[str, np.ndarray]],
     what: str,
 ) -> dict[str, np.ndarray]:
-    """Fill one file a signal, batch by batch, from where an earlier call stopped, and map them into memory.
+    """Fill one file per signal, batch by batch, from where an earlier call stopped, and map them into memory.
 
     Parameters
     ----------
     directory, request
-        Where, and what the rows depend on.
+        Where the rows are stored, and what they depend on.
     cohort, scan_ids, size
         Which scans, and how many at a time.
     see
         Gives the rows of each signal from inputs and ages.
     what
-        Says in the progress bar what is done.
+        The label of the progress bar.
     """
     one = see(as_inputs(cohort, scan_ids[:1]), torch.zeros(1))
     done, computed = _rows_done(directory, request, len(scan_ids))
@@ -78,9 +78,9 @@ def stored_rows(
 def _computed(
     earlier: Sequence[Mapping[str, Any]], request: Mapping[str, Any], done: int
 ) -> list[Mapping[str, Any]]:
-    """Return how rows were computed: from which row on with how many threads, and how many scans a batch.
+    """Return how rows were computed: from which row on, with how many threads and scans per batch.
 
-    The last bits of sums depend on both, so rows that an interrupted audit computed on two machines say so.
+    The last bits of sums depend on both, so this is recorded if an audit was resumed on another machine.
     """
     now = {name: request.get(name) for name in _RECORDED}
     if earlier and now == {name: earlier[-1].get(name) for name in _RECORDED}:
@@ -95,10 +95,10 @@ def _count(
     computed: Sequence[Mapping[str, Any]],
     stores: Iterable[RowFile],
 ) -> None:
-    """Record in the ledger how many rows are finished, after they are on the disk.
+    """Record in the ledger how many rows are finished, after they are on disk.
 
-    The system writes files in any order. After a power cut, a ledger that was on the disk before its rows
-    would count rows of zeros.
+    The system writes files in any order. After a power failure, a ledger written before its rows would count
+    rows of zeros.
     """
     for store in stores:
         store.sync()
@@ -108,7 +108,7 @@ def _count(
 
 
 def _rows_done(directory: Path, request: dict[str, Any], scans: int) -> tuple[int, list[Mapping[str, Any]]]:
-    """Return how many rows an earlier call finished, and how; refuse what was made from something else."""
+    """Return how many rows an earlier call finished, and how; refuse rows of another request."""
     with disk_guard(directory):
         directory.mkdir(parents=True, exist_ok=True)
     if not (directory / _LEDGER).exists():

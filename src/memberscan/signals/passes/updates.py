@@ -1,8 +1,8 @@
-"""The passes over the scans that show what each has to do with the learners' updates; no gradient is stored.
+"""The passes over the scans that relate each scan to the learners' updates; no gradient is stored.
 
-One backward pass gives each scan's Jacobian, the gradient of its prediction; layer by layer it is multiplied
-with all updates of the round at once, measured, sketched and dropped. The gradient of a scan's loss is its
-Jacobian times the derivative of the loss in the prediction, so everything about it follows.
+One backward pass gives each scan's Jacobian, the gradient of its prediction; layer by layer its products with
+all updates of the round, its norm and its sketch are computed, and it is dropped. The gradient of a scan's
+loss is its Jacobian times the derivative of the loss in the prediction, so everything about it follows.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from memberscan.runs import Run, Transcript
 
 SKETCH = 4096
-"""Numbers that a Jacobian is sketched to; a model with fewer parameters is kept whole."""
+"""Size of the sketch of a Jacobian; a model with fewer parameters is not sketched."""
 _STORED = {
     "took_part": given.TOOK_PART,
     "before": given.START_PREDICTIONS,
@@ -65,9 +65,9 @@ def observe_updates(
     aggregate: bool = False,
     gradients: bool = True,
 ) -> Observed:
-    """Work out, round by round, what scans have to do with updates; resumes where a call stopped.
+    """Relate scans to updates, round by round; resumes where a call stopped.
 
-    Memory grows neither with the rounds nor with the scans but for a few numbers per scan.
+    Memory does not grow with rounds or scans, except for a few numbers per scan.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def observe_updates(
     aggregate
         Whether only the sum of the updates is seen.
     gradients
-        Whether the network gives gradients; without them all that is made of them is NaN.
+        Whether the network gives gradients; without them everything computed from them is NaN.
     """
     learners = (ALL,) if aggregate else transcript.learners
     seen = [
@@ -97,7 +97,7 @@ def observe_updates(
     age = cohort.scans.loc[list(scan_ids), "age"].to_numpy(float)
     head = head_of(run.model_with(transcript.global_model(rounds[0] - 1)))
     if head.outputs == 1:
-        # Of several outputs the predictions that are stored do not tell the loss.
+        # With several outputs, the stored predictions do not determine the loss.
         starts = values[given.START_PREDICTIONS]
         values[given.LOSS_DERIVATIVES] = np.stack(
             [loss_derivatives(head, start[:, None], age)[:, 0] for start in starts]
@@ -124,7 +124,7 @@ def _observe_round(
     lens = _Lens(run, transcript, number, learners)
     example = as_inputs(cohort, scan_ids[:2]).to(lens.device)
     fast = agrees_with_autograd(lens.model, example, lens.layers if gradients else ())
-    # A model that mixes the samples of a batch predicts something else for each scan alone.
+    # A model that mixes the samples of a batch gives other predictions for single scans.
     size = batch_size(lens.model, example[:1], backward=gradients) if fast else 1
     take = (capture if fast else capture_slowly) if gradients else capture_nothing
     request = {
@@ -149,7 +149,7 @@ def _observe_round(
 
 
 class _Lens:
-    """One round as its updates show it: the model that it began with, and each learner's at its end."""
+    """One round: the model that it began with, and each learner's model at its end."""
 
     def __init__(self, run: Run, transcript: Transcript, number: int, learners: Sequence[str]) -> None:
         self.device = resolve_device("auto")
@@ -166,7 +166,7 @@ class _Lens:
         ]
         weights = {path: _flat(self.model, path) for path in self.layers}
         ends = [{path: _flat(end, path) for path in self.layers} for end in self.ends]
-        # A round in which nobody took part still has a row of no learner for every layer.
+        # A round in which no learner took part still has an empty array for every layer.
         self.descents = {
             path: torch.stack([w - end[path] for end in ends] or [w])[: len(ends)]
             for path, w in weights.items()
@@ -211,6 +211,6 @@ def inner_products(
 ) -> Float[Tensor, "n d layers"]:
     """Return the inner product of each scan's gradient and each direction, layer by layer.
 
-    One backward pass serves all directions; forward mode needs one pass a direction.
+    One backward pass is enough for all directions; forward mode needs one pass per direction.
     """
     return torch.stack([rows @ directions[path].T for path, rows in gradients.items()], dim=2)

@@ -49,7 +49,7 @@ def data(audit: AuditContent) -> AttackResults:
 def _order(audit: AuditContent) -> str:
     """Return by what the attacks are ordered."""
     if ranking.basis(audit).rule == "permutation":
-        return "With so few people, attacks are ordered by their p-value, which counts all of them"
+        return "With so few people, attacks are ordered by their p-value, which is corrected for all attacks"
     return (
         f"The thin line ends at the lower bound that holds for all attacks together ({_level(audit)}), by "
         "which the attacks are ordered"
@@ -120,24 +120,24 @@ def attack_table(audit: AuditContent) -> Table:
             row.append(estimate(finding.within_strata.auc if finding.within_strata else None))
         bound = _bound(audit, finding)
         if bound is not None:
-            row.append(Cell(words.fraction(bound)))
+            row.append(Cell(words.at_least(bound)))
         row += [
             estimate(finding.accuracy, words.percent),
             Cell(words.p_value(finding.p_value)),
             Cell(f"{counted(finding.scored.members)}\u00a0+\u00a0{finding.scored.nonmembers:,}"),
         ]
         rows.append(row)
-    caption = "Every attack that was run, strongest first. Under each estimate stands its own 95% interval; "
+    caption = "Every attack that was run, strongest first. Its 95% interval is below each estimate; "
     if bounds:
         caption += (
             f"“at least” is the lower bound that holds for all attacks together with {_level(audit)} "
             "confidence. "
         )
     else:
-        caption += "the p-value counts all attacks together. "
-    caption += "Accuracy is balanced: a coin gets 50%. Scored: members + non-members judged in one draw."
+        caption += "the p-value is corrected for all attacks together. "
+    caption += "Accuracy is balanced: guessing gives 50%. Scored: members + non-members scored in some draw."
     if strata:
-        caption += " Only “AUC within strata” and “at least” allow for the difference between the sides."
+        caption += " Only “AUC within strata” and “at least” adjust for the difference between the sides."
     within = ("AUC within strata",) if strata else ()
     least = (f"At least ({_level(audit)})",) if bounds else ()
     columns = ("Attack", "Sees", "AUC", *within, *least, "Accuracy", "p\u2011value", "Scored")

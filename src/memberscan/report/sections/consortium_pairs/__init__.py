@@ -1,4 +1,4 @@
-"""Who can learn about whom, in each federation that was audited by a party to it."""
+"""Who can learn about whom, in each federation that was audited as one of its parties."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from memberscan.report.table_cells import Table
 
 @dataclass(frozen=True)
 class EntryPairs:
-    """One attacker in one federation; ``caveats`` are the victims whose people differ anyway."""
+    """One attacker in one federation; ``caveats`` are the victims whose people differ without the model."""
 
     name: str
     success: str
@@ -49,4 +49,4 @@ def _of(entry: Entry, attack: str) -> EntryPairs:
     )
 
 
-SECTION = Section(__name__, "pairs", "Who about whom", data, styles=("templates/grid.css",))
+SECTION = Section(__name__, "pairs", "Who can learn about whom", data, styles=("templates/grid.css",))

@@ -13,16 +13,16 @@ from memberscan.report.page_section import Section
 _WHO: dict[Attacker, str] = {
     "outsider": "An outsider holds the final model, or may query it.",
     "learner": "A learner sees the global model of every round, and attacks the people of the others.",
-    "server": "A server receives what every learner sends, and plays by the rules.",
+    "server": "A server receives what every learner sends, and follows the protocol.",
     "active-server": "An active server changes the model that it sends out. This was simulated.",
-    "aggregate": "Whoever sees sums over all learners, and no learner’s own model.",
+    "aggregate": "An attacker sees sums over all learners, but no learner’s own model.",
 }
 _BY: dict[Attacker, str] = {
     "outsider": "outsiders",
     "learner": "other learners",
     "server": "the server",
-    "active-server": "a server that breaks the rules",
-    "aggregate": "whoever sees sums",
+    "active-server": "an active server",
+    "aggregate": "an attacker who sees sums",
 }
 
 
@@ -57,7 +57,7 @@ def _synthetic(each: Sequence[bool]) -> str | None:
 
 
 def counted(audits: Sequence[JoinedAudit]) -> str:
-    """Return how many audits have which verdict, the gravest first."""
+    """Return how many audits have each verdict, the most serious first."""
     verdicts = [audit.verdict for audit in audits]
     return ", ".join(
         f"{verdicts.count(label)} {said.lower()}" for label, said in words.LABELS.items() if label in verdicts

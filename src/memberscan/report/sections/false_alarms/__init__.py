@@ -1,4 +1,4 @@
-"""What attacks achieve where few may be accused wrongly: ROC curves, low false-positive rates, precision."""
+"""What attacks achieve at low false-positive rates: true-positive rates, ROC curves, precision."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ from memberscan.report.table_cells import NONE, Cell, Table, estimate
 class FalseAlarms:
     """What the section shows.
 
-    ``caution`` is whether what it shows may come from a difference between the sides; ``others`` how many
-    attacks are neither the strongest nor the runner-up.
+    ``caution`` is whether what it shows may come from a difference between the sides; ``named`` says how many
+    people the strongest attack names; ``others`` how many attacks are neither the strongest nor the
+    runner-up.
     """
 
     caution: bool
     low_rates: Table
+    named: str
     strongest: str
     runner_up: Finding | None
     others: int
@@ -51,6 +53,7 @@ def data(audit: AuditContent) -> FalseAlarms | None:
     return FalseAlarms(
         caution=ranking.sides_differ(audit),
         low_rates=low_false_alarms(audit),
+        named=named(audit, best),
         strongest=best.attack,
         runner_up=second,
         others=len(audit.findings) - (2 if second else 1),
@@ -58,6 +61,24 @@ def data(audit: AuditContent) -> FalseAlarms | None:
         curve_values=curve_table(audit),
         precision=precision if precision.rows else None,
         precision_of_all=everybody if precision.rows and len(audit.findings) > 1 else None,
+    )
+
+
+def named(audit: AuditContent, finding: Finding) -> str:
+    """Return how many members an attack names at the lowest false-positive rate that was resolved."""
+    resolved = [rate for rate in finding.tpr if rate.value is not None]
+    if not resolved:
+        return "Too few non-members were scored to say how many members can be named with few false alarms."
+    rate = min(resolved, key=lambda rate: rate.fpr)
+    members, found = finding.scored.members, _known(rate.value, rate.low, rate.high)
+    assert found is not None
+    share = f"{words.percent(found.value)} of members"
+    # A party's rates are means over pairs, and have no single number of members.
+    if members is not None and not ranking.of_a_party(audit):
+        share += f", about {round(found.value * members):,} of {members:,}"
+    return (
+        f"At {words.percent(rate.fpr)} false alarms, the attack {finding.attack} names {share} (95% interval "
+        f"{words.span(found, words.percent)}). Guessing would name {words.percent(rate.fpr)}."
     )
 
 
@@ -72,9 +93,9 @@ def low_false_alarms(audit: AuditContent) -> Table:
         by_rate = {entry.fpr: entry for entry in finding.tpr}
         rows.append([Cell(finding.attack), *(_rate(by_rate.get(rate), notes) for rate in rates)])
     caption = (
-        "Share of members found (true-positive rate) when only so many non-members may be named by mistake "
-        "(false-positive rate), with 95% intervals. An attack no better than chance finds as many members as "
-        "it wrongly names non-members."
+        "Share of members found (true-positive rate) at a fixed share of non-members named by mistake "
+        "(false-positive rate), with 95% intervals. For an attack no better than chance the two shares are "
+        "equal."
     )
     columns = ("Attack", *(f"{words.percent(rate)} false alarms" for rate in rates))
     return Table(caption, columns, rows, tuple(note or "not available" for note in notes))
@@ -194,7 +215,7 @@ def _roc_axes(axes: Axes, floor: float, narrow: bool) -> None:
 
 
 def _curve(axes: Axes, finding: Finding, **style: Any) -> None:
-    """Draw one curve as steps, thinned to what the eye can see, from one non-member upwards."""
+    """Draw one curve as steps, with no more points than can be seen, from one non-member upwards."""
     floor = 1 / max(1, finding.scored.nonmembers)
     rates = np.geomspace(floor, 1, 160)
     found = np.array([true_positive_rate(finding.roc, rate) for rate in rates])

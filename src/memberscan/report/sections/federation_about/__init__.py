@@ -13,10 +13,10 @@ from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table, counted
 
 _PEOPLE: dict[Environment | None, str] = {
-    "uniform-iid": "Each learner has as many people, of all ages alike.",
-    "uniform-noniid": "Each learner has as many people, of ages that differ between learners.",
-    "skewed-iid": "Learners have unlike numbers of people, of all ages alike.",
-    "skewed-noniid": "Learners have unlike numbers of people, of ages that differ between learners.",
+    "uniform-iid": "All learners have the same number of people, and the same mix of ages.",
+    "uniform-noniid": "All learners have the same number of people, but their ages differ between learners.",
+    "skewed-iid": "Learners have different numbers of people, but the same mix of ages.",
+    "skewed-noniid": "Learners have different numbers of people, and their ages differ between learners.",
     "by-site": "Each learner has the people of one site.",
     None: "How people were spread over the learners is not known.",
 }
@@ -24,7 +24,7 @@ _PEOPLE: dict[Environment | None, str] = {
 
 @dataclass(frozen=True)
 class FederationAbout:
-    """What the section shows; no table of those left out where nobody was."""
+    """What the section shows; no table of left-out learners if there were none."""
 
     about: str
     learners: Table
@@ -67,7 +67,7 @@ def learner_table(rows: Sequence[Learner]) -> Table:
 def left_out_table(rows: Sequence[LeftOut]) -> Table:
     """Return who was left out of which round."""
     cells = [[Cell(f"{row.round}"), Cell(row.learner), Cell(row.reason)] for row in rows]
-    caption = "Learners whose part did not go into the global model of a round."
+    caption = "Learners whose update was not used for the global model of a round."
     return Table(caption, ("Round", "Learner", "Reason"), cells)
 
 

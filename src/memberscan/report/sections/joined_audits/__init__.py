@@ -37,13 +37,13 @@ def audit_table(audits: Sequence[JoinedAudit]) -> Table:
         [
             Cell(row.name, row.entry),
             Cell(words.LABELS[row.verdict]),
-            Cell(words.rough(row.smallest_detectable_auc)),
+            Cell(words.detectable(row.smallest_detectable_auc)),
             Cell(f"{row.members:,}\u00a0+\u00a0{row.nonmembers:,}"),
         ]
         for row in audits
     ]
     caption = (
-        "The audits, each with its own verdict. Smallest: the smallest AUC that it would have detected with "
+        "The audits, each with its own verdict. Smallest AUC: the smallest that it would have detected with "
         "80% power. People: members + non-members."
     )
     return Table(caption, ("Audit", "Verdict", "Smallest AUC", "People"), cells)

@@ -22,7 +22,7 @@ class MethodNotes:
 
 def data(audit: AuditContent) -> MethodNotes:
     """Return what the section shows."""
-    detectable = words.fraction(audit.verdict.smallest_detectable_auc)
+    detectable = words.detectable(audit.verdict.smallest_detectable_auc)
     return MethodNotes(_known(audit), chosen(audit), detectable, provenance_table(audit))
 
 
@@ -42,10 +42,10 @@ def chosen(audit: AuditContent) -> str:
         return "The members were drawn at random by memberscan."
     if audit.federation is not None and audit.federation.held_out_randomised:
         return (
-            "The people held out were drawn at random by memberscan, and all others are members; which "
-            "learner has whom was not drawn at random."
+            "The people held out were drawn at random by memberscan, and all others are members; people "
+            "were not assigned to learners at random."
         )
-    return "The members were chosen by whoever trained the model."
+    return "The members were chosen by the people who trained the model."
 
 
 def provenance_table(audit: AuditContent) -> Table:

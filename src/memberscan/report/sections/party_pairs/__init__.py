@@ -1,4 +1,4 @@
-"""Who can learn about whom: every pair of an attacker and a victim, and what may mislead."""
+"""Who can learn about whom: every pair of an attacker and a victim, and other explanations."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from memberscan.report.table_cells import Cell, Table, estimate
 class PartyPairs:
     """What the section shows.
 
-    ``caveats`` are the victims whose people differ anyway, with what the check without a model says;
-    ``checked`` is whether that check had anything to look at, and None where it says nothing here.
+    ``caveats`` are the victims whose people differ without the model, with the result of that check;
+    ``checked`` is whether that check had any covariate, and None where it does not apply.
     """
 
     success: str
@@ -42,7 +42,8 @@ def data(audit: AuditContent) -> PartyPairs | None:
 
 
 def _of(federation: Federation, attack: str) -> PartyPairs:
-    victims = federation.victims
+    together = federation.together
+    victims = (*federation.victims, together) if together else federation.victims
     grid = pair_grid.build(federation.pairs, attack)
     lines = line_plot.lines((row.attack, row.coverage, row.auc) for row in federation.coverage)
     return PartyPairs(
@@ -60,9 +61,11 @@ def _of(federation: Federation, attack: str) -> PartyPairs:
 
 def coverage_table(rows: tuple[AtCoverage, ...]) -> Table:
     """Return the AUC of each attack by coverage."""
-    cells = [[Cell(row.attack), Cell(words.percent(row.coverage)), estimate(row.auc)] for row in rows]
-    caption = "By the share of a learner’s people for whom the server holds a scan, with 95% intervals."
+    cells = [
+        [Cell(row.attack), Cell(words.percent(row.coverage)), estimate(row.auc, words.rough)] for row in rows
+    ]
+    caption = "By the share of a learner’s people that the server has scans of, with 95% intervals."
     return Table(caption, ("Attack", "Coverage", "AUC"), cells)
 
 
-SECTION = Section(__name__, "pairs", "Who about whom", data, styles=("templates/grid.css",))
+SECTION = Section(__name__, "pairs", "Who can learn about whom", data, styles=("templates/grid.css",))

@@ -23,7 +23,7 @@ def data(content: ConsortiumContent) -> list[tuple[str, Table]] | None:
 
 
 def comparison_table(entries: Sequence[Entry], names: Sequence[str]) -> Table:
-    """Return what is left to each of the attackers ``names``, with and without secure aggregation."""
+    """Return the strongest attack of each of the attackers ``names``, with and without secure aggregation."""
     cells = []
     for entry in sorted((e for e in entries if e.name in names), key=lambda e: names.index(e.name)):
         best = next(iter(entry.findings), None)
@@ -38,7 +38,7 @@ def comparison_table(entries: Sequence[Entry], names: Sequence[str]) -> Table:
             ]
         )
     caption = (
-        "The strongest attack of each attacker. n/a is not zero: it says that there was nothing to attack."
+        "The strongest attack of each attacker. n/a is not zero: it means that there was nothing to attack."
     )
     return Table(caption, ("Who attacks what", "Sees", "AUC", "Attack", "Pairs shown"), cells)
 

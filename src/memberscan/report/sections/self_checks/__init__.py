@@ -6,10 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from memberscan.evidence.blind import PLAIN_P
 from memberscan.report import ranking, words
-from memberscan.report.content.audit_json import AuditContent, Blind, Checks, Covariate, Null, Target
+from memberscan.report.content.audit_json import (
+    AuditContent,
+    Blind,
+    Checks,
+    Covariate,
+    Null,
+    PredictionCheck,
+    Target,
+)
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table
+
+State = Literal["unknown", "alike", "perhaps", "different", "chance"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +28,9 @@ class SelfChecks:
     """What the section shows.
 
     ``shuffled`` is the range of the mean AUCs with membership shuffled. ``blind`` says how the sides compare
-    without the model: "unknown", "alike", "different", or different by "chance".
+    without the model; different by "chance" is where memberscan drew the members at random. ``corrected``
+    sets the strongest attack among people alike beside the same among all; ``hidden`` says what would explain
+    a finding without a leak. Empty texts are not shown.
     """
 
     target: Target
@@ -26,11 +39,15 @@ class SelfChecks:
     of_a_party: bool
     shuffled: str | None
     p_values: Table | None
-    blind: Literal["unknown", "alike", "different", "chance"]
+    blind: State
     worst: str | None
     strata: str
+    overlap: str
+    corrected: str
+    hidden: str
     covariates: Table | None
     unused: str
+    predictions: str | None
 
 
 def data(audit: AuditContent) -> SelfChecks:
@@ -46,8 +63,26 @@ def data(audit: AuditContent) -> SelfChecks:
         blind=_state(checks.blind),
         worst=checks.blind.worst,
         strata=_strata(audit),
+        overlap=words.overlap(checks.blind.overlap) if checks.blind.overlap else "",
+        corrected=_corrected(audit),
+        hidden=words.hidden_difference(audit.verdict),
         covariates=covariate_table(checks.blind.covariates) if checks.blind.covariates else None,
         unused=words.unused_columns(checks.blind),
+        predictions=_predictions(checks.predictions),
+    )
+
+
+def _predictions(check: PredictionCheck | None) -> str | None:
+    """Return what is said of how given predictions were made; None for a run."""
+    if check is None:
+        return None
+    p_value = f"(p {words.p_is(check.p_value)}, corrected for four tests)"
+    if not check.unlike:
+        return f"No such difference was found {p_value}. That does not prove that they were made in one way."
+    named = words.listed([words.PREDICTION_DIFFERENCES[difference] for difference in check.differences])
+    return (
+        f"Such a difference was found {p_value}: {named}. Predict both sides again, by the final model in "
+        "evaluation mode and in one pass, and audit that file."
     )
 
 
@@ -58,12 +93,15 @@ def _shuffled(null: Null) -> str | None:
     return " to ".join(dict.fromkeys(ends))
 
 
-def _state(blind: Blind) -> Literal["unknown", "alike", "different", "chance"]:
+def _state(blind: Blind) -> State:
     if blind.auc is None:
         return "unknown"
     if not blind.tripped:
         return "alike"
-    return "different" if blind.gates else "chance"
+    if not blind.gates:
+        return "chance"
+    # Between the two levels attacks are judged among people who are alike, and the answer need not be that.
+    return "perhaps" if blind.p_value is not None and blind.p_value >= PLAIN_P else "different"
 
 
 def _strata(audit: AuditContent) -> str:
@@ -71,6 +109,22 @@ def _strata(audit: AuditContent) -> str:
         return "Attacks are therefore judged within strata of people who are alike in this respect."
     return (
         "No attack was judged among people who are alike in this respect, so that its success proves nothing."
+    )
+
+
+def _corrected(audit: AuditContent) -> str:
+    """Return the strongest attack's AUC before and after the correction, and which one counts."""
+    best = ranking.strongest(audit)
+    if best is None or best.within_strata is None or not ranking.within_strata(audit):
+        return ""
+    among_all, alike = (
+        f"{words.fraction(auc.value)} (at least {words.fraction(auc.simultaneous.low)})"
+        for auc in (best.auc, best.within_strata.auc)
+    )
+    return (
+        f"The attack {best.attack} reaches an AUC of {among_all} among all people, and of {alike} among "
+        "people who are alike. The second counts: what the covariates reach without the model is taken out "
+        "of it."
     )
 
 

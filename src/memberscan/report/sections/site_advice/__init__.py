@@ -51,8 +51,8 @@ def _advice(view: Against, entry: Entry) -> AttackerAdvice:
             f"{party_words.ATTACKERS[entry.attacker].capitalize()}: nothing could be judged."
         )
     numbers = (
-        f"AUC {words.fraction(pair.auc.value)}, {words.span(pair.auc)}; p {words.p_value(pair.p_holm)} after "
-        f"correction; {view.shown} of {view.pairs} shown."
+        f"AUC {words.rough(pair.auc.value)}, {words.span(pair.auc, words.rough)}; "
+        f"p {words.p_value(pair.p_holm)} after correction; {view.shown} of {view.pairs} shown."
     )
     differs = view.victim is not None and view.victim.tripped
     caveat = f"But {party_words.caveat(view.victim)}." if view.victim and differs else None
@@ -64,12 +64,12 @@ def against(entry: Entry, pair: Pair, auc: Estimate) -> str:
     who = {
         "learner": f"Another learner, {pair.attacker},",
         "server": "The server",
-        "active-server": "A server that breaks the rules",
-        "aggregate": "Whoever sees the sums",
+        "active-server": "An active server",
+        "aggregate": "An attacker who sees the sums",
     }.get(entry.attacker, "Somebody outside")
     whose = "the federation’s people" if pair.victim == party_words.ALL else "your people"
     if not party_words.shown(pair):
-        return f"{who} was not shown to tell {whose} from others (AUC at most {words.fraction(auc.high)})."
+        return f"{who} was not shown to tell {whose} from others (AUC at most {words.rough(auc.high)})."
     often = words.in_hundred(auc.value)
     return f"{who} can tell {whose} from others: of a pair, it picks the right one {often}."
 

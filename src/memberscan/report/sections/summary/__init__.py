@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from memberscan.report import party_words, ranking, svg, words
-from memberscan.report.content.audit_json import AuditContent, Basis, Target, Threat, Verdict
+from memberscan.report.content.audit_json import AuditContent, Basis, Provenance, Target, Threat, Verdict
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.parts import Auc
@@ -43,14 +43,35 @@ class Strongest:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the first screen shows."""
+    """What the first screen shows.
+
+    Parameters
+    ----------
+    target, verdict
+        What was audited, and the verdict.
+    answer, reservations
+        The verdict's first sentence, in large letters, and the others, in small letters.
+    about
+        What is said of the target after its people.
+    strongest
+        The finding that the verdict rests on; None where it rests on none.
+    without
+        What is said instead.
+    attacker, unseen
+        Who is assumed to attack, and what this audit could not see, one sentence each.
+    """
 
     target: Target
     about: list[str]
     verdict: Verdict
+    answer: str
+    reservations: str
     strongest: Strongest | None
+    without: str
     attacker: list[str]
     unseen: list[str]
+    unlike: bool
+    provenance: Provenance
 
 
 def data(audit: AuditContent) -> Summary:
@@ -60,13 +81,22 @@ def data(audit: AuditContent) -> Summary:
         attacker, unseen = party_attacker(federation, audit.threat), party_unseen(federation)
     else:
         attacker, unseen = outside_attacker(audit.threat), []
+    answer, end, reservations = audit.verdict.sentence.partition(". ")
+    # What would change the answer has its own place.
+    reservations = reservations.replace(audit.verdict.would_change or "", "").strip()
     return Summary(
         target=audit.target,
         about=_about(audit),
         verdict=audit.verdict,
-        strongest=_strongest(audit, best) if best else None,
+        answer=f"{answer}." if end else answer,
+        reservations=reservations,
+        # A large number under an answer that does not rest on it would be read as the answer.
+        strongest=_strongest(audit, best) if best and audit.verdict.label == "leaks" else None,
+        without=_without(audit),
         attacker=attacker,
         unseen=[*could_not_be_seen(audit), *unseen],
+        unlike=audit.checks.predictions is not None and audit.checks.predictions.unlike,
+        provenance=audit.provenance,
     )
 
 
@@ -83,24 +113,46 @@ def _about(audit: AuditContent) -> list[str]:
 
 def _strongest(audit: AuditContent, best: Finding) -> Strongest:
     basis, auc = ranking.basis(audit), ranking.judged_auc(audit, best)
-    return Strongest(best.attack, auc, _certainty(basis, auc), _caveats(basis), pairs(auc.value))
+    caveats = [_needs(audit, best), *_caveats(basis)]
+    return Strongest(best.attack, auc, _certainty(basis, auc), caveats, pairs(auc.value))
+
+
+def _without(audit: AuditContent) -> str:
+    """Return what is said where the verdict rests on no finding."""
+    if not audit.findings:
+        return "No attack could be run."
+    tried = words.people(len(audit.findings), "attack")
+    if audit.verdict.label == "confounded":
+        return (
+            f"Of {tried}, none is evidence of a leak: what they find may come from the difference between "
+            "the two groups of people. Their numbers are below."
+        )
+    return f"Of {tried}, none was shown to do better than chance. Their numbers are below."
 
 
 def _certainty(basis: Basis, auc: Auc) -> str:
     """Return how sure the strongest finding is, by the rule that judges it."""
     if basis.rule == "permutation" and basis.p_value is not None:
         return f", permutation p {words.p_is(basis.p_value)} over all attacks together"
-    low, level = words.fraction(auc.simultaneous.low), words.percent(auc.simultaneous.level)
+    low, level = words.at_least(auc.simultaneous.low), words.percent(auc.simultaneous.level)
     return f", at least {low} with {level} confidence over all attacks together"
 
 
+def _needs(audit: AuditContent, best: Finding) -> str:
+    """Return whether the strongest attack needs known people, and how well one does that needs none."""
+    if not best.fitted:
+        return "It needs no known people."
+    other = next((finding for finding in ranking.ranked(audit) if not finding.fitted), None)
+    if other is None:
+        return "It needs known people."
+    auc = words.fraction(ranking.judged_auc(audit, other).value)
+    return f"It needs known people; {other.attack}, which needs none, has an AUC of {auc}."
+
+
 def _caveats(basis: Basis) -> list[str]:
-    if basis.rule == "none":
-        return ["The two sides differ without the model, so this is no evidence of a leak."]
-    caveats = [] if basis.attack in basis.shown else ["It is not shown to do better than the coin."]
     if basis.rule == "within strata":
-        caveats.append("Judged within strata of people who are alike without the model.")
-    return caveats
+        return ["Judged within strata of people who are alike without the model."]
+    return []
 
 
 def outside_attacker(threat: Threat) -> list[str]:
@@ -113,11 +165,13 @@ def outside_attacker(threat: Threat) -> list[str]:
     sentences = [sees, "It has the scan and the true age of the person it asks about."]
     members, nonmembers = threat.known
     if not (members or nonmembers):
-        return [*sentences, "It knows of nobody beforehand whether they were in the training set."]
-    draws = f"; the mean over {threat.repeats} draws of them is reported" if threat.repeats > 1 else ""
+        return [*sentences, "It does not know anyone’s membership beforehand."]
+    again = f"; this is repeated {threat.repeats} times with other known people" if threat.repeats > 1 else ""
     known = f"{words.people(members or 0, 'member')} and {words.people(nonmembers, 'non-member')}"
-    judged = f"learns from them, and is judged on everybody else{draws}"
-    return [*sentences, f"It already knows {known}, {judged}."]
+    return [
+        *sentences,
+        f"It already knows {known} and learns from them. It is scored on everybody else{again}.",
+    ]
 
 
 def party_attacker(federation: Federation, threat: Threat) -> list[str]:
@@ -138,31 +192,34 @@ def _sees(federation: Federation) -> str:
     server = "the server, which receives every learner’s model in every round"
     if who == "learner":
         return (
-            f"It is one of the {len(federation.learners)} learners; each attacks each other in turn. It "
-            "plays by the rules, sees the global model of every round, and no other learner’s own model."
+            f"It is one of the {len(federation.learners)} learners; each learner attacks each other learner. "
+            "It follows the protocol and sees the global model of every round, but no other learner’s own "
+            "model."
         )
     if who == "aggregate":
-        return "It sees the sum of the learners’ models in every round, and no learner’s own model."
+        return "It sees the sum of the learners’ models in every round, but no learner’s own model."
     if not federation.visible_to_server:
-        return "It is the server of a federation that encrypts: it adds ciphertexts and sees no model at all."
+        return "It is the server of an encrypted federation: it adds ciphertexts and sees no model at all."
     if who == "server":
-        return f"It is {server}. It plays by the rules."
+        return f"It is {server}. It follows the protocol."
     return (
-        f"It is {server}, and it breaks the rules: it changes the model that it sends out and watches what "
-        "comes back. This was simulated; no real federation was disturbed."
+        f"It is {server}. It does not follow the protocol: it changes the model that it sends out and "
+        "compares what comes back. This was simulated; no real federation was disturbed."
     )
 
 
 def _knows(federation: Federation) -> str:
     outside = words.people(federation.known_nonmembers, "held-out person", "held-out people")
     if federation.attacker == "learner":
-        return f"It knows its own people, and {outside} whom nobody trained on; it is judged on the others."
-    return f"It knows {outside} whom nobody trained on, and of nobody that they were trained on."
+        return (
+            f"It knows its own people, and {outside} that no learner trained on; it is scored on the others."
+        )
+    return f"It knows {outside} that no learner trained on, and no members."
 
 
 def could_not_be_seen(audit: AuditContent) -> list[str]:
     """Return what this audit could not see, one sentence each."""
-    auc = words.fraction(audit.verdict.smallest_detectable_auc)
+    auc = words.detectable(audit.verdict.smallest_detectable_auc)
     missed = (
         f"A leak with an AUC below {auc}: with this many people, it is missed more than one time in five."
     )
@@ -170,8 +227,10 @@ def could_not_be_seen(audit: AuditContent) -> list[str]:
     if audit.not_run:
         which = "One attack" if len(audit.not_run) == 1 else f"{len(audit.not_run)} attacks"
         sentences.append(f"{which} that could not be run; the reasons are below.")
+    if audit.target.predictions_from == "unknown":
+        sentences.append("How the predictions were made: this was not stated.")
     sentences.append(
-        "What training again would change: intervals cover other people like these, given this trained model."
+        "Other training runs: intervals cover other people like these, given this trained model."
     )
     sentences.append("Attackers who see, know or can do more than the one assumed here.")
     return sentences
@@ -179,14 +238,14 @@ def could_not_be_seen(audit: AuditContent) -> list[str]:
 
 def party_unseen(federation: Federation) -> list[str]:
     """Return what an audit of one party cannot see, one sentence each."""
-    sentences = ["What several parties learn who put together what they see."]
+    sentences = ["What several parties could learn together."]
     if federation.attacker in ("server", "active-server") and not federation.visible_to_server:
-        sentences.append("What the learners see, who hold the key: audit them as attackers.")
+        sentences.append("What the learners see: they hold the key. Audit them as attackers, too.")
     return sentences
 
 
 def pairs(auc: float) -> Markup:
-    """Draw an AUC as a hundred pairs: what a coin gets right, what the attack adds, the rest."""
+    """Draw an AUC as a hundred pairs: those right by chance, those the attack adds, the rest."""
     right = round(100 * auc)
 
     def paint(figure: Figure) -> None:
@@ -212,7 +271,7 @@ def pairs(auc: float) -> Markup:
         280,
         70,
         "One hundred pairs of a member and a non-member",
-        f"The attack picks the member in {right} of 100 pairs; a coin would in 50.",
+        f"The attack picks the member in {right} of 100 pairs; by chance it would be 50.",
         paint,
     )
 

@@ -1,0 +1,102 @@
+"""What this audit says nothing about: other ways to release the model, and other kinds of attack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memberscan.report import words
+from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.finding_json import Finding
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import Cell, Table
+
+_OTHER_ATTACKS = (
+    (
+        "Membership inference with reference models",
+        "Other models, trained on similar people, show which predictions are unusual. This is usually the "
+        "strongest attack, above all at few false alarms.",
+    ),
+    ("Reconstruction", "Recovering scans, or parts of them, from the model or from its updates."),
+    ("Attribute inference", "Inferring a person’s sex, diagnosis or other facts from the model."),
+    ("Linkage", "Finding out that scans in two data sets, or in two releases, are of one person."),
+    ("Collusion", "Several parties of a federation combining what they see."),
+)
+
+
+@dataclass(frozen=True)
+class NotTried:
+    """What the section shows."""
+
+    contexts: Table
+    attacks: Table
+
+
+@dataclass(frozen=True)
+class _Context:
+    """One way to release a model: what an attacker then sees, the findings about it, and how to audit it."""
+
+    name: str
+    sees: str
+    findings: Sequence[Finding]
+    option: str
+
+
+def data(audit: AuditContent) -> NotTried:
+    """Return what the section shows."""
+    return NotTried(context_table(audit), other_attack_table())
+
+
+def context_table(audit: AuditContent) -> Table:
+    """Return the ways to release a model, and which of them this audit covers."""
+    rows = [[Cell(each.name, each.sees), _audited(each)] for each in _contexts(audit)]
+    if audit.federation is None and audit.target.kind == "run":
+        rows.append([Cell("Federation", "The model was trained by one party."), Cell("does not apply")])
+    caption = (
+        "The ways to release or train a model, with what an attacker sees. A result for one of them says "
+        "nothing about the others."
+    )
+    return Table(caption, ("Release", "This audit"), rows)
+
+
+def _contexts(audit: AuditContent) -> list[_Context]:
+    attacker = audit.threat.attacker
+    outside = audit.findings if attacker == "outsider" else ()
+    by_outputs = [finding for finding in outside if finding.access == "outputs"]
+    # An attacker that has the weights has the predictions, too.
+    by_weights = outside if len(by_outputs) < len(outside) else ()
+    contexts = [
+        _Context("Query service", "Predictions of the final model.", by_outputs, "--access outputs"),
+        _Context("Published weights", "The final model itself.", by_weights, "--access weights"),
+    ]
+    if audit.federation is None and audit.target.kind == "run":
+        return contexts
+    parties = (
+        ("other learners", "The global model of every round.", ("learner",)),
+        ("the server", "Every learner’s model in every round.", ("server", "active-server")),
+        ("sums only", "The sum of the learners’ models in every round.", ("aggregate",)),
+    )
+    return contexts + [
+        _Context(
+            f"Federation: {name}",
+            sees,
+            audit.findings if attacker in attackers else (),
+            f"--attacker {attackers[0]}",
+        )
+        for name, sees, attackers in parties
+    ]
+
+
+def _audited(context: _Context) -> Cell:
+    if not context.findings:
+        return Cell("not audited", context.option)
+    return Cell("audited", words.people(len(context.findings), "attack"))
+
+
+def other_attack_table() -> Table:
+    """Return kinds of attack that memberscan does not run."""
+    rows = [[Cell(name), Cell(what)] for name, what in _OTHER_ATTACKS]
+    return Table("Kinds of attack that memberscan does not run.", ("Attack", "What it does"), rows)
+
+
+SECTION = Section(__name__, "not-tried", "What was not tried", data)
