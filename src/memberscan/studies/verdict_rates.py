@@ -13,10 +13,10 @@ from memberscan.attacks import default_attacks, named
 from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.auditing import facts, selection
 from memberscan.auditing.weighing import check_covariates, weigh
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.gap import auc_of_ratio
 from memberscan.evidence.scores import Scores
-from memberscan.evidence.single_draw import DeLong
 from memberscan.progress import progress
 from memberscan.seeds import generator
 from memberscan.signals import PREDICTION, View
