@@ -210,7 +210,7 @@ def _one_audit(
         scores = [attempt(attack, features[name], target) for name, attack in selected.attacks.items()]
         selected = selection.that_saw_something(selected, scores, target)
         seen = [each for each in scores if each is not None]
-        verdict = weigh(target, selected, features, seen, checks, summary.facts).verdict
+        verdict = weigh(target, selected, features, seen, checks, summary.facts, refit=False).verdict
     truth = -np.abs(people.noise * ratio)
     oracle = Scores.of_draws(
         "truth", fitted=False, values=truth[None], member=people.member, thresholds=np.zeros(1)
