@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SIDES = (40, 120, 600, 2500)
 LABELS = ("leaks", "no leak shown", "inconclusive", "confounded")
-SHORT, LONG = 10, 200
+SHORT, LONG = 5, 200
 """Audits for each row of the table."""
 
 
