@@ -13,9 +13,9 @@ from memberscan import seeds
 from memberscan.attacks import REGISTRY, Attack
 from memberscan.attacks.attack import NOBODY, Features, KnownScans
 from memberscan.attacks.attempt import attempt, carry_out, observe, refitted_null_aucs
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.scores import ASIDE, IN, OUT, Pair, Scores
-from memberscan.evidence.single_draw import DeLong
 from memberscan.people import People
 from memberscan.signals import View
 from memberscan.targets.known import Comparison, Known, draws, known_per_side, threshold_by_share

@@ -13,10 +13,10 @@ from memberscan.attacks import REGISTRY, Attack, Features, default_attacks, name
 from memberscan.attacks.attack import NOBODY, KnownScans
 from memberscan.attacks.attempt import carry_out, observe
 from memberscan.errors import MisalignedError, NonFiniteError, UnknownAttackError
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.resampling import Resampling
 from memberscan.evidence.scores import ASIDE, Scores
-from memberscan.evidence.single_draw import DeLong
 from memberscan.people import People
 from memberscan.signals import View
 from memberscan.threat import OF_OUTSIDERS, Attacker, ThreatModel

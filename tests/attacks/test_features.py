@@ -19,8 +19,8 @@ from memberscan.attacks.error import crossing
 from memberscan.attacks.gradient_magnitude import log_norms
 from memberscan.attacks.learned import symmetric_log
 from memberscan.attacks.prediction_label import residual_and_age
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
-from memberscan.evidence.single_draw import DeLong
 from memberscan.signals import PREDICTION, View
 from memberscan.signals.layer_gradients import GRADIENT_NORMS, gradient
 

@@ -122,7 +122,7 @@ def test_only_attacks_that_cannot_run_are_refused_with_the_reasons(predictions: 
 
 
 def test_an_attack_asked_for_twice_is_refused(predictions: MakePredictions):
-    with pytest.raises(BadInputError, match="'error' is asked for twice"):
+    with pytest.raises(BadInputError, match="'error' is given twice"):
         audit(predictions(), attacks=["error", REGISTRY["error"]])
 
 

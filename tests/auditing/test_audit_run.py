@@ -214,7 +214,7 @@ def test_the_number_of_permutations_follows_the_number_of_subjects(side, auc, ex
         return np.random.default_rng(first).normal(0.5, 0.05, (permutations, 1))
 
     monkeypatch.setattr(weighing, "refitted_null_aucs", refitted)
-    null = weighing._null(SimpleNamespace(member=member), [], [attack], estimates)
+    null = weighing._null(SimpleNamespace(member=member), [], [attack], estimates, True)
     assert null.permutations == expected and numbers == list(range(expected))
 
 

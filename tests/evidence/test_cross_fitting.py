@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from memberscan.evidence.cross_fitting import Design, variance_of_mean
+from memberscan.evidence.cross_fitting import DrawDesign, variance_of_mean
 from memberscan.studies import coverage as study
 from memberscan.targets.known import draws
 from memberscan.threat import ThreatModel
 
 
-def design_of(members: int, nonmembers: int, leaked: float, repeats: int, seed: int = 0) -> Design:
+def design_of(members: int, nonmembers: int, leaked: float, repeats: int, seed: int = 0) -> DrawDesign:
     member = np.arange(members + nonmembers) < members
     rows = draws(member, ThreatModel(leaked=leaked, repeats=repeats), np.random.default_rng(seed))
     known = np.stack([row.known.everyone for row in rows])
     weights = np.stack(
         [np.where(member, 1 / (member & ~row).sum(), 1 / (~member & ~row).sum()) * ~row for row in known]
     )
-    return Design.of(weights, known)
+    return DrawDesign.of(weights, known)
 
 
-def pair_by_pair(design: Design) -> float:
+def pair_by_pair(design: DrawDesign) -> float:
     """Return the variance of a bilinear form over pairs, over that of a draw, by a sum over all pairs."""
     mean, single = 0.0, 0.0
     for i in range(design.weights.shape[1]):
@@ -53,7 +53,7 @@ def test_complementary_halves_have_closed_forms(repeats: int):
 
 def test_draws_that_repeat_each_other_change_nothing():
     design = design_of(20, 20, 0.5, 1)
-    first = Design(np.repeat(design.weights[:1], 4, axis=0), np.repeat(design.known[:1], 4, axis=0))
+    first = DrawDesign(np.repeat(design.weights[:1], 4, axis=0), np.repeat(design.known[:1], 4, axis=0))
     assert (first.stable, first.unstable, first.inflation) == pytest.approx((1, 1, 1))
     assert first.instability(0.3) == 0.0
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from memberscan.errors import MisalignedError
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_accuracies, estimate_aucs, paired_difference
 from memberscan.evidence.resampling import Resampling
-from memberscan.evidence.single_draw import DeLong
 
 from .simulated import once, simulate
 

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.findings import collect_findings
 from memberscan.evidence.operating import operating_points, roc_points
 from memberscan.evidence.resampling import Resampling
-from memberscan.evidence.single_draw import DeLong
 
 from .simulated import federate, simulate
 

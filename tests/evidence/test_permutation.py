@@ -11,6 +11,7 @@ from scipy import stats
 
 from memberscan.auditing.weighing import DECIDING
 from memberscan.errors import MisalignedError, TooFewSubjectsError
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.permutation import (
     normal_null,
@@ -21,7 +22,6 @@ from memberscan.evidence.permutation import (
 from memberscan.evidence.resampling import Resampling
 from memberscan.evidence.roc import aucs_of_rows, delong
 from memberscan.evidence.scores import OUT
-from memberscan.evidence.single_draw import DeLong
 from memberscan.evidence.verdict import SIGNIFICANCE
 
 from .simulated import among_parties, federate, once, simulate

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.intervals import auc_bounds
 from memberscan.evidence.power import detectable_auc, smallest_detectable_auc
 from memberscan.evidence.roc import delong, null_variance
 from memberscan.evidence.scores import MODEL
-from memberscan.evidence.single_draw import DeLong
 
 from .simulated import once, simulate
 

@@ -9,12 +9,12 @@ from scipy import stats
 
 from memberscan.evidence.blind import FOLDS, blind_check, out_of_fold
 from memberscan.evidence.confounding import blind_strata
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.design_matrix import standardise_covariates
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.resampling import Resampling
 from memberscan.evidence.roc import null_variance, null_variance_within
 from memberscan.evidence.scores import IN, MODEL, OUT
-from memberscan.evidence.single_draw import DeLong
 from memberscan.evidence.strata import Strata, adjust, estimate_within_strata
 
 from .simulated import among_parties, federate, once, simulate

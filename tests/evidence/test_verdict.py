@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from memberscan.evidence.blind import blind_check
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.overlap import Overlap, diagnose_overlap
 from memberscan.evidence.permutation import normal_null, permuted_null
 from memberscan.evidence.power import smallest_detectable_auc
 from memberscan.evidence.scores import MODEL
-from memberscan.evidence.single_draw import DeLong
 from memberscan.evidence.strata import Strata, estimate_within_strata
 from memberscan.evidence.verdict import Sides, judge
 

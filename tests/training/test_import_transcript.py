@@ -346,7 +346,10 @@ def test_a_learner_that_is_never_there_is_named_in_every_round(
         # Each is rounded to what its error bears.
         assert finding(result, attack)["auc"]["value"] == pytest.approx(np.mean(others), abs=0.06)
     reasons = {row["attack"]: row["reason"] for row in result.content["not_run"]}
-    assert "compares with 2 other learners" in reasons["fedmia:error"] and "sees 1" in reasons["fedmia:error"]
+    assert (
+        "needs at least 2 other learners" in reasons["fedmia:error"]
+        and "sees at most 1" in reasons["fedmia:error"]
+    )
 
 
 @pytest.mark.parametrize("ours", [True, False])

@@ -141,6 +141,8 @@ def weigh(
     scores: Sequence[Scores],
     checks: Mapping[str, Blind],
     people: PeopleFacts,
+    *,
+    refit: bool = True,
 ) -> Weighed:
     """Weigh what the attacks show.
 
@@ -156,6 +158,9 @@ def weigh(
         From :func:`check_covariates`.
     people
         The model's errors of each person.
+    refit
+        Whether attacks are refitted with membership permuted where bounds decide, so that p-values decide
+        nothing; studies of the verdict leave it out.
     """
     seen = {name for attack in scores for name in attack.seen}
     # Groups that no attack saw do not count; if no attack ran, all are shown. The group of all people counts
@@ -171,7 +176,9 @@ def weigh(
         return Weighed(scores, checks, worst, gap, nothing_seen(), prediction_scale=scale)
     errors = errors_of(scores, seeds.generator(target.seed, "pooled"))
     estimates = estimate_aucs(scores, errors)
-    null = _null(target, [(a, features[name]) for name, a in selected.attacks.items()], scores, estimates)
+    null = _null(
+        target, [(a, features[name]) for name, a in selected.attacks.items()], scores, estimates, refit
+    )
     strata = {g.name: Strata.of_check(checks[g.name], g.asked) for g in target.groups}
     within, overlap = None, None
     if worst.gates:
@@ -218,13 +225,14 @@ def _null(
     observed: Sequence[tuple[Attack, Features]],
     scores: Sequence[Scores],
     estimates: Estimates,
+    refit: bool,
 ) -> NullCheck:
     """Return what the attacks would show by chance alone."""
     if scores[0].pairs:
         permutations = DECIDING if estimates.fewest < SMALL else PERMUTATIONS
         rng = seeds.generator(target.seed, "null")
         return permuted_null(estimates, permuted_aucs(scores, rng, permutations))
-    if len(target.member) > LARGEST_PERMUTED:
+    if len(target.member) > LARGEST_PERMUTED or not (refit or estimates.fewest < SMALL):
         return normal_null(estimates)
     refits = FEW_REFITS if estimates.fewest >= 150 else REFITS
     aucs = refitted_null_aucs(observed, target, refits)

@@ -166,7 +166,7 @@ def groups_of(scores: Sequence[Scores]) -> Groups:
     if not kept[0].pairs and any((sides != every[0][1]).any() for _, sides in every):
         raise MisalignedError(
             "draws compare different people, so they have no groups in common; use errors of a single draw "
-            "(memberscan.evidence.single_draw.DeLong)"
+            "(memberscan.evidence.delong.DeLong)"
         )
     of = dict(every)
     inside = {name: np.flatnonzero(of[name] == IN) for name in _targets_in_order(scores) if name in of}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Design:
+class DrawDesign:
     """Who is scored and who is fitted on in each draw, and what follows from that alone for any scores.
 
     Parameters
@@ -104,7 +104,7 @@ def _mean_over_diagonal(products: Float[np.ndarray, "draws draws"]) -> float:
 
 def variance_of_mean(
     influences: Float[np.ndarray, "draws people"],
-    design: Design,
+    design: DrawDesign,
     sides: Sequence[Bool[np.ndarray, " people"]],
 ) -> float:
     """Return the variance of a statistic's mean over draws.

@@ -120,7 +120,7 @@ class Difference:
 class Errors(Protocol):
     """Where the errors of estimates come from.
 
-    :class:`memberscan.evidence.single_draw.DeLong` for draws, in which each person is scored once per row;
+    :class:`memberscan.evidence.delong.DeLong` for draws, in which each person is scored once per row;
     :class:`memberscan.evidence.resampling.Resampling` for pairs, which share people. All methods take scores
     that :func:`memberscan.evidence.alignment.aligned` has passed.
     """

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.intervals import Interval
 from memberscan.evidence.pairs import placements
 from memberscan.evidence.scores import MODEL, Scores
-from memberscan.evidence.single_draw import DeLong
 from memberscan.evidence.strata import Strata, adjust
 from memberscan.limits import FEWEST_PER_SIDE
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from memberscan.evidence.alignment import Groups, aligned, groups_of
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import Errors, Estimates
 from memberscan.evidence.intervals import Interval, balanced_accuracy_interval
 from memberscan.evidence.roc import comparable, null_variance
-from memberscan.evidence.single_draw import DeLong
 from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from memberscan.attacks import REGISTRY, default_attacks
 from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.attacks.availability import obstacle
 from memberscan.errors import BadInputError
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import Estimates, estimate_aucs
-from memberscan.evidence.single_draw import DeLong
 from memberscan.signals import see
 from memberscan.targets import Target
 from memberscan.targets.trained_model import TrainedModel

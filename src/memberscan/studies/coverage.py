@@ -14,8 +14,8 @@ from memberscan.attacks.attempt import carry_out, one_thread
 from memberscan.attacks.learned import LearnedAttack
 from memberscan.attacks.learner import joined, standardise
 from memberscan.errors import MisalignedError
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_accuracies, estimate_aucs
-from memberscan.evidence.single_draw import DeLong
 from memberscan.people import People
 from memberscan.progress import progress
 from memberscan.seeds import generator

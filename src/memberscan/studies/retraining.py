@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.gap import gap_baseline
 from memberscan.evidence.scores import Scores
-from memberscan.evidence.single_draw import DeLong
 from memberscan.progress import progress
 from memberscan.seeds import generator
 

@@ -13,10 +13,10 @@ from memberscan.attacks import default_attacks, named
 from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.auditing import facts, selection
 from memberscan.auditing.weighing import check_covariates, weigh
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.gap import auc_of_ratio
 from memberscan.evidence.scores import Scores
-from memberscan.evidence.single_draw import DeLong
 from memberscan.progress import progress
 from memberscan.seeds import generator
 from memberscan.signals import PREDICTION, View
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SIDES = (40, 120, 600, 2500)
 LABELS = ("leaks", "no leak shown", "inconclusive", "confounded")
-SHORT, LONG = 10, 200
+SHORT, LONG = 5, 200
 """Audits for each row of the table."""
 
 
@@ -210,7 +210,7 @@ def _one_audit(
         scores = [attempt(attack, features[name], target) for name, attack in selected.attacks.items()]
         selected = selection.that_saw_something(selected, scores, target)
         seen = [each for each in scores if each is not None]
-        verdict = weigh(target, selected, features, seen, checks, summary.facts).verdict
+        verdict = weigh(target, selected, features, seen, checks, summary.facts, refit=False).verdict
     truth = -np.abs(people.noise * ratio)
     oracle = Scores.of_draws(
         "truth", fitted=False, values=truth[None], member=people.member, thresholds=np.zeros(1)

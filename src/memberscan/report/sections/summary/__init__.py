@@ -127,7 +127,8 @@ def _without(audit: AuditContent) -> str:
             f"Of {tried}, none is evidence of a leak: what they find may come from the difference between "
             "the two groups of people. Their numbers are below."
         )
-    return f"Of {tried}, none was shown to do better than chance. Their numbers are below."
+    among = " among people who are alike" if ranking.within_strata(audit) else ""
+    return f"Of {tried}, none was shown to do better than chance{among}. Their numbers are below."
 
 
 def _certainty(basis: Basis, auc: Auc) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memberscan.errors import MisalignedError
-from memberscan.evidence.cross_fitting import Design, variance_of_mean
+from memberscan.evidence.cross_fitting import DrawDesign, variance_of_mean
 from memberscan.evidence.estimates import Estimates
 from memberscan.evidence.intervals import Interval, balanced_accuracy_interval, weights_at_quantile
 from memberscan.evidence.roc import (
@@ -37,7 +37,7 @@ class _Draws:
 
     auc: Float[np.ndarray, "draws attacks"]
     influence: Float[np.ndarray, "draws attacks people"]
-    design: Design
+    design: DrawDesign
     sides: tuple[Bool[np.ndarray, " people"], Bool[np.ndarray, " people"]]
     by_chance: float
 
@@ -56,7 +56,7 @@ class _Draws:
             weights[draw, kept] = weights_in_auc(*among)
             by_chance[draw] = _variance_by_chance(*among)
         sides = tuple(((drawn.sides == side) & (weights > 0)).any(axis=0) for side in (IN, OUT))
-        design = Design.of(weights, drawn.sides == ASIDE)
+        design = DrawDesign.of(weights, drawn.sides == ASIDE)
         return cls(auc, influence, design, (sides[0], sides[1]), float(by_chance.mean()))
 
     @property

@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 
 from memberscan.errors import MisalignedError
+from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_accuracies, estimate_aucs, paired_difference
 from memberscan.evidence.roc import delong
 from memberscan.evidence.scores import Draw
-from memberscan.evidence.single_draw import DeLong
 
 from .simulated import federate, fitted, once, simulate
 
