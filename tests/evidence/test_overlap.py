@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memberscan.evidence.blind import blind_check
+from memberscan.evidence.confounding import blind_strata
 from memberscan.evidence.overlap import FAILED, GOOD, Overlap, diagnose_overlap
 from memberscan.limits import FEWEST_PER_SIDE
 
@@ -60,6 +61,14 @@ def test_the_extent_does_not_depend_on_how_many_people_there_are(side, older, ex
         diagnose_overlap([strata_of(np.random.default_rng(seed), side, older)]).extent for seed in range(3)
     }
     assert found <= extents
+
+
+@pytest.mark.parametrize(("older", "share"), [(0.5, 0.94), (1, 0.8), (2, 0.45), (3, 0.2), (4, 0.07)])
+def test_older_members_overlap_as_much_as_the_documentation_says(older: float, share: float):
+    member = np.arange(8000) < 4000
+    z = np.random.default_rng(0).normal(size=8000) + older * member
+    found = diagnose_overlap([(member, blind_strata(z, member))])
+    assert found.effective_members == pytest.approx(share, abs=0.035)
 
 
 @pytest.mark.parametrize("share", [0.6, 0.8, 0.9])
