@@ -57,8 +57,8 @@ class Blind:
     auc
         Out of fold, all covariates together; ``None`` if there are none.
     p_value
-        By permutation of membership, cross-validation repeated each time. A DeLong interval would not hold
-        here: out-of-fold scores share their training subjects.
+        Of the group of covariates that tells most, corrected for all groups tried, by permutation of
+        membership. It is not the p-value of ``auc``.
     permutations
         How many; 0 where the p-values come from the closed form.
     covariates
@@ -147,10 +147,10 @@ def blind_check(
 ) -> Blind:
     """Try to tell members from non-members by their covariates alone.
 
-    Every group of columns of :meth:`~memberscan.evidence.design_matrix.Design.groups` is tried. Each has an
-    F statistic for how much it explains of membership; the greatest of them, made comparable, is compared
-    with the same under permuted membership. So covariates without any effect do no harm, and the test is
-    exact.
+    Shifts and curves of covariates, all straight columns together, and products of two covariates (see
+    :class:`~memberscan.evidence.design_matrix.Design`) are tried. Each group of columns has an F statistic
+    for how much it explains of membership; the greatest of them, made comparable, is compared with the same
+    under permuted membership. So covariates without any effect do no harm.
 
     Parameters
     ----------
