@@ -137,7 +137,7 @@ def test_a_difference_restricts_an_unfitted_attack_to_the_people_scored_in_each_
         mask = ~np.isnan(row)
         expected.append(np.subtract(*delong(np.stack([attacks[0].values[0], row])[:, mask], member[mask])[0]))
     assert difference.value == pytest.approx(np.mean(expected))
-    assert difference.to_dict()["over"] == "fitted 0"
+    assert difference.over == "fitted 0"
     same = paired_difference(attacks[0], replace(attacks[0], attack="copy"), DeLong())
     assert same.low < same.value == 0 < same.high
 

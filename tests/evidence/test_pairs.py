@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -30,10 +29,9 @@ def test_results_equal_those_of_each_pair_alone():
     ):
         member = sides[sides != ASIDE] == IN
         assert (result.members, result.nonmembers) == (member.sum(), 15)
-        json.dumps(result.to_dict(), allow_nan=False)
         if result.victim == "site 1":
             assert result.reason == "needs 10 members and 10 non-members scored, has 9 and 15"
-            assert result.to_dict()["auc"] is result.p_value is result.p_holm is None
+            assert result.auc is result.p_value is result.p_holm is None
             continue
         row = values[sides != ASIDE]
         auc, covariance = delong(row[None], member)

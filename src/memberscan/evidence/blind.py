@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -121,21 +121,6 @@ class Blind:
     def worst(self) -> str | None:
         """The covariate that tells the sides apart best by itself."""
         return self.covariates[0].name if self.covariates else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values; nothing about single subjects."""
-        return {
-            "auc": self.auc,
-            "p_value": self.p_value,
-            "permutations": self.permutations,
-            "tripped": self.tripped,
-            "randomised": self.randomised,
-            "gates": self.gates,
-            "covariates": [asdict(covariate) for covariate in self.covariates],
-            "ignored": [{"name": name, "reason": reason} for name, reason in self.ignored.items()],
-            "strata": int(self.strata.max()) + 1 if self.gates else None,
-            "matched_per_side": self.pairs if self.gates else None,
-        }
 
 
 def blind_check(

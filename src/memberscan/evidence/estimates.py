@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -111,10 +111,6 @@ class Difference:
     value: float
     low: float
     high: float
-
-    def to_dict(self) -> dict[str, str | float]:
-        """Return JSON values."""
-        return asdict(self)
 
 
 class Errors(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
@@ -36,15 +36,6 @@ class Gap:
     h: Interval | None
     auc: Interval
     accuracy: Interval
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return {
-            "h": None if self.h is None else self.h.to_dict(),
-            "auc": self.auc.to_dict(),
-            "accuracy": self.accuracy.to_dict(),
-            "assumes": "residuals are Gaussian with mean zero; the two sides differ in spread only",
-        }
 
 
 def gap_baseline(

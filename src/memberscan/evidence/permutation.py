@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -46,16 +46,6 @@ class NullCheck:
     permutations: int | None
     null_mean: Float[np.ndarray, " attacks"]
     null_spread: Float[np.ndarray, " attacks"]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
-        columns = (self.attacks, self.p_values.tolist(), self.null_mean.tolist(), self.null_spread.tolist())
-        names = ("attack", "p_value", "null_mean", "null_spread")
-        return {
-            "method": "closed form" if self.permutations is None else "permutation",
-            "permutations": self.permutations,
-            "attacks": [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)],
-        }
 
 
 def permuted_null(estimates: Estimates, null: Float[np.ndarray, "permutations attacks"]) -> NullCheck:
