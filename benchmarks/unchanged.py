@@ -38,7 +38,7 @@ AUDITS = {
     "aggregate": ("federation", "--attacker", "aggregate"),
 }
 EXACT = """
-import json, sys, tempfile
+import dataclasses, json, sys, tempfile
 from pathlib import Path
 from memberscan import Access, Attacker, ThreatModel
 try:
@@ -51,7 +51,7 @@ with tempfile.TemporaryDirectory() as folder:
     found = measure(Path(source), Path(folder), threat=threat)
 p_values = dict(zip(found.null.attacks, found.null.p_values.tolist()))
 rows = [{**f.to_dict(), "p_value": p_values[f.attack]} for f in found.findings]
-print(json.dumps({"findings": rows, "gap": found.gap.to_dict(), "verdict": found.verdict.sentence}))
+print(json.dumps({"findings": rows, "gap": dataclasses.asdict(found.gap), "verdict": found.verdict.sentence}))
 """
 """Prints what an audit worked out, before it is rounded."""
 PASSED_OVER = {"provenance", "schema"}
