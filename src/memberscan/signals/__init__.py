@@ -16,6 +16,7 @@ from memberscan.signals.layer_gradients import GRADIENT_LENGTHS, LAYER_GRADIENTS
 from memberscan.signals.learner_updates import UPDATES
 from memberscan.signals.of_final_model import OfFinalModel, observe_final
 from memberscan.signals.predictions import PREDICTION, PREDICTIONS
+from memberscan.signals.reference_models import REFERENCES
 from memberscan.signals.round_predictions import PREDICTIONS_BY_ROUND
 from memberscan.signals.signal import Observed, Provider, Signal
 from memberscan.signals.view import View
@@ -28,6 +29,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ACTIVATIONS,
     LAYER_GRADIENTS,
     GRADIENT_LENGTHS,
+    REFERENCES,
     PREDICTIONS_BY_ROUND,
     UPDATES,
     ANSWERS,

@@ -13,7 +13,7 @@ from memberscan.threat import Access, Attacker, ThreatModel
 if TYPE_CHECKING:
     from memberscan.targets.target import Target
 
-SCAN, ROUND, LEARNER, LAYER = "scan", "round", "learner", "layer"
+SCAN, ROUND, LEARNER, LAYER, REFERENCE = "scan", "round", "learner", "layer", "reference"
 """Dimensions whose entries have names; others, such as the parameters of a layer, are only numbered."""
 
 

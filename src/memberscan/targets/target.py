@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,7 @@ from memberscan import seeds
 from memberscan.errors import MisalignedError
 from memberscan.evidence.admissible import copies_of_membership
 from memberscan.people import People
+from memberscan.references.ensemble import Ensemble
 from memberscan.targets import known
 from memberscan.targets.known import Comparison
 from memberscan.threat import Access, ThreatModel
@@ -74,6 +75,8 @@ class Target(ABC):
         Root seed of every draw.
     predictions
         Of each scan, years, if they are given instead of a model.
+    references
+        Reference models that the attacker trained, or None.
 
     Raises
     ------
@@ -88,6 +91,7 @@ class Target(ABC):
     threat: ThreatModel
     seed: int
     predictions: Float[np.ndarray, " scans"] | None = None
+    references: Ensemble | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.is_member.index.is_unique or set(self.is_member.index) != set(self.people.ids):

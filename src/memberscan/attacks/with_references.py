@@ -1,0 +1,81 @@
+"""Attacks that compare a model with reference models, of which the attacker knows who was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from memberscan.attacks.attack import Attack, Features, KnownScans
+from memberscan.signals import PREDICTION, Signal, View
+from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A model and its references on the same scans.
+
+    Parameters
+    ----------
+    residual
+        Signed residuals of the model, age - prediction, in years.
+    references
+        The same of each reference.
+    inside
+        Whether each reference was trained on each scan. Rows 2j and 2j + 1 are twins, trained on the two
+        people of each matched pair: everybody was in as many references as out of them.
+    age
+        In years.
+    """
+
+    residual: Float[np.ndarray, " scans"]
+    references: Float[np.ndarray, "references scans"]
+    inside: Bool[np.ndarray, "references scans"]
+    age: Float[np.ndarray, " scans"]
+
+    @classmethod
+    def of(cls, view: View) -> Compared:
+        """Return what a view has of the model and its references."""
+        references = view.age - np.asarray(view[REFERENCE_PREDICTIONS], dtype=float)
+        return cls(view.residual, references, np.asarray(view[REFERENCE_MEMBERS], dtype=bool), view.age)
+
+    def with_target(self, k: int) -> Compared:
+        """Return reference ``k`` as the model, compared with the others without its twin.
+
+        The twin is left out because with it the number of references that saw a person would tell whether
+        reference ``k`` did.
+        """
+        others = np.setdiff1d(np.arange(len(self.references)), [k, k ^ 1])
+        return Compared(self.references[k], self.references[others], self.inside[others], self.age)
+
+
+@dataclass(frozen=True)
+class ReferenceAttack(Attack):
+    """Score a statistic of the residuals of a model and its references; no known people are needed.
+
+    Parameters
+    ----------
+    statistic
+        Gives one number per scan, greater for members.
+    log_likelihood_ratio
+        Whether the statistic is a log-likelihood ratio, so that it is summed over a person's scans.
+    """
+
+    learns: ClassVar[bool] = False
+
+    reads: tuple[Signal, ...] = field(default=(PREDICTION, REFERENCE_PREDICTIONS, REFERENCE_MEMBERS))
+    statistic: Callable[[Compared], Float[np.ndarray, " scans"]] = field(kw_only=True)
+    log_likelihood_ratio: bool = field(default=False, kw_only=True)
+
+    def observe(self, view: View) -> Features:
+        """Return the statistic of each scan."""
+        return Features(view.scans.index, np.asarray(self.statistic(Compared.of(view)), dtype=float)[:, None])
+
+    def score(self, features: Features, known: KnownScans) -> Float[np.ndarray, " scans"]:  # noqa: ARG002
+        """See :class:`~memberscan.attacks.attack.Attack`."""
+        return features.values[:, 0]

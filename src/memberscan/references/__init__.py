@@ -1,0 +1,1 @@
+"""Reference models: which people each was trained on, and what each predicts for everybody."""

@@ -1,0 +1,50 @@
+"""What reference models predict, and who each of them was trained on: what an attacker compares with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memberscan.signals.signal import REFERENCE, SCAN, Observed, Provider, Signal
+from memberscan.threat import Access, Attacker, ThreatModel
+
+if TYPE_CHECKING:
+    from memberscan.targets.target import Target
+
+REFERENCE_PREDICTIONS = Signal("reference-predictions", (REFERENCE, SCAN))
+"""Of each scan by each reference model, in years."""
+REFERENCE_MEMBERS = Signal("reference-members", (REFERENCE, SCAN))
+"""Whether each reference model was trained on each scan. Rows 2j and 2j + 1 are twins: the second was trained
+on the person of each matched pair that the first was not trained on."""
+
+
+@dataclass(frozen=True)
+class ReferenceModels(Provider):
+    """Predictions of reference models, which an attacker trains for itself on people of its own choice."""
+
+    def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        if target.references is not None:
+            return None
+        return "needs reference models; train some with memberscan references, then audit with --references"
+
+    def out_of_sight(self, threat: ThreatModel) -> str:
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        return f"is for an outsider; this attacker ({threat.attacker}) compares with other parties instead"
+
+    def fingerprint(self, target: Target) -> str | None:
+        """Return the digest of the references that are used."""
+        return None if target.references is None else target.references.fingerprint
+
+    def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:  # noqa: ARG002
+        """Return the rows of the references, in the order of the target's scans."""
+        assert target.references is not None
+        found = target.references
+        return Observed({REFERENCE_PREDICTIONS: found.predictions, REFERENCE_MEMBERS: found.inside})
+
+
+REFERENCES = ReferenceModels(
+    ("reference-predictions", "reference-members"), Access.OUTPUTS, frozenset({Attacker.OUTSIDER})
+)
