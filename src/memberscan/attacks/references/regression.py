@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memberscan.attacks.references.empirical_bayes import empirical_bayes
+from memberscan.attacks.references.moments import TINY
 from memberscan.attacks.references.trials import Trials, standardised, thinned
 from memberscan.attacks.references.tuning import SCANS, can_play_target
 from memberscan.attacks.with_references import Compared, ReferenceAttack
@@ -43,7 +44,7 @@ class Law:
         """Fit the mean by least squares, then the log of squared deviations from it."""
         mean = _least_squares(on, residual)
         squares = (residual - on @ mean) ** 2
-        floor = LEAST_SQUARE * squares.mean() + np.finfo(float).tiny
+        floor = LEAST_SQUARE * squares.mean() + TINY
         log_variance = _least_squares(spread_on, np.log(squares + floor))
         # The mean of a logarithm is below the logarithm of the mean; one factor for all corrects it.
         log_variance[0] += np.log(np.mean(squares / np.exp(spread_on @ log_variance)) + floor)
