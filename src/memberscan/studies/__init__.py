@@ -63,6 +63,15 @@ def _retraining(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return retraining(seed=seed)
 
 
+def _references(
+    out: Path, *, seed: int, run: Path | None, data: Path | None = None, long: bool = False
+) -> pd.DataFrame:
+    from memberscan.studies.references import references
+
+    del run
+    return references(out, data=data, seed=seed, long=long)
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -72,4 +81,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "parties": _parties,
     "coverage": _coverage,
     "retraining": _retraining,
+    "references": _references,
 }
