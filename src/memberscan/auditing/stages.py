@@ -46,6 +46,7 @@ def audit(
     device: str = "auto",
     seed: int = 0,
     predictions_from: PredictionsFrom | None = None,
+    references: Path | str | None = None,
     name: str | None = None,
     note: str | None = None,
 ) -> AuditResult:
@@ -80,6 +81,8 @@ def audit(
     predictions_from
         How the predictions of a file were made: ``"one-pass"`` if by the final model in evaluation mode, in
         one pass over the unaugmented scans of both sides; by default ``"unknown"``, which the verdict names.
+    references
+        Directory of reference models that the attacker trained: see :func:`memberscan.train_references`.
     name, note
         Shown at the head of the report: at most 100 and 1,000 characters. Name no people there.
 
@@ -99,6 +102,7 @@ def audit(
         model=model,
         seed=seed,
         predictions_from=predictions_from,
+        references=None if references is None else Path(references),
     )
     require_cell(smallest_cell)
     _require_both_sides(target, smallest_cell)
