@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from memberscan.errors import BadInputError, MissingExtraError
 from memberscan.threads import one_for_each_process
@@ -48,12 +48,14 @@ def carry_out(
     Raises
     ------
     BadInputError
-        If there are fewer than one worker.
+        If there is no worker, or the engine is unknown.
     MissingExtraError
         If Ray is asked for and not installed.
     """
     if workers < 1:
         raise BadInputError(f"workers is {workers}; give at least 1")
+    if engine not in get_args(Engine):
+        raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(get_args(Engine))}")
     if engine == "ray":
         yield from _on_ray(function, tasks, workers, address, go_on)
         return

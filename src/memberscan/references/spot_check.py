@@ -61,8 +61,7 @@ def spot_check(
             raise ReferencesError(
                 f"{name} fits the people better that it was not to be trained on; check which list was used"
             )
-    own = fits[np.arange(len(rows)), rows]
-    _require_held_out(error, inside[rows], own, list(found))
+    _require_held_out(error, inside[rows], list(found))
 
 
 def _fit(relative: Float[np.ndarray, "found scans"], mask: Bool[np.ndarray, " scans"]) -> np.ndarray:
@@ -73,18 +72,23 @@ def _fit(relative: Float[np.ndarray, "found scans"], mask: Bool[np.ndarray, " sc
 
 
 def _require_held_out(
-    error: Float[np.ndarray, "found scans"],
-    inside: Bool[np.ndarray, "found scans"],
-    own: Float[np.ndarray, " found"],
-    names: Sequence[str],
+    error: Float[np.ndarray, "found scans"], inside: Bool[np.ndarray, "found scans"], names: Sequence[str]
 ) -> None:
-    """Refuse a reference that was trained on everybody, where the others clearly were not."""
+    """Refuse a reference that was trained on everybody, where the others clearly were not.
+
+    Its errors on people that it was not to be trained on are then like its errors on those that it was, and
+    clearly smaller than the other references' on theirs.
+    """
     held_out = np.array([row[~mask].mean() for row, mask in zip(error, inside, strict=True)])
     trained = np.array([row[mask].mean() for row, mask in zip(error, inside, strict=True)])
-    usual = np.median(held_out)
+    # Of the mean error of people who were held out, as the references have it usually.
+    spreads = [row[~m].std(ddof=1) / np.sqrt((~m).sum()) for row, m in zip(error, inside, strict=True)]
+    margin = CLEAR * np.median(spreads)
     for k, name in enumerate(names):
-        others = np.delete(own, k)
-        if np.median(others) > CLEAR and held_out[k] < (usual + np.median(trained)) / 2:
+        usual = np.median(np.delete(held_out, k))
+        gap = np.median(np.delete(held_out - trained, k))
+        alike = held_out[k] - trained[k] < gap - margin
+        if alike and held_out[k] < usual - margin:
             raise ReferencesError(
                 f"{name} predicts people that it was not to be trained on with a mean error of "
                 f"{held_out[k]:.1f}, the other references with {usual:.1f}: it was probably trained on "
