@@ -99,11 +99,13 @@ def _left_out(target: Target, view: View) -> dict[str, str]:
 
 def outcome(
     target: Target,
-    name: str,
     selected: Selection,
     people: PeopleSummary,
     found: Weighed,
     federation: FederationFacts | None,
+    *,
+    origin: str,
+    heading: Heading,
     smallest_cell: int,
 ) -> Outcome:
     """Return the complete result of an audit, as input of the report."""
@@ -117,7 +119,7 @@ def outcome(
         ),
         threat=_threat(target),
         people=people.facts,
-        provenance=_provenance(target, name),
+        provenance=_provenance(target, origin, heading),
         attacks=selected.about,
         not_run=selected.not_run,
         findings=found.findings,
@@ -140,11 +142,6 @@ def with_digest(audited: Outcome, digest: str) -> Outcome:
     return replace(audited, provenance=replace(audited.provenance, predictions=digest))
 
 
-def with_heading(audited: Outcome, heading: Heading) -> Outcome:
-    """Return an outcome with the date, name and note of the audit."""
-    return replace(audited, provenance=replace(audited.provenance, **asdict(heading)))
-
-
 def _threat(target: Target) -> ThreatFacts:
     # An outsider does not have more access than the target allows.
     threat = target.threat
@@ -162,10 +159,11 @@ def _threat(target: Target) -> ThreatFacts:
     )
 
 
-def _provenance(target: Target, name: str) -> ProvenanceFacts:
+def _provenance(target: Target, origin: str, heading: Heading) -> ProvenanceFacts:
     facts = target.provenance()
     return ProvenanceFacts(
-        source=name,
+        **asdict(heading),
+        source=origin,
         seed=target.seed,
         cohort=facts["cohort"],
         # A plain digest of membership would confirm a guess of all members.

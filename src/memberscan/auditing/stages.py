@@ -109,8 +109,8 @@ def audit(
     origin = source.resolve().name
     if directory is None:
         with scratch() as temporary:
-            work = _work(target, chosen, temporary, origin, smallest_cell, device)
-            return _result(target, work.headed(heading), None)
+            work = _work(target, chosen, temporary, origin, heading, smallest_cell, device)
+            return _result(target, work, None)
     directory = Path(directory)
     request = {
         "command": "audit",
@@ -129,8 +129,8 @@ def audit(
     with claim(directory, request, done=DONE) as finished:
         if finished:
             return AuditResult.load(directory)
-        work = _work(target, chosen, directory, origin, smallest_cell, device)
-        work = work.headed(heading.since(directory))
+        heading = heading.since(directory)
+        work = _work(target, chosen, directory, origin, heading, smallest_cell, device)
         if digest := request["predictions"]:
             outcome = facts.with_digest(work.outcome, keyed(get_or_create(directory / SALT), digest))
             work = replace(work, outcome=outcome)
@@ -154,7 +154,8 @@ def measure(
     target = open_target(source, threat, seed=seed)
     _require_both_sides(target, SMALLEST_CELL)
     directory.mkdir(parents=True, exist_ok=True)
-    return _work(target, _chosen(attacks, threat), directory, source.name, SMALLEST_CELL).outcome
+    chosen = _chosen(attacks, threat)
+    return _work(target, chosen, directory, source.name, Heading(), SMALLEST_CELL).outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,13 +166,15 @@ class Work:
     scores: Sequence[Scores]
     check: Blind
 
-    def headed(self, heading: Heading) -> Work:
-        """Return the same with the head of the report."""
-        return replace(self, outcome=facts.with_heading(self.outcome, heading))
-
 
 def _work(
-    target: Target, chosen: Sequence[Attack], directory: Path, name: str, smallest: int, device: str = "auto"
+    target: Target,
+    chosen: Sequence[Attack],
+    directory: Path,
+    origin: str,
+    heading: Heading,
+    smallest_cell: int,
+    device: str = "auto",
 ) -> Work:
     """Carry out the stages in their order."""
     with computing(target, device):
@@ -198,7 +201,16 @@ def _work(
         seen = [found for found in scores if found is not None]
         found = weigh(target, selected, features, seen, checks, people.facts)
         federation = federation_results.collect(target, view, selected.attacks, features, found)
-    outcome = facts.outcome(target, name, selected, people, found, federation, smallest)
+    outcome = facts.outcome(
+        target,
+        selected,
+        people,
+        found,
+        federation,
+        origin=origin,
+        heading=heading,
+        smallest_cell=smallest_cell,
+    )
     return Work(outcome, found.by_person, found.check)
 
 

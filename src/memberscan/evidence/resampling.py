@@ -196,8 +196,8 @@ def pooled_intervals(
     scores: Scores, rng: np.random.Generator, *, resamples: int
 ) -> tuple[Interval, Interval]:
     """Return the AUC and the balanced accuracy of one attack over its pairs, for a point of a curve."""
-    (kept,) = aligned([scores])
     errors = Resampling.draw([scores], rng, resamples=resamples)
+    (kept,) = aligned([scores])
     return errors.aucs([kept]).intervals[0], errors.accuracies([kept])[0]
 
 
