@@ -89,3 +89,10 @@ def test_ids_that_are_numbers_in_text_keep_their_text():
 def test_ids_may_be_text_of_either_kind(dtype: object):
     people = People.of(pd.Series(["b", "a"], dtype=dtype))
     assert people.ids == ("a", "b") and all(type(name) is str for name in people.ids)
+
+
+@given(owners, st.integers(0, 2**32 - 1))
+def test_totals_are_means_times_the_number_of_scans(names: list[str], seed: int):
+    people = of(names)
+    values = np.random.default_rng(seed).normal(size=(2, len(names)))
+    np.testing.assert_allclose(people.total(values), people.mean(values) * people.scan_count, atol=1e-12)

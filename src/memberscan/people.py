@@ -1,4 +1,4 @@
-"""The people behind scans: which scan is whose, and means over a person's scans, which only this computes."""
+"""The people behind scans: which scan is whose, and means and sums over a person's scans."""
 
 from __future__ import annotations
 
@@ -47,10 +47,15 @@ class People:
 
         A mean, not a sum: sums would be larger for people with many scans, whatever the model predicts.
         """
+        return self.total(values) / self.scan_count
+
+    def total(self, values: Float[np.ndarray, "*more scans"]) -> Float[np.ndarray, "*more people"]:
+        """Return the sum over each subject's scans, along the last axis; for log-likelihood ratios only."""
         flat = np.asarray(values, dtype=float).reshape(-1, len(self.of_scan))
-        sums = [np.bincount(self.of_scan, row, len(self.ids)) for row in flat]
-        means = np.reshape(sums, (len(flat), len(self.ids))) / self.scan_count
-        return np.asarray(means.reshape(*np.shape(values)[:-1], len(self.ids)))
+        sums = np.reshape(
+            [np.bincount(self.of_scan, row, len(self.ids)) for row in flat], (len(flat), len(self.ids))
+        )
+        return np.asarray(sums.reshape(*np.shape(values)[:-1], len(self.ids)))
 
     def covariates(self, by_scan: pd.DataFrame) -> pd.DataFrame:
         """Return one row per subject: means of numbers, and the first value of text.

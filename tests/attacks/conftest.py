@@ -31,6 +31,7 @@ from memberscan.signals.learner_updates import (
     UPDATE_PRODUCTS,
     UPDATE_SKETCHES,
 )
+from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
 from memberscan.signals.round_predictions import ROUND_PREDICTIONS
 from memberscan.targets import PredictionsTable
 from memberscan.targets.known import Comparison, Known, draws, everybody
@@ -39,6 +40,17 @@ from memberscan.threat import Access, ThreatModel
 LAYERS = {"conv1": 7, "conv6": 150, "output": 5, "encoder.block.3": 11}
 Simulate = Callable[..., tuple[View, pd.Series]]
 SimulateUpdates = Callable[..., tuple[View, np.ndarray]]
+
+
+def of_references(
+    rng: np.random.Generator, age: np.ndarray, owner: np.ndarray, leak: float, references: int = 4
+) -> dict[Signal, np.ndarray]:
+    """Return signals of reference models in twins, each trained on one of every two neighbours."""
+    first = rng.integers(0, 2, (references // 2, owner.max() // 2 + 1)).astype(bool)
+    one = first[:, owner // 2] ^ (owner % 2 == 1)
+    inside = np.stack([one, ~one], axis=1).reshape(references, len(age))
+    residual = 4 * rng.normal(size=inside.shape) * np.where(inside, 1.0, 1 + 2 * leak)
+    return {REFERENCE_PREDICTIONS: age - residual, REFERENCE_MEMBERS: inside}
 
 
 def of_final_model(rng: np.random.Generator, age: np.ndarray, residual: np.ndarray, shift: np.ndarray):
@@ -77,6 +89,7 @@ def draw_signals(
     residual = rng.normal(size=len(owners)) * np.where(inside, 4.0, 4.0 * (1 + leak))
     age = rng.uniform(45.0, 80.0, len(owners))
     values = of_final_model(rng, age, residual, leak * inside)
+    values |= of_references(rng, age, np.repeat(np.arange(subjects), scans), leak / 2)
     table = pd.DataFrame({"subject_id": owners, "age": age}, index=[f"{s}#{n}" for n, s in enumerate(owners)])
     return View(table, read_only(values)), member
 
@@ -237,7 +250,9 @@ def draw_world(rng: np.random.Generator, *, leak: float, scans: int = 1, **optio
     seen, home = draw_updates(rng, leak=leak, scans=scans, **options)
     inside = home >= 0
     residual = 4 * rng.normal(size=len(home)) * np.where(inside, 1.0, 1 + 2 * leak)
-    final = read_only(of_final_model(rng, seen.age, residual, 2 * leak * inside))
+    final = of_final_model(rng, seen.age, residual, 2 * leak * inside)
+    final |= of_references(rng, seen.age, np.arange(len(home)) // scans, leak)
+    final = read_only(final)
     view = View(seen.scans, {**seen.values, **final}, seen.learners, seen.rounds)
     people = home[::scans]
     known = np.zeros(len(people), dtype=bool)

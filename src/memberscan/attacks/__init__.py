@@ -18,6 +18,12 @@ from memberscan.attacks.least_squares import LEAST_SQUARES
 from memberscan.attacks.local_error import LOCAL_ERROR
 from memberscan.attacks.loss_series import LOSS_SERIES, ZERO_KNOWLEDGE_LOSS_SERIES
 from memberscan.attacks.prediction_label import PREDICTION_LABEL
+from memberscan.attacks.references.calibration import ATTACK_R, DIFFICULTY
+from memberscan.attacks.references.confidence import BASE, RMIA
+from memberscan.attacks.references.empirical_bayes import EMPIRICAL_BAYES
+from memberscan.attacks.references.leverage import LEVERAGE
+from memberscan.attacks.references.lira import LIRA, LIRA_FIXED, LIRA_OFFLINE, LIRA_SIGNED
+from memberscan.attacks.references.stacking import STACKING
 from memberscan.errors import UnknownAttackError
 from memberscan.threat import ThreatModel
 
@@ -43,13 +49,26 @@ REGISTRY: dict[str, Attack] = {
         FEDMIA_COSINE,
         LEAST_SQUARES,
         GRADIENT_ASCENT,
+        STACKING,
+        EMPIRICAL_BAYES,
+        LIRA_SIGNED,
+        LIRA,
+        LIRA_FIXED,
+        LIRA_OFFLINE,
+        LEVERAGE,
+        BASE,
+        RMIA,
+        DIFFICULTY,
+        ATTACK_R,
     )
 }
 
 
-def default_attacks(threat: ThreatModel) -> tuple[str, ...]:
-    """Return the names of all attacks that this attacker tries."""
-    return tuple(name for name, attack in REGISTRY.items() if tried_by_default(attack, threat))
+def default_attacks(threat: ThreatModel, *, references: bool = False) -> tuple[str, ...]:
+    """Return the names of all attacks that this attacker tries, with or without reference models."""
+    return tuple(
+        name for name, attack in REGISTRY.items() if tried_by_default(attack, threat, references=references)
+    )
 
 
 def named(name: str) -> Attack:

@@ -117,6 +117,8 @@ class Attack(ABC):
         The signals that it reads.
     others
         Fewest other learners that it needs for comparison.
+    log_likelihood_ratio
+        Whether its score is a log-likelihood ratio, which is summed over a person's scans, not averaged.
 
     Notes
     -----
@@ -132,6 +134,7 @@ class Attack(ABC):
     title: str
     reads: tuple[Signal, ...] = field(default=())
     others: int = field(default=0, kw_only=True)
+    log_likelihood_ratio: bool = field(default=False, kw_only=True)
 
     @abstractmethod
     def observe(self, view: View) -> Features:

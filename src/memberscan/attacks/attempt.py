@@ -88,7 +88,9 @@ def carry_out(
         known = comparison.known
         if id(known) not in scored:
             by_scan = attack.score(features, _scans_of(known, people) if attack.learns else NOBODY)
-            scored[id(known)] = people.mean(by_scan.T)
+            # Independent evidence adds up; other scores have no unit in which a sum would mean anything.
+            of_people = people.total if attack.log_likelihood_ratio else people.mean
+            scored[id(known)] = of_people(by_scan.T)
         found = scored[id(known)]
         if attack.by_learner:
             found = found[list(learners).index(comparison.row.target)]

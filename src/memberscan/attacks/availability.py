@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memberscan.signals import by_provider
+from memberscan.signals.reference_models import REFERENCES
 from memberscan.threat import Access, ThreatModel
 
 if TYPE_CHECKING:
@@ -48,6 +49,17 @@ def needed_access(attack: Attack, threat: ThreatModel) -> Access:
     return max(needed, key=every.index, default=Access.OUTPUTS)
 
 
-def tried_by_default(attack: Attack, threat: ThreatModel) -> bool:
-    """Tell whether this attacker would try an attack, whether or not it can see the signals."""
-    return all(threat.attacker in provider.attackers for provider in by_provider(attack.reads))
+def tried_by_default(attack: Attack, threat: ThreatModel, *, references: bool = False) -> bool:
+    """Tell whether this attacker would try an attack, whether or not it can see the signals.
+
+    Parameters
+    ----------
+    attack, threat
+        The attack and the attacker.
+    references
+        Whether the target comes with reference models; without them nobody tries attacks that need some.
+    """
+    providers = by_provider(attack.reads)
+    if REFERENCES in providers and not references:
+        return False
+    return all(threat.attacker in provider.attackers for provider in providers)

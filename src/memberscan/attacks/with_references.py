@@ -62,15 +62,12 @@ class ReferenceAttack(Attack):
     ----------
     statistic
         Gives one number per scan, greater for members.
-    log_likelihood_ratio
-        Whether the statistic is a log-likelihood ratio, so that it is summed over a person's scans.
     """
 
     learns: ClassVar[bool] = False
 
     reads: tuple[Signal, ...] = field(default=(PREDICTION, REFERENCE_PREDICTIONS, REFERENCE_MEMBERS))
     statistic: Callable[[Compared], Float[np.ndarray, " scans"]] = field(kw_only=True)
-    log_likelihood_ratio: bool = field(default=False, kw_only=True)
 
     def observe(self, view: View) -> Features:
         """Return the statistic of each scan."""

@@ -1,0 +1,116 @@
+"""Models in the target's place, each compared with its references: the target itself, or the references."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memberscan.attacks.references.moments import Moments
+from memberscan.attacks.with_references import Compared
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+LEAST = 1e-12
+"""Spreads below this share of the usual one count as zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Residuals of some models, and of the references that each of them is compared with.
+
+    Parameters
+    ----------
+    residual
+        Signed residuals of each model.
+    references
+        The same of each reference.
+    inside
+        Whether each reference was trained on each scan.
+    used
+        1 where a model is compared with a reference, otherwise 0.
+    age
+        In years.
+    """
+
+    residual: Float[np.ndarray, "models scans"]
+    references: Float[np.ndarray, "references scans"]
+    inside: Bool[np.ndarray, "references scans"]
+    used: Float[np.ndarray, "models references"]
+    age: Float[np.ndarray, " scans"]
+
+    @classmethod
+    def of_target(cls, compared: Compared) -> Trials:
+        """Return the one trial that matters: the target, compared with all references."""
+        every = np.ones((1, len(compared.references)))
+        return cls(compared.residual[None], compared.references, compared.inside, every, compared.age)
+
+    @classmethod
+    def of_references(cls, compared: Compared) -> Trials:
+        """Return one trial for each reference, compared with the others without its twin.
+
+        With its twin, the number of references that saw a person would tell whether this one did.
+        """
+        pair = np.arange(len(compared.references)) // 2
+        others = (pair[:, None] != pair).astype(float)
+        return cls(compared.references, compared.references, compared.inside, others, compared.age)
+
+    def of(self, statistic: Callable[[np.ndarray], np.ndarray]) -> Trials:
+        """Return the same trials of a function of the residuals."""
+        return replace(self, residual=statistic(self.residual), references=statistic(self.references))
+
+    @cached_property
+    def centred(self) -> Trials:
+        """Each model's residuals without their mean, and divided by their standard deviation."""
+        return self.of(self._rest(np.ones((len(self.age), 1))))
+
+    @cached_property
+    def detrended(self) -> Trials:
+        """Each model's residuals without a quadratic trend with age, and divided by the rest's deviation.
+
+        Models of one recipe differ in offset, in how far they regress to the mean age, and in scale, whoever
+        they are trained on. That variation would hide the effect of one subject. The fit is over all scans
+        and needs no membership.
+        """
+        age = standardised(self.age)
+        return self.of(self._rest(np.stack([np.ones_like(age), age, age**2], axis=1)))
+
+    def _rest(self, columns: Float[np.ndarray, "scans some"]) -> Callable[[np.ndarray], np.ndarray]:
+        basis, _ = np.linalg.qr(columns)
+
+        def rest(residual: np.ndarray) -> np.ndarray:
+            left = residual - (residual @ basis) @ basis.T
+            spread = left.std(axis=1, keepdims=True)
+            # A model that predicts the same age for everybody has nothing left but rounding errors.
+            usual = np.sqrt(np.mean(residual**2, axis=1, keepdims=True))
+            return np.where(spread > LEAST * usual, left / np.where(spread > 0, spread, 1), 0.0)
+
+        return rest
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Means and variances over the references that were, and were not, trained on each scan."""
+        return Moments.of(self.references, self.inside, self.used)
+
+
+def thinned(compared: Compared, scans: int) -> Compared:
+    """Return at most that many scans, evenly spaced in age, for choices that do not need all of them.
+
+    They are in the order of age whatever the order they were given in, so that results do not depend on it.
+    """
+    step = -(-len(compared.age) // scans)
+    kept = np.lexsort((compared.residual, compared.age))[::step]
+    return Compared(
+        compared.residual[kept], compared.references[:, kept], compared.inside[:, kept], compared.age[kept]
+    )
+
+
+def standardised(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return values with mean 0 and standard deviation 1, or zeros if they are all equal."""
+    left = values - values.mean()
+    spread = float(left.std())
+    return np.asarray(left / spread if spread > LEAST * np.abs(values).max() else np.zeros_like(left))
