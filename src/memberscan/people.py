@@ -47,7 +47,7 @@ class People:
 
         A mean, not a sum: sums would be larger for people with many scans, whatever the model predicts.
         """
-        return self.total(values) / self.scan_count
+        return np.asarray(self.total(values) / self.scan_count)
 
     def total(self, values: Float[np.ndarray, "*more scans"]) -> Float[np.ndarray, "*more people"]:
         """Return the sum over each subject's scans, along the last axis; for log-likelihood ratios only."""

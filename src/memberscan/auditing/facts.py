@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from memberscan.evidence.admissible import computed_from_predictions
+from memberscan.evidence.recipe_fit import compare_recipe
 from memberscan.report.outcome import (
     FederationFacts,
     Outcome,
     PeopleFacts,
     ProvenanceFacts,
+    ReferenceFacts,
     TargetFacts,
     ThreatFacts,
 )
@@ -133,8 +135,19 @@ def outcome(
         exposed=found.judged,
         gains=found.gains,
         federation=federation,
+        references=_references(target, people.facts),
         smallest_cell=smallest_cell,
     )
+
+
+def _references(target: Target, people: PeopleFacts) -> ReferenceFacts | None:
+    """Compare the target with its references, person by person."""
+    found = target.references
+    if found is None:
+        return None
+    residuals = target.people.mean(target.scans["age"].to_numpy(float) - found.predictions)
+    inside = target.people.mean(found.inside) > 0.5
+    return ReferenceFacts(found.recipe, compare_recipe(people.residual, people.member, residuals, inside))
 
 
 def with_digest(audited: Outcome, digest: str) -> Outcome:
@@ -156,6 +169,7 @@ def _threat(target: Target) -> ThreatFacts:
         rounds=threat.rounds,
         known_members=None if threat.attacker is Attacker.LEARNER else members,
         known_nonmembers=nonmembers,
+        references=None if target.references is None else len(target.references),
     )
 
 

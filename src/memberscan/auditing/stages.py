@@ -93,7 +93,7 @@ def audit(
     """
     heading = Heading.of(name, note)
     threat, source = threat or ThreatModel(), Path(source)
-    chosen = _chosen(attacks, threat)
+    chosen = _chosen(attacks, threat, references=references is not None)
     _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
     target = open_target(
         source,
@@ -220,8 +220,11 @@ def _result(target: Target, work: Work, pseudonyms: Path | None) -> AuditResult:
     return AuditResult(publish(work.outcome).dump(), scores, matched)
 
 
-def _chosen(attacks: Sequence[str | Attack], threat: ThreatModel) -> list[Attack]:
-    return [a if isinstance(a, Attack) else named(a) for a in attacks or default_attacks(threat)]
+def _chosen(
+    attacks: Sequence[str | Attack], threat: ThreatModel, *, references: bool = False
+) -> list[Attack]:
+    chosen = attacks or default_attacks(threat, references=references)
+    return [a if isinstance(a, Attack) else named(a) for a in chosen]
 
 
 def _require_sense(attacks: Sequence[Attack], seed: int, *, pseudonyms: bool, kept: bool) -> None:

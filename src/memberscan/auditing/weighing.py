@@ -22,6 +22,7 @@ from memberscan.evidence.resampling import errors_of
 from memberscan.evidence.scores import Scores
 from memberscan.evidence.strata import Strata, estimate_within_strata
 from memberscan.evidence.verdict import Sides, Verdict, judge, nothing_seen
+from memberscan.signals.reference_models import REFERENCE_PREDICTIONS
 from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
@@ -178,7 +179,11 @@ def weigh(
         )
     # Single groups say more precisely than the group of all people which people differ.
     gating = [name for name, check in checks.items() if check.gates and name in seen] or sorted(pooled)
-    sides = Sides.of_learners(gating, _LEAKS[target.threat.attacker]) if scores[0].pairs else None
+    sides = Sides.of_learners(gating, _LEAKS[target.threat.attacker]) if scores[0].pairs else Sides()
+    if target.references is not None and any(
+        REFERENCE_PREDICTIONS in attack.reads for attack in selected.attacks.values()
+    ):
+        sides = replace(sides, references=len(target.references))
     verdict = judge(estimates, null, worst, within, sides, overlap)
     if target.predictions_from == "unknown":
         verdict = replace(verdict, sentence=f"{verdict.sentence} {MADE_UNKNOWN}")

@@ -94,14 +94,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Sides:
-    """How a sentence names the two sides and what leaks, and what a confounded audit advises.
+    """How a sentence names the two sides and what leaks, what was tried, and what a confounded audit advises.
 
     What leaks is what the attacker sees: for a server these are the updates, and not the final model.
+    ``references`` is the number of reference models that attacks compared with.
     """
 
     names: str = "Members and non-members"
     remedy: str | None = None
     leak: str = "This model leaks who was in its training set"
+    references: int = 0
 
     @classmethod
     def of_learners(cls, names: Sequence[str], leak: str) -> Self:
@@ -169,7 +171,7 @@ def judge(
         success = _success(estimates, _strongest(estimates, basis))
         sentence = f"{sides.leak}: {success} ({certainty})."
         return _leaks(sentence, detectable, basis, blind, sides)
-    return _judge_without_success(estimates, basis)
+    return _judge_without_success(estimates, basis, sides)
 
 
 def _leaks(sentence: str, detectable: float, basis: Basis, blind: Blind, sides: Sides) -> Verdict:
@@ -207,7 +209,7 @@ def _strongest(estimates: Estimates, basis: Basis) -> int:
     return estimates.attacks.index(basis.ranking[0])
 
 
-def _judge_without_success(estimates: Estimates, basis: Basis) -> Verdict:
+def _judge_without_success(estimates: Estimates, basis: Basis, sides: Sides) -> Verdict:
     detectable = smallest_detectable_auc(estimates)
     missed = f"an AUC of {two_decimals_up(detectable)} (chance is 0.50)"
     if estimates.below_chance.any():
@@ -227,9 +229,14 @@ def _judge_without_success(estimates: Estimates, basis: Basis) -> Verdict:
         return Verdict("inconclusive", sentence, detectable, basis, change)
     sentence = (
         f"No leak was shown by the {_attacks(estimates)} tried; a leak weaker than {missed} could have been "
-        "missed. Attacks with reference models, which find more, were not tried."
+        "missed. "
     )
-    change = "Attacks with reference models; an attacker that sees more; more people, for a weaker leak."
+    if sides.references:
+        sentence += f"Attacks with {sides.references} reference models are among them."
+        change = "More reference models; an attacker that sees more; more people, for a weaker leak."
+    else:
+        sentence += "Attacks with reference models, which find more, were not tried."
+        change = "Attacks with reference models; an attacker that sees more; more people, for a weaker leak."
     return Verdict("no leak shown", sentence, detectable, basis, change)
 
 
@@ -252,11 +259,11 @@ def _judge_within(
         return _leaks(sentence, smallest_detectable_auc(within), alike, blind, sides)
     failed = overlap is not None and overlap.extent == "failed"
     if within is not None and alike is not None and not failed:
-        verdict = _judge_without_success(within, alike)
+        verdict = _judge_without_success(within, alike, sides)
         return _of_people_alike(verdict, estimates, basis, blind, sides, overlap)
     if not (blind.plain or basis.shown):
         # The difference is small, and there is no success that it would have to explain.
-        return _judge_without_success(within or estimates, alike or basis)
+        return _judge_without_success(within or estimates, alike or basis, sides)
     return _confounded(estimates, within, blind, sides, overlap)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from memberscan.evidence.pairs import PairResult
     from memberscan.evidence.permutation import NullCheck
     from memberscan.evidence.prediction_scale import PredictionScale
+    from memberscan.evidence.recipe_fit import RecipeFit
     from memberscan.evidence.verdict import Verdict
     from memberscan.report.content.parts import Access, Attacker, Environment, Secure
 
@@ -77,6 +78,8 @@ class ThreatFacts:
         Known members; None for a learner, which knows all its own people.
     known_nonmembers
         Known non-members.
+    references
+        Reference models that it trained; None where there were none.
     """
 
     access: Access
@@ -86,6 +89,7 @@ class ThreatFacts:
     rounds: int | None
     known_members: int | None
     known_nonmembers: int
+    references: int | None = None
 
     @property
     def known_per_side(self) -> int:
@@ -159,6 +163,14 @@ class ProvenanceFacts:
     date: str | None = None
     name: str | None = None
     note: str | None = None
+
+
+@dataclass(frozen=True)
+class ReferenceFacts:
+    """How the reference models were trained, in words, and how the target compares with them."""
+
+    recipe: str
+    fit: RecipeFit
 
 
 @dataclass(frozen=True)
@@ -290,6 +302,8 @@ class Outcome:
     overlap
         How far the sides overlap in the covariates; None where attacks are not judged within strata, or too
         few people are alike to judge any.
+    references
+        The reference models; None where there are none.
     """
 
     target: TargetFacts
@@ -310,3 +324,4 @@ class Outcome:
     smallest_cell: int = SMALLEST_CELL
     prediction_scale: PredictionScale | None = None
     overlap: Overlap | None = None
+    references: ReferenceFacts | None = None

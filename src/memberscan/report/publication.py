@@ -29,6 +29,7 @@ from memberscan.report.content.parts import Auc, Bound, Estimate, NotRun
 from memberscan.report.exposure import exposure, residual_bands
 from memberscan.report.outcome import AttackFacts, Outcome, ProvenanceFacts, TargetFacts
 from memberscan.report.published_parties import federation
+from memberscan.report.published_references import references
 from memberscan.report.validation import check
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def _exact(outcome: Outcome) -> AuditContent:
         ),
         federation=federation(outcome.federation, outcome.threat.attacker, smallest),
         provenance=_provenance(outcome.provenance),
+        references=references(outcome.references),
     )
 
 

@@ -23,6 +23,7 @@ from memberscan.report.content.parts import (
     Text,
     Years,
 )
+from memberscan.report.content.references_json import References
 
 SCHEMA: Final = "memberscan.audit/1"
 MOST_FINDINGS = 1000
@@ -91,6 +92,8 @@ class Threat(Part):
     """Known members; null for a learner, who knows all its own people. Absent in early versions."""
     known_nonmembers: Count | None = None
     """Known non-members. Absent in early versions."""
+    references: Count | None = None
+    """Reference models that it trained; null where there were none. Absent in early versions."""
 
     @property
     def known(self) -> tuple[int | None, int]:
@@ -361,3 +364,5 @@ class AuditContent(Part):
     trained alone."""
     provenance: Provenance
     """How to obtain the same result again."""
+    references: References | None = None
+    """The reference models; null where there were none. Absent in early versions."""

@@ -19,6 +19,7 @@ _OF_AN_AUDIT = (
     "false_alarms",
     "group_exposure",
     "age_errors",
+    "reference_models",
     "self_checks",
     "reading_guide",
     "method_notes",
