@@ -342,7 +342,7 @@ def test_a_pair_that_was_not_judged_is_hatched_and_a_learner_left_out_named(
 
 def test_the_audit_of_a_server_names_what_may_mislead(pages: dict[str, str]) -> None:
     text = Page(pages["server"]).text
-    assert "learner-1: its people can be told from those held out with an AUC of" in text
+    assert "learner-1: these people can be told from those held out with an AUC of" in text
     assert "the models are" in text or "the models tell" in text
     assert "What the server must hold" in text
 

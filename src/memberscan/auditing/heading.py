@@ -13,7 +13,7 @@ from typing import Any
 from memberscan.errors import BadInputError
 from memberscan.output_directory import REQUEST
 from memberscan.received import load_json
-from memberscan.report.content.audit_json import LONGEST_NAME, LONGEST_NOTE
+from memberscan.report.content.parts import LONGEST_NAME, LONGEST_NOTE
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
