@@ -218,8 +218,12 @@ def test_names_and_notes_of_audits_are_shown_as_text(sites: Audits) -> None:
 
 def test_the_check_of_all_members_together_is_shown(merging: Audits) -> None:
     audit = merging["learner"]
-    differing = federation_of(audit).victims[0].model_copy(
-        update={"name": "all learners", "tripped": True, "gates": True, "worst": "age", "auc": 0.61}
+    differing = (
+        federation_of(audit)
+        .victims[0]
+        .model_copy(
+            update={"name": "all learners", "tripped": True, "gates": True, "worst": "age", "auc": 0.61}
+        )
     )
     content = consortium({"a": changed(audit, together=differing)})
     assert content.entries[0].together == (differing,)

@@ -15,9 +15,9 @@ from memberscan.report.table_cells import Table
 class EntryPairs:
     """One attacker in one federation.
 
-    ``caveats`` are the victims whose people differ without the model; ``checked`` is whether that check had any
-    covariate, and ``victims`` are its results, first those of each victim, then, if ``together``, those of all
-    victims together.
+    ``caveats`` are the victims whose people differ without the model; ``checked`` is whether that check had
+    any covariate, and ``victims`` are its results, first those of each victim, then, if ``together``, those
+    of all victims together.
     """
 
     name: str

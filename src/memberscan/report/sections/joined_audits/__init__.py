@@ -54,15 +54,15 @@ def audit_table(audits: Sequence[JoinedAudit]) -> Table:
 def heading_table(audits: Sequence[JoinedAudit]) -> Table | None:
     """Return the names, notes and dates of audits; None if no auditor gave a name or a note."""
     cells = [
-        [Cell(row.name), Cell(row.title or "none"), Cell(row.date or "unknown"), Cell(row.note or "none")]
+        [Cell(row.name, row.date or ""), Cell(row.title or "none"), Cell(row.note or "none")]
         for row in audits
         if row.title or row.note
     ]
     if not cells:
         return None
     return Table(
-        "Names and notes that the auditors gave. Date: the day (UTC) on which the audit was first started.",
-        ("Audit", "Name", "Date", "Note"),
+        "Names and notes that the auditors gave, with the day (UTC) on which the audit was first started.",
+        ("Audit", "Name", "Note"),
         cells,
     )
 

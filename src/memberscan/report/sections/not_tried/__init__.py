@@ -15,11 +15,11 @@ _OTHER_ATTACKS = (
     (
         "Membership inference with reference models",
         "Other models, trained on similar people, show which predictions are unusual. This is usually the "
-        "strongest attack, above all at few false alarms.",
+        "strongest attack, especially where false alarms must be few.",
     ),
     ("Reconstruction", "Recovering scans, or parts of them, from the model or from its updates."),
     ("Attribute inference", "Inferring a person’s sex, diagnosis or other facts from the model."),
-    ("Linkage", "Finding out that scans in two data sets, or in two releases, are of one person."),
+    ("Linkage", "Finding out that scans in two data sets or releases are of the same person."),
     ("Collusion", "Several parties of a federation combining what they see."),
 )
 
@@ -54,7 +54,7 @@ def context_table(audit: AuditContent) -> Table:
         rows.append([Cell("Federation", "The model was trained by one party."), Cell("does not apply")])
     caption = (
         "The ways to release or train a model, with what an attacker sees. A result for one of them says "
-        "nothing about the others."
+        "nothing about the others. Where one was not audited, the option of memberscan audit for it is given."
     )
     return Table(caption, ("Release", "This audit"), rows)
 
