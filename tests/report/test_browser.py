@@ -109,7 +109,7 @@ def test_the_answer_is_on_the_first_screen(driver: Any, urls: dict[str, str], na
     assert driver.execute_script(bottom, ".sentence") < 844
 
 
-@pytest.mark.parametrize(("name", "figures"), [("leaks", 4), ("server", 6), ("consortium", 1)])
+@pytest.mark.parametrize(("name", "figures"), [("leaks", 4), ("server", 5), ("consortium", 1)])
 @pytest.mark.parametrize(("width", "shown"), [(390, "narrow"), (1280, "wide")])
 def test_text_in_figures_is_never_small(
     driver: Any, urls: dict[str, str], width: int, shown: str, name: str, figures: int

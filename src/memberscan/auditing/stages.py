@@ -57,7 +57,8 @@ def audit(
     source
         A run directory, or a TSV or CSV of predictions (columns subject_id, age, prediction, member).
     directory
-        Where the result is kept; an unfinished audit there is resumed, a finished one returned as it is.
+        Where the result is kept; an unfinished audit there is resumed, a finished one returned as it is, or
+        under the new name and note where these differ.
         Without one nothing is kept until :meth:`AuditResult.save`, and there are no pseudonyms.
     threat
         Who attacks, and what it has; by default an outsider with the outputs, and half of the smaller side
@@ -128,7 +129,7 @@ def audit(
     }
     with claim(directory, request, done=DONE) as finished:
         if finished:
-            return AuditResult.load(directory)
+            return _finished(directory, heading)
         heading = heading.since(directory)
         work = _work(target, chosen, directory, origin, heading, smallest_cell, device)
         if digest := request["predictions"]:
@@ -136,6 +137,17 @@ def audit(
             work = replace(work, outcome=outcome)
         result = _result(target, work, directory if pseudonyms else None)
         result.save(directory)
+    return result
+
+
+def _finished(directory: Path, heading: Heading) -> AuditResult:
+    """Return a finished audit; write its head and its page again if it has another name or note."""
+    result = AuditResult.load(directory)
+    # A finished directory may be read-only, so nothing is written without need.
+    if heading.replaces(result.content["provenance"]):
+        result = result.renamed(heading.name, heading.note)
+        result.write(directory)
+        result.render(directory)
     return result
 
 

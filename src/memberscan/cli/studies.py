@@ -21,7 +21,8 @@ def study(
         str,
         typer.Argument(
             metavar="NAME",
-            help="overfitting, verdict, gap, chance, federated, parties, coverage or retraining.",
+            help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining or "
+            "hidden-difference.",
         ),
     ],
     out: Annotated[

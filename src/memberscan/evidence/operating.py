@@ -58,7 +58,7 @@ def operating_points(attack: Scores) -> tuple[OperatingPoint, ...]:
     for fpr in FPRS:
         needed = round(3 / fpr)
         if nonmembers < needed:
-            reason = f"needs {needed} non-members scored in one draw, has {nonmembers}"
+            reason = f"needs {needed:,} non-members scored in one draw; there are {nonmembers:,}"
             points.append(OperatingPoint(fpr, None, None, None, reason, ()))
             continue
         tpr = np.mean([tpr_interval(*sides, fpr) for sides in rows], axis=0)

@@ -118,8 +118,8 @@ class Sides:
 def nothing_seen() -> Verdict:
     """Return the verdict on an attacker that saw nothing that an attack could use."""
     sentence = (
-        "No attack could be run: this attacker sees nothing that an attack could use. That is not a finding "
-        "about the model, and other attackers see more: audit those, too."
+        "No attack could be run: this attacker sees nothing that an attack could use. This is not a finding "
+        "about the model. Other attackers see more, so audit those, too."
     )
     return Verdict("inconclusive", sentence, 1.0, Basis("none"), "An audit of an attacker that sees more.")
 
@@ -176,12 +176,12 @@ def judge(
 
 def _leaks(sentence: str, detectable: float, basis: Basis, blind: Blind, sides: Sides) -> Verdict:
     if blind.randomised:
-        change = "No other audit would: only a defence, or an attacker that sees less."
+        change = "Training with a defence, or showing the attacker less. Another audit would not change it."
         return Verdict("leaks", sentence, detectable, basis, change)
     # Covariates do not record everything that differs between groups of people who were not randomised.
     sentence += (
         f" {sides.names} were chosen, not drawn at random: a difference between them that no covariate "
-        "records, such as another scanner, could look the same."
+        "records, such as another scanner, could give the same result."
     )
     change = "An audit with members drawn at random before training, or with people who are more alike."
     return Verdict("leaks", sentence, detectable, basis, change)
@@ -218,14 +218,23 @@ def _judge_without_success(estimates: Estimates, basis: Basis, sides: Sides) -> 
             f"This audit cannot answer: attack {worst} does significantly worse than chance, so members and "
             "non-members differ in a way that no attack expected. Find that difference and audit again."
         )
-        return Verdict("inconclusive", sentence, detectable, basis, "People of both sides who are alike.")
+        return Verdict(
+            "inconclusive",
+            sentence,
+            detectable,
+            basis,
+            "An audit of members and non-members who are more alike.",
+        )
     if detectable > TELLING:
         sentence = (
             "This audit is too small to answer: no attack was shown to succeed, but a leak would have been "
             f"found reliably only from {missed} upwards."
         )
         needed = people_to_detect(TELLING, estimates.critical)
-        change = f"About {needed} members and {needed} non-members who are scored, for an AUC of {TELLING}."
+        change = (
+            f"An audit that scores about {needed} members and {needed} non-members: it would reliably find a "
+            f"leak with an AUC of {TELLING}."
+        )
         return Verdict("inconclusive", sentence, detectable, basis, change)
     sentence = (
         f"No leak was shown by the {_attacks(estimates)} tried; a leak weaker than {missed} could have been "
@@ -233,10 +242,11 @@ def _judge_without_success(estimates: Estimates, basis: Basis, sides: Sides) -> 
     )
     if sides.references:
         sentence += f"Attacks with {sides.references} reference models are among them."
-        change = "More reference models; an attacker that sees more; more people, for a weaker leak."
+        more = "More reference models"
     else:
         sentence += "Attacks with reference models, which find more, were not tried."
-        change = "Attacks with reference models; an attacker that sees more; more people, for a weaker leak."
+        more = "Attacks with reference models"
+    change = f"{more}, an attacker that sees more, or more people, so that a weaker leak can be found."
     return Verdict("no leak shown", sentence, detectable, basis, change)
 
 
@@ -275,14 +285,14 @@ def _of_people_alike(
     said = f"{sides.names} {can} be told apart without the model, most of all by {_culprit(blind)}."
     if basis.shown:
         success = _success(estimates, _strongest(estimates, basis))
-        said += f" Among all people {success}; what tells them apart may explain that."
+        said += f" Among all people {success}; the difference between the two sides may explain that."
     share = ""
     if overlap is not None:
-        share = f": {_percent(overlap.members)} of the members have such people on the other side"
-    said += f" This answer is about people who are alike in the covariates, and about nobody else{share}."
+        share = f"; {_percent(overlap.members)} of the members have such people on the other side"
+    said += f" This answer is only about people who are alike in the covariates{share}."
     change = verdict.would_change
     if verdict.label == "inconclusive":
-        change = "More people of both sides who are alike in the covariates."
+        change = "An audit of more people of both sides who are alike in the covariates."
     return replace(verdict, sentence=f"{verdict.sentence} {said}", would_change=change)
 
 
@@ -296,8 +306,8 @@ def _confounded(
     else:
         basis, detectable = _by_bounds("within strata", within), smallest_detectable_auc(within)
         few = (
-            "comparing people alike in the covariates has the weight of only "
-            f"{_percent(overlap.effective_members)} of the members, too little to speak of them"
+            "the comparison of people alike in the covariates has the weight of only "
+            f"{_percent(overlap.effective_members)} of the members, too little for an answer about them"
         )
     remedy = sides.remedy or _remedy(blind)
     sentence = (

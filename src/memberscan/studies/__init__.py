@@ -63,6 +63,13 @@ def _retraining(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return retraining(seed=seed)
 
 
+def _hidden(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.hidden_difference import hidden_differences
+
+    del out, seed, run
+    return hidden_differences()
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -72,4 +79,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "parties": _parties,
     "coverage": _coverage,
     "retraining": _retraining,
+    "hidden-difference": _hidden,
 }

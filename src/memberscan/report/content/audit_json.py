@@ -12,7 +12,10 @@ from memberscan.report.content.finding_json import Finding, Gain
 from memberscan.report.content.parts import (
     Access,
     Attacker,
+    AuditName,
+    AuditNote,
     Count,
+    Day,
     Estimate,
     Fraction,
     Label,
@@ -27,8 +30,6 @@ from memberscan.report.content.references_json import References
 
 SCHEMA: Final = "memberscan.audit/1"
 MOST_FINDINGS = 1000
-LONGEST_NAME, LONGEST_NOTE = 100, 1000
-"""Characters of the name and of the note that an auditor may give."""
 SMALLEST_CELL_OF_EARLY_VERSIONS = 5
 
 Rule = Literal["simultaneous bound", "permutation", "within strata", "none"]
@@ -322,11 +323,11 @@ class Provenance(Part):
     """Threads used for computing; null where they do not matter."""
     source: Text
     """What was audited, as given."""
-    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    date: Day | None = None
     """UTC day on which the audit was first started. Absent in early versions."""
-    name: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
+    name: AuditName | None = None
     """What the auditor calls the audit; null where nothing was given."""
-    note: Annotated[str, Field(max_length=LONGEST_NOTE)] | None = None
+    note: AuditNote | None = None
     """The auditor's note; null where nothing was given."""
 
 

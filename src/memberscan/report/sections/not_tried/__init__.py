@@ -14,13 +14,13 @@ from memberscan.report.table_cells import Cell, Table
 _WITH_REFERENCES = (
     "Membership inference with reference models",
     "Other models, trained on similar people, show which predictions are unusual. This is usually the "
-    "strongest attack, above all at few false alarms. Train some with memberscan references, and audit "
-    "again with --references.",
+    "strongest attack, especially where false alarms must be few. Train some with memberscan references, "
+    "and audit again with --references.",
 )
 _OTHER_ATTACKS = (
     ("Reconstruction", "Recovering scans, or parts of them, from the model or from its updates."),
     ("Attribute inference", "Inferring a person’s sex, diagnosis or other facts from the model."),
-    ("Linkage", "Finding out that scans in two data sets, or in two releases, are of one person."),
+    ("Linkage", "Finding out that scans in two data sets or releases are of the same person."),
     ("Collusion", "Several parties of a federation combining what they see."),
 )
 
@@ -55,7 +55,7 @@ def context_table(audit: AuditContent) -> Table:
         rows.append([Cell("Federation", "The model was trained by one party."), Cell("does not apply")])
     caption = (
         "The ways to release or train a model, with what an attacker sees. A result for one of them says "
-        "nothing about the others."
+        "nothing about the others. Where one was not audited, the option of memberscan audit for it is given."
     )
     return Table(caption, ("Release", "This audit"), rows)
 
