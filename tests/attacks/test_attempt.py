@@ -62,6 +62,18 @@ def test_a_subject_s_score_is_the_mean_over_its_scans(simulate: Simulate):
     np.testing.assert_allclose(scores.values[0], expected)
 
 
+def test_declared_log_likelihood_ratios_are_summed_over_a_person_s_scans(simulate: Simulate):
+    """Independent evidence adds up, so two scans that say the same say twice as much."""
+    view, member = simulate(np.random.default_rng(2), 30, scans=3)
+    mean = REGISTRY["error:zero-knowledge"]
+    total = dataclasses.replace(mean, log_likelihood_ratio=True)
+    one, other = attempt_all([mean, total], view, member)
+    np.testing.assert_allclose(other.values, 3 * one.values)
+    summed = {name for name, attack in REGISTRY.items() if attack.log_likelihood_ratio}
+    assert {"stacking", "lira", "lira:signed", "empirical-bayes"} < summed
+    assert not {"error", "leverage", "difficulty", "lira:offline"} & summed
+
+
 def test_no_number_of_draws_brings_more_people(simulate: Simulate):
     ratios = []
     for seed in range(10):

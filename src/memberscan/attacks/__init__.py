@@ -23,6 +23,7 @@ from memberscan.attacks.references.confidence import BASE, RMIA
 from memberscan.attacks.references.empirical_bayes import EMPIRICAL_BAYES
 from memberscan.attacks.references.leverage import LEVERAGE
 from memberscan.attacks.references.lira import LIRA, LIRA_FIXED, LIRA_OFFLINE, LIRA_SIGNED
+from memberscan.attacks.references.regression import REGRESSION
 from memberscan.attacks.references.stacking import STACKING
 from memberscan.errors import UnknownAttackError
 from memberscan.threat import ThreatModel
@@ -50,6 +51,7 @@ REGISTRY: dict[str, Attack] = {
         LEAST_SQUARES,
         GRADIENT_ASCENT,
         STACKING,
+        REGRESSION,
         EMPIRICAL_BAYES,
         LIRA_SIGNED,
         LIRA,

@@ -12,7 +12,6 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from memberscan.attacks.references.lira import log_square
-from memberscan.attacks.references.moments import PRIOR_WEIGHT
 from memberscan.attacks.references.trials import Trials
 from memberscan.attacks.references.tuning import on_target
 from memberscan.attacks.with_references import ReferenceAttack
@@ -34,9 +33,7 @@ def attack_r(trials: Trials) -> Float[np.ndarray, "models scans"]:
     """
     losses = log_square(trials)
     outs = losses.moments.outs
-    freedom = PRIOR_WEIGHT + np.maximum(outs.count - 1, 0)
-    spread = np.sqrt((PRIOR_WEIGHT * outs.pooled + outs.squares) / freedom)
-    return np.asarray(log_ndtr((outs.mean - losses.residual) / spread))
+    return np.asarray(log_ndtr((outs.mean - losses.residual) / np.sqrt(outs.shrunk_variance)))
 
 
 DIFFICULTY = ReferenceAttack(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.references.moments import PRIOR_WEIGHT, TINY, normal
+from memberscan.attacks.references.moments import TINY, normal
 from memberscan.attacks.references.trials import Trials
 from memberscan.attacks.references.tuning import aucs_for_references, can_play_target
 from memberscan.attacks.with_references import Compared, ReferenceAttack
@@ -29,8 +29,7 @@ def leverage(trials: Trials, *, kappa: float = KAPPA) -> Float[np.ndarray, "mode
     """
     same = trials.centred
     outs = same.moments.outs
-    freedom = PRIOR_WEIGHT + np.maximum(outs.count - 1, 0)
-    variance = np.maximum((PRIOR_WEIGHT * outs.pooled + outs.squares) / freedom, TINY)
+    variance = outs.shrunk_variance
     # The mean over references is noisy, so its square is too large by the variance of that mean.
     excess = variance / np.maximum(outs.count, 1)
     noise = np.mean(outs.mean**2 - excess, axis=1, keepdims=True)

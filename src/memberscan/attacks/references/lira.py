@@ -39,8 +39,8 @@ def gaussian_ratio(
     ins, outs = trials.moments.ins, trials.moments.outs
     densities = []
     for side in (ins, outs):
-        own = np.broadcast_to(side.pooled, side.mean.shape) if fixed_variance else side.variance
-        densities.append(normal(trials.residual - side.mean, np.maximum(own, floor * side.pooled)))
+        variance = side.same_variance if fixed_variance else side.own_variance
+        densities.append(normal(trials.residual - side.mean, np.maximum(variance, floor * side.pooled)))
     return np.asarray(densities[0] - densities[1])
 
 
@@ -73,12 +73,7 @@ def offline(trials: Trials) -> Float[np.ndarray, "models scans"]:
     """
     size = trials.centred.of(np.abs)
     outs = size.moments.outs
-    spread = np.sqrt(np.maximum(_shrunk(outs.squares, outs.count, outs.pooled), TINY))
-    return np.asarray(log_ndtr((outs.mean - size.residual) / spread))
-
-
-def _shrunk(squares: np.ndarray, count: np.ndarray, pooled: np.ndarray) -> np.ndarray:
-    return np.asarray((4 * pooled + squares) / (4 + np.maximum(count - 1, 0)))
+    return np.asarray(log_ndtr((outs.mean - size.residual) / np.sqrt(outs.shrunk_variance)))
 
 
 LIRA = ReferenceAttack(

@@ -39,20 +39,31 @@ class Side:
     pooled: Float[np.ndarray, "models 1"]
 
     @property
-    def variance(self) -> Float[np.ndarray, "models scans"]:
-        """Each scan's own variance; the pooled one where it has a single reference."""
-        freedom = self.count - 1
-        return np.where(freedom > 0, self.squares / np.maximum(freedom, 1), self.pooled)
+    def own_variance(self) -> Float[np.ndarray, "models scans"]:
+        """Each scan's mean squared deviation, as other tools compute it; the pooled one of a single value."""
+        return np.where(self.count > 1, self.squares / np.maximum(self.count, 1), self.pooled)
+
+    @property
+    def same_variance(self) -> Float[np.ndarray, "models 1"]:
+        """The mean squared deviation over all scans, as other tools compute it."""
+        total = self.squares.sum(axis=1, keepdims=True)
+        mean = total / np.maximum(self.count.sum(axis=1, keepdims=True), 1)
+        return np.where(mean > 0, mean, self.pooled)
+
+    @property
+    def shrunk_variance(self) -> Float[np.ndarray, "models scans"]:
+        """Each scan's own variance shrunk to the pooled one, by degrees of freedom."""
+        freedom = PRIOR_WEIGHT + np.maximum(self.count - 1, 0)
+        return np.asarray((PRIOR_WEIGHT * self.pooled + self.squares) / freedom)
 
     def log_density(self, at: Float[np.ndarray, "models scans"]) -> Float[np.ndarray, "models scans"]:
         """Return the predictive log density of a new value under a normal-inverse-gamma prior.
 
-        A Student t whose squared scale is the scan's own variance shrunk to the pooled one. The factor
-        1 + 1/count is for the mean, which is estimated as well.
+        A Student t. The factor 1 + 1/count is for the mean, which is estimated as well.
         """
         freedom = PRIOR_WEIGHT + np.maximum(self.count - 1, 0)
-        scale = (PRIOR_WEIGHT * self.pooled + self.squares) / freedom
-        return student_t(at - self.mean, scale * (1 + 1 / np.maximum(self.count, 1)), freedom)
+        square_scale = self.shrunk_variance * (1 + 1 / np.maximum(self.count, 1))
+        return student_t(at - self.mean, square_scale, freedom)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ without its twin, and membership in it is known. The target's own membership is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,20 +20,24 @@ from memberscan.attacks.references.empirical_bayes import empirical_bayes
 from memberscan.attacks.references.learners import LogOdds, logistic, trees
 from memberscan.attacks.references.leverage import leverage
 from memberscan.attacks.references.lira import log_square, shrunk_ratio
+from memberscan.attacks.references.regression import Laws
 from memberscan.attacks.references.trials import Trials, thinned
 from memberscan.attacks.references.tuning import can_play_target
 from memberscan.attacks.with_references import Compared, ReferenceAttack
 from memberscan.evidence.roc import aucs_of_rows
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 ROWS = 40_000
 """Pairs of a reference and a scan at most that are learnt from."""
 ROWS_TO_CHOOSE = 10_000
 """The same for the choice between learners."""
+LEAST_SCANS = 100
 SHARES = (0.5, 0.0, 1.0)
 """Weights of the trees' log odds beside the logistic regression's; the first unless another is better."""
+LEFT_OUT = 8
+"""Pairs of references at most of which the target's comparison leaves each out in turn."""
 
 
 def base_scores(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
@@ -68,7 +72,7 @@ class Inputs:
     Parameters
     ----------
     ranks
-        Of the base scores within a model, as normal quantiles: what scores mean, not their units.
+        Of the scores within a model, as normal quantiles: what scores mean, not their units.
     measured
         The same and absolute residuals, of which trees find bands and edges.
     """
@@ -77,61 +81,80 @@ class Inputs:
     measured: Float[np.ndarray, "rows columns"]
 
     @classmethod
-    def of(cls, trials: Trials) -> Inputs:
-        """Compute the base scores of some trials."""
-        scans = len(trials.age)
-        ranks = [ndtri(rankdata(score, axis=1) / (scans + 1)).ravel() for score in base_scores(trials)]
+    def of(cls, trials: Trials, laws: Laws) -> Inputs:
+        """Compute the base scores of some trials, and the ratio of the learnt laws."""
+        scores = [*base_scores(trials), laws.log_ratio(trials)]
+        ranks = [ndtri(rankdata(score, axis=1) / (len(trials.age) + 1)).ravel() for score in scores]
         sizes = [np.abs(same.residual).ravel() for same in (trials, trials.detrended)]
         return cls(np.stack(ranks, axis=1), np.stack([*ranks, *sizes], axis=1))
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Two learners of membership and the share of the trees in their sum."""
+    """What was learnt from references: two laws, two learners, and the weight of the trees.
 
+    Parameters
+    ----------
+    laws, logistic, trees
+        See :mod:`~memberscan.attacks.references.regression` and
+        :mod:`~memberscan.attacks.references.learners`.
+    share
+        Weight of the trees' log odds beside the logistic regression's.
+    """
+
+    laws: Laws
     logistic: LogOdds
     trees: LogOdds
-    share: float
+    share: float = SHARES[0]
 
-    def log_odds(self, inputs: Inputs) -> Float[np.ndarray, " rows"]:
-        """Return the weighted mean of both learners' log odds."""
-        return (1 - self.share) * self.logistic(inputs.ranks) + self.share * self.trees(inputs.measured)
+    @classmethod
+    def fit(cls, trials: Trials, rows: Bool[np.ndarray, " models"] | None = None) -> Stack:
+        """Learn from references that play the target, or from some of them."""
+        chosen = np.ones(len(trials.residual), dtype=bool) if rows is None else rows
+        laws = Laws.fit(trials, chosen)
+        inputs, member = Inputs.of(trials, laws), trials.inside[chosen].ravel()
+        kept = np.repeat(chosen, len(trials.age))
+        return cls(laws, logistic(inputs.ranks[kept], member), trees(inputs.measured[kept], member))
 
+    def log_odds(self, trials: Trials) -> Float[np.ndarray, "learners models scans"]:
+        """Return the log odds by the logistic regression and by the trees."""
+        inputs = Inputs.of(trials, self.laws)
+        both = self.logistic(inputs.ranks), self.trees(inputs.measured)
+        return np.stack(both).reshape(2, *trials.residual.shape)
 
-def learnt(trials: Trials, rows: np.ndarray | slice = slice(None), share: float = SHARES[0]) -> Stack:
-    """Learn from some of the trials of the references."""
-    inputs, member = Inputs.of(trials), trials.inside[rows].ravel()
-    kept = np.arange(trials.residual.size).reshape(trials.residual.shape)[rows].ravel()
-    return Stack(logistic(inputs.ranks[kept], member), trees(inputs.measured[kept], member), share)
+    def score(self, trials: Trials) -> Float[np.ndarray, " scans"]:
+        """Return the weighted mean of both learners' log odds, over all trials of one model."""
+        by_logistic, by_trees = self.log_odds(trials).mean(axis=1)
+        return np.asarray((1 - self.share) * by_logistic + self.share * by_trees)
 
 
 def best_share(trials: Trials) -> float:
     """Choose the share of the trees by the AUC on pairs of references that were not learnt from."""
-    inputs, shape = Inputs.of(trials), trials.residual.shape
-    fold = np.arange(shape[0]) // 2 % 2
+    fold = np.arange(len(trials.residual)) // 2 % 2
     aucs = np.zeros(len(SHARES))
     for out in (0, 1):
-        stack = learnt(trials, fold != out)
+        by_logistic, by_trees = Stack.fit(trials, fold != out).log_odds(trials)[:, fold == out]
+        member = trials.inside[fold == out].astype(float)
         for place, share in enumerate(SHARES):
-            found = Stack(stack.logistic, stack.trees, share).log_odds(inputs).reshape(shape)
-            aucs[place] += aucs_of_rows(found[fold == out], trials.inside[fold == out].astype(float)).sum()
+            aucs[place] += aucs_of_rows((1 - share) * by_logistic + share * by_trees, member).sum()
     return SHARES[int(np.argmax(aucs))]
 
 
 def stacking(compared: Compared) -> Float[np.ndarray, " scans"]:
     """Return the log odds of membership, learnt from the references."""
-    target = Trials.of_target(compared)
     if not can_play_target(compared):
-        return np.asarray(fixed_rule(target)[0])
+        return np.asarray(fixed_rule(Trials.of_target(compared))[0])
     count = len(compared.references)
-    share = best_share(Trials.of_references(thinned(compared, max(ROWS_TO_CHOOSE // count, 100))))
-    stack = learnt(Trials.of_references(thinned(compared, max(ROWS // count, 100))), share=share)
-    return stack.log_odds(Inputs.of(target))
+    few, many = (thinned(compared, max(rows // count, LEAST_SCANS)) for rows in (ROWS_TO_CHOOSE, ROWS))
+    stack = Stack.fit(Trials.of_references(many))
+    stack = replace(stack, share=best_share(Trials.of_references(few)))
+    return stack.score(Trials.of_target_without_pairs(compared, most=LEFT_OUT))
 
 
 def fixed_rule(trials: Trials) -> Float[np.ndarray, "models scans"]:
-    """Return the log odds of the mean rank of three scores, for two references."""
-    chosen = (shrunk_ratio(log_square(trials, 3e-4)), base(trials), empirical_bayes(trials))
+    """Return the log odds of the mean rank of four scores; from two references nothing can be learnt."""
+    chosen = [base(trials, temperature=t) for t in (0.1, 0.25, 1.0)]
+    chosen.append(shrunk_ratio(log_square(trials, 3e-4)))
     ranks = [rankdata(score, axis=1) / (len(trials.age) + 1) for score in chosen]
     return np.asarray(logit(np.mean(ranks, axis=0)))
 

@@ -59,6 +59,19 @@ class Trials:
         others = (pair[:, None] != pair).astype(float)
         return cls(compared.references, compared.references, compared.inside, others, compared.age)
 
+    @classmethod
+    def of_target_without_pairs(cls, compared: Compared, *, most: int) -> Trials:
+        """Return several trials of the target, each without one pair of references.
+
+        So it is compared with as many references as each of them is when it plays the target.
+        """
+        pair = np.arange(len(compared.references)) // 2
+        count = int(pair[-1]) + 1
+        left_out = np.unique(np.linspace(0, count - 1, min(count, most)).round())
+        used = (left_out[:, None] != pair).astype(float)
+        target = np.repeat(compared.residual[None], len(left_out), axis=0)
+        return cls(target, compared.references, compared.inside, used, compared.age)
+
     def of(self, statistic: Callable[[np.ndarray], np.ndarray]) -> Trials:
         """Return the same trials of a function of the residuals."""
         return replace(self, residual=statistic(self.residual), references=statistic(self.references))

@@ -1,0 +1,111 @@
+"""LiRA whose two laws are regressions on what the references predict, learnt over all people. It is ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memberscan.attacks.references.empirical_bayes import empirical_bayes
+from memberscan.attacks.references.moments import TINY
+from memberscan.attacks.references.trials import Trials, standardised, thinned
+from memberscan.attacks.references.tuning import SCANS, can_play_target
+from memberscan.attacks.with_references import Compared, ReferenceAttack
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+RIDGE = 1e-6
+LEAST_SQUARE = 1e-4
+"""Added to squared deviations before their logarithm, as a share of the mean one."""
+FREEDOM = 5.0
+"""Degrees of freedom of the Student t: tails of residuals are heavier than a Gaussian's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """How residuals of one side are distributed, given the references' residuals of the same person.
+
+    Parameters
+    ----------
+    mean
+        Coefficients of the expected residual on 1, m0, m1, age, its square, and age times its size; m0 and m1
+        are the mean residuals of references without and with the scan.
+    log_variance
+        Coefficients of the log variance on 1, the sizes of m0 and m1, and that of their difference.
+    """
+
+    mean: Float[np.ndarray, " 6"]
+    log_variance: Float[np.ndarray, " 4"]
+
+    @classmethod
+    def fit(cls, residual: np.ndarray, on: np.ndarray, spread_on: np.ndarray) -> Law:
+        """Fit the mean by least squares, then the log of squared deviations from it."""
+        mean = _least_squares(on, residual)
+        squares = (residual - on @ mean) ** 2
+        floor = LEAST_SQUARE * squares.mean() + TINY
+        log_variance = _least_squares(spread_on, np.log(squares + floor))
+        # The mean of a logarithm is below the logarithm of the mean; one factor for all corrects it.
+        log_variance[0] += np.log(np.mean(squares / np.exp(spread_on @ log_variance)) + floor)
+        return cls(mean, log_variance)
+
+    def log_density(self, residual: np.ndarray, on: np.ndarray, spread_on: np.ndarray) -> np.ndarray:
+        """Return the log density, up to a constant that both laws share."""
+        log_variance = spread_on @ self.log_variance
+        deviation = (residual - on @ self.mean) ** 2 / np.exp(log_variance)
+        return np.asarray(-log_variance / 2 - (FREEDOM + 1) / 2 * np.log1p(deviation / FREEDOM))
+
+
+@dataclass(frozen=True, eq=False)
+class Laws:
+    """The laws of members and of others."""
+
+    members: Law
+    others: Law
+
+    @classmethod
+    def fit(cls, trials: Trials, rows: Bool[np.ndarray, " models"] | None = None) -> Laws:
+        """Fit both to references that play the target, or to some of them."""
+        chosen = np.ones(len(trials.residual), dtype=bool) if rows is None else rows
+        inside = trials.inside[chosen]
+        values = [part[chosen] for part in _predictors(trials)]
+        members, others = (Law.fit(*(part[side] for part in values)) for side in (inside, ~inside))
+        return cls(members, others)
+
+    def log_ratio(self, trials: Trials) -> Float[np.ndarray, "models scans"]:
+        """Return the log-likelihood ratio of each scan's residual."""
+        values = _predictors(trials)
+        return np.asarray(self.members.log_density(*values) - self.others.log_density(*values))
+
+
+def _predictors(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    same = trials.detrended
+    ins, outs = same.moments.ins.mean, same.moments.outs.mean
+    age = standardised(trials.age)
+    one = np.ones_like(outs)
+    on = [one, outs, ins, *(one * term for term in (age, age**2, age * np.abs(age)))]
+    spread_on = [one, np.abs(outs), np.abs(ins), np.abs(ins - outs)]
+    return same.residual, np.stack(on, axis=-1), np.stack(spread_on, axis=-1)
+
+
+def _least_squares(on: np.ndarray, values: np.ndarray) -> np.ndarray:
+    penalty = RIDGE * len(on) * np.eye(on.shape[1])
+    return np.asarray(np.linalg.solve(on.T @ on + penalty, on.T @ values))
+
+
+def regression(compared: Compared) -> Float[np.ndarray, " scans"]:
+    """Return the log-likelihood ratio; with two references, from which no law can be learnt, EB-LiRA's."""
+    target = Trials.of_target(compared)
+    if not can_play_target(compared):
+        return np.asarray(empirical_bayes(target)[0])
+    laws = Laws.fit(Trials.of_references(thinned(compared, SCANS)))
+    return np.asarray(laws.log_ratio(target)[0])
+
+
+REGRESSION = ReferenceAttack(
+    "lira:regression",
+    "how likely the error is with and without this person, by regressions over all people",
+    statistic=regression,
+    log_likelihood_ratio=True,
+)
