@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import stats
 
+from memberscan.evidence.intervals import LEVEL, Interval
 from memberscan.evidence.reference_laws import FEWEST_TWINS, learn_laws
 from memberscan.limits import FEWEST_PER_SIDE
 
@@ -22,10 +24,22 @@ FEWEST_FOR_ERRORS = FEWEST_TWINS + 1
 
 @dataclass(frozen=True)
 class Average:
-    """A mean with its standard error over references; None where they are too few for one."""
+    """A mean with its standard error over references; None where they are too few for one.
+
+    ``twins`` is over how many pairs of twins.
+    """
 
     value: float
     error: float | None
+    twins: int
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 95% interval, with Student's t: twins are few."""
+        if self.error is None:
+            return None
+        half = float(stats.t.ppf((1 + LEVEL) / 2, self.twins - 1)) * self.error
+        return Interval(self.value, self.value - half, self.value + half)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +93,7 @@ def mean_over_twins(values: Float[np.ndarray, "twins people"]) -> Average:
     kept = counted.any(axis=1)
     by_twin = np.where(counted, values, 0.0).sum(axis=1)[kept] / counted.sum(axis=1)[kept]
     without = (by_twin.sum() - by_twin) / max(len(by_twin) - 1, 1)
-    return Average(float(by_twin.mean()), jackknife_error(without))
+    return Average(float(by_twin.mean()), jackknife_error(without), len(by_twin))
 
 
 def jackknife_error(without: Float[np.ndarray, " twins"]) -> float | None:

@@ -71,7 +71,7 @@ class BestAccuracy:
     best
         1/2 + D/2 of two normal laws for each person, with means and variances learned from all references.
         The bias of the estimated D, which is never below zero, is removed: it is what the same calculation
-        gives under permuted masks, and matters the less the greater D.
+        gives under permuted masks, and matters the less the greater D. At least what was attained.
     """
 
     attained: Average
@@ -113,7 +113,7 @@ def measure_pairs(
     bias = float(np.mean([_bits(level, right * flipped) for flipped in signs]))
     # Jackknife over twins, as for exposure.
     without = [_bits(level[:, twin != k], right[:, twin != k]) for k in np.unique(twin)]
-    bits = Average(_bits(level, right) - bias, jackknife_error(np.array(without)))
+    bits = Average(_bits(level, right) - bias, jackknife_error(np.array(without)), len(without))
     return PairInformation(int(told.any(axis=0).sum()), bits, bias)
 
 
@@ -141,8 +141,11 @@ def best_accuracy(
         # A distance is as the length of a vector: chance adds to its square.
         return 0.5 + math.sqrt(max(0.0, distance**2 - chance**2)) / 2
 
-    errors = jackknife_error(np.array([accuracy(laws) for laws in without]))
-    return BestAccuracy(mean_over_twins(ratios.balanced), Average(accuracy(learn_laws(twins)), errors))
+    error = jackknife_error(np.array([accuracy(laws) for laws in without]))
+    attained = mean_over_twins(ratios.balanced)
+    # What was attained is possible, also where the laws are not normal.
+    best = max(accuracy(learn_laws(twins)), attained.value)
+    return BestAccuracy(attained, Average(best, error, len(twins)))
 
 
 def _levels(certainty: Float[np.ndarray, "two draws"]) -> Float[np.ndarray, "two draws"]:

@@ -137,7 +137,7 @@ class PersonExposure:
         """Return the mean AUC of some people, and its error over references; people's errors go together."""
         part = people & self.judged
         without = self.auc_without[:, part].mean(axis=1) if len(self.auc_without) else np.zeros(0)
-        return Average(float(self.auc[part].mean()), jackknife_error(without))
+        return Average(float(self.auc[part].mean()), jackknife_error(without), len(without))
 
     def mean_rate(self, people: Bool[np.ndarray, " people"], rate: float) -> float:
         """Return the mean true-positive rate of some people at one of :data:`RATES`."""
