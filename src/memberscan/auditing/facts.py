@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from memberscan.targets import Target
 
 _SEX = ("sex", "gender")
+_SITE = ("site", "site_id", "scanner", "scanner_id", "centre", "center")
 _ENOUGH = 10_000
 """This number of scans is enough to recognise a column that was computed from predictions."""
 
@@ -70,14 +71,20 @@ def summarise_people(target: Target, view: View) -> PeopleSummary:
         residual=people.mean(residual),
         mean_absolute=people.mean(np.abs(residual)),
         mean_square=people.mean(residual**2),
-        sex=_sex(covariates),
+        sex=_named(covariates, _SEX),
+        site=_named(covariates, _SITE),
+        scans=people.scan_count,
     )
     return PeopleSummary(facts, covariates, left_out)
 
 
-def _sex(covariates: pd.DataFrame) -> pd.Series | None:
-    """Return sex as the target writes it, missing if it is not known; None if there is no such column."""
-    name = next((c for c in covariates if str(c).lower() in _SEX), None)
+def _named(covariates: pd.DataFrame, names: Sequence[str]) -> pd.Series | None:
+    """Return a covariate as the target writes it, missing where not known; None if there is no such column.
+
+    The first of the names that a column has counts.
+    """
+    columns = {str(column).lower(): column for column in covariates}
+    name = next((columns[name] for name in names if name in columns), None)
     if name is None:
         return None
     written = covariates[name]
@@ -136,6 +143,7 @@ def outcome(
         gains=found.gains,
         federation=federation,
         references=_references(target, people.facts),
+        person_exposure=found.person_exposure,
         smallest_cell=smallest_cell,
     )
 

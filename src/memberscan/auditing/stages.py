@@ -227,7 +227,8 @@ def _work(
 
 
 def _result(target: Target, work: Work, pseudonyms: Path | None) -> AuditResult:
-    scores = scores_table(target.people.ids, target.member, work.scores, pseudonyms)
+    exposure = work.outcome.person_exposure
+    scores = scores_table(target.people.ids, target.member, work.scores, pseudonyms, exposure)
     matched = matched_table(target, work.outcome.verdict, work.check)
     return AuditResult(publish(work.outcome).dump(), scores, matched)
 

@@ -22,7 +22,7 @@ ROC_RATES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 """False-positive rates of the points that are published of a ROC curve."""
 CHANCE = 0.5
 _P_VALUES = ("p_value", "p_holm", "p_values")
-_SIDES = {"difference": 0.0, "h": 0.0}
+_SIDES = {"difference": 0.0, "h": 0.0, "bits": 0.0}
 """Parts whose numbers are kept on their side of another value than chance."""
 
 P = TypeVar("P", bound=Part)

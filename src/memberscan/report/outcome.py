@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
     from memberscan.evidence.blind import Blind
     from memberscan.evidence.estimates import Difference, Estimates
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from memberscan.evidence.overlap import Overlap
     from memberscan.evidence.pairs import PairResult
     from memberscan.evidence.permutation import NullCheck
+    from memberscan.evidence.person_exposure import PersonExposure
     from memberscan.evidence.prediction_scale import PredictionScale
     from memberscan.evidence.recipe_fit import RecipeFit
     from memberscan.evidence.verdict import Verdict
@@ -123,6 +124,10 @@ class PeopleFacts:
         Mean residual, mean absolute and mean squared residual; years, and years squared.
     sex
         As the source writes it, missing where it is not known; None if nothing is known of it.
+    site
+        The site or scanner, likewise.
+    scans
+        Number of scans; None if it is not known.
     """
 
     member: Bool[np.ndarray, " people"]
@@ -131,6 +136,8 @@ class PeopleFacts:
     mean_absolute: Float[np.ndarray, " people"]
     mean_square: Float[np.ndarray, " people"]
     sex: pd.Series | None = None
+    site: pd.Series | None = None
+    scans: Int[np.ndarray, " people"] | None = None
 
 
 @dataclass(frozen=True)
@@ -304,6 +311,8 @@ class Outcome:
         few people are alike to judge any.
     references
         The reference models; None where there are none.
+    person_exposure
+        How exposed each person is, from reference models; None where there are none.
     """
 
     target: TargetFacts
@@ -325,3 +334,4 @@ class Outcome:
     prediction_scale: PredictionScale | None = None
     overlap: Overlap | None = None
     references: ReferenceFacts | None = None
+    person_exposure: PersonExposure | None = None

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from memberscan.report.content.bounds_json import HiddenDifference, Overlap
+from memberscan.report.content.exposure_json import PersonExposure
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.finding_json import Finding, Gain
 from memberscan.report.content.parts import (
@@ -356,6 +357,8 @@ class AuditContent(Part):
     """Checks on the audit itself; none of them is a finding."""
     exposure: Exposure
     """The attack that the verdict rests on, by group of people."""
+    person_exposure: PersonExposure | None = None
+    """How exposed people are, from reference models; null where there are none. Absent in early versions."""
     residuals: Residuals
     """Errors of the model by age."""
     verdict: Verdict

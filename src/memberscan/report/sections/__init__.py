@@ -11,6 +11,7 @@ from memberscan.report.page_section import Section
 
 _OF_AN_AUDIT = (
     "summary",
+    "person_exposure",
     "attack_results",
     "not_tried",
     "party_pairs",
