@@ -51,10 +51,11 @@ def _parties(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
 
 
 def _coverage(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
     from memberscan.studies.coverage import coverage
 
     del out, run
-    return coverage(seed=seed)
+    return coverage(seed=seed, processes=threads.available())
 
 
 def _retraining(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:

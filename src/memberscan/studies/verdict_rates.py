@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,11 +21,12 @@ from memberscan.evidence.scores import Scores
 from memberscan.progress import progress
 from memberscan.seeds import generator
 from memberscan.signals import PREDICTION, View
+from memberscan.studies.parallel import in_processes
 from memberscan.targets.predictions_table import PredictionsTable
 from memberscan.threat import ThreatModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from jaxtyping import Bool, Float
 
@@ -178,7 +177,7 @@ def verdict_rates(
     tasks = [(*scenarios[name], side, name, seed, k) for name, side in cells for k in range(repetitions)]
     found = []
     with progress("simulating audits", len(tasks)) as advance:
-        for each in _in_processes(tasks, processes):
+        for each in in_processes(_one_task, tasks, processes, at_once=10):
             found.append(each)
             advance(1)
     rows = []
@@ -186,15 +185,6 @@ def verdict_rates(
         of_cell = found[number * repetitions : (number + 1) * repetitions]
         rows.append({"scenario": name, "people_a_side": side} | _shares(scenarios[name][1], of_cell))
     return pd.DataFrame(rows)
-
-
-def _in_processes(tasks: list[_Task], processes: int) -> Iterator[tuple[str, bool]]:
-    if processes == 1:
-        yield from map(_one_task, tasks)
-        return
-    # New processes, not forks: a fork of a process with threads can stop for ever.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_one_task, tasks, chunksize=10)
 
 
 def _one_task(task: _Task) -> tuple[str, bool]:
