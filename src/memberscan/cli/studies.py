@@ -31,7 +31,7 @@ def study(
     run: Annotated[
         Path | None, typer.Option(help="For chance: a run whose non-members are labelled at random.")
     ] = None,
-    long: Annotated[bool, typer.Option("--long", help="For verdict: many more audits, for hours.")] = False,
+    long: Annotated[bool, typer.Option("--long", help="For verdict: many more audits, for an hour.")] = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:

@@ -16,10 +16,11 @@ def _overfitting(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
 
 
 def _verdict(out: Path, *, seed: int, run: Path | None, long: bool = False) -> pd.DataFrame:
+    from memberscan import threads
     from memberscan.studies.verdict_rates import LONG, SHORT, verdict_rates
 
     del out, run
-    return verdict_rates(LONG if long else SHORT, seed=seed)
+    return verdict_rates(LONG if long else SHORT, seed=seed, processes=threads.available())
 
 
 def _gap(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
@@ -50,10 +51,11 @@ def _parties(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
 
 
 def _coverage(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
     from memberscan.studies.coverage import coverage
 
     del out, run
-    return coverage(seed=seed)
+    return coverage(seed=seed, processes=threads.available())
 
 
 def _retraining(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
