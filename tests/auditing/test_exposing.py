@@ -48,7 +48,7 @@ def seen(references: int) -> tuple[Any, View, np.ndarray]:
 
 def test_scans_of_a_person_are_averaged():
     target, view, residuals = seen(8)
-    found = measure_exposure(target, view)
+    found = measure_exposure(target, view, [])
     assert found is not None and found.named is None
     inside = view[REFERENCE_MEMBERS][:, ::2]
     again = person_exposure(residuals, inside, view.age[::2], np.random.default_rng(0))
@@ -61,7 +61,7 @@ def test_members_are_named_by_an_attack_that_learns_from_nobody():
     once = Scores.of_draws(
         "stacking", fitted=False, values=values[None], member=target.member, thresholds=np.zeros(1)
     )
-    found = measure_exposure(target, view, once)
+    found = measure_exposure(target, view, [once])
     assert found is not None and found.named is not None
     assert (found.named.attack, found.named.members) == ("stacking", 30)
     assert found.named.named[0] > 20
@@ -69,8 +69,8 @@ def test_members_are_named_by_an_attack_that_learns_from_nobody():
 
 def test_without_references_or_with_two_there_is_none():
     target, view, _ = seen(2)
-    assert measure_exposure(target, view) is None
-    assert measure_exposure(target, View(view.scans, {PREDICTION: view[PREDICTION]})) is None
+    assert measure_exposure(target, view, []) is None
+    assert measure_exposure(target, View(view.scans, {PREDICTION: view[PREDICTION]}), []) is None
 
 
 def test_a_reference_trained_on_one_of_two_scans_is_refused():
@@ -83,7 +83,7 @@ def test_a_reference_trained_on_one_of_two_scans_is_refused():
 
 def test_the_owners_table_has_exposure_with_its_error():
     target, view, _ = seen(8)
-    found = measure_exposure(target, view)
+    found = measure_exposure(target, view, [])
     assert found is not None
     table = scores_table(target.people.ids, target.member, [], None, found)
     assert list(table.columns) == ["member", "exposure_auc", "exposure_se"]

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memberscan import seeds
+from memberscan.attacks.references.empirical_bayes import EMPIRICAL_BAYES
+from memberscan.attacks.references.stacking import STACKING
+from memberscan.attacks.with_references import Compared
 from memberscan.errors import MisalignedError, TooFewSubjectsError
 from memberscan.evidence.naming import name_members
 from memberscan.evidence.person_exposure import PersonExposure, person_exposure
+from memberscan.evidence.reference_power import ReferencePower, measure_power
+from memberscan.evidence.roc import aucs_of_rows
 from memberscan.evidence.scores import Scores
 from memberscan.signals import View
 from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
 from memberscan.targets import Target
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool
+    from jaxtyping import Bool, Int
 
     from memberscan.people import People
 
+FEWEST_FOR_POWER = 4
+"""Fewest references of which a part can be left out, to see what fewer would give."""
 
-def measure_exposure(target: Target, view: View, strongest: Scores | None = None) -> PersonExposure | None:
+
+def measure_exposure(target: Target, view: View, scores: Sequence[Scores]) -> PersonExposure | None:
     """Return how exposed each person is, or None without references, or with too few to tell.
 
     Parameters
@@ -31,8 +40,8 @@ def measure_exposure(target: Target, view: View, strongest: Scores | None = None
         What was audited.
     view
         What the attacker sees.
-    strongest
-        Scores of the attack with references that names members: one that learns from nobody.
+    scores
+        Of the attacks that ran.
 
     Raises
     ------
@@ -49,9 +58,27 @@ def measure_exposure(target: Target, view: View, strongest: Scores | None = None
     except TooFewSubjectsError:
         # Two references say nothing of single people; the attacks with them still count.
         return None
-    if strongest is None or strongest.fitted:
+    if len(residuals) >= FEWEST_FOR_POWER:
+        found = replace(found, power=_power(target, view, rng))
+    # The attack is chosen beforehand: the best of many would name too many by luck.
+    naming = next((each for each in scores if each.attack == STACKING.name), None)
+    if naming is None:
         return found
-    return replace(found, named=name_members(strongest.attack, strongest.values[0], target.member))
+    return replace(found, named=name_members(naming.attack, naming.values[0], target.member))
+
+
+def _power(target: Target, view: View, rng: np.random.Generator) -> ReferencePower:
+    """Return what fewer references give an attacker, and what more would; by a fast attack."""
+    compared = Compared.of(view)
+
+    def auc_with(twins: Int[np.ndarray, " twins"]) -> float:
+        # References 2j and 2j + 1 are twins.
+        rows = (2 * twins[:, None] + np.arange(2)).ravel()
+        few = replace(compared, references=compared.references[rows], inside=compared.inside[rows])
+        scores = target.people.total(EMPIRICAL_BAYES.statistic(few))
+        return float(aucs_of_rows(scores[None], target.member[None].astype(float))[0])
+
+    return measure_power(EMPIRICAL_BAYES.name, auc_with, len(compared.references) // 2, rng)
 
 
 def members_of(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from memberscan.auditing.exposing import members_of
 from memberscan.evidence.admissible import computed_from_predictions
 from memberscan.evidence.recipe_fit import compare_recipe
 from memberscan.report.outcome import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from memberscan.auditing.heading import Heading
     from memberscan.auditing.selection import Selection
     from memberscan.auditing.weighing import Weighed
+    from memberscan.evidence.person_exposure import PersonExposure
     from memberscan.targets import Target
 
 _SEX = ("sex", "gender")
@@ -112,6 +114,7 @@ def outcome(
     people: PeopleSummary,
     found: Weighed,
     federation: FederationFacts | None,
+    exposure: PersonExposure | None,
     *,
     origin: str,
     heading: Heading,
@@ -143,7 +146,7 @@ def outcome(
         gains=found.gains,
         federation=federation,
         references=_references(target, people.facts),
-        person_exposure=found.person_exposure,
+        person_exposure=exposure,
         smallest_cell=smallest_cell,
     )
 
@@ -154,7 +157,7 @@ def _references(target: Target, people: PeopleFacts) -> ReferenceFacts | None:
     if found is None:
         return None
     residuals = target.people.mean(target.scans["age"].to_numpy(float) - found.predictions)
-    inside = target.people.mean(found.inside) > 0.5
+    inside = members_of(target.people, found.inside)
     return ReferenceFacts(found.recipe, compare_recipe(people.residual, people.member, residuals, inside))
 
 

@@ -12,6 +12,7 @@ from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.attacks.identity import identity
 from memberscan.auditing import facts, federation_results, selection
 from memberscan.auditing.computing import computing
+from memberscan.auditing.exposing import measure_exposure
 from memberscan.auditing.heading import Heading
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.scratch import scratch
@@ -213,12 +214,14 @@ def _work(
         seen = [found for found in scores if found is not None]
         found = weigh(target, selected, features, seen, checks, people.facts)
         federation = federation_results.collect(target, view, selected.attacks, features, found)
+        exposure = measure_exposure(target, view, seen)
     outcome = facts.outcome(
         target,
         selected,
         people,
         found,
         federation,
+        exposure,
         origin=origin,
         heading=heading,
         smallest_cell=smallest_cell,

@@ -17,7 +17,6 @@ from memberscan.evidence.multiple import holm
 from memberscan.evidence.overlap import Overlap, diagnose_overlap
 from memberscan.evidence.pairs import placements
 from memberscan.evidence.permutation import NullCheck
-from memberscan.evidence.person_exposure import PersonExposure
 from memberscan.evidence.prediction_scale import PredictionScale, compare_predictions
 from memberscan.evidence.resampling import errors_of
 from memberscan.evidence.scores import Scores
@@ -80,8 +79,6 @@ class Weighed:
     overlap
         How far the sides overlap in the covariates; None where attacks are not judged within strata, or too
         few people are alike to judge any.
-    person_exposure
-        How exposed each person is, from reference models: see :mod:`memberscan.auditing.exposing`.
     """
 
     scores: Sequence[Scores]
@@ -97,7 +94,6 @@ class Weighed:
     gains: Sequence[Difference] = ()
     prediction_scale: PredictionScale | None = None
     overlap: Overlap | None = None
-    person_exposure: PersonExposure | None = None
 
     @property
     def by_person(self) -> list[Scores]:
