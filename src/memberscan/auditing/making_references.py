@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from memberscan import threads
+from memberscan.auditing.forecast import Forecast, forecast
 from memberscan.errors import BadInputError, ReferencesError
 from memberscan.files import fingerprint
 from memberscan.output_directory import REQUEST, claim
@@ -44,6 +45,7 @@ def train_references(
     budget: float | None = None,
     keep_weights: bool = False,
     seed: int = 0,
+    announce: Callable[[Forecast], None] | None = None,
 ) -> Ensemble | None:
     """Train reference models: of the target's recipe, each on one of every pair of people who are alike.
 
@@ -73,6 +75,8 @@ def train_references(
         Whether to keep the models too, and not only their predictions.
     seed
         Root seed.
+    announce
+        Is given what the training will take and give, before it begins.
 
     Returns
     -------
@@ -103,13 +107,16 @@ def train_references(
     with claim(directory, request, done=DONE, grows="count") as finished:
         if finished:
             return Ensemble.open(directory)
+        parallel = _default_workers(how) if workers is None else workers
+        if announce is not None:
+            announce(forecast(target, count, max(parallel, 1)))
         return train_all(
             directory,
             plan,
             data,
             how,
             seed=seed,
-            workers=_default_workers(how) if workers is None else workers,
+            workers=parallel,
             engine=engine,
             address=address,
             budget=budget,

@@ -9,7 +9,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from memberscan.cli.options import Json, Seed, answer
+from memberscan.cli.options import Json, NoSeed, Seed, answer
 
 if TYPE_CHECKING:
     from memberscan.task_pool import Engine
@@ -77,7 +77,7 @@ def train(
 ) -> None:
     """Train models of the target's recipe on other people, for attacks that compare with them.
 
-    Example: `memberscan references run references --count 8`
+    Example: `memberscan references train run references --count 8`, or without the word train
     """
     from memberscan.auditing.making_references import train_references
     from memberscan.training.reference_tasks import seconds_of
@@ -95,6 +95,7 @@ def train(
         budget=None if budget is None else seconds_of(budget),
         keep_weights=keep_weights,
         seed=seed,
+        announce=lambda found: typer.echo(f"memberscan: {found}", err=True),
     )
     if made is None:
         answer({"references": str(directory), "finished": "no: the budget ended; run again to go on"}, json)
@@ -140,12 +141,14 @@ def collect(
             metavar="TABLE ...", help="Predictions, named as the references, or directories of them."
         ),
     ] = None,
+    seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
     """Read the predictions of planned references back, and check that they are those of the plan.
 
     Example: `memberscan references collect references returned/`
     """
+    del seed
     from memberscan.auditing.making_references import collect_references
 
     found = collect_references(directory, tables or [])

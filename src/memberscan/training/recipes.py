@@ -222,6 +222,8 @@ class UserRecipe(Recipe):
                 raise ReferencesError(f"the recipe {self.name} gives no prediction of scan {missing[0]!r}")
             made = [named[scan] for scan in cohort.scans.index]
         try:
+            if made is None:
+                raise TypeError("nothing was returned")
             values = np.asarray(made, dtype=float).reshape(-1)
         except (TypeError, ValueError) as error:
             raise ReferencesError(

@@ -164,6 +164,10 @@ def outside_attacker(threat: Threat) -> list[str]:
         "predictions, activations and gradients.",
     }[threat.access]
     sentences = [sees, "It has the scan and the true age of the person it asks about."]
+    if threat.references:
+        sentences.append(
+            f"It trained {words.people(threat.references, 'reference model')} on people like these."
+        )
     members, nonmembers = threat.known
     if not (members or nonmembers):
         return [*sentences, "It does not know anyone’s membership beforehand."]
