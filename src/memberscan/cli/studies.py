@@ -21,8 +21,8 @@ def study(
         str,
         typer.Argument(
             metavar="NAME",
-            help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining or "
-            "hidden-difference.",
+            help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining, "
+            "hidden-difference or references.",
         ),
     ],
     out: Annotated[
@@ -31,7 +31,12 @@ def study(
     run: Annotated[
         Path | None, typer.Option(help="For chance: a run whose non-members are labelled at random.")
     ] = None,
-    long: Annotated[bool, typer.Option("--long", help="For verdict: many more audits, for an hour.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="For references: a folder with tables and images to train on.")
+    ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="For verdict and references: much more of it, for hours.")
+    ] = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -43,11 +48,14 @@ def study(
 
     from memberscan.studies import STUDIES
 
-    if long and name != "verdict":
-        raise BadInputError("--long is for the study of the verdict only; leave it out")
+    if long and name not in ("verdict", "references"):
+        raise BadInputError("--long is for the studies of the verdict and of references; leave it out")
+    if data and name != "references":
+        raise BadInputError("--data is for the study of references only; leave it out")
     if name not in STUDIES:
         raise BadInputError(f"study {name!r} is unknown; choose one of {', '.join(STUDIES)}")
-    rows = STUDIES[name](out / name, seed=seed, run=run, **({"long": True} if long else {}))
+    options = ({"long": True} if long else {}) | ({"data": data} if data else {})
+    rows = STUDIES[name](out / name, seed=seed, run=run, **options)
     if json:
         # JSON has no NaN.
         answer(

@@ -72,6 +72,15 @@ def _hidden(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return hidden_differences()
 
 
+def _references(
+    out: Path, *, seed: int, run: Path | None, data: Path | None = None, long: bool = False
+) -> pd.DataFrame:
+    from memberscan.studies.references import references
+
+    del run
+    return references(out, data=data, seed=seed, long=long)
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -82,4 +91,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "coverage": _coverage,
     "retraining": _retraining,
     "hidden-difference": _hidden,
+    "references": _references,
 }

@@ -16,7 +16,8 @@ from memberscan.attacks.with_references import Compared, ReferenceAttack
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-RIDGE = 1e-6
+RIDGE = 3.0
+"""Penalty of the regressions' coefficients: what that many observations of unit size would weigh."""
 LEAST_SQUARE = 1e-4
 """Added to squared deviations before their logarithm, as a share of the mean one."""
 FREEDOM = 5.0
@@ -30,14 +31,13 @@ class Law:
     Parameters
     ----------
     mean
-        Coefficients of the expected residual on 1, m0, m1, age, its square, and age times its size; m0 and m1
-        are the mean residuals of references without and with the scan.
+        Coefficients of the expected residual on the terms of :func:`_predictors`.
     log_variance
-        Coefficients of the log variance on 1, the sizes of m0 and m1, and that of their difference.
+        Coefficients of the log variance.
     """
 
-    mean: Float[np.ndarray, " 6"]
-    log_variance: Float[np.ndarray, " 4"]
+    mean: Float[np.ndarray, " terms"]
+    log_variance: Float[np.ndarray, " spread_terms"]
 
     @classmethod
     def fit(cls, residual: np.ndarray, on: np.ndarray, spread_on: np.ndarray) -> Law:
@@ -80,17 +80,25 @@ class Laws:
 
 
 def _predictors(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return residuals, and what their mean and log variance are regressed on.
+
+    Both means over references are needed even for one law: twins are trained on complementary people, so
+    that much of what chance adds to one is taken from the other, and their mean is less noisy than either.
+    """
     same = trials.detrended
     ins, outs = same.moments.ins.mean, same.moments.outs.mean
     age = standardised(trials.age)
     one = np.ones_like(outs)
-    on = [one, outs, ins, *(one * term for term in (age, age**2, age * np.abs(age)))]
-    spread_on = [one, np.abs(outs), np.abs(ins), np.abs(ins - outs)]
+    on = [one, outs, ins, outs**2, ins**2, outs * ins, outs * np.abs(outs), ins * np.abs(ins)]
+    on += [age * outs, age * ins, *(one * term for term in (age, age**2, age * np.abs(age)))]
+    spread_on = [one, np.abs(outs), np.abs(ins), np.abs(ins - outs), one * age, one * age**2]
     return same.residual, np.stack(on, axis=-1), np.stack(spread_on, axis=-1)
 
 
 def _least_squares(on: np.ndarray, values: np.ndarray) -> np.ndarray:
-    penalty = RIDGE * len(on) * np.eye(on.shape[1])
+    penalty = RIDGE * np.eye(on.shape[1])
+    # The first term is the constant.
+    penalty[0, 0] = TINY
     return np.asarray(np.linalg.solve(on.T @ on + penalty, on.T @ values))
 
 

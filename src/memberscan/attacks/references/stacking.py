@@ -74,7 +74,7 @@ class Inputs:
     ranks
         Of the scores within a model, as normal quantiles: what scores mean, not their units.
     measured
-        The same and absolute residuals, of which trees find bands and edges.
+        The same, absolute residuals and age, of which trees find bands and edges.
     """
 
     ranks: Float[np.ndarray, "rows scores"]
@@ -85,8 +85,9 @@ class Inputs:
         """Compute the base scores of some trials, and the ratio of the learnt laws."""
         scores = [*base_scores(trials), laws.log_ratio(trials)]
         ranks = [ndtri(rankdata(score, axis=1) / (len(trials.age) + 1)).ravel() for score in scores]
-        sizes = [np.abs(same.residual).ravel() for same in (trials, trials.detrended)]
-        return cls(np.stack(ranks, axis=1), np.stack([*ranks, *sizes], axis=1))
+        others = [np.abs(same.residual).ravel() for same in (trials, trials.detrended)]
+        others.append(np.tile(trials.age, len(trials.residual)))
+        return cls(np.stack(ranks, axis=1), np.stack([*ranks, *others], axis=1))
 
 
 @dataclass(frozen=True, eq=False)

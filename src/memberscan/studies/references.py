@@ -1,0 +1,138 @@
+"""How much attacks with reference models find, by the number of references and by the kind of model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from memberscan.attacks import REGISTRY
+from memberscan.attacks.attempt import one_thread
+from memberscan.attacks.with_references import Compared, ReferenceAttack
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError
+from memberscan.evidence.roc import aucs_of_rows
+from memberscan.files import write_table
+from memberscan.people import People
+from memberscan.progress import progress
+from memberscan.studies.reference_recipes import RECIPES, morphometry
+from memberscan.studies.reference_twins import Network, Twins, of_images, of_measures
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+REFERENCES = (2, 4, 8, 16, 32)
+TARGETS = 12
+TWINS = 18
+ERROR = "error:zero-knowledge"
+
+
+SHORT = (Network("3D-CNN, 8 mm", "cnn3d", 8.0, twins=7),)
+LONG = (
+    *SHORT,
+    Network("3D-CNN, 4 mm", "cnn3d", 4.0, twins=9),
+    Network("2D-slice-mean, 4 mm", "slice-mean", 4.0, twins=9),
+)
+
+
+def references(out: Path, *, data: Path | None, seed: int = 0, long: bool = False) -> pd.DataFrame:
+    """Train twin models by several recipes, let each of some play the target, and attack it.
+
+    Parameters
+    ----------
+    out
+        Directory for models and tables; a killed study goes on at the model that it was training.
+    data
+        A folder with ``morphometry/openneuro.csv``, ``morphometry/ixi.csv`` and, for networks on images, the
+        BIDS dataset ``ixi``.
+    seed
+        Root seed.
+    long
+        Whether networks at 4 mm are trained too, for hours on a processor.
+
+    Returns
+    -------
+    DataFrame
+        One row per kind of model, attack and number of references: mean AUC and true positive rates at 1%
+        and 5% false positives over targets, with their standard errors over targets. The target's twin is
+        never among its references.
+    """
+    if data is None:
+        raise BadInputError("the study of references needs tables and images to train on: give --data FOLDER")
+    tables = [table_of(twins).assign(model=name) for name, twins in trained(out, data, seed, long=long)]
+    table = pd.concat(tables, ignore_index=True)
+    table = table[["model", *(column for column in table.columns if column != "model")]]
+    write_table(out / "references.tsv", table.round(4))
+    return table
+
+
+def trained(out: Path, data: Path, seed: int, *, long: bool) -> Iterator[tuple[str, Twins]]:
+    """Yield the models of each kind with its name, as soon as they are trained."""
+    measures = morphometry(data)
+    for name in RECIPES:
+        yield name, of_measures(measures, name, out / _folder(name), twins=TWINS, seed=seed)
+    for kind in LONG if long else SHORT:
+        if not (data / "ixi").is_dir():
+            continue
+        cohort = Cohort.from_bids(data / "ixi", out / f"cohort-{kind.spacing:g}mm", spacing=kind.spacing)
+        yield kind.name, of_images(cohort, out / _folder(kind.name), kind, seed=seed)
+
+
+def _folder(name: str) -> str:
+    return name.lower().replace(",", "").replace(" ", "-")
+
+
+def table_of(twins: Twins) -> pd.DataFrame:
+    """Attack models of one kind with increasing numbers of references."""
+    attacks = {name: attack for name, attack in REGISTRY.items() if isinstance(attack, ReferenceAttack)}
+    models = len(twins.inside)
+    targets = np.unique(np.linspace(0, models - 1, min(TARGETS, models)).round().astype(int))
+    numbers = [number for number in REFERENCES if number <= models - 2]
+    rows = []
+    with one_thread(), progress("attacking", len(numbers) * len(targets)) as advance:
+        for number in numbers:
+            found: dict[str, list[np.ndarray]] = {name: [] for name in (ERROR, *attacks)}
+            for k in targets:
+                compared, people, member = comparison(twins, int(k), number)
+                found[ERROR].append(rates(people.mean(-np.abs(compared.residual)), member))
+                for name, attack in attacks.items():
+                    of_people = people.total if attack.log_likelihood_ratio else people.mean
+                    found[name].append(rates(of_people(attack.statistic(compared)), member))
+                advance(1)
+            rows += [_row(name, number, np.stack(values)) for name, values in found.items()]
+    return pd.DataFrame(rows)
+
+
+def comparison(twins: Twins, k: int, references: int) -> tuple[Compared, People, Bool[np.ndarray, " people"]]:
+    """Return model ``k`` as a target with the next pairs of models as references, and its members.
+
+    Who is in no model, since there was nobody left to pair with, is left out.
+    """
+    pair = np.arange(len(twins.inside)) // 2
+    after = (pair - pair[k]) % (pair[-1] + 1)
+    chosen = np.flatnonzero((after > 0) & (after <= references // 2))
+    used = twins.inside.any(axis=0)
+    scans = twins.scans[used]
+    age = scans["age"].to_numpy(float)
+    residual = age - twins.predictions[:, used]
+    people = People.of(scans["subject_id"])
+    member = people.mean(twins.inside[k, used]) > 0
+    return Compared(residual[k], residual[chosen], twins.inside[chosen][:, used], age), people, member
+
+
+def rates(scores: Float[np.ndarray, " people"], member: Bool[np.ndarray, " people"]) -> np.ndarray:
+    """Return the AUC and the true positive rates at 1% and 5% false positives."""
+    auc = aucs_of_rows(scores[None], member[None].astype(float))[0]
+    thresholds = np.quantile(scores[~member], [0.99, 0.95])
+    return np.array([auc, *(np.mean(scores[member] > threshold) for threshold in thresholds)])
+
+
+def _row(attack: str, references: int, values: Float[np.ndarray, "targets 3"]) -> dict[str, object]:
+    mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    row: dict[str, object] = {"references": references, "attack": attack, "targets": len(values)}
+    for place, name in enumerate(("auc", "tpr_1", "tpr_5")):
+        row |= {name: mean[place], f"{name}_se": error[place]}
+    return row
