@@ -86,3 +86,30 @@ def test_it_is_fast_for_many_people():
     found = person_exposure(rng.normal(size=(32, 4000)), inside, rng.uniform(20, 80, 4000), rng)
     assert time.process_time() - start < 10
     assert not found.listed.any() and np.nanmean(found.auc) < 0.52
+
+
+@pytest.mark.parametrize("people", [10, 60])
+@pytest.mark.parametrize("references", [4, 6, 8])
+def test_odd_residuals_give_numbers_and_no_warnings(people, references):
+    rng = np.random.default_rng(people + references)
+    inside, age, base = masks(references, people, rng), rng.uniform(20, 80, people), rng.normal(size=people)
+    noise = rng.normal(size=(references, people))
+    far = base + noise
+    far[:, 3] += 500
+    kinds = {
+        "identical models": np.tile(base, (references, 1)),
+        "members fitted exactly": np.where(inside, 0.0, base + noise),
+        "two values": np.where(inside, 0.0, base),
+        "one person far off": far,
+        "rounded": np.round(base + noise),
+    }
+    found = {
+        name: person_exposure(residuals, inside, age, np.random.default_rng(0))
+        for name, residuals in kinds.items()
+    }
+    for e in found.values():
+        assert np.isfinite(e.auc).all() and ((e.auc > 0.499) & (e.auc <= 1)).all()
+    assert found["identical models"].auc == pytest.approx(0.5, abs=1e-5)
+    assert found["members fitted exactly"].auc.mean() > found["one person far off"].auc.mean()
+    ones = person_exposure(base + noise, inside, np.full(people, 50.0), np.random.default_rng(0))
+    assert np.isfinite(ones.auc).all()

@@ -64,6 +64,16 @@ def test_age_and_order_of_people_and_models_do_not_matter_where_they_should_not(
     assert np.isfinite(one_age.auc).all()
 
 
+def test_one_person_far_off_does_not_decide_for_all():
+    world = World.of(300, 60)
+    residuals, inside = world.references(8, 0)
+    plain = learn_laws(Twins.of(residuals, inside, world.other_age)).auc
+    residuals[:, 5] += 60
+    moved = learn_laws(Twins.of(residuals, inside, world.other_age)).auc
+    others = np.arange(300) != 5
+    assert np.abs(moved - plain)[others].mean() < 0.02
+
+
 def test_people_without_enough_references_get_no_say():
     world = World.of(60, 20)
     residuals, inside = world.references(8, 0)

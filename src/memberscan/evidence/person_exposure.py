@@ -243,7 +243,9 @@ def _stability(twins: Twins, rng: np.random.Generator) -> Stability | None:
             one, other = (learn_laws(part).auc[both] for part in parts)
             tenth = max(1, len(one) // 10)
             overlap = (_greatest(one, tenth) & _greatest(other, tenth)).sum() / tenth
-            found.append((float(stats.spearmanr(one, other).statistic), float(overlap)))
+            # Without any differences there is no ranking to agree on.
+            ranked = np.ptp(one) > 0 and np.ptp(other) > 0
+            found.append((float(stats.spearmanr(one, other).statistic) if ranked else 0.0, float(overlap)))
     if not found:
         return None
     correlation, overlap = np.mean(found, axis=0).tolist()

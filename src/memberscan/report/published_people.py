@@ -153,8 +153,10 @@ def _limits(found: PersonExposure) -> exposure_json.OutputLimits | None:
     attained, best = _estimate(found.best.attained), _estimate(found.best.best)
     if attained is None or best is None:
         return None
-    bits = None if found.information is None else _estimate(found.information.bits)
-    return exposure_json.OutputLimits(bits=bits, attained=attained, best=best)
+    # Unlike shares, the estimate may be below zero by chance.
+    bits = None if found.information is None else found.information.bits.interval
+    told = None if bits is None else Estimate(value=bits.value, low=bits.low, high=bits.high)
+    return exposure_json.OutputLimits(bits=told, attained=attained, best=best)
 
 
 def _named(found: NamedMembers, smallest: int) -> exposure_json.Named:
