@@ -113,3 +113,14 @@ def test_odd_residuals_give_numbers_and_no_warnings(people, references):
     assert found["members fitted exactly"].auc.mean() > found["one person far off"].auc.mean()
     ones = person_exposure(base + noise, inside, np.full(people, 50.0), np.random.default_rng(0))
     assert np.isfinite(ones.auc).all()
+
+
+def test_people_who_are_always_recognised_have_an_error_all_the_same():
+    inside = masks(8, 40, np.random.default_rng(0))
+    base = 20 * np.random.default_rng(1).normal(size=40)
+    found = person_exposure(np.where(inside, 0, base), inside, np.full(40, 50.0), np.random.default_rng(2))
+    top = found.most_exposed(10)
+    assert found.mean_auc(top).value > 0.99
+    error, right = found.mean_auc(top).error, found.right_about_most_exposed(10)
+    assert error is not None and error >= 0.5 / 40
+    assert right is not None and right.error is not None and right.error > 0.01

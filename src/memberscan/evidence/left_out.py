@@ -97,27 +97,22 @@ def mean_over_twins(values: Float[np.ndarray, "twins people"]) -> Average:
 
 
 def share_of_right(right: Float[np.ndarray, "twins people"]) -> Average:
-    """Return the share of right answers, with an error that is never zero: see :func:`not_below_chance`.
+    """Return the share of right answers, with an error of at least that of as many independent answers.
+
+    Where all answers are right, those by different twins do not differ, and the jackknife would say that
+    there is no error at all. Two answers of each kind are added (Agresti and Coull).
 
     Parameters
     ----------
     right
-        By twin and person, from :attr:`LeftOut.balanced`.
+        By twin and person, from :attr:`LeftOut.balanced`: two answers each.
     """
-    return not_below_chance(mean_over_twins(right), 2 * int((~np.isnan(right)).sum()))
-
-
-def not_below_chance(found: Average, answers: int) -> Average:
-    """Return a share, or an AUC, with an error of at least that of as many independent answers.
-
-    Where all answers are right, those by different twins do not differ, and the jackknife would say that
-    there is no error at all. Two answers of each kind are added (Agresti and Coull).
-    """
+    found = mean_over_twins(right)
     if found.error is None:
         return found
+    answers = 2 * int((~np.isnan(right)).sum())
     inner = (found.value * answers + 2) / (answers + 4)
-    least = float(np.sqrt(max(inner * (1 - inner), 0.0) / (answers + 4)))
-    return replace(found, error=max(found.error, least))
+    return replace(found, error=max(found.error, float(np.sqrt(inner * (1 - inner) / (answers + 4)))))
 
 
 def jackknife_error(without: Float[np.ndarray, " twins"]) -> float | None:

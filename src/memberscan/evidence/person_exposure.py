@@ -15,7 +15,6 @@ from memberscan.evidence.left_out import (
     jackknife_error,
     laws_without_each,
     leave_out,
-    not_below_chance,
     share_of_right,
 )
 from memberscan.evidence.pair_information import BestAccuracy, PairInformation, best_accuracy, measure_pairs
@@ -138,8 +137,11 @@ class PersonExposure:
         """Return the mean AUC of some people, and its error over references; people's errors go together."""
         part = people & self.judged
         without = self.auc_without[:, part].mean(axis=1) if len(self.auc_without) else np.zeros(0)
-        found = Average(float(self.auc[part].mean()), jackknife_error(without), len(without))
-        return not_below_chance(found, int(self.count[part].sum()))
+        error = jackknife_error(without)
+        if error is not None:
+            # At least that of half an answer: AUCs of 1 by all twins do not mean that there is none.
+            error = max(error, 0.5 / float(self.count[part].sum()))
+        return Average(float(self.auc[part].mean()), error, len(without))
 
     def mean_rate(self, people: Bool[np.ndarray, " people"], rate: float) -> float:
         """Return the mean true-positive rate of some people at one of :data:`RATES`."""
