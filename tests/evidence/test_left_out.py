@@ -13,8 +13,7 @@ from memberscan.evidence.left_out import (
     share_of_right,
 )
 from memberscan.evidence.twins import Twins
-
-from .linear_world import World
+from memberscan.studies.exposure import World
 
 
 def test_each_twin_is_judged_by_laws_that_did_not_see_it():
@@ -31,7 +30,7 @@ def test_where_nothing_leaks_answers_are_right_half_of_the_time():
     world = World.of(400, 60, untouched=0.5)
     residuals, inside = world.references(12, 0)
     kept = world.untouched
-    twins = Twins.of(residuals[:, kept], inside[:, kept], world.other_age[kept])
+    twins = Twins.of(residuals[:, kept], inside[:, kept], world.age[kept])
     found = mean_over_twins(leave_out(twins, laws_without_each(twins)).balanced)
     assert found.error is not None and abs(found.value - 0.5) < 4 * found.error
 

@@ -9,13 +9,12 @@ import pytest
 
 from memberscan.errors import TooFewSubjectsError
 from memberscan.evidence.person_exposure import PersonExposure, person_exposure
-
-from .linear_world import World, masks
+from memberscan.studies.exposure import World, masks
 
 
 def exposure(world: World, references: int, seed: int) -> PersonExposure:
     residuals, inside = world.references(references, seed)
-    return person_exposure(residuals, inside, world.other_age, np.random.default_rng(0))
+    return person_exposure(residuals, inside, world.age, np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +69,13 @@ def test_for_whom_too_few_were_trained_is_said_and_not_guessed(world):
     residuals, inside = world.references(8, 0)
     inside[:, :3] = True
     inside[4:, 5] = False
-    found = person_exposure(residuals, inside, world.other_age, np.random.default_rng(0))
+    found = person_exposure(residuals, inside, world.age, np.random.default_rng(0))
     assert np.flatnonzero(~found.judged).tolist() == [0, 1, 2]
     assert np.isnan(found.auc[:3]).all() and not found.listed[:3].any()
     assert np.isnan(found.auc_error[5]) and np.isfinite(found.auc[5])
     assert not found.most_exposed(297)[:3].any()
     with pytest.raises(TooFewSubjectsError, match="train at least 4 references"):
-        person_exposure(residuals[:2], inside[:2], world.other_age, np.random.default_rng(0))
+        person_exposure(residuals[:2], inside[:2], world.age, np.random.default_rng(0))
 
 
 def test_it_is_fast_for_many_people():

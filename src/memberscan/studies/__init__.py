@@ -63,6 +63,13 @@ def _retraining(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return retraining(seed=seed)
 
 
+def _exposure(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.exposure import exposure
+
+    del out, run
+    return exposure(seed=seed)
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -72,4 +79,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "parties": _parties,
     "coverage": _coverage,
     "retraining": _retraining,
+    "exposure": _exposure,
 }
