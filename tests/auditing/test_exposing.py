@@ -17,8 +17,7 @@ from memberscan.evidence.scores import Scores
 from memberscan.people import People
 from memberscan.signals import PREDICTION, View
 from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
-
-from ..evidence.linear_world import World
+from memberscan.studies.exposure import World
 
 PEOPLE = 60
 
@@ -30,7 +29,7 @@ def seen(references: int) -> tuple[Any, View, np.ndarray]:
     scans = pd.DataFrame(
         {
             "subject_id": np.repeat([f"P{k:02d}" for k in range(PEOPLE)], 2),
-            "age": np.repeat(world.other_age, 2),
+            "age": np.repeat(world.age, 2),
         },
         index=[f"scan {k}" for k in range(2 * PEOPLE)],
     )

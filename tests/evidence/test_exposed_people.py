@@ -11,8 +11,7 @@ from scipy import stats
 
 from memberscan.evidence.exposed_people import q_values, swap_evidence
 from memberscan.evidence.twins import Twins
-
-from .linear_world import World
+from memberscan.studies.exposure import World
 
 evidence = hnp.arrays(float, st.integers(1, 60), elements=st.integers(-20, 20).map(float))
 
@@ -40,7 +39,7 @@ def test_where_nobody_is_touched_hardly_any_list_names_anybody():
         world = World.of(400, 60, seed, 0.5)
         residuals, inside = world.references(8, seed)
         kept = world.untouched
-        twins = Twins.of(residuals[:, kept], inside[:, kept], world.other_age[kept])
+        twins = Twins.of(residuals[:, kept], inside[:, kept], world.age[kept])
         named += (q_values(swap_evidence(twins)) <= 0.1).any()
     assert stats.binomtest(named, 60, 0.1, "greater").pvalue > 1e-3
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from memberscan.errors import TooFewSubjectsError
 from memberscan.evidence.reference_laws import enough, learn_laws, moderated
 from memberscan.evidence.twins import Twins
-
-from .linear_world import World, masks
+from memberscan.studies.exposure import World, masks
 
 
 @pytest.mark.parametrize("features", [20, 60, 120])
@@ -32,7 +31,7 @@ def test_where_nothing_leaks_people_hardly_look_exposed():
     world = World.of(600, 60, untouched=0.5)
     residuals, inside = world.references(16, 0)
     kept = world.untouched
-    auc = learn_laws(Twins.of(residuals[:, kept], inside[:, kept], world.other_age[kept])).auc
+    auc = learn_laws(Twins.of(residuals[:, kept], inside[:, kept], world.age[kept])).auc
     assert auc.mean() < 0.55
     assert np.sort(auc)[-10:].mean() < 0.65
 
@@ -52,16 +51,24 @@ def test_laws_are_laws_whatever_the_numbers(seed, people, pairs, power):
 def test_age_and_order_of_people_and_models_do_not_matter_where_they_should_not():
     world = World.of(60, 20)
     residuals, inside = world.references(8, 0)
-    laws = learn_laws(Twins.of(residuals, inside, world.other_age))
+    laws = learn_laws(Twins.of(residuals, inside, world.age))
     order = np.random.default_rng(0).permutation(60)
-    shuffled = learn_laws(Twins.of(residuals[:, order], inside[:, order], world.other_age[order]))
+    shuffled = learn_laws(Twins.of(residuals[:, order], inside[:, order], world.age[order]))
     np.testing.assert_allclose(shuffled.auc, laws.auc[order])
     rows = [6, 7, 1, 0, 3, 2, 4, 5]
-    np.testing.assert_allclose(
-        learn_laws(Twins.of(residuals[rows], inside[rows], world.other_age)).auc, laws.auc
-    )
+    np.testing.assert_allclose(learn_laws(Twins.of(residuals[rows], inside[rows], world.age)).auc, laws.auc)
     one_age = learn_laws(Twins.of(residuals, inside, np.full(60, 50.0)))
     assert np.isfinite(one_age.auc).all()
+
+
+def test_one_person_far_off_does_not_decide_for_all():
+    world = World.of(300, 60)
+    residuals, inside = world.references(8, 0)
+    plain = learn_laws(Twins.of(residuals, inside, world.age)).auc
+    residuals[:, 5] += 60
+    moved = learn_laws(Twins.of(residuals, inside, world.age)).auc
+    others = np.arange(300) != 5
+    assert np.abs(moved - plain)[others].mean() < 0.02
 
 
 def test_people_without_enough_references_get_no_say():
@@ -69,7 +76,7 @@ def test_people_without_enough_references_get_no_say():
     residuals, inside = world.references(8, 0)
     inside[:, 7] = True
     inside[2:, 8] = False
-    twins = Twins.of(residuals, inside, world.other_age)
+    twins = Twins.of(residuals, inside, world.age)
     assert np.flatnonzero(~enough(twins)).tolist() == [7, 8]
     laws = learn_laws(twins)
     assert np.isfinite(laws.auc).all()

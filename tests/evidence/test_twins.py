@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from memberscan.errors import MisalignedError, NonFiniteError
 from memberscan.evidence.twins import Twins, normalised, partners
-
-from .linear_world import masks
+from memberscan.studies.exposure import masks
 
 
 def example(references: int = 6, people: int = 20, seed: int = 0):

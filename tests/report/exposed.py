@@ -14,8 +14,7 @@ from memberscan.evidence.reference_power import measure_power
 from memberscan.report import AuditContent, check, disclosure
 from memberscan.report.outcome import PeopleFacts
 from memberscan.report.published_people import person_exposure as published
-
-from ..evidence.linear_world import World
+from memberscan.studies.exposure import World
 
 PEOPLE = 300
 
@@ -25,12 +24,12 @@ def exposure(references: int) -> tuple[PersonExposure, PeopleFacts]:
     world, rng = World.of(PEOPLE, 40, heavy=True), np.random.default_rng(0)
     residuals, inside = world.references(references, 0)
     inside[:, :2] = True
-    found = person_exposure(residuals, inside, world.other_age, rng)
+    found = person_exposure(residuals, inside, world.age, rng)
     member = np.arange(PEOPLE) % 2 == 0
     nothing = np.zeros(PEOPLE)
     facts = PeopleFacts(
         member=member,
-        age=world.other_age,
+        age=world.age,
         residual=nothing,
         mean_absolute=nothing,
         mean_square=nothing,

@@ -144,6 +144,8 @@ def test_the_page_leads_with_the_most_exposed(examples: dict[str, AuditContent])
         "everybody",
         "under 33 years",
     ]
+    assert section.distribution is not None
+    assert [cell.text for cell in section.distribution.rows[0]][-1] == "fewer than 10"
     few = data(examples["few_references"])
     assert few is not None and few.figure is few.values is few.distribution is None
     assert few.lead.startswith("How exposed people are is not said: there are fewer than 6 reference models")
@@ -169,8 +171,10 @@ def test_sentences_fit_what_is_not_known(examples: dict[str, AuditContent]) -> N
 
     listed = found.listed
     assert "No list of exposed people can be made" in told(listed=listed.model_copy(update={"share": 0.0}))
-    assert "has few or nearly all people" in told(listed=listed.model_copy(update={"share": None}))
-    assert "has all people." in told(listed=listed.model_copy(update={"share": 1.0}))
+    assert "Few or nearly all people (fewer than 10 on a side) are on a list" in told(
+        listed=listed.model_copy(update={"share": None})
+    )
+    assert "All people are on a list" in told(listed=listed.model_copy(update={"share": 1.0}))
     assert "For 12 people too few" in told(too_few=12)
     assert "too few reference models" not in told(too_few=0)
     assert "takes at least eight" in told(stability=None)

@@ -22,7 +22,7 @@ def study(
         typer.Argument(
             metavar="NAME",
             help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining, "
-            "hidden-difference or references.",
+            "hidden-difference, exposure or references.",
         ),
     ],
     out: Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,6 +94,25 @@ def mean_over_twins(values: Float[np.ndarray, "twins people"]) -> Average:
     by_twin = np.where(counted, values, 0.0).sum(axis=1)[kept] / counted.sum(axis=1)[kept]
     without = (by_twin.sum() - by_twin) / max(len(by_twin) - 1, 1)
     return Average(float(by_twin.mean()), jackknife_error(without), len(by_twin))
+
+
+def share_of_right(right: Float[np.ndarray, "twins people"]) -> Average:
+    """Return the share of right answers, with an error of at least that of as many independent answers.
+
+    Where all answers are right, those by different twins do not differ, and the jackknife would say that
+    there is no error at all. Two answers of each kind are added (Agresti and Coull).
+
+    Parameters
+    ----------
+    right
+        By twin and person, from :attr:`LeftOut.balanced`: two answers each.
+    """
+    found = mean_over_twins(right)
+    if found.error is None:
+        return found
+    answers = 2 * int((~np.isnan(right)).sum())
+    inner = (found.value * answers + 2) / (answers + 4)
+    return replace(found, error=max(found.error, float(np.sqrt(inner * (1 - inner) / (answers + 4)))))
 
 
 def jackknife_error(without: Float[np.ndarray, " twins"]) -> float | None:

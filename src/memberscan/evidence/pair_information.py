@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import entr
 
-from memberscan.evidence.left_out import Average, jackknife_error, mean_over_twins
+from memberscan.evidence.left_out import Average, jackknife_error, share_of_right
 from memberscan.evidence.reference_laws import learn_laws
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def best_accuracy(
         return 0.5 + math.sqrt(max(0.0, distance**2 - chance**2)) / 2
 
     error = jackknife_error(np.array([accuracy(laws) for laws in without]))
-    attained = mean_over_twins(ratios.balanced)
+    attained = share_of_right(ratios.balanced)
     # What was attained is possible, also where the laws are not normal.
     best = max(accuracy(learn_laws(twins)), attained.value)
     return BestAccuracy(attained, Average(best, error, len(twins)))

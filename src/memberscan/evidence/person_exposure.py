@@ -15,7 +15,7 @@ from memberscan.evidence.left_out import (
     jackknife_error,
     laws_without_each,
     leave_out,
-    mean_over_twins,
+    share_of_right,
 )
 from memberscan.evidence.pair_information import BestAccuracy, PairInformation, best_accuracy, measure_pairs
 from memberscan.evidence.reference_laws import FEWEST_TWINS, Learned, enough, learn_laws, learn_with_doubt
@@ -137,7 +137,11 @@ class PersonExposure:
         """Return the mean AUC of some people, and its error over references; people's errors go together."""
         part = people & self.judged
         without = self.auc_without[:, part].mean(axis=1) if len(self.auc_without) else np.zeros(0)
-        return Average(float(self.auc[part].mean()), jackknife_error(without), len(without))
+        error = jackknife_error(without)
+        if error is not None:
+            # At least that of half an answer: AUCs of 1 by all twins do not mean that there is none.
+            error = max(error, 0.5 / float(self.count[part].sum()))
+        return Average(float(self.auc[part].mean()), error, len(without))
 
     def mean_rate(self, people: Bool[np.ndarray, " people"], rate: float) -> float:
         """Return the mean true-positive rate of some people at one of :data:`RATES`."""
@@ -157,12 +161,12 @@ class PersonExposure:
         if not len(self.auc_without):
             return None
         chosen = [_greatest(np.where(self.judged, row, -np.inf), people) for row in self.auc_without]
-        return mean_over_twins(np.where(chosen, self.right, np.nan))
+        return share_of_right(np.where(chosen, self.right, np.nan))
 
     def right_about(self, people: Bool[np.ndarray, " people"]) -> Average | None:
         """Return the share of right answers about some people by the laws learned without the twins asked."""
         part = self.right[:, people & self.judged]
-        return None if np.isnan(part).all() else mean_over_twins(part)
+        return None if np.isnan(part).all() else share_of_right(part)
 
 
 def person_exposure(
@@ -241,7 +245,9 @@ def _stability(twins: Twins, rng: np.random.Generator) -> Stability | None:
             one, other = (learn_laws(part).auc[both] for part in parts)
             tenth = max(1, len(one) // 10)
             overlap = (_greatest(one, tenth) & _greatest(other, tenth)).sum() / tenth
-            found.append((float(stats.spearmanr(one, other).statistic), float(overlap)))
+            # Without any differences there is no ranking to agree on.
+            ranked = np.ptp(one) > 0 and np.ptp(other) > 0
+            found.append((float(stats.spearmanr(one, other).statistic) if ranked else 0.0, float(overlap)))
     if not found:
         return None
     correlation, overlap = np.mean(found, axis=0).tolist()

@@ -22,6 +22,8 @@ FEWEST_TWINS = 2
 """Fewest references with a person, and without it, that its laws can be learned from."""
 _LEAST_VARIANCE = 1e-10
 """Share of the pooled variance below which no variance is taken to be."""
+_WIDEST = 23.0
+"""Greatest logarithm of a ratio of variances: one of 1e10 settles everything."""
 _TERMS = 300
 """Of a series in the squared correlation of twins, which is held below 0.97."""
 _PENALTY = 1e-3
@@ -150,6 +152,9 @@ def regress_shift(
     weight
         Of each person; 0 leaves it out.
     """
+    low, high = _range(middle[weight > 0])
+    # So that one person who is far off everybody else does not decide for all.
+    weight = weight / np.maximum(1.0, np.abs(2 * middle - low - high) / (high - low)) ** 2
     y = (age - np.average(age, weights=weight)) / (age.std() or 1.0)
     curves = np.stack([middle, y, y**2, y * np.abs(y)], axis=1)
     centre = np.average(curves, axis=0, weights=weight)
@@ -210,7 +215,12 @@ def _variances(
     beyond = max(0.0, float((rest[kept] ** 2).mean() - chance[kept].mean()))
     # With one degree of freedom a ratio of one person says next to nothing.
     own = np.where(kept & (freedom > 1), beyond / (beyond + chance), 0.0)
-    return level * np.exp(line + own * rest), level, correlation, (1 - own) * np.sqrt(beyond)
+    return (
+        level * np.exp(np.clip(line + own * rest, -_WIDEST, _WIDEST)),
+        level,
+        correlation,
+        (1 - own) * np.sqrt(beyond),
+    )
 
 
 def _chance(freedom: Float[np.ndarray, " people"], correlation: float) -> Float[np.ndarray, " people"]:
@@ -245,7 +255,7 @@ def log_variance_ratio(
         Who counts.
     """
     line, rest, leverage = _regress_log_ratio(twins, level, kept)
-    return np.asarray(line - leverage / (1 - leverage) * rest)
+    return np.asarray(np.clip(line - leverage / (1 - leverage) * rest, -_WIDEST, _WIDEST))
 
 
 def _regress_log_ratio(
@@ -259,7 +269,9 @@ def _regress_log_ratio(
     least = _LEAST_VARIANCE * (inside + outside)[kept].mean() or _LEAST_VARIANCE
     # Logarithms of mean squares of equal degrees of freedom: their difference is unbiased.
     found = np.log(np.maximum(inside, least)) - np.log(np.maximum(outside, least))
-    curves = np.column_stack([np.ones_like(level), np.log(level / level[kept].mean())])
+    logs = np.log(level)
+    held = np.clip(logs, *_range(logs[kept]))
+    curves = np.column_stack([np.ones_like(level), held - held[kept].mean()])
     # The pseudo-inverse copes with equal levels.
     inverse = np.linalg.pinv(curves[kept].T @ curves[kept], rcond=1e-9, hermitian=True)
     line = curves @ (inverse @ (curves[kept].T @ found[kept]))
@@ -292,6 +304,14 @@ def _squares(twins: Twins) -> tuple[Float[np.ndarray, " people"], ...]:
         np.where(twins.told, part - part.sum(axis=0) / n, 0.0) for part in (twins.inside, twins.outside)
     )
     return (inside**2).sum(axis=0), (outside**2).sum(axis=0), (inside * outside).sum(axis=0)
+
+
+def _range(values: Float[np.ndarray, " people"]) -> tuple[float, float]:
+    """Return the median less and plus four standard deviations, told from the median distance to it."""
+    middle = float(np.median(values))
+    width = 4 * 1.4826 * float(np.median(np.abs(values - middle)))
+    width = max(width, 1e-9 * abs(middle), np.finfo(float).tiny)
+    return middle - width, middle + width
 
 
 def _spread(

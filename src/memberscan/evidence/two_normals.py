@@ -49,7 +49,7 @@ class TwoNormals:
         deviation = np.sqrt(self.variance_in + self.variance_out)
         h = -(self.mean_in - self.mean_out) / deviation
         k = -(self.mean_in + self.mean_out - 2 * centre) / deviation
-        nearer = _differ_in_sign(h, k, -gap / (2 - gap))
+        nearer = _differ_in_sign(h, k, -gap / (2 - gap), 2 * np.sqrt(1 - gap) / (2 - gap))
         return np.asarray(np.where(gap > 0, nearer, 1 - nearer))
 
     def true_positive_rate(self, rate: float) -> Float[np.ndarray, " people"]:
@@ -111,14 +111,18 @@ def _within(
 
 
 def _differ_in_sign(
-    h: Float[np.ndarray, " people"], k: Float[np.ndarray, " people"], r: Float[np.ndarray, " people"]
+    h: Float[np.ndarray, " people"],
+    k: Float[np.ndarray, " people"],
+    r: Float[np.ndarray, " people"],
+    root: Float[np.ndarray, " people"],
 ) -> Float[np.ndarray, " people"]:
-    """Return the chance that two standard normals of correlation r lie one below, one above -h and -k.
+    """Return the chance that two standard normals of correlation r lie one below h or k, the other above.
+
+    ``root`` is the square root of 1 - r^2, which keeps its digits where r is close to 1.
 
     Source: Owen, Ann. Math. Stat. 27, 1956: P(X < h, Y < k) in terms of T.
     """
     tiny = 1e-12
     h, k = (np.where(np.abs(x) < tiny, tiny, x) for x in (h, k))
-    root = np.sqrt(1 - r**2)
     part = owens_t(h, (k - r * h) / (h * root)) + owens_t(k, (h - r * k) / (k * root))
     return np.asarray(2 * part + (h * k < 0))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
     from memberscan.evidence.intervals import Interval
-    from memberscan.evidence.person_exposure import PersonExposure
+    from memberscan.evidence.person_exposure import PersonExposure, Stability
     from memberscan.evidence.reference_power import ReferencePower
     from memberscan.report.outcome import PeopleFacts
 
@@ -49,29 +49,35 @@ def person_exposure(
     # With the number of all people, it would tell how few are left out.
     told = too_few == 0 or too_few >= smallest
     everybody = int(judged.sum()) if told else None
-    top = _about(found, found.most_exposed(most))
+    right = _estimate(found.right_about_most_exposed(most))
     return exposure_json.PersonExposure(
         references=found.references,
         too_few=too_few if told else None,
-        most_exposed=top.model_copy(update={"right": _estimate(found.right_about_most_exposed(most))}),
+        most_exposed=_about(found, found.most_exposed(most)).model_copy(update={"right": right}),
         everybody=_about(found, judged).model_copy(update={"people": everybody}),
         median=_median(found.auc[judged]) if len(found.auc_without) else None,
-        at_least=tuple(
-            exposure_json.AtLeast(auc=auc, share=_share(found.auc[judged] >= auc, smallest))
-            for auc in (_AT_LEAST if len(found.auc_without) else ())
-        ),
+        at_least=_at_least(found, smallest),
         groups=tuple(_groups(found, people, smallest)),
         listed=exposure_json.ExposedList(rate=DISCOVERY_RATE, share=_share(found.listed[judged], smallest)),
         named=None if found.named is None else _named(found.named, smallest),
-        stability=None
-        if found.stability is None
-        else exposure_json.RankingStability(
-            references=found.stability.references,
-            rank_correlation=round(found.stability.rank_correlation, 2),
-            overlap=round(found.stability.overlap, 2),
-        ),
+        stability=None if found.stability is None else _stability(found.stability),
         limits=_limits(found),
         power=None if found.power is None else _power(found.power),
+    )
+
+
+def _at_least(found: PersonExposure, smallest: int) -> tuple[exposure_json.AtLeast, ...]:
+    if not len(found.auc_without):
+        return ()
+    judged = found.auc[found.judged]
+    return tuple(exposure_json.AtLeast(auc=auc, share=_share(judged >= auc, smallest)) for auc in _AT_LEAST)
+
+
+def _stability(found: Stability) -> exposure_json.RankingStability:
+    return exposure_json.RankingStability(
+        references=found.references,
+        rank_correlation=round(found.rank_correlation, 2),
+        overlap=round(found.overlap, 2),
     )
 
 
@@ -153,8 +159,10 @@ def _limits(found: PersonExposure) -> exposure_json.OutputLimits | None:
     attained, best = _estimate(found.best.attained), _estimate(found.best.best)
     if attained is None or best is None:
         return None
-    bits = None if found.information is None else _estimate(found.information.bits)
-    return exposure_json.OutputLimits(bits=bits, attained=attained, best=best)
+    # Unlike shares, the estimate may be below zero by chance.
+    bits = None if found.information is None else found.information.bits.interval
+    told = None if bits is None else Estimate(value=bits.value, low=bits.low, high=bits.high)
+    return exposure_json.OutputLimits(bits=told, attained=attained, best=best)
 
 
 def _named(found: NamedMembers, smallest: int) -> exposure_json.Named:

@@ -81,6 +81,13 @@ def _references(
     return references(out, data=data, seed=seed, long=long)
 
 
+def _exposure(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.exposure import exposure
+
+    del out, run
+    return exposure(seed=seed)
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -92,4 +99,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "retraining": _retraining,
     "hidden-difference": _hidden,
     "references": _references,
+    "exposure": _exposure,
 }

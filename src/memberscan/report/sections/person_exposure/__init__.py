@@ -153,27 +153,31 @@ def group_name(group: ExposedGroup) -> str:
 def _distribution(found: PersonExposure, smallest: int) -> Table | None:
     if found.median is None:
         return None
-    shares = [
-        Cell("hidden") if row.share is None else Cell(words.percent(row.share)) for row in found.at_least
-    ]
+    shares = []
+    for k, row in enumerate(found.at_least):
+        # Where less than half are above a smaller AUC, those who are not told are few, and not nearly all.
+        below = [r.share for r in found.at_least[:k] if r.share is not None]
+        few = f"fewer than {smallest}" if below and min(below) < 0.5 else "hidden"
+        shares.append(Cell(few if row.share is None else words.percent(row.share)))
     columns = ("", *(f"{row.auc:.2f} or more" for row in found.at_least))
     caption = (
-        f"Share of people by their AUC; hidden where they, or all others, are fewer than {smallest} people. "
+        f"Share of people by their AUC; not told where they, or all others, are fewer than {smallest}. "
         f"The median is {words.fraction(found.median)}."
     )
     return Table(caption, columns, [[Cell("People"), *shares]])
 
 
 def _listed(found: ExposedList, smallest: int) -> str:
-    mistaken = f"on which at most {words.percent(found.rate)} are expected to be by mistake"
+    rate = words.percent(found.rate)
     if found.share == 0:
         return (
-            f"No list of exposed people can be made {mistaken}. That takes more people who are clearly "
-            "exposed, or more reference models."
+            f"No list of exposed people can be made of whom at most {rate} are expected to be there by "
+            "mistake. That takes more people who are clearly exposed, or more reference models."
         )
+    share = _share(found.share, smallest, "people")
     return (
-        f"A list of people to whom it makes a difference whether a model was trained on them, {mistaken}, "
-        f"has {_share(found.share, smallest, 'people')}."
+        f"{share[0].upper()}{share[1:]} are on a list of those to whom it makes a difference whether a model "
+        f"was trained on them; at most {rate} of those on the list are expected to be there by mistake."
     )
 
 
@@ -191,7 +195,7 @@ def _named(found: Named, smallest: int) -> str:
 def _share(share: float | None, smallest: int, who: str) -> str:
     """Return "12% of people", "none", or what can be said where the people, or the others, are few."""
     if share is None:
-        return f"few or nearly all {who} (fewer than {smallest} would be left on a side)"
+        return f"few or nearly all {who} (fewer than {smallest} on a side)"
     return "none" if share == 0 else f"all {who}" if share == 1 else f"{words.percent(share)} of {who}"
 
 
