@@ -15,7 +15,9 @@ LogOdds = Callable[["Float[np.ndarray, 'rows columns']"], "Float[np.ndarray, ' r
 PENALTY = 3e-3
 """Of standardised coefficients, in units of the mean log-likelihood of a row."""
 NEWTON_STEPS = 8
-TREES, LEAVES = 80, 8
+TREES, LEAVES, SHARE_OF_COLUMNS = 40, 8, 0.3
+FORESTS = 2
+"""How many times trees are grown from other random columns; their mean varies less."""
 
 
 def logistic(values: Float[np.ndarray, "rows columns"], member: Bool[np.ndarray, " rows"]) -> LogOdds:
@@ -40,19 +42,24 @@ def trees(values: Float[np.ndarray, "rows columns"], member: Bool[np.ndarray, " 
     # Imported here, since it takes most of a second.
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    model = HistGradientBoostingClassifier(
-        max_iter=TREES,
-        max_leaf_nodes=LEAVES,
-        l2_regularization=5.0,
-        min_samples_leaf=max(20, len(values) // 200),
-        early_stopping=False,
-        random_state=0,
-    )
+    models = [
+        HistGradientBoostingClassifier(
+            max_iter=TREES,
+            max_leaf_nodes=LEAVES,
+            max_features=SHARE_OF_COLUMNS,
+            l2_regularization=5.0,
+            min_samples_leaf=max(20, len(values) // 100),
+            early_stopping=False,
+            random_state=place,
+        )
+        for place in range(FORESTS)
+    ]
     with threadpool_limits(1, "openmp"):
-        model.fit(values, member)
+        for model in models:
+            model.fit(values, member)
 
     def log_odds(rows: np.ndarray) -> np.ndarray:
         with threadpool_limits(1, "openmp"):
-            return np.asarray(model.decision_function(rows))
+            return np.asarray(np.mean([model.decision_function(rows) for model in models], axis=0))
 
     return log_odds
