@@ -7,7 +7,17 @@ import json
 import subprocess
 import sys
 
-NAMES = ("gradients", "memory", "loading", "predictions", "federation", "ckks", "threads", "kills")
+NAMES = (
+    "gradients",
+    "memory",
+    "loading",
+    "predictions",
+    "references",
+    "federation",
+    "ckks",
+    "threads",
+    "kills",
+)
 
 
 def main() -> int:
