@@ -139,11 +139,9 @@ def test_the_page_leads_with_the_most_exposed(examples: dict[str, AuditContent])
         "Asked whether a model was trained on one of the 10 most exposed people, an "
     )
     assert "Guessing is right 50 times in 100." in section.lead
-    assert [row[0].text for row in section.values.rows][:3] == [
-        "the most exposed",
-        "everybody",
-        "under 33 years",
-    ]
+    rows = [row[0].text for row in section.values.rows]
+    assert rows[:2] == ["the most exposed", "everybody"]
+    assert rows[2].startswith("under ") and rows[2].endswith(" years")
     assert section.distribution is not None
     assert [cell.text for cell in section.distribution.rows[0]][-1] == "fewer than 10"
     few = data(examples["few_references"])
@@ -156,7 +154,10 @@ def test_groups_are_named_in_plain_words(examples: dict[str, AuditContent]) -> N
     found = examples["exposed"].person_exposure
     assert found is not None
     names = [group_name(group) for group in found.groups]
-    assert {"sex: F", "site: B", "2 scans", "33 to 46 years", "68 and over"} <= set(names)
+    assert {"sex: F", "site: B", "2 scans"} <= set(names)
+    ages = [name for name, group in zip(names, found.groups, strict=True) if group.by == "age"]
+    assert ages[0].startswith("under ") and ages[-1].endswith(" and over")
+    assert all(" to " in name and name.endswith(" years") for name in ages[1:-1])
 
 
 def test_sentences_fit_what_is_not_known(examples: dict[str, AuditContent]) -> None:
