@@ -1,8 +1,7 @@
-"""What reference models take: training many, two at a time against one, and all attacks that use them."""
+"""What training reference models takes: many of them, and two at a time against one."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -12,13 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness import Figure, arguments, peak_bytes, show
+from benchmarks.harness import Figure, arguments, show
 
 PEOPLE, FEATURES = 518, 245
 MANY, FEW = 64, 12
 SECONDS, AT_MOST = 180.0, 1 / 1.6
-SCANS, REFERENCES = 10_000, 64
-ATTACK_SECONDS, MEGABYTES = 3.0, 1000.0
 
 
 def write_table(path: Path) -> None:
@@ -41,47 +38,8 @@ def _command(*words: object, folder: Path) -> float:
     return time.perf_counter() - started
 
 
-def attacks_here() -> dict[str, float]:
-    """Run every attack with references once; return the seconds and the peak memory of this process."""
-    from memberscan.attacks import REGISTRY
-    from memberscan.attacks.with_references import Compared, ReferenceAttack
-
-    random = np.random.default_rng(0)
-    half = random.permuted(np.tile(np.arange(SCANS) % 2 == 0, (REFERENCES // 2, 1)), axis=1)
-    inside = np.stack([half, ~half], axis=1).reshape(REFERENCES, SCANS)
-    own = random.normal(size=SCANS)
-    residual = 5 * (own + random.normal(size=inside.shape)) * np.where(inside, 0.7, 1.0)
-    compared = Compared(residual[0], residual, inside, random.uniform(20, 80, SCANS))
-    # Loading scipy's and scikit-learn's modules is not part of it.
-    every = [attack for attack in REGISTRY.values() if isinstance(attack, ReferenceAttack)]
-    small = np.arange(100)
-    tiny = Compared(residual[0, small], residual[:4, small], inside[:4, small], compared.age[small])
-    for attack in every:
-        attack.statistic(tiny)
-    started = time.perf_counter()
-    for attack in every:
-        attack.statistic(compared)
-    return {"seconds": time.perf_counter() - started, "peak": peak_bytes(), "attacks": len(every)}
-
-
 def main() -> int:
-    parser = arguments(__doc__)
-    parser.add_argument("--attacks", action="store_true", help="run the attacks, print what they took, stop")
-    options = parser.parse_args()
-    if options.attacks:
-        print(json.dumps(attacks_here()))
-        return 0
-    taken = [
-        json.loads(
-            subprocess.run(
-                [sys.executable, "-m", "benchmarks.references", "--attacks"],
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-        )
-        for _ in range(options.repetitions)
-    ]
+    options = arguments(__doc__).parse_args()
     with tempfile.TemporaryDirectory(prefix="memberscan-references-") as name:
         folder = Path(name)
         write_table(folder / "table.csv")
@@ -103,15 +61,8 @@ def main() -> int:
     figures = [
         Figure(f"{MANY} perceptrons on {PEOPLE} people, two at a time", [many], "s", limit=SECONDS),
         Figure(f"{FEW} perceptrons: two at a time / one", ratios, "", limit=AT_MOST),
-        Figure(
-            f"all attacks on {SCANS:,} scans and {REFERENCES} references",
-            [t["seconds"] for t in taken],
-            "s",
-            limit=ATTACK_SECONDS,
-        ),
-        Figure("the same, peak memory", [t["peak"] / 1e6 for t in taken], "MB", limit=MEGABYTES),
     ]
-    return show("reference models", figures, as_json=options.json)
+    return show("training reference models", figures, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -29,14 +29,14 @@ from memberscan.evidence.roc import aucs_of_rows
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-ROWS = 40_000
+ROWS = 30_000
 """Pairs of a reference and a scan at most that are learnt from."""
 ROWS_TO_CHOOSE = 10_000
 """The same for the choice between learners."""
 LEAST_SCANS = 100
 SHARES = (0.5, 0.0, 1.0)
 """Weights of the trees' log odds beside the logistic regression's; the first unless another is better."""
-LEFT_OUT = 8
+LEFT_OUT = 4
 """Pairs of references at most of which the target's comparison leaves each out in turn."""
 
 
