@@ -173,6 +173,18 @@ def test_a_spent_budget_ends_it_and_a_further_run_goes_on(target: Run, whole: Pa
     assert contents(refs) == contents(whole)
 
 
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("name", "says"), [("of_everybody", "equal predictions"), ("constant", "one prediction for everybody")]
+)
+def test_refuses_a_recipe_that_ignores_whom_to_train_on(
+    target: Run, tmp_path: Path, name: str, says: str
+) -> None:
+    with pytest.raises(ReferencesError, match=says):
+        train_references(target.path, tmp_path / "refs", count=2, workers=1, recipe=f"{recipes}:{name}")
+    assert not (tmp_path / "refs" / DONE).exists()
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("2h", 7200), ("90m", 5400), ("45s", 45), ("1.5h", 5400)])
 def test_durations_are_read(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds

@@ -41,6 +41,16 @@ def network(cohort: Cohort, members: Sequence[str], seed: int) -> torch.nn.Modul
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(inputs.size, 1))
 
 
+def of_everybody(cohort: Cohort, members: Sequence[str], seed: int) -> Ridge:
+    """Return the same model whoever is asked for: a mistake that is easily made."""
+    del members
+    return ridge(cohort, cohort.subjects, seed)
+
+
+def constant(cohort: Cohort, members: Sequence[str], seed: int) -> np.ndarray:
+    return np.full(len(cohort), 60.0)
+
+
 def fails(cohort: Cohort, members: Sequence[str], seed: int) -> Any:
     raise RuntimeError(SAID)
 

@@ -14,7 +14,7 @@ from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import MemberscanError, ReferencesError
 from memberscan.files import OWNER_ONLY, write_text
 from memberscan.references.plan import Plan, name_of
-from memberscan.references.spot_check import spot_check
+from memberscan.references.spot_check import require_different, spot_check
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -101,7 +101,7 @@ def collect_predictions(paths: Sequence[Path], plan: Plan, scans: pd.DataFrame) 
         if (other := files.setdefault(name, path)) != path:
             raise ReferencesError(f"{other} and {path} are both {name}; give one of them")
     found = {name: _read(files[name], scans) for name in names if name in files}
-    _require_different(found, files)
+    require_different(found)
     places = pd.Index(plan.subjects).get_indexer(pd.Index(scans["subject_id"]))
     spot_check(found, plan.inside[:, places], scans["age"].to_numpy(float), names)
     return Collected(found, tuple(name for name in names if name not in found))
@@ -154,15 +154,4 @@ def _read(path: Path, scans: pd.DataFrame) -> Float[np.ndarray, " scans"]:
         raise ReferencesError(
             f"{path} has no number as the prediction of {scan!r}; the model must be repaired"
         )
-    if np.ptp(values) == 0:
-        raise ReferencesError(f"{path} has one prediction for everybody; the model learned nothing")
     return values
-
-
-def _require_different(found: Mapping[str, np.ndarray], files: Mapping[str, Path]) -> None:
-    seen: dict[bytes, str] = {}
-    for name, values in found.items():
-        if (other := seen.setdefault(values.tobytes(), name)) != name:
-            raise ReferencesError(
-                f"{files[other]} and {files[name]} hold equal predictions; each reference is another model"
-            )

@@ -23,6 +23,7 @@ from memberscan.files import (
 )
 from memberscan.received import load_json, parse_npy, read_limited, stated
 from memberscan.references.plan import Plan, name_of
+from memberscan.references.spot_check import require_different, spot_check
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -240,7 +241,18 @@ def read_predictions(directory: Path, name: str, scans: int, digest: str) -> Flo
 def finish(
     directory: Path, *, recipe: str, cohort: str | None, plan: Plan, digests: Mapping[str, str]
 ) -> Ensemble:
-    """Write ``references.json``, whose presence means that all references are finished."""
+    """Write ``references.json``, whose presence means that all references are finished.
+
+    Raises
+    ------
+    ReferencesError
+        If the predictions cannot be those of the plan: see :mod:`memberscan.references.spot_check`.
+    """
+    scans = read_scans(directory)
+    found = {name: read_predictions(directory, name, len(scans), digest) for name, digest in digests.items()}
+    places = pd.Index(plan.subjects).get_indexer(pd.Index(scans["subject_id"]))
+    require_different(found)
+    spot_check(found, plan.inside[:, places], scans["age"].to_numpy(float), list(digests))
     content: dict[str, Any] = {
         "schema": _SCHEMA,
         "recipe": recipe,

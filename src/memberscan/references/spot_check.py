@@ -1,4 +1,4 @@
-"""Check that each reference fits the people better that it was to be trained on."""
+"""Check that references are different models, and fit the people better that they were to be trained on."""
 
 from __future__ import annotations
 
@@ -14,6 +14,25 @@ if TYPE_CHECKING:
 
 CLEAR = 4.0
 """Standard errors from zero that are no chance finding, among many references too."""
+
+
+def require_different(found: Mapping[str, Float[np.ndarray, " scans"]]) -> None:
+    """Refuse references with one prediction for everybody, or with the predictions of another reference.
+
+    Raises
+    ------
+    ReferencesError
+        Naming the reference.
+    """
+    seen: dict[bytes, str] = {}
+    for name, values in found.items():
+        if np.ptp(values) == 0:
+            raise ReferencesError(f"{name} has one prediction for everybody; the model learned nothing")
+        if (other := seen.setdefault(values.tobytes(), name)) != name:
+            raise ReferencesError(
+                f"{other} and {name} have equal predictions; each reference must be a model of its own, "
+                "trained on its own people"
+            )
 
 
 def spot_check(
