@@ -140,8 +140,11 @@ def test_a_folder_of_data_gives_a_table(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(study, "RECIPES", ridge)
     monkeypatch.setattr(study, "TWINS", 3)
     found = STUDIES["references"](tmp_path / "out", seed=0, run=None, data=tmp_path)
-    assert set(found["model"]) == {"ridge"} and list(found["references"].unique()) == [2, 4]
-    assert (tmp_path / "out" / "references.tsv").is_file()
+    assert set(found["model"]) == {"ridge"} and list(found.columns) == ["model", "attack", "2", "4"]
+    numbers = pd.read_csv(tmp_path / "out" / "references.tsv", sep="\t")
+    assert len(numbers) == 2 * len(found)
+    first = numbers.iloc[0]
+    assert found.loc[0, "2"].split()[0] == f"{first['auc']:.3f}" and first["attack"] == found.loc[0, "attack"]
     read = reference_recipes.morphometry(tmp_path)
     # Five measures and sex of each table, and which table it is; a constant is left out.
     assert read.features.shape == (84, 13) and not read.features[:42, 6:12].any()

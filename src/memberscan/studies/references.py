@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 REFERENCES = (2, 4, 8, 16, 32)
 TARGETS = 12
 TWINS = 18
+RATES = ("auc", "tpr_1", "tpr_5")
 ERROR = "error:zero-knowledge"
 
 
@@ -56,9 +57,9 @@ def references(out: Path, *, data: Path | None, seed: int = 0, long: bool = Fals
     Returns
     -------
     DataFrame
-        One row per kind of model, attack and number of references: mean AUC and true positive rates at 1%
-        and 5% false positives over targets, with their standard errors over targets. The target's twin is
-        never among its references.
+        One row per kind of model and attack, one column per number of references: AUC, true positive rate at
+        1% and at 5% false positives, means over targets with the standard errors of these means. The target's
+        twin is never among its references. ``references.tsv`` in ``out`` has the numbers, one row each.
     """
     if data is None:
         raise BadInputError("the study of references needs tables and images to train on: give --data FOLDER")
@@ -66,7 +67,20 @@ def references(out: Path, *, data: Path | None, seed: int = 0, long: bool = Fals
     table = pd.concat(tables, ignore_index=True)
     table = table[["model", *(column for column in table.columns if column != "model")]]
     write_table(out / "references.tsv", table.round(4))
-    return table
+    return compact(table)
+
+
+def compact(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table for people: one column for each number of references, standard errors in brackets."""
+
+    def words(row: pd.Series) -> str:
+        return " ".join(f"{row[name]:.3f} ({row[f'{name}_se']:.3f})" for name in RATES)
+
+    columns = ["model", "attack", "references"]
+    cells = table[columns].assign(cell=table.apply(words, axis=1))
+    wide = cells.pivot(index=["model", "attack"], columns="references", values="cell")
+    order = table[["model", "attack"]].drop_duplicates()
+    return order.merge(wide.fillna("").rename(columns=str).reset_index(), on=["model", "attack"])
 
 
 def trained(out: Path, data: Path, seed: int, *, long: bool) -> Iterator[tuple[str, Twins]]:
@@ -133,6 +147,6 @@ def rates(scores: Float[np.ndarray, " people"], member: Bool[np.ndarray, " peopl
 def _row(attack: str, references: int, values: Float[np.ndarray, "targets 3"]) -> dict[str, object]:
     mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
     row: dict[str, object] = {"references": references, "attack": attack, "targets": len(values)}
-    for place, name in enumerate(("auc", "tpr_1", "tpr_5")):
+    for place, name in enumerate(RATES):
         row |= {name: mean[place], f"{name}_se": error[place]}
     return row

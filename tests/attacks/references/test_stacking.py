@@ -1,4 +1,4 @@
-"""Stacking: what it finds where single statistics fail, what it never uses, its rule for two references."""
+"""Stacking: what it finds where single statistics fail, and what it never uses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from memberscan.attacks.references import stacking as module
 from memberscan.attacks.references.regression import regression
-from memberscan.attacks.references.stacking import SHARES, STACKING, best_share, fixed_rule, stacking
+from memberscan.attacks.references.stacking import SHARES, STACKING, best_share, stacking
 from memberscan.attacks.references.trials import Trials
 from memberscan.attacks.with_references import Compared
 from memberscan.evidence.roc import aucs_of_rows
@@ -75,19 +75,11 @@ def test_it_is_the_same_whatever_the_order_of_scans():
     np.testing.assert_allclose(stacking(moved), stacking(compared)[order], atol=1e-8)
 
 
-def test_two_references_get_the_fixed_rule():
-    compared, member = draw(3, references=2, scans=2000)
-    scores = stacking(compared)
-    np.testing.assert_array_equal(scores, fixed_rule(Trials.of_target(compared))[0])
-    assert auc(scores, member) > 0.64
-    # Log odds, whose sum over scans means something: half of the people have positive ones.
-    assert abs(np.median(scores)) < 0.1 and abs(scores).max() > 2
-
-
-def test_without_a_leak_it_has_an_auc_of_a_half():
+@pytest.mark.parametrize("references", [2, 4])
+def test_without_a_leak_it_has_an_auc_of_a_half(references: int):
     found = []
     for seed in range(24):
-        compared, member = draw(seed, references=4, scans=120, h=0.0)
+        compared, member = draw(seed, references=references, scans=120, h=0.0)
         found.append(auc(stacking(compared), member))
     assert abs(np.mean(found) - 0.5) < 4 * np.std(found, ddof=1) / np.sqrt(len(found))
 

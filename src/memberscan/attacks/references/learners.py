@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
+
+from memberscan.attacks.references.trials import Trials
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -18,6 +23,35 @@ NEWTON_STEPS = 8
 TREES, LEAVES, SHARE_OF_COLUMNS = 40, 8, 0.3
 FORESTS = 2
 """How many times trees are grown from other random columns; their mean varies less."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What the learners see of some trials, all scans of a model below those of the one before.
+
+    Parameters
+    ----------
+    ranks
+        Of the scores within a model, as normal quantiles: what scores mean, not their units.
+    measured
+        The same, absolute residuals and age, of which trees find bands and edges.
+    """
+
+    ranks: Float[np.ndarray, "rows scores"]
+    measured: Float[np.ndarray, "rows columns"]
+
+    @classmethod
+    def of(cls, trials: Trials, scores: Sequence[Float[np.ndarray, "models scans"]]) -> Inputs:
+        """Put the scores of some trials into rows."""
+        ranks = [ndtri(ranked(score)).ravel() for score in scores]
+        others = [np.abs(same.residual).ravel() for same in (trials, trials.detrended)]
+        others.append(np.tile(trials.age, len(trials.residual)))
+        return cls(np.stack(ranks, axis=1), np.stack([*ranks, *others], axis=1))
+
+
+def ranked(scores: Float[np.ndarray, "models scans"]) -> Float[np.ndarray, "models scans"]:
+    """Return ranks within each model, between 0 and 1; ties share theirs."""
+    return np.asarray(rankdata(scores, axis=1) / (scores.shape[1] + 1))
 
 
 def logistic(values: Float[np.ndarray, "rows columns"], member: Bool[np.ndarray, " rows"]) -> LogOdds:

@@ -11,18 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logit, ndtri
-from scipy.stats import rankdata
 
 from memberscan.attacks.references.calibration import attack_r, difficulty
 from memberscan.attacks.references.confidence import base
 from memberscan.attacks.references.empirical_bayes import empirical_bayes
-from memberscan.attacks.references.learners import LogOdds, logistic, trees
+from memberscan.attacks.references.learners import Inputs, LogOdds, logistic, trees
 from memberscan.attacks.references.leverage import leverage
 from memberscan.attacks.references.lira import log_square, shrunk_ratio
 from memberscan.attacks.references.regression import Laws
 from memberscan.attacks.references.trials import Trials, thinned
 from memberscan.attacks.references.tuning import can_play_target
+from memberscan.attacks.references.two_references import two_references
 from memberscan.attacks.with_references import Compared, ReferenceAttack
 from memberscan.evidence.roc import aucs_of_rows
 
@@ -65,29 +64,8 @@ def base_scores(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
     ]
 
 
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """What the learners see of some trials, all scans of a model below those of the one before.
-
-    Parameters
-    ----------
-    ranks
-        Of the scores within a model, as normal quantiles: what scores mean, not their units.
-    measured
-        The same, absolute residuals and age, of which trees find bands and edges.
-    """
-
-    ranks: Float[np.ndarray, "rows scores"]
-    measured: Float[np.ndarray, "rows columns"]
-
-    @classmethod
-    def of(cls, trials: Trials, laws: Laws) -> Inputs:
-        """Compute the base scores of some trials, and the ratio of the learnt laws."""
-        scores = [*base_scores(trials), laws.log_ratio(trials)]
-        ranks = [ndtri(rankdata(score, axis=1) / (len(trials.age) + 1)).ravel() for score in scores]
-        others = [np.abs(same.residual).ravel() for same in (trials, trials.detrended)]
-        others.append(np.tile(trials.age, len(trials.residual)))
-        return cls(np.stack(ranks, axis=1), np.stack([*ranks, *others], axis=1))
+def _inputs(trials: Trials, laws: Laws) -> Inputs:
+    return Inputs.of(trials, [*base_scores(trials), laws.log_ratio(trials)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,13 +91,13 @@ class Stack:
         """Learn from references that play the target, or from some of them."""
         chosen = np.ones(len(trials.residual), dtype=bool) if rows is None else rows
         laws = Laws.fit(trials, chosen)
-        inputs, member = Inputs.of(trials, laws), trials.inside[chosen].ravel()
+        inputs, member = _inputs(trials, laws), trials.inside[chosen].ravel()
         kept = np.repeat(chosen, len(trials.age))
         return cls(laws, logistic(inputs.ranks[kept], member), trees(inputs.measured[kept], member))
 
     def log_odds(self, trials: Trials) -> Float[np.ndarray, "learners models scans"]:
         """Return the log odds by the logistic regression and by the trees."""
-        inputs = Inputs.of(trials, self.laws)
+        inputs = _inputs(trials, self.laws)
         both = self.logistic(inputs.ranks), self.trees(inputs.measured)
         return np.stack(both).reshape(2, *trials.residual.shape)
 
@@ -144,20 +122,12 @@ def best_share(trials: Trials) -> float:
 def stacking(compared: Compared) -> Float[np.ndarray, " scans"]:
     """Return the log odds of membership, learnt from the references."""
     if not can_play_target(compared):
-        return np.asarray(fixed_rule(Trials.of_target(compared))[0])
+        return two_references(compared)
     count = len(compared.references)
     few, many = (thinned(compared, max(rows // count, LEAST_SCANS)) for rows in (ROWS_TO_CHOOSE, ROWS))
     stack = Stack.fit(Trials.of_references(many))
     stack = replace(stack, share=best_share(Trials.of_references(few)))
     return stack.score(Trials.of_target_without_pairs(compared, most=LEFT_OUT))
-
-
-def fixed_rule(trials: Trials) -> Float[np.ndarray, "models scans"]:
-    """Return the log odds of the mean rank of four scores; from two references nothing can be learnt."""
-    chosen = [base(trials, temperature=t) for t in (0.1, 0.25, 1.0)]
-    chosen.append(shrunk_ratio(log_square(trials, 3e-4)))
-    ranks = [rankdata(score, axis=1) / (len(trials.age) + 1) for score in chosen]
-    return np.asarray(logit(np.mean(ranks, axis=0)))
 
 
 STACKING = ReferenceAttack(

@@ -1,0 +1,76 @@
+"""What stacking does with two references, of which neither can play the target: its twin would betray it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import logit
+
+from memberscan.attacks.references.calibration import attack_r, difficulty
+from memberscan.attacks.references.confidence import base
+from memberscan.attacks.references.learners import Inputs, logistic, ranked, trees
+from memberscan.attacks.references.lira import log_square, shrunk_ratio
+from memberscan.attacks.references.trials import Trials, thinned
+from memberscan.attacks.with_references import Compared
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+SCANS = 15_000
+
+
+def two_references(compared: Compared) -> Float[np.ndarray, " scans"]:
+    """Return the log odds of a fixed rule, and of learners that compare each reference with the target.
+
+    The target stands in for a reference whose members are unknown. So the learners can be given only scores
+    that do not need to know the members of what a model is compared with; the fixed rule uses them.
+    """
+    fixed = fixed_rule(Trials.of_target(compared))[0]
+    sides = compared.inside
+    if not (sides.any(axis=1) & ~sides.all(axis=1)).all():
+        return np.asarray(fixed)
+    few = thinned(compared, SCANS)
+    trials, member = references_beside_target(few), few.inside.ravel()
+    inputs, seen = (
+        Inputs.of(each, scores_without_members(each)) for each in (trials, target_beside_references(compared))
+    )
+    learnt = logistic(inputs.ranks, member)(seen.ranks) + trees(inputs.measured, member)(seen.measured)
+    return np.asarray(fixed + learnt.reshape(len(sides), -1).mean(axis=0) / 2)
+
+
+def fixed_rule(trials: Trials) -> Float[np.ndarray, "models scans"]:
+    """Return the log odds of the mean rank of four scores."""
+    chosen = [base(trials, temperature=t) for t in (0.1, 0.25, 1.0)]
+    chosen.append(shrunk_ratio(log_square(trials, 3e-4)))
+    return np.asarray(logit(np.mean([ranked(score) for score in chosen], axis=0)))
+
+
+def references_beside_target(compared: Compared) -> Trials:
+    """Return one trial for each reference, compared with the target alone."""
+    models = compared.residual[None]
+    nobody = np.zeros_like(models, dtype=bool)
+    return Trials(compared.references, models, nobody, np.ones((len(compared.references), 1)), compared.age)
+
+
+def target_beside_references(compared: Compared) -> Trials:
+    """Return one trial of the target for each reference, which it is compared with alone."""
+    count = len(compared.references)
+    target = np.repeat(compared.residual[None], count, axis=0)
+    return Trials(target, compared.references, np.zeros_like(compared.inside), np.eye(count), compared.age)
+
+
+def scores_without_members(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
+    """Return scores that take no account of whom the other model was trained on."""
+    centred, detrended = trials.centred, trials.detrended
+    other, other_detrended = centred.moments.outs.mean, detrended.moments.outs.mean
+    return [
+        *(-np.abs(same.residual) for same in (trials, centred, detrended)),
+        *(base(trials, temperature=t) for t in (0.1, 0.25, 1.0, 4.0)),
+        difficulty(trials),
+        attack_r(trials),
+        np.abs(other_detrended) - np.abs(detrended.residual),
+        -np.sign(other) * centred.residual,
+        -np.sign(other_detrended) * detrended.residual,
+        -np.sign(other_detrended) * np.sqrt(np.abs(other_detrended)) * detrended.residual,
+    ]

@@ -1,0 +1,65 @@
+"""Stacking with two references: what its learners may see, and that they add to the fixed rule."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from memberscan.attacks.references.stacking import stacking
+from memberscan.attacks.references.trials import Trials
+from memberscan.attacks.references.two_references import (
+    fixed_rule,
+    references_beside_target,
+    scores_without_members,
+    target_beside_references,
+    two_references,
+)
+from memberscan.attacks.with_references import Compared
+from memberscan.evidence.roc import aucs_of_rows
+
+from .conftest import draw
+from .test_stacking import auc, band
+
+
+def test_two_references_go_there():
+    compared, member = draw(3, references=2, scans=1000)
+    scores = stacking(compared)
+    np.testing.assert_array_equal(scores, two_references(compared))
+    assert auc(scores, member) > 0.64
+    # Log odds, whose sum over scans means something: half of the people have positive ones.
+    assert abs(np.median(scores)) < 0.6 and abs(scores).max() > 2
+
+
+def test_learners_find_a_band_that_the_fixed_rule_does_not():
+    compared, member = band(1, 2)
+    assert (
+        auc(two_references(compared), member) > auc(fixed_rule(Trials.of_target(compared))[0], member) + 0.05
+    )
+
+
+def test_nothing_that_learners_see_depends_on_who_was_in_the_references():
+    compared, _ = draw(0, references=2, scans=100)
+    other = Compared(compared.residual, compared.references, ~compared.inside, compared.age)
+    for trials in (references_beside_target, target_beside_references):
+        for one, same in zip(
+            scores_without_members(trials(compared)), scores_without_members(trials(other)), strict=True
+        ):
+            np.testing.assert_array_equal(one, same)
+
+
+def test_without_a_leak_what_learners_see_tells_nothing_of_the_references():
+    found = []
+    for seed in range(150):
+        compared, _ = draw(seed, references=2, scans=100, h=0.0)
+        trials = references_beside_target(compared)
+        labels = compared.inside.astype(float)
+        found.append([aucs_of_rows(s, labels).mean() for s in scores_without_members(trials)])
+    error = np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
+    # Twins mirror each other, so that the mean over both is more precise than chance would have it.
+    np.testing.assert_array_less(np.abs(np.mean(found, axis=0) - 0.5), 4 * error + 1e-12)
+
+
+def test_references_of_everybody_leave_the_fixed_rule():
+    compared, _ = draw(1, references=2, scans=60)
+    everybody = Compared(compared.residual, compared.references, np.ones_like(compared.inside), compared.age)
+    fixed = fixed_rule(Trials.of_target(everybody))[0]
+    np.testing.assert_array_equal(two_references(everybody), fixed)
