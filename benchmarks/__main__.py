@@ -13,6 +13,7 @@ NAMES = (
     "loading",
     "predictions",
     "references",
+    "reference_attacks",
     "federation",
     "ckks",
     "threads",

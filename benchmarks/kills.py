@@ -178,6 +178,8 @@ def run_all(folder: Path, options: argparse.Namespace) -> list[Outcome]:
             ("--model", "cnn3d", "--width", str(WIDTH), "--epochs", str(EPOCHS), "--seed", "0"),
         ),
         study.stage("audit", "audit", ("audit", "run"), ("--access", "weights")),
+        study.stage("references", "references", ("references", "run"), ("--count", "4", "--workers", "1")),
+        study.stage("audit --references", "compared", ("audit", "run"), ("--references", "references")),
         *_federations(study),
     ]
 

@@ -1,59 +1,69 @@
-"""What attacks with reference models take on one matrix of residuals: 64 references and 10,000 scans."""
+"""What training reference models takes: many of them, and two at a time against one."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from benchmarks.harness import Figure, arguments, peak_bytes, reset_peak, show
-from memberscan.attacks import REGISTRY
-from memberscan.attacks.attempt import one_thread
-from memberscan.attacks.with_references import Compared, ReferenceAttack
+from benchmarks.harness import Figure, arguments, show
 
-REFERENCES, SCANS = 64, 10_000
-SECONDS, MEGABYTES = 3.0, 1000.0
+PEOPLE, FEATURES = 518, 245
+MANY, FEW = 64, 12
+SECONDS, AT_MOST = 180.0, 1 / 1.6
 
 
-def draw(seed: int = 0) -> Compared:
-    """Draw residuals by the law of linear models, r_in = r_out / 2, with references in twins."""
-    rng = np.random.default_rng(seed)
-    one = rng.integers(0, 2, (REFERENCES // 2, SCANS)).astype(bool)
-    inside = np.stack([one, ~one], axis=1).reshape(REFERENCES, SCANS)
-    masks = np.concatenate([rng.random((1, SCANS)) < 0.5, inside])
-    residual = 5 * (rng.normal(size=SCANS) + rng.normal(size=masks.shape)) / np.where(masks, 2, 1)
-    return Compared(residual[0], residual[1:], inside, rng.uniform(45, 80, SCANS))
+def write_table(path: Path) -> None:
+    """Write regional measures of people, of which some follow age."""
+    random = np.random.default_rng(0)
+    age = random.uniform(5, 75, PEOPLE)
+    slopes = random.normal(size=FEATURES) * (random.random(FEATURES) < 0.3)
+    values = random.normal(size=(PEOPLE, FEATURES)) + np.outer(age / 30, slopes)
+    table = pd.DataFrame(values, columns=[f"measure {k}" for k in range(FEATURES)])
+    table.insert(0, "subject", [f"s{k:04d}" for k in range(PEOPLE)])
+    table.insert(1, "age", age.round(2))
+    table.to_csv(path, index=False)
+
+
+def _command(*words: object, folder: Path) -> float:
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "memberscan", *map(str, words)], cwd=folder, check=True, capture_output=True
+    )
+    return time.perf_counter() - started
 
 
 def main() -> int:
     options = arguments(__doc__).parse_args()
-    attacks = {name: a for name, a in REGISTRY.items() if isinstance(a, ReferenceAttack)}
-    compared = draw()
-    seconds: dict[str, list[float]] = {name: [] for name in attacks}
-    processor = []
-    reset_peak()
-    with one_thread():
-        for _ in range(options.repetitions):
-            before = time.process_time()
-            for name, attack in attacks.items():
-                start = time.perf_counter()
-                attack.statistic(compared)
-                seconds[name].append(time.perf_counter() - start)
-            processor.append(time.process_time() - before)
-    together = np.sum(list(seconds.values()), axis=0).tolist()
+    with tempfile.TemporaryDirectory(prefix="memberscan-references-") as name:
+        folder = Path(name)
+        write_table(folder / "table.csv")
+        _command(
+            "cohort", "table", "table.csv", "cohort", "--subject", "subject", "--age", "age", folder=folder
+        )
+        _command("train", "cohort", "run", "--model", "mlp", "--seed", "0", folder=folder)
+        ratios = []
+        for k in range(min(options.repetitions, 3)):
+            one, two = (
+                _command(
+                    *("references", "run", f"refs-{k}-{workers}", "--count", FEW, "--workers", workers),
+                    folder=folder,
+                )
+                for workers in (1, 2)
+            )
+            ratios.append(two / one)
+        many = _command("references", "run", "many", "--count", MANY, "--workers", 2, folder=folder)
     figures = [
-        Figure("all attacks", together, "s", goal=SECONDS),
-        Figure(
-            "processor time of all", processor, "s", note="near the wall time, unless others were working"
-        ),
-        Figure(
-            "peak memory", [peak_bytes() / 1e6], "MB", goal=MEGABYTES, note="Python and libraries included"
-        ),
-        *(Figure(name, values, "s") for name, values in seconds.items()),
+        Figure(f"{MANY} perceptrons on {PEOPLE} people, two at a time", [many], "s", limit=SECONDS),
+        Figure(f"{FEW} perceptrons: two at a time / one", ratios, "", limit=AT_MOST),
     ]
-    title = f"attacks with {REFERENCES} references on {SCANS:,} scans"
-    return show(title, figures, as_json=options.json)
+    return show("training reference models", figures, as_json=options.json)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

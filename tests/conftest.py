@@ -43,6 +43,14 @@ if _cuda_is_available():
     torch.cuda.device_count()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests that share costly audits first.
+
+    Processes take over tests from the end of each other's list, and would have to make the audits again.
+    """
+    items.sort(key=lambda item: not {"report", "auditing"} & {*item.path.parts})
+
+
 @pytest.fixture(scope="session", autouse=True)
 def on_the_processor() -> Iterator[None]:
     """Let no test find a card, nor any process that it starts, except where it takes :func:`cuda`."""

@@ -15,11 +15,13 @@ threads.wait_passively()
 if TYPE_CHECKING:
     from memberscan.attacks import REGISTRY, Attack, gradient_attack
     from memberscan.auditing import AuditResult, audit
+    from memberscan.auditing.making_references import collect_references, plan_references, train_references
     from memberscan.cohort import Cohort
     from memberscan.errors import MemberscanError
     from memberscan.federation.settings import Settings
     from memberscan.federation.simulated_run import federate
     from memberscan.models import MODELS, ModelSpec
+    from memberscan.references.ensemble import Ensemble
     from memberscan.runs import Role, Roles, Run
     from memberscan.threat import Access, Attacker, ThreatModel
     from memberscan.training.central import train
@@ -33,6 +35,10 @@ _HOME = {
     "gradient_attack": "attacks",
     "AuditResult": "auditing",
     "audit": "auditing",
+    "collect_references": "auditing.making_references",
+    "plan_references": "auditing.making_references",
+    "train_references": "auditing.making_references",
+    "Ensemble": "references.ensemble",
     "Cohort": "cohort",
     "MemberscanError": "errors",
     "federate": "federation.simulated_run",
@@ -58,6 +64,7 @@ __all__ = [
     "Attacker",
     "AuditResult",
     "Cohort",
+    "Ensemble",
     "MemberscanError",
     "ModelSpec",
     "Role",
@@ -67,10 +74,13 @@ __all__ = [
     "ThreatModel",
     "TrainingConfig",
     "audit",
+    "collect_references",
     "federate",
     "gradient_attack",
     "import_run",
+    "plan_references",
     "train",
+    "train_references",
 ]
 
 

@@ -87,6 +87,10 @@ class NonFiniteError(BadInputError):
     """A model or a file gives NaN or infinite predictions."""
 
 
+class ReferencesError(BadInputError):
+    """Reference models are missing or incomplete, or do not fit the target, the plan or each other."""
+
+
 class MissingExtraError(BadInputError):
     """The requested feature needs an optional dependency (an extra) that is not installed."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-RECORDED = ("threads", "date")
+RECORDED = ("threads", "date", "name", "note")
 """Keys of a request that are recorded but not compared: requests that differ only in them are equal."""
 _DIGEST = re.compile("[0-9a-f]{32,64}")
 

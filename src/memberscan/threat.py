@@ -94,6 +94,8 @@ class ThreatModel:
         Who attacks.
     rounds
         Number of rounds of a federation that it looks at, evenly spaced and including the last; None for all.
+    references
+        Number of reference models that it can train, even; None for all that the audit is given.
     """
 
     access: Access = Access.OUTPUTS
@@ -101,6 +103,7 @@ class ThreatModel:
     repeats: int = 5
     attacker: Attacker = Attacker.OUTSIDER
     rounds: int | None = None
+    references: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.leaked <= 0.9:

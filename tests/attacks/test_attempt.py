@@ -1,4 +1,4 @@
-"""Attacks carried out: whom they learn from, whom they score, thresholds, and the null."""
+"""Attacks carried out: whom they learn from, whom they score, and thresholds."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
 
-from memberscan import seeds
 from memberscan.attacks import REGISTRY, Attack
 from memberscan.attacks.attack import NOBODY, Features, KnownScans
-from memberscan.attacks.attempt import attempt, carry_out, observe, refitted_null_aucs
+from memberscan.attacks.attempt import attempt, carry_out, observe
 from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.scores import ASIDE, IN, OUT, Pair, Scores
 from memberscan.people import People
 from memberscan.signals import View
-from memberscan.targets.known import Comparison, Known, draws, known_per_side, threshold_by_share
+from memberscan.targets.known import Comparison, Known, known_per_side, threshold_by_share
 
 from .conftest import Simulate, attempt_all, draw_signals, draw_updates, table_of
 
@@ -97,51 +95,6 @@ def test_without_knowledge_the_threshold_says_member_of_as_many_as_there_are(sim
     fitted, _, unfitted = attempt_all(OUTPUTS, view, member)
     assert (unfitted.values[0] > unfitted.thresholds[0]).sum() == member.sum()
     np.testing.assert_array_equal(fitted.thresholds, 0)
-
-
-def null_of(attacks: list[Attack], view: View, member: pd.Series, permutations: int, **options) -> np.ndarray:
-    observed = [(attack, observe(attack, view)) for attack in attacks]
-    return refitted_null_aucs(observed, table_of(view, member, **options), permutations)
-
-
-def test_the_null_is_centred_and_the_observed_auc_is_one_of_its_kind(simulate: Simulate):
-    view, member = simulate(np.random.default_rng(3), 60)
-    null = null_of([*OUTPUTS, REGISTRY["gradient:conv6"]], view, member, 120, repeats=2)
-    assert null.shape == (120, 4)
-    error = null.std(axis=0, ddof=1) / np.sqrt(len(null))
-    np.testing.assert_array_less(np.abs(null.mean(axis=0) - 0.5), 4 * error)
-    assert (null.std(axis=0) > 0.02).all()
-
-
-def test_the_null_permutes_before_it_draws(simulate: Simulate):
-    """With a leak, attacks refitted on permuted labels must still find nothing."""
-    view, member = simulate(np.random.default_rng(4), 100, leak=3.0)
-    assert estimate_aucs(attempt_all(OUTPUTS, view, member, repeats=2), DeLong()).auc.min() > 0.7
-    assert abs(null_of(OUTPUTS, view, member, 60, repeats=2).mean() - 0.5) < 0.03
-
-
-def test_the_null_s_auc_is_that_of_scikit_learn(simulate: Simulate):
-    view, member = simulate(np.random.default_rng(5), 40)
-    target = table_of(view, member, repeats=3)
-    attack, features = OUTPUTS[1], observe(OUTPUTS[1], view)
-    null = refitted_null_aucs([(attack, features)], target, 4)
-    for b in range(4):
-        rng = seeds.generator(target.seed, "null", b)
-        labels = rng.permutation(target.member)
-        scores = carry_out(attack, features, draws(labels, target.threat, rng), target.people)
-        assert scores is not None
-        aucs = [
-            roc_auc_score(labels[kept], row[kept])
-            for kept, row in zip(scores.compared, scores.values, strict=True)
-        ]
-        assert null[b, 0] == pytest.approx(np.mean(aucs), abs=1e-12)
-
-
-def test_permutations_do_not_depend_on_how_many_are_asked_for(simulate: Simulate):
-    view, member = simulate(np.random.default_rng(6), 40)
-    three = null_of(OUTPUTS[:1], view, member, 3, repeats=1)
-    np.testing.assert_array_equal(null_of(OUTPUTS[:1], view, member, 7, repeats=1)[:3], three)
-    assert not np.array_equal(null_of(OUTPUTS[:1], view, member, 3, repeats=1, seed=1), three)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -34,7 +34,16 @@ def view_of(age: np.ndarray, subject: np.ndarray, local: np.ndarray) -> View:
     return View(scans, {LOCAL_PREDICTIONS: local}, learners, tuple(range(1, len(local) + 1)))
 
 
-def party_of(people: People, home: np.ndarray, known: np.ndarray, cohort: Cohort | None = None) -> Any:
+class Indistinct:
+    """Stands for a cohort in which the inputs of all people are noise alike."""
+
+    kind = "table"
+
+    def read(self, scan_ids: list[str]) -> np.ndarray:
+        return np.stack([np.random.default_rng(list(scan.encode())).normal(size=3) for scan in scan_ids])
+
+
+def party_of(people: People, home: np.ndarray, known: np.ndarray, cohort: Cohort | Indistinct) -> Any:
     """Return what source inference asks of a server's place in a federation."""
     return SimpleNamespace(
         people=people,
@@ -69,7 +78,7 @@ def held() -> Callable[..., Drawn]:
         is_known = np.zeros(len(home), dtype=bool)
         is_known[np.flatnonzero(home == -1)[:known]] = True
         view = view_of(age, subject, age[None, :, None] + error)
-        return view, party_of(People.of(view.scans["subject_id"]), home, is_known)
+        return view, party_of(People.of(view.scans["subject_id"]), home, is_known, Indistinct())
 
     return draw
 
@@ -130,7 +139,21 @@ def test_without_anybody_known_all_held_out_people_give_the_scale(held):
     view, party = held(np.random.default_rng(2), known=0)
     everyone = held(np.random.default_rng(2), known=HELD_OUT)[1]
     found, other = infer_sources(view, party), infer_sources(view, everyone)
-    assert (found.accuracy, found.chance) == (other.accuracy, other.chance)
+    assert found == other
+
+
+def test_the_inputs_alone_are_asked_about_the_same_people(held):
+    view, party = held(np.random.default_rng(3), absent=tuple((t, 2) for t in range(4)))
+    found = infer_sources(view, party)
+    assert found.inputs == infer_from_inputs(party, view.scans.index.tolist(), np.array([0, 1]))
+    assert found.inputs.low < 0.6
+
+
+def test_without_the_learners_own_models_there_is_no_inference(held):
+    view, party = held(np.random.default_rng(4))
+    assert infer_sources(View(view.scans, {}, view.learners, view.rounds), party) is None
+    party.threat = ThreatModel(attacker=Attacker.AGGREGATE)
+    assert infer_sources(view, party) is None
 
 
 def baseline(cohort: Cohort, home: np.ndarray, *learners: int) -> Interval | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,12 +13,9 @@ import torch
 from memberscan import Access, ThreatModel, TrainingConfig, audit, train
 from memberscan.attacks import REGISTRY, Features, FittedAttack, Rule, default_attacks, named
 from memberscan.attacks.availability import needed_access
-from memberscan.auditing import weighing
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, StaleError
 from memberscan.evidence.blind import Blind
-from memberscan.evidence.estimates import Estimates
-from memberscan.evidence.scores import Scores
 from memberscan.runs import Roles, Run
 from memberscan.signals import PREDICTION
 from memberscan.training import import_run
@@ -195,27 +191,6 @@ def test_changed_weights_are_refused(run: Run, tmp_path: Path, volumes: Cohort):
 def test_a_run_that_does_not_exist(tmp_path: Path):
     with pytest.raises(BadInputError, match="does not exist; give a run directory"):
         audit(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize(
-    ("side", "auc", "expected"), [(29, 0.9, 1000), (29, 0.5, 199), (40, 0.9, 199), (400, 0.9, 99)]
-)
-def test_the_number_of_permutations_follows_the_number_of_subjects(side, auc, expected, monkeypatch):
-    member = np.arange(2 * side) < side
-    attack = Scores.of_draws(
-        "a", fitted=False, values=np.zeros((1, 2 * side)), member=member, thresholds=np.zeros(1)
-    )
-    one, sides = np.ones(1), np.array([side])
-    estimates = Estimates(("a",), np.array([auc]), 0.05 * one, np.eye(1), sides, sides, one)
-    numbers = []
-
-    def refitted(observed, target, permutations, *, first=0):
-        numbers.extend(range(first, first + permutations))
-        return np.random.default_rng(first).normal(0.5, 0.05, (permutations, 1))
-
-    monkeypatch.setattr(weighing, "refitted_null_aucs", refitted)
-    null = weighing._null(SimpleNamespace(member=member), [], [attack], estimates, True)
-    assert null.permutations == expected and numbers == list(range(expected))
 
 
 def test_exposure_covers_everybody(audited):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memberscan import AuditResult, audit
+from memberscan import AuditResult, ThreatModel, audit
 from memberscan.report import render_html
 
 from .conftest import predictions_table, require_valid
@@ -23,7 +23,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     for seed in range(6):
         path = folder / f"{seed}.csv"
         predictions_table(np.random.default_rng(seed), 28, ratio=3.0).to_csv(path, index=False)
-        contents.append(dict(audit(path, attacks=["error", "prediction+label"]).content))
+        asked = audit(path, threat=ThreatModel(repeats=1), attacks=["error", "prediction+label"])
+        contents.append(dict(asked.content))
     return contents
 
 

@@ -38,8 +38,43 @@ def test_name_note_date_and_version_stand_in_the_head_as_text(source: Path, tmp_
     assert "Ward &lt;b&gt;7&lt;/b&gt;" in page and "<b>7</b>" not in page
     assert f"Audited on 2026-01-01 (UTC) by memberscan {version('memberscan')}." in page
     assert "Note by the auditor: checked by" in page
-    with pytest.raises(OutputConflictError, match="name was"):
-        audit(source, tmp_path / "audit", name="another", note=note)
+
+
+def test_another_name_or_note_changes_a_finished_audit_only_in_its_head(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "audit"
+    before = audit(source, out, name="first", note="draft").content
+    monkeypatch.setattr(stages, "_work", None)
+    after = audit(source, out, name="second").content
+    assert after["provenance"] == {**before["provenance"], "name": "second"}
+    assert {**after, "provenance": None} == {**before, "provenance": None}
+    assert json.loads((out / "audit.json").read_text()) == after
+    page = (out / "audit.html").read_text()
+    assert "second" in page and "Note by the auditor: draft" in page
+    with pytest.raises(OutputConflictError, match="seed is different"):
+        audit(source, out, name="third", seed=1)
+    written = (out / "audit.html").stat()
+    audit(source, out, name="second", note="draft")
+    audit(source, out)
+    assert (out / "audit.html").stat() == written
+
+
+def test_an_unfinished_audit_ends_under_the_name_given_last(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carry_out = stages._work
+
+    def killed(target, chosen, directory, *rest):
+        (directory / "signals").mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "_work", killed)
+    with pytest.raises(KeyboardInterrupt):
+        audit(source, tmp_path / "audit", name="first", note="draft")
+    monkeypatch.setattr(stages, "_work", carry_out)
+    provenance = audit(source, tmp_path / "audit", name="second").content["provenance"]
+    assert provenance["name"] == "second" and provenance["note"] == "draft"
 
 
 def test_without_them_only_date_and_version_are_shown(source: Path) -> None:

@@ -85,7 +85,7 @@ def test_rates_that_the_numbers_cannot_resolve_are_not_invented(predictions: Mak
     assert rates[0.1]["value"] is not None and rates[0.1]["low"] <= rates[0.1]["value"] <= rates[0.1]["high"]
     for fpr, needed in ((0.01, 300), (0.001, 3000)):
         assert rates[fpr]["value"] is rates[fpr]["low"] is None
-        assert rates[fpr]["reason"] == f"needs {needed} non-members scored in one draw, has 60"
+        assert rates[fpr]["reason"] == f"needs {needed:,} non-members scored in one draw; there are 60"
 
 
 def test_pure_noise_is_never_called_a_leak_more_often_than_promised(predictions: MakePredictions):

@@ -29,7 +29,7 @@ def test_unknown_is_the_default_and_stands_in_the_verdict_and_on_the_page(tmp_pa
     assert "How the predictions were made was not stated" in content["verdict"]["sentence"]
     assert not content["checks"]["predictions"]["unlike"]
     page = render_html(content)
-    assert "How the predictions were made: this was not stated." in page
+    assert "How the predictions were made, because this was not stated." in page
     assert "Warning." not in page
 
 

@@ -18,6 +18,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from memberscan import Access, AuditResult, ThreatModel, audit
+from memberscan.attacks import null
 from memberscan.auditing import result, stages, weighing
 from memberscan.errors import BadInputError, DiskFullError
 from memberscan.runs import Run
@@ -70,7 +71,7 @@ def test_a_finished_audit_is_not_touched(predictions: MakePredictions, tmp_path:
 STAGES: list[tuple[Any, str]] = [
     (stages, "see"),
     (stages, "attempt"),
-    (weighing, "refitted_null_aucs"),
+    (null, "refitted_null_aucs"),
     (weighing, "blind_check"),
     (weighing, "judge"),
     (stages, "scores_table"),

@@ -36,6 +36,7 @@ def test_all_commands_are_there():
         ("demo",), ("cohort", "bids"), ("cohort", "table"), ("cohort", "phantom"), ("models",), ("train",),
         ("import",), ("audit",), ("report",), ("study",), ("federate",),
         ("federation", "init"), ("federation", "site"), ("federation", "keys"),
+        ("references", "train"), ("references", "plan"), ("references", "collect"),
     }  # fmt: skip
 
 
@@ -238,6 +239,8 @@ def test_studies_print_json_even_where_a_number_is_missing(command: Command, tmp
 
     monkeypatch.setattr(verdict_rates, "NO_LEAK", {"exchangeable": verdict_rates.nothing})
     monkeypatch.setattr(verdict_rates, "CONFOUNDED_LEAKS", ())
+    monkeypatch.setattr(verdict_rates, "POWER", (0.65,))
+    monkeypatch.setattr(verdict_rates, "SHORT", 1)
     monkeypatch.setattr(verdict_rates.verdict_rates, "__defaults__", (1, 0, (20,)))
     rows = json.loads(command("study", "verdict", "--out", tmp_path, "--json").out)["rows"]
     assert any(row["false_leaks_low"] is None for row in rows)

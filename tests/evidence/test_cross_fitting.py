@@ -7,6 +7,8 @@ import pytest
 from scipy import stats
 
 from memberscan.evidence.cross_fitting import DrawDesign, variance_of_mean
+from memberscan.evidence.delong import _Draws
+from memberscan.evidence.scores import Scores
 from memberscan.studies import coverage as study
 from memberscan.targets.known import draws
 from memberscan.threat import ThreatModel
@@ -36,6 +38,32 @@ def pair_by_pair(design: DrawDesign) -> float:
     return mean / single
 
 
+def simulated(design: DrawDesign, stability: float, rng: np.random.Generator, columns: int = 30) -> float:
+    """Return the variance of the mean over draws, over that of a draw, for a linear rule of many columns."""
+    people = design.weights.shape[1] // 2
+    sign = np.repeat([1, -1], people)
+    truth = np.zeros(columns)
+    known = float((design.known[0] ** 2).sum())
+    truth[0] = np.sqrt(stability / (1 - stability) * columns * known)
+    results = []
+    for _ in range(1500):
+        errors = sign[:, None] * rng.normal(size=(2 * people, columns))
+        fitted = truth + design.known @ errors
+        scored = truth + design.weights @ errors
+        results.append(np.mean((fitted * scored).sum(axis=1) / np.linalg.norm(fitted, axis=1)))
+    return float(np.var(results) / (design.weights[0] ** 2).sum())
+
+
+@pytest.mark.parametrize("leaked", [0.5, 0.8])
+@pytest.mark.parametrize("stability", [0.1, 0.4, 0.8])
+def test_the_variance_is_that_of_simulated_linear_rules(leaked: float, stability: float):
+    """Between the extremes it is larger than at either: who is fitted on moves the rule."""
+    design = design_of(60, 60, leaked, 3)
+    found = simulated(design, stability, np.random.default_rng(0))
+    assert design.of_means(stability) == pytest.approx(found, rel=0.12)
+    assert design.of_means(stability) > design.stable
+
+
 @pytest.mark.parametrize("leaked", [0.2, 0.5, 0.8])
 def test_the_unstable_case_is_a_sum_over_pairs(leaked: float):
     design = design_of(12, 17, leaked, 3)
@@ -47,27 +75,59 @@ def test_complementary_halves_have_closed_forms(repeats: int):
     design = design_of(400, 400, 0.5, repeats)
     assert design.stable == pytest.approx(0.5)
     assert design.unstable == pytest.approx((1 + 1 / repeats) / 2, rel=0.01)
-    assert design.inflation == pytest.approx(1 + 1 / repeats, rel=0.01)
-    assert design.agreement == pytest.approx((1 + 0.5 * (repeats - 1)) / repeats, rel=0.01)
+    assert design.agreement(0.0) == pytest.approx((1 + 0.5 * (repeats - 1)) / repeats, rel=0.01)
+    assert design.agreement(1.0) == pytest.approx(1)
+    for s in (0.3, 0.6, 1.0):
+        closed = s * (2 - s) ** 2 + (1 - s) * ((1 - s / 2) ** 2 + (1 + s / 2) ** 2 / repeats)
+        assert design.of_means(s) == pytest.approx(closed / 2, rel=0.02)
 
 
 def test_draws_that_repeat_each_other_change_nothing():
     design = design_of(20, 20, 0.5, 1)
     first = DrawDesign(np.repeat(design.weights[:1], 4, axis=0), np.repeat(design.known[:1], 4, axis=0))
-    assert (first.stable, first.unstable, first.inflation) == pytest.approx((1, 1, 1))
-    assert first.instability(0.3) == 0.0
+    assert (first.stable, first.unstable) == pytest.approx((1, 1))
+    assert first.stability(0.3) == 1.0
 
 
-def test_the_variance_lies_between_that_of_stable_and_of_unstable_fits():
+def test_agreement_of_draws_decides_the_variance():
     design = design_of(50, 50, 0.5, 4)
     sides = np.arange(100) < 50, np.arange(100) >= 50
     rng = np.random.default_rng(0)
     same = design.weights * rng.normal(size=100)
     each = design.weights * rng.normal(size=design.weights.shape)
-    for influences, factor in ((same, 1.0), (each, 1.25)):
+    for influences, factor, expected in ((same, 1.0, 1.0), (each, 1.25, 0.0)):
         stable = design.stable * np.mean((influences**2).sum(axis=1))
-        assert variance_of_mean(influences, design, sides) == pytest.approx(factor * stable, rel=0.02)
-    assert variance_of_mean(0 * same, design, sides) == 0
+        variance, stability = variance_of_mean(influences, design, sides)
+        assert variance == pytest.approx(factor * stable, rel=0.03)
+        assert stability == pytest.approx(expected, abs=1e-6)
+    assert variance_of_mean(0 * same, design, sides) == (0, 1)
+
+
+def test_who_else_is_scored_is_not_taken_for_instability():
+    """Places of people vary between draws even if the scores do not."""
+    rng = np.random.default_rng(0)
+    member = np.arange(60) < 30
+    rows = draws(member, ThreatModel(leaked=0.5, repeats=5), rng)
+    found = []
+    for _ in range(40):
+        values = np.stack([np.where(row.known.everyone, np.nan, rng.normal(size=60)) for row in rows])
+        values = np.where(np.isnan(values), np.nan, rng.normal(size=60))
+        scores = Scores.of_draws("error", fitted=True, values=values, member=member, thresholds=np.zeros(10))
+        found.append(float(_Draws.of([scores], None).stability[0]))
+    assert np.mean(found) > 0.97
+
+
+def test_signs_of_unstable_fits_vary_less_than_their_scores():
+    """Of sums of signs: sign(a) b + sign(b) a, as a rule of one column gives."""
+    design = design_of(60, 60, 0.5, 5)
+    assert design.of_decisions(1.0) == pytest.approx(design.stable)
+    sign, rng = np.repeat([1, -1], 60), np.random.default_rng(0)
+    errors = sign * rng.normal(size=(4000, 120))
+    fitted, scored = errors @ design.known.T, errors @ design.weights.T
+    # Everybody has a score of a size of its own, and the share of signs that are right is counted.
+    results = (np.sign(fitted) * scored).mean(axis=1)
+    one_draw = (design.weights[0] ** 2).sum()
+    assert np.var(results) / one_draw == pytest.approx(design.of_decisions(0.0), rel=0.06)
 
 
 @pytest.mark.parametrize("attack", study.ATTACKS, ids=lambda attack: attack.name)

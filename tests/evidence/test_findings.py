@@ -42,7 +42,7 @@ def test_findings_of_pairs_have_the_published_form_and_average_over_large_pairs(
     large = [k for k, row in enumerate(attacks[0].rows) if row.victim in ("site 0", "site 3")]
     alone = [attacks[0].of_rows([k]) for k in large]
     assert found[0].tpr[0].value == pytest.approx(np.mean([operating_points(a)[0].value for a in alone]))
-    assert found[0].tpr[1].reason == "needs 300 non-members scored in one draw, has 41"
+    assert found[0].tpr[1].reason == "needs 300 non-members scored in one draw; there are 41"
     np.testing.assert_allclose(found[0].roc, np.mean([roc_points(a) for a in alone], axis=0))
     value = json.loads(json.dumps(found[1].to_dict(), allow_nan=False))
     assert value["scored"] == {"members": 25, "nonmembers": 41}

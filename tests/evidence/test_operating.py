@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from sklearn.metrics import roc_curve
 
-from memberscan.evidence.operating import operating_points, roc_points, tpr_interval
+from memberscan.evidence.operating import clopper_pearson, operating_points, roc_points, tpr_interval
 
 from .simulated import fitted, once, simulate
 
@@ -112,3 +112,10 @@ def test_curve_is_averaged_over_draws():
     attacks, member = simulate(np.random.default_rng(5), 40, 44, shift=1.0, draws=3)
     each = [roc_points(fitted("one", row[None], member))[1] for row in attacks[1].values]
     np.testing.assert_allclose(roc_points(attacks[1])[1], np.mean(each, axis=0))
+
+
+@pytest.mark.parametrize("trials", [1, 7, 150, 2500])
+def test_limits_of_proportions_are_clopper_and_pearson_s(trials: int):
+    for successes in {0, 1, trials // 3, trials - 1, trials}:
+        expected = stats.binomtest(successes, trials).proportion_ci(0.95, "exact")
+        assert clopper_pearson(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-9)

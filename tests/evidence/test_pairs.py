@@ -30,7 +30,7 @@ def test_results_equal_those_of_each_pair_alone():
         member = sides[sides != ASIDE] == IN
         assert (result.members, result.nonmembers) == (member.sum(), 15)
         if result.victim == "site 1":
-            assert result.reason == "needs 10 members and 10 non-members scored, has 9 and 15"
+            assert result.reason == "needs 10 members and 10 non-members scored; there are 9 and 15"
             assert result.auc is result.p_value is result.p_holm is None
             continue
         row = values[sides != ASIDE]
@@ -59,7 +59,7 @@ def test_pairs_without_scores_are_listed_with_a_reason():
     values[0], sides[0] = np.nan, ASIDE
     unseen, seen = pair_results([replace(attack, values=values, sides=sides)], np.random.default_rng(0))
     assert (unseen.victim, unseen.members, unseen.nonmembers, unseen.p_value) == ("site 1", 0, 0, None)
-    assert unseen.reason == "needs 10 members and 10 non-members scored, has 0 and 0"
+    assert unseen.reason == "needs 10 members and 10 non-members scored; there are 0 and 0"
     assert seen.p_value == seen.p_holm > 0
     # It makes no difference whether the people who could not be scored keep their sides.
     same, _ = pair_results([replace(attack, values=values)], np.random.default_rng(0))

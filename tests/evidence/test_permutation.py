@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from memberscan.auditing.weighing import DECIDING
+from memberscan.attacks.null import DECIDING
 from memberscan.errors import MisalignedError, TooFewSubjectsError
 from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs

@@ -215,3 +215,24 @@ def test_an_attack_that_saw_nothing_of_a_victim_does_not_count_its_people():
     assert estimate_aucs(attacks, errors).members.tolist() == [60, 35]
     alike = {f"site {v}": np.zeros(90, dtype=int) for v in range(3)}
     assert errors.aucs_within(aligned(attacks), alike).members.tolist() == [60, 35]
+
+
+@pytest.mark.parametrize(("shift", "ratio"), [(0.0, 1.0), (1.5, 1.11)])
+def test_thresholds_by_share_vary_with_the_people(shift, ratio):
+    """With fewer members than others and a leak, the accuracy then varies more: by a tenth in simulations."""
+    found = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        (attack,), _ = federate(rng, [30, 30, 30], 60, shift=shift, shared=0.8)
+        limits = [
+            np.quantile(np.concatenate(sides), len(sides[1]) / sum(map(len, sides)))
+            for sides in attack.split()
+        ]
+        attack = replace(attack, thresholds=np.array(limits))
+        errors = Resampling.draw([attack], rng, resamples=50)
+        moving, still = (
+            estimate_accuracies([replace(attack, fitted=fitted)], errors)[0] for fitted in (False, True)
+        )
+        assert moving.value == still.value
+        found.append((moving.high - moving.low) / (still.high - still.low))
+    assert np.mean(found) == pytest.approx(ratio, abs=0.05)

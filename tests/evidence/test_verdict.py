@@ -132,8 +132,8 @@ def test_where_sides_overlap_the_answer_is_about_people_alike_and_says_so(side, 
     assert verdict.basis.rule == "within strata" and verdict.basis.shown == ()
     assert verdict.smallest_detectable_auc == smallest_detectable_auc(within)
     assert "can be told apart without the model, most of all by age (AUC 0." in verdict.sentence
-    assert "about people who are alike in the covariates, and about nobody else" in verdict.sentence
-    assert f": {100 * overlap.members:.0f}% of the members have" in verdict.sentence
+    assert "only about people who are alike in the covariates" in verdict.sentence
+    assert f"; {100 * overlap.members:.0f}% of the members have" in verdict.sentence
     assert "Among all people" not in verdict.sentence
     assert ("alike in the covariates" in verdict.would_change) == (label == "inconclusive")
 

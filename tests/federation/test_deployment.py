@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key, l
 
 from memberscan.cohort import Cohort
 from memberscan.federation import ckks
+from memberscan.federation.deploy import site_roles
 from memberscan.runs.transcript import Transcript
 
 from .deployment import Deployment, deployment, documented, write_certificates, write_key
@@ -58,6 +59,9 @@ STRANGERS = {
 def test_the_howto_runs_a_federation_and_turns_strangers_away(tmp_path: Path) -> None:
     with deployment(tmp_path) as made:
         prepare(made)
+        # Asking the SuperLink takes a process; the sites' logs say when it is worth while.
+        logs = [made.log(site) for site in SUBJECTS]
+        made.wait("all sites connect", lambda: all("SuperNode ID" in log.read_text() for log in logs))
         made.wait("all sites are there", lambda: made.online() == len(SUBJECTS))
         run = made.start("server", made.words("flwr run", "server"), name="flwr run")
         made.supernode("site-c")
@@ -89,8 +93,12 @@ def prepare(made: Deployment) -> None:
     write_certificates(folder / "site-e" / "other")
     shutil.copy(folder / "site-e" / "other" / "ca.crt", folder / "site-e" / "other.crt")
     for site, subjects in SUBJECTS.items():
-        make_cohort(folder / site, site, subjects)
-        made.call(site, made.words("memberscan federation site", site))
+        cohort = make_cohort(folder / site, site, subjects)
+        if site == SITES[0]:
+            made.call(site, made.words("memberscan federation site", site))
+        else:
+            # What the command does, without the seconds that a process takes to start.
+            site_roles(folder / site / "roles.tsv", cohort, site, 0.2)
         shutil.copy(folder / site / f"{site}.key.pub", folder / "server")
     (folder / LIAR / "code").mkdir()
     (folder / LIAR / "code" / "sitecustomize.py").write_text(LIE)
@@ -104,14 +112,14 @@ def prepare(made: Deployment) -> None:
         made.supernode(site, more=more)
 
 
-def make_cohort(folder: Path, site: str, subjects: int) -> None:
+def make_cohort(folder: Path, site: str, subjects: int) -> Cohort:
     rng = np.random.default_rng(subjects)
     measures = pd.DataFrame(rng.normal(size=(subjects, 5)), columns=[f"thickness {n}" for n in range(5)])
     ages = rng.uniform(45, 80, subjects).round(1)
     measures["thickness 0"] += ages / 10
     people = pd.DataFrame({"id": [f"{site} person {n}" for n in range(subjects)], "age": ages})
     people.join(measures).to_csv(folder / "table.csv", index=False)
-    Cohort.from_table(folder / "table.csv", folder / "cohort", subject="id", age="age")
+    return Cohort.from_table(folder / "table.csv", folder / "cohort", subject="id", age="age")
 
 
 def the_run_completed(made: Deployment) -> None:

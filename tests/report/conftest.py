@@ -9,9 +9,11 @@ import pytest
 from memberscan.report import AuditContent, ConsortiumContent, consortium, render_consortium, render_html
 
 from .examples import PREDICTIONS, encrypted, of_federations, of_predictions, of_weights, site
+from .exposed import with_references
 
 CENTRAL = ["leaks", *PREDICTIONS]
-EXAMPLES = [*CENTRAL, "learner", "server", "encrypted", "summed", "outside"]
+REFERENCES = {"exposed": 16, "few_references": 4}
+EXAMPLES = [*CENTRAL, *REFERENCES, "learner", "server", "encrypted", "summed", "outside"]
 Examples = dict[str, AuditContent]
 
 
@@ -20,6 +22,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
     """One audit for each kind of answer."""
     folder = tmp_path_factory.mktemp("examples")
     found = {name: of_predictions(folder, name) for name in PREDICTIONS}
+    found |= {name: with_references(found["differing"], count) for name, count in REFERENCES.items()}
     found |= {"leaks": of_weights(folder), **of_federations(folder)}
     return found | {"encrypted": encrypted(found["plain"])}
 

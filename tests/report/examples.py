@@ -142,6 +142,7 @@ def site(server: AuditContent, number: int) -> AuditContent:
         "transcript": "d" * 32,
         "learners": tuple(row for row in federation.learners if row.name == name),
         "victims": tuple(row for row in federation.victims if row.name == name),
+        "together": None,
         "pairs": tuple(row for row in federation.pairs if row.victim == name),
     }
     return server.model_copy(update={"federation": federation.model_copy(update=own)})

@@ -83,7 +83,7 @@ def requested(driver: Any) -> set[str]:
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("name", [*CENTRAL, "learner", "server", "encrypted", "consortium"])
+@pytest.mark.parametrize("name", [*CENTRAL, "exposed", "learner", "server", "encrypted", "consortium"])
 def test_it_opens_quietly_and_fits(
     driver: Any, urls: dict[str, str], name: str, width: int, mode: str
 ) -> None:
@@ -109,7 +109,9 @@ def test_the_answer_is_on_the_first_screen(driver: Any, urls: dict[str, str], na
     assert driver.execute_script(bottom, ".sentence") < 844
 
 
-@pytest.mark.parametrize(("name", "figures"), [("leaks", 4), ("server", 6), ("consortium", 1)])
+@pytest.mark.parametrize(
+    ("name", "figures"), [("leaks", 4), ("exposed", 5), ("server", 5), ("consortium", 1)]
+)
 @pytest.mark.parametrize(("width", "shown"), [(390, "narrow"), (1280, "wide")])
 def test_text_in_figures_is_never_small(
     driver: Any, urls: dict[str, str], width: int, shown: str, name: str, figures: int

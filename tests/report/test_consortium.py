@@ -17,12 +17,14 @@ from memberscan.report import (
     check_consortium,
     consortium,
     joining,
+    party_words,
     ranking,
     render_consortium,
 )
 from memberscan.report.content.consortium_json import Entry
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.schema import published
+from memberscan.report.sections import consortium_pairs
 
 Audits = dict[str, AuditContent]
 SITES = [f"learner-{n}" for n in range(1, 5)]
@@ -201,9 +203,47 @@ def test_a_site_without_a_pair_is_told_so(merging: Audits) -> None:
     assert "Other learners: nothing could be judged." in render_consortium(content)
 
 
+def test_names_and_notes_of_audits_are_shown_as_text(sites: Audits) -> None:
+    plain = consortium(sites)
+    assert "Names and notes" not in render_consortium(plain)
+    first = sites["site-1"]
+    heading = {"name": "Ward <b>7</b>", "note": "before the board", "date": "2026-01-01"}
+    sites["site-1"] = first.model_copy(update={"provenance": first.provenance.model_copy(update=heading)})
+    content = consortium(sites)
+    named = content.audits[0]
+    assert (named.title, named.note, named.date) == ("Ward <b>7</b>", "before the board", "2026-01-01")
+    page = render_consortium(content)
+    assert "Ward &lt;b&gt;7&lt;/b&gt;" in page and "before the board" in page and "2026-01-01" in page
+
+
+def test_the_check_of_all_members_together_is_shown(merging: Audits) -> None:
+    audit = merging["learner"]
+    differing = (
+        federation_of(audit)
+        .victims[0]
+        .model_copy(
+            update={"name": "all learners", "tripped": True, "gates": True, "worst": "age", "auc": 0.61}
+        )
+    )
+    content = consortium({"a": changed(audit, together=differing)})
+    assert content.entries[0].together == (differing,)
+    (shown,) = consortium_pairs.data(content) or ()
+    assert ("all learners", party_words.caveat(differing)) in shown.caveats
+    assert shown.victims is not None and shown.victims.rows[-1][0].text == "all learners"
+    assert party_words.caveat(differing) in render_consortium(content)
+
+
+def test_audits_of_sites_keep_their_own_checks_of_all_members(sites: Audits) -> None:
+    assert consortium(sites).entries[0].together == ()
+    both = federation_of(sites["site-1"]).victims[0].model_copy(update={"name": "all learners"})
+    sites = {name: changed(audit, together=both) for name, audit in sites.items()}
+    entry = consortium(sites).entries[0]
+    assert [victim.name for victim in entry.together] == [f"all learners of {name}" for name in sites]
+
+
 def test_the_page_names_the_caveat_of_a_site(examples: Audits) -> None:
     content = consortium({"server": examples["server"]})
     page = render_consortium(content)
-    assert "But its people can be told from those held out with an AUC of" in page
+    assert "But these people can be told from those held out with an AUC of" in page
     assert "without any model, most of all by age: membership and site cannot be told apart here." in page
     assert page == render_consortium(content.dump())

@@ -35,3 +35,17 @@ def test_no_line_crosses_a_label(width: int, size: int) -> None:
             (x, low), (_, high) = axes.transData.transform(np.column_stack(line.get_data()))
             low, high = sorted((low, high))
             assert not (box.x0 < x < box.x1 and low < box.y1 and high > box.y0), text.get_text()
+
+
+@pytest.mark.parametrize("reason", ["too few people", "fewer than ten people on a side, " * 4])
+def test_the_reason_for_a_missing_estimate_leaves_the_axes_their_width(reason: str) -> None:
+    found, widths = Estimate(value=0.62, low=0.55, high=0.7), []
+    for note in ("", reason):
+        figure = Figure(figsize=(NARROW / 72, 168 / 72), dpi=72, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        draw_intervals(axes, [Row("error", found), Row("sex: F", None, note=note)], gap=None, narrow=True)
+        figure.draw_without_rendering()
+        widths.append(axes.get_window_extent().width)
+        assert all(len(text.get_text()) <= 60 for text in axes.texts)
+    assert widths[1] == pytest.approx(widths[0])

@@ -129,7 +129,7 @@ def test_the_first_screen_says_what_matters(examples: dict[str, AuditContent], p
     assert f"picks the member {words.in_hundred(best.auc.value)}" in first
     assert "30 members and 30 non-members" in first
     assert f"below {words.detectable(audit.verdict.smallest_detectable_auc)}" in first
-    assert "given this trained model" in first
+    assert "for this trained model" in first
 
 
 def test_the_smallest_detectable_auc_reads_the_same_everywhere(
@@ -143,7 +143,7 @@ def test_the_smallest_detectable_auc_reads_the_same_everywhere(
     for name, html in every.items():
         text = Page(html).text
         said = re.findall(r"an AUC of (\d\.\d+) \(chance is 0\.50\)", text)
-        said += re.findall(r"leak with an AUC below (\d\.\d+):", text)
+        said += re.findall(r"leak with an AUC below (\d\.\d+)\. With", text)
         said += re.findall(r"detectable with 80% power \(here (\d\.\d+)\)", text)
         assert len(said) >= 2 or name == "encrypted", name
         assert len(set(said)) == 1, (name, said)
@@ -174,8 +174,8 @@ def test_no_verdict_promises_safety(html: str) -> None:
 
 
 def test_below_chance_is_not_sold_as_a_finding(pages: dict[str, str]) -> None:
-    assert "none was shown to do better than chance" in pages["no_leak_shown"]
-    assert "none was shown to do better than chance" not in pages["leaks"]
+    assert "was shown to do better than chance" in pages["no_leak_shown"]
+    assert "was shown to do better than chance" not in pages["leaks"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -200,7 +200,7 @@ def test_confounding_is_explained_where_it_matters(
     assert f"{matched.members} members and {matched.nonmembers} non-members can be audited again" in text
     # Groups are judged within strata as the verdict is, rates at few false alarms are not.
     assert text.count("Not adjusted for covariates:") == 1
-    assert "none is evidence of a leak" in text
+    assert "is evidence of a leak, because" in text
     assert "predictions file shows outputs only" in text
 
 
@@ -213,7 +213,7 @@ def test_where_sides_overlap_both_results_are_given_and_the_one_that_counts_is_n
     assert words.overlap(audit.checks.blind.overlap) in text
     crude, alike = (words.fraction(auc.value) for auc in (best.auc, best.within_strata.auc))
     assert f"reaches an AUC of {crude} (at least " in text and f"and of {alike} (at least " in text
-    assert "The second counts" in text
+    assert "The verdict uses the second" in text
     assert "about people who are alike in the covariates" in text
     assert "the two sides do not overlap enough" in Page(pages["confounded"]).text
     assert "have people alike on the other side" not in Page(pages["no_leak_shown"]).text
@@ -237,14 +237,14 @@ def test_what_would_explain_a_finding_is_said_where_members_were_chosen(
 def test_chance_imbalance_decides_nothing(leaking: dict[str, Any]) -> None:
     leaking["checks"]["blind"] |= {"tripped": True, "gates": False, "auc": 0.57, "p_value": 0.0004}
     text = Page(render_html(leaking)).text
-    assert "the difference is chance and not confounding" in text
+    assert "the difference is due to chance and is not confounding" in text
     assert "permutation p < 0.001" in text
     assert "Not adjusted for covariates:" not in text
 
 
 def test_what_could_not_be_computed_is_said(pages: dict[str, str]) -> None:
     text = Page(pages["tiny"]).text
-    assert "needs 3000 non-members scored in one draw, has 5" in text
+    assert "needs 3,000 non-members scored in one draw; there are 5" in text
     assert "How often an accusation is right" not in text
     text = Page(pages["no_leak_shown"]).text
     assert "known in closed form" in text
@@ -342,7 +342,7 @@ def test_a_pair_that_was_not_judged_is_hatched_and_a_learner_left_out_named(
 
 def test_the_audit_of_a_server_names_what_may_mislead(pages: dict[str, str]) -> None:
     text = Page(pages["server"]).text
-    assert "learner-1: its people can be told from those held out with an AUC of" in text
+    assert "learner-1: these people can be told from those held out with an AUC of" in text
     assert "the models are" in text or "the models tell" in text
     assert "What the server must hold" in text
 
@@ -350,7 +350,7 @@ def test_the_audit_of_a_server_names_what_may_mislead(pages: dict[str, str]) -> 
 def test_a_server_that_sees_nothing_is_no_all_clear(pages: dict[str, str]) -> None:
     page = Page(pages["encrypted"])
     assert "sees no model at all" in page.text
-    assert "Any leak: no attack could be run." in page.text
+    assert "Any leak, because no attack could be run." in page.text
     assert "No attack ran, so there was nothing to shuffle." in page.text
     assert "unknown times" not in page.text
     assert {a.get("id") for a in page.all("section")}.isdisjoint({"pairs", "rounds", "alarms"})

@@ -32,7 +32,7 @@ def test_every_pair_is_in_its_place(examples: dict[str, AuditContent]) -> None:
     attack = federation.pairs[0].attack
     pairs = [*federation.pairs, few.model_copy(update={"attack": attack})]
     grid = pair_grid.build(pairs, attack)
-    assert (grid.stem, grid.heads) == ("learner-", ["1", "2", "3", "4", "5"])
+    assert (grid.stem, grid.heads) == ("learner", ["1", "2", "3", "4", "5"])
     found = {(p.attacker, p.victim): p for p in pairs if p.attack == attack}
     for attacker, row in zip(grid.attackers, grid.squares, strict=True):
         for victim, square in zip(grid.victims, row, strict=True):

@@ -30,6 +30,7 @@ def test_success_counts_pairs_of_one_attack(examples: Examples, attack: str) -> 
     sure = [pair.model_copy(update={"p_holm": 0.001}) for pair in mine]
     doubtful = sum(pair.victim == gated.name for pair in mine)
     assert f"Of these, {doubtful} may be explained by how" in party_words.success(sure, attack, [gated])
+    assert f"Of these, {len(mine)} may be explained" in party_words.success(sure, attack, [], [gated])
     assert party_words.success(empty, attack, []) == "None of 12 pairs could be judged."
 
 

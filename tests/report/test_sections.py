@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from memberscan.report import AuditContent, ConsortiumContent, check, sections, svg
+from memberscan.report import AuditContent, ConsortiumContent, check, render_html, sections, svg
 from memberscan.report.content.audit_json import Threat
 from memberscan.report.content.consortium_json import Entry, JoinedAudit
 from memberscan.report.content.federation_json import Federation, Pair
@@ -89,11 +89,19 @@ def test_unresolved_rates_are_na_with_their_reason(examples: Examples) -> None:
     assert table.columns == ("Attack", "10% false alarms", "1% false alarms", "0.1% false alarms")
     for row in table.rows:
         assert row[3].text == "n/a"
-        assert "needs 3000 non-members" in table.notes[row[3].mark - 1]
+        assert "needs 3,000 non-members" in table.notes[row[3].mark - 1]
     assert any(row[1].text.endswith("%") for row in table.rows)
     section = false_alarms.data(examples["leaks"])
     assert section is not None and section.precision_of_all is not None
     assert {row[1].text for row in section.precision_of_all.rows} == {"10%"}
+
+
+def test_roc_curves_are_drawn_only_where_they_show_low_rates(examples: Examples) -> None:
+    many, few = (false_alarms.data(examples[name]) for name in ("leaks", "server"))
+    assert false_alarms.lowest_rate(examples["leaks"]) <= 0.2 < false_alarms.lowest_rate(examples["server"])
+    assert many is not None and many.figure is not None
+    assert few is not None and few.figure is None
+    assert "Too few non-members were scored to draw ROC curves" in render_html(examples["server"])
 
 
 def test_a_rate_that_one_attack_lacks_is_na(leaking: dict[str, Any]) -> None:
@@ -179,7 +187,7 @@ def test_each_party_in_words(examples: Examples) -> None:
         return " ".join([*sentences, *summary.party_unseen(federation)])
 
     learner = said("learner")
-    assert "4 learners trained together over 3 rounds, 8 local epochs in each." in learner
+    assert "4 learners trained together over 3 rounds, with 8 local epochs in each." in learner
     assert "no other learner’s own model" in learner
     assert "It knows its own people, and 16 held-out people" in learner
     assert "receives every learner’s model in every round. It follows the protocol." in said("server")
@@ -187,7 +195,7 @@ def test_each_party_in_words(examples: Examples) -> None:
     active = said("server", attacker="active-server")
     assert "does not follow the protocol" in active and "simulated" in active
     hidden = said("encrypted")
-    assert "sees no model at all" in hidden and "they hold the key" in hidden
+    assert "sees no model at all" in hidden and "They hold the key" in hidden
     assert "the sum of the learners’ models" in said("summed")
     alone = said("server", known_nonmembers=1, local_epochs=None, environment=None, rounds=1)
     assert "1 held-out person" in alone and "over 1 round." in alone
@@ -299,8 +307,8 @@ def test_a_site_is_told_in_plain_words(merged: ConsortiumContent) -> None:
         return site_advice.against(entry, found, found.auc)
 
     assert told("learner", pair(0.7, 0.01)) == (
-        "Another learner, learner-3, can tell your people from others: of a pair, it picks the right one "
-        "70 times in 100."
+        "Another learner, learner-3, can tell your people from others: shown one of your people and somebody "
+        "else, it picks the right one 70 times in 100."
     )
     missed = told("server", pair(0.7, 0.2))
     assert missed == "The server was not shown to tell your people from others (AUC at most 0.80)."
@@ -317,9 +325,9 @@ def test_several_verdicts_in_one_sentence(merged: ConsortiumContent) -> None:
         return merged.model_copy(update={"audits": audits, "entries": (server, *merged.entries[1:])})
 
     said = consortium_summary.answer(both(leak, small))
-    assert said == "Membership leaks to the server, by 1 of 2 audits."
-    assert consortium_summary.counted((leak, small)) == "1 leaks, 1 inconclusive"
-    assert consortium_summary.answer(both(small)).startswith("No leak was shown by 1 audit;")
+    assert said == "Membership leaks to the server: this was found by 1 of 2 audits."
+    assert consortium_summary.counted((leak, small)) == "leaks (1), inconclusive (1)"
+    assert consortium_summary.answer(both(small)).startswith("No leak was shown by 1 audit. Each")
 
 
 def test_what_secure_aggregation_leaves(merged: ConsortiumContent) -> None:

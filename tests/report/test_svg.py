@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from memberscan.report import AuditContent, svg
+from memberscan.report.content.audit_json import Quantiles
 from memberscan.report.content.finding_json import Roc
 from memberscan.report.drawings import NARROW, WIDE
 from memberscan.report.sections import age_errors, attack_results, false_alarms, group_exposure, summary
@@ -91,3 +92,12 @@ def test_curves_stay_inside_what_was_scored(examples: dict[str, AuditContent]) -
     findings = tuple(finding.model_copy(update=flat) for finding in audit.findings)
     drawing = false_alarms.draw(audit.model_copy(update={"findings": findings}))
     assert "nan" not in drawing.wide.lower()
+
+
+def test_a_bar_of_quantiles_is_no_longer_than_they_are_apart() -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    group = Quantiles(n=70, q10=None, q25=0.0, q50=0.0, q75=0.0, q90=None)
+    age_errors._quantiles(axes, 0, group, "black", "o", 60)
+    bar = next(line for line in axes.lines if line.get_linewidth() == 60)
+    assert bar.get_solid_capstyle() == "butt"

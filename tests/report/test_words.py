@@ -29,6 +29,11 @@ def test_fraction(value: float, text: str) -> None:
     assert words.fraction(value) == text
 
 
+@pytest.mark.parametrize(("value", "text"), [(-0.05, "−0.05"), (0.2, "0.20"), (9.5, "9.50"), (3600, "3,600")])
+def test_ratio(value: float, text: str) -> None:
+    assert words.ratio(value) == text
+
+
 @given(st.floats(0, 1).map(lambda x: round(x, 4)))
 def test_fraction_keeps_its_side_of_chance(value: float) -> None:
     shown = float(words.fraction(value))
@@ -106,9 +111,11 @@ def test_overlap_says_for_whom_the_comparison_speaks() -> None:
     shares = {"members": 0.95, "nonmembers": 1.0, "effective_nonmembers": 0.7}
     text = words.overlap(Overlap(**shares, effective_members=0.8, extent="good"))
     assert "95% of the members, and 100% of the non-members, have people alike" in text
-    assert "the weight of 80% of the members, and speaks for most of them." in text
+    assert "the weight of 80% of the members, so the answer holds for most members." in text
     text = words.overlap(Overlap(**shares, effective_members=0.1, extent="failed"))
-    assert text.endswith("which is too few to speak for them: the two sides do not overlap enough.")
+    assert text.endswith(
+        "which is too few for an answer about the members: the two sides do not overlap enough."
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,6 +130,6 @@ def test_a_hidden_difference_is_never_rounded_up(two: float, many: float, points
         hidden_difference=HiddenDifference(two_kinds=two, any_kinds=many),
     )
     text = words.hidden_difference(verdict)
-    assert f"non-members by at least {points[0]} percentage points" in text
-    assert text.endswith(f"by at least {points[1]}.")
+    assert f"non-members must differ by at least {points[0]} percentage points" in text
+    assert f"by at least {points[1]} percentage points (total" in text
     assert words.hidden_difference(verdict.model_copy(update={"hidden_difference": None})) == ""

@@ -45,6 +45,7 @@ def test_the_same_seed_gives_the_same_table(monkeypatch):
     monkeypatch.setattr(study, "POWER", ())
     one, other = (study.verdict_rates(2, seed=1, sides=(30,)) for _ in range(2))
     assert one.equals(other)
+    assert one.equals(study.verdict_rates(2, seed=1, sides=(30,), processes=2))
 
 
 def test_the_error_attack_shows_what_the_gap_predicts():

@@ -1,7 +1,4 @@
-"""Carry out attacks: fit them on the people the attacker knows in each row, and score everybody else.
-
-The same can be repeated with membership permuted, to find what chance alone would show.
-"""
+"""Carry out attacks: fit them on the people the attacker knows in each row, and score everybody else."""
 
 from __future__ import annotations
 
@@ -12,18 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from memberscan import seeds
 from memberscan.attacks.attack import NOBODY, Attack, Features, KnownScans
 from memberscan.errors import MisalignedError
-from memberscan.evidence.roc import aucs_of_rows
-from memberscan.evidence.scores import ASIDE, IN, Scores
+from memberscan.evidence.scores import ASIDE, Scores
 from memberscan.people import People
-from memberscan.progress import progress
 from memberscan.targets import Target
-from memberscan.targets.known import Comparison, Known, draws, everybody, threshold_by_share
+from memberscan.targets.known import Comparison, Known, threshold_by_share
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool
 
     from memberscan.signals import View
 
@@ -117,43 +111,6 @@ def _scans_of(known: Known, people: People) -> KnownScans:
     return KnownScans(places, known.members[people.of_scan[places]])
 
 
-def refitted_null_aucs(
-    observed: Sequence[tuple[Attack, Features]], target: Target, permutations: int, *, first: int = 0
-) -> Float[np.ndarray, "permutations attacks"]:
-    """Return mean AUCs of attacks on a model, with membership permuted before known subjects are drawn.
-
-    Parameters
-    ----------
-    observed
-        Each attack with its features.
-    target
-        The model; only the rows of an outsider can be drawn again.
-    permutations
-        How many.
-    first
-        Number of the first one: each has random numbers of its own.
-    """
-    aucs = np.empty((permutations, len(observed)))
-    with one_thread(), progress("permuting membership", permutations) as advance:
-        for b in range(permutations):
-            rng = seeds.generator(target.seed, "null", first + b)
-            member = rng.permutation(target.member)
-            rows = {True: draws(member, target.threat, rng), False: everybody(member)}
-            for k, (attack, features) in enumerate(observed):
-                scores = carry_out(attack, features, rows[attack.learns], target.people)
-                aucs[b, k] = np.nan if scores is None else _mean_auc(scores)
-            advance(1)
-    return aucs
-
-
 def one_thread() -> threadpool_limits:
     """Use one thread for linear algebra: on small matrices, threads cost several times what they save."""
     return threadpool_limits(1, "blas")
-
-
-def _mean_auc(scores: Scores) -> float:
-    # Every draw scores the same number of subjects, so the values can be reshaped to a rectangle.
-    compared = scores.compared
-    values = scores.values[compared].reshape(len(compared), -1)
-    labels = (scores.sides == IN)[compared].reshape(values.shape).astype(float)
-    return float(aucs_of_rows(values, labels).mean())

@@ -63,23 +63,24 @@ def ridge(known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
     The leave-one-out residual of a linear smoother with hat matrix H is (y - Hy) / (1 - diag H) (Allen,
     1974); one eigendecomposition is enough for all penalties.
     """
+    n, share = len(member), member.mean()
     y = np.where(member, 1.0, -1.0)
-    weight = np.where(member, 0.5 / member.mean(), 0.5 / (~member).mean())
+    # These sum to n, and the mean of y with them is 0.
+    weight = np.where(member, 0.5 / share, 0.5 / (1 - share))
     root = np.sqrt(weight)
-    mean = np.average(known.values, axis=0, weights=weight)
-    target = y - np.average(y, weights=weight)
-    x = (known.values - mean) * root[:, None]
-    u, s, vt = _thin_svd(x)
-    energy = float((s**2).sum()) / len(y) or 1.0
-    projected = u.T @ (root * target)
-    best, coefficients = np.inf, np.zeros(x.shape[1])
-    for penalty in _PENALTIES * energy * len(y):
-        shrink = s**2 / (s**2 + penalty)
-        fitted, leverage = u @ (shrink * projected), (u**2) @ shrink + root**2 / weight.sum()
-        error = float(np.mean(((root * target - fitted) / np.maximum(1 - leverage, 1e-6)) ** 2))
-        if error < best:
-            best, coefficients = error, vt.T @ (s / (s**2 + penalty) * projected)
-    return Rule(coefficients, float(np.average(y, weights=weight) - mean @ coefficients))
+    mean = weight @ known.values / n
+    target = root * y
+    u, s, vt = _thin_svd((known.values - mean) * root[:, None])
+    energy = s**2
+    projected = u.T @ target
+    # One column for each penalty.
+    penalties = _PENALTIES * (float(energy.sum()) or n)
+    shrink = energy[:, None] / (energy[:, None] + penalties)
+    residual = target[:, None] - u @ (shrink * projected[:, None])
+    leverage = (u**2) @ shrink + (weight / n)[:, None]
+    errors = np.mean((residual / np.maximum(1 - leverage, 1e-6)) ** 2, axis=0)
+    coefficients = vt.T @ (s / (energy + penalties[np.argmin(errors)]) * projected)
+    return Rule(coefficients, -float(mean @ coefficients))
 
 
 def _thin_svd(x: Float[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

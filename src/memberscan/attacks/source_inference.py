@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.on_learners import errors
 from memberscan.evidence.intervals import Interval, wilson
 from memberscan.signals.broadcast_answers import ANSWER_PREDICTIONS
 from memberscan.signals.learner_updates import LOCAL_PREDICTIONS
@@ -31,7 +30,7 @@ _BLOCKS = 6
 _FOLDS = 5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class SourceInference:
     """How often the learner that has a member is named correctly.
 
@@ -41,42 +40,45 @@ class SourceInference:
         By the learners' models.
     chance
         The share of the largest learner.
-    learners
-        Positions of the victims that took part in some round; only their people were asked about.
+    inputs
+        The same by the inputs alone: see :func:`infer_from_inputs`.
     """
 
     accuracy: Interval
     chance: float
-    learners: Int[np.ndarray, " learners"]
+    inputs: Interval | None
 
 
 def infer_sources(view: View, party: Party) -> SourceInference | None:
     """Name for each member the learner whose models predict it best.
 
-    None if fewer than two learners took part: then there is no choice.
+    None if the attacker does not see the learners' own models, or if fewer than two learners took part: then
+    there is no choice.
 
     Models are compared by their mean error over the rounds that a learner took part in. Each learner's errors
     are first divided by their mean over the known held-out subjects, so that a learner with a good model is
     not named for everybody. A learner that never took part is not named, and its people are not scored.
     """
+    signal = READS.get(party.threat.attacker)
+    if signal is None or signal not in view.values:
+        return None
     columns = np.array([view.learners.index(victim) for victim in party.victims])
-    every = view[READS[party.threat.attacker]][:, :, columns]
+    every = view[signal][:, :, columns]
     # Predictions of a round in which a learner took no part are NaN.
     present = np.flatnonzero(~np.isnan(every).all(axis=(0, 1)))
     if len(present) < 2:
         return None
-    local = every[:, :, present]
-    by_person = party.people.mean(np.nanmean(errors(view, local), axis=0).T)
+    errors = np.abs(view.age[:, None] - every[:, :, present])
+    by_person = party.people.mean(np.nanmean(errors, axis=0).T)
     known = party.known_nonmembers
     scale = by_person[:, known] if known.any() else by_person[:, ~party.member]
     named = present[np.argmin(by_person / scale.mean(axis=1, keepdims=True), axis=0)]
     asked = np.isin(party.home, present)
     right = named[asked] == party.home[asked]
     counts = np.bincount(party.home[asked])
+    inputs = infer_from_inputs(party, view.scans.index.tolist(), present)
     return SourceInference(
-        wilson(float(right.mean()), len(right)),
-        float(counts.max() / counts.sum()),
-        present,
+        wilson(float(right.mean()), len(right)), float(counts.max() / counts.sum()), inputs
     )
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from memberscan.auditing.exposing import members_of
 from memberscan.evidence.admissible import computed_from_predictions
+from memberscan.evidence.recipe_fit import compare_recipe
 from memberscan.report.outcome import (
     FederationFacts,
     Outcome,
     PeopleFacts,
     ProvenanceFacts,
+    ReferenceFacts,
     TargetFacts,
     ThreatFacts,
 )
@@ -25,9 +28,11 @@ if TYPE_CHECKING:
     from memberscan.auditing.heading import Heading
     from memberscan.auditing.selection import Selection
     from memberscan.auditing.weighing import Weighed
+    from memberscan.evidence.person_exposure import PersonExposure
     from memberscan.targets import Target
 
 _SEX = ("sex", "gender")
+_SITE = ("site", "site_id", "scanner", "scanner_id", "centre", "center")
 _ENOUGH = 10_000
 """This number of scans is enough to recognise a column that was computed from predictions."""
 
@@ -68,14 +73,20 @@ def summarise_people(target: Target, view: View) -> PeopleSummary:
         residual=people.mean(residual),
         mean_absolute=people.mean(np.abs(residual)),
         mean_square=people.mean(residual**2),
-        sex=_sex(covariates),
+        sex=_named(covariates, _SEX),
+        site=_named(covariates, _SITE),
+        scans=people.scan_count,
     )
     return PeopleSummary(facts, covariates, left_out)
 
 
-def _sex(covariates: pd.DataFrame) -> pd.Series | None:
-    """Return sex as the target writes it, missing if it is not known; None if there is no such column."""
-    name = next((c for c in covariates if str(c).lower() in _SEX), None)
+def _named(covariates: pd.DataFrame, names: Sequence[str]) -> pd.Series | None:
+    """Return a covariate as the target writes it, missing where not known; None if there is no such column.
+
+    The first of the names that a column has counts.
+    """
+    columns = {str(column).lower(): column for column in covariates}
+    name = next((columns[name] for name in names if name in columns), None)
     if name is None:
         return None
     written = covariates[name]
@@ -99,11 +110,14 @@ def _left_out(target: Target, view: View) -> dict[str, str]:
 
 def outcome(
     target: Target,
-    name: str,
     selected: Selection,
     people: PeopleSummary,
     found: Weighed,
     federation: FederationFacts | None,
+    exposure: PersonExposure | None,
+    *,
+    origin: str,
+    heading: Heading,
     smallest_cell: int,
 ) -> Outcome:
     """Return the complete result of an audit, as input of the report."""
@@ -117,7 +131,7 @@ def outcome(
         ),
         threat=_threat(target),
         people=people.facts,
-        provenance=_provenance(target, name),
+        provenance=_provenance(target, origin, heading),
         attacks=selected.about,
         not_run=selected.not_run,
         findings=found.findings,
@@ -131,18 +145,25 @@ def outcome(
         exposed=found.judged,
         gains=found.gains,
         federation=federation,
+        references=_references(target, people.facts),
+        person_exposure=exposure,
         smallest_cell=smallest_cell,
     )
+
+
+def _references(target: Target, people: PeopleFacts) -> ReferenceFacts | None:
+    """Compare the target with its references, person by person."""
+    found = target.references
+    if found is None:
+        return None
+    residuals = target.people.mean(target.scans["age"].to_numpy(float) - found.predictions)
+    inside = members_of(target.people, found.inside)
+    return ReferenceFacts(found.recipe, compare_recipe(people.residual, people.member, residuals, inside))
 
 
 def with_digest(audited: Outcome, digest: str) -> Outcome:
     """Return an outcome with the keyed digest of its predictions file."""
     return replace(audited, provenance=replace(audited.provenance, predictions=digest))
-
-
-def with_heading(audited: Outcome, heading: Heading) -> Outcome:
-    """Return an outcome with the date, name and note of the audit."""
-    return replace(audited, provenance=replace(audited.provenance, **asdict(heading)))
 
 
 def _threat(target: Target) -> ThreatFacts:
@@ -159,13 +180,15 @@ def _threat(target: Target) -> ThreatFacts:
         rounds=threat.rounds,
         known_members=None if threat.attacker is Attacker.LEARNER else members,
         known_nonmembers=nonmembers,
+        references=None if target.references is None else len(target.references),
     )
 
 
-def _provenance(target: Target, name: str) -> ProvenanceFacts:
+def _provenance(target: Target, origin: str, heading: Heading) -> ProvenanceFacts:
     facts = target.provenance()
     return ProvenanceFacts(
-        source=name,
+        **asdict(heading),
+        source=origin,
         seed=target.seed,
         cohort=facts["cohort"],
         # A plain digest of membership would confirm a guess of all members.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -28,7 +28,6 @@ from memberscan.signals.round_predictions import ROUND_PREDICTIONS
 from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
-    from memberscan.evidence.scores import Scores
     from memberscan.report.content.parts import Secure
     from memberscan.targets import Target
     from memberscan.targets.party import Party
@@ -83,11 +82,17 @@ def collect(
     facts = _facts(target)
     if not isinstance(target, Party):
         return facts
+    inferred = source.infer_sources(view, target)
     return replace(
         facts,
         known_nonmembers=int(target.known_nonmembers.sum()),
+        unseen={
+            (scores.attack, victim): target.unseen(victim, attacks[scores.attack].others)
+            for scores in found.scores
+            for victim in target.victims
+            if victim not in scores.seen
+        },
         pairs=pair_results(found.scores, seeds.generator(target.seed, "pairs")),
-        unseen=_unseen(target, attacks, found.scores),
         victims={name: found.checks[name] for name in target.victims},
         together=found.checks.get(EVERYONE),
         by_round=_by_round(target, attacks, view, features, found),
@@ -97,7 +102,9 @@ def collect(
             if isinstance(attack, LeastSquares)
             for point in _coverage(target, attack, view)
         ],
-        sources=_sources(target, view),
+        sources=None
+        if inferred is None
+        else SourceResult(inferred.accuracy, inferred.chance, inferred.inputs, "inputs"),
     )
 
 
@@ -122,17 +129,6 @@ def _facts(target: TrainedModel) -> FederationFacts:
             for name, reason in entry.left_out.items()
         ],
     )
-
-
-def _unseen(
-    party: Party, attacks: Mapping[str, Attack], scores: Sequence[Scores]
-) -> dict[tuple[str, str], str]:
-    return {
-        (attack.attack, victim): party.unseen(victim, attacks[attack.attack].others)
-        for attack in scores
-        for victim in party.victims
-        if victim not in attack.seen
-    }
 
 
 def _by_round(
@@ -193,15 +189,3 @@ def _coverage(party: Party, attack: LeastSquares, view: View) -> list[CoverageRe
         members = int((kept & party.member).sum())
         results.append(CoverageResult(attack.name, share, members, auc))
     return results
-
-
-def _sources(party: Party, view: View) -> SourceResult | None:
-    """Return how well the server names the learner of a member, compared with a classifier of the inputs."""
-    signal = source.READS.get(party.threat.attacker)
-    if signal is None or signal not in view.values or len(party.victims) < 2:
-        return None
-    inferred = source.infer_sources(view, party)
-    if inferred is None:
-        return None
-    inputs = source.infer_from_inputs(party, view.scans.index.tolist(), inferred.learners)
-    return SourceResult(inferred.accuracy, inferred.chance, inputs, "inputs")

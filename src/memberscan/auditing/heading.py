@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from memberscan.errors import BadInputError
 from memberscan.output_directory import REQUEST
 from memberscan.received import load_json
-from memberscan.report.content.audit_json import LONGEST_NAME, LONGEST_NOTE
+from memberscan.report.content.parts import LONGEST_NAME, LONGEST_NOTE
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -46,11 +48,24 @@ class Heading:
     def since(self, directory: Path) -> Heading:
         """Return the same with the date on which the audit in a directory was first started.
 
-        So an audit that is interrupted and resumed on another day gives the same bytes.
+        So an audit that is interrupted and resumed on another day gives the same bytes. A name or note that
+        is not given again is also taken from the first start.
         """
         stored = load_json(directory / REQUEST)
-        date = stored.get("date") if isinstance(stored, dict) else None
-        return replace(self, date=date if isinstance(date, str) and _DATE.fullmatch(date) else None)
+        date, name, note = (
+            text if isinstance(stored, dict) and isinstance(text := stored.get(key), str) else None
+            for key in ("date", "name", "note")
+        )
+        return Heading(
+            self.name or _one_line("name", name, LONGEST_NAME),
+            self.note or _one_line("note", note, LONGEST_NOTE),
+            date if date and _DATE.fullmatch(date) else None,
+        )
+
+    def replaces(self, provenance: Mapping[str, Any]) -> dict[str, str]:
+        """Return the texts that were given and differ from those of a finished audit."""
+        given = {"name": self.name, "note": self.note}
+        return {key: text for key, text in given.items() if text and text != provenance.get(key)}
 
 
 def _one_line(what: str, text: str | None, longest: int) -> str | None:

@@ -94,9 +94,8 @@ class AuditResult:
 
     def renamed(self, name: str | None = None, note: str | None = None) -> AuditResult:
         """Return the same result under another name or with another note; None keeps what is there."""
-        heading = Heading.of(name, note)
-        given = {key: text for key, text in (("name", heading.name), ("note", heading.note)) if text}
-        provenance = {**self.content["provenance"], **given}
+        provenance = self.content["provenance"]
+        provenance = {**provenance, **Heading.of(name, note).replaces(provenance)}
         content = report.check({**self.content, "provenance": provenance}).dump()
         return replace(self, content=content)
 

@@ -12,6 +12,7 @@ from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.attacks.identity import identity
 from memberscan.auditing import facts, federation_results, selection
 from memberscan.auditing.computing import computing
+from memberscan.auditing.exposing import measure_exposure
 from memberscan.auditing.heading import Heading
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.scratch import scratch
@@ -46,6 +47,7 @@ def audit(
     device: str = "auto",
     seed: int = 0,
     predictions_from: PredictionsFrom | None = None,
+    references: Path | str | None = None,
     name: str | None = None,
     note: str | None = None,
 ) -> AuditResult:
@@ -56,7 +58,8 @@ def audit(
     source
         A run directory, or a TSV or CSV of predictions (columns subject_id, age, prediction, member).
     directory
-        Where the result is kept; an unfinished audit there is resumed, a finished one returned as it is.
+        Where the result is kept; an unfinished audit there is resumed, a finished one returned as it is, or
+        under the new name and note where these differ.
         Without one nothing is kept until :meth:`AuditResult.save`, and there are no pseudonyms.
     threat
         Who attacks, and what it has; by default an outsider with the outputs, and half of the smaller side
@@ -80,6 +83,8 @@ def audit(
     predictions_from
         How the predictions of a file were made: ``"one-pass"`` if by the final model in evaluation mode, in
         one pass over the unaugmented scans of both sides; by default ``"unknown"``, which the verdict names.
+    references
+        Directory of reference models that the attacker trained: see :func:`memberscan.train_references`.
     name, note
         Shown at the head of the report: at most 100 and 1,000 characters. Name no people there.
 
@@ -90,7 +95,7 @@ def audit(
     """
     heading = Heading.of(name, note)
     threat, source = threat or ThreatModel(), Path(source)
-    chosen = _chosen(attacks, threat)
+    chosen = _chosen(attacks, threat, references=references is not None)
     _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
     target = open_target(
         source,
@@ -99,14 +104,15 @@ def audit(
         model=model,
         seed=seed,
         predictions_from=predictions_from,
+        references=None if references is None else Path(references),
     )
     require_cell(smallest_cell)
     _require_both_sides(target, smallest_cell)
     origin = source.resolve().name
     if directory is None:
         with scratch() as temporary:
-            work = _work(target, chosen, temporary, origin, smallest_cell, device)
-            return _result(target, work.headed(heading), None)
+            work = _work(target, chosen, temporary, origin, heading, smallest_cell, device)
+            return _result(target, work, None)
     directory = Path(directory)
     request = {
         "command": "audit",
@@ -124,14 +130,25 @@ def audit(
     }
     with claim(directory, request, done=DONE) as finished:
         if finished:
-            return AuditResult.load(directory)
-        work = _work(target, chosen, directory, origin, smallest_cell, device)
-        work = work.headed(heading.since(directory))
+            return _finished(directory, heading)
+        heading = heading.since(directory)
+        work = _work(target, chosen, directory, origin, heading, smallest_cell, device)
         if digest := request["predictions"]:
             outcome = facts.with_digest(work.outcome, keyed(get_or_create(directory / SALT), digest))
             work = replace(work, outcome=outcome)
         result = _result(target, work, directory if pseudonyms else None)
         result.save(directory)
+    return result
+
+
+def _finished(directory: Path, heading: Heading) -> AuditResult:
+    """Return a finished audit; write its head and its page again if it has another name or note."""
+    result = AuditResult.load(directory)
+    # A finished directory may be read-only, so nothing is written without need.
+    if heading.replaces(result.content["provenance"]):
+        result = result.renamed(heading.name, heading.note)
+        result.write(directory)
+        result.render(directory)
     return result
 
 
@@ -150,7 +167,8 @@ def measure(
     target = open_target(source, threat, seed=seed)
     _require_both_sides(target, SMALLEST_CELL)
     directory.mkdir(parents=True, exist_ok=True)
-    return _work(target, _chosen(attacks, threat), directory, source.name, SMALLEST_CELL).outcome
+    chosen = _chosen(attacks, threat)
+    return _work(target, chosen, directory, source.name, Heading(), SMALLEST_CELL).outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,13 +179,15 @@ class Work:
     scores: Sequence[Scores]
     check: Blind
 
-    def headed(self, heading: Heading) -> Work:
-        """Return the same with the head of the report."""
-        return replace(self, outcome=facts.with_heading(self.outcome, heading))
-
 
 def _work(
-    target: Target, chosen: Sequence[Attack], directory: Path, name: str, smallest: int, device: str = "auto"
+    target: Target,
+    chosen: Sequence[Attack],
+    directory: Path,
+    origin: str,
+    heading: Heading,
+    smallest_cell: int,
+    device: str = "auto",
 ) -> Work:
     """Carry out the stages in their order."""
     with computing(target, device):
@@ -194,18 +214,33 @@ def _work(
         seen = [found for found in scores if found is not None]
         found = weigh(target, selected, features, seen, checks, people.facts)
         federation = federation_results.collect(target, view, selected.attacks, features, found)
-    outcome = facts.outcome(target, name, selected, people, found, federation, smallest)
+        exposure = measure_exposure(target, view, seen)
+    outcome = facts.outcome(
+        target,
+        selected,
+        people,
+        found,
+        federation,
+        exposure,
+        origin=origin,
+        heading=heading,
+        smallest_cell=smallest_cell,
+    )
     return Work(outcome, found.by_person, found.check)
 
 
 def _result(target: Target, work: Work, pseudonyms: Path | None) -> AuditResult:
-    scores = scores_table(target.people.ids, target.member, work.scores, pseudonyms)
+    exposure = work.outcome.person_exposure
+    scores = scores_table(target.people.ids, target.member, work.scores, pseudonyms, exposure)
     matched = matched_table(target, work.outcome.verdict, work.check)
     return AuditResult(publish(work.outcome).dump(), scores, matched)
 
 
-def _chosen(attacks: Sequence[str | Attack], threat: ThreatModel) -> list[Attack]:
-    return [a if isinstance(a, Attack) else named(a) for a in attacks or default_attacks(threat)]
+def _chosen(
+    attacks: Sequence[str | Attack], threat: ThreatModel, *, references: bool = False
+) -> list[Attack]:
+    chosen = attacks or default_attacks(threat, references=references)
+    return [a if isinstance(a, Attack) else named(a) for a in chosen]
 
 
 def _require_sense(attacks: Sequence[Attack], seed: int, *, pseudonyms: bool, kept: bool) -> None:

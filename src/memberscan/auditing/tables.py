@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from memberscan.evidence.blind import Blind
+from memberscan.evidence.person_exposure import PersonExposure
 from memberscan.evidence.scores import Scores
 from memberscan.evidence.verdict import Verdict
 from memberscan.files import OWNER_ONLY, write_table
@@ -28,6 +29,7 @@ def scores_table(
     member: Bool[np.ndarray, " subjects"],
     scored: Sequence[Scores],
     pseudonyms: Path | None,
+    exposure: PersonExposure | None = None,
 ) -> pd.DataFrame:
     """Return each subject's mean score over the draws in which it was not known, in an order without ids.
 
@@ -40,12 +42,16 @@ def scores_table(
     pseudonyms
         A directory in which to keep a random salt and the key of the pseudonyms; None for a table without any
         name.
+    exposure
+        How exposed each subject is, from reference models: the columns exposure_auc and exposure_se.
     """
     table = pd.DataFrame({"member": member.astype(int)})
     for attack in scored:
         seen = attack.compared
         total, count = np.where(seen, attack.values, 0.0).sum(axis=0), seen.sum(axis=0)
         table[attack.attack] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    if exposure is not None:
+        table["exposure_auc"], table["exposure_se"] = exposure.auc, exposure.auc_error
     if pseudonyms is not None:
         names = _pseudonyms(subjects, pseudonyms)
         key = pd.DataFrame({"subject": list(subjects), "pseudonym": names})

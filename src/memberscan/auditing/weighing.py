@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from memberscan import seeds
-from memberscan.attacks.attempt import refitted_null_aucs
+from memberscan.attacks.null import by_chance
 from memberscan.evidence.blind import Blind, blind_check
 from memberscan.evidence.estimates import Difference, Estimates, estimate_aucs, paired_difference
 from memberscan.evidence.findings import Finding, collect_findings
@@ -18,37 +16,29 @@ from memberscan.evidence.groups import JudgedScores, judged_scores
 from memberscan.evidence.multiple import holm
 from memberscan.evidence.overlap import Overlap, diagnose_overlap
 from memberscan.evidence.pairs import placements
-from memberscan.evidence.permutation import NullCheck, normal_null, permuted_aucs, permuted_null
-from memberscan.evidence.power import SMALL
+from memberscan.evidence.permutation import NullCheck
 from memberscan.evidence.prediction_scale import PredictionScale, compare_predictions
 from memberscan.evidence.resampling import errors_of
 from memberscan.evidence.scores import Scores
 from memberscan.evidence.strata import Strata, estimate_within_strata
 from memberscan.evidence.verdict import Sides, Verdict, judge, nothing_seen
+from memberscan.signals.reference_models import REFERENCE_PREDICTIONS
 from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from memberscan.attacks import Attack, Features
+    from memberscan.attacks import Features
     from memberscan.auditing.selection import Selection
     from memberscan.report.outcome import PeopleFacts
     from memberscan.targets import Target
 
 _REFERENCE_ATTACK = "prediction+label"
 """The attack on outputs that attacks on weights are compared with."""
-LARGEST_PERMUTED = 1000
-"""Up to this many subjects attacks are refitted with membership permuted; above, the closed form is used."""
 MADE_UNKNOWN = (
     "How the predictions were made was not stated: if members' predictions were made in another way than "
     "non-members', such as in training mode, that alone may cause this result or hide a leak."
 )
-REFITS, FEW_REFITS = 199, 99
-"""How many times attacks are refitted; fewer if each costs more, since there p-values do not decide."""
-DECIDING = 1000
-"""Permutations if p-values decide: p < .01 then has size 10/1001, and little power is lost."""
-PROMISING = 0.05
-"""Greater p-values from the first permutations need no more of them."""
 _OF_UPDATES = "The learners' updates leak who was in their training sets"
 _LEAKS = {
     Attacker.LEARNER: "The global models leak who was in the learners' training sets",
@@ -57,8 +47,6 @@ _LEAKS = {
     Attacker.AGGREGATE: "The sums of the learners' updates leak who was in their training sets",
 }
 """What leaks, as the verdict says it, by what each party of a federation sees."""
-PERMUTATIONS = 499
-"""Permutations for pairs, whose attacks are not refitted, if p-values do not decide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,14 +164,13 @@ def weigh(
         return Weighed(scores, checks, worst, gap, nothing_seen(), prediction_scale=scale)
     errors = errors_of(scores, seeds.generator(target.seed, "pooled"))
     estimates = estimate_aucs(scores, errors)
-    null = _null(
-        target, [(a, features[name]) for name, a in selected.attacks.items()], scores, estimates, refit
-    )
+    observed = [(attack, features[name]) for name, attack in selected.attacks.items()]
+    null = by_chance(target, observed, scores, estimates, refit=refit)
     strata = {g.name: Strata.of_check(checks[g.name], g.asked) for g in target.groups}
     within, overlap = None, None
     if worst.gates:
-        resampled = errors_of(scores, seeds.generator(target.seed, "within"))
-        within = estimate_within_strata(scores, strata, resampled)
+        rng = seeds.generator(target.seed, "within")
+        within = estimate_within_strata(scores, strata, errors_of(scores, rng))
     if within is not None:
         overlap = diagnose_overlap(
             (group.inside[group.asked], checks[group.name].strata)
@@ -192,7 +179,11 @@ def weigh(
         )
     # Single groups say more precisely than the group of all people which people differ.
     gating = [name for name, check in checks.items() if check.gates and name in seen] or sorted(pooled)
-    sides = Sides.of_learners(gating, _LEAKS[target.threat.attacker]) if scores[0].pairs else None
+    sides = Sides.of_learners(gating, _LEAKS[target.threat.attacker]) if scores[0].pairs else Sides()
+    if target.references is not None and any(
+        REFERENCE_PREDICTIONS in attack.reads for attack in selected.attacks.values()
+    ):
+        sides = replace(sides, references=len(target.references))
     verdict = judge(estimates, null, worst, within, sides, overlap)
     if target.predictions_from == "unknown":
         verdict = replace(verdict, sentence=f"{verdict.sentence} {MADE_UNKNOWN}")
@@ -218,28 +209,3 @@ def weigh(
         gains=[paired_difference(scored[name], scored[_REFERENCE_ATTACK], errors) for name in compared],
         overlap=overlap,
     )
-
-
-def _null(
-    target: Target,
-    observed: Sequence[tuple[Attack, Features]],
-    scores: Sequence[Scores],
-    estimates: Estimates,
-    refit: bool,
-) -> NullCheck:
-    """Return what the attacks would show by chance alone."""
-    if scores[0].pairs:
-        permutations = DECIDING if estimates.fewest < SMALL else PERMUTATIONS
-        rng = seeds.generator(target.seed, "null")
-        return permuted_null(estimates, permuted_aucs(scores, rng, permutations))
-    if len(target.member) > LARGEST_PERMUTED or not (refit or estimates.fewest < SMALL):
-        return normal_null(estimates)
-    refits = FEW_REFITS if estimates.fewest >= 150 else REFITS
-    aucs = refitted_null_aucs(observed, target, refits)
-    null = permuted_null(estimates, aucs)
-    if estimates.fewest >= SMALL or null.p_values.min() > PROMISING:
-        return null
-    # Where p-values decide and may be small, more permutations resolve them. Stopping early shows no leak
-    # that all of them would not show, so that the size of p < .01 is at most what it is with all.
-    more = refitted_null_aucs(observed, target, DECIDING - refits, first=refits)
-    return permuted_null(estimates, np.vstack([aucs, more]))

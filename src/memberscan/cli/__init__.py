@@ -11,7 +11,17 @@ import click
 import typer
 from typer.rich_utils import rich_format_error
 
-from memberscan.cli import audits, cohorts, demonstration, federate, federation, root, runs, studies
+from memberscan.cli import (
+    audits,
+    cohorts,
+    demonstration,
+    federate,
+    federation,
+    references,
+    root,
+    runs,
+    studies,
+)
 from memberscan.cli.options import answer
 from memberscan.errors import MemberscanError
 from memberscan.shown import plain
@@ -30,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(cohorts.app, name="cohort")
 app.add_typer(federation.app, name="federation")
+app.add_typer(references.app, name="references")
 for commands in (demonstration, runs, federate, audits, studies):
     commands.register(app)
 

@@ -78,6 +78,13 @@ def audit(
             "one pass over both sides; else unknown (default), which the verdict names.",
         ),
     ] = None,
+    references: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Reference models of the attacker, from memberscan references."),
+    ] = None,
+    reference_count: Annotated[
+        int | None, typer.Option(help="Use only the first of the references; even. By default all.")
+    ] = None,
     name: Name = None,
     note: Note = None,
     pseudonyms: Annotated[
@@ -99,7 +106,7 @@ def audit(
 
     failing = _labels(fail_on)
     who = Attacker.parse(attacker)
-    threat = ThreatModel(Access.parse(access, who), leaked, repeats, who, rounds)
+    threat = ThreatModel(Access.parse(access, who), leaked, repeats, who, rounds, reference_count)
     result = run_audit(
         source,
         directory,
@@ -114,6 +121,7 @@ def audit(
         name=name,
         note=note,
         predictions_from=cast("PredictionsFrom | None", predictions_from),
+        references=references,
     )
     _show(result, directory, json)
     _fail_on(failing, [result.verdict])

@@ -21,7 +21,8 @@ def study(
         str,
         typer.Argument(
             metavar="NAME",
-            help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining or references.",
+            help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining, "
+            "hidden-difference, exposure or references.",
         ),
     ],
     out: Annotated[

@@ -28,73 +28,119 @@ class DrawDesign:
     known
         The people that the attack was fitted on.
 
+    noise
+        Variance of a person's place by chance of who else was scored, over its variance between people.
+
     Notes
     -----
-    Three cases fix the variance of a mean over draws, as multiples of the mean variance of a draw.
+    All follows from a model of a linear rule. With m the truth, a the error of the people that a rule was
+    fitted on, and b that of those it scores, the result of a draw is (m + a) . (m + b) / |m + a|. The share s
+    of the truth in the squared length of m + a is the stability of fits: 1 where every fit gives the same
+    rule, 0 where a fit tells nothing of the truth, as where there is no leak.
 
-    ``stable``: every fit gives the same rule. Then only people vary, and a person counts as often as it was
-    scored: with w_d the weights of draw d, the mean of w_d . w_e over all d and e, over that of w_d . w_d.
-
-    ``unstable``: a fit tells nothing of the truth, as where there is no leak. For a rule that is linear in
-    those it was fitted on, the result of a draw is then a bilinear form over the pairs of one person fitted
-    on and one scored. The kernel of a pair is the same whichever of the two is scored, and pairs are
-    uncorrelated. So the variance is the sum over pairs of the squared mean weight of the pair. Complementary
-    halves score each pair that they divide twice, in one sense and the other: cross-fitting once is no better
-    than one half, and R times divide the variance of one draw by 2R / (R + 1), not by 2.
-
-    ``agreement``: the variance of people's mean scores in the unstable case, over that in the stable one:
-    scores of a person by two such rules correlate as far as the rules were fitted on the same people.
+    Linear in the errors, the result is sqrt(s) times b + (1 - s) a along the truth: those who were fitted on
+    move the result by themselves, unless fits are stable. Of second order it is a . b - s a . a / 2, a
+    quadratic form over pairs of people. Complementary halves put each pair that they divide to use twice, in
+    one sense and the other, so that cross-fitting once is no better than one half where s = 0.
     """
 
     weights: Float[np.ndarray, "draws people"]
     known: Float[np.ndarray, "draws people"]
+    noise: float = 0.0
 
     @classmethod
-    def of(cls, weights: Float[np.ndarray, "draws people"], known: Bool[np.ndarray, "draws people"]) -> Self:
-        """Return the design in which known people have equal weights."""
-        return cls(weights, known / np.maximum(known.sum(axis=1, keepdims=True), 1))
+    def of(
+        cls,
+        weights: Float[np.ndarray, "draws people"],
+        known: Bool[np.ndarray, "draws people"],
+        noise: float = 0.0,
+    ) -> Self:
+        """Return the design in which known people have equal weights, and are as many on either side."""
+        return cls(weights, 2 * known / np.maximum(known.sum(axis=1, keepdims=True), 1), noise)
 
     @cached_property
     def stable(self) -> float:
         """Variance of the mean over draws, over that of a draw, if every fit gives the same rule."""
-        return _mean_over_diagonal(self.weights @ self.weights.T)
+        return _mean_over_diagonal(self._scored)
 
     @cached_property
     def unstable(self) -> float:
         """The same, if a fit tells nothing of the truth."""
-        known, weights, across = (
-            self.known @ self.known.T,
-            self.weights @ self.weights.T,
-            self.known @ self.weights.T,
-        )
-        # Both directions of a pair: fitted on the first and scored the second, or the reverse.
-        return _mean_over_diagonal(known * weights + across * across.T)
+        return self.of_means(0.0)
 
-    @cached_property
-    def agreement(self) -> float:
-        """Variance of people's mean scores over draws in the unstable case, over that in the stable one."""
-        shared, weights = self.known @ self.known.T, self.weights @ self.weights.T
-        size = np.sqrt(np.diag(shared))
-        scale = np.outer(size, size)
-        correlation = np.divide(shared, scale, out=np.ones_like(shared), where=scale > 0)
-        return float((correlation * weights).sum() / weights.sum())
+    def of_means(self, stability: float) -> float:
+        """Return the variance of the mean over draws, over that of a draw.
 
-    @property
-    def inflation(self) -> float:
-        """By how much instability may multiply the variance; at least 1."""
-        return max(1.0, self.unstable / self.stable)
+        Parameters
+        ----------
+        stability
+            Share of the truth in a fitted rule, from 0 to 1.
+        """
+        shared, scored, across = self._shared, self._scored, self._across
+        size = float(np.diag(shared).mean())
+        if size == 0:
+            return self.stable
+        rest = 1 - stability
+        linear = scored + 2 * rest * across + rest**2 * shared
+        # Products of both directions of a pair: fitted on the first and scored the second, or the reverse.
+        pairs = shared * scored + across * across.T
+        pairs = pairs - stability * (across + across.T) * shared + stability**2 / 2 * shared**2
+        total = stability * linear.mean() + rest * pairs.mean() / size
+        return float(total / np.diag(scored).mean())
 
-    def instability(self, agreement: float) -> float:
-        """Return how unstable fits are, from 0 to 1, given how far a person's scores in several draws agree.
+    def of_decisions(self, stability: float) -> float:
+        """Return the same for the share of right decisions, each the sign of a score.
+
+        A sign's covariance with anything linear is that of the score times sqrt(2 / pi), if both have unit
+        variance. What signs have beyond that is shared by two draws as far as their scores go together: two
+        signs correlate by 2 / pi arcsin of the correlation of the scores.
+        """
+        correlation = self._correlation(stability)
+        beyond = 2 / np.pi * (np.arcsin(correlation) - correlation) * self._scored
+        return 2 / np.pi * self.of_means(stability) + float(beyond.mean() / np.diag(self._scored).mean())
+
+    def stability(self, agreement: float) -> float:
+        """Return the share of the truth in fits, given how far a person's places in several draws agree.
 
         Parameters
         ----------
         agreement
             Variance of people's means over draws, over that if all draws had given them the same.
         """
-        if 1 - self.agreement < 1e-9:
-            return 0.0
-        return float(np.clip((1 - agreement) / (1 - self.agreement), 0.0, 1.0))
+        least, most = self.agreement(0.0), self.agreement(1.0)
+        if most - least < 1e-9:
+            return 1.0
+        return float(np.clip((agreement - least) / (most - least), 0.0, 1.0))
+
+    def agreement(self, stability: float) -> float:
+        """Return the agreement that is expected of fits of this stability.
+
+        Places vary with who else is scored, too, even if all fits give the same rule.
+        """
+        scored = self._scored
+        overlap = scored / np.maximum(np.diag(scored).mean(), 1e-300)
+        correlation = self._correlation(stability) * (1 + self.noise * overlap) / (1 + self.noise)
+        np.fill_diagonal(correlation, 1.0)
+        return float((correlation * scored).sum() / scored.sum())
+
+    def _correlation(self, stability: float) -> Float[np.ndarray, "draws draws"]:
+        """Return how far the scores of a person in two draws go together: as far as fits share people."""
+        size = np.sqrt(np.diag(self._shared))
+        scale = np.outer(size, size)
+        shared = np.divide(self._shared, scale, out=np.ones_like(scale), where=scale > 0)
+        return np.asarray(np.clip(stability + (1 - stability) * shared, 0.0, 1.0))
+
+    @cached_property
+    def _scored(self) -> Float[np.ndarray, "draws draws"]:
+        return np.asarray(self.weights @ self.weights.T)
+
+    @cached_property
+    def _shared(self) -> Float[np.ndarray, "draws draws"]:
+        return np.asarray(self.known @ self.known.T)
+
+    @cached_property
+    def _across(self) -> Float[np.ndarray, "draws draws"]:
+        return np.asarray(self.known @ self.weights.T)
 
 
 def _mean_over_diagonal(products: Float[np.ndarray, "draws draws"]) -> float:
@@ -106,11 +152,11 @@ def variance_of_mean(
     influences: Float[np.ndarray, "draws people"],
     design: DrawDesign,
     sides: Sequence[Bool[np.ndarray, " people"]],
-) -> float:
-    """Return the variance of a statistic's mean over draws.
+) -> tuple[float, float]:
+    """Return the variance of a statistic's mean over draws, and the stability of the fits.
 
-    It is the variance of draws as if all fits gave the same rule, times a factor between 1 and
-    ``design.inflation``: the less the draws agree on people, the greater.
+    It is the variance of draws as if all fits gave the same rule, times a factor that depends on how far the
+    draws agree on people.
 
     Parameters
     ----------
@@ -134,6 +180,7 @@ def variance_of_mean(
         of_a_draw = (influences[:, side] ** 2).sum(axis=1)
         base += _mean_over_diagonal(weights @ weights.T) * float(of_a_draw.mean())
     if base == 0:
-        return 0.0
+        return 0.0, 1.0
     of_means = float((influences.mean(axis=0) ** 2).sum())
-    return base * (1 + (design.inflation - 1) * design.instability(of_means / base))
+    stability = design.stability(of_means / base)
+    return base * max(1.0, design.of_means(stability) / design.stable), stability

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +12,13 @@ import numpy as np
 from memberscan.errors import MisalignedError
 from memberscan.evidence.cross_fitting import DrawDesign, variance_of_mean
 from memberscan.evidence.estimates import Estimates
-from memberscan.evidence.intervals import Interval, balanced_accuracy_interval, weights_at_quantile
+from memberscan.evidence.intervals import Interval, balanced_accuracy_interval, weights_by_share
 from memberscan.evidence.roc import (
     comparable,
     influences,
     null_variance,
     null_variance_within,
+    opponents_of,
     weights_in_auc,
 )
 from memberscan.evidence.scores import ASIDE, IN, MODEL, OUT, Scores
@@ -48,15 +50,16 @@ class _Draws:
         shape = drawn.values.shape
         auc = np.zeros((shape[0], len(scores)))
         influence, weights = np.zeros((shape[0], len(scores), shape[1])), np.zeros(shape)
-        by_chance = np.zeros(shape[0])
+        by_chance, noise = np.zeros((2, shape[0]))
         for draw, (kept, sides) in enumerate(zip(drawn.compared, drawn.sides, strict=True)):
             values = np.stack([attack.values[draw if attack.fitted else 0, kept] for attack in scores])
             among = sides[kept] == IN, None if strata is None else strata[kept]
             auc[draw], influence[draw][:, kept] = influences(values, *among)
             weights[draw, kept] = weights_in_auc(*among)
+            noise[draw] = _placement_noise(*among)
             by_chance[draw] = _variance_by_chance(*among)
         sides = tuple(((drawn.sides == side) & (weights > 0)).any(axis=0) for side in (IN, OUT))
-        design = DrawDesign.of(weights, drawn.sides == ASIDE)
+        design = DrawDesign.of(weights, drawn.sides == ASIDE, float(noise.mean()))
         return cls(auc, influence, design, (sides[0], sides[1]), float(by_chance.mean()))
 
     @property
@@ -72,8 +75,17 @@ class _Draws:
     @property
     def variance(self) -> Float[np.ndarray, " attacks"]:
         """The variance of each attack's mean AUC over draws."""
+        return np.array([variance for variance, _ in self._variances])
+
+    @property
+    def stability(self) -> Float[np.ndarray, " attacks"]:
+        """The share of the truth in each attack's fits, from 0 to 1."""
+        return np.array([stability for _, stability in self._variances])
+
+    @cached_property
+    def _variances(self) -> list[tuple[float, float]]:
         each = np.moveaxis(self.influence, 1, 0)
-        return np.array([variance_of_mean(one, self.design, self.sides) for one in each])
+        return [variance_of_mean(one, self.design, self.sides) for one in each]
 
     @property
     def design_effect(self) -> float:
@@ -142,7 +154,7 @@ class DeLong:
         _require_draws([attack, over])
         draws = _Draws.of([attack, over], None)
         values, influence = (each[:, 0] - each[:, 1] for each in (draws.auc, draws.influence))
-        variance = variance_of_mean(influence, draws.design, draws.sides)
+        variance, _ = variance_of_mean(influence, draws.design, draws.sides)
         # Half of the weight of one pair of people in the AUC.
         floor = 0.25 / float(np.prod(draws.counts))
         return float(values.mean()), float(np.sqrt(max(variance, floor)))
@@ -156,6 +168,19 @@ def _variance_by_chance(
     return null_variance_within(member, strata)
 
 
+def _placement_noise(
+    member: Bool[np.ndarray, " compared"], strata: Int[np.ndarray, " compared"] | None
+) -> float:
+    """Return the variance of a person's place by who else is scored, over that between people, by chance.
+
+    A share p of m opponents has the variance p (1 - p) / m, of which the mean over uniform p is 1 / (6 m);
+    between people places vary by 1 / 12.
+    """
+    opponents = opponents_of(member, strata)
+    # People add to the variance by the squares of their weights, and weigh as much as they have opponents.
+    return float(2 * opponents.sum() / max((opponents.astype(float) ** 2).sum(), 1.0))
+
+
 def _correlation(covariance: Float[np.ndarray, "attacks attacks"]) -> Float[np.ndarray, "attacks attacks"]:
     """Return the correlation; an attack without variance counts as uncorrelated, which widens the bounds."""
     spread = np.sqrt(np.diag(covariance))
@@ -167,6 +192,10 @@ def _correlation(covariance: Float[np.ndarray, "attacks attacks"]) -> Float[np.n
 
 def _accuracy(attack: Scores) -> Interval:
     decided = attack.values > attack.thresholds[:, None]
+    draws = _Draws.of([attack], None)
+    stable, stability = draws.design.stable, float(draws.stability[0])
+    # Decisions of unstable fits differ between draws, and their mean varies less.
+    factor = draws.design.of_decisions(stability) / stable
     shares, people = [], []
     for side in (IN, OUT):
         compared = attack.compared & (attack.sides == side)
@@ -175,21 +204,11 @@ def _accuracy(attack: Scores) -> Interval:
         weights = compared / compared.sum(axis=1, keepdims=True)
         # As many people as give a mean the variance of one in which each weighs what it weighs here: all of
         # them where draws score everybody as often, and those of one draw where draws score the same people.
-        people.append(round(1 / float((weights.mean(axis=0) ** 2).sum())))
-    return balanced_accuracy_interval(shares[0], shares[1], people[0], people[1], _weights(attack))
-
-
-def _weights(attack: Scores) -> tuple[float, float]:
-    """Return how far errors of sensitivity and of specificity move twice the accuracy."""
+        people.append(round(1 / float((weights.mean(axis=0) ** 2).sum()) / factor))
     kept = attack.compared[0]
-    values, member, threshold = (
-        attack.values[0, kept],
-        attack.sides[0, kept] == IN,
-        float(attack.thresholds[0]),
-    )
-    # An attack that is not fitted knows the share of members only, and calls as many people members.
-    by_share = abs(int((values > threshold).sum()) - int(member.sum())) <= 1
-    return weights_at_quantile(values, member, threshold) if by_share and not attack.fitted else (1.0, 1.0)
+    first = attack.values[0, kept], attack.sides[0, kept] == IN, float(attack.thresholds[0])
+    weights = (1.0, 1.0) if attack.fitted else weights_by_share(*first)
+    return balanced_accuracy_interval(shares[0], shares[1], people[0], people[1], weights)
 
 
 def _require_draws(scores: Sequence[Scores]) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memberscan.evidence.alignment import FEWEST_IN_A_DRAW
 from memberscan.evidence.delong import DeLong
 from memberscan.evidence.intervals import Interval
 from memberscan.evidence.pairs import placements
-from memberscan.evidence.scores import MODEL, Scores
+from memberscan.evidence.scores import IN, MODEL, OUT, Scores
 from memberscan.evidence.strata import Strata, adjust
 from memberscan.limits import FEWEST_PER_SIDE
 
@@ -83,8 +84,12 @@ def judged_scores(
 def among(judged: JudgedScores, inside: Bool[np.ndarray, " people"]) -> GroupResult:
     """Return what the attack shows among the people ``inside``, judged by the same rule as among all."""
     part = judged.scores.of_people(inside)
-    if part.counts.min() < FEWEST_PER_SIDE:
-        return GroupResult(reason=f"fewer than {FEWEST_PER_SIDE} members or non-members scored in one draw")
+    # Draws are pooled as for all people: each needs enough for a variance, and all together enough people.
+    scored = min(int((part.compared & (part.sides == side)).any(axis=0).sum()) for side in (IN, OUT))
+    if scored < FEWEST_PER_SIDE:
+        return GroupResult(reason=f"fewer than {FEWEST_PER_SIDE} members or non-members scored")
+    if part.counts.min() < FEWEST_IN_A_DRAW:
+        return GroupResult(reason=f"fewer than {FEWEST_IN_A_DRAW} members or non-members scored in some draw")
     errors = DeLong()
     if judged.strata is None:
         estimates = errors.aucs([part])

@@ -137,6 +137,17 @@ def weights_at_quantile(
     return 1 + share * slope, 1 - (1 - share) * slope
 
 
+def weights_by_share(
+    values: Float[np.ndarray, " subjects"], member: Bool[np.ndarray, " subjects"], threshold: float
+) -> tuple[float, float]:
+    """Return the weights of :func:`weights_at_quantile`, or 1 where the threshold is no such quantile.
+
+    An attack that knows the share of members only calls as many people members. Parameters as there.
+    """
+    by_share = abs(int((values > threshold).sum()) - int(member.sum())) <= 1
+    return weights_at_quantile(values, member, threshold) if by_share else (1.0, 1.0)
+
+
 def greatest_normal(
     correlation: Float[np.ndarray, "attacks attacks"], *, samples: int = 100_000
 ) -> Float[np.ndarray, " samples"]:

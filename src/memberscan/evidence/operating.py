@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
+from scipy.special import betaincinv
 
 from memberscan.evidence.intervals import LEVEL
 
@@ -58,7 +59,7 @@ def operating_points(attack: Scores) -> tuple[OperatingPoint, ...]:
     for fpr in FPRS:
         needed = round(3 / fpr)
         if nonmembers < needed:
-            reason = f"needs {needed} non-members scored in one draw, has {nonmembers}"
+            reason = f"needs {needed:,} non-members scored in one draw; there are {nonmembers:,}"
             points.append(OperatingPoint(fpr, None, None, None, reason, ()))
             continue
         tpr = np.mean([tpr_interval(*sides, fpr) for sides in rows], axis=0)
@@ -93,9 +94,16 @@ def tpr_interval(
     fewest, most = (int(stats.binom.ppf(p, len(outside), fpr)) for p in (alpha / 2, 1 - alpha / 2))
     ranks = fewest, int(fpr * (len(outside) + 1) + 1e-9), most + 1
     fewest_caught, caught, most_caught = (int((inside > thresholds[rank]).sum()) for rank in ranks)
-    low = stats.binomtest(fewest_caught, len(inside)).proportion_ci(LEVEL, "exact").low
-    high = stats.binomtest(most_caught, len(inside)).proportion_ci(LEVEL, "exact").high
-    return caught / len(inside), float(low), float(high)
+    low, high = clopper_pearson(fewest_caught, len(inside))[0], clopper_pearson(most_caught, len(inside))[1]
+    return caught / len(inside), low, high
+
+
+def clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
+    """Return the exact 95% limits of a proportion, as quantiles of beta distributions."""
+    tail, failures = (1 - LEVEL) / 2, trials - successes
+    low = betaincinv(successes, failures + 1, tail) if successes else 0.0
+    high = betaincinv(successes + 1, failures, 1 - tail) if failures else 1.0
+    return float(low), float(high)
 
 
 def roc_points(attack: Scores) -> Float[np.ndarray, "2 points"]:

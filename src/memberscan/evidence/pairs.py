@@ -116,7 +116,7 @@ def _result(
     about = attack, pair.attacker, pair.victim, *sides
     if tested is None:
         needed = f"{FEWEST_PER_SIDE} members and {FEWEST_PER_SIDE} non-members"
-        return PairResult(*about, reason=f"needs {needed} scored, has {sides[0]} and {sides[1]}")
+        return PairResult(*about, reason=f"needs {needed} scored; there are {sides[0]} and {sides[1]}")
     # The rows share people, but each result is for one row only, so DeLong's variance of one row is valid.
     auc, covariance = delong(np.concatenate([inside, outside])[None], np.repeat([True, False], sides))
     right = [float(np.mean(side)) for side in (inside > threshold, outside <= threshold)]

@@ -11,6 +11,8 @@ from scipy.special import logit
 from memberscan.evidence.roc import hanley_mcneil_variance, null_variance
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from memberscan.evidence.estimates import Estimates
 
 POWER = 0.8
@@ -50,18 +52,18 @@ def detectable_auc(
     beta = float(stats.norm.ppf(POWER))
     by_chance = float(np.sqrt(design_effect * null_variance(members, nonmembers)))
 
-    def excess(auc: float) -> float:
-        error = float(np.sqrt(design_effect * hanley_mcneil_variance(auc, members, nonmembers)))
+    def excess(auc: Float[np.ndarray, " aucs"] | float) -> Float[np.ndarray, " aucs"]:
+        error = np.sqrt(design_effect * hanley_mcneil_variance(auc, members, nonmembers))
         if small:
-            return auc - 0.5 - critical * by_chance - beta * error
-        return float(logit(auc)) - (critical + beta) * error / (auc * (1 - auc))
+            return np.asarray(auc - 0.5 - critical * by_chance - beta * error)
+        return np.asarray(logit(auc) - (critical + beta) * error / (auc * (1 - auc)))
 
     # On the logit scale the excess falls again close to 1: seek the first AUC that suffices.
     grid = np.linspace(0.5, 0.999, 500)
-    enough = np.flatnonzero([excess(a) >= 0 for a in grid])
+    enough = np.flatnonzero(excess(grid) >= 0)
     if not len(enough):
         return 1.0
-    return float(optimize.brentq(excess, grid[enough[0] - 1], grid[enough[0]]))
+    return float(optimize.brentq(lambda auc: float(excess(auc)), grid[enough[0] - 1], grid[enough[0]]))
 
 
 def people_to_detect(auc: float, critical: float) -> int:

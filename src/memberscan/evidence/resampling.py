@@ -11,8 +11,9 @@ import numpy as np
 from memberscan.evidence.alignment import Groups, aligned, groups_of
 from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import Errors, Estimates
-from memberscan.evidence.intervals import Interval, balanced_accuracy_interval
+from memberscan.evidence.intervals import Interval, balanced_accuracy_interval, weights_by_share
 from memberscan.evidence.roc import comparable, null_variance
+from memberscan.evidence.scores import IN
 from memberscan.limits import FEWEST_PER_SIDE
 
 if TYPE_CHECKING:
@@ -119,7 +120,10 @@ class Resampling:
 
         The sample size of each side is the number of independent people that gives a proportion the variance
         of the resamples (Korn and Graubard, Survey Methodology 24, 1998), at most the number of people. So an
-        interval never has zero width, even if all decisions are equal.
+        interval never has zero width, even if all decisions are equal. Where thresholds are quantiles of the
+        people compared, they vary with these people: see
+        :func:`memberscan.evidence.intervals.weights_at_quantile`, of which this takes the mean over pairs.
+        Resamples with thresholds of their own would vary too much, since they repeat people.
         """
         return tuple(self._accuracy(attack) for attack in scores)
 
@@ -176,7 +180,8 @@ class Resampling:
         counts = sum(len(self.groups.inside[name]) for name in targets), len(self.groups.outside)
         shares = self.shares_right(attack)
         members, others = (_independent(*each) for each in zip(shares, counts, strict=True))
-        return balanced_accuracy_interval(float(shares[0][0]), float(shares[1][0]), members, others)
+        weights = (1.0, 1.0) if attack.fitted else _weights_by_share(attack)
+        return balanced_accuracy_interval(float(shares[0][0]), float(shares[1][0]), members, others, weights)
 
 
 def errors_of(scores: Sequence[Scores], rng: np.random.Generator, *, resamples: int = 1000) -> Errors:
@@ -196,8 +201,8 @@ def pooled_intervals(
     scores: Scores, rng: np.random.Generator, *, resamples: int
 ) -> tuple[Interval, Interval]:
     """Return the AUC and the balanced accuracy of one attack over its pairs, for a point of a curve."""
-    (kept,) = aligned([scores])
     errors = Resampling.draw([scores], rng, resamples=resamples)
+    (kept,) = aligned([scores])
     return errors.aucs([kept]).intervals[0], errors.accuracies([kept])[0]
 
 
@@ -273,6 +278,17 @@ def _wins(
         total += inside[:, None] > outside
         total += inside[:, None] >= outside
     return total / 2
+
+
+def _weights_by_share(attack: Scores) -> tuple[float, float]:
+    """Return how far errors of sensitivity and specificity move twice the accuracy, as means over pairs."""
+    rows = zip(attack.values, attack.sides, attack.compared, attack.thresholds, strict=True)
+    found = [
+        weights_by_share(values[kept], sides[kept] == IN, float(threshold))
+        for values, sides, kept, threshold in rows
+    ]
+    first, second = np.mean(found, axis=0).tolist()
+    return first, second
 
 
 def _independent(proportions: Float[np.ndarray, " resamples"], people: int) -> int:

@@ -72,14 +72,20 @@ def weights_in_auc(
     member: Bool[np.ndarray, " subjects"], strata: Int[np.ndarray, " subjects"] | None = None
 ) -> Float[np.ndarray, " subjects"]:
     """Return what each subject weighs among its side in the AUC of :func:`delong`; both sides sum to 1."""
-    labels = np.zeros(len(member), dtype=int) if strata is None else strata
-    kept = np.ones(len(member), dtype=bool) if strata is None else comparable(member, strata)
-    _, index = np.unique(labels, return_inverse=True)
-    members, others = (np.bincount(index, side & kept) for side in (member, ~member))
-    pairs = members * others
-    sizes = np.where(member, members[index], others[index])
-    weights = np.divide(pairs[index] / max(pairs.sum(), 1), sizes, out=np.zeros(len(member)), where=sizes > 0)
-    return np.asarray(np.where(kept, weights, 0.0))
+    opponents = opponents_of(member, strata)
+    return np.asarray(opponents / max(opponents[member].sum(), 1))
+
+
+def opponents_of(
+    member: Bool[np.ndarray, " subjects"], strata: Int[np.ndarray, " subjects"] | None = None
+) -> Int[np.ndarray, " subjects"]:
+    """Return with how many of the other side each subject is compared: 0 outside comparable strata."""
+    if strata is None:
+        return np.asarray(np.where(member, (~member).sum(), member.sum()))
+    kept = comparable(member, strata)
+    _, index = np.unique(strata, return_inverse=True)
+    members, others = (np.bincount(index, side & kept).astype(int) for side in (member, ~member))
+    return np.asarray(np.where(kept, np.where(member, others[index], members[index]), 0))
 
 
 def _below(

@@ -94,14 +94,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Sides:
-    """How a sentence names the two sides and what leaks, and what a confounded audit advises.
+    """How a sentence names the two sides and what leaks, what was tried, and what a confounded audit advises.
 
     What leaks is what the attacker sees: for a server these are the updates, and not the final model.
+    ``references`` is the number of reference models that attacks compared with.
     """
 
     names: str = "Members and non-members"
     remedy: str | None = None
     leak: str = "This model leaks who was in its training set"
+    references: int = 0
 
     @classmethod
     def of_learners(cls, names: Sequence[str], leak: str) -> Self:
@@ -116,8 +118,8 @@ class Sides:
 def nothing_seen() -> Verdict:
     """Return the verdict on an attacker that saw nothing that an attack could use."""
     sentence = (
-        "No attack could be run: this attacker sees nothing that an attack could use. That is not a finding "
-        "about the model, and other attackers see more: audit those, too."
+        "No attack could be run: this attacker sees nothing that an attack could use. This is not a finding "
+        "about the model. Other attackers see more, so audit those, too."
     )
     return Verdict("inconclusive", sentence, 1.0, Basis("none"), "An audit of an attacker that sees more.")
 
@@ -169,17 +171,17 @@ def judge(
         success = _success(estimates, _strongest(estimates, basis))
         sentence = f"{sides.leak}: {success} ({certainty})."
         return _leaks(sentence, detectable, basis, blind, sides)
-    return _judge_without_success(estimates, basis)
+    return _judge_without_success(estimates, basis, sides)
 
 
 def _leaks(sentence: str, detectable: float, basis: Basis, blind: Blind, sides: Sides) -> Verdict:
     if blind.randomised:
-        change = "No other audit would: only a defence, or an attacker that sees less."
+        change = "Training with a defence, or showing the attacker less. Another audit would not change it."
         return Verdict("leaks", sentence, detectable, basis, change)
     # Covariates do not record everything that differs between groups of people who were not randomised.
     sentence += (
         f" {sides.names} were chosen, not drawn at random: a difference between them that no covariate "
-        "records, such as another scanner, could look the same."
+        "records, such as another scanner, could give the same result."
     )
     change = "An audit with members drawn at random before training, or with people who are more alike."
     return Verdict("leaks", sentence, detectable, basis, change)
@@ -207,7 +209,7 @@ def _strongest(estimates: Estimates, basis: Basis) -> int:
     return estimates.attacks.index(basis.ranking[0])
 
 
-def _judge_without_success(estimates: Estimates, basis: Basis) -> Verdict:
+def _judge_without_success(estimates: Estimates, basis: Basis, sides: Sides) -> Verdict:
     detectable = smallest_detectable_auc(estimates)
     missed = f"an AUC of {two_decimals_up(detectable)} (chance is 0.50)"
     if estimates.below_chance.any():
@@ -216,20 +218,35 @@ def _judge_without_success(estimates: Estimates, basis: Basis) -> Verdict:
             f"This audit cannot answer: attack {worst} does significantly worse than chance, so members and "
             "non-members differ in a way that no attack expected. Find that difference and audit again."
         )
-        return Verdict("inconclusive", sentence, detectable, basis, "People of both sides who are alike.")
+        return Verdict(
+            "inconclusive",
+            sentence,
+            detectable,
+            basis,
+            "An audit of members and non-members who are more alike.",
+        )
     if detectable > TELLING:
         sentence = (
             "This audit is too small to answer: no attack was shown to succeed, but a leak would have been "
             f"found reliably only from {missed} upwards."
         )
         needed = people_to_detect(TELLING, estimates.critical)
-        change = f"About {needed} members and {needed} non-members who are scored, for an AUC of {TELLING}."
+        change = (
+            f"An audit that scores about {needed} members and {needed} non-members: it would reliably find a "
+            f"leak with an AUC of {TELLING}."
+        )
         return Verdict("inconclusive", sentence, detectable, basis, change)
     sentence = (
         f"No leak was shown by the {_attacks(estimates)} tried; a leak weaker than {missed} could have been "
-        "missed. Attacks with reference models, which find more, were not tried."
+        "missed. "
     )
-    change = "Attacks with reference models; an attacker that sees more; more people, for a weaker leak."
+    if sides.references:
+        sentence += f"Attacks with {sides.references} reference models are among them."
+        more = "More reference models"
+    else:
+        sentence += "Attacks with reference models, which find more, were not tried."
+        more = "Attacks with reference models"
+    change = f"{more}, an attacker that sees more, or more people, so that a weaker leak can be found."
     return Verdict("no leak shown", sentence, detectable, basis, change)
 
 
@@ -252,11 +269,11 @@ def _judge_within(
         return _leaks(sentence, smallest_detectable_auc(within), alike, blind, sides)
     failed = overlap is not None and overlap.extent == "failed"
     if within is not None and alike is not None and not failed:
-        verdict = _judge_without_success(within, alike)
+        verdict = _judge_without_success(within, alike, sides)
         return _of_people_alike(verdict, estimates, basis, blind, sides, overlap)
     if not (blind.plain or basis.shown):
         # The difference is small, and there is no success that it would have to explain.
-        return _judge_without_success(within or estimates, alike or basis)
+        return _judge_without_success(within or estimates, alike or basis, sides)
     return _confounded(estimates, within, blind, sides, overlap)
 
 
@@ -268,14 +285,14 @@ def _of_people_alike(
     said = f"{sides.names} {can} be told apart without the model, most of all by {_culprit(blind)}."
     if basis.shown:
         success = _success(estimates, _strongest(estimates, basis))
-        said += f" Among all people {success}; what tells them apart may explain that."
+        said += f" Among all people {success}; the difference between the two sides may explain that."
     share = ""
     if overlap is not None:
-        share = f": {_percent(overlap.members)} of the members have such people on the other side"
-    said += f" This answer is about people who are alike in the covariates, and about nobody else{share}."
+        share = f"; {_percent(overlap.members)} of the members have such people on the other side"
+    said += f" This answer is only about people who are alike in the covariates{share}."
     change = verdict.would_change
     if verdict.label == "inconclusive":
-        change = "More people of both sides who are alike in the covariates."
+        change = "An audit of more people of both sides who are alike in the covariates."
     return replace(verdict, sentence=f"{verdict.sentence} {said}", would_change=change)
 
 
@@ -289,8 +306,8 @@ def _confounded(
     else:
         basis, detectable = _by_bounds("within strata", within), smallest_detectable_auc(within)
         few = (
-            "comparing people alike in the covariates has the weight of only "
-            f"{_percent(overlap.effective_members)} of the members, too little to speak of them"
+            "the comparison of people alike in the covariates has the weight of only "
+            f"{_percent(overlap.effective_members)} of the members, too little for an answer about them"
         )
     remedy = sides.remedy or _remedy(blind)
     sentence = (

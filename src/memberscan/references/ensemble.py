@@ -2,33 +2,272 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from memberscan.errors import NonFiniteError, ReferencesError, StaleError
+from memberscan.files import (
+    OWNER_ONLY,
+    TABLE_LIMIT,
+    fingerprint,
+    read_table,
+    write_bytes,
+    write_json,
+    write_table,
+)
+from memberscan.received import load_json, parse_npy, read_limited, stated
+from memberscan.references.plan import Plan, name_of
+from memberscan.references.spot_check import require_different, spot_check
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
+
+DONE = "references.json"
+SCANS = "scans.tsv"
+PREDICTIONS = "predictions"
+_SCHEMA = "memberscan.references/1"
+_SAME_AGE = 0.01
+"""Years by which the ages of one scan may differ in two files, because of rounding."""
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """The content of references.json; the file may come from others, so every type is checked."""
+
+    schema: str
+    recipe: str
+    cohort: str | None
+    plan: str
+    predictions: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Predictions of reference models of one recipe.
+    """Reference models of one recipe: predictions, and who each was trained on.
 
     Parameters
     ----------
-    scan_ids
-        The scans, in the order of the columns.
+    scans
+        Indexed by scan id, in the order of the columns: ``subject_id`` and ``age`` (years).
     predictions
         Of each scan by each reference, in years.
     inside
         Whether each reference was trained on each scan. Rows 2j and 2j + 1 are twins.
+    pair
+        By subject id, the number of the person's pair in the plan, or -1.
+    recipe
+        How the references were trained, in words.
+    cohort
+        Fingerprint of the cohort that they were trained on; None if they were trained elsewhere.
     fingerprint
         A digest of all of these.
     """
 
-    scan_ids: pd.Index
+    scans: pd.DataFrame
     predictions: Float[np.ndarray, "references scans"]
     inside: Bool[np.ndarray, "references scans"]
+    pair: pd.Series
+    recipe: str
+    cohort: str | None
     fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    @classmethod
+    def open(cls, directory: Path | str) -> Ensemble:
+        """Open a directory of finished references.
+
+        Raises
+        ------
+        ReferencesError
+            If they are not finished, or a file is missing or damaged.
+        StaleError
+            If a file was changed after the references were finished.
+        """
+        directory = Path(directory)
+        if not (directory / DONE).is_file():
+            raise ReferencesError(
+                f"{directory} holds no finished references ({DONE} is missing); run memberscan references "
+                "again to finish them, or memberscan references collect"
+            )
+        content = stated(_Stated, load_json(directory / DONE), str(directory / DONE))
+        if content.schema != _SCHEMA:
+            raise ReferencesError(
+                f"{directory / DONE} has the schema {content.schema!r}, which this version does not know; "
+                "use the version that wrote it, or train the references again"
+            )
+        scans, plan = read_scans(directory), Plan.read(directory)
+        names = [name_of(k) for k in range(len(plan.inside))]
+        if plan.fingerprint != content.plan or list(content.predictions) != names:
+            raise StaleError(
+                f"the plan in {directory} is not the one that its references were trained by; restore it"
+            )
+        rows = [read_predictions(directory, name, len(scans), content.predictions[name]) for name in names]
+        places = pd.Index(plan.subjects).get_indexer(pd.Index(scans["subject_id"]))
+        if (places < 0).any():
+            raise StaleError(f"{directory / SCANS} names subjects that the plan lacks; restore it")
+        return cls(
+            scans=scans,
+            predictions=np.stack(rows),
+            inside=plan.inside[:, places],
+            pair=pd.Series(plan.pair, index=list(plan.subjects)),
+            recipe=content.recipe,
+            cohort=content.cohort,
+            fingerprint=fingerprint([content.plan, content.predictions, scans.index.tolist()]),
+        )
+
+    def of_scans(self, scans: pd.DataFrame, *, cohort: str | None = None) -> Ensemble:
+        """Return the references on the scans of a target, in their order.
+
+        Parameters
+        ----------
+        scans
+            Of the target, indexed by scan id: ``subject_id`` and ``age``.
+        cohort
+            Fingerprint of the target's cohort, if it has one.
+
+        Raises
+        ------
+        ReferencesError
+            If they are of another cohort, lack a scan, or know another person or age for one.
+        """
+        if None not in (cohort, self.cohort) and cohort != self.cohort:
+            raise ReferencesError(
+                "the references were trained on another cohort than the target; train references for this "
+                "run with memberscan references"
+            )
+        places = self._known_as(scans).get_indexer(scans.index)
+        if (places < 0).any():
+            raise ReferencesError(
+                f"the references have no prediction of scan {scans.index[int(np.argmin(places))]!r}; they "
+                "are of other scans, or the ids are written differently"
+            )
+        found = self.scans.iloc[places]
+        for column, same in (
+            ("subject_id", found["subject_id"].to_numpy() == scans["subject_id"].to_numpy()),
+            ("age", np.abs(found["age"].to_numpy() - scans["age"].to_numpy()) <= _SAME_AGE),
+        ):
+            if not same.all():
+                raise ReferencesError(
+                    f"scan {scans.index[int(np.argmin(same))]!r} has another {column} in the references than "
+                    "in the target; references must be of the same people"
+                )
+        return replace(
+            self, scans=found, predictions=self.predictions[:, places], inside=self.inside[:, places]
+        )
+
+    def _known_as(self, scans: pd.DataFrame) -> pd.Index:
+        """Return ids of the references' scans; those of people where the target names people only."""
+        own = self.scans["subject_id"]
+        by_person = bool((scans.index == scans["subject_id"]).all()) and own.is_unique
+        return pd.Index(own) if by_person else self.scans.index
+
+    def first(self, count: int) -> Ensemble:
+        """Return the first references only, as for an attacker that can train no more.
+
+        Raises
+        ------
+        ReferencesError
+            If the count is odd, or there are not as many.
+        """
+        if count % 2 or not 2 <= count <= len(self):
+            raise ReferencesError(
+                f"{count} references are asked for; give an even number from 2 to {len(self)}"
+            )
+        digest = fingerprint([self.fingerprint, count])
+        return replace(
+            self, predictions=self.predictions[:count], inside=self.inside[:count], fingerprint=digest
+        )
+
+
+def write_scans(directory: Path, scans: pd.DataFrame) -> None:
+    """Write the scans that references predict, in the order of their predictions."""
+    table = scans[["subject_id", "age"]].rename_axis("scan_id").reset_index()
+    write_table(directory / SCANS, table, mode=OWNER_ONLY)
+
+
+def read_scans(directory: Path) -> pd.DataFrame:
+    """Read the scans that references predict, indexed by scan id: ``subject_id`` and ``age``."""
+    path = directory / SCANS
+    if not path.is_file():
+        raise ReferencesError(f"{directory} has no {SCANS}; restore it, or make the plan again")
+    table = read_table(path, dtype={"scan_id": str, "subject_id": str, "age": float})
+    if list(table.columns) != ["scan_id", "subject_id", "age"] or not table["scan_id"].is_unique:
+        raise ReferencesError(f"{path} is not a list of scans; restore it")
+    return table.set_index("scan_id")
+
+
+def write_predictions(directory: Path, name: str, predictions: Float[np.ndarray, " scans"]) -> str:
+    """Write the predictions of one reference, and return their digest.
+
+    Raises
+    ------
+    NonFiniteError
+        If a prediction is NaN or infinite.
+    """
+    bad = ~np.isfinite(predictions)
+    if bad.any():
+        raise NonFiniteError(
+            f"{int(bad.sum())} of {len(bad)} predictions of {name} are NaN or infinite; check its training"
+        )
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(predictions, dtype=np.float64), allow_pickle=False)
+    path = _path(directory, name)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_bytes(path, buffer.getvalue(), mode=OWNER_ONLY)
+    return fingerprint(buffer.getvalue())
+
+
+def read_predictions(directory: Path, name: str, scans: int, digest: str) -> Float[np.ndarray, " scans"]:
+    """Read the predictions of one reference, and compare them with their digest."""
+    path = _path(directory, name)
+    try:
+        data = read_limited(path, TABLE_LIMIT)
+    except FileNotFoundError as error:
+        raise ReferencesError(f"{path} is missing; restore it, or train the references again") from error
+    values = parse_npy(data, str(path))
+    if fingerprint(data) != digest or values.shape != (scans,):
+        raise StaleError(f"{path} was changed after {name} was finished; restore it, or train it again")
+    return values
+
+
+def finish(
+    directory: Path, *, recipe: str, cohort: str | None, plan: Plan, digests: Mapping[str, str]
+) -> Ensemble:
+    """Write ``references.json``, whose presence means that all references are finished.
+
+    Raises
+    ------
+    ReferencesError
+        If the predictions cannot be those of the plan: see :mod:`memberscan.references.spot_check`.
+    """
+    scans = read_scans(directory)
+    found = {name: read_predictions(directory, name, len(scans), digest) for name, digest in digests.items()}
+    places = pd.Index(plan.subjects).get_indexer(pd.Index(scans["subject_id"]))
+    require_different(found)
+    spot_check(found, plan.inside[:, places], scans["age"].to_numpy(float), list(digests))
+    content: dict[str, Any] = {
+        "schema": _SCHEMA,
+        "recipe": recipe,
+        "cohort": cohort,
+        "plan": plan.fingerprint,
+        "predictions": dict(digests),
+    }
+    write_json(directory / DONE, content)
+    return Ensemble.open(directory)
+
+
+def _path(directory: Path, name: str) -> Path:
+    return directory / PREDICTIONS / f"{name}.npy"
+
+
+def finished_among(directory: Path, names: Sequence[str]) -> list[str]:
+    """Return the references that have predictions."""
+    return [name for name in names if _path(directory, name).is_file()]

@@ -111,6 +111,9 @@ def _audit(name: str, audit: AuditContent, entry: Entry) -> JoinedAudit:
         verdict=audit.verdict.label,
         sentence=audit.verdict.sentence,
         smallest_detectable_auc=audit.verdict.smallest_detectable_auc,
+        title=audit.provenance.name,
+        note=audit.provenance.note,
+        date=audit.provenance.date,
     )
 
 
@@ -147,6 +150,22 @@ def _entry(group: Audits, name: str, label: str | None) -> Entry:
         left_out=joining.rows(
             (f.left_out for f in held), lambda row: (row.round, words.natural(row.learner)), ()
         ),
+        together=_together(parts),
+    )
+
+
+def _together(parts: Audits) -> tuple[Victim, ...]:
+    """Return each audit's check of all its victims together, under names that differ."""
+    found = {
+        name: audit.federation.together
+        for name, audit in parts.items()
+        if audit.federation and audit.federation.together
+    }
+    if len(parts) == 1:
+        return tuple(found.values())
+    return tuple(
+        victim.model_copy(update={"name": f"{party_words.EVERYONE} of {name}"})
+        for name, victim in found.items()
     )
 
 

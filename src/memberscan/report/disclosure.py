@@ -22,7 +22,7 @@ ROC_RATES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
 """False-positive rates of the points that are published of a ROC curve."""
 CHANCE = 0.5
 _P_VALUES = ("p_value", "p_holm", "p_values")
-_SIDES = {"difference": 0.0, "h": 0.0}
+_SIDES = {"difference": 0.0, "h": 0.0, "bits": 0.0}
 """Parts whose numbers are kept on their side of another value than chance."""
 
 P = TypeVar("P", bound=Part)
@@ -116,9 +116,7 @@ def published(part: P, name: str = "") -> P:
     """
     given = {key: getattr(part, key) for key in part.model_fields_set}
     part = part.model_copy(update={key: _published(value, key) for key, value in given.items()})
-    if isinstance(part, Estimate):
-        return part.model_copy(update=_rounded_estimate(part, _SIDES.get(name, CHANCE)))
-    return part.model_copy(update=_rounded_rate(part)) if isinstance(part, Rate) else part
+    return part.model_copy(update=_rounded_interval(part, name) if isinstance(part, Estimate | Rate) else {})
 
 
 def _published(value: Any, name: str) -> Any:
@@ -133,32 +131,23 @@ def _published(value: Any, name: str) -> Any:
     return rounded_p(value) if name in _P_VALUES and value is not None else value
 
 
-def _rounded_estimate(found: Estimate, side: float) -> dict[str, Any]:
-    """Return the rounded value and ends of an estimate, and its simultaneous bound where it has one."""
-    step, update = _rounded_ends(found.value, found.low, found.high, side)
+def _rounded_interval(found: Estimate | Rate, name: str) -> dict[str, Any]:
+    """Return the rounded value and ends of an estimate or a rate, and what else follows from the step."""
+    if found.value is None or found.low is None or found.high is None:
+        return {}
+    side = _SIDES.get(name, CHANCE) if isinstance(found, Estimate) else None
+    step = step_below(error_of(found.low, found.high))
+    low, high = (rounded(end, step, side=side) for end in (found.low, found.high))
+    update: dict[str, Any] = {"value": rounded(found.value, step), "low": low, "high": high}
     if isinstance(found, Auc):
         bound = floored(found.simultaneous.low, step, side=side)
         update["simultaneous"] = found.simultaneous.model_copy(update={"low": bound})
+    if isinstance(found, Rate):
+        tpr, predictive = dict(update), []
+        for prior in (one.prior for one in found.ppv):
+            # Of the people named, the members are prior x TPR, and all others (1 - prior) x FPR.
+            named = {end: prior * t + (1 - prior) * found.fpr for end, t in tpr.items()}
+            shares = {end: round(prior * t / named[end], 3) for end, t in tpr.items()}
+            predictive.append(PositivePredictiveValue(prior=prior, **shares))
+        update["ppv"] = tuple(predictive)
     return update
-
-
-def _rounded_ends(
-    value: float, low: float, high: float, side: float | None = None
-) -> tuple[float, dict[str, Any]]:
-    """Return the step that fits an interval's standard error, and its three numbers rounded to it."""
-    step = step_below(error_of(low, high))
-    ends = {"low": rounded(low, step, side=side), "high": rounded(high, step, side=side)}
-    return step, {"value": rounded(value, step), **ends}
-
-
-def _rounded_rate(rate: Rate) -> dict[str, Any]:
-    """Return a rounded true-positive rate, with the predictive values that follow from the rounded one."""
-    if rate.value is None or rate.low is None or rate.high is None:
-        return {}
-    _, tpr = _rounded_ends(rate.value, rate.low, rate.high)
-    predictive = []
-    for prior in (one.prior for one in rate.ppv):
-        # Of the people named, the members are prior x TPR, and all others (1 - prior) x FPR.
-        shares = {end: round(prior * t / (prior * t + (1 - prior) * rate.fpr), 3) for end, t in tpr.items()}
-        predictive.append(PositivePredictiveValue(prior=prior, **shares))
-    return {**tpr, "ppv": tuple(predictive)}

@@ -36,12 +36,12 @@ def exposure(judged: JudgedScores | None, people: PeopleFacts, smallest: int) ->
         return Exposure(attack=None, groups=())
     member, sex = people.member, people.sex
     bands: list[tuple[Literal["age", "sex"], str, np.ndarray]]
-    bands = [("age", band.name, band.inside) for band in _bands(people, smallest)]
+    bands = [("age", band.name, band.inside) for band in people_bands(people, smallest)]
     hides = [False] * len(bands)
     if sex is not None:
         levels = [(str(level), (sex == level).to_numpy(bool)) for level in sorted(sex.dropna().unique())]
-        cells = [_sides(member, inside) for _, inside in levels]
-        rest = _sides(member, sex.isna().to_numpy(bool))
+        cells = [sides(member, inside) for _, inside in levels]
+        rest = sides(member, sex.isna().to_numpy(bool))
         bands += [("sex", level, inside) for level, inside in levels]
         hides += hidden(cells, smallest, rest=rest)
     found = [among(judged, inside) for _, _, inside in bands]
@@ -50,11 +50,13 @@ def exposure(judged: JudgedScores | None, people: PeopleFacts, smallest: int) ->
     return Exposure(attack=judged.scores.attack, groups=tuple(shown))
 
 
-def _bands(people: PeopleFacts, smallest: int) -> list[AgeBand]:
+def people_bands(people: PeopleFacts, smallest: int) -> list[AgeBand]:
+    """Return the age bands by which exposure is reported."""
     return age_bands(people.age, people.member, people=_PER_EXPOSURE_BAND, most=5, smallest=smallest)
 
 
-def _sides(member: Bool[np.ndarray, " people"], inside: Bool[np.ndarray, " people"]) -> tuple[int, int]:
+def sides(member: Bool[np.ndarray, " people"], inside: Bool[np.ndarray, " people"]) -> tuple[int, int]:
+    """Return how many members, and non-members, are inside."""
     return int((member & inside).sum()), int((~member & inside).sum())
 
 
@@ -65,7 +67,7 @@ def _group(
     member: Bool[np.ndarray, " people"],
     found: GroupResult,
 ) -> Group:
-    members, nonmembers = _sides(member, inside)
+    members, nonmembers = sides(member, inside)
     return Group(
         by=by,
         group=name,
@@ -92,7 +94,7 @@ def residual_bands(people: PeopleFacts, smallest: int) -> tuple[Band, ...]:
     The bands differ from those of :func:`exposure`, and leave no small group between the edges of the two.
     """
     age, member, residual = people.age, people.member, people.residual
-    beside = _bands(people, smallest)
+    beside = people_bands(people, smallest)
     bands = age_bands(age, member, people=_PER_RESIDUAL_BAND, most=8, smallest=smallest, beside=beside)
     return tuple(
         Band(

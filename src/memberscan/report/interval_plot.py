@@ -12,6 +12,9 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
 from memberscan.report import svg, words
 from memberscan.report.content.parts import Estimate
 
+LONGEST_NOTE = 60
+"""Characters of a reason that fit into a narrow figure."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -46,7 +49,7 @@ def draw_intervals(axes: Axes, rows: Sequence[Row], *, gap: float | None, narrow
         far = gap > low + 0.8 * (high - low)
         _mark(axes, gap, "error gap alone", "left" if chance_left and not far else "right", color=svg.SECOND)
     for place, row in enumerate(rows):
-        _interval(axes, place, row)
+        _interval(axes, place, row, narrow)
 
 
 def _upright(axes: Axes, x: float, rows: Sequence[Row], **style: Any) -> None:
@@ -79,14 +82,16 @@ def _mark(axes: Axes, x: float, text: str, side: str, color: str = svg.MUTED) ->
     )
 
 
-def _interval(axes: Axes, place: int, row: Row) -> None:
+def _interval(axes: Axes, place: int, row: Row, narrow: bool) -> None:
     whole = axes.get_yaxis_transform()
     label, line = place - 0.2, place + 0.2
     axes.text(0, label, row.label, transform=whole, va="center")
     if row.estimate is None:
-        axes.text(
-            0, line, f"n/a: {row.note}" if row.note else "n/a", transform=whole, va="center", color=svg.MUTED
-        )
+        note = row.note if len(row.note) <= LONGEST_NOTE or not narrow else "the table below says why"
+        said = axes.text(0, line, f"n/a: {note}" if note else "n/a", transform=whole, va="center")
+        said.set_color(svg.MUTED)
+        # Otherwise the axes would be made narrower until the reason fits beside them.
+        said.set_in_layout(False)
         return
     value, color = row.estimate.value, svg.SIGNAL if row.strong else svg.MUTED
     axes.text(1, label, words.fraction(value), transform=whole, va="center", ha="right", weight="bold")
@@ -102,4 +107,7 @@ def _interval(axes: Axes, place: int, row: Row) -> None:
         markersize=10,
         markeredgecolor=svg.PAPER,
         markeredgewidth=1.5,
+        # At an AUC of 1, half of the mark lies beyond the axis.
+        clip_on=False,
+        zorder=3,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
     from memberscan.evidence.blind import Blind
     from memberscan.evidence.estimates import Difference, Estimates
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from memberscan.evidence.overlap import Overlap
     from memberscan.evidence.pairs import PairResult
     from memberscan.evidence.permutation import NullCheck
+    from memberscan.evidence.person_exposure import PersonExposure
     from memberscan.evidence.prediction_scale import PredictionScale
+    from memberscan.evidence.recipe_fit import RecipeFit
     from memberscan.evidence.verdict import Verdict
     from memberscan.report.content.parts import Access, Attacker, Environment, Secure
 
@@ -77,6 +79,8 @@ class ThreatFacts:
         Known members; None for a learner, which knows all its own people.
     known_nonmembers
         Known non-members.
+    references
+        Reference models that it trained; None where there were none.
     """
 
     access: Access
@@ -86,6 +90,7 @@ class ThreatFacts:
     rounds: int | None
     known_members: int | None
     known_nonmembers: int
+    references: int | None = None
 
     @property
     def known_per_side(self) -> int:
@@ -119,6 +124,10 @@ class PeopleFacts:
         Mean residual, mean absolute and mean squared residual; years, and years squared.
     sex
         As the source writes it, missing where it is not known; None if nothing is known of it.
+    site
+        The site or scanner, likewise.
+    scans
+        Number of scans; None if it is not known.
     """
 
     member: Bool[np.ndarray, " people"]
@@ -127,6 +136,8 @@ class PeopleFacts:
     mean_absolute: Float[np.ndarray, " people"]
     mean_square: Float[np.ndarray, " people"]
     sex: pd.Series | None = None
+    site: pd.Series | None = None
+    scans: Int[np.ndarray, " people"] | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +170,14 @@ class ProvenanceFacts:
     date: str | None = None
     name: str | None = None
     note: str | None = None
+
+
+@dataclass(frozen=True)
+class ReferenceFacts:
+    """How the reference models were trained, in words, and how the target compares with them."""
+
+    recipe: str
+    fit: RecipeFit
 
 
 @dataclass(frozen=True)
@@ -290,6 +309,10 @@ class Outcome:
     overlap
         How far the sides overlap in the covariates; None where attacks are not judged within strata, or too
         few people are alike to judge any.
+    references
+        The reference models; None where there are none.
+    person_exposure
+        How exposed each person is, from reference models; None where there are none.
     """
 
     target: TargetFacts
@@ -310,3 +333,5 @@ class Outcome:
     smallest_cell: int = SMALLEST_CELL
     prediction_scale: PredictionScale | None = None
     overlap: Overlap | None = None
+    references: ReferenceFacts | None = None
+    person_exposure: PersonExposure | None = None

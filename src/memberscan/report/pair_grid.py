@@ -66,10 +66,10 @@ def build(pairs: Sequence[Pair], attack: str) -> PairGrid:
 
 
 def _short(names: Sequence[str]) -> tuple[str, list[str]]:
-    """Return what all names begin with, up to a hyphen, and the rest of each: "learner-" and "1", "2"."""
+    """Return what all names begin with, up to a hyphen, and the rest of each: "learner" and "1", "2"."""
     stems = {"".join(name.rpartition("-")[:2]) for name in names}
     stem = stems.pop() if len(stems) == 1 and len(names) > 1 else ""
-    return stem, [name.removeprefix(stem) for name in names]
+    return stem.rstrip("-"), [name.removeprefix(stem) for name in names]
 
 
 def _square(pair: Pair | None, *, own: bool) -> Square:

@@ -43,7 +43,9 @@ def by_round(rows: Sequence[AfterRound]) -> Table:
         ]
         for row in rows
     ]
-    caption = "Pooled over pairs, with 95% intervals over people, by round; round 0 is before any training."
+    caption = "Pooled over pairs, with 95% intervals over people, by round."
+    if any(row.round == 0 for row in rows):
+        caption += " Round 0 is before any training."
     return Table(caption, ("Round", "Attack", "Accuracy", "AUC"), cells)
 
 
@@ -62,4 +64,4 @@ def victims(rows: Sequence[Victim]) -> Table:
         "How well covariates alone, without any model, tell each learner’s people from those held out. "
         "P-values of single learners are corrected for their number (Holm)."
     )
-    return Table(caption, ("Victim", "AUC, no model", "Permutation p-value", "Told apart by"), cells)
+    return Table(caption, ("Victim", "AUC, no model", "Permutation p\u2011value", "Told apart by"), cells)

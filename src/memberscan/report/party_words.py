@@ -59,8 +59,13 @@ def main_attack(ranking: Sequence[str], pairs: Sequence[Pair]) -> str | None:
     return next((name for name in (*ranking, *names) if name in names), None)
 
 
-def success(pairs: Sequence[Pair], attack: str, victims: Sequence[Victim]) -> str:
-    """Return how many pairs of an attack are shown, and how many of these may have another cause."""
+def success(
+    pairs: Sequence[Pair], attack: str, victims: Sequence[Victim], together: Sequence[Victim] = ()
+) -> str:
+    """Return how many pairs of an attack are shown, and how many of these may have another cause.
+
+    If the people of all victims ``together`` differ from those held out, that may be the cause in any pair.
+    """
     mine = [p for p in pairs if p.attack == attack]
     tried = judged(mine)
     found = sum(map(shown, tried))
@@ -69,7 +74,8 @@ def success(pairs: Sequence[Pair], attack: str, victims: Sequence[Victim]) -> st
     text = f"The attack {attack} succeeds in {found} of {words.people(len(tried), 'pair')}"
     text += f" (p < {SIGNIFICANT:g} after Holm’s correction over all pairs of all attacks)."
     gated = {victim.name for victim in victims if victim.tripped and victim.gates}
-    doubtful = sum(shown(pair) and bool({pair.victim, EVERYONE} & gated) for pair in tried)
+    any_pair = any(victim.tripped and victim.gates for victim in together)
+    doubtful = sum(shown(pair) and (any_pair or pair.victim in gated) for pair in tried)
     if doubtful:
         text += (
             f" Of these, {doubtful} may be explained by how the victim’s people differ from those held out, "
@@ -95,7 +101,7 @@ def caveat(victim: Victim) -> str:
     """Return what the check without the model says of one victim, in a sentence."""
     by = f", most of all by {victim.worst}" if victim.worst else ""
     auc = f" with an AUC of {words.rough(victim.auc)}" if victim.auc is not None else ""
-    told = f"its people can be told from those held out{auc} without any model{by}"
+    told = f"these people can be told from those held out{auc} without any model{by}"
     if victim.gates:
         return f"{told}: membership and site cannot be told apart here"
     return f"{told}; the draw was random, so this is chance"

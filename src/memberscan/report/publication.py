@@ -29,6 +29,8 @@ from memberscan.report.content.parts import Auc, Bound, Estimate, NotRun
 from memberscan.report.exposure import exposure, residual_bands
 from memberscan.report.outcome import AttackFacts, Outcome, ProvenanceFacts, TargetFacts
 from memberscan.report.published_parties import federation
+from memberscan.report.published_people import person_exposure
+from memberscan.report.published_references import references
 from memberscan.report.validation import check
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ def _exact(outcome: Outcome) -> AuditContent:
             predictions=_prediction_check(outcome.prediction_scale),
         ),
         exposure=exposure(outcome.exposed, outcome.people, smallest),
+        person_exposure=person_exposure(outcome.person_exposure, outcome.people, smallest),
         residuals=audit_json.Residuals(bands=residual_bands(outcome.people, smallest)),
         verdict=audit_json.Verdict(
             label=outcome.verdict.label,
@@ -90,6 +93,7 @@ def _exact(outcome: Outcome) -> AuditContent:
         ),
         federation=federation(outcome.federation, outcome.threat.attacker, smallest),
         provenance=_provenance(outcome.provenance),
+        references=references(outcome.references),
     )
 
 

@@ -41,6 +41,11 @@ def rough(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
+def ratio(value: float) -> str:
+    """Return a ratio of errors: two decimals below 10, whole numbers from there."""
+    return rough(value) if abs(value) < 10 else f"{value:,.0f}"
+
+
 def percent(value: float) -> str:
     """Return a percentage: whole above 10%, two significant digits below, never rounded to 0% or 100%."""
     if value in (0, 1):
@@ -127,9 +132,9 @@ def unused_columns(blind: Blind) -> str:
 
 
 EXTENTS = {
-    "good": "and speaks for most of them.",
-    "partial": "and speaks for a part of them only.",
-    "failed": "which is too few to speak for them: the two sides do not overlap enough.",
+    "good": "so the answer holds for most members.",
+    "partial": "so the answer holds for a part of the members only.",
+    "failed": "which is too few for an answer about the members: the two sides do not overlap enough.",
 }
 
 
@@ -137,8 +142,8 @@ def overlap(found: Overlap) -> str:
     """Return how far the sides overlap, and what that means for the answer."""
     return (
         f"{percent(found.members)} of the members, and {percent(found.nonmembers)} of the non-members, have "
-        "people alike on the other side. People weigh little where few of the other side are like them: in "
-        f"all, the comparison has the weight of {percent(found.effective_members)} of the members, "
+        "people alike on the other side. A person counts less if few people of the other side are like them. "
+        f"The whole comparison has the weight of {percent(found.effective_members)} of the members, "
         f"{EXTENTS[found.extent]}"
     )
 
@@ -149,10 +154,11 @@ def hidden_difference(verdict: Verdict) -> str:
     if found is None:
         return ""
     return (
-        "A hidden difference of two kinds, such as another scanner, would have to divide members and "
-        f"non-members by at least {_points(found.two_kinds)} percentage points, and decide the attack’s "
-        "ranking completely, to explain this finding without a leak; a hidden difference of many kinds, by "
-        f"at least {_points(found.any_kinds)}."
+        "A hidden difference, which no covariate records, could explain this finding without a leak only if "
+        "it is large. If it has two kinds, such as two scanners, the shares of one kind among members and "
+        f"non-members must differ by at least {_points(found.two_kinds)} percentage points, and the attack "
+        "must rank people by it alone. If it has many kinds, such as many sites, the two sides must differ "
+        f"by at least {_points(found.any_kinds)} percentage points (total variation distance)."
     )
 
 

@@ -16,10 +16,11 @@ def _overfitting(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
 
 
 def _verdict(out: Path, *, seed: int, run: Path | None, long: bool = False) -> pd.DataFrame:
+    from memberscan import threads
     from memberscan.studies.verdict_rates import LONG, SHORT, verdict_rates
 
     del out, run
-    return verdict_rates(LONG if long else SHORT, seed=seed)
+    return verdict_rates(LONG if long else SHORT, seed=seed, processes=threads.available())
 
 
 def _gap(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
@@ -50,10 +51,11 @@ def _parties(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
 
 
 def _coverage(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
     from memberscan.studies.coverage import coverage
 
     del out, run
-    return coverage(seed=seed)
+    return coverage(seed=seed, processes=threads.available())
 
 
 def _retraining(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
@@ -61,6 +63,13 @@ def _retraining(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
 
     del out, run
     return retraining(seed=seed)
+
+
+def _hidden(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.hidden_difference import hidden_differences
+
+    del out, seed, run
+    return hidden_differences()
 
 
 def _references(
@@ -72,6 +81,13 @@ def _references(
     return references(out, data=data, seed=seed, long=long)
 
 
+def _exposure(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan.studies.exposure import exposure
+
+    del out, run
+    return exposure(seed=seed)
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -81,5 +97,7 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "parties": _parties,
     "coverage": _coverage,
     "retraining": _retraining,
+    "hidden-difference": _hidden,
     "references": _references,
+    "exposure": _exposure,
 }

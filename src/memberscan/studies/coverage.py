@@ -16,10 +16,12 @@ from memberscan.attacks.learner import joined, standardise
 from memberscan.errors import MisalignedError
 from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_accuracies, estimate_aucs
+from memberscan.evidence.operating import FPRS, operating_points
 from memberscan.people import People
 from memberscan.progress import progress
 from memberscan.seeds import generator
 from memberscan.signals import PREDICTION, View
+from memberscan.studies.parallel import in_processes
 from memberscan.targets.known import draws, everybody
 from memberscan.threat import ThreatModel
 
@@ -38,7 +40,7 @@ ATTACKS: tuple[Attack, ...] = (
 )
 
 
-def coverage(repetitions: int = 400, seed: int = 0) -> pd.DataFrame:
+def coverage(repetitions: int = 400, seed: int = 0, processes: int = 1) -> pd.DataFrame:
     """Return how often 95% intervals of AUC and accuracy cover, and how often one attack is called a leak.
 
     Residuals are Gaussian; those of non-members are so much larger that the error attack has the given AUC.
@@ -52,25 +54,36 @@ def coverage(repetitions: int = 400, seed: int = 0) -> pd.DataFrame:
         Simulated audits for each row of the table.
     seed
         Root of the random numbers.
+    processes
+        How many rows of the table are simulated at the same time. The table is the same for any number.
 
     Returns
     -------
     DataFrame
-        attack, subjects_a_side, leak (the AUC of the best rule), mean_auc, the shares auc_covered and
-        accuracy_covered, the mean widths auc_width and accuracy_width, and leaks: how often the one-sided 99%
-        lower bound of this attack alone exceeds one half. Without a leak these are false alarms.
+        attack, subjects_a_side, leak (the AUC of the best rule), mean_auc; the shares auc_covered,
+        accuracy_covered, and tpr_covered for the true-positive rate at a false-positive rate of 10%, missing
+        where it is not resolved; auc_too_high and auc_too_low, the shares of intervals of the AUC that lie
+        wholly above and below what they should cover; the mean widths auc_width and accuracy_width; and
+        leaks: how often the one-sided 99% lower bound of this attack alone exceeds one half. Without a leak
+        these are false alarms.
     """
+    tasks = [(k, side, auc, repetitions, seed) for k in range(len(ATTACKS)) for side in SIDES for auc in AUCS]
     rows = []
-    with progress("simulating audits", len(ATTACKS) * len(SIDES) * len(AUCS)) as advance, one_thread():
-        for attack in ATTACKS:
-            for side in SIDES:
-                for auc in AUCS:
-                    rng = generator(seed, "coverage", attack.name, side, str(auc))
-                    results = [_one_audit(attack, side, auc, rng) for _ in range(repetitions)]
-                    about = {"attack": attack.name, "subjects_a_side": side, "leak": auc}
-                    rows.append(about | _summary(pd.DataFrame(results), leak=auc > 0.5))
-                    advance(1)
+    with progress("simulating audits", len(tasks)) as advance:
+        for row in in_processes(_one_row, tasks, processes):
+            rows.append(row)
+            advance(1)
     return pd.DataFrame(rows)
+
+
+def _one_row(task: tuple[int, int, float, int, int]) -> dict[str, str | float]:
+    number, side, auc, repetitions, seed = task
+    attack = ATTACKS[number]
+    rng = generator(seed, "coverage", attack.name, side, str(auc))
+    with one_thread():
+        results = [_one_audit(attack, side, auc, rng) for _ in range(repetitions)]
+    about: dict[str, str | float] = {"attack": attack.name, "subjects_a_side": side, "leak": auc}
+    return about | _summary(pd.DataFrame(results), leak=auc > 0.5)
 
 
 def _one_audit(attack: Attack, side: int, auc: float, rng: np.random.Generator) -> dict[str, float]:
@@ -84,7 +97,7 @@ def _one_audit(attack: Attack, side: int, auc: float, rng: np.random.Generator) 
         raise MisalignedError(f"attack {attack.name} scored nobody")
     estimates = estimate_aucs([scores], DeLong())
     (accuracy,) = estimate_accuracies([scores], DeLong())
-    area = estimates.intervals[0]
+    area, tpr = estimates.intervals[0], operating_points(scores)[0]
     return {
         "auc": area.value,
         "auc_low": area.low,
@@ -92,6 +105,9 @@ def _one_audit(attack: Attack, side: int, auc: float, rng: np.random.Generator) 
         "accuracy": accuracy.value,
         "accuracy_low": accuracy.low,
         "accuracy_high": accuracy.high,
+        "tpr": np.nan if tpr.value is None else tpr.value,
+        "tpr_low": np.nan if tpr.low is None else tpr.low,
+        "tpr_high": np.nan if tpr.high is None else tpr.high,
         "leaks": float(estimates.simultaneous_low[0] > 0.5),
     }
 
@@ -119,9 +135,16 @@ def _columns(
 
 def _summary(audits: pd.DataFrame, *, leak: bool) -> dict[str, float]:
     summary = {"mean_auc": float(audits["auc"].mean())}
-    for name in ("auc", "accuracy"):
-        truth = float(audits[name].mean()) if leak else 0.5
+    for name, chance in (("auc", 0.5), ("accuracy", 0.5), ("tpr", FPRS[0])):
+        truth = float(audits[name].mean()) if leak else chance
         low, high = audits[f"{name}_low"], audits[f"{name}_high"]
-        summary[f"{name}_covered"] = float(((low <= truth) & (truth <= high)).mean())
-        summary[f"{name}_width"] = float((high - low).mean())
+        resolved = bool(audits[name].notna().all())
+        summary[f"{name}_covered"] = float(((low <= truth) & (truth <= high)).mean()) if resolved else np.nan
+        if name == "auc":
+            summary |= {
+                "auc_too_high": float((low > truth).mean()),
+                "auc_too_low": float((high < truth).mean()),
+            }
+        if name != "tpr":
+            summary[f"{name}_width"] = float((high - low).mean())
     return summary | {"leaks": float(audits["leaks"].mean())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from memberscan.evidence.scores import Scores
 from memberscan.progress import progress
 from memberscan.seeds import generator
 from memberscan.signals import PREDICTION, View
+from memberscan.studies.parallel import in_processes
 from memberscan.targets.predictions_table import PredictionsTable
 from memberscan.threat import ThreatModel
 
@@ -28,10 +30,13 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float
 
+    Change = Callable[..., None]
+    _Task = tuple[Change, float, int, str, int, int]
+
 SIDES = (40, 120, 600, 2500)
 LABELS = ("leaks", "no leak shown", "inconclusive", "confounded")
-SHORT, LONG = 5, 200
-"""Audits for each row of the table."""
+SHORT, LONG = 5, 100
+"""Audits for each row of the table; the long study takes about an hour on two cores."""
 
 
 @dataclass
@@ -66,24 +71,16 @@ class People:
         return cls(member, rng.normal(size=n), rng.normal(size=n), {}, np.ones(n, dtype=int))
 
 
-def shifted(by: float) -> Callable[[People, np.random.Generator], None]:
-    """Return a change that makes members older by so many standard deviations."""
-
-    def change(people: People, rng: np.random.Generator) -> None:  # noqa: ARG001
-        people.z = people.z + by * people.member
-
-    return change
+def shift(people: People, rng: np.random.Generator, *, by: float) -> None:  # noqa: ARG001
+    """Make members older by so many standard deviations."""
+    people.z = people.z + by * people.member
 
 
-def scanner(share: float) -> Callable[[People, np.random.Generator], None]:
-    """Return a change after which members, and others, were mostly scanned on two scanners."""
-
-    def change(people: People, rng: np.random.Generator) -> None:
-        second = rng.random(len(people.z)) < np.where(people.member, share, 1 - share)
-        people.covariates["scanner"] = np.where(second, "second", "first")
-        people.noise = people.noise * (1 + 0.5 * second) + 0.5 * second * people.z
-
-    return change
+def scanner(people: People, rng: np.random.Generator, *, share: float) -> None:
+    """Scan this share of members, and one less it of others, on a second scanner, where errors are larger."""
+    second = rng.random(len(people.z)) < np.where(people.member, share, 1 - share)
+    people.covariates["scanner"] = np.where(second, "second", "first")
+    people.noise = people.noise * (1 + 0.5 * second) + 0.5 * second * people.z
 
 
 def heavy_tails(people: People, rng: np.random.Generator) -> None:
@@ -115,7 +112,7 @@ def sex_by_age(people: People, rng: np.random.Generator) -> None:
 
 def nuisance(people: People, rng: np.random.Generator) -> None:
     """Record twenty columns that tell nothing; members are half a standard deviation older."""
-    shifted(0.5)(people, rng)
+    shift(people, rng, by=0.5)
     people.covariates |= {f"column {k}": rng.normal(size=len(people.z)) for k in range(20)}
 
 
@@ -128,14 +125,14 @@ def nothing(people: People, rng: np.random.Generator) -> None:
     """Leave members and others exchangeable."""
 
 
-NO_LEAK: dict[str, Callable[[People, np.random.Generator], None]] = {
+NO_LEAK: dict[str, Change] = {
     "exchangeable": nothing,
     "heavy tails": heavy_tails,
-    **{f"members {by} SD older": shifted(by) for by in (0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0)},
+    **{f"members {by} SD older": partial(shift, by=by) for by in (0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0)},
     "two humps": two_humps,
     "age by site": age_by_site,
-    "scanner 60:40": scanner(0.6),
-    "scanner 90:10": scanner(0.9),
+    "scanner 60:40": partial(scanner, share=0.6),
+    "scanner 90:10": partial(scanner, share=0.9),
     "sex by age": sex_by_age,
     "twenty columns": nuisance,
     "scan counts": scan_counts,
@@ -147,7 +144,9 @@ CONFOUNDED_LEAKS = ("members 0.5 SD older", "two humps", "age by site", "twenty 
 """Scenarios that are also run with a leak, of AUC .65 among people who are alike."""
 
 
-def verdict_rates(repetitions: int = SHORT, seed: int = 0, sides: tuple[int, ...] = SIDES) -> pd.DataFrame:
+def verdict_rates(
+    repetitions: int = SHORT, seed: int = 0, sides: tuple[int, ...] = SIDES, processes: int = 1
+) -> pd.DataFrame:
     """Return how often each label is given, by scenario and number of people on each side.
 
     Every audit is of a table of predictions, whose members were chosen and not drawn: the default attacks of
@@ -161,6 +160,8 @@ def verdict_rates(repetitions: int = SHORT, seed: int = 0, sides: tuple[int, ...
         Root of the random numbers.
     sides
         Numbers of members, and of non-members.
+    processes
+        How many audits run at the same time. The table is the same for any number.
 
     Returns
     -------
@@ -172,16 +173,23 @@ def verdict_rates(repetitions: int = SHORT, seed: int = 0, sides: tuple[int, ...
     scenarios = {name: (change, 0.5) for name, change in NO_LEAK.items()}
     scenarios |= {f"leak, AUC {auc}": (nothing, auc) for auc in POWER}
     scenarios |= {f"{name}, and a leak": (NO_LEAK[name], 0.65) for name in CONFOUNDED_LEAKS}
+    cells = [(name, side) for name in scenarios for side in sides]
+    tasks = [(*scenarios[name], side, name, seed, k) for name, side in cells for k in range(repetitions)]
+    found = []
+    with progress("simulating audits", len(tasks)) as advance:
+        for each in in_processes(_one_task, tasks, processes, at_once=10):
+            found.append(each)
+            advance(1)
     rows = []
-    with progress("simulating audits", len(scenarios) * len(sides) * repetitions) as advance:
-        for name, (change, auc) in scenarios.items():
-            for side in sides:
-                found = []
-                for repetition in range(repetitions):
-                    found.append(_one_audit(change, auc, side, generator(seed, name, side, repetition)))
-                    advance(1)
-                rows.append({"scenario": name, "people_a_side": side} | _shares(auc, found))
+    for number, (name, side) in enumerate(cells):
+        of_cell = found[number * repetitions : (number + 1) * repetitions]
+        rows.append({"scenario": name, "people_a_side": side} | _shares(scenarios[name][1], of_cell))
     return pd.DataFrame(rows)
+
+
+def _one_task(task: _Task) -> tuple[str, bool]:
+    change, auc, side, name, seed, repetition = task
+    return _one_audit(change, auc, side, generator(seed, name, side, repetition))
 
 
 def _shares(auc: float, found: list[tuple[str, bool]]) -> dict[str, float]:
@@ -193,9 +201,7 @@ def _shares(auc: float, found: list[tuple[str, bool]]) -> dict[str, float]:
     return shares | {"oracle": oracle, "false_leaks_low": low, "false_leaks_high": high}
 
 
-def _one_audit(
-    change: Callable[[People, np.random.Generator], None], auc: float, side: int, rng: np.random.Generator
-) -> tuple[str, bool]:
+def _one_audit(change: Change, auc: float, side: int, rng: np.random.Generator) -> tuple[str, bool]:
     """Simulate people and a model's predictions, audit them, and return the label and the oracle's answer."""
     people = People.alike(side, rng)
     change(people, rng)

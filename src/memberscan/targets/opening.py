@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 from memberscan.errors import BadInputError
+from memberscan.references.ensemble import Ensemble
 from memberscan.targets.predictions_table import PredictionsTable
 from memberscan.targets.target import PredictionsFrom, Target
 from memberscan.threat import Attacker, ThreatModel
@@ -19,6 +21,7 @@ def open_target(
     model: str | None = None,
     seed: int = 0,
     predictions_from: PredictionsFrom | None = None,
+    references: Path | None = None,
 ) -> Target:
     """Open a run directory or a predictions file for an attacker; nothing is written.
 
@@ -36,11 +39,15 @@ def open_target(
         Root seed of every draw.
     predictions_from
         How the predictions of a file were made; by default "unknown".
+    references
+        Directory of reference models.
 
     Raises
     ------
     BadInputError
         If there is nothing at ``path``, or this attacker cannot attack it.
+    ReferencesError
+        If the references do not fit the target.
     """
     if not path.exists():
         raise BadInputError(f"{path} does not exist; give a run directory, or a TSV or CSV of predictions")
@@ -56,7 +63,18 @@ def open_target(
     target = _open(path, threat, cohort, model, seed, predictions_from or "unknown")
     # A column that is a copy of membership stops the audit before anything is computed.
     target.copied_columns  # noqa: B018
-    return target
+    return target if references is None else _with_references(target, references)
+
+
+def _with_references(target: Target, directory: Path) -> Target:
+    if target.threat.attacker is not Attacker.OUTSIDER:
+        raise BadInputError(
+            f"references are for an outsider; this attacker ({target.threat.attacker}) compares with other "
+            "parties instead: leave out --references"
+        )
+    found = Ensemble.open(directory).of_scans(target.scans, cohort=target.provenance()["cohort"])
+    count = target.threat.references
+    return replace(target, references=found if count is None else found.first(count))
 
 
 def _open(

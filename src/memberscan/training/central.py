@@ -87,7 +87,7 @@ def train(
             "keep best and patience need validation subjects to choose the epoch; add --validation 0.1, "
             "or give some subjects that role in the roles file"
         )
-    network = _target(spec, config.seed)
+    network = new_network(spec, config.seed)
     config = replace(config, learning_rate=learning_rate(config, network))
     request = {
         "command": "train",
@@ -171,7 +171,8 @@ def chosen_roles(cohort: Cohort, members: float | Roles | Path | str, validation
     return roles
 
 
-def _target(spec: ModelSpec, seed: int) -> AgeRegressor:
+def new_network(spec: ModelSpec, seed: int) -> AgeRegressor:
+    """Return a built-in network with the initial weights of a seed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seeds.integer(seed, "weights"))
         network = build(spec, code=spec.name)

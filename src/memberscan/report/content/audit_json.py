@@ -7,12 +7,16 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from memberscan.report.content.bounds_json import HiddenDifference, Overlap
+from memberscan.report.content.exposure_json import PersonExposure
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.finding_json import Finding, Gain
 from memberscan.report.content.parts import (
     Access,
     Attacker,
+    AuditName,
+    AuditNote,
     Count,
+    Day,
     Estimate,
     Fraction,
     Label,
@@ -23,11 +27,10 @@ from memberscan.report.content.parts import (
     Text,
     Years,
 )
+from memberscan.report.content.references_json import References
 
 SCHEMA: Final = "memberscan.audit/1"
 MOST_FINDINGS = 1000
-LONGEST_NAME, LONGEST_NOTE = 100, 1000
-"""Characters of the name and of the note that an auditor may give."""
 SMALLEST_CELL_OF_EARLY_VERSIONS = 5
 
 Rule = Literal["simultaneous bound", "permutation", "within strata", "none"]
@@ -91,6 +94,8 @@ class Threat(Part):
     """Known members; null for a learner, who knows all its own people. Absent in early versions."""
     known_nonmembers: Count | None = None
     """Known non-members. Absent in early versions."""
+    references: Count | None = None
+    """Reference models that it trained; null where there were none. Absent in early versions."""
 
     @property
     def known(self) -> tuple[int | None, int]:
@@ -319,11 +324,11 @@ class Provenance(Part):
     """Threads used for computing; null where they do not matter."""
     source: Text
     """What was audited, as given."""
-    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    date: Day | None = None
     """UTC day on which the audit was first started. Absent in early versions."""
-    name: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
+    name: AuditName | None = None
     """What the auditor calls the audit; null where nothing was given."""
-    note: Annotated[str, Field(max_length=LONGEST_NOTE)] | None = None
+    note: AuditNote | None = None
     """The auditor's note; null where nothing was given."""
 
 
@@ -352,6 +357,8 @@ class AuditContent(Part):
     """Checks on the audit itself; none of them is a finding."""
     exposure: Exposure
     """The attack that the verdict rests on, by group of people."""
+    person_exposure: PersonExposure | None = None
+    """How exposed people are, from reference models; null where there are none. Absent in early versions."""
     residuals: Residuals
     """Errors of the model by age."""
     verdict: Verdict
@@ -361,3 +368,5 @@ class AuditContent(Part):
     trained alone."""
     provenance: Provenance
     """How to obtain the same result again."""
+    references: References | None = None
+    """The reference models; null where there were none. Absent in early versions."""

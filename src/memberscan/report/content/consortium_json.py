@@ -17,7 +17,10 @@ from memberscan.report.content.federation_json import (
 )
 from memberscan.report.content.parts import (
     Attacker,
+    AuditName,
+    AuditNote,
     Count,
+    Day,
     Environment,
     Estimate,
     Fraction,
@@ -50,6 +53,12 @@ class JoinedAudit(Part):
     """The verdict in one sentence."""
     smallest_detectable_auc: Fraction
     """The smallest AUC that it would have detected with 80% power."""
+    title: AuditName | None = None
+    """What its auditor calls it; null where nothing was given. Absent in early versions."""
+    note: AuditNote | None = None
+    """Its auditor's note; null where nothing was given. Absent in early versions."""
+    date: Day | None = None
+    """UTC day on which it was first started. Absent in early versions."""
 
 
 class JoinedFinding(Part):
@@ -118,6 +127,9 @@ class Entry(Part):
     """Source inference, mean over sites."""
     left_out: Many[LeftOut]
     """Who was left out of which round."""
+    together: Many[Victim] = ()
+    """The check without the model of the people of all victims together, one entry per audit that made it; an
+    audit with one victim makes none. Absent in early versions."""
 
 
 class Comparison(Part):

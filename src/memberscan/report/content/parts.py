@@ -11,6 +11,9 @@ from memberscan.evidence.rounding import Measured
 LONGEST_TEXT = 100_000
 """Longest text of an audit, in characters, since all texts are drawn in pages and figures."""
 
+LONGEST_NAME, LONGEST_NOTE = 100, 1000
+"""Characters of the name and of the note that an auditor may give."""
+
 T = TypeVar("T")
 
 
@@ -23,6 +26,9 @@ def _with_its_error(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
 _KeepsError = WrapValidator(_with_its_error)
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+AuditName = Annotated[str, Field(max_length=LONGEST_NAME)]
+AuditNote = Annotated[str, Field(max_length=LONGEST_NOTE)]
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1), _KeepsError]
 Years = Annotated[float, Field(ge=0), _KeepsError]

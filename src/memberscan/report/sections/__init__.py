@@ -11,6 +11,7 @@ from memberscan.report.page_section import Section
 
 _OF_AN_AUDIT = (
     "summary",
+    "person_exposure",
     "attack_results",
     "not_tried",
     "party_pairs",
@@ -19,6 +20,7 @@ _OF_AN_AUDIT = (
     "false_alarms",
     "group_exposure",
     "age_errors",
+    "reference_models",
     "self_checks",
     "reading_guide",
     "method_notes",

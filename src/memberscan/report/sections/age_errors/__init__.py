@@ -19,11 +19,15 @@ from memberscan.report.table_cells import NONE, Cell, Table
 
 @dataclass(frozen=True)
 class AgeErrors:
-    """What the section shows; no figure where no band has people enough for a median."""
+    """What the section shows; no figure where no band has enough people for a median.
+
+    ``tails`` is whether any band has enough people for the 10% and 90% quantiles.
+    """
 
     errors: Table
     smallest: int
     figure: Drawing | None
+    tails: bool
     values: Table
 
 
@@ -33,7 +37,8 @@ def data(audit: AuditContent) -> AgeErrors:
     sides = [side for band in bands for side in (band.members, band.nonmembers)]
     drawable = any(side is not None and side.q50 is not None for side in sides)
     figure = draw(bands, audit.target) if drawable else None
-    return AgeErrors(error_table(audit.target), smallest, figure, quantile_table(bands, smallest))
+    tails = any(side is not None and side.q10 is not None for side in sides)
+    return AgeErrors(error_table(audit.target), smallest, figure, tails, quantile_table(bands, smallest))
 
 
 def error_table(target: Target) -> Table:
@@ -72,6 +77,8 @@ def draw(bands: Sequence[Band], target: Target) -> Drawing:
 
     def paint(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots()
+        # With few bands, bars of the usual width would be thin lines in an empty figure.
+        width = round((10 if narrow else 22) * min(max(4 / len(bands), 1), 3))
         axes.axhline(0, color=svg.MUTED, linewidth=1)
         axes.grid(True, axis="y")
         for place, band in enumerate(bands):
@@ -80,7 +87,7 @@ def draw(bands: Sequence[Band], target: Target) -> Drawing:
                 (band.nonmembers, 0.17, svg.NONMEMBER, "s"),
             ):
                 if group:
-                    _quantiles(axes, place + shift, group, color, marker, 10 if narrow else 22)
+                    _quantiles(axes, place + shift, group, color, marker, width)
         for label, color, marker in (("members", svg.MEMBER, "o"), ("non-members", svg.NONMEMBER, "s")):
             axes.plot([], [], marker, color=color, markersize=9, label=label)
         axes.legend(
@@ -114,7 +121,9 @@ def _quantiles(axes: Axes, x: float, group: Quantiles, color: str, marker: str, 
     if group.q10 is not None and group.q90 is not None:
         axes.plot([x, x], [group.q10, group.q90], color=color, linewidth=1.5)
     if group.q25 is not None and group.q75 is not None:
-        axes.plot([x, x], [group.q25, group.q75], color=color, linewidth=width, alpha=0.5)
+        # Other ends would make the bar longer than the quantiles are apart, by its width.
+        box: dict[str, Any] = {"linewidth": width, "solid_capstyle": "butt"}
+        axes.plot([x, x], [group.q25, group.q75], color=color, alpha=0.5, **box)
     if group.q50 is not None:
         style: dict[str, Any] = {"markersize": 7, "markeredgecolor": svg.PAPER, "markeredgewidth": 1.2}
         axes.plot([x], [group.q50], marker, color=color, **style)

@@ -57,11 +57,12 @@ def _order(audit: AuditContent) -> str:
 
 
 def _coloured(audit: AuditContent) -> str | None:
-    """Return where an attack is coloured; None if none is."""
+    """Return which attacks are coloured; None if none is."""
     basis = ranking.basis(audit)
     if not basis.shown:
         return None
-    return "where it is below 0.01" if basis.rule == "permutation" else "where it is above chance"
+    by = "p-value is below 0.01" if basis.rule == "permutation" else "bound is above chance"
+    return f"attacks whose {by}"
 
 
 def _level(audit: AuditContent) -> str:

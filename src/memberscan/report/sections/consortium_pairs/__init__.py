@@ -13,13 +13,20 @@ from memberscan.report.table_cells import Table
 
 @dataclass(frozen=True)
 class EntryPairs:
-    """One attacker in one federation; ``caveats`` are the victims whose people differ without the model."""
+    """One attacker in one federation.
+
+    ``caveats`` are the victims whose people differ without the model; ``checked`` is whether that check had
+    any covariate, and ``victims`` are its results, first those of each victim, then, if ``together``, those
+    of all victims together.
+    """
 
     name: str
     success: str
     grid: PairGrid
     caveats: list[tuple[str, str]]
     checked: bool
+    victims: Table | None
+    together: bool
     sources: str | None
     left_out: str | None
     pairs: Table
@@ -37,12 +44,15 @@ def _main_attack(entry: Entry) -> str | None:
 
 def _of(entry: Entry, attack: str) -> EntryPairs:
     left_out = [f"{row.learner} of round {row.round} ({row.reason})" for row in entry.left_out]
+    victims = (*entry.victims, *entry.together)
     return EntryPairs(
         name=entry.name,
-        success=party_words.success(entry.pairs, attack, entry.victims),
+        success=party_words.success(entry.pairs, attack, entry.victims, entry.together),
         grid=pair_grid.build(entry.pairs, attack),
-        caveats=[(v.name, party_words.caveat(v)) for v in party_words.confounded(entry.victims)],
-        checked=party_words.checked(entry.victims),
+        caveats=[(v.name, party_words.caveat(v)) for v in party_words.confounded(victims)],
+        checked=party_words.checked(victims),
+        victims=party_tables.victims(victims) if victims else None,
+        together=bool(entry.together),
         sources=party_words.sources(entry.sources) if entry.sources else None,
         left_out=f"{'; '.join(left_out)}." if left_out else None,
         pairs=party_tables.pairs(entry.pairs),

@@ -60,7 +60,9 @@ def counted(audits: Sequence[JoinedAudit]) -> str:
     """Return how many audits have each verdict, the most serious first."""
     verdicts = [audit.verdict for audit in audits]
     return ", ".join(
-        f"{verdicts.count(label)} {said.lower()}" for label, said in words.LABELS.items() if label in verdicts
+        f"{said.lower()} ({verdicts.count(label)})"
+        for label, said in words.LABELS.items()
+        if label in verdicts
     )
 
 
@@ -69,10 +71,10 @@ def answer(content: ConsortiumContent) -> str:
     leaking = {audit.entry for audit in content.audits if audit.verdict == "leaks"}
     total = words.people(len(content.audits), "audit")
     if not leaking:
-        return f"No leak was shown by {total}; each says what it could have missed."
+        return f"No leak was shown by {total}. Each audit says what it could have missed."
     count = sum(audit.verdict == "leaks" for audit in content.audits)
     who = dict.fromkeys(_BY[entry.attacker] for entry in content.entries if entry.name in leaking)
-    return f"Membership leaks to {words.listed(list(who))}, by {count} of {total}."
+    return f"Membership leaks to {words.listed(list(who))}: this was found by {count} of {total}."
 
 
 SECTION = Section(__name__, "summary", "Summary", data)

@@ -21,6 +21,9 @@ from memberscan.report.drawings import Drawing, both
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table, estimate
 
+HIGHEST_START = 0.2
+"""A curve that is known only above this false-positive rate is not drawn: it shows no low rate."""
+
 
 @dataclass(frozen=True)
 class FalseAlarms:
@@ -28,7 +31,7 @@ class FalseAlarms:
 
     ``caution`` is whether what it shows may come from a difference between the sides; ``named`` says how many
     people the strongest attack names; ``others`` how many attacks are neither the strongest nor the
-    runner-up.
+    runner-up. There is no figure where only high false-positive rates can be measured.
     """
 
     caution: bool
@@ -37,7 +40,7 @@ class FalseAlarms:
     strongest: str
     runner_up: Finding | None
     others: int
-    figure: Drawing
+    figure: Drawing | None
     curve_values: Table
     precision: Table | None
     precision_of_all: Table | None
@@ -57,7 +60,7 @@ def data(audit: AuditContent) -> FalseAlarms | None:
         strongest=best.attack,
         runner_up=second,
         others=len(audit.findings) - (2 if second else 1),
-        figure=draw(audit),
+        figure=draw(audit) if lowest_rate(audit) <= HIGHEST_START else None,
         curve_values=curve_table(audit),
         precision=precision if precision.rows else None,
         precision_of_all=everybody if precision.rows and len(audit.findings) > 1 else None,
@@ -138,8 +141,7 @@ def curve_table(audit: AuditContent) -> Table:
     """Return points of the ROC curves that the scored non-members can resolve."""
     rows = []
     for finding in ranking.ranked(audit):
-        # Curves of early versions have every step, and begin below the rate of a single non-member.
-        floor = max(1 / max(1, finding.scored.nonmembers), finding.roc.fpr[0])
+        floor = _start(finding)
         cells = [
             Cell(words.percent(true_positive_rate(finding.roc, rate))) if rate >= floor else NONE
             for rate in ROC_RATES
@@ -155,14 +157,24 @@ def true_positive_rate(curve: Roc, rate: float) -> float:
     return curve.tpr[reached - 1] if reached else 0.0
 
 
+def lowest_rate(audit: AuditContent) -> float:
+    """Return the lowest false-positive rate at which a curve is known."""
+    return min((_start(finding) for finding in audit.findings), default=1.0)
+
+
+def _start(finding: Finding) -> float:
+    # Curves of early versions have every step, and begin below the rate of a single non-member.
+    return max(1 / max(1, finding.scored.nonmembers), finding.roc.fpr[0])
+
+
 def draw(audit: AuditContent) -> Drawing:
-    """Draw the ROC curves on log-log axes, down to the rate that the scored non-members can resolve."""
+    """Draw the ROC curves on log-log axes, down to the lowest rate at which one is known."""
     first, second = ranking.strongest(audit), ranking.runner_up(audit)
-    resolved = max([1, *(f.scored.nonmembers for f in audit.findings)])
+    floor = lowest_rate(audit)
 
     def paint(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots()
-        _roc_axes(axes, 1 / resolved, narrow)
+        _roc_axes(axes, floor, narrow)
         for finding in audit.findings:
             if finding is not first and finding is not second:
                 _curve(axes, finding, color=svg.MUTED, linewidth=1, alpha=0.5)
@@ -177,7 +189,7 @@ def draw(audit: AuditContent) -> Drawing:
         (490, 315),
         "ROC curves on logarithmic axes",
         f"Share of members found against share of non-members wrongly named; {shown} stand out. "
-        f"Rates below one in {resolved:,} cannot be resolved. The table below holds values.",
+        f"Rates below {words.percent(floor)} cannot be measured. The table below holds values.",
         paint,
     )
 

@@ -41,9 +41,9 @@ def data(audit: AuditContent) -> FederationAbout | None:
 
 
 def about(federation: Federation) -> str:
-    """Return what federation it is, in two or three sentences."""
+    """Describe the federation in two or three sentences."""
     rounds, epochs = words.people(federation.rounds, "round"), federation.local_epochs
-    each = f", {words.people(epochs, 'local epoch')} in each" if epochs else ""
+    each = f", with {words.people(epochs, 'local epoch')} in each" if epochs else ""
     learners = words.people(len(federation.learners), "learner")
     secret = " Learners encrypted what they sent (CKKS)." if federation.secure == "ckks" else ""
     return f"{learners} trained together over {rounds}{each}. {_PEOPLE[federation.environment]}{secret}"

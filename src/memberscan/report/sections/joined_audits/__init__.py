@@ -16,6 +16,7 @@ class JoinedAudits:
     """What the section shows; ``sentences`` are the verdicts in words, by audit."""
 
     audits: Table
+    headings: Table | None
     sentences: list[tuple[str, str]]
     findings: Table
     not_run: Table
@@ -25,6 +26,7 @@ def data(content: ConsortiumContent) -> JoinedAudits:
     """Return what the section shows."""
     return JoinedAudits(
         audits=audit_table(content.audits),
+        headings=heading_table(content.audits),
         sentences=[(audit.name, audit.sentence) for audit in content.audits],
         findings=finding_table(content.entries),
         not_run=not_run_table(content.entries),
@@ -47,6 +49,22 @@ def audit_table(audits: Sequence[JoinedAudit]) -> Table:
         "80% power. People: members + non-members."
     )
     return Table(caption, ("Audit", "Verdict", "Smallest AUC", "People"), cells)
+
+
+def heading_table(audits: Sequence[JoinedAudit]) -> Table | None:
+    """Return the names, notes and dates of audits; None if no auditor gave a name or a note."""
+    cells = [
+        [Cell(row.name, row.date or ""), Cell(row.title or "none"), Cell(row.note or "none")]
+        for row in audits
+        if row.title or row.note
+    ]
+    if not cells:
+        return None
+    return Table(
+        "Names and notes that the auditors gave, with the day (UTC) on which the audit was first started.",
+        ("Audit", "Name", "Note"),
+        cells,
+    )
 
 
 def finding_table(entries: Sequence[Entry]) -> Table:

@@ -11,15 +11,16 @@ from memberscan.report.content.finding_json import Finding
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import Cell, Table
 
+_WITH_REFERENCES = (
+    "Membership inference with reference models",
+    "Other models, trained on similar people, show which predictions are unusual. This is usually the "
+    "strongest attack, especially where false alarms must be few. Train some with memberscan references, "
+    "and audit again with --references.",
+)
 _OTHER_ATTACKS = (
-    (
-        "Membership inference with reference models",
-        "Other models, trained on similar people, show which predictions are unusual. This is usually the "
-        "strongest attack, above all at few false alarms.",
-    ),
     ("Reconstruction", "Recovering scans, or parts of them, from the model or from its updates."),
     ("Attribute inference", "Inferring a person’s sex, diagnosis or other facts from the model."),
-    ("Linkage", "Finding out that scans in two data sets, or in two releases, are of one person."),
+    ("Linkage", "Finding out that scans in two data sets or releases are of the same person."),
     ("Collusion", "Several parties of a federation combining what they see."),
 )
 
@@ -44,7 +45,7 @@ class _Context:
 
 def data(audit: AuditContent) -> NotTried:
     """Return what the section shows."""
-    return NotTried(context_table(audit), other_attack_table())
+    return NotTried(context_table(audit), other_attack_table(audit))
 
 
 def context_table(audit: AuditContent) -> Table:
@@ -54,7 +55,7 @@ def context_table(audit: AuditContent) -> Table:
         rows.append([Cell("Federation", "The model was trained by one party."), Cell("does not apply")])
     caption = (
         "The ways to release or train a model, with what an attacker sees. A result for one of them says "
-        "nothing about the others."
+        "nothing about the others. Where one was not audited, the option of memberscan audit for it is given."
     )
     return Table(caption, ("Release", "This audit"), rows)
 
@@ -93,10 +94,12 @@ def _audited(context: _Context) -> Cell:
     return Cell("audited", words.people(len(context.findings), "attack"))
 
 
-def other_attack_table() -> Table:
-    """Return kinds of attack that memberscan does not run."""
-    rows = [[Cell(name), Cell(what)] for name, what in _OTHER_ATTACKS]
-    return Table("Kinds of attack that memberscan does not run.", ("Attack", "What it does"), rows)
+def other_attack_table(audit: AuditContent) -> Table:
+    """Return kinds of attack that this audit did not try."""
+    tried = audit.references is not None
+    kinds = _OTHER_ATTACKS if tried else (_WITH_REFERENCES, *_OTHER_ATTACKS)
+    rows = [[Cell(name), Cell(what)] for name, what in kinds]
+    return Table("Kinds of attack that this audit did not try.", ("Attack", "What it does"), rows)
 
 
 SECTION = Section(__name__, "not-tried", "What was not tried", data)

@@ -42,12 +42,12 @@ def data(audit: AuditContent) -> PartyPairs | None:
 
 
 def _of(federation: Federation, attack: str) -> PartyPairs:
-    together = federation.together
-    victims = (*federation.victims, together) if together else federation.victims
+    together = (federation.together,) if federation.together else ()
+    victims = (*federation.victims, *together)
     grid = pair_grid.build(federation.pairs, attack)
     lines = line_plot.lines((row.attack, row.coverage, row.auc) for row in federation.coverage)
     return PartyPairs(
-        success=party_words.success(federation.pairs, attack, victims),
+        success=party_words.success(federation.pairs, attack, federation.victims, together),
         grid=grid,
         pairs=party_tables.pairs(federation.pairs),
         caveats=[(victim.name, party_words.caveat(victim)) for victim in party_words.confounded(victims)],

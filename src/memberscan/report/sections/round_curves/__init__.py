@@ -13,8 +13,9 @@ from memberscan.report.table_cells import Table
 
 @dataclass(frozen=True)
 class RoundCurves:
-    """The figure and its values."""
+    """The figure and its values; ``several`` is whether more than one attack is drawn."""
 
+    several: bool
     figure: Drawing
     values: Table
 
@@ -29,7 +30,7 @@ def data(audit: AuditContent) -> RoundCurves | None:
         return None
     order = ranking.basis(audit).ranking
     lines.sort(key=lambda line: order.index(line.label) if line.label in order else len(order))
-    return RoundCurves(line_plot.by_round(lines, band=True), party_tables.by_round(rows))
+    return RoundCurves(len(lines) > 1, line_plot.by_round(lines, band=True), party_tables.by_round(rows))
 
 
 SECTION = Section(__name__, "rounds", "Round by round", data)

@@ -38,7 +38,8 @@ def comparison_table(entries: Sequence[Entry], names: Sequence[str]) -> Table:
             ]
         )
     caption = (
-        "The strongest attack of each attacker. n/a is not zero: it means that there was nothing to attack."
+        "The strongest attack of each attacker. n/a means that there was nothing to attack; it does not "
+        "mean zero."
     )
     return Table(caption, ("Who attacks what", "Sees", "AUC", "Attack", "Pairs shown"), cells)
 

@@ -108,7 +108,8 @@ def _strata(audit: AuditContent) -> str:
     if ranking.within_strata(audit):
         return "Attacks are therefore judged within strata of people who are alike in this respect."
     return (
-        "No attack was judged among people who are alike in this respect, so that its success proves nothing."
+        "No attack was judged among people who are alike in this respect, so the success of an attack is no "
+        "evidence of a leak."
     )
 
 
@@ -123,8 +124,8 @@ def _corrected(audit: AuditContent) -> str:
     )
     return (
         f"The attack {best.attack} reaches an AUC of {among_all} among all people, and of {alike} among "
-        "people who are alike. The second counts: what the covariates reach without the model is taken out "
-        "of it."
+        "people who are alike. The verdict uses the second, from which the effect of the covariates is "
+        "removed."
     )
 
 

@@ -52,7 +52,7 @@ def _advice(view: Against, entry: Entry) -> AttackerAdvice:
         )
     numbers = (
         f"AUC {words.rough(pair.auc.value)}, {words.span(pair.auc, words.rough)}; "
-        f"p {words.p_value(pair.p_holm)} after correction; {view.shown} of {view.pairs} shown."
+        f"p {words.p_value(pair.p_holm)} after correction; shown for {view.shown} of {view.pairs} attacks."
     )
     differs = view.victim is not None and view.victim.tripped
     caveat = f"But {party_words.caveat(view.victim)}." if view.victim and differs else None
@@ -71,7 +71,10 @@ def against(entry: Entry, pair: Pair, auc: Estimate) -> str:
     if not party_words.shown(pair):
         return f"{who} was not shown to tell {whose} from others (AUC at most {words.rough(auc.high)})."
     often = words.in_hundred(auc.value)
-    return f"{who} can tell {whose} from others: of a pair, it picks the right one {often}."
+    return (
+        f"{who} can tell {whose} from others: shown one of {whose} and somebody else, it picks the right one "
+        f"{often}."
+    )
 
 
 SECTION = Section(__name__, "sites", "Each site’s people", data, styles=("sections/site_advice/style.css",))

@@ -124,11 +124,11 @@ def _without(audit: AuditContent) -> str:
     tried = words.people(len(audit.findings), "attack")
     if audit.verdict.label == "confounded":
         return (
-            f"Of {tried}, none is evidence of a leak: what they find may come from the difference between "
-            "the two groups of people. Their numbers are below."
+            f"None of {tried} is evidence of a leak, because their results may come from the difference "
+            "between the two groups of people. The numbers are below."
         )
     among = " among people who are alike" if ranking.within_strata(audit) else ""
-    return f"Of {tried}, none was shown to do better than chance{among}. Their numbers are below."
+    return f"None of {tried} was shown to do better than chance{among}. The numbers are below."
 
 
 def _certainty(basis: Basis, auc: Auc) -> str:
@@ -164,6 +164,10 @@ def outside_attacker(threat: Threat) -> list[str]:
         "predictions, activations and gradients.",
     }[threat.access]
     sentences = [sees, "It has the scan and the true age of the person it asks about."]
+    if threat.references:
+        sentences.append(
+            f"It trained {words.people(threat.references, 'reference model')} on people like these."
+        )
     members, nonmembers = threat.known
     if not (members or nonmembers):
         return [*sentences, "It does not know anyone’s membership beforehand."]
@@ -222,17 +226,15 @@ def could_not_be_seen(audit: AuditContent) -> list[str]:
     """Return what this audit could not see, one sentence each."""
     auc = words.detectable(audit.verdict.smallest_detectable_auc)
     missed = (
-        f"A leak with an AUC below {auc}: with this many people, it is missed more than one time in five."
+        f"A leak with an AUC below {auc}. With this many people, it is missed more than one time in five."
     )
-    sentences = [missed if audit.findings else "Any leak: no attack could be run."]
+    sentences = [missed if audit.findings else "Any leak, because no attack could be run."]
     if audit.not_run:
         which = "One attack" if len(audit.not_run) == 1 else f"{len(audit.not_run)} attacks"
-        sentences.append(f"{which} that could not be run; the reasons are below.")
+        sentences.append(f"{which} that could not be run. The reasons are below.")
     if audit.target.predictions_from == "unknown":
-        sentences.append("How the predictions were made: this was not stated.")
-    sentences.append(
-        "Other training runs: intervals cover other people like these, given this trained model."
-    )
+        sentences.append("How the predictions were made, because this was not stated.")
+    sentences.append("Other training runs. Intervals cover other people like these, for this trained model.")
     sentences.append("Attackers who see, know or can do more than the one assumed here.")
     return sentences
 
@@ -241,7 +243,7 @@ def party_unseen(federation: Federation) -> list[str]:
     """Return what an audit of one party cannot see, one sentence each."""
     sentences = ["What several parties could learn together."]
     if federation.attacker in ("server", "active-server") and not federation.visible_to_server:
-        sentences.append("What the learners see: they hold the key. Audit them as attackers, too.")
+        sentences.append("What the learners see. They hold the key, so audit them as attackers, too.")
     return sentences
 
 

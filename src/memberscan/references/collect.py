@@ -1,0 +1,157 @@
+"""References that a lab trains with its own pipeline: lists of people for it, and its predictions back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from memberscan.cohort.text_table import read_text_table
+from memberscan.errors import MemberscanError, ReferencesError
+from memberscan.files import OWNER_ONLY, write_text
+from memberscan.references.plan import Plan, name_of
+from memberscan.references.spot_check import require_different, spot_check
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+LISTS = "lists"
+SLURM = "train.slurm"
+_ENDINGS = (".tsv", ".csv")
+
+
+def write_lists(directory: Path, plan: Plan) -> None:
+    """Write one list of subjects for each reference, and a SLURM script that trains all of them."""
+    (directory / LISTS).mkdir(mode=0o700, exist_ok=True)
+    for k in range(len(plan.inside)):
+        write_text(
+            directory / LISTS / f"{name_of(k)}.txt",
+            "".join(f"{subject}\n" for subject in plan.members(k)),
+            mode=OWNER_ONLY,
+        )
+    write_text(directory / SLURM, _slurm_script(len(plan.inside)))
+
+
+def _slurm_script(count: int) -> str:
+    return f"""#!/bin/bash
+# Train all references, one per task of an array. Submit from this directory:
+#   TRAIN="python train.py" sbatch {SLURM}
+# TRAIN is called with two arguments: a list of subjects to train on, one per line, and the table to write:
+# columns scan_id (or subject_id) and prediction, for every scan in scans.tsv, in evaluation mode.
+#SBATCH --job-name=references
+#SBATCH --array=1-{count}
+#SBATCH --cpus-per-task=4
+set -euo pipefail
+: "${{TRAIN:?set TRAIN to the command that trains one model}}"
+name=$(printf "reference-%03d" "${{SLURM_ARRAY_TASK_ID}}")
+mkdir -p returned
+# Written under another name first, so that a table is either complete or absent.
+$TRAIN "{LISTS}/${{name}}.txt" "returned/.${{name}}.tsv"
+mv "returned/.${{name}}.tsv" "returned/${{name}}.tsv"
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """Predictions that came back.
+
+    Parameters
+    ----------
+    predictions
+        Of each scan, in years, by the name of the reference.
+    missing
+        References whose predictions are not there yet.
+    """
+
+    predictions: Mapping[str, Float[np.ndarray, " scans"]]
+    missing: tuple[str, ...]
+
+
+def collect_predictions(paths: Sequence[Path], plan: Plan, scans: pd.DataFrame) -> Collected:
+    """Read the predictions of references and check that they are those of the plan.
+
+    Parameters
+    ----------
+    paths
+        Tables named as the references (reference-001.tsv), or directories of such tables.
+    plan
+        Who was to be trained on.
+    scans
+        The scans to predict, indexed by scan id: ``subject_id`` and ``age``.
+
+    Raises
+    ------
+    ReferencesError
+        If a name is not of the plan or is given twice; a scan is missing, repeated or unknown; predictions
+        are constant or equal to those of another reference; or the errors show that a reference was trained
+        on other people than planned.
+    """
+    names = [name_of(k) for k in range(len(plan.inside))]
+    files: dict[str, Path] = {}
+    for path in _tables(paths):
+        name = path.name.removesuffix(path.suffix)
+        if name not in names:
+            raise ReferencesError(
+                f"{path} is not named as a reference of the plan; name it {names[0]} to {names[-1]}"
+            )
+        if (other := files.setdefault(name, path)) != path:
+            raise ReferencesError(f"{other} and {path} are both {name}; give one of them")
+    found = {name: _read(files[name], scans) for name in names if name in files}
+    require_different(found)
+    places = pd.Index(plan.subjects).get_indexer(pd.Index(scans["subject_id"]))
+    spot_check(found, plan.inside[:, places], scans["age"].to_numpy(float), names)
+    return Collected(found, tuple(name for name in names if name not in found))
+
+
+def _tables(paths: Sequence[Path]) -> list[Path]:
+    tables = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix in _ENDINGS and not p.name.startswith("."))
+            if not inside:
+                raise ReferencesError(f"{path} holds no table of predictions (.tsv or .csv)")
+            tables += inside
+        elif path.is_file() and path.suffix in _ENDINGS:
+            tables.append(path)
+        else:
+            raise ReferencesError(f"{path} is not a table (.tsv or .csv) or a directory of tables")
+    return tables
+
+
+def _read(path: Path, scans: pd.DataFrame) -> Float[np.ndarray, " scans"]:
+    """Read one table of predictions, in the order of the scans."""
+    try:
+        table = read_text_table(path)
+    except MemberscanError as error:
+        raise ReferencesError(str(error)) from error
+    ids = next((name for name in ("scan_id", "subject_id", "subject") if name in table), None)
+    if ids is None or "prediction" not in table:
+        raise ReferencesError(
+            f"{path} has the columns {', '.join(table.columns)}; it needs scan_id (or subject_id) and "
+            "prediction"
+        )
+    wanted = scans.index if ids == "scan_id" else pd.Index(scans["subject_id"])
+    if not wanted.is_unique:
+        raise ReferencesError(f"{path} names subjects, but some have several scans; give a column scan_id")
+    given = pd.Index(table[ids])
+    if given.has_duplicates:
+        raise ReferencesError(f"{path} has {given[given.duplicated()][0]!r} in more than one row; keep one")
+    if len(lacking := wanted.difference(given)):
+        raise ReferencesError(
+            f"{path} has no prediction of {len(lacking)} of {len(wanted)} scans, such as {lacking[0]!r}; "
+            "predict all, those that the model was not trained on too"
+        )
+    if len(extra := given.difference(wanted)):
+        raise ReferencesError(f"{path} has {len(extra)} scans that are not in the plan, such as {extra[0]!r}")
+    column = pd.to_numeric(table["prediction"], errors="coerce").to_numpy(float)
+    values: np.ndarray = column[given.get_indexer(wanted)]
+    if not np.isfinite(values).all():
+        scan = wanted[int(np.argmin(np.isfinite(values)))]
+        raise ReferencesError(
+            f"{path} has no number as the prediction of {scan!r}; the model must be repaired"
+        )
+    return values

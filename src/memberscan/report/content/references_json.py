@@ -1,0 +1,27 @@
+"""The reference models in audit.json: how many, and how the target compares with them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from memberscan.report.content.parts import Count, Many, Measurement, Part, Text, Years
+
+
+class References(Part):
+    """The reference models, and whether the target is like them."""
+
+    count: Count
+    """How many attacks compared with."""
+    recipe: Text
+    """How they were trained, in words."""
+    rmse_in: Years
+    """Their root mean squared error on people they were trained on, years; mean over references."""
+    rmse_out: Years
+    """The same on people they were not trained on."""
+    correlation: Measurement | None
+    """Mean correlation of the target's errors with a reference's; null with fewer than four references."""
+    own_correlation: Measurement | None
+    """Mean correlation of a reference's errors with those of another that is not its twin; null likewise."""
+    unlike: Many[Literal["error on members", "error on others", "correlation"]]
+    """In what the target clearly differs from models of the references' recipe; then attacks with them find
+    less than they could."""

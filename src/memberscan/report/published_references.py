@@ -1,0 +1,42 @@
+"""What audit.json says of the reference models."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from memberscan.evidence.rounding import YEARS, Measured
+from memberscan.report.content.references_json import References
+
+if TYPE_CHECKING:
+    from memberscan.evidence.recipe_fit import RecipeFit
+    from memberscan.report.outcome import ReferenceFacts
+
+_CORRELATION = 0.01
+
+
+def references(facts: ReferenceFacts | None) -> References | None:
+    """Return how the target compares with its references, with numbers that are not rounded yet."""
+    if facts is None:
+        return None
+    fit = facts.fit
+    return References(
+        count=fit.count,
+        recipe=facts.recipe,
+        rmse_in=_mean(fit.rmse_in, fit.count),
+        rmse_out=_mean(fit.rmse_out, fit.count),
+        correlation=_correlation(fit.correlation, fit),
+        own_correlation=_correlation(fit.own_correlation[0], fit),
+        unlike=fit.unlike,
+    )
+
+
+def _mean(of: tuple[float, float], count: int) -> Measured:
+    value, spread = of
+    return Measured(value, spread / math.sqrt(count), finest=YEARS)
+
+
+def _correlation(value: float, fit: RecipeFit) -> Measured | None:
+    if math.isnan(value):
+        return None
+    return Measured(value, fit.own_correlation[1] / math.sqrt(fit.count), finest=_CORRELATION)

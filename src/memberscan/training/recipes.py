@@ -1,0 +1,251 @@
+"""How a reference model is trained: by the recipe of a run, or by a function of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from memberscan import seeds
+from memberscan.errors import BadInputError, MemberscanError, ReferencesError
+from memberscan.files import fingerprint
+from memberscan.models import ModelSpec
+from memberscan.models.inputs import batches, full_precision, predict, resolve_device
+from memberscan.runs import Role
+from memberscan.training.central import finish_with_defence, new_network, write_weights
+from memberscan.training.config import TrainingConfig
+from memberscan.training.loop import fit
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from memberscan.cohort import Cohort
+    from memberscan.runs import Run
+
+
+class Recipe(ABC):
+    """A way to train a model on some people; a frozen value that can be sent to other processes."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What it is, in words."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest of everything that decides its result apart from the people and the seed."""
+
+    @abstractmethod
+    def train(
+        self, cohort: Cohort, members: Sequence[str], seed: int, checkpoint: Path, weights: Path | None
+    ) -> Float[np.ndarray, " scans"]:
+        """Train a model on these subjects and return its predictions of all scans of the cohort, in years.
+
+        Parameters
+        ----------
+        cohort
+            The cohort.
+        members
+            Subjects to train on.
+        seed
+            Decides every random number.
+        checkpoint
+            File for the state of an interrupted training.
+        weights
+            Directory to write the weights to; None to keep none.
+        """
+
+
+@dataclass(frozen=True)
+class RunRecipe(Recipe):
+    """The recipe of a run that memberscan trained.
+
+    Parameters
+    ----------
+    spec
+        The network.
+    config
+        How it is trained; its seed is replaced by each reference's.
+    validation
+        Subjects that choose the epoch, as for the run itself.
+    """
+
+    spec: ModelSpec
+    config: TrainingConfig
+    validation: tuple[str, ...]
+
+    @classmethod
+    def of(cls, run: Run) -> RunRecipe:
+        """Return the recipe of a run.
+
+        Raises
+        ------
+        ReferencesError
+            If memberscan did not train it, or it was trained by several learners.
+        """
+        if run.federation is not None:
+            raise ReferencesError(
+                f"{run.path} is a federation, whose training is not repeated for references; give "
+                "--recipe package.module:train"
+            )
+        if not run.training:
+            raise ReferencesError(
+                f"{run.path} was imported, so memberscan does not know how it was trained; give --recipe "
+                "package.module:train, or use memberscan references plan and collect"
+            )
+        known = {field.name for field in fields(TrainingConfig)}
+        given = {key: value for key, value in run.training.items() if key in known}
+        return cls(run.spec, TrainingConfig(**given), tuple(run.roles.subjects(Role.VALIDATION)))
+
+    @property
+    def title(self) -> str:
+        """See :class:`Recipe`."""
+        return f"the run's own recipe ({self.spec.name})"
+
+    @property
+    def fingerprint(self) -> str:
+        """See :class:`Recipe`."""
+        config = {key: value for key, value in asdict(self.config).items() if key != "seed"}
+        return fingerprint([self.spec.to_dict(), config, list(self.validation)])
+
+    def train(
+        self, cohort: Cohort, members: Sequence[str], seed: int, checkpoint: Path, weights: Path | None
+    ) -> Float[np.ndarray, " scans"]:
+        """See :class:`Recipe`."""
+        config = replace(self.config, seed=seed)
+        network = new_network(self.spec, seed)
+        subjects = cohort.scans["subject_id"]
+        inside, choosing = (
+            cohort.scans.index[subjects.isin(list(those))].tolist() for those in (members, self.validation)
+        )
+        defence_seed = seeds.integer(seed, "defence")
+        fit(network, cohort, inside, choosing, config, checkpoint, defence_seed=defence_seed)
+        finish_with_defence(network, config, defence_seed)
+        if weights is not None:
+            weights.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_weights(weights, network)
+        return predictions_of(network, cohort, config.device)
+
+
+@dataclass(frozen=True)
+class UserRecipe(Recipe):
+    """A function ``(cohort, members, seed)`` of the user's that returns a model or predictions.
+
+    Parameters
+    ----------
+    name
+        ``package.module:function``. Its code is run only because the user named it.
+    device
+        What a returned torch network predicts on.
+    """
+
+    name: str
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        self._function()
+
+    @property
+    def title(self) -> str:
+        """See :class:`Recipe`."""
+        return f"the function {self.name}"
+
+    @property
+    def fingerprint(self) -> str:
+        """See :class:`Recipe`; of the file that defines the function, not of what it calls elsewhere."""
+        source = inspect.getsourcefile(self._function())
+        data = Path(source).read_bytes() if source and Path(source).is_file() else b""
+        return fingerprint([self.name, hashlib.sha256(data).hexdigest()])
+
+    def train(
+        self,
+        cohort: Cohort,
+        members: Sequence[str],
+        seed: int,
+        checkpoint: Path,  # noqa: ARG002
+        weights: Path | None,
+    ) -> Float[np.ndarray, " scans"]:
+        """See :class:`Recipe`."""
+        if weights is not None:
+            raise BadInputError(
+                "the weights of a model of your own recipe are not kept; let the function do it"
+            )
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - for libraries that use the global generator
+        torch.manual_seed(seed)
+        try:
+            made = self._function()(cohort, list(members), seed)
+        except MemberscanError:
+            raise
+        except Exception as error:
+            raise ReferencesError(
+                f"the recipe {self.name} failed ({type(error).__name__}: {error}); it is called with the "
+                "cohort, a list of subject ids and a seed"
+            ) from error
+        return self._predictions(made, cohort)
+
+    def _function(self) -> Callable[..., Any]:
+        module, _, name = self.name.partition(":")
+        if not module or not name:
+            raise BadInputError(f"recipe {self.name!r} is not of the form package.module:function")
+        try:
+            found = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise BadInputError(
+                f"recipe {self.name!r} cannot be imported ({error}); run memberscan where Python finds it"
+            ) from error
+        if not callable(found):
+            raise BadInputError(f"recipe {self.name!r} is not a function")
+        function: Callable[..., Any] = found
+        return function
+
+    def _predictions(self, made: Any, cohort: Cohort) -> Float[np.ndarray, " scans"]:
+        """Return predictions in the order of the cohort's scans, from whatever the function returned."""
+        if isinstance(made, torch.nn.Module):
+            return predictions_of(made, cohort, self.device)
+        if hasattr(made, "predict"):
+            # scikit-learn and its like take one row of numbers per scan.
+            made = made.predict(cohort.read(cohort.scans.index.tolist()).reshape(len(cohort), -1))
+        if isinstance(made, Mapping) or hasattr(made, "reindex"):
+            named = dict(made.items())
+            if missing := [scan for scan in cohort.scans.index if scan not in named]:
+                raise ReferencesError(f"the recipe {self.name} gives no prediction of scan {missing[0]!r}")
+            made = [named[scan] for scan in cohort.scans.index]
+        try:
+            if made is None:
+                raise TypeError("nothing was returned")
+            values = np.asarray(made, dtype=float).reshape(-1)
+        except (TypeError, ValueError) as error:
+            raise ReferencesError(
+                f"the recipe {self.name} returns a {type(made).__name__}; return a model with predict(), a "
+                "torch network, or one prediction per scan of the cohort"
+            ) from error
+        if len(values) != len(cohort):
+            raise ReferencesError(
+                f"the recipe {self.name} gives {len(values)} predictions for {len(cohort)} scans; predict "
+                "every scan of the cohort, those it was not trained on too"
+            )
+        return values
+
+
+@torch.no_grad()
+@full_precision()
+def predictions_of(network: torch.nn.Module, cohort: Cohort, device: str) -> Float[np.ndarray, " scans"]:
+    """Return a network's predictions of all scans, in evaluation mode, in years."""
+    place = resolve_device(device)
+    network.eval().to(place)
+    rows = [
+        predict(network, inputs.to(place)).double().cpu().numpy()
+        for inputs, _ in batches(cohort, cohort.scans.index.tolist(), 8)
+    ]
+    return np.concatenate(rows)

@@ -1,0 +1,90 @@
+"""Exposure of people from what an attacker sees, and its columns in the owner's table."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from memberscan.auditing.exposing import measure_exposure, members_of
+from memberscan.auditing.tables import scores_table
+from memberscan.errors import MisalignedError
+from memberscan.evidence.person_exposure import person_exposure
+from memberscan.evidence.scores import Scores
+from memberscan.people import People
+from memberscan.signals import PREDICTION, View
+from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
+from memberscan.studies.exposure import World
+
+PEOPLE = 60
+
+
+def seen(references: int) -> tuple[Any, View, np.ndarray]:
+    """Return a target of people with two scans each, what is seen of it, and residuals by person."""
+    world = World.of(PEOPLE, 20)
+    residuals, inside = world.references(references, 0)
+    scans = pd.DataFrame(
+        {
+            "subject_id": np.repeat([f"P{k:02d}" for k in range(PEOPLE)], 2),
+            "age": np.repeat(world.age, 2),
+        },
+        index=[f"scan {k}" for k in range(2 * PEOPLE)],
+    )
+    # Scans of a person scatter around its mean.
+    apart = np.tile([1.0, -1.0], PEOPLE)
+    values = {
+        PREDICTION: scans["age"].to_numpy(),
+        REFERENCE_PREDICTIONS: scans["age"].to_numpy() - np.repeat(residuals, 2, axis=1) + apart,
+        REFERENCE_MEMBERS: np.repeat(inside, 2, axis=1),
+    }
+    people = People.of(scans["subject_id"])
+    target = SimpleNamespace(people=people, seed=3, member=np.arange(PEOPLE) % 2 == 0)
+    return target, View(scans, values), residuals
+
+
+def test_scans_of_a_person_are_averaged():
+    target, view, residuals = seen(8)
+    found = measure_exposure(target, view, [])
+    assert found is not None and found.named is None
+    inside = view[REFERENCE_MEMBERS][:, ::2]
+    again = person_exposure(residuals, inside, view.age[::2], np.random.default_rng(0))
+    np.testing.assert_allclose(found.auc, again.auc)
+
+
+def test_members_are_named_by_an_attack_that_learns_from_nobody():
+    target, view, _ = seen(8)
+    values = np.where(target.member, 5.0, 0.0) + np.random.default_rng(0).normal(size=PEOPLE)
+    once = Scores.of_draws(
+        "stacking", fitted=False, values=values[None], member=target.member, thresholds=np.zeros(1)
+    )
+    found = measure_exposure(target, view, [once])
+    assert found is not None and found.named is not None
+    assert (found.named.attack, found.named.members) == ("stacking", 30)
+    assert found.named.named[0] > 20
+
+
+def test_without_references_or_with_two_there_is_none():
+    target, view, _ = seen(2)
+    assert measure_exposure(target, view, []) is None
+    assert measure_exposure(target, View(view.scans, {PREDICTION: view[PREDICTION]}), []) is None
+
+
+def test_a_reference_trained_on_one_of_two_scans_is_refused():
+    target, view, _ = seen(6)
+    inside = view[REFERENCE_MEMBERS].copy()
+    inside[4, 7] = ~inside[4, 7]
+    with pytest.raises(MisalignedError, match="reference 4 was trained on some scans of a person and not"):
+        members_of(target.people, inside)
+
+
+def test_the_owners_table_has_exposure_with_its_error():
+    target, view, _ = seen(8)
+    found = measure_exposure(target, view, [])
+    assert found is not None
+    table = scores_table(target.people.ids, target.member, [], None, found)
+    assert list(table.columns) == ["member", "exposure_auc", "exposure_se"]
+    assert sorted(table["exposure_auc"]) == sorted(found.auc)
+    assert "exposure_auc" not in scores_table(target.people.ids, target.member, [], None)

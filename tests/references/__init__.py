@@ -1,0 +1,1 @@
+"""Tests of reference models: the plan, the outputs, and what comes back from a lab."""

@@ -1,0 +1,119 @@
+"""How references are trained: as the run was, or by any function of the user's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError, ReferencesError
+from memberscan.runs import Role, Run
+from memberscan.training import TrainingConfig, train
+from memberscan.training.recipes import RunRecipe, UserRecipe, predictions_of
+
+from . import user_recipes
+
+HERE = user_recipes.__name__
+
+
+def subjects(cohort: Cohort, count: int = 12) -> list[str]:
+    return cohort.subjects[:count]
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_a_runs_recipe_trains_as_the_run_was(volumes: Cohort, tmp_path: Path, keep: str) -> None:
+    config = TrainingConfig(epochs=3, device="cpu", keep=keep, seed=7)  # type: ignore[arg-type]
+    run = train(
+        volumes, tmp_path / "run", model="cnn3d", options={"width": 4}, config=config, seed=0, validation=0.2
+    )
+    recipe = RunRecipe.of(run)
+    members = run.roles.subjects(Role.MEMBER)
+    # Trained on the run's own members with its own seed, a reference is the run's model again.
+    again = recipe.train(volumes, members, 7, tmp_path / "checkpoint", None)
+    np.testing.assert_array_equal(again, predictions_of(run.load(), volumes, "cpu"))
+    other = recipe.train(volumes, members, 8, tmp_path / "checkpoint2", None)
+    assert np.abs(other - again).max() > 0
+
+
+def test_the_weights_are_kept_if_asked(run: Run, volumes: Cohort, tmp_path: Path) -> None:
+    recipe = RunRecipe.of(run)
+    recipe.train(volumes, subjects(volumes), 1, tmp_path / "checkpoint", tmp_path / "weights")
+    assert (tmp_path / "weights" / "weights.safetensors").is_file()
+
+
+def test_the_fingerprint_names_what_decides_the_result(run: Run) -> None:
+    recipe = RunRecipe.of(run)
+    changed = (
+        replace(recipe, config=replace(recipe.config, epochs=9)),
+        replace(recipe, spec=replace(recipe.spec, options={"width": 5})),
+        replace(recipe, validation=("someone",)),
+    )
+    assert len({recipe.fingerprint, *(each.fingerprint for each in changed)}) == 4
+    # The seed is each reference's own.
+    assert replace(recipe, config=replace(recipe.config, seed=3)).fingerprint == recipe.fingerprint
+
+
+def test_refuses_runs_whose_recipe_is_not_known(run: Run) -> None:
+    with pytest.raises(ReferencesError, match="was imported"):
+        RunRecipe.of(replace(run, training={}))
+    with pytest.raises(ReferencesError, match="is a federation"):
+        RunRecipe.of(replace(run, federation={"rounds": 3}))
+
+
+@pytest.mark.parametrize("name", ["ridge", "predictions", "by_scan", "network"])
+def test_a_users_function_may_return_a_model_or_predictions(table: Cohort, tmp_path: Path, name: str) -> None:
+    recipe = UserRecipe(f"{HERE}:{name}")
+    found = recipe.train(table, subjects(table), 5, tmp_path / "c", None)
+    assert found.shape == (len(table),) and np.isfinite(found).all()
+    np.testing.assert_array_equal(found, recipe.train(table, subjects(table), 5, tmp_path / "c", None))
+    assert name in recipe.title
+
+
+def test_predictions_by_scan_are_put_in_order(table: Cohort, tmp_path: Path) -> None:
+    arrays = [
+        UserRecipe(f"{HERE}:{name}").train(table, subjects(table), 5, tmp_path / "c", None)
+        for name in ("predictions", "by_scan")
+    ]
+    np.testing.assert_array_equal(*arrays)
+
+
+def test_the_seed_decides_what_a_user_draws(table: Cohort, tmp_path: Path) -> None:
+    recipe = UserRecipe(f"{HERE}:predictions")
+    one, two = (recipe.train(table, subjects(table), seed, tmp_path / "c", None) for seed in (5, 6))
+    assert np.abs(one - two).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("fails", user_recipes.SAID),
+        ("too_few", "39 predictions for 40 scans"),
+        ("nothing", "returns a NoneType"),
+        ("lacking", "gives no prediction of scan"),
+    ],
+)
+def test_says_what_is_wrong_with_a_recipe(table: Cohort, tmp_path: Path, name: str, says: str) -> None:
+    with pytest.raises(ReferencesError, match=says):
+        UserRecipe(f"{HERE}:{name}").train(table, subjects(table), 5, tmp_path / "c", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("ridge", "not of the form"),
+        ("no.such.module:train", "cannot be imported"),
+        (f"{HERE}:no_such", "cannot be imported"),
+        (f"{HERE}:SAID", "is not a function"),
+    ],
+)
+def test_refuses_names_that_are_no_recipe(name: str, says: str) -> None:
+    with pytest.raises(BadInputError, match=says):
+        UserRecipe(name)
+
+
+def test_the_weights_of_a_users_model_are_not_kept(table: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="not kept"):
+        UserRecipe(f"{HERE}:ridge").train(table, subjects(table), 5, tmp_path / "c", tmp_path / "w")
