@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 REFERENCES = (2, 4, 8, 16, 32)
-TARGETS = 12
+TARGETS = 36
 TWINS = 18
 RATES = ("auc", "tpr_1", "tpr_5")
 ERROR = "error:zero-knowledge"
