@@ -21,8 +21,8 @@ from memberscan.evidence.scores import Scores
 from memberscan.progress import progress
 from memberscan.seeds import generator
 from memberscan.signals import PREDICTION, View
-from memberscan.studies.parallel import in_processes
 from memberscan.targets.predictions_table import PredictionsTable
+from memberscan.task_pool import in_order
 from memberscan.threat import ThreatModel
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def verdict_rates(
     tasks = [(*scenarios[name], side, name, seed, k) for name, side in cells for k in range(repetitions)]
     found = []
     with progress("simulating audits", len(tasks)) as advance:
-        for each in in_processes(_one_task, tasks, processes, at_once=10):
+        for each in in_order(_one_task, tasks, processes):
             found.append(each)
             advance(1)
     rows = []
