@@ -144,7 +144,7 @@ def test_a_folder_of_data_gives_a_table(tmp_path: Path, monkeypatch):
     numbers = pd.read_csv(tmp_path / "out" / "references.tsv", sep="\t")
     assert len(numbers) == 2 * len(found)
     first = numbers.iloc[0]
-    assert found.loc[0, "2"].split()[0] == f"{first['auc']:.3f}" and first["attack"] == found.loc[0, "attack"]
+    assert found.loc[0, "2"].startswith(f"{first['auc']:.3f}±") and first["attack"] == found.loc[0, "attack"]
     read = reference_recipes.morphometry(tmp_path)
     # Five measures and sex of each table, and which table it is; a constant is left out.
     assert read.features.shape == (84, 13) and not read.features[:42, 6:12].any()

@@ -71,10 +71,10 @@ def references(out: Path, *, data: Path | None, seed: int = 0, long: bool = Fals
 
 
 def compact(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table for people: one column for each number of references, standard errors in brackets."""
+    """Return a table for people: one column for each number of references, with standard errors."""
 
     def words(row: pd.Series) -> str:
-        return " ".join(f"{row[name]:.3f} ({row[f'{name}_se']:.3f})" for name in RATES)
+        return " ".join(f"{row[name]:.3f}±{row[f'{name}_se']:.3f}" for name in RATES)
 
     columns = ["model", "attack", "references"]
     cells = table[columns].assign(cell=table.apply(words, axis=1))
