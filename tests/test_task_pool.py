@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from memberscan.errors import BadInputError, MissingExtraError
-from memberscan.task_pool import carry_out
+from memberscan.task_pool import carry_out, in_order
 
 
 def square(value: int) -> int:
@@ -29,6 +29,11 @@ def threads_of(_: int) -> str:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_gives_every_result_once(workers: int) -> None:
     assert sorted(carry_out(square, [1, 2, 3], workers=workers)) == [(1, 1), (2, 4), (3, 9)]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_results_can_be_had_in_order(workers: int) -> None:
+    assert list(in_order(square, range(9), workers)) == [k * k for k in range(9)]
 
 
 def test_each_task_computes_with_one_thread() -> None:
@@ -60,7 +65,7 @@ def test_refuses_impossible_options(monkeypatch: pytest.MonkeyPatch) -> None:
 KILLED = """
 import sys, time
 from pathlib import Path
-from memberscan.task_pool import carry_out
+from memberscan.task_pool import carry_out, in_order
 
 def wait(path):
     import os

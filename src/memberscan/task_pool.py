@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import multiprocessing
 import os
@@ -62,6 +63,26 @@ def carry_out(
     if address is not None:
         raise BadInputError("an address is for --engine ray; leave it out")
     yield from _in_processes(function, tasks, workers, go_on)
+
+
+def in_order(function: Callable[[T], R], tasks: Sequence[T], workers: int) -> Iterator[R]:
+    """Carry out tasks as :func:`carry_out` does, and yield their results in the order of the tasks.
+
+    With one worker they are carried out in this process.
+    """
+    if workers == 1:
+        yield from map(function, tasks)
+        return
+    numbered, ready, place = functools.partial(_second, function), {}, 0
+    for (number, _), result in carry_out(numbered, list(enumerate(tasks)), workers=workers):
+        ready[number] = result
+        while place in ready:
+            yield ready.pop(place)
+            place += 1
+
+
+def _second(function: Callable[[T], R], numbered: tuple[int, T]) -> R:
+    return function(numbered[1])
 
 
 def _in_processes(

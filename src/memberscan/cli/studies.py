@@ -22,7 +22,7 @@ def study(
         typer.Argument(
             metavar="NAME",
             help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining, "
-            "hidden-difference, exposure or references.",
+            "hidden-difference, exposure, reference-calibration or references.",
         ),
     ],
     out: Annotated[
@@ -35,7 +35,7 @@ def study(
         Path | None, typer.Option(help="For references: a folder with tables and images to train on.")
     ] = None,
     long: Annotated[
-        bool, typer.Option("--long", help="For verdict and references: much more of it, for hours.")
+        bool, typer.Option("--long", help="For verdict, references and reference-calibration: much more.")
     ] = False,
     seed: Seed = 0,
     json: Json = False,
@@ -48,8 +48,8 @@ def study(
 
     from memberscan.studies import STUDIES
 
-    if long and name not in ("verdict", "references"):
-        raise BadInputError("--long is for the studies of the verdict and of references; leave it out")
+    if long and name not in ("verdict", "references", "reference-calibration"):
+        raise BadInputError("--long is for verdict, references and reference-calibration; leave it out")
     if data and name != "references":
         raise BadInputError("--data is for the study of references only; leave it out")
     if name not in STUDIES:

@@ -88,6 +88,14 @@ def _exposure(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return exposure(seed=seed)
 
 
+def _reference_calibration(out: Path, *, seed: int, run: Path | None, long: bool = False) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.reference_calibration import LONG, SHORT, reference_calibration
+
+    del out, run
+    return reference_calibration(LONG if long else SHORT, seed=seed, processes=threads.available())
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -100,4 +108,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "hidden-difference": _hidden,
     "references": _references,
     "exposure": _exposure,
+    "reference-calibration": _reference_calibration,
 }

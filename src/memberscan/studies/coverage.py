@@ -21,8 +21,8 @@ from memberscan.people import People
 from memberscan.progress import progress
 from memberscan.seeds import generator
 from memberscan.signals import PREDICTION, View
-from memberscan.studies.parallel import in_processes
 from memberscan.targets.known import draws, everybody
+from memberscan.task_pool import in_order
 from memberscan.threat import ThreatModel
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def coverage(repetitions: int = 400, seed: int = 0, processes: int = 1) -> pd.Da
     tasks = [(k, side, auc, repetitions, seed) for k in range(len(ATTACKS)) for side in SIDES for auc in AUCS]
     rows = []
     with progress("simulating audits", len(tasks)) as advance:
-        for row in in_processes(_one_row, tasks, processes):
+        for row in in_order(_one_row, tasks, processes):
             rows.append(row)
             advance(1)
     return pd.DataFrame(rows)

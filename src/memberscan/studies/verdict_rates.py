@@ -21,8 +21,8 @@ from memberscan.evidence.scores import Scores
 from memberscan.progress import progress
 from memberscan.seeds import generator
 from memberscan.signals import PREDICTION, View
-from memberscan.studies.parallel import in_processes
 from memberscan.targets.predictions_table import PredictionsTable
+from memberscan.task_pool import in_order
 from memberscan.threat import ThreatModel
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def verdict_rates(
     tasks = [(*scenarios[name], side, name, seed, k) for name, side in cells for k in range(repetitions)]
     found = []
     with progress("simulating audits", len(tasks)) as advance:
-        for each in in_processes(_one_task, tasks, processes, at_once=10):
+        for each in in_order(_one_task, tasks, processes):
             found.append(each)
             advance(1)
     rows = []
@@ -207,7 +207,7 @@ def _one_audit(change: Change, auc: float, side: int, rng: np.random.Generator) 
     change(people, rng)
     # Half-normal sizes of errors whose spreads have this ratio have this AUC (see the gap).
     ratio = np.where(people.member, 1.0, np.tan(np.pi / 2 * auc))
-    target, view = _target(people, ratio, rng)
+    target, view = target_of(people, ratio, rng)
     selected = selection.available([named(name) for name in default_attacks(target.threat)], target)
     summary = facts.summarise_people(target, view)
     with one_thread():
@@ -224,7 +224,7 @@ def _one_audit(change: Change, auc: float, side: int, rng: np.random.Generator) 
     return verdict.label, bool(estimate_aucs([oracle], DeLong()).simultaneous_low[0] > 0.5)
 
 
-def _target(
+def target_of(
     people: People, ratio: Float[np.ndarray, " people"], rng: np.random.Generator
 ) -> tuple[PredictionsTable, View]:
     """Return a table of predictions of these people, as a target and as its attacker sees it."""

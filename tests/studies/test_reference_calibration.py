@@ -1,0 +1,18 @@
+"""The study of false findings with references: one row per scenario and size, and nothing is found."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from memberscan.studies.reference_calibration import SCENARIOS, reference_calibration
+
+
+def test_has_a_row_for_each_scenario_and_size() -> None:
+    table = reference_calibration(2, seed=1, sides=(30,))
+    assert table["scenario"].tolist() == list(SCENARIOS)
+    assert (table["leaks_high"] > table["leaks"]).all()
+    # Two audits of 30 people a side: an attack that finds nothing is within 4.5 errors of .5.
+    fair = table.loc[table["scenario"].str.contains("references")]
+    error = np.sqrt(61 / (12 * 30 * 30) / 2)
+    assert fair["smallest_mean_auc"].gt(0.5 - 4.5 * error).all()
+    assert fair["largest_mean_auc"].lt(0.5 + 4.5 * error).all()
