@@ -104,17 +104,24 @@ def test_agreement_of_draws_decides_the_variance():
 
 
 def test_who_else_is_scored_is_not_taken_for_instability():
-    """Places of people vary between draws even if the scores do not."""
+    """Places of people vary between draws even if the scores hardly do."""
     rng = np.random.default_rng(0)
     member = np.arange(60) < 30
     rows = draws(member, ThreatModel(leaked=0.5, repeats=5), rng)
+    known = np.stack([row.known.everyone for row in rows])
     found = []
     for _ in range(40):
-        values = np.stack([np.where(row.known.everyone, np.nan, rng.normal(size=60)) for row in rows])
-        values = np.where(np.isnan(values), np.nan, rng.normal(size=60))
-        scores = Scores.of_draws("error", fitted=True, values=values, member=member, thresholds=np.zeros(10))
-        found.append(float(_Draws.of([scores], None).stability[0]))
-    assert np.mean(found) > 0.97
+        values = np.where(known, np.nan, rng.normal(size=60))
+        for learned in (False, True):
+            # Each draw may have a threshold of its own, which moves all scores alike.
+            values = values + rng.normal(size=(10, 1)) + 1e-6 * learned * rng.normal(size=values.shape)
+            scores = Scores.of_draws("a", fitted=True, values=values, member=member, thresholds=np.zeros(10))
+            made = _Draws.of([scores], None)
+            assert made.learned.tolist() == [learned]
+            found.append(float(made.stability[0]))
+            factor = made.design.factor(0.0) / made.design.factor(found[-1]) if learned else 1.0
+            assert made.variance_by_chance[0] == pytest.approx(made.variance[0] * factor)
+    assert found[::2] == [1.0] * 40 and np.mean(found[1::2]) > 0.97
 
 
 def test_signs_of_unstable_fits_vary_less_than_their_scores():

@@ -88,6 +88,10 @@ class DrawDesign:
         total = stability * linear.mean() + rest * pairs.mean() / size
         return float(total / np.diag(scored).mean())
 
+    def factor(self, stability: float) -> float:
+        """Return the variance over that in which every fit gives the same rule; at least 1."""
+        return max(1.0, self.of_means(stability) / self.stable)
+
     def of_decisions(self, stability: float) -> float:
         """Return the same for the share of right decisions, each the sign of a score.
 
@@ -183,4 +187,4 @@ def variance_of_mean(
         return 0.0, 1.0
     of_means = float((influences.mean(axis=0) ** 2).sum())
     stability = design.stability(of_means / base)
-    return base * max(1.0, design.of_means(stability) / design.stable), stability
+    return base * design.factor(stability), stability

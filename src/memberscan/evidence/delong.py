@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,13 +33,15 @@ if TYPE_CHECKING:
 class _Draws:
     """AUCs of some attacks in the same draws, and what each person adds to their deviations.
 
-    ``sides`` are who was ever compared as a member, and as a non-member. A person counts for none where no
+    ``learned`` says which attacks have scores that depend on whom they were fitted on. ``sides`` are who was
+    ever compared as a member, and as a non-member. A person counts for none where no
     draw compares it with anybody alike. ``by_chance`` is the mean variance over draws of an AUC that finds
     nothing.
     """
 
     auc: Float[np.ndarray, "draws attacks"]
     influence: Float[np.ndarray, "draws attacks people"]
+    learned: Bool[np.ndarray, " attacks"]
     design: DrawDesign
     sides: tuple[Bool[np.ndarray, " people"], Bool[np.ndarray, " people"]]
     by_chance: float
@@ -60,7 +63,8 @@ class _Draws:
             by_chance[draw] = _variance_by_chance(*among)
         sides = tuple(((drawn.sides == side) & (weights > 0)).any(axis=0) for side in (IN, OUT))
         design = DrawDesign.of(weights, drawn.sides == ASIDE, float(noise.mean()))
-        return cls(auc, influence, design, (sides[0], sides[1]), float(by_chance.mean()))
+        learned = np.array([_learned(attack) for attack in scores])
+        return cls(auc, influence, learned, design, (sides[0], sides[1]), float(by_chance.mean()))
 
     @property
     def counts(self) -> Int[np.ndarray, " 2"]:
@@ -78,14 +82,23 @@ class _Draws:
         return np.array([variance for variance, _ in self._variances])
 
     @property
+    def variance_by_chance(self) -> Float[np.ndarray, " attacks"]:
+        """The same, if fits of attacks that learned their scores tell nothing of the truth."""
+        found = zip(self._variances, self.learned.tolist(), strict=True)
+        stable = [(variance / self.design.factor(s), learned) for (variance, s), learned in found]
+        return np.array([v * self.design.factor(0.0) if learned else v for v, learned in stable])
+
+    @property
     def stability(self) -> Float[np.ndarray, " attacks"]:
         """The share of the truth in each attack's fits, from 0 to 1."""
         return np.array([stability for _, stability in self._variances])
 
     @cached_property
     def _variances(self) -> list[tuple[float, float]]:
-        each = np.moveaxis(self.influence, 1, 0)
-        return [variance_of_mean(one, self.design, self.sides) for one in each]
+        each = zip(np.moveaxis(self.influence, 1, 0), self.learned.tolist(), strict=True)
+        found = [(*variance_of_mean(one, self.design, self.sides), learned) for one, learned in each]
+        # Scores that go together in all draws come from one rule, whatever places vary by.
+        return [(v, s) if learned else (v / self.design.factor(s), 1.0) for v, s, learned in found]
 
     @property
     def design_effect(self) -> float:
@@ -124,7 +137,7 @@ class DeLong:
 
     def _estimates(self, scores: Sequence[Scores], strata: Int[np.ndarray, " people"] | None) -> Estimates:
         _require_draws(scores)
-        auc, variance, effects = np.empty((3, len(scores)))
+        auc, variance, by_chance, effects = np.empty((4, len(scores)))
         counts = np.empty((2, len(scores)), dtype=int)
         by_person = np.empty((len(scores), scores[0].values.shape[1]))
         for fitted in (False, True):
@@ -132,6 +145,7 @@ class DeLong:
             if chosen.any():
                 draws = _Draws.of([attack for attack in scores if attack.fitted == fitted], strata)
                 auc[chosen], variance[chosen] = draws.auc.mean(axis=0), draws.variance
+                by_chance[chosen] = draws.variance_by_chance
                 by_person[chosen], effects[chosen] = draws.by_person, draws.design_effect
                 counts[:, chosen] = draws.counts[:, None]
         return Estimates(
@@ -142,6 +156,7 @@ class DeLong:
             members=counts[0],
             nonmembers=counts[1],
             design_effect=effects,
+            error_by_chance=np.sqrt(by_chance),
         )
 
     def accuracies(self, scores: Sequence[Scores]) -> tuple[Interval, ...]:
@@ -166,6 +181,17 @@ def _variance_by_chance(
     if strata is None:
         return float(null_variance(int(member.sum()), int((~member).sum())))
     return null_variance_within(member, strata)
+
+
+def _learned(attack: Scores) -> bool:
+    """Whether the scores of draws differ by more than a constant, which only moves the threshold."""
+    for one, other in itertools.combinations(range(len(attack.rows)), 2):
+        both = attack.compared[one] & attack.compared[other]
+        if both.any():
+            difference = np.ptp(attack.values[one, both] - attack.values[other, both])
+            if difference > 1e-9 * np.abs(attack.values[one, both]).max():
+                return True
+    return False
 
 
 def _placement_noise(

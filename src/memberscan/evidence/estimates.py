@@ -50,6 +50,9 @@ class Estimates:
     design_effect
         Variance of the AUC of an attack that finds nothing, over that of scoring these people once (Kish,
         Survey Sampling, 1965): above 1 if the same people are fitted on in some draws and scored in others.
+    error_by_chance
+        The standard error as far as it follows from the draws for an attack that finds nothing. Simultaneous
+        bounds use it, since they decide whether an attack finds anything. ``None``: the standard error.
     """
 
     attacks: tuple[str, ...]
@@ -59,6 +62,7 @@ class Estimates:
     members: Int[np.ndarray, " attacks"]
     nonmembers: Int[np.ndarray, " attacks"]
     design_effect: Float[np.ndarray, " attacks"]
+    error_by_chance: Float[np.ndarray, " attacks"] | None = None
 
     @cached_property
     def greatest(self) -> Float[np.ndarray, " samples"]:
@@ -78,14 +82,14 @@ class Estimates:
     @cached_property
     def simultaneous_low(self) -> Float[np.ndarray, " attacks"]:
         """One-sided 99% lower bounds that hold for all attacks together."""
-        return np.array([auc_bounds(*each, self.critical)[0] for each in self._each()])
+        return np.array([auc_bounds(*each, self.critical)[0] for each in self._each(by_chance=True)])
 
     @cached_property
     def below_chance(self) -> Bool[np.ndarray, " attacks"]:
         """Whether the two-sided simultaneous 99% interval lies wholly below .5."""
         # Two-sided at 99% is one-sided at 99.5% on each side.
         critical = simultaneous_critical(self.greatest, len(self.attacks), (1 + SIMULTANEOUS_LEVEL) / 2)
-        return np.array([auc_bounds(*each, critical)[1] < 0.5 for each in self._each()])
+        return np.array([auc_bounds(*each, critical)[1] < 0.5 for each in self._each(by_chance=True)])
 
     @property
     def strongest(self) -> int:
@@ -97,8 +101,11 @@ class Estimates:
         """Fewest people on one side that any attack compared."""
         return int(min(self.members.min(), self.nonmembers.min()))
 
-    def _each(self) -> list[tuple[float, float, int, int]]:
-        columns = (self.auc, self.standard_error, self.members, self.nonmembers)
+    def _each(self, *, by_chance: bool = False) -> list[tuple[float, float, int, int]]:
+        errors = (
+            self.error_by_chance if by_chance and self.error_by_chance is not None else self.standard_error
+        )
+        columns = (self.auc, errors, self.members, self.nonmembers)
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
