@@ -65,6 +65,7 @@ def test_it_is_plain_json() -> None:
         "repeats": 3,
         "attacker": "outsider",
         "rounds": None,
+        "references": None,
     }
     assert '"weights"' in to_json(asdict(threat))
 

@@ -241,7 +241,7 @@ def test_studies_print_json_even_where_a_number_is_missing(command: Command, tmp
     monkeypatch.setattr(verdict_rates, "CONFOUNDED_LEAKS", ())
     monkeypatch.setattr(verdict_rates, "POWER", (0.65,))
     monkeypatch.setattr(verdict_rates, "SHORT", 1)
-    monkeypatch.setattr(verdict_rates.verdict_rates, "__defaults__", (1, 0, (20,)))
+    monkeypatch.setattr(verdict_rates.verdict_rates, "__defaults__", (1, 0, (20,), 1))
     rows = json.loads(command("study", "verdict", "--out", tmp_path, "--json").out)["rows"]
     assert any(row["false_leaks_low"] is None for row in rows)
     table = command("study", "gap", "--out", tmp_path)

@@ -22,7 +22,7 @@ def test_rates_that_the_nonmembers_cannot_resolve_are_not_given(nonmembers, reso
     assert [p.value is not None for p in points] == [k < resolved for k in range(3)]
     for point in points[resolved:]:
         assert point.to_dict()["low"] is None
-        assert f"has {nonmembers}" in point.reason
+        assert f"there are {nonmembers}" in point.reason
         assert point.ppv == ()
 
 

@@ -11,21 +11,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import memberscan
-from memberscan import audit
+from memberscan import audit, collect_references, plan_references
 from memberscan.cohort import Cohort
 from memberscan.federation import ckks
 from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import federate
+from memberscan.references.ensemble import read_scans
 from memberscan.training import TrainingConfig, train
 
-from . import of_arrays, of_federations, of_people, of_runs
+from . import of_arrays, of_federations, of_people, of_references, of_runs
 from .cases import CASES
 from .limited import LARGEST, LIMIT
 
-assert of_arrays and of_federations and of_people and of_runs
+assert of_arrays and of_federations and of_people and of_references and of_runs
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux for its memory")
 
@@ -49,6 +52,7 @@ def outcomes(
     federate(table, good / "federated", settings=asked, learners=2, held_out=0.5, seed=0)
     (good / "federated" / "rounds").rename(good / "rounds")
     ckks.write_keys(good)
+    make_references(good)
     place = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(memberscan.__file__).parents[1])])
     ended = subprocess.run(
         [sys.executable, "-m", "memory.limited", str(good), str(tmp_path_factory.mktemp("hostile"))],
@@ -60,6 +64,18 @@ def outcomes(
     )
     found = [json.loads(line) for line in ended.stdout.splitlines()]
     return {outcome["name"]: outcome for outcome in found}
+
+
+def make_references(good: Path) -> None:
+    """Write two references of the run, as a lab returns them."""
+    plan_references(good / "run", good / "references", count=2)
+    scans = read_scans(good / "references")
+    (good / "references" / "returned").mkdir()
+    for k in (1, 2):
+        noise = np.random.default_rng(k).normal(size=len(scans))
+        rows = pd.DataFrame({"scan_id": scans.index, "prediction": scans["age"].to_numpy() + noise})
+        rows.to_csv(good / "references" / "returned" / f"reference-00{k}.tsv", sep="\t", index=False)
+    assert not collect_references(good / "references", []).missing
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -96,7 +112,10 @@ OTHERS = {
     "cli.audits": "loads an audit by auditing.result",
     "cli.logs": "opens a log to add to it",
     "federation.aggregators": "copies ciphertexts that were checked",
+    "training.recipes": "makes a digest of the source of a user's function",
     "training.imports": "makes a digest of weights that were read",
+    "studies.reference_recipes": "reads tables that a researcher names for a study",
+    "studies.reference_twins": "reads what the study has written",
     "seeds": "reads a digest that it has just made",
     "signals.passes.final_model": "loads a model by runs",
     "targets.trained_model": "loads a model by runs",

@@ -11,9 +11,8 @@ import numpy as np
 from memberscan.auditing.scratch import scratch
 from memberscan.evidence.expected_power import expected_auc
 from memberscan.evidence.gap import auc_of_ratio
-from memberscan.files import TABLE_LIMIT
 from memberscan.progress import clock
-from memberscan.received import read_limited
+from memberscan.received import JSON_LIMIT, read_limited
 from memberscan.signals import PREDICTION, see
 from memberscan.targets import Target
 
@@ -88,11 +87,11 @@ def _seconds(target: Target) -> float | None:
     path = None if run is None else Path(run.path) / _TIMINGS
     if path is None or not path.is_file():
         return None
-    for line in read_limited(path, TABLE_LIMIT).decode(errors="replace").splitlines():
+    for line in read_limited(path, JSON_LIMIT).decode(errors="replace").splitlines():
         try:
             entry = json.loads(line)
             if entry["stage"] == "train":
                 return float(entry["seconds"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return None
