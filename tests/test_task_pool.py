@@ -36,6 +36,11 @@ def test_results_can_be_had_in_order(workers: int) -> None:
     assert list(in_order(square, range(9), workers)) == [k * k for k in range(9)]
 
 
+def test_ray_gives_the_same_results() -> None:
+    pytest.importorskip("ray")
+    assert sorted(carry_out(square, [1, 2, 3], workers=2, engine="ray")) == [(1, 1), (2, 4), (3, 9)]
+
+
 def test_each_task_computes_with_one_thread() -> None:
     assert list(carry_out(threads_of, [0], workers=1)) == [(0, "1")]
 

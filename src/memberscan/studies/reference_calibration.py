@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIDES = (40, 120, 600)
-SHORT, LONG = 20, 200
+SHORT, LONG = 20, 100
 """Audits for each row."""
 SCENARIOS: dict[str, tuple[Callable[..., None], int, float]] = {
     "two references": (nothing, 2, 1.0),
