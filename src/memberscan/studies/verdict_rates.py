@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SIDES = (40, 120, 600, 2500)
 LABELS = ("leaks", "no leak shown", "inconclusive", "confounded")
 SHORT, LONG = 5, 100
-"""Audits for each row of the table; the long study takes about an hour on two cores."""
+"""Audits for each row of the table; the long study takes about a quarter of an hour on two free cores."""
 
 
 @dataclass
