@@ -10,19 +10,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from memberscan.attacks import REGISTRY, default_attacks
-from memberscan.attacks.attempt import attempt, observe, one_thread
-from memberscan.auditing import facts, selection
-from memberscan.auditing.weighing import check_covariates, weigh
+from memberscan.attacks import REGISTRY
+from memberscan.attacks.with_references import ReferenceAttack
 from memberscan.evidence.roc import aucs_of_rows
-from memberscan.progress import progress
 from memberscan.references.ensemble import Ensemble
 from memberscan.references.plan import Plan
 from memberscan.seeds import generator
 from memberscan.signals import PREDICTION, View
 from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
-from memberscan.studies.verdict_rates import People, nothing, shift, target_of
-from memberscan.task_pool import in_order
+from memberscan.studies.verdict_rates import People, audited, nothing, shift, simulated, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,11 +60,7 @@ def reference_calibration(
     """
     cells = [(name, side) for name in SCENARIOS for side in sides]
     tasks = [(name, side, seed, k) for name, side in cells for k in range(repetitions)]
-    found = []
-    with progress("simulating audits", len(tasks)) as advance:
-        for each in in_order(_one_task, tasks, processes):
-            found.append(each)
-            advance(1)
+    found = simulated(_one_task, tasks, processes)
     rows = []
     for number, (name, side) in enumerate(cells):
         of_cell = found[number * repetitions : (number + 1) * repetitions]
@@ -104,24 +96,14 @@ def _one_task(task: tuple[str, int, int, int]) -> tuple[str, list[float]]:
         REFERENCE_PREDICTIONS: ensemble.predictions,
         REFERENCE_MEMBERS: ensemble.inside,
     }
-    view = View(view.scans, values)
-    attacks = [REGISTRY[attack] for attack in default_attacks(target.threat, references=True)]
-    selected = selection.available(attacks, target)
-    summary = facts.summarise_people(target, view)
-    with one_thread():
-        checks = check_covariates(target, summary.covariates)
-        features = {name: observe(attack, view) for name, attack in selected.attacks.items()}
-        scores = [attempt(attack, features[name], target) for name, attack in selected.attacks.items()]
-        selected = selection.that_saw_something(selected, scores, target)
-        seen = [each for each in scores if each is not None]
-        verdict = weigh(target, selected, features, seen, checks, summary.facts, refit=False).verdict
+    found = audited(target, View(view.scans, values))
     member = people.member.astype(float)
-    with_references = [
+    aucs = [
         float(aucs_of_rows(each.values, member[None])[0])
-        for each in seen
-        if REFERENCE_PREDICTIONS in selected.attacks[each.attack].reads
+        for each in found.scores
+        if isinstance(REGISTRY[each.attack], ReferenceAttack)
     ]
-    return verdict.label, with_references
+    return found.verdict.label, aucs
 
 
 def _references(people: People, view: View, count: int, overfit: float, rng: np.random.Generator) -> Ensemble:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from scipy import stats
 from memberscan.attacks import default_attacks, named
 from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.auditing import facts, selection
-from memberscan.auditing.weighing import check_covariates, weigh
+from memberscan.auditing.weighing import Weighed, check_covariates, weigh
 from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.gap import auc_of_ratio
@@ -26,12 +26,15 @@ from memberscan.task_pool import in_order
 from memberscan.threat import ThreatModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from jaxtyping import Bool, Float
 
     Change = Callable[..., None]
     _Task = tuple[Change, float, int, str, int, int]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 SIDES = (40, 120, 600, 2500)
 LABELS = ("leaks", "no leak shown", "inconclusive", "confounded")
@@ -175,16 +178,22 @@ def verdict_rates(
     scenarios |= {f"{name}, and a leak": (NO_LEAK[name], 0.65) for name in CONFOUNDED_LEAKS}
     cells = [(name, side) for name in scenarios for side in sides]
     tasks = [(*scenarios[name], side, name, seed, k) for name, side in cells for k in range(repetitions)]
-    found = []
-    with progress("simulating audits", len(tasks)) as advance:
-        for each in in_order(_one_task, tasks, processes):
-            found.append(each)
-            advance(1)
+    found = simulated(_one_task, tasks, processes)
     rows = []
     for number, (name, side) in enumerate(cells):
         of_cell = found[number * repetitions : (number + 1) * repetitions]
         rows.append({"scenario": name, "people_a_side": side} | _shares(scenarios[name][1], of_cell))
     return pd.DataFrame(rows)
+
+
+def simulated(one_task: Callable[[T], R], tasks: Sequence[T], processes: int) -> list[R]:
+    """Simulate audits on several cores, and return what each gives in their order."""
+    found = []
+    with progress("simulating audits", len(tasks)) as advance:
+        for each in in_order(one_task, tasks, processes):
+            found.append(each)
+            advance(1)
+    return found
 
 
 def _one_task(task: _Task) -> tuple[str, bool]:
@@ -208,7 +217,18 @@ def _one_audit(change: Change, auc: float, side: int, rng: np.random.Generator) 
     # Half-normal sizes of errors whose spreads have this ratio have this AUC (see the gap).
     ratio = np.where(people.member, 1.0, np.tan(np.pi / 2 * auc))
     target, view = target_of(people, ratio, rng)
-    selected = selection.available([named(name) for name in default_attacks(target.threat)], target)
+    found = audited(target, view)
+    truth = -np.abs(people.noise * ratio)
+    oracle = Scores.of_draws(
+        "truth", fitted=False, values=truth[None], member=people.member, thresholds=np.zeros(1)
+    )
+    return found.verdict.label, bool(estimate_aucs([oracle], DeLong()).simultaneous_low[0] > 0.5)
+
+
+def audited(target: PredictionsTable, view: View) -> Weighed:
+    """Audit a simulated table by all attacks that its attacker tries."""
+    names = default_attacks(target.threat, references=target.references is not None)
+    selected = selection.available([named(name) for name in names], target)
     summary = facts.summarise_people(target, view)
     with one_thread():
         checks = check_covariates(target, summary.covariates)
@@ -216,12 +236,7 @@ def _one_audit(change: Change, auc: float, side: int, rng: np.random.Generator) 
         scores = [attempt(attack, features[name], target) for name, attack in selected.attacks.items()]
         selected = selection.that_saw_something(selected, scores, target)
         seen = [each for each in scores if each is not None]
-        verdict = weigh(target, selected, features, seen, checks, summary.facts, refit=False).verdict
-    truth = -np.abs(people.noise * ratio)
-    oracle = Scores.of_draws(
-        "truth", fitted=False, values=truth[None], member=people.member, thresholds=np.zeros(1)
-    )
-    return verdict.label, bool(estimate_aucs([oracle], DeLong()).simultaneous_low[0] > 0.5)
+        return weigh(target, selected, features, seen, checks, summary.facts, refit=False)
 
 
 def target_of(
