@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from memberscan.auditing.exposing import members_of
+from memberscan.cohort.covariates import SEX, SITE, column_named
 from memberscan.evidence.admissible import computed_from_predictions
 from memberscan.evidence.recipe_fit import compare_recipe
 from memberscan.report.outcome import (
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from memberscan.evidence.person_exposure import PersonExposure
     from memberscan.targets import Target
 
-_SEX = ("sex", "gender")
-_SITE = ("site", "site_id", "scanner", "scanner_id", "centre", "center")
 _ENOUGH = 10_000
 """This number of scans is enough to recognise a column that was computed from predictions."""
 
@@ -73,20 +72,16 @@ def summarise_people(target: Target, view: View) -> PeopleSummary:
         residual=people.mean(residual),
         mean_absolute=people.mean(np.abs(residual)),
         mean_square=people.mean(residual**2),
-        sex=_named(covariates, _SEX),
-        site=_named(covariates, _SITE),
+        sex=_written(covariates, SEX),
+        site=_written(covariates, SITE),
         scans=people.scan_count,
     )
     return PeopleSummary(facts, covariates, left_out)
 
 
-def _named(covariates: pd.DataFrame, names: Sequence[str]) -> pd.Series | None:
-    """Return a covariate as the target writes it, missing where not known; None if there is no such column.
-
-    The first of the names that a column has counts.
-    """
-    columns = {str(column).lower(): column for column in covariates}
-    name = next((columns[name] for name in names if name in columns), None)
+def _written(covariates: pd.DataFrame, names: Sequence[str]) -> pd.Series | None:
+    """Return a covariate as the target writes it, missing where not known; None without such a column."""
+    name = column_named(covariates, names)
     if name is None:
         return None
     written = covariates[name]

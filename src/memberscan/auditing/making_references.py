@@ -12,6 +12,7 @@ import pandas as pd
 
 from memberscan import threads
 from memberscan.auditing.forecast import Forecast, forecast
+from memberscan.cohort.covariates import SEX, SITE, column_named
 from memberscan.errors import BadInputError, ReferencesError
 from memberscan.files import fingerprint
 from memberscan.output_directory import REQUEST, claim
@@ -26,9 +27,6 @@ from memberscan.threat import ThreatModel
 if TYPE_CHECKING:
     from memberscan.cohort import Cohort
     from memberscan.training.recipes import Recipe
-
-_MATCHED = {"sex": ("sex", "gender"), "site": ("site", "scanner", "center", "centre")}
-"""What people are matched on besides age, and the names of columns that say it."""
 
 
 def train_references(
@@ -207,10 +205,7 @@ def _plan(target: Target, count: int, seed: int) -> Plan:
 
 def _columns(covariates: pd.DataFrame) -> dict[str, pd.Series]:
     """Return sex and site, under these names, where a column says them."""
-    by_name = {str(column).lower(): column for column in covariates}
-    found = {
-        what: next((by_name[n] for n in names if n in by_name), None) for what, names in _MATCHED.items()
-    }
+    found = {"sex": column_named(covariates, SEX), "site": column_named(covariates, SITE)}
     # As text, so that a site's number is not averaged.
     return {what: covariates[column].astype(str) for what, column in found.items() if column is not None}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,9 @@ from memberscan.errors import ParticipantsError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+SEX = ("sex", "gender")
+SITE = ("site", "site_id", "scanner", "scanner_id", "centre", "center")
+"""What columns that say a person's sex, or where a person was scanned, are called; the first counts."""
 MAXIMUM_TEXT_LEVELS = 20
 FEWEST_ROW_NUMBERS = 10
 """Fewest rows that can be row numbers; shorter columns may go 1, 2, 3 by chance."""
@@ -34,6 +37,12 @@ _OF_ROWS = re.compile(
     re.IGNORECASE,
 )
 """Names that R, pandas and people give to row numbers and ids."""
+
+
+def column_named(columns: Iterable[object], names: Sequence[str]) -> str | None:
+    """Return the column that has the first of these names, in any case; None if there is none."""
+    written = {str(column).lower(): str(column) for column in columns}
+    return next((written[name] for name in names if name in written), None)
 
 
 def select_covariates(
