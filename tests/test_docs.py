@@ -16,9 +16,9 @@ import pytest
 import typer
 
 import memberscan
-from memberscan.attacks import REGISTRY, Attack, default_attacks
+from memberscan.attacks import REGISTRY, Attack
 from memberscan.attacks.attempt import observe
-from memberscan.attacks.availability import needed_access, obstacle
+from memberscan.attacks.availability import needed_access, obstacle, suits
 from memberscan.cli import app
 from memberscan.cli.root import prepared
 from memberscan.errors import MemberscanError
@@ -61,10 +61,9 @@ def parse(words: list[str]) -> click.Context:
 
 
 def access_of(attack: Attack) -> Access:
-    """Return what the first attacker who tries an attack must see."""
+    """Return what the first attacker whose attack it is must see."""
     threats = [ThreatModel(attacker=attacker) for attacker in Attacker]
-    tried = (each for each in threats if attack.name in default_attacks(each, references=True))
-    return needed_access(attack, next(tried))
+    return needed_access(attack, next(each for each in threats if suits(attack, each, references=True)))
 
 
 @pytest.mark.parametrize("name", REGISTRY)

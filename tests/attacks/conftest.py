@@ -19,6 +19,7 @@ from memberscan.people import People
 from memberscan.signals import PREDICTION, Signal, View
 from memberscan.signals.activations import ACTIVATION
 from memberscan.signals.broadcast_answers import ANSWER_PREDICTIONS, BROADCAST_PREDICTIONS
+from memberscan.signals.covariates import COVARIATES
 from memberscan.signals.layer_gradients import GRADIENT_NORMS, gradient
 from memberscan.signals.learner_updates import (
     JACOBIAN_NORMS,
@@ -56,11 +57,13 @@ def of_references(
 def of_final_model(rng: np.random.Generator, age: np.ndarray, residual: np.ndarray, shift: np.ndarray):
     """Return signals of a final model, whose gradients are residuals times random Jacobians."""
     jacobians = {name: rng.normal(size=(len(age), width)) for name, width in LAYERS.items()}
+    years = (age - 62.5) / 10
     later = rng.normal(size=(len(age), 3)) * [2.0, 1.0, 0.0]
     gradients = {name: -2 * residual[:, None] * j for name, j in jacobians.items()}
     return {
         PREDICTION: age - residual,
         ROUND_PREDICTIONS: age[:, None] - residual[:, None] * [1.5, 1.2, 1.0] - later,
+        COVARIATES: np.column_stack([years, years**2]),
         ACTIVATION: rng.normal(size=(len(age), 9)) + shift[:, None],
         GRADIENT_NORMS: np.stack([np.linalg.norm(g, axis=1) for g in gradients.values()], axis=1),
         **{gradient(name): g.astype(np.float32) for name, g in gradients.items()},

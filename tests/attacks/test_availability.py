@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,14 @@ def test_without_known_people_nothing_is_learned(run: Run):
     assert obstacle(named("error:zero-knowledge"), target) is None
 
 
+def test_too_few_known_non_members_are_counted(table):
+    enough = dataclasses.replace(named("quantile"), nonmembers=6)
+    assert obstacle(enough, table(OUTPUTS)) is None
+    assert reason("quantile", table(OUTPUTS)) == (
+        "needs at least 200 known non-members to learn from; this attacker knows 6"
+    )
+
+
 def test_a_learner_learns_from_its_own_people_and_known_held_out_ones(federation: Federation, sixty: Cohort):
     nobody = party(federation(), "learner", leaked=0.0)
     assert reason("loss-series", nobody) == (
@@ -326,7 +335,8 @@ def test_an_attack_that_no_single_place_shows_is_run_by_nobody(federation: Feder
 def test_what_is_tried_by_default_is_seen_from_that_place(attack: Attack, federation: Federation, run: Run):
     threats = [ThreatModel(attacker=a) for a in Attacker if a is not Attacker.OUTSIDER]
     threats += [ThreatModel(access) for access in OF_OUTSIDERS]
-    assert any(tried_by_default(attack, threat, references=True) for threat in threats)
+    tried = [tried_by_default(attack, threat, references=True) for threat in threats]
+    assert any(tried) != attack.on_request
     for threat in threats:
         if tried_by_default(attack, threat) and threat.attacker is not Attacker.OUTSIDER:
             assert needed_access(attack, threat) in threat.sees

@@ -12,6 +12,7 @@ from scipy import stats
 from memberscan.attacks import REGISTRY, Attack, Features, default_attacks, named
 from memberscan.attacks.attack import NOBODY, KnownScans
 from memberscan.attacks.attempt import carry_out, observe
+from memberscan.attacks.availability import suits
 from memberscan.attacks.with_references import ReferenceAttack
 from memberscan.errors import MisalignedError, NonFiniteError, UnknownAttackError
 from memberscan.evidence.delong import DeLong
@@ -69,10 +70,12 @@ def test_an_unknown_name_lists_the_known_ones(name: str):
 def test_every_attack_is_tried_by_somebody_from_whose_place_it_can_be_seen():
     tried = {threat.attacker: set(default_attacks(threat)) for threat in THREATS}
     with_references = {name for t in THREATS for name in default_attacks(t, references=True)}
-    assert with_references == set(REGISTRY)
+    on_request = {name for name, attack in REGISTRY.items() if attack.on_request}
+    assert with_references == set(REGISTRY) - on_request
+    assert all(any(suits(REGISTRY[name], threat) for threat in THREATS) for name in on_request)
     # Without references, nobody tries the attacks that need some.
     needy = {name for name, attack in REGISTRY.items() if isinstance(attack, ReferenceAttack)}
-    assert set().union(*tried.values()) == set(REGISTRY) - needy and "stacking" in needy
+    assert set().union(*tried.values()) == with_references - needy and "stacking" in needy
     # Who sees the learners' updates does not work on the final model, and the other way round.
     for attacker, names in tried.items():
         by_learner = {REGISTRY[name].by_learner for name in names}

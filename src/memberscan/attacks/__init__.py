@@ -15,9 +15,11 @@ from memberscan.attacks.gradient_ascent import GRADIENT_ASCENT
 from memberscan.attacks.gradient_magnitude import GRADIENT_MAGNITUDE, ZERO_KNOWLEDGE_GRADIENT
 from memberscan.attacks.learned import Block, LearnedAttack
 from memberscan.attacks.least_squares import LEAST_SQUARES
+from memberscan.attacks.leverage_likelihood import LEVERAGE_LIKELIHOOD
 from memberscan.attacks.local_error import LOCAL_ERROR
 from memberscan.attacks.loss_series import LOSS_SERIES, ZERO_KNOWLEDGE_LOSS_SERIES
 from memberscan.attacks.prediction_label import PREDICTION_LABEL
+from memberscan.attacks.quantile import QUANTILE, QUANTILE_EMBEDDING
 from memberscan.attacks.references.calibration import ATTACK_R, DIFFICULTY
 from memberscan.attacks.references.confidence import BASE, RMIA
 from memberscan.attacks.references.empirical_bayes import EMPIRICAL_BAYES
@@ -41,6 +43,9 @@ REGISTRY: dict[str, Attack] = {
         COMBINED,
         ZERO_KNOWLEDGE_ERROR,
         ZERO_KNOWLEDGE_GRADIENT,
+        LEVERAGE_LIKELIHOOD,
+        QUANTILE,
+        QUANTILE_EMBEDDING,
         LOSS_SERIES,
         ZERO_KNOWLEDGE_LOSS_SERIES,
         LOCAL_ERROR,
@@ -67,7 +72,7 @@ REGISTRY: dict[str, Attack] = {
 
 
 def default_attacks(threat: ThreatModel, *, references: bool = False) -> tuple[str, ...]:
-    """Return the names of all attacks that this attacker tries, with or without reference models."""
+    """Return the names of all attacks that this attacker tries unasked, with or without reference models."""
     return tuple(
         name for name, attack in REGISTRY.items() if tried_by_default(attack, threat, references=references)
     )

@@ -123,6 +123,11 @@ class Attack(ABC):
         Fewest other learners that it needs for comparison.
     log_likelihood_ratio
         Whether its score is a log-likelihood ratio, which is summed over a person's scans, not averaged.
+    nonmembers
+        Fewest known non-members that it needs to learn from.
+    on_request
+        Whether it only runs where it is named. Each attack that runs by default widens the simultaneous
+        bounds of all others.
 
     Notes
     -----
@@ -139,6 +144,8 @@ class Attack(ABC):
     reads: tuple[Signal, ...] = field(default=())
     others: int = field(default=0, kw_only=True)
     log_likelihood_ratio: bool = field(default=False, kw_only=True)
+    nonmembers: int = field(default=0, kw_only=True)
+    on_request: bool = field(default=False, kw_only=True)
 
     @abstractmethod
     def observe(self, view: View) -> Features:

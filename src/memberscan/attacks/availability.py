@@ -36,6 +36,10 @@ def obstacle(attack: Attack, target: Target) -> str | None:
         )
     if attack.learns and (nobody := target.nothing_to_learn_from):
         return nobody
+    if attack.nonmembers > (count := target.known_people[1]):
+        return (
+            f"needs at least {attack.nonmembers} known non-members to learn from; this attacker knows {count}"
+        )
     for provider, signals in asked.items():
         if failing := provider.not_taken(signals, target):
             return failing
@@ -50,7 +54,12 @@ def needed_access(attack: Attack, threat: ThreatModel) -> Access:
 
 
 def tried_by_default(attack: Attack, threat: ThreatModel, *, references: bool = False) -> bool:
-    """Tell whether this attacker would try an attack, whether or not it can see the signals.
+    """Tell whether this attacker tries an attack unasked; see :func:`suits`."""
+    return not attack.on_request and suits(attack, threat, references=references)
+
+
+def suits(attack: Attack, threat: ThreatModel, *, references: bool = False) -> bool:
+    """Tell whether an attack is one of this attacker's, whether or not it can see the signals.
 
     Parameters
     ----------

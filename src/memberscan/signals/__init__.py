@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from memberscan.errors import BadInputError
 from memberscan.signals.activations import ACTIVATIONS
 from memberscan.signals.broadcast_answers import ANSWERS
+from memberscan.signals.covariates import COVARIATES_OF_SCANS
 from memberscan.signals.layer_gradients import GRADIENT_LENGTHS, LAYER_GRADIENTS
 from memberscan.signals.learner_updates import UPDATES
 from memberscan.signals.of_final_model import OfFinalModel, observe_final
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 PROVIDERS: tuple[Provider, ...] = (
     PREDICTIONS,
+    COVARIATES_OF_SCANS,
     ACTIVATIONS,
     LAYER_GRADIENTS,
     GRADIENT_LENGTHS,

@@ -1,0 +1,113 @@
+"""Leverage likelihood: leverages against refits, the law against a plain search, and linear models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from scipy.optimize import minimize
+
+from memberscan.attacks.error import ZERO_KNOWLEDGE_ERROR
+from memberscan.attacks.leverage_likelihood import (
+    LEVERAGE_LIKELIHOOD,
+    RIDGE,
+    fitted,
+    leverages,
+    log_likelihood,
+    log_ratio,
+)
+from memberscan.evidence.roc import aucs_of_rows
+from memberscan.signals import PREDICTION, View
+from memberscan.signals.activations import ACTIVATION
+
+from .conftest import scored
+
+
+def linear_model(seed: int, *, people: int = 800, width: int = 150) -> tuple[View, np.ndarray]:
+    """Fit least squares to half of the people, whose features differ in length; sigma is 1."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(people, width)) * np.sqrt(4 / rng.chisquare(4, (people, 1)))
+    age = 60 + features @ rng.normal(size=width) + rng.normal(size=people)
+    member = rng.permutation(people) < people // 2
+    weights = np.linalg.lstsq(features[member], age[member] - 60, rcond=None)[0]
+    scans = pd.DataFrame({"subject_id": [f"s{k}" for k in range(people)], "age": age})
+    scans.index = pd.Index([f"scan {k}" for k in range(people)])
+    return View(scans, {PREDICTION: 60 + features @ weights, ACTIVATION: features}), member
+
+
+def auc(scores: np.ndarray, member: np.ndarray) -> float:
+    return float(aucs_of_rows(scores[None], member[None].astype(float))[0])
+
+
+@pytest.mark.parametrize("width", [6, 30])
+def test_a_leverage_is_that_of_a_fit_to_all_other_scans(width: int):
+    x = np.random.default_rng(0).normal(size=(20, width)) + 3
+    centred = x - x.mean(axis=0)
+    penalty = RIDGE * np.mean(np.linalg.svd(centred, compute_uv=False) ** 2)
+    # An intercept that is not penalised; the penalty is that of all scans.
+    design, allowed = np.column_stack([np.ones(20), x]), np.diag([0.0, *[penalty] * width])
+    for k, found in enumerate(leverages(x)):
+        others = np.delete(design, k, axis=0)
+        assert found == pytest.approx(design[k] @ np.linalg.solve(others.T @ others + allowed, design[k]))
+
+
+def test_the_ratio_is_that_of_two_normal_densities():
+    rng = np.random.default_rng(1)
+    r, h, variance = rng.normal(size=9), rng.gamma(2, size=9), 1.7
+    inside = stats.norm.logpdf(r, scale=np.sqrt(variance / (1 + h)))
+    outside = stats.norm.logpdf(r, scale=np.sqrt(variance * (1 + h)))
+    np.testing.assert_allclose(log_ratio(r**2, h, variance), inside - outside)
+    half = np.log((np.exp(inside) + np.exp(outside)) / 2)
+    constant = np.log(2) + np.log(2 * np.pi) / 2
+    np.testing.assert_allclose(log_likelihood(r**2, h, variance), half + constant)
+
+
+def test_the_fitted_law_is_the_most_likely_one():
+    rng = np.random.default_rng(2)
+    shape, member = rng.gamma(3, size=600) / 3, rng.permutation(600) < 300
+    h = 2.5 * shape
+    square = 4 * rng.normal(size=600) ** 2 * np.where(member, 1 / (1 + h), 1 + h)
+
+    def loss(x: np.ndarray) -> float:
+        return -float(np.mean(log_likelihood(square, np.exp(x[0]) * shape, np.exp(x[1]))))
+
+    plain = minimize(loss, [0.0, 0.0], method="Nelder-Mead")
+    scaled, variance = fitted(square, shape)
+    # The scale is one of a grid, whose steps are a third.
+    assert np.log(scaled[0] / shape[0]) == pytest.approx(plain.x[0], abs=0.2)
+    assert np.log(variance) == pytest.approx(plain.x[1], abs=0.05)
+    assert loss(np.log([scaled[0] / shape[0], variance])) == pytest.approx(plain.fun, abs=2e-3)
+
+
+def test_in_a_linear_model_it_finds_more_than_the_error_and_as_much_as_the_truth():
+    found = []
+    for seed in range(8):
+        view, member = linear_model(seed)
+        x = view[ACTIVATION]
+        gram = x[member].T @ x[member]
+        own = np.einsum("ij,ij->i", x, np.linalg.solve(gram, x.T).T)
+        truth = log_ratio(view.residual**2, np.where(member, own / (1 - own), own), 1.0)
+        scores = scored(LEVERAGE_LIKELIHOOD, view), scored(ZERO_KNOWLEDGE_ERROR, view), truth
+        high = [np.mean(s[member] > np.quantile(s[~member], 0.99)) for s in scores]
+        found.append([*(auc(s, member) for s in scores), *high])
+    mine, error, oracle, rate, rate_of_error, _ = np.mean(found, axis=0)
+    assert mine > error + 0.01
+    assert mine == pytest.approx(oracle, abs=0.005)
+    assert rate > 1.5 * rate_of_error
+
+
+def test_leverage_alone_tells_nothing_in_a_linear_model():
+    aucs = []
+    for seed in range(8):
+        view, member = linear_model(seed)
+        aucs.append(auc(leverages(view[ACTIVATION]), member))
+    assert abs(np.mean(aucs) - 0.5) < 3 * 0.02 / np.sqrt(8)
+
+
+def test_a_model_that_is_always_right_gives_finite_scores():
+    view, _ = linear_model(0, people=60, width=5)
+    exact = View(view.scans, {PREDICTION: view.age, ACTIVATION: view[ACTIVATION]})
+    assert np.isfinite(scored(LEVERAGE_LIKELIHOOD, exact)).all()
+    same = View(view.scans, {PREDICTION: view.age - 1, ACTIVATION: np.ones((60, 5))})
+    assert np.isfinite(scored(LEVERAGE_LIKELIHOOD, same)).all()
