@@ -5,6 +5,7 @@ A new attack is one module, and one line in :data:`REGISTRY`.
 
 from memberscan.attacks.activation import ACTIVATIONS
 from memberscan.attacks.attack import Attack, Features, FittedAttack, KnownScans, Rule
+from memberscan.attacks.augmented_error import AUGMENTED_ERROR, ZERO_KNOWLEDGE_AUGMENTED
 from memberscan.attacks.availability import tried_by_default
 from memberscan.attacks.combined import COMBINED
 from memberscan.attacks.error import ERROR, ZERO_KNOWLEDGE_ERROR
@@ -35,6 +36,7 @@ REGISTRY: dict[str, Attack] = {
     for attack in (
         ERROR,
         PREDICTION_LABEL,
+        AUGMENTED_ERROR,
         ACTIVATIONS,
         GRADIENT_MAGNITUDE,
         gradient_attack("conv1"),
@@ -42,6 +44,7 @@ REGISTRY: dict[str, Attack] = {
         gradient_attack("output"),
         COMBINED,
         ZERO_KNOWLEDGE_ERROR,
+        ZERO_KNOWLEDGE_AUGMENTED,
         ZERO_KNOWLEDGE_GRADIENT,
         LEVERAGE_LIKELIHOOD,
         QUANTILE,

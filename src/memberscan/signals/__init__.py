@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from memberscan.errors import BadInputError
 from memberscan.signals.activations import ACTIVATIONS
+from memberscan.signals.augmented_predictions import PREDICTIONS_OF_COPIES
 from memberscan.signals.broadcast_answers import ANSWERS
 from memberscan.signals.covariates import COVARIATES_OF_SCANS
 from memberscan.signals.layer_gradients import GRADIENT_LENGTHS, LAYER_GRADIENTS
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PROVIDERS: tuple[Provider, ...] = (
     PREDICTIONS,
+    PREDICTIONS_OF_COPIES,
     COVARIATES_OF_SCANS,
     ACTIVATIONS,
     LAYER_GRADIENTS,

@@ -1,0 +1,47 @@
+"""Predictions of changed copies of each scan: what anyone sees who may query the model several times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memberscan.signals.of_final_model import FINAL, no_people_of_its_own
+from memberscan.signals.signal import SCAN, Observed, Provider, Signal
+from memberscan.threat import Access, ThreatModel
+
+if TYPE_CHECKING:
+    from memberscan.targets.target import Target
+
+AUGMENTED_PREDICTIONS = Signal("augmented-predictions", (SCAN, "copy"))
+"""In years: of the scan mirrored left to right, and moved by a voxel forward, backward, up and down."""
+
+
+@dataclass(frozen=True)
+class AugmentedPredictions(Provider):
+    """Predictions of copies by the final model."""
+
+    def out_of_sight(self, threat: ThreatModel) -> str:
+        """See :class:`~memberscan.signals.signal.Provider`; an outsider may always query the model."""
+        return no_people_of_its_own(threat)
+
+    def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        if target.predictions is not None:
+            return "needs the model itself, to query it with changed scans"
+        from memberscan.targets.trained_model import TrainedModel
+
+        assert isinstance(target, TrainedModel)
+        return None if target.cohort.kind == "volumes" else "needs images; tables of measures cannot be moved"
+
+    def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        from memberscan.signals.passes.copies import predictions_of_copies
+        from memberscan.targets.trained_model import TrainedModel
+
+        assert isinstance(target, TrainedModel)
+        return Observed(dict.fromkeys(signals, predictions_of_copies(target, directory / "copies")))
+
+
+PREDICTIONS_OF_COPIES = AugmentedPredictions(("augmented-predictions",), Access.OUTPUTS, FINAL)

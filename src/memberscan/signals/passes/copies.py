@@ -1,0 +1,70 @@
+"""The pass of a trained model over changed copies of the scans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memberscan.files import fingerprint
+from memberscan.models.footprint import batch_size
+from memberscan.models.gradients import agrees_with_autograd
+from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
+from memberscan.signals.passes.stored_rows import stored_rows
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from memberscan.targets.trained_model import TrainedModel
+
+_LEFT_RIGHT, _BACK_FRONT, _DOWN_UP = 2, 3, 4
+"""Axes of inputs: scans of a cohort are in the orientation RAS+."""
+_MOVES = tuple((axis, by) for axis in (_BACK_FRONT, _DOWN_UP) for by in (1, -1))
+_COPIES = "mirrored, moved by a voxel along both other axes"
+
+
+def copies(volumes: Float[Tensor, "n 1 i j k"]) -> Iterator[Float[Tensor, "n 1 i j k"]]:
+    """Yield the volumes mirrored left to right, and moved by a voxel forward, backward, up and down."""
+    yield volumes.flip(_LEFT_RIGHT)
+    for axis, by in _MOVES:
+        yield moved(volumes, axis, by)
+
+
+def moved(volumes: Float[Tensor, "n 1 i j k"], axis: int, by: int) -> Float[Tensor, "n 1 i j k"]:
+    """Return volumes moved along an axis by one voxel, up or down; the outermost layer is repeated."""
+    size = volumes.shape[axis]
+    places = (torch.arange(size, device=volumes.device) - by).clamp(0, size - 1)
+    return volumes.index_select(axis, places)
+
+
+@full_precision()
+def predictions_of_copies(target: TrainedModel, directory: Path) -> Float[np.ndarray, "scans copies"]:
+    """Return predictions (years) of all copies of each scan; resumes where it stopped."""
+    cohort, scan_ids = target.cohort, target.scans.index.tolist()
+    device = resolve_device("auto")
+    model = target.run.load().to(device)
+    example = as_inputs(cohort, scan_ids[:2]).to(device)
+    # A model that mixes the samples of a batch gives other predictions for single scans.
+    alone = not agrees_with_autograd(model, example, [])
+    size = 1 if alone else batch_size(model, example[:1], backward=False)
+    request = {
+        "weights": target.run.weights_fingerprint,
+        "cohort": cohort.fingerprint,
+        "scans": fingerprint(scan_ids),
+        "copies": _COPIES,
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "batch": size,
+    }
+
+    def see(inputs: Tensor, ages: Tensor) -> dict[str, np.ndarray]:  # noqa: ARG001
+        with torch.no_grad():
+            columns = [predict(model, copy) for copy in copies(inputs.to(device))]
+        return {"prediction": torch.stack(columns, dim=1).double().cpu().numpy()}
+
+    what = "predicting changed copies"
+    return stored_rows(directory, request, cohort, scan_ids, size, see, what)["prediction"]

@@ -1,0 +1,72 @@
+"""What a model predicts of changed copies of scans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from memberscan.cohort import Cohort
+from memberscan.errors import StaleError
+from memberscan.models.inputs import as_inputs, predict
+from memberscan.runs import Run
+from memberscan.signals import see
+from memberscan.signals.augmented_predictions import AUGMENTED_PREDICTIONS, PREDICTIONS_OF_COPIES
+from memberscan.signals.passes.copies import copies, predictions_of_copies
+from memberscan.targets.trained_model import TrainedModel
+from memberscan.threat import ThreatModel
+from memberscan.training import TrainingConfig, train
+
+
+def test_copies_are_mirrored_or_moved_and_repeat_the_border():
+    volume = torch.arange(24.0).reshape(1, 1, 2, 3, 4)
+    mirrored, *moved = (copy.squeeze().numpy() for copy in copies(volume))
+    whole = volume.squeeze().numpy()
+    np.testing.assert_array_equal(mirrored, whole[::-1])
+    forward, backward, up, down = moved
+    np.testing.assert_array_equal(forward, whole[:, [0, 0, 1]])
+    np.testing.assert_array_equal(backward, whole[:, [1, 2, 2]])
+    np.testing.assert_array_equal(up, whole[:, :, [0, 0, 1, 2]])
+    np.testing.assert_array_equal(down, whole[:, :, [1, 2, 3, 3]])
+
+
+def test_they_are_predicted_for_each_scan_alone(run: Run, volumes: Cohort, tmp_path: Path):
+    target = TrainedModel.open(run.path, ThreatModel())
+    found = see(target, [AUGMENTED_PREDICTIONS], tmp_path / "s")[AUGMENTED_PREDICTIONS]
+    assert found.shape == (len(volumes), 5)
+    model = run.load()
+    for place in (0, 7, 20):
+        inputs = as_inputs(volumes, [target.scans.index[place]])
+        with torch.no_grad():
+            alone = [predict(model, copy).item() for copy in copies(inputs)]
+        np.testing.assert_allclose(found[place], alone, rtol=1e-5)
+    assert (tmp_path / "s").stat().st_mode & 0o077 == 0
+
+
+def test_they_are_kept_and_those_of_another_model_are_refused(
+    run: Run, volumes: Cohort, tmp_path: Path, precise: list[bool]
+):
+    target = TrainedModel.open(run.path, ThreatModel())
+    first = predictions_of_copies(target, tmp_path / "out")
+    assert precise and all(precise)
+    written = (tmp_path / "out" / "prediction.npy").stat().st_mtime_ns
+    np.testing.assert_array_equal(predictions_of_copies(target, tmp_path / "out"), first)
+    assert (tmp_path / "out" / "prediction.npy").stat().st_mtime_ns == written
+    other = train(
+        volumes,
+        tmp_path / "run",
+        model="cnn3d",
+        options={"width": 4},
+        config=TrainingConfig(epochs=1, device="cpu"),
+    )
+    with pytest.raises(StaleError):
+        predictions_of_copies(TrainedModel.open(other.path, ThreatModel()), tmp_path / "out")
+
+
+def test_tables_cannot_be_moved(table: Cohort, tmp_path: Path):
+    made = train(table, tmp_path / "run", model="mlp", config=TrainingConfig(epochs=1, device="cpu"))
+    target = TrainedModel.open(made.path, ThreatModel())
+    reason = PREDICTIONS_OF_COPIES.absent([AUGMENTED_PREDICTIONS], target)
+    assert reason == "needs images; tables of measures cannot be moved"
