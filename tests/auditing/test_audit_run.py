@@ -66,6 +66,20 @@ def test_outputs_access_runs_no_attack_on_weights(run: Run, tmp_path: Path):
     assert content["gains"] == []
 
 
+def test_attacks_on_request_run_only_where_they_are_named(audited, run: Run):
+    result, _ = audited
+    listed = {f["attack"] for f in result.content["findings"]} | {
+        n["attack"] for n in result.content["not_run"]
+    }
+    assert not listed & {"leverage-likelihood", "quantile"}
+    asked = ["leverage-likelihood", "quantile"]
+    content = dict(audit(run.path, threat=WEIGHTS, attacks=asked).content)
+    require_valid(content)
+    assert [f["attack"] for f in content["findings"]] == ["leverage-likelihood"]
+    assert [n["attack"] for n in content["not_run"]] == ["quantile"]
+    assert "at least 200 known non-members" in content["not_run"][0]["reason"]
+
+
 def test_outputs_say_the_same_at_both_accesses(audited, run: Run, tmp_path: Path):
     result, _ = audited
     outputs = audit(run.path, tmp_path / "audit", threat=ThreatModel(repeats=2))

@@ -117,6 +117,7 @@ OTHERS = {
     "studies.reference_recipes": "reads tables that a researcher names for a study",
     "studies.reference_twins": "reads what the study has written",
     "seeds": "reads a digest that it has just made",
+    "signals.passes.copies": "loads a model by runs",
     "signals.passes.final_model": "loads a model by runs",
     "targets.trained_model": "loads a model by runs",
 }
