@@ -80,6 +80,15 @@ def test_the_fitted_law_is_the_most_likely_one():
     assert loss(np.log([scaled[0] / shape[0], variance])) == pytest.approx(plain.fun, abs=2e-3)
 
 
+def test_errors_that_show_no_mixture_are_ranked_by_size():
+    rng = np.random.default_rng(3)
+    # Of one law with short tails: no mixture of two spreads is as likely.
+    residual, shape = rng.uniform(-1, 1, 300), rng.gamma(3, size=300)
+    scaled, variance = fitted(residual**2, shape)
+    ratio = log_ratio(residual**2, scaled, variance)
+    np.testing.assert_array_equal(np.argsort(ratio), np.argsort(-(residual**2)))
+
+
 def test_in_a_linear_model_it_finds_more_than_the_error_and_as_much_as_the_truth():
     found = []
     for seed in range(8):

@@ -57,21 +57,20 @@ def fitted(
     """Return leverages of the most likely scale, and the most likely variance, without any membership.
 
     The likelihood is that of a mixture in which half of the scans are members'. For each scale, the variance
-    is found by expectation maximisation, which starts from that of the scale before.
+    is found by expectation maximisation, which starts from that of the scale before. If the smallest scale is
+    the most likely, errors show no such law: leverages are then equal, and the ratio ranks scans by error.
     """
     shape, variance = h / np.median(h), max(float(np.mean(square)), TINY)
-    best: tuple[float, np.ndarray, float] | None = None
+    laws = []
     for scale in SCALES:
         scaled = scale * shape
         for _ in range(STEPS):
             chance = expit(log_ratio(square, scaled, variance))
             weight = chance * (1 + scaled) + (1 - chance) / (1 + scaled)
             variance = max(float(np.mean(weight * square)), TINY)
-        found = float(np.mean(log_likelihood(square, scaled, variance)))
-        if best is None or found > best[0]:
-            best = found, scaled, variance
-    assert best is not None
-    return best[1], best[2]
+        laws.append((float(np.mean(log_likelihood(square, scaled, variance))), scale, variance))
+    _, scale, variance = max(laws)
+    return scale * (np.ones_like(h) if scale == SCALES[0] else shape), variance
 
 
 def log_likelihood(
