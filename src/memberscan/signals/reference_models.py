@@ -34,10 +34,6 @@ class ReferenceModels(Provider):
         """See :class:`~memberscan.signals.signal.Provider`."""
         return f"is for an outsider; this attacker ({threat.attacker}) compares with other parties instead"
 
-    def fingerprint(self, target: Target) -> str | None:
-        """Return the digest of the references that are used."""
-        return None if target.references is None else target.references.fingerprint
-
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:  # noqa: ARG002
         """Return the rows of the references, in the order of the target's scans."""
         assert target.references is not None
