@@ -1,4 +1,4 @@
-"""References of a federation: simulated as it was, on other people, and then forgotten but for predictions."""
+"""References of a federation: simulated as it was, on other people; only predictions are kept."""
 
 from __future__ import annotations
 
