@@ -62,7 +62,7 @@ def measure_exposure(target: Target, view: View, scores: Sequence[Scores]) -> Pe
         found = replace(found, power=_power(target, view, rng))
     # The attack is chosen beforehand: the best of many would name too many by luck.
     naming = next((each for each in scores if each.attack == STACKING.name), None)
-    if naming is None:
+    if naming is None or naming.pairs:
         return found
     return replace(found, named=name_members(naming.attack, naming.values[0], target.member))
 
