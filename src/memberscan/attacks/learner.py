@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +48,17 @@ def coordinates(blocks: Iterable[Iterable[Float[np.ndarray, "n tile"]]]) -> Floa
             products = products + tile @ tile.T
             varying += _varying(tile)
         gram = gram + products / max(varying, 1)
+    return _of_gram(gram)
+
+
+def narrowed(parts: Sequence[Float[np.ndarray, "n columns"]]) -> Float[np.ndarray, "n r"]:
+    """Return all columns beside each other, or as many coordinates as rows with the same inner products."""
+    if sum(part.shape[1] for part in parts) <= len(parts[0]):
+        return np.hstack(parts)
+    return _of_gram(np.sum([part @ part.T for part in parts], axis=0))
+
+
+def _of_gram(gram: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n r"]:
     values, vectors = np.linalg.eigh(gram)
     kept = values > values[-1] * 1e-10
     return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))

@@ -81,7 +81,7 @@ def _exposure(
         # Two references say nothing of single people; the attacks with them still count.
         return None
     # The attack is chosen beforehand: the best of many would name too many by luck.
-    naming = next((each for each in scores if each.attack == STACKING.name), None)
+    naming = next((each for each in scores if each.attack == STACKING.name and not each.pairs), None)
     return replace(
         found,
         power=_power(target, view, rng) if len(residuals) >= FEWEST_FOR_POWER else None,

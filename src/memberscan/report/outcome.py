@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SMALLEST_CELL = 10
 """Fewest people on each side of a group that is reported, unless the user asks for more."""
+WITH_WEIGHTS = "stacking+weights"
+"""Among the gains, what the weights add to the attack that uses outputs and references."""
 
 
 @dataclass(frozen=True)
