@@ -76,6 +76,10 @@ class Attacker(StrEnum):
             raise BadInputError(f"attacker {text!r} is unknown; choose one of: {', '.join(cls)}") from None
 
 
+WITH_REFERENCES = (Attacker.OUTSIDER, Attacker.LEARNER)
+"""Who attacks one model, and so can train others like it to compare with."""
+
+
 @dataclass(frozen=True)
 class ThreatModel:
     """What the attacker is assumed to see and know.

@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as hnp
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from memberscan.attacks.attack import Features
+from memberscan.attacks.attack import Features, KnownScans
+from memberscan.attacks.learned import LearnedAttack
 from memberscan.attacks.learner import _PENALTIES, coordinates, joined, ridge, standardise
 
 columns = hnp.arrays(
@@ -53,6 +54,21 @@ def test_ridge_equals_leaving_one_out_by_hand(members, others, width, shift):
     np.testing.assert_allclose(
         ridge(features(x), member).score(features(x)), ridge_by_loop(x, member), atol=1e-7
     )
+
+
+@pytest.mark.parametrize("width", [1, 4, 40])
+def test_many_fits_at_once_are_those_of_one_after_the_other(width):
+    rng = np.random.default_rng(width)
+    attack = LearnedAttack("many", "columns", blocks=())
+    seen = features(rng.normal(size=(23, width)))
+    known = []
+    for count in (2, 9, 9, 16, 5):
+        places = rng.permutation(23)[:count]
+        known.append(KnownScans(places, np.arange(count) % 2 == 0))
+    found = list(attack.score_each(seen, known))
+    for scores, each in zip(found, known, strict=True):
+        alone = ridge(seen.rows(each.places), each.member)
+        np.testing.assert_allclose(scores, alone.score(seen), rtol=1e-9, atol=1e-12)
 
 
 def test_ridge_says_nothing_where_features_say_nothing():

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from memberscan import audit, collect_references, plan_references
-from memberscan.errors import BadInputError, ReferencesError
+from memberscan.errors import BadInputError, OutputConflictError, ReferencesError
 from memberscan.references.plan import Plan
 from memberscan.threat import Attacker, ThreatModel
 
@@ -75,6 +75,13 @@ def test_the_report_names_the_references(world: Path, tmp_path: Path) -> None:
     # Another set of references is another audit.
     with pytest.raises(Exception, match="reference"):
         audit(world / "leaking.tsv", tmp_path / "audit")
+
+
+def test_other_references_are_another_audit_even_if_no_attack_uses_them(world: Path, tmp_path: Path) -> None:
+    source, kept = world / "leaking.tsv", tmp_path / "audit"
+    audit(source, kept, references=world / "leaking-refs", attacks=["error:zero-knowledge"])
+    with pytest.raises(OutputConflictError, match="references"):
+        audit(source, kept, attacks=["error:zero-knowledge"])
 
 
 def test_references_of_another_recipe_are_noticed(world: Path, tmp_path: Path) -> None:

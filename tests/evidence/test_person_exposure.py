@@ -35,12 +35,12 @@ def test_the_most_exposed_are_as_exposed_as_is_said(world):
     true = world.truth()
     found = [exposure(world, 12, seed) for seed in range(6)]
     top = [e.most_exposed(10) for e in found]
-    said = np.mean([e.mean_auc(t).value for e, t in zip(found, top, strict=True)])
+    said = np.mean([e.about(t).auc.value for e, t in zip(found, top, strict=True)])
     assert said == pytest.approx(np.mean([true.auc[t].mean() for t in top]), abs=0.03)
-    right = [e.right_about_most_exposed(10) for e in found]
+    right = [e.about_most_exposed(10).right for e in found]
     accuracy = np.mean([0.5 + true.total_variation[t].mean() / 2 for t in top])
     assert np.mean([r.value for r in right]) == pytest.approx(accuracy, abs=0.05)
-    power = np.mean([e.mean_rate(t, 0.01) for e, t in zip(found, top, strict=True)])
+    power = np.mean([e.about(t).rates[0] for e, t in zip(found, top, strict=True)])
     assert power == pytest.approx(np.mean([true.true_positive_rate(0.01)[t].mean() for t in top]), abs=0.1)
 
 
@@ -60,9 +60,9 @@ def test_halves_agree_more_with_more_references(world):
 def test_with_four_references_there_are_no_errors_and_no_checks(world):
     found = exposure(world, 4, 0)
     assert np.isfinite(found.auc).all() and np.isnan(found.auc_error).all()
-    assert found.information is found.best is found.right_about_most_exposed(10) is None
-    assert found.mean_auc(found.judged).error is None
-    assert found.right_about(found.judged) is None
+    assert found.information is found.best is found.about_most_exposed(10).right is None
+    assert found.about(found.judged).auc.error is None
+    assert found.about(found.judged).right is None
 
 
 def test_for_whom_too_few_were_trained_is_said_and_not_guessed(world):
@@ -118,8 +118,8 @@ def test_people_who_are_always_recognised_have_an_error_all_the_same():
     inside = masks(8, 40, np.random.default_rng(0))
     base = 20 * np.random.default_rng(1).normal(size=40)
     found = person_exposure(np.where(inside, 0, base), inside, np.full(40, 50.0), np.random.default_rng(2))
-    top = found.most_exposed(10)
-    assert found.mean_auc(top).value > 0.99
-    error, right = found.mean_auc(top).error, found.right_about_most_exposed(10)
+    told = found.about_most_exposed(10)
+    assert told.auc.value > 0.99
+    error, right = told.auc.error, told.right
     assert error is not None and error >= 0.5 / 40
     assert right is not None and right.error is not None and right.error > 0.01

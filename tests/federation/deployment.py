@@ -124,11 +124,16 @@ class Deployment:
         self.wait("the SuperLink listens", lambda: listens(self.port), "server")
 
     def supernode(
-        self, machine: str, *, ca: str = "ca.crt", key: bool = True, port: int = 0, more: str = ""
+        self, machine: str, *, ca: str = "ca.crt", key: bool = True, agreed: str = ""
     ) -> subprocess.Popen[bytes]:
-        """Start a site's SuperNode; its own port must differ on one machine. ``more`` is for its config."""
-        words = [*self.words("flower-supernode", machine), "--port", str(port or free_port())]
-        words[words.index("--node-config") + 1] += more
+        """Start a site's SuperNode; its own port must differ on one machine.
+
+        ``agreed`` is the digest of the settings that the site agreed to; by default those of the app.
+        """
+        words = [*self.words("flower-supernode", machine), "--port", str(free_port())]
+        if agreed:
+            config = words.index("--node-config") + 1
+            words[config] = words[config].replace(self.digest(), agreed)
         words[words.index("ca.crt")] = ca
         if not key:
             at = words.index("--auth-supernode-private-key")

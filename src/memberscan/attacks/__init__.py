@@ -28,6 +28,7 @@ from memberscan.attacks.references.leverage import LEVERAGE
 from memberscan.attacks.references.lira import LIRA, LIRA_FIXED, LIRA_OFFLINE, LIRA_SIGNED
 from memberscan.attacks.references.regression import REGRESSION
 from memberscan.attacks.references.stacking import STACKING
+from memberscan.attacks.signed_residual import SIGNED_RESIDUAL
 from memberscan.errors import UnknownAttackError
 from memberscan.threat import ThreatModel
 
@@ -56,6 +57,7 @@ REGISTRY: dict[str, Attack] = {
         GRADIENT_DIFFERENCE,
         FEDMIA_ERROR,
         FEDMIA_COSINE,
+        SIGNED_RESIDUAL,
         LEAST_SQUARES,
         GRADIENT_ASCENT,
         STACKING,

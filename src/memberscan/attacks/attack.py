@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -161,6 +161,13 @@ class Attack(ABC):
         :data:`NOBODY`. An attack ``by_learner`` returns one column for each learner of the view, NaN for
         a learner that was not seen.
         """
+
+    def score_each(
+        self, features: Features, known: Sequence[KnownScans]
+    ) -> Iterator[Float[np.ndarray, " scans"] | Float[np.ndarray, "scans learners"]]:
+        """Yield the scores of :meth:`score` for several groups of known scans, one group after the other."""
+        for each in known:
+            yield self.score(features, each)
 
 
 @dataclass(frozen=True, eq=False)

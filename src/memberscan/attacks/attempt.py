@@ -17,7 +17,7 @@ from memberscan.targets import Target
 from memberscan.targets.known import Comparison, Known, threshold_by_share
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool
+    from jaxtyping import Bool, Float
 
     from memberscan.signals import View
 
@@ -81,20 +81,7 @@ def carry_out(
     learners: Sequence[str] = (),
 ) -> Scores | None:
     """Carry out an attack in the given rows; None if it has no scores."""
-    scored: dict[int, np.ndarray] = {}
-    values = np.empty((len(comparisons), len(people)))
-    for row, comparison in zip(values, comparisons, strict=True):
-        # A learner's rows, one for each victim, share what it knows, and so one fit.
-        known = comparison.known
-        if id(known) not in scored:
-            by_scan = attack.score(features, _scans_of(known, people) if attack.learns else NOBODY)
-            # Independent evidence adds up; other scores have no unit in which a sum would mean anything.
-            of_people = people.total if attack.log_likelihood_ratio else people.mean
-            scored[id(known)] = of_people(by_scan.T)
-        found = scored[id(known)]
-        if attack.by_learner:
-            found = found[list(learners).index(comparison.row.target)]
-        row[:] = np.where(known.everyone, np.nan, found)
+    values = scores_of(attack, features, comparisons, people, learners)
     if np.isnan(values).all():
         return None
     sides = np.stack([comparison.sides for comparison in comparisons])
@@ -104,6 +91,31 @@ def carry_out(
         thresholds[:] = [threshold_by_share(*row) for row in zip(values, sides, strict=True)]
     rows = tuple(comparison.row for comparison in comparisons)
     return Scores(attack.name, attack.learns, rows, values, sides, thresholds)
+
+
+def scores_of(
+    attack: Attack,
+    features: Features,
+    comparisons: Sequence[Comparison],
+    people: People,
+    learners: Sequence[str] = (),
+) -> Float[np.ndarray, "comparisons people"]:
+    """Return each person's score in the given rows; NaN for people whose membership the attacker knows."""
+    if not comparisons:
+        return np.empty((0, len(people)))
+    # A learner's rows, one for each victim, share what it knows, and so one fit.
+    known = {id(row.known): row.known for row in comparisons} if attack.learns else {0: None}
+    asked = [NOBODY if each is None else _scans_of(each, people) for each in known.values()]
+    by_scan = np.stack([scores.T for scores in attack.score_each(features, asked)])
+    # Independent evidence adds up; other scores have no unit in which a sum would mean anything.
+    by_person = (people.total if attack.log_likelihood_ratio else people.mean)(by_scan)
+    place = {key: k for k, key in enumerate(known)}
+    values = by_person[[place[id(row.known)] if attack.learns else 0 for row in comparisons]]
+    if attack.by_learner:
+        column = {name: k for k, name in enumerate(learners)}
+        values = values[np.arange(len(comparisons)), [column[row.row.target] for row in comparisons]]
+    values[np.stack([row.known.everyone for row in comparisons])] = np.nan
+    return values
 
 
 def _scans_of(known: Known, people: People) -> KnownScans:

@@ -14,7 +14,13 @@ import numpy as np
 from scipy import stats
 
 from memberscan.attacks.local_error import local_error
-from memberscan.attacks.on_learners import LEAST, OF_GRADIENTS, AttackOnLearners, cosines
+from memberscan.attacks.on_learners import (
+    OF_GRADIENTS,
+    AttackOnLearners,
+    cosines,
+    shrunk_deviation,
+    with_others,
+)
 from memberscan.signals import View
 from memberscan.signals.learner_updates import LOCAL_PREDICTIONS
 
@@ -45,18 +51,9 @@ class FedMIA(AttackOnLearners):
         """See :class:`AttackOnLearners`."""
         measured = self.measure(view)
         scores = np.full(measured.shape, np.nan)
-        for t, present in enumerate(~np.isnan(measured).any(axis=1)):
-            for victim in np.flatnonzero(present):
-                others = measured[t][:, present & (np.arange(len(present)) != victim)]
-                count = others.shape[1]
-                if count < self.others:
-                    continue
-                # A variance of two or three values is often far too small; the weighted mean with the typical
-                # variance of all scans is an empirical-Bayes estimate.
-                variance = others.var(axis=1, ddof=1)
-                shrunk = ((count - 1) * variance + self.prior * variance.mean()) / (count - 1 + self.prior)
-                z = (measured[t, :, victim] - others.mean(axis=1)) / np.sqrt(np.maximum(shrunk, LEAST))
-                scores[t, :, victim] = stats.norm.cdf(z)
+        for t, victim, own, others in with_others(measured, self.others):
+            z = (own - others.mean(axis=1)) / shrunk_deviation(others, self.prior)
+            scores[t, :, victim] = stats.norm.cdf(z)
         return scores
 
 

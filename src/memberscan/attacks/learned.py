@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.attack import Features, FittedAttack, Rule
-from memberscan.attacks.learner import coordinates, joined, ridge, standardise
+from memberscan.attacks.attack import Features, FittedAttack, KnownScans, Rule
+from memberscan.attacks.learner import coordinates, joined, ridge, ridges, standardise
 from memberscan.signals import View
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TILE = 1024
 """Columns of a wide signal that are in memory at a time."""
+_MOST_NUMBERS = 1_000_000
+"""Of known scans, or of their inner products, in classifiers that are fitted at once."""
 
 
 def unchanged(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
@@ -61,6 +63,23 @@ class LearnedAttack(FittedAttack):
     def fit(self, known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
         """Fit the ridge classifier to the known subjects' scans."""
         return ridge(known, member)
+
+    def score_each(
+        self, features: Features, known: Sequence[KnownScans]
+    ) -> Iterator[Float[np.ndarray, " scans"]]:
+        """See :class:`~memberscan.attacks.attack.Attack`; as many classifiers are fitted at once as fit."""
+        most, width = max(len(each.places) for each in known), features.values.shape[1]
+        together = max(1, _MOST_NUMBERS // (most * max(most, width)))
+        for start in range(0, len(known), together):
+            part = known[start : start + together]
+            # Short rows are filled up with the first scan, which then does not count.
+            places, member = np.zeros((2, len(part), most), dtype=np.int64)
+            given = np.zeros(places.shape, dtype=bool)
+            for k, each in enumerate(part):
+                filled = slice(len(each.places))
+                places[k, filled], member[k, filled], given[k, filled] = each.places, each.member, True
+            weights, offsets = ridges(features.values[places], member.astype(bool), given)
+            yield from weights @ features.values.T + offsets[:, None]
 
 
 def symmetric_log(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +48,17 @@ def coordinates(blocks: Iterable[Iterable[Float[np.ndarray, "n tile"]]]) -> Floa
             products = products + tile @ tile.T
             varying += _varying(tile)
         gram = gram + products / max(varying, 1)
+    return _of_gram(gram)
+
+
+def narrowed(parts: Sequence[Float[np.ndarray, "n columns"]]) -> Float[np.ndarray, "n r"]:
+    """Return all columns beside each other, or as many coordinates as rows with the same inner products."""
+    if sum(part.shape[1] for part in parts) <= len(parts[0]):
+        return np.hstack(parts)
+    return _of_gram(np.sum([part @ part.T for part in parts], axis=0))
+
+
+def _of_gram(gram: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n r"]:
     values, vectors = np.linalg.eigh(gram)
     kept = values > values[-1] * 1e-10
     return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
@@ -58,36 +69,66 @@ def _varying(standardised: Float[np.ndarray, "n d"]) -> int:
 
 
 def ridge(known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
-    """Fit a ridge classifier to +1 and -1, with equal weight of both sides and the best leave-one-out error.
+    """Fit a ridge classifier to +1 and -1: sides weigh the same, and the leave-one-out error is least."""
+    weights, offsets = ridges(known.values[None], member[None], np.ones((1, len(member)), dtype=bool))
+    return Rule(weights[0], float(offsets[0]))
+
+
+def ridges(
+    values: Float[np.ndarray, "fits n d"],
+    member: Bool[np.ndarray, "fits n"],
+    given: Bool[np.ndarray, "fits n"],
+) -> tuple[Float[np.ndarray, "fits d"], Float[np.ndarray, " fits"]]:
+    """Fit many ridge classifiers at once; see :func:`ridge`.
 
     The leave-one-out residual of a linear smoother with hat matrix H is (y - Hy) / (1 - diag H) (Allen,
     1974); one eigendecomposition is enough for all penalties.
+
+    Parameters
+    ----------
+    values
+        The features of the known scans of each fit.
+    member
+        Whether each was trained on.
+    given
+        Which rows there are, since fits may have different numbers of scans.
+
+    Returns
+    -------
+    array, array
+        The weights of features, and the offset, of each fit.
     """
-    n, share = len(member), member.mean()
+    n = given.sum(axis=1)[:, None]
+    share = (member & given).sum(axis=1)[:, None] / n
     y = np.where(member, 1.0, -1.0)
-    # These sum to n, and the mean of y with them is 0.
-    weight = np.where(member, 0.5 / share, 0.5 / (1 - share))
+    # These sum to n, and the mean of y with them is 0. Rows that are not there weigh nothing.
+    weight = np.where(given, np.where(member, 0.5 / share, 0.5 / (1 - share)), 0.0)
     root = np.sqrt(weight)
-    mean = weight @ known.values / n
     target = root * y
-    u, s, vt = _thin_svd((known.values - mean) * root[:, None])
+    mean = np.einsum("fn,fnd->fd", weight, values) / n
+    u, s, v = _thin_svds((values - mean[:, None]) * root[:, :, None])
     energy = s**2
-    projected = u.T @ target
-    # One column for each penalty.
-    penalties = _PENALTIES * (float(energy.sum()) or n)
-    shrink = energy[:, None] / (energy[:, None] + penalties)
-    residual = target[:, None] - u @ (shrink * projected[:, None])
-    leverage = (u**2) @ shrink + (weight / n)[:, None]
-    errors = np.mean((residual / np.maximum(1 - leverage, 1e-6)) ** 2, axis=0)
-    coefficients = vt.T @ (s / (energy + penalties[np.argmin(errors)]) * projected)
-    return Rule(coefficients, -float(mean @ coefficients))
+    projected = np.einsum("fnr,fn->fr", u, target)
+    # The last axis is the penalty.
+    total = energy.sum(axis=1)[:, None]
+    penalties = _PENALTIES * np.where(total > 0, total, n)
+    shrink = energy[:, :, None] / (energy[:, :, None] + penalties[:, None])
+    residual = target[:, :, None] - u @ (shrink * projected[:, :, None])
+    leverage = u**2 @ shrink + (weight / n)[:, :, None]
+    errors = np.sum((residual / np.maximum(1 - leverage, 1e-6)) ** 2, axis=1)
+    best = np.take_along_axis(penalties, np.argmin(errors, axis=1)[:, None], axis=1)
+    coefficients = np.einsum("fdr,fr->fd", v, s / (energy + best) * projected)
+    return coefficients, -np.einsum("fd,fd->f", mean, coefficients)
 
 
-def _thin_svd(x: Float[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a thin SVD through the smaller Gram matrix, which is several times faster than of x itself."""
-    wide = x.shape[1] > x.shape[0]
-    values, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
-    kept = values > max(values[-1], 0.0) * 1e-12
-    s, vectors = np.sqrt(values[kept]), vectors[:, kept]
-    other = (x.T @ vectors if wide else x @ vectors) / s
-    return (vectors, s, other.T) if wide else (other, s, vectors.T)
+def _thin_svds(x: Float[np.ndarray, "fits n d"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return thin SVDs through the smaller Gram matrices, which is several times faster than of x itself.
+
+    Singular values that are zero but for rounding are zero, with zeros as vectors.
+    """
+    wide, turned = x.shape[2] > x.shape[1], x.swapaxes(1, 2)
+    values, vectors = np.linalg.eigh(x @ turned if wide else turned @ x)
+    kept = values > np.maximum(values[:, -1:], 0.0) * 1e-12
+    s, vectors = np.sqrt(np.where(kept, values, 0.0)), vectors * kept[:, None]
+    other = (turned if wide else x) @ vectors / np.where(kept, s, 1.0)[:, None]
+    return (vectors, s, other) if wide else (other, s, vectors)

@@ -9,18 +9,19 @@ import numpy as np
 
 from memberscan import seeds
 from memberscan.attacks.attack import Attack, Features
-from memberscan.attacks.attempt import carry_out, one_thread
+from memberscan.attacks.attempt import one_thread, scores_of
 from memberscan.evidence.permutation import NullCheck, normal_null, permuted_aucs, permuted_null
 from memberscan.evidence.power import SMALL
 from memberscan.evidence.roc import aucs_of_rows
-from memberscan.evidence.scores import IN, Scores
+from memberscan.evidence.scores import ASIDE, IN, Scores
 from memberscan.progress import progress
-from memberscan.targets.known import draws, everybody
+from memberscan.targets.known import Comparison, draws, everybody
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from memberscan.evidence.estimates import Estimates
+    from memberscan.people import People
     from memberscan.targets import Target
 
 LARGEST_PERMUTED = 1000
@@ -31,6 +32,8 @@ DECIDING = 1000
 """Permutations if p-values decide: p < .01 then has size 10/1001, and little power is lost."""
 PROMISING = 0.05
 """Greater p-values from the first permutations need no more of them."""
+_TOGETHER = 50
+"""Permutations whose attacks are fitted at once."""
 PERMUTATIONS = 499
 """Permutations for pairs, whose attacks are not refitted, if p-values do not decide."""
 
@@ -98,20 +101,29 @@ def refitted_null_aucs(
     """
     aucs = np.empty((permutations, len(observed)))
     with one_thread(), progress("permuting membership", permutations) as advance:
-        for b in range(permutations):
-            rng = seeds.generator(target.seed, "null", first + b)
-            member = rng.permutation(target.member)
-            rows = {True: draws(member, target.threat, rng), False: everybody(member)}
+        for start in range(0, permutations, _TOGETHER):
+            part = slice(start, min(start + _TOGETHER, permutations))
+            rows: dict[bool, list[Comparison]] = {True: [], False: []}
+            for b in range(part.start, part.stop):
+                rng = seeds.generator(target.seed, "null", first + b)
+                member = rng.permutation(target.member)
+                rows[True] += draws(member, target.threat, rng)
+                rows[False] += everybody(member)
             for k, (attack, features) in enumerate(observed):
-                scores = carry_out(attack, features, rows[attack.learns], target.people)
-                aucs[b, k] = np.nan if scores is None else _mean_auc(scores)
-            advance(1)
+                aucs[part, k] = _mean_aucs(attack, features, rows[attack.learns], target.people, part)
+            advance(part.stop - part.start)
     return aucs
 
 
-def _mean_auc(scores: Scores) -> float:
+def _mean_aucs(
+    attack: Attack, features: Features, rows: Sequence[Comparison], people: People, part: slice
+) -> Float[np.ndarray, " permutations"]:
+    values = scores_of(attack, features, rows, people)
+    if np.isnan(values).all():
+        return np.full(part.stop - part.start, np.nan)
     # Every draw scores the same number of subjects, so the values can be reshaped to a rectangle.
-    compared = scores.compared
-    values = scores.values[compared].reshape(len(compared), -1)
-    labels = (scores.sides == IN)[compared].reshape(values.shape).astype(float)
-    return float(aucs_of_rows(values, labels).mean())
+    sides = np.stack([row.sides for row in rows])
+    compared = sides != ASIDE
+    values = values[compared].reshape(len(rows), -1)
+    labels = (sides == IN)[compared].reshape(values.shape).astype(float)
+    return np.asarray(aucs_of_rows(values, labels).reshape(part.stop - part.start, -1).mean(axis=1))

@@ -9,6 +9,7 @@ people.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -79,6 +80,32 @@ def errors(view: View, predictions: Float[np.ndarray, "rounds scans *more"]) -> 
     """Return absolute errors of predictions, years."""
     age = view.age.reshape(1, -1, *([1] * (predictions.ndim - 2)))
     return np.asarray(np.abs(age - predictions))
+
+
+def with_others(
+    measured: Float[np.ndarray, "rounds scans learners"], least: int
+) -> Iterator[tuple[int, int, Float[np.ndarray, " scans"], Float[np.ndarray, "scans others"]]]:
+    """Yield each round and learner, its measurements, and those of all others that took part in the round.
+
+    Rounds with fewer than ``least`` others are left out. NaN in a learner's column says that it took no part.
+    """
+    for t, present in enumerate(~np.isnan(measured).any(axis=1)):
+        for victim in np.flatnonzero(present):
+            others = present & (np.arange(len(present)) != victim)
+            if others.sum() >= least:
+                yield t, int(victim), measured[t, :, victim], measured[t][:, others]
+
+
+def shrunk_deviation(others: Float[np.ndarray, "scans others"], prior: float) -> Float[np.ndarray, " scans"]:
+    """Return each scan's standard deviation over learners, shrunk towards the typical one of all scans.
+
+    A variance of two or three values is often far too small; the weighted mean with the typical variance is
+    an empirical-Bayes estimate. ``prior`` is the weight of the typical variance, in learners.
+    """
+    count = others.shape[1]
+    variance = others.var(axis=1, ddof=1)
+    shrunk = ((count - 1) * variance + prior * variance.mean()) / (count - 1 + prior)
+    return np.asarray(np.sqrt(np.maximum(shrunk, LEAST)))
 
 
 def descent_products(view: View) -> Float[np.ndarray, "rounds scans learners"]:

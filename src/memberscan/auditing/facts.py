@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from memberscan.auditing.exposing import members_of
 from memberscan.cohort.covariates import SEX, SITE, column_named
 from memberscan.evidence.admissible import computed_from_predictions
-from memberscan.evidence.recipe_fit import compare_recipe
 from memberscan.report.outcome import (
     FederationFacts,
     Outcome,
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from memberscan.auditing.heading import Heading
     from memberscan.auditing.selection import Selection
     from memberscan.auditing.weighing import Weighed
-    from memberscan.evidence.person_exposure import PersonExposure
     from memberscan.targets import Target
 
 _ENOUGH = 10_000
@@ -109,7 +106,7 @@ def outcome(
     people: PeopleSummary,
     found: Weighed,
     federation: FederationFacts | None,
-    exposure: PersonExposure | None,
+    references: ReferenceFacts | None,
     *,
     origin: str,
     heading: Heading,
@@ -140,20 +137,9 @@ def outcome(
         exposed=found.judged,
         gains=found.gains,
         federation=federation,
-        references=_references(target, people.facts),
-        person_exposure=exposure,
+        references=references,
         smallest_cell=smallest_cell,
     )
-
-
-def _references(target: Target, people: PeopleFacts) -> ReferenceFacts | None:
-    """Compare the target with its references, person by person."""
-    found = target.references
-    if found is None:
-        return None
-    residuals = target.people.mean(target.scans["age"].to_numpy(float) - found.predictions)
-    inside = members_of(target.people, found.inside)
-    return ReferenceFacts(found.recipe, compare_recipe(people.residual, people.member, residuals, inside))
 
 
 def with_digest(audited: Outcome, digest: str) -> Outcome:

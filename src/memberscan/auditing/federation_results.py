@@ -40,7 +40,7 @@ FOLLOWED = prediction_label.PREDICTION_LABEL.name
 """The attack of a learner that is repeated for each round: the first of the paper."""
 
 
-def also_reads(target: Target, attacks: Mapping[str, Attack]) -> tuple[Signal, ...]:
+def also_reads(target: Target) -> tuple[Signal, ...]:
     """Return signals beside those of the attacks.
 
     Source inference needs the learners' own models, and one attack of a learner on predictions is repeated
@@ -49,7 +49,7 @@ def also_reads(target: Target, attacks: Mapping[str, Attack]) -> tuple[Signal, .
     attacker = target.threat.attacker
     if attacker is Attacker.LEARNER:
         return (ROUND_PREDICTIONS,)
-    return (source.READS[attacker],) if attacks and attacker in source.READS else ()
+    return () if target.conceals or attacker not in source.READS else (source.READS[attacker],)
 
 
 def collect(

@@ -90,7 +90,7 @@ def _seconds(target: Target) -> float | None:
     for line in read_limited(path, JSON_LIMIT).decode(errors="replace").splitlines():
         try:
             entry = json.loads(line)
-            if entry["stage"] == "train":
+            if entry["stage"] in ("train", "federate"):
                 return float(entry["seconds"])
         except (ValueError, KeyError, TypeError, RecursionError):
             continue

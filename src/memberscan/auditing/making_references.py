@@ -231,6 +231,10 @@ def _recipe(target: Target, named: str | None) -> Recipe:
             "a predictions file does not say how its model was trained; give --recipe package.module:train "
             "and --cohort, or use memberscan references plan and collect"
         )
+    if run.federation is not None:
+        from memberscan.federation.reference_recipe import FederationRecipe
+
+        return FederationRecipe.of(run)
     return RunRecipe.of(run)
 
 

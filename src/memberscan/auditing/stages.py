@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from memberscan.attacks import Attack, default_attacks, named
 from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.attacks.identity import identity
 from memberscan.auditing import facts, federation_results, selection
 from memberscan.auditing.computing import computing
-from memberscan.auditing.exposing import measure_exposure
 from memberscan.auditing.heading import Heading
+from memberscan.auditing.reference_results import compare_with_references
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.scratch import scratch
 from memberscan.auditing.tables import SALT, matched_table, scores_table
@@ -109,16 +111,13 @@ def audit(
     require_cell(smallest_cell)
     _require_both_sides(target, smallest_cell)
     origin = source.resolve().name
-    if directory is None:
-        with scratch() as temporary:
-            work = _work(target, chosen, temporary, origin, heading, smallest_cell, device)
-            return _result(target, work, None)
-    directory = Path(directory)
+    directory = None if directory is None else Path(directory)
     request = {
         "command": "audit",
         "memberscan": version("memberscan"),
         **target.provenance(),
         "predictions_from": target.predictions_from,
+        "references": None if target.references is None else target.references.fingerprint,
         "threat": asdict(threat),
         "attacks": [attack.name for attack in chosen],
         "attack_code": {attack.name: fingerprint(identity(attack)) for attack in chosen},
@@ -128,17 +127,30 @@ def audit(
         "seed": seed,
         **asdict(heading),
     }
-    with claim(directory, request, done=DONE) as finished:
+    with _workplace(directory, request) as (place, finished):
         if finished:
-            return _finished(directory, heading)
-        heading = heading.since(directory)
-        work = _work(target, chosen, directory, origin, heading, smallest_cell, device)
-        if digest := request["predictions"]:
+            return _finished(place, heading)
+        if directory is not None:
+            heading = heading.since(directory)
+        work = _work(target, chosen, place, origin, heading, smallest_cell, device)
+        if directory is not None and (digest := request["predictions"]):
             outcome = facts.with_digest(work.outcome, keyed(get_or_create(directory / SALT), digest))
             work = replace(work, outcome=outcome)
         result = _result(target, work, directory if pseudonyms else None)
-        result.save(directory)
+        if directory is not None:
+            result.save(directory)
     return result
+
+
+@contextlib.contextmanager
+def _workplace(directory: Path | None, request: dict[str, Any]) -> Iterator[tuple[Path, bool]]:
+    """Yield where an audit is carried out, and whether it is already finished there."""
+    if directory is None:
+        with scratch() as temporary:
+            yield temporary, False
+    else:
+        with claim(directory, request, done=DONE) as finished:
+            yield directory, finished
 
 
 def _finished(directory: Path, heading: Heading) -> AuditResult:
@@ -190,12 +202,12 @@ def _work(
     device: str = "auto",
 ) -> Work:
     """Carry out the stages in their order."""
+    also = federation_results.also_reads(target)
     with computing(target, device):
         # 1. Which attacks can be run, by this attacker, on this target.
         selected = selection.available(chosen, target)
         # 2. What the attacker sees of every scan.
         wanted = [signal for attack in selected.attacks.values() for signal in attack.reads]
-        also = federation_results.also_reads(target, selected.attacks)
         view = see(target, [*wanted, *also], directory / "signals")
     # Residuals that are not in years would give a false answer, whatever the attack.
     require_years(view.age, view[PREDICTION])
@@ -214,14 +226,14 @@ def _work(
         seen = [found for found in scores if found is not None]
         found = weigh(target, selected, features, seen, checks, people.facts)
         federation = federation_results.collect(target, view, selected.attacks, features, found)
-        exposure = measure_exposure(target, view, seen)
+        references = compare_with_references(target, view, seen, people.facts)
     outcome = facts.outcome(
         target,
         selected,
         people,
         found,
         federation,
-        exposure,
+        references,
         origin=origin,
         heading=heading,
         smallest_cell=smallest_cell,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from memberscan import seeds
 from memberscan.attacks.null import by_chance
+from memberscan.auditing.gains import measure_gains
 from memberscan.evidence.blind import Blind, blind_check
-from memberscan.evidence.estimates import Difference, Estimates, estimate_aucs, paired_difference
+from memberscan.evidence.estimates import Difference, Estimates, estimate_aucs
 from memberscan.evidence.findings import Finding, collect_findings
 from memberscan.evidence.gap import Gap, gap_baseline
 from memberscan.evidence.groups import JudgedScores, judged_scores
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from memberscan.report.outcome import PeopleFacts
     from memberscan.targets import Target
 
-_REFERENCE_ATTACK = "prediction+label"
-"""The attack on outputs that attacks on weights are compared with."""
 MADE_UNKNOWN = (
     "How the predictions were made was not stated: if members' predictions were made in another way than "
     "non-members', such as in training mode, that alone may cause this result or hide a leak."
@@ -72,7 +71,7 @@ class Weighed:
     judged
         The strongest attack's scores as the verdict judges them.
     gains
-        How much attacks on weights improve on the outputs.
+        How much attacks on weights improve on the outputs, and on the outputs and references.
     prediction_scale
         Whether the predictions of the two sides seem to have been made in one way; None if the audit is not
         of a predictions file.
@@ -187,13 +186,6 @@ def weigh(
     verdict = judge(estimates, null, worst, within, sides, overlap)
     if target.predictions_from == "unknown":
         verdict = replace(verdict, sentence=f"{verdict.sentence} {MADE_UNKNOWN}")
-    # How much attacks on the weights improve on the outputs, on the same subjects and draws.
-    scored = {attack.attack: attack for attack in scores}
-    compared = (
-        []
-        if scores[0].pairs or _REFERENCE_ATTACK not in scored
-        else [name for name, attack in selected.about.items() if attack.fitted and attack.access != "outputs"]
-    )
     return Weighed(
         scores=scores,
         checks=checks,
@@ -206,6 +198,6 @@ def weigh(
         within=within,
         judged=judged_scores(scores, verdict.basis, strata),
         prediction_scale=scale,
-        gains=[paired_difference(scored[name], scored[_REFERENCE_ATTACK], errors) for name in compared],
+        gains=measure_gains(target, selected, features, scores, errors),
         overlap=overlap,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +53,30 @@ class Stability:
     rank_correlation: float
     overlap: float
     references: int
+
+
+@dataclass(frozen=True)
+class ExposedGroup:
+    """How exposed a group of people is, as means over them.
+
+    Parameters
+    ----------
+    people
+        How many they are.
+    auc
+        Mean AUC, with its error over references: the errors of people go together.
+    rates, rate_spreads
+        Mean true-positive rate at each of :data:`RATES`, and its standard deviation over people.
+    right
+        Share of right answers about them, by laws learned without the twins that are asked; None where too
+        few references can be left out.
+    """
+
+    people: int
+    auc: Average
+    rates: tuple[float, ...]
+    rate_spreads: tuple[float, ...]
+    right: Average | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,40 +157,38 @@ class PersonExposure:
         error = np.sqrt((twins - 1) * self.auc_without.var(axis=0) + self.doubt**2)
         return np.where(self.count >= FEWEST_FOR_ERRORS, error, np.nan)
 
-    def mean_auc(self, people: Bool[np.ndarray, " people"]) -> Average:
-        """Return the mean AUC of some people, and its error over references; people's errors go together."""
+    def about(self, people: Bool[np.ndarray, " people"]) -> ExposedGroup:
+        """Return how exposed some people are; those with too few references are left out."""
         part = people & self.judged
         without = self.auc_without[:, part].mean(axis=1) if len(self.auc_without) else np.zeros(0)
         error = jackknife_error(without)
         if error is not None:
             # At least that of half an answer: AUCs of 1 by all twins do not mean that there is none.
             error = max(error, 0.5 / float(self.count[part].sum()))
-        return Average(float(self.auc[part].mean()), error, len(without))
-
-    def mean_rate(self, people: Bool[np.ndarray, " people"], rate: float) -> float:
-        """Return the mean true-positive rate of some people at one of :data:`RATES`."""
-        return float(self.true_positive_rates[RATES.index(rate), people & self.judged].mean())
+        rates, right = self.true_positive_rates[:, part], self.right[:, part]
+        return ExposedGroup(
+            people=int(part.sum()),
+            auc=Average(float(self.auc[part].mean()), error, len(without)),
+            rates=tuple(rates.mean(axis=1).tolist()),
+            rate_spreads=tuple(rates.std(axis=1).tolist()),
+            right=None if np.isnan(right).all() else share_of_right(right),
+        )
 
     def most_exposed(self, people: int) -> Bool[np.ndarray, " people"]:
         """Return the given number of people with the greatest AUC."""
         return _greatest(np.where(self.judged, self.auc, -np.inf), people)
 
-    def right_about_most_exposed(self, people: int) -> Average | None:
-        """Return the share of right answers about as many people, chosen and judged without the twins asked.
+    def about_most_exposed(self, people: int) -> ExposedGroup:
+        """Return how exposed the given number of people are that are exposed most.
 
-        People who stand out do so by luck too. Those who are most exposed by all other references are asked
-        about in each pair of twins in turn, so that this share has no such luck in it. None where too few
-        references can be left out.
+        People who stand out do so by luck too. For the share of right answers, those who are most exposed by
+        all other references are asked about in each pair of twins in turn, so that it has no such luck in it.
         """
+        found = self.about(self.most_exposed(people))
         if not len(self.auc_without):
-            return None
+            return found
         chosen = [_greatest(np.where(self.judged, row, -np.inf), people) for row in self.auc_without]
-        return share_of_right(np.where(chosen, self.right, np.nan))
-
-    def right_about(self, people: Bool[np.ndarray, " people"]) -> Average | None:
-        """Return the share of right answers about some people by the laws learned without the twins asked."""
-        part = self.right[:, people & self.judged]
-        return None if np.isnan(part).all() else share_of_right(part)
+        return replace(found, right=share_of_right(np.where(chosen, self.right, np.nan)))
 
 
 def person_exposure(

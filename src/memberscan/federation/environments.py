@@ -59,6 +59,19 @@ def draw_roles(
     if learners < 2:
         raise BadInputError(f"learners is {learners}; a federation has at least 2")
     members, nonmembers = _hold_out(cohort.subjects, held_out, rng)
+    return _roles(cohort, divide_members(cohort, members, environment, learners, rng), nonmembers)
+
+
+def divide_members(
+    cohort: Cohort, members: list[str], environment: str, learners: int, rng: np.random.Generator
+) -> dict[str, str]:
+    """Return which learner holds each of these subjects: see :func:`draw_roles`.
+
+    Raises
+    ------
+    BadInputError
+        If there are fewer members than learners.
+    """
     size, kind = environment.split("-")
     sizes = apportion(len(members), np.ones(learners) if size == "uniform" else SKEW ** -np.arange(learners))
     if min(sizes) < 1:
@@ -72,7 +85,7 @@ def draw_roles(
         groups = groups if size == "uniform" else groups.max() - groups
     held_by = _by_age(ages, sizes, groups, rng)
     names = [f"learner-{k + 1}" for k in range(learners)]
-    return _roles(cohort, {s: names[k] for s, k in zip(members, held_by, strict=True)}, nonmembers)
+    return {s: names[k] for s, k in zip(members, held_by, strict=True)}
 
 
 def roles_by_column(cohort: Cohort, column: str, held_out: float, rng: np.random.Generator) -> Roles:

@@ -19,8 +19,8 @@ from memberscan.federation.settings import Settings
 _LOG = logging.getLogger("memberscan.federation")
 # Flower's error if Ray lost the process in which a learner ran, or has not restarted it yet.
 _WORKER_DIED = re.compile(r"<class 'ray\.exceptions\.\w*(?:Actor|Worker|Node|OutOfMemory)\w*'>")
-_PAUSES = (2.0, 10.0)
-"""Seconds to wait before each retry; a worker takes a few seconds to restart."""
+_PAUSES = (2.0, 10.0, 30.0)
+"""Seconds to wait before each retry; a worker takes a few seconds to restart, on a busy machine many."""
 
 
 @dataclass(frozen=True)

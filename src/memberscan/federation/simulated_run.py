@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -124,10 +124,7 @@ def _finish(
 ) -> Run:
     transcript = Transcript.open(path / ROUNDS)
     spec = ModelSpec(settings.model, cohort.shape, dict(settings.options))
-    network = build(spec)
-    assert isinstance(network, AgeRegressor)
-    network.load_state_dict(transcript.global_model(len(transcript.rounds)))
-    finish_with_defence(network, settings.training, defence_seed)
+    network = final_network(settings, cohort.shape, path / ROUNDS, defence_seed)
     epochs = settings.training.epochs * settings.rounds
     subject = cohort.scans["subject_id"]
     scans = {name: int(subject.isin(roles.members_of(name)).sum()) for name in roles.learners}
@@ -151,6 +148,18 @@ def _finish(
     run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training, federation).finish()
     append_line(path / TIMINGS, json.dumps({"stage": "federate", "seconds": seconds}))
     return run
+
+
+def final_network(
+    settings: Settings, shape: Sequence[int], transcript: Path, defence_seed: int
+) -> AgeRegressor:
+    """Return the global model of the last round, finished by the defence if there is one."""
+    rounds = Transcript.open(transcript)
+    network = build(ModelSpec(settings.model, tuple(shape), dict(settings.options)))
+    assert isinstance(network, AgeRegressor)
+    network.load_state_dict(rounds.global_model(len(rounds.rounds)))
+    finish_with_defence(network, settings.training, defence_seed)
+    return network
 
 
 def flower_engines() -> Any:

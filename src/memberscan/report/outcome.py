@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SMALLEST_CELL = 10
 """Fewest people on each side of a group that is reported, unless the user asks for more."""
+WITH_WEIGHTS = "stacking+weights"
+"""Among the gains, what the weights add to the attack that uses outputs and references."""
 
 
 @dataclass(frozen=True)
@@ -174,10 +176,21 @@ class ProvenanceFacts:
 
 @dataclass(frozen=True)
 class ReferenceFacts:
-    """How the reference models were trained, in words, and how the target compares with them."""
+    """What the reference models say beside the attacks.
+
+    Parameters
+    ----------
+    recipe
+        How they were trained, in words.
+    fit
+        How the target compares with them.
+    exposure
+        How exposed each person is; None where there are too few references, or no attack used them.
+    """
 
     recipe: str
     fit: RecipeFit
+    exposure: PersonExposure | None = None
 
 
 @dataclass(frozen=True)
@@ -311,8 +324,6 @@ class Outcome:
         few people are alike to judge any.
     references
         The reference models; None where there are none.
-    person_exposure
-        How exposed each person is, from reference models; None where there are none.
     """
 
     target: TargetFacts
@@ -334,4 +345,8 @@ class Outcome:
     prediction_scale: PredictionScale | None = None
     overlap: Overlap | None = None
     references: ReferenceFacts | None = None
-    person_exposure: PersonExposure | None = None
+
+    @property
+    def person_exposure(self) -> PersonExposure | None:
+        """How exposed each person is; None where references do not tell."""
+        return None if self.references is None else self.references.exposure

@@ -10,7 +10,7 @@ import numpy as np
 
 from memberscan.evidence.left_out import FEWEST_FOR_ERRORS, Average
 from memberscan.evidence.naming import PRIORS, NamedMembers
-from memberscan.evidence.person_exposure import DISCOVERY_RATE, RATES
+from memberscan.evidence.person_exposure import DISCOVERY_RATE
 from memberscan.evidence.rounding import Measured
 from memberscan.report.content import exposure_json
 from memberscan.report.content.parts import Estimate
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
     from memberscan.evidence.intervals import Interval
-    from memberscan.evidence.person_exposure import PersonExposure, Stability
+    from memberscan.evidence.person_exposure import ExposedGroup, PersonExposure, Stability
     from memberscan.evidence.reference_power import ReferencePower
     from memberscan.report.outcome import PeopleFacts
 
@@ -45,16 +45,16 @@ def person_exposure(
         return None
     judged = found.judged
     most = min(max(smallest, math.ceil(judged.sum() / _MOST)), int(judged.sum()))
+    most_exposed, all_judged = found.about_most_exposed(most), found.about(judged)
     too_few = int((~judged).sum())
     # With the number of all people, it would tell how few are left out.
     told = too_few == 0 or too_few >= smallest
     everybody = int(judged.sum()) if told else None
-    right = _estimate(found.right_about_most_exposed(most))
     return exposure_json.PersonExposure(
         references=found.references,
         too_few=too_few if told else None,
-        most_exposed=_about(found, found.most_exposed(most)).model_copy(update={"right": right}),
-        everybody=_about(found, judged).model_copy(update={"people": everybody}),
+        most_exposed=_about(most_exposed),
+        everybody=_about(all_judged).model_copy(update={"people": everybody}),
         median=_median(found.auc[judged]) if len(found.auc_without) else None,
         at_least=_at_least(found, smallest),
         groups=tuple(_groups(found, people, smallest)),
@@ -81,22 +81,20 @@ def _stability(found: Stability) -> exposure_json.RankingStability:
     )
 
 
-def _about(found: PersonExposure, people: Bool[np.ndarray, " people"]) -> exposure_json.ExposedPeople:
+def _about(found: ExposedGroup) -> exposure_json.ExposedPeople:
     """Return what is said of some people who have enough references; they must be enough to report."""
-    auc = _estimate(found.mean_auc(people))
-    count = int(people.sum())
+    auc = _estimate(found.auc)
     if auc is None:
         return exposure_json.ExposedPeople(
-            people=count, auc=None, tpr=None, right=None, reason=_TOO_FEW_REFERENCES
+            people=found.people, auc=None, tpr=None, right=None, reason=_TOO_FEW_REFERENCES
         )
-    rates = found.true_positive_rates[0, people]
     # At least a hundredth, since the spread over people leaves out the error that they have in common.
-    error = max(float(rates.std()) / math.sqrt(count), 0.01)
+    error = max(found.rate_spreads[0] / math.sqrt(found.people), 0.01)
     return exposure_json.ExposedPeople(
-        people=count,
+        people=found.people,
         auc=auc,
-        tpr=Measured(found.mean_rate(people, RATES[0]), error),
-        right=_estimate(found.right_about(people)),
+        tpr=Measured(found.rates[0], error),
+        right=_estimate(found.right),
         reason=None,
     )
 
@@ -109,14 +107,15 @@ def _groups(
     for by, cells, rest in _partitions(people, smallest):
         inside = [part & found.judged for _, part in cells]
         hides = hidden([sides(member, part) for part in inside], smallest, rest=sides(member, rest))
-        for (name, whole), part, hide in zip(cells, inside, hides, strict=True):
-            if hide:
+        about = [None if hide else found.about(part) for part, hide in zip(inside, hides, strict=True)]
+        for (name, whole), part, group in zip(cells, inside, about, strict=True):
+            if group is None:
                 nothing = dict.fromkeys(("people", "auc", "tpr", "right"))
                 yield exposure_json.ExposedGroup(by=by, group=name, **nothing, reason=few(smallest))
                 continue
             # Few people without enough references could be found by subtraction from all people of the group.
             lacking = int(whole.sum() - part.sum())
-            told = _about(found, part)
+            told = _about(group)
             count = told.people if lacking == 0 or lacking >= smallest else None
             yield exposure_json.ExposedGroup(
                 by=by,

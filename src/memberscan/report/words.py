@@ -41,6 +41,11 @@ def rough(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
+def signed(value: float) -> str:
+    """Return a difference of two fractions, with its sign."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
 def ratio(value: float) -> str:
     """Return a ratio of errors: two decimals below 10, whole numbers from there."""
     return rough(value) if abs(value) < 10 else f"{value:,.0f}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memberscan.signals.signal import REFERENCE, SCAN, Observed, Provider, Signal
-from memberscan.threat import Access, Attacker, ThreatModel
+from memberscan.threat import WITH_REFERENCES, Access, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.targets.target import Target
@@ -32,11 +32,7 @@ class ReferenceModels(Provider):
 
     def out_of_sight(self, threat: ThreatModel) -> str:
         """See :class:`~memberscan.signals.signal.Provider`."""
-        return f"is for an outsider; this attacker ({threat.attacker}) compares with other parties instead"
-
-    def fingerprint(self, target: Target) -> str | None:
-        """Return the digest of the references that are used."""
-        return None if target.references is None else target.references.fingerprint
+        return f"is an attack on the global model; this attacker ({threat.attacker}) attacks the updates"
 
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:  # noqa: ARG002
         """Return the rows of the references, in the order of the target's scans."""
@@ -46,5 +42,5 @@ class ReferenceModels(Provider):
 
 
 REFERENCES = ReferenceModels(
-    ("reference-predictions", "reference-members"), Access.OUTPUTS, frozenset({Attacker.OUTSIDER})
+    ("reference-predictions", "reference-members"), Access.OUTPUTS, frozenset(WITH_REFERENCES)
 )

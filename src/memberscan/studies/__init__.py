@@ -9,10 +9,11 @@ import pandas as pd
 
 
 def _overfitting(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
     from memberscan.studies.overfitting import overfitting
 
     del run
-    return overfitting(out, seed=seed)
+    return overfitting(out, seed=seed, processes=threads.available())
 
 
 def _verdict(out: Path, *, seed: int, run: Path | None, long: bool = False) -> pd.DataFrame:
@@ -37,17 +38,19 @@ def _chance(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
 
 
 def _federated(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
     from memberscan.studies.federated import federated
 
     del run
-    return federated(out, seed=seed)
+    return federated(out, seed=seed, processes=threads.available())
 
 
 def _parties(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
     from memberscan.studies.parties import parties
 
     del run
-    return parties(out, seed=seed)
+    return parties(out, seed=seed, processes=threads.available())
 
 
 def _coverage(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:

@@ -141,7 +141,7 @@ def _row(world: World, truth: TwoNormals, found: PersonExposure) -> dict[str, fl
     true = np.where(untouched, 0.5, truth.auc)
     best = np.where(untouched, 0.5, 0.5 + truth.total_variation / 2)
     top, listed = found.most_exposed(MOST), found.listed
-    right = found.right_about_most_exposed(MOST)
+    right = found.about_most_exposed(MOST).right
     within = np.abs(found.auc - true) < 1.96 * found.auc_error
     return {
         "true_mean": float(true.mean()),

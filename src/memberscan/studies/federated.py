@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -15,8 +17,12 @@ from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import federate
 from memberscan.files import write_table
 from memberscan.report.outcome import FederationFacts, Outcome
+from memberscan.task_pool import in_order
 from memberscan.threat import Attacker, ThreatModel
 from memberscan.training import TrainingConfig
+
+if TYPE_CHECKING:
+    from memberscan.report.content.parts import Environment
 
 SUBJECTS, SPACING, WIDTH = 400, 8.0, 16
 LEARNERS, HELD_OUT, LOCAL_EPOCHS, LEARNING_RATE = 8, 0.25, 4, 1e-3
@@ -32,7 +38,7 @@ def settings(model: str, seed: int, secure: Literal["none", "ckks"] = "none") ->
     return Settings(model, {"width": WIDTH}, training, rounds=ROUNDS[model], secure=secure)
 
 
-def federated(out: Path, *, seed: int = 0) -> pd.DataFrame:
+def federated(out: Path, *, seed: int = 0, processes: int = 1) -> pd.DataFrame:
     """Federate both target models in the four environments, and audit each as its learners.
 
     Returns
@@ -44,39 +50,37 @@ def federated(out: Path, *, seed: int = 0) -> pd.DataFrame:
         members can be told from the held-out subjects by covariates alone, and the verdict. The table, the
         accuracy of every round and a figure are written to ``out``. The brains are synthetic.
     """
-    cohort = Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
-    rows, curves = [], []
-    for model in ROUNDS:
-        for environment in ENVIRONMENTS:
-            name = f"{model}-{environment}"
-            run = federate(
-                cohort,
-                out / name,
-                settings=settings(model, seed),
-                environment=environment,
-                learners=LEARNERS,
-                held_out=HELD_OUT,
-                seed=seed,
-            )
-            threat = ThreatModel(attacker=Attacker.LEARNER)
-            outcome = measure(run.path, out / f"{name}-learner", threat=threat, attacks=ATTACKS, seed=seed)
-            federation = outcome.federation
-            assert federation is not None
-            rows.append({"model": model, "environment": environment, **_row(outcome, federation)})
-            curves += [
-                {
-                    "model": model,
-                    "environment": environment,
-                    "round": entry.round,
-                    **entry.accuracy.to_dict(),
-                }
-                for entry in federation.by_round
-            ]
-    table, course = pd.DataFrame(rows), pd.DataFrame(curves)
+    Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
+    cases = list(itertools.product(ROUNDS, ENVIRONMENTS))
+    made = in_order(functools.partial(_case, out, seed), cases, processes)
+    rows, curves = zip(*made, strict=True)
+    table, course = pd.DataFrame(rows), pd.DataFrame(list(itertools.chain(*curves)))
     write_table(out / "federated.tsv", table.round(4))
     write_table(out / "rounds.tsv", course.round(4))
     _figure(course).savefig(out / "federated.svg", metadata={"Date": None})
     return table
+
+
+def _case(out: Path, seed: int, case: tuple[str, Environment]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the row of one federation, and the accuracy of every round."""
+    model, environment = case
+    name = f"{model}-{environment}"
+    run = federate(
+        out / "cohort",
+        out / name,
+        settings=settings(model, seed),
+        environment=environment,
+        learners=LEARNERS,
+        held_out=HELD_OUT,
+        seed=seed,
+    )
+    threat = ThreatModel(attacker=Attacker.LEARNER)
+    outcome = measure(run.path, out / f"{name}-learner", threat=threat, attacks=ATTACKS, seed=seed)
+    federation = outcome.federation
+    assert federation is not None
+    about = {"model": model, "environment": environment}
+    curve = [{**about, "round": entry.round, **entry.accuracy.to_dict()} for entry in federation.by_round]
+    return {**about, **_row(outcome, federation)}, curve
 
 
 def _row(outcome: Outcome, federation: FederationFacts) -> dict[str, Any]:

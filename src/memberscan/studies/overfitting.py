@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from memberscan.auditing.stages import measure
 from memberscan.cohort import Cohort
 from memberscan.files import write_table
 from memberscan.report.outcome import Outcome
+from memberscan.task_pool import in_order
 from memberscan.threat import Access, ThreatModel
 from memberscan.training import TrainingConfig, train
 
@@ -21,7 +24,7 @@ BLACK_BOX, WHITE_BOX = "prediction+label", "prediction+label+gradient:conv6+grad
 _COLOURS = {BLACK_BOX: "#0072B2", WHITE_BOX: "#D55E00"}
 
 
-def overfitting(out: Path, *, seed: int = 0) -> pd.DataFrame:
+def overfitting(out: Path, *, seed: int = 0, processes: int = 1) -> pd.DataFrame:
     """Train both target models for increasing numbers of epochs on the same phantoms, and audit each.
 
     Returns
@@ -31,26 +34,27 @@ def overfitting(out: Path, *, seed: int = 0) -> pd.DataFrame:
         black-box and of the white-box attack, and how much access to the weights adds to the AUC, with the
         paired 95% interval. The table and its figure are written to ``out``. The brains are synthetic.
     """
-    cohort = Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
-    rows = []
-    for model in ("cnn3d", "slice-mean"):
-        for epochs in EPOCHS:
-            config = TrainingConfig(epochs=epochs, seed=seed)
-            run = train(
-                cohort,
-                out / f"{model}-{epochs}",
-                model=model,
-                options={"width": WIDTH},
-                config=config,
-                seed=seed,
-            )
-            threat = ThreatModel(access=Access.WEIGHTS)
-            outcome = measure(run.path, out / f"{model}-{epochs}-audit", threat=threat, seed=seed)
-            rows.append({"model": model, "epochs": epochs, **_row(outcome)})
-    table = pd.DataFrame(rows)
+    Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
+    cases = list(itertools.product(("cnn3d", "slice-mean"), EPOCHS))
+    table = pd.DataFrame(list(in_order(functools.partial(_case, out, seed), cases, processes)))
     write_table(out / "overfitting.tsv", table.round(4))
     _figure(table).savefig(out / "overfitting.svg", metadata={"Date": None})
     return table
+
+
+def _case(out: Path, seed: int, case: tuple[str, int]) -> dict[str, Any]:
+    model, epochs = case
+    run = train(
+        out / "cohort",
+        out / f"{model}-{epochs}",
+        model=model,
+        options={"width": WIDTH},
+        config=TrainingConfig(epochs=epochs, seed=seed),
+        seed=seed,
+    )
+    threat = ThreatModel(access=Access.WEIGHTS)
+    outcome = measure(run.path, out / f"{model}-{epochs}-audit", threat=threat, seed=seed)
+    return {"model": model, "epochs": epochs, **_row(outcome)}
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -21,6 +23,7 @@ from memberscan.files import write_table
 from memberscan.signals import see
 from memberscan.studies.federated import HELD_OUT, LEARNERS, SUBJECTS, settings
 from memberscan.targets.party import Party
+from memberscan.task_pool import in_order
 from memberscan.threat import Attacker, ThreatModel
 
 MODEL, SPACING = "cnn3d", 12.0
@@ -30,7 +33,7 @@ BY_LEARNER, BY_SERVER, BY_BREAKER = "prediction+label", "least-squares", "gradie
 SECRET_ROUNDS = 3
 
 
-def parties(out: Path, *, seed: int = 0) -> pd.DataFrame:
+def parties(out: Path, *, seed: int = 0, processes: int = 1) -> pd.DataFrame:
     """Train federations with several seeds, and attack the same people as each learner and as the server.
 
     Returns
@@ -41,20 +44,8 @@ def parties(out: Path, *, seed: int = 0) -> pd.DataFrame:
         two with its 95% interval over subjects. The last row is a shorter federation with encrypted updates:
         how many attacks its server could run. Written to ``out``. The brains are synthetic.
     """
-    rows = []
-    for each in range(seed, seed + SEEDS):
-        cohort = Cohort.phantom(out / f"cohort-{each}", subjects=SUBJECTS, spacing=SPACING, seed=each)
-        run = federate(
-            cohort,
-            out / f"run-{each}",
-            settings=settings(MODEL, each),
-            learners=LEARNERS,
-            held_out=HELD_OUT,
-            seed=each,
-        )
-        rows.append(
-            {"seed": each, "updates": "in the clear", **_compare(run.path, out / f"audit-{each}", each)}
-        )
+    drawn = list(range(seed, seed + SEEDS))
+    rows: list[dict[str, Any]] = list(in_order(functools.partial(_federation, out), drawn, processes))
     secret = settings(MODEL, seed, "ckks")
     run = federate(
         out / f"cohort-{seed}",
@@ -76,6 +67,19 @@ def parties(out: Path, *, seed: int = 0) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     write_table(out / "parties.tsv", table.round(4))
     return table
+
+
+def _federation(out: Path, seed: int) -> dict[str, Any]:
+    cohort = Cohort.phantom(out / f"cohort-{seed}", subjects=SUBJECTS, spacing=SPACING, seed=seed)
+    run = federate(
+        cohort,
+        out / f"run-{seed}",
+        settings=settings(MODEL, seed),
+        learners=LEARNERS,
+        held_out=HELD_OUT,
+        seed=seed,
+    )
+    return {"seed": seed, "updates": "in the clear", **_compare(run.path, out / f"audit-{seed}", seed)}
 
 
 def _compare(run: Path, directory: Path, seed: int) -> dict[str, float | int]:

@@ -10,7 +10,7 @@ from memberscan.errors import BadInputError
 from memberscan.references.ensemble import Ensemble
 from memberscan.targets.predictions_table import PredictionsTable
 from memberscan.targets.target import PredictionsFrom, Target
-from memberscan.threat import Attacker, ThreatModel
+from memberscan.threat import WITH_REFERENCES, Attacker, ThreatModel
 
 
 def open_target(
@@ -67,10 +67,10 @@ def open_target(
 
 
 def _with_references(target: Target, directory: Path) -> Target:
-    if target.threat.attacker is not Attacker.OUTSIDER:
+    if target.threat.attacker not in WITH_REFERENCES:
         raise BadInputError(
-            f"references are for an outsider; this attacker ({target.threat.attacker}) compares with other "
-            "parties instead: leave out --references"
+            f"references are for attackers on the global model ({', '.join(WITH_REFERENCES)}); this attacker "
+            f"({target.threat.attacker}) sees updates: leave out --references"
         )
     found = Ensemble.open(directory).of_scans(target.scans, cohort=target.provenance()["cohort"])
     count = target.threat.references

@@ -91,12 +91,12 @@ class RunRecipe(Recipe):
         Raises
         ------
         ReferencesError
-            If memberscan did not train it, or it was trained by several learners.
+            If memberscan did not train it, or it was trained by several learners: see
+            :class:`memberscan.federation.reference_recipe.FederationRecipe`.
         """
         if run.federation is not None:
             raise ReferencesError(
-                f"{run.path} is a federation, whose training is not repeated for references; give "
-                "--recipe package.module:train"
+                f"{run.path} is a federation, which one training does not repeat; use FederationRecipe"
             )
         if not run.training:
             raise ReferencesError(

@@ -150,7 +150,7 @@ def gain_table(gains: tuple[Gain, ...]) -> Table:
     rows = []
     for gain in gains:
         value, low, high = (
-            f"{number:+.2f}".replace("-", "−")
+            words.signed(number)
             for number in (gain.difference.value, gain.difference.low, gain.difference.high)
         )
         rows.append([Cell(gain.attack), Cell(gain.over), Cell(value), Cell(f"{low} to {high}")])

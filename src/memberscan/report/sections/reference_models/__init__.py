@@ -6,19 +6,34 @@ from dataclasses import dataclass
 
 from memberscan.report import words
 from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.finding_json import Gain
 from memberscan.report.content.references_json import References
+from memberscan.report.outcome import WITH_WEIGHTS
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table
 
 
 @dataclass(frozen=True)
 class ReferenceModels:
-    """What the section shows; ``unlike`` is empty where the model is like its references."""
+    """What the section shows.
+
+    Parameters
+    ----------
+    count, recipe
+        How many references there are, and how they were trained.
+    comparison
+        The model beside them.
+    unlike
+        In what it differs from them; empty where it does not.
+    weights
+        What the weights add to the outputs and references; empty where that was not measured.
+    """
 
     count: str
     recipe: str
     comparison: Table
     unlike: str
+    weights: str
 
 
 def data(audit: AuditContent) -> ReferenceModels | None:
@@ -31,6 +46,23 @@ def data(audit: AuditContent) -> ReferenceModels | None:
         recipe=found.recipe,
         comparison=comparison_table(audit, found),
         unlike=words.listed(found.unlike) if found.unlike else "",
+        weights=next((added(gain) for gain in audit.gains if gain.attack == WITH_WEIGHTS), ""),
+    )
+
+
+def added(gain: Gain) -> str:
+    """Return what the weights add to the outputs and references, in a sentence."""
+    found = gain.difference
+    numbers = f"{words.signed(found.value)} ({words.signed(found.low)} to {words.signed(found.high)})"
+    if found.low > 0:
+        conclusion = "The weights say more than the outputs and references do."
+    elif found.high < 0:
+        conclusion = "What it learns from so few people costs more than the weights add."
+    else:
+        conclusion = "No gain is shown."
+    return (
+        "An attacker that also sees the weights, and knows some people, can learn from both. This changes "
+        f"the AUC of {gain.over} by {numbers} on the same people. {conclusion}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memberscan.auditing.exposing import measure_exposure, members_of
+from memberscan.auditing.reference_results import by_person, compare_with_references
 from memberscan.auditing.tables import scores_table
 from memberscan.errors import MisalignedError
-from memberscan.evidence.person_exposure import person_exposure
+from memberscan.evidence.person_exposure import PersonExposure, person_exposure
 from memberscan.evidence.scores import Scores
 from memberscan.people import People
+from memberscan.report.outcome import PeopleFacts
 from memberscan.signals import PREDICTION, View
 from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
 from memberscan.studies.exposure import World
@@ -41,13 +43,25 @@ def seen(references: int) -> tuple[Any, View, np.ndarray]:
         REFERENCE_MEMBERS: np.repeat(inside, 2, axis=1),
     }
     people = People.of(scans["subject_id"])
-    target = SimpleNamespace(people=people, seed=3, member=np.arange(PEOPLE) % 2 == 0)
+    member = np.arange(PEOPLE) % 2 == 0
+    given = SimpleNamespace(
+        predictions=values[REFERENCE_PREDICTIONS], inside=values[REFERENCE_MEMBERS], recipe="linear models"
+    )
+    target = SimpleNamespace(people=people, seed=3, member=member, scans=scans, references=given)
     return target, View(scans, values), residuals
+
+
+def exposure_of(target: Any, view: View, scores: Sequence[Scores] = ()) -> PersonExposure | None:
+    errors = np.ones(PEOPLE)
+    people = PeopleFacts(target.member, target.people.mean(view.age), errors, errors, errors)
+    found = compare_with_references(target, view, scores, people)
+    assert found is not None and found.fit.count == len(target.references.predictions)
+    return found.exposure
 
 
 def test_scans_of_a_person_are_averaged():
     target, view, residuals = seen(8)
-    found = measure_exposure(target, view, [])
+    found = exposure_of(target, view)
     assert found is not None and found.named is None
     inside = view[REFERENCE_MEMBERS][:, ::2]
     again = person_exposure(residuals, inside, view.age[::2], np.random.default_rng(0))
@@ -60,7 +74,7 @@ def test_members_are_named_by_an_attack_that_learns_from_nobody():
     once = Scores.of_draws(
         "stacking", fitted=False, values=values[None], member=target.member, thresholds=np.zeros(1)
     )
-    found = measure_exposure(target, view, [once])
+    found = exposure_of(target, view, [once])
     assert found is not None and found.named is not None
     assert (found.named.attack, found.named.members) == ("stacking", 30)
     assert found.named.named[0] > 20
@@ -68,8 +82,12 @@ def test_members_are_named_by_an_attack_that_learns_from_nobody():
 
 def test_without_references_or_with_two_there_is_none():
     target, view, _ = seen(2)
-    assert measure_exposure(target, view, []) is None
-    assert measure_exposure(target, View(view.scans, {PREDICTION: view[PREDICTION]}), []) is None
+    assert exposure_of(target, view) is None
+    target, view, _ = seen(8)
+    assert exposure_of(target, View(view.scans, {PREDICTION: view[PREDICTION]})) is None
+    target.references = None
+    nobody = PeopleFacts(*[np.zeros(0)] * 5)
+    assert compare_with_references(target, view, [], nobody) is None
 
 
 def test_a_reference_trained_on_one_of_two_scans_is_refused():
@@ -77,12 +95,12 @@ def test_a_reference_trained_on_one_of_two_scans_is_refused():
     inside = view[REFERENCE_MEMBERS].copy()
     inside[4, 7] = ~inside[4, 7]
     with pytest.raises(MisalignedError, match="reference 4 was trained on some scans of a person and not"):
-        members_of(target.people, inside)
+        by_person(view[REFERENCE_PREDICTIONS], inside, target.people)
 
 
 def test_the_owners_table_has_exposure_with_its_error():
     target, view, _ = seen(8)
-    found = measure_exposure(target, view, [])
+    found = exposure_of(target, view)
     assert found is not None
     table = scores_table(target.people.ids, target.member, [], None, found)
     assert list(table.columns) == ["member", "exposure_auc", "exposure_se"]

@@ -1,4 +1,4 @@
-"""How exposed each person is, from the reference models of an audit."""
+"""What reference models say beside the attacks: how the target compares with them, and who is exposed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from memberscan.attacks.with_references import Compared
 from memberscan.errors import MisalignedError, TooFewSubjectsError
 from memberscan.evidence.naming import name_members
 from memberscan.evidence.person_exposure import PersonExposure, person_exposure
+from memberscan.evidence.recipe_fit import compare_recipe
 from memberscan.evidence.reference_power import ReferencePower, measure_power
 from memberscan.evidence.roc import aucs_of_rows
 from memberscan.evidence.scores import Scores
+from memberscan.report.outcome import PeopleFacts, ReferenceFacts
 from memberscan.signals import View
-from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
+from memberscan.signals.reference_models import REFERENCE_PREDICTIONS
 from memberscan.targets import Target
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Int
+    from jaxtyping import Bool, Float, Int
 
     from memberscan.people import People
 
@@ -31,8 +33,10 @@ FEWEST_FOR_POWER = 4
 """Fewest references of which a part can be left out, to see what fewer would give."""
 
 
-def measure_exposure(target: Target, view: View, scores: Sequence[Scores]) -> PersonExposure | None:
-    """Return how exposed each person is, or None without references, or with too few to tell.
+def compare_with_references(
+    target: Target, view: View, scores: Sequence[Scores], people: PeopleFacts
+) -> ReferenceFacts | None:
+    """Return how the target compares with its references, and how exposed each person is; None without any.
 
     Parameters
     ----------
@@ -42,29 +46,47 @@ def measure_exposure(target: Target, view: View, scores: Sequence[Scores]) -> Pe
         What the attacker sees.
     scores
         Of the attacks that ran.
+    people
+        The ages of people, and the model's errors.
 
     Raises
     ------
     MisalignedError
         If a reference was trained on some scans of a person and not on others.
     """
+    found = target.references
+    if found is None:
+        return None
+    age = target.scans["age"].to_numpy(float)
+    residuals, inside = by_person(age - found.predictions, found.inside, target.people)
+    exposure = _exposure(target, view, scores, people, residuals, inside)
+    fit = compare_recipe(people.residual, people.member, residuals, inside)
+    return ReferenceFacts(found.recipe, fit, exposure)
+
+
+def _exposure(
+    target: Target,
+    view: View,
+    scores: Sequence[Scores],
+    people: PeopleFacts,
+    residuals: Float[np.ndarray, "references people"],
+    inside: Bool[np.ndarray, "references people"],
+) -> PersonExposure | None:
     if REFERENCE_PREDICTIONS not in view.values:
         return None
-    residuals = target.people.mean(view.age - np.asarray(view[REFERENCE_PREDICTIONS], dtype=float))
-    inside = members_of(target.people, np.asarray(view[REFERENCE_MEMBERS], dtype=bool))
     rng = seeds.generator(target.seed, "exposure")
     try:
-        found = person_exposure(residuals, inside, target.people.mean(view.age), rng)
+        found = person_exposure(residuals, inside, people.age, rng)
     except TooFewSubjectsError:
         # Two references say nothing of single people; the attacks with them still count.
         return None
-    if len(residuals) >= FEWEST_FOR_POWER:
-        found = replace(found, power=_power(target, view, rng))
     # The attack is chosen beforehand: the best of many would name too many by luck.
-    naming = next((each for each in scores if each.attack == STACKING.name), None)
-    if naming is None:
-        return found
-    return replace(found, named=name_members(naming.attack, naming.values[0], target.member))
+    naming = next((each for each in scores if each.attack == STACKING.name and not each.pairs), None)
+    return replace(
+        found,
+        power=_power(target, view, rng) if len(residuals) >= FEWEST_FOR_POWER else None,
+        named=None if naming is None else name_members(naming.attack, naming.values[0], people.member),
+    )
 
 
 def _power(target: Target, view: View, rng: np.random.Generator) -> ReferencePower:
@@ -81,21 +103,22 @@ def _power(target: Target, view: View, rng: np.random.Generator) -> ReferencePow
     return measure_power(EMPIRICAL_BAYES.name, auc_with, len(compared.references) // 2, rng)
 
 
-def members_of(
-    people: People, inside: Bool[np.ndarray, "references scans"]
-) -> Bool[np.ndarray, "references people"]:
-    """Return whether each reference was trained on each person.
+def by_person(
+    residuals: Float[np.ndarray, "references scans"],
+    inside: Bool[np.ndarray, "references scans"],
+    people: People,
+) -> tuple[Float[np.ndarray, "references people"], Bool[np.ndarray, "references people"]]:
+    """Return each reference's mean residual on each person's scans, and whether it was trained on the person.
 
     Raises
     ------
     MisalignedError
         If it was trained on some scans of a person and not on others.
     """
-    shares = people.mean(inside)
-    if ((shares > 0) & (shares < 1)).any():
-        reference = int(np.argmax(((shares > 0) & (shares < 1)).any(axis=1)))
+    means, shares = people.mean(np.stack([residuals, inside]))
+    if (mixed := ((shares > 0) & (shares < 1)).any(axis=1)).any():
         raise MisalignedError(
-            f"reference {reference} was trained on some scans of a person and not on others; train each "
-            "reference on all scans of a person or on none"
+            f"reference {int(np.argmax(mixed))} was trained on some scans of a person and not on others; "
+            "train each reference on all scans of a person or on none"
         )
-    return np.asarray(shares > 0.5)
+    return means, shares > 0.5
