@@ -10,7 +10,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 demo: .venv/core
 	$(BIN)/memberscan demo --out memberscan-demo
 
-# Types take one core for half a minute, so they are checked beside the tests.
+# Types take one core for half a minute, so they are checked beside the tests, some of which wait for other processes.
 test: .venv/all
 	$(MAKE) --jobs=2 check-code run-tests
 
@@ -21,7 +21,7 @@ check-code: .venv/all
 	$(BIN)/mypy
 
 run-tests: .venv/all
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 # Measuring coverage makes the tests a quarter slower.
 coverage: .venv/all
