@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import json
 import os
 import subprocess
@@ -37,9 +38,23 @@ OUT_OF_MEMORY = ("MemoryError", "allocate memory", "bad_alloc", "Unable to alloc
 
 @pytest.fixture(scope="module")
 def outcomes(
-    table: Cohort, volumes: Cohort, tmp_path_factory: pytest.TempPathFactory
+    table: Cohort, volumes: Cohort, tmp_path_factory: pytest.TempPathFactory, testrun_uid: str
 ) -> Mapping[str, Mapping[str, Any]]:
     """What became of each case, by its name."""
+    # All processes that run tests share what the first of them finds.
+    kept = tmp_path_factory.getbasetemp().parent / f"outcomes-{testrun_uid}.json"
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            kept.write_text(json.dumps(tried(table, volumes, tmp_path_factory)))
+    found: Mapping[str, Mapping[str, Any]] = json.loads(kept.read_text())
+    return found
+
+
+def tried(
+    table: Cohort, volumes: Cohort, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Mapping[str, Any]]:
+    """Return what became of each case, by its name."""
     good = tmp_path_factory.mktemp("good")
     for cohort, name in ((table, "table"), (volumes, "volumes")):
         (good / name).mkdir()
