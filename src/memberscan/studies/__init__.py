@@ -99,6 +99,14 @@ def _reference_calibration(out: Path, *, seed: int, run: Path | None, long: bool
     return reference_calibration(LONG if long else SHORT, seed=seed, processes=threads.available())
 
 
+def _queries(out: Path, *, seed: int, run: Path | None, data: Path | None = None) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.queries import queries
+
+    del run
+    return queries(out, data=data, seed=seed, processes=threads.available())
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -112,4 +120,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "references": _references,
     "exposure": _exposure,
     "reference-calibration": _reference_calibration,
+    "queries": _queries,
 }
