@@ -22,7 +22,7 @@ def study(
         typer.Argument(
             metavar="NAME",
             help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining, "
-            "hidden-difference, exposure, reference-calibration, references or queries.",
+            "hidden-difference, exposure, reference-calibration, references, queries or another-visit.",
         ),
     ],
     out: Annotated[

@@ -107,6 +107,14 @@ def _queries(out: Path, *, seed: int, run: Path | None, data: Path | None = None
     return queries(out, data=data, seed=seed, processes=threads.available())
 
 
+def _another_visit(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.another_visit import another_visit
+
+    del run
+    return another_visit(out, seed=seed, processes=threads.available())
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -121,4 +129,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "exposure": _exposure,
     "reference-calibration": _reference_calibration,
     "queries": _queries,
+    "another-visit": _another_visit,
 }
