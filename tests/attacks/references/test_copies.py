@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from memberscan.attacks.attack import NOBODY, Attack
 from memberscan.attacks.references.copies import with_copies
@@ -16,14 +17,16 @@ from memberscan.signals.reference_models import REFERENCE_COPIES, REFERENCE_MEMB
 from .conftest import twins
 
 
-def drawn(seed: int, *, kept: float = 0.85, people: int = 300) -> tuple[View, np.ndarray]:
+def drawn(
+    seed: int, *, kept: float = 0.85, people: int = 300, references: int = 4
+) -> tuple[View, np.ndarray]:
     """Draw models that err on a scan as on its copies, but that errors on members' own scans are smaller.
 
     What each model gets wrong about a person is its own in part, so that references alone tell less.
     """
     rng = np.random.default_rng(seed)
     member = rng.permutation(people) < people // 2
-    inside = np.concatenate([member[None], twins(rng, 4, people)])
+    inside = np.concatenate([member[None], twins(rng, references, people)])
     wrong = 5 * rng.normal(size=people) + 3 * rng.normal(size=inside.shape)
     copies = wrong[:, :, None] + 0.7 * rng.normal(size=(*inside.shape, 5))
     residual = np.where(inside, kept, 1.0) * wrong + 0.3 * rng.normal(size=inside.shape)
@@ -62,9 +65,10 @@ def test_what_is_compared_is_shift_excess_and_mean():
     np.testing.assert_array_equal(compared.residual, view.residual)
 
 
-def test_copies_add_to_references_where_models_err_each_in_its_own_way():
+@pytest.mark.parametrize("references", [2, 4])
+def test_copies_add_to_references_where_models_err_each_in_its_own_way(references: int):
     for seed in range(2):
-        view, member = drawn(seed)
+        view, member = drawn(seed, references=references)
         assert auc(STACKING_COPIES, view, member) > auc(STACKING, view, member) + 0.1
 
 

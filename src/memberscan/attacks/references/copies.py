@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from scipy.special import logit
 
 from memberscan.attacks.attack import Attack, Features, KnownScans
 from memberscan.attacks.references.empirical_bayes import empirical_bayes
+from memberscan.attacks.references.learners import ranked
 from memberscan.attacks.references.lira import shrunk_ratio
 from memberscan.attacks.references.trials import Trials, standardised
 from memberscan.attacks.with_references import Compared
@@ -102,6 +104,12 @@ def scores_of_copies(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
         empirical_bayes(shift),
         shrunk_ratio(mean.detrended),
     ]
+
+
+def fixed_rule_of_copies(trials: Trials) -> Float[np.ndarray, "models scans"]:
+    """Return log odds to add where references are too few to learn from: those of the ranks of two scores."""
+    shift, excess, _ = trials.also
+    return np.asarray(logit(ranked(empirical_bayes(shift))) + logit(ranked(excess.residual)))
 
 
 def of_shifts(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,7 +15,12 @@ import numpy as np
 
 from memberscan.attacks.references.calibration import attack_r, difficulty
 from memberscan.attacks.references.confidence import base
-from memberscan.attacks.references.copies import CopiesAttack, of_shifts, scores_of_copies
+from memberscan.attacks.references.copies import (
+    CopiesAttack,
+    fixed_rule_of_copies,
+    of_shifts,
+    scores_of_copies,
+)
 from memberscan.attacks.references.empirical_bayes import empirical_bayes
 from memberscan.attacks.references.learners import Inputs, LogOdds, logistic, trees
 from memberscan.attacks.references.leverage import leverage
@@ -126,11 +131,12 @@ def best_share(trials: Trials) -> float:
 def stacking(compared: Compared) -> Float[np.ndarray, " scans"]:
     """Return the log odds of membership, learnt from the references."""
     if not can_play_target(compared):
-        return two_references(compared)
+        few = two_references(compared)
+        return few + fixed_rule_of_copies(Trials.of_target(compared))[0] if compared.also else few
     count = len(compared.references)
-    few, many = (thinned(compared, max(rows // count, LEAST_SCANS)) for rows in (ROWS_TO_CHOOSE, ROWS))
+    some, many = (thinned(compared, max(rows // count, LEAST_SCANS)) for rows in (ROWS_TO_CHOOSE, ROWS))
     stack = Stack.fit(Trials.of_references(many))
-    stack = replace(stack, share=best_share(Trials.of_references(few)))
+    stack = replace(stack, share=best_share(Trials.of_references(some)))
     return stack.score(Trials.of_target_without_pairs(compared, most=LEFT_OUT))
 
 
