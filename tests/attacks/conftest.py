@@ -33,7 +33,7 @@ from memberscan.signals.learner_updates import (
     UPDATE_PRODUCTS,
     UPDATE_SKETCHES,
 )
-from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
+from memberscan.signals.reference_models import REFERENCE_COPIES, REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
 from memberscan.signals.round_predictions import ROUND_PREDICTIONS
 from memberscan.targets import PredictionsTable
 from memberscan.targets.known import Comparison, Known, draws, everybody
@@ -52,7 +52,14 @@ def of_references(
     one = first[:, owner // 2] ^ (owner % 2 == 1)
     inside = np.stack([one, ~one], axis=1).reshape(references, len(age))
     residual = 4 * rng.normal(size=inside.shape) * np.where(inside, 1.0, 1 + 2 * leak)
-    return {REFERENCE_PREDICTIONS: age - residual, REFERENCE_MEMBERS: inside}
+    # Of a generator of their own, so that the other signals do not depend on them.
+    noise = rng.spawn(1)[0].normal(size=(*inside.shape, 5))
+    moved = (residual + np.sign(residual) * 4 * leak * inside)[:, :, None] + noise
+    return {
+        REFERENCE_PREDICTIONS: age - residual,
+        REFERENCE_COPIES: age[:, None] - moved,
+        REFERENCE_MEMBERS: inside,
+    }
 
 
 def of_final_model(rng: np.random.Generator, age: np.ndarray, residual: np.ndarray, shift: np.ndarray):

@@ -72,7 +72,7 @@ def test_every_attack_is_tried_by_somebody_from_whose_place_it_can_be_seen():
     with_references = {name for t in THREATS for name in default_attacks(t, references=True)}
     on_request = {name for name, attack in REGISTRY.items() if attack.on_request}
     assert with_references == set(REGISTRY) - on_request
-    assert all(any(suits(REGISTRY[name], threat) for threat in THREATS) for name in on_request)
+    assert all(any(suits(REGISTRY[name], t, references=True) for t in THREATS) for name in on_request)
     # Without references, nobody tries the attacks that need some.
     needy = {name for name, attack in REGISTRY.items() if isinstance(attack, ReferenceAttack)}
     assert set().union(*tried.values()) == with_references - needy and "stacking" in needy

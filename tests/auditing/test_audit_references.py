@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from memberscan import audit, collect_references, plan_references
+from memberscan import audit, collect_references, plan_references, train_references
 from memberscan.errors import BadInputError, OutputConflictError, ReferencesError
 from memberscan.references.plan import Plan
+from memberscan.runs import Run
+from memberscan.signals.reference_models import REFERENCE_COPIES, REFERENCE_MEMBERS, REFERENCES
+from memberscan.targets.trained_model import TrainedModel
 from memberscan.threat import Attacker, ThreatModel
+from memberscan.training import reference_tasks
 
 PEOPLE, COUNT = 300, 6
 
@@ -55,6 +60,28 @@ def test_references_find_more_than_errors_do(world: Path) -> None:
     assert found.content["threat"]["references"] == COUNT
     assert found.content["references"]["unlike"] == []
     assert found.content["person_exposure"] is not None
+
+
+def test_copies_are_compared_where_model_and_references_predict_them(
+    run: Run, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Processes take long to start.
+    monkeypatch.setattr(
+        reference_tasks, "carry_out", lambda function, tasks, **_: ((task, function(task)) for task in tasks)
+    )
+    made = train_references(run.path, tmp_path / "refs", count=4)
+    asked = ["stacking", "stacking:copies"]
+    found = audit(run.path, references=tmp_path / "refs", attacks=asked)
+    assert set(found.findings["attack"]) == set(asked)
+    table = audit(world / "leaking.tsv", references=world / "leaking-refs", attacks=asked)
+    (row,) = table.content["not_run"]
+    assert row["attack"] == "stacking:copies" and row["reason"].startswith("needs the model itself")
+    target = TrainedModel.open(run.path, ThreatModel())
+    assert made is not None
+    without = replace(target, references=replace(made, copies=None))
+    lacking = "needs references that predict copies too, as those do that memberscan trains on images"
+    assert REFERENCES.absent([REFERENCE_COPIES], without) == lacking
+    assert REFERENCES.absent([REFERENCE_MEMBERS], without) is None
 
 
 def test_without_a_leak_the_sentence_says_that_references_were_tried(world: Path) -> None:

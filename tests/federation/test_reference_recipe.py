@@ -61,7 +61,7 @@ def test_an_interrupted_reference_goes_on_at_its_last_round(
     whole = recipe.train(table, members, 7, tmp_path / "whole", None)
     shorter = replace(recipe, settings=replace(recipe.settings, rounds=2))
     with monkeypatch.context() as patched:
-        patched.setattr(reference_recipe, "predictions_of", lambda *_: 1 / 0)
+        patched.setattr(reference_recipe, "answers_of", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             shorter.train(table, members, 7, tmp_path / "killed", None)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "killed").rglob("*.safetensors")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def learned(plan: Plan, scans: pd.DataFrame, *, overfit: float = 5.0, seed: int 
     return np.asarray(scans["age"].to_numpy() + errors)
 
 
-def finished(directory: Path, plan: Plan, scans: pd.DataFrame, predictions: np.ndarray) -> Ensemble:
+def finished(directory: Path, plan: Plan, scans: pd.DataFrame, predictions: Iterable[np.ndarray]) -> Ensemble:
     """Write finished references."""
     directory.mkdir()
     plan.write(directory)

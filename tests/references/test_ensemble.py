@@ -74,6 +74,28 @@ def test_an_attacker_may_have_fewer(refs: Path) -> None:
             found.first(count)
 
 
+def test_references_may_predict_copies_too(tmp_path: Path, plan: Plan, scans: pd.DataFrame) -> None:
+    predictions = learned(plan, scans)
+    answers = predictions[:, :, None] + np.arange(6)
+    found = finished(tmp_path / "refs", plan, scans, answers)
+    assert found.copies is not None
+    np.testing.assert_array_equal(found.predictions, predictions)
+    np.testing.assert_array_equal(found.copies, answers[:, :, 1:])
+    some = found.first(4).of_scans(scans.iloc[::-2])
+    assert some.copies is not None
+    np.testing.assert_array_equal(some.copies, answers[:4, ::-2, 1:])
+
+
+def test_copies_count_only_if_all_references_predict_them(
+    tmp_path: Path, plan: Plan, scans: pd.DataFrame
+) -> None:
+    predictions = learned(plan, scans)
+    answers = [np.column_stack([row, row]) if k else row for k, row in enumerate(predictions)]
+    found = finished(tmp_path / "refs", plan, scans, answers)
+    np.testing.assert_array_equal(found.predictions, predictions)
+    assert found.copies is None
+
+
 def test_refuses_what_was_changed(refs: Path) -> None:
     (refs / PREDICTIONS / "reference-002.npy").write_bytes(
         (refs / PREDICTIONS / "reference-001.npy").read_bytes()

@@ -11,6 +11,9 @@ import pytest
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ReferencesError
 from memberscan.runs import Role, Run
+from memberscan.signals.passes.copies import predictions_of_copies
+from memberscan.targets.trained_model import TrainedModel
+from memberscan.threat import ThreatModel
 from memberscan.training import TrainingConfig, train
 from memberscan.training.recipes import RunRecipe, UserRecipe, predictions_of
 
@@ -33,7 +36,12 @@ def test_a_runs_recipe_trains_as_the_run_was(volumes: Cohort, tmp_path: Path, ke
     members = run.roles.subjects(Role.MEMBER)
     # Trained on the run's own members with its own seed, a reference is the run's model again.
     again = recipe.train(volumes, members, 7, tmp_path / "checkpoint", None)
-    np.testing.assert_array_equal(again, predictions_of(run.load(), volumes, "cpu"))
+    np.testing.assert_array_equal(again[:, 0], predictions_of(run.load(), volumes, "cpu"))
+    # So are its predictions of copies, and those of scans do not depend on them.
+    target = TrainedModel.open(run.path, ThreatModel())
+    copied = predictions_of_copies(target, tmp_path / "copies")
+    places = volumes.scans.index.get_indexer(target.scans.index)
+    np.testing.assert_allclose(again[places, 1:], copied, rtol=1e-5)
     other = recipe.train(volumes, members, 8, tmp_path / "checkpoint2", None)
     assert np.abs(other - again).max() > 0
 

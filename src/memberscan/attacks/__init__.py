@@ -27,7 +27,7 @@ from memberscan.attacks.references.empirical_bayes import EMPIRICAL_BAYES
 from memberscan.attacks.references.leverage import LEVERAGE
 from memberscan.attacks.references.lira import LIRA, LIRA_FIXED, LIRA_OFFLINE, LIRA_SIGNED
 from memberscan.attacks.references.regression import REGRESSION
-from memberscan.attacks.references.stacking import STACKING
+from memberscan.attacks.references.stacking import STACKING, STACKING_COPIES
 from memberscan.attacks.signed_residual import SIGNED_RESIDUAL
 from memberscan.errors import UnknownAttackError
 from memberscan.threat import ThreatModel
@@ -61,6 +61,7 @@ REGISTRY: dict[str, Attack] = {
         LEAST_SQUARES,
         GRADIENT_ASCENT,
         STACKING,
+        STACKING_COPIES,
         REGRESSION,
         EMPIRICAL_BAYES,
         LIRA_SIGNED,

@@ -13,7 +13,7 @@ from memberscan.signals import PREDICTION, Signal, View
 from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +31,15 @@ class Compared:
         people of each matched pair: everybody was in as many references as out of them.
     age
         In years.
+    also
+        The same of other measurements than the residual, in its place.
     """
 
     residual: Float[np.ndarray, " scans"]
     references: Float[np.ndarray, "references scans"]
     inside: Bool[np.ndarray, "references scans"]
     age: Float[np.ndarray, " scans"]
+    also: tuple[Compared, ...] = ()
 
     @classmethod
     def of(cls, view: View) -> Compared:
@@ -51,7 +54,15 @@ class Compared:
         reference ``k`` did.
         """
         others = np.setdiff1d(np.arange(len(self.references)), [k, k ^ 1])
-        return Compared(self.references[k], self.references[others], self.inside[others], self.age)
+        also = tuple(each.with_target(k) for each in self.also)
+        return Compared(self.references[k], self.references[others], self.inside[others], self.age, also)
+
+    def take(self, scans: Int[np.ndarray, " some"]) -> Compared:
+        """Return some of the scans, in this order."""
+        also = tuple(each.take(scans) for each in self.also)
+        return Compared(
+            self.residual[scans], self.references[:, scans], self.inside[:, scans], self.age[scans], also
+        )
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,13 @@ from memberscan.runs import Role, Roles
 from memberscan.runs.transcript import ROUNDS
 from memberscan.training.central import write_weights
 from memberscan.training.config import TrainingConfig
-from memberscan.training.recipes import Recipe, predictions_of
+from memberscan.training.recipes import Recipe, answers_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float
-
     from memberscan.cohort import Cohort
     from memberscan.models.model_options import ModelOptions
     from memberscan.runs import Run
+    from memberscan.training.recipes import Answers
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class FederationRecipe(Recipe):
 
     def train(
         self, cohort: Cohort, members: Sequence[str], seed: int, checkpoint: Path, weights: Path | None
-    ) -> Float[np.ndarray, " scans"]:
+    ) -> Answers:
         """See :class:`~memberscan.training.recipes.Recipe`; the transcript is deleted at the end."""
         training = replace(self.settings.training, seed=seed)
         settings = replace(self.settings, training=training)
@@ -105,6 +103,6 @@ class FederationRecipe(Recipe):
         if weights is not None:
             weights.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_weights(weights, network)
-        found = predictions_of(network, cohort, training.device)
+        found = answers_of(network, cohort, training.device)
         shutil.rmtree(directory)
         return found

@@ -67,6 +67,8 @@ class Ensemble:
         Fingerprint of the cohort that they were trained on; None if they were trained elsewhere.
     fingerprint
         A digest of all of these.
+    copies
+        Predictions of changed copies of each scan by each reference; None where they were not asked for.
     """
 
     scans: pd.DataFrame
@@ -76,6 +78,7 @@ class Ensemble:
     recipe: str
     cohort: str | None
     fingerprint: str
+    copies: Float[np.ndarray, "references scans copies"] | None = None
 
     def __len__(self) -> int:
         return len(self.predictions)
@@ -109,18 +112,22 @@ class Ensemble:
             raise StaleError(
                 f"the plan in {directory} is not the one that its references were trained by; restore it"
             )
-        rows = [read_predictions(directory, name, len(scans), content.predictions[name]) for name in names]
+        rows = [read_answers(directory, name, len(scans), content.predictions[name]) for name in names]
+        if len({row.shape for row in rows}) > 1:
+            rows = [row[:, :1] for row in rows]
+        answers = np.stack(rows)
         places = pd.Index(plan.subjects).get_indexer(pd.Index(scans["subject_id"]))
         if (places < 0).any():
             raise StaleError(f"{directory / SCANS} names subjects that the plan lacks; restore it")
         return cls(
             scans=scans,
-            predictions=np.stack(rows),
+            predictions=answers[:, :, 0],
             inside=plan.inside[:, places],
             pair=pd.Series(plan.pair, index=list(plan.subjects)),
             recipe=content.recipe,
             cohort=content.cohort,
             fingerprint=fingerprint([content.plan, content.predictions, scans.index.tolist()]),
+            copies=answers[:, :, 1:] if answers.shape[2] > 1 else None,
         )
 
     def of_scans(self, scans: pd.DataFrame, *, cohort: str | None = None) -> Ensemble:
@@ -160,7 +167,11 @@ class Ensemble:
                     "in the target; references must be of the same people"
                 )
         return replace(
-            self, scans=found, predictions=self.predictions[:, places], inside=self.inside[:, places]
+            self,
+            scans=found,
+            predictions=self.predictions[:, places],
+            inside=self.inside[:, places],
+            copies=None if self.copies is None else self.copies[:, places],
         )
 
     def _known_as(self, scans: pd.DataFrame) -> pd.Index:
@@ -183,7 +194,11 @@ class Ensemble:
             )
         digest = fingerprint([self.fingerprint, count])
         return replace(
-            self, predictions=self.predictions[:count], inside=self.inside[:count], fingerprint=digest
+            self,
+            predictions=self.predictions[:count],
+            inside=self.inside[:count],
+            fingerprint=digest,
+            copies=None if self.copies is None else self.copies[:count],
         )
 
 
@@ -204,8 +219,15 @@ def read_scans(directory: Path) -> pd.DataFrame:
     return table.set_index("scan_id")
 
 
-def write_predictions(directory: Path, name: str, predictions: Float[np.ndarray, " scans"]) -> str:
+def write_predictions(directory: Path, name: str, predictions: np.ndarray) -> str:
     """Write the predictions of one reference, and return their digest.
+
+    Parameters
+    ----------
+    directory, name
+        Of the references, and of this one.
+    predictions
+        Of each scan; or the same in a first column, and predictions of copies in further ones.
 
     Raises
     ------
@@ -226,16 +248,23 @@ def write_predictions(directory: Path, name: str, predictions: Float[np.ndarray,
 
 
 def read_predictions(directory: Path, name: str, scans: int, digest: str) -> Float[np.ndarray, " scans"]:
-    """Read the predictions of one reference, and compare them with their digest."""
+    """Read the predictions of the scans by one reference, and compare them with their digest."""
+    return read_answers(directory, name, scans, digest)[:, 0]
+
+
+def read_answers(
+    directory: Path, name: str, scans: int, digest: str
+) -> Float[np.ndarray, "scans one_and_copies"]:
+    """Read the same with those of copies in further columns, if there are any."""
     path = _path(directory, name)
     try:
         data = read_limited(path, TABLE_LIMIT)
     except FileNotFoundError as error:
         raise ReferencesError(f"{path} is missing; restore it, or train the references again") from error
     values = parse_npy(data, str(path))
-    if fingerprint(data) != digest or values.shape != (scans,):
+    if fingerprint(data) != digest or values.ndim not in (1, 2) or not values.size or len(values) != scans:
         raise StaleError(f"{path} was changed after {name} was finished; restore it, or train it again")
-    return values
+    return values.reshape(scans, -1)
 
 
 def finish(

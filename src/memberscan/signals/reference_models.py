@@ -18,17 +18,23 @@ REFERENCE_PREDICTIONS = Signal("reference-predictions", (REFERENCE, SCAN))
 REFERENCE_MEMBERS = Signal("reference-members", (REFERENCE, SCAN))
 """Whether each reference model was trained on each scan. Rows 2j and 2j + 1 are twins: the second was trained
 on the person of each matched pair that the first was not trained on."""
+REFERENCE_COPIES = Signal("reference-copies", (REFERENCE, SCAN, "copy"))
+"""Of the same changed copies of each scan as the model's own, by each reference model, in years."""
 
 
 @dataclass(frozen=True)
 class ReferenceModels(Provider):
     """Predictions of reference models, which an attacker trains for itself on people of its own choice."""
 
-    def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
+    def absent(self, signals: Sequence[Signal], target: Target) -> str | None:
         """See :class:`~memberscan.signals.signal.Provider`."""
-        if target.references is not None:
-            return None
-        return "needs reference models; train some with memberscan references, then audit with --references"
+        if target.references is None:
+            return (
+                "needs reference models; train some with memberscan references, then audit with --references"
+            )
+        if REFERENCE_COPIES in signals and target.references.copies is None:
+            return "needs references that predict copies too, as those do that memberscan trains on images"
+        return None
 
     def out_of_sight(self, threat: ThreatModel) -> str:
         """See :class:`~memberscan.signals.signal.Provider`."""
@@ -38,9 +44,16 @@ class ReferenceModels(Provider):
         """Return the rows of the references, in the order of the target's scans."""
         assert target.references is not None
         found = target.references
-        return Observed({REFERENCE_PREDICTIONS: found.predictions, REFERENCE_MEMBERS: found.inside})
+        values = {
+            REFERENCE_PREDICTIONS: found.predictions,
+            REFERENCE_MEMBERS: found.inside,
+            REFERENCE_COPIES: found.copies,
+        }
+        return Observed({signal: values[signal] for signal in signals})
 
 
 REFERENCES = ReferenceModels(
-    ("reference-predictions", "reference-members"), Access.OUTPUTS, frozenset(WITH_REFERENCES)
+    ("reference-predictions", "reference-members", "reference-copies"),
+    Access.OUTPUTS,
+    frozenset(WITH_REFERENCES),
 )

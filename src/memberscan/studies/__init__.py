@@ -99,6 +99,22 @@ def _reference_calibration(out: Path, *, seed: int, run: Path | None, long: bool
     return reference_calibration(LONG if long else SHORT, seed=seed, processes=threads.available())
 
 
+def _queries(out: Path, *, seed: int, run: Path | None, data: Path | None = None) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.queries import queries
+
+    del run
+    return queries(out, data=data, seed=seed, processes=threads.available())
+
+
+def _another_visit(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.another_visit import another_visit
+
+    del run
+    return another_visit(out, seed=seed, processes=threads.available())
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -112,4 +128,6 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "references": _references,
     "exposure": _exposure,
     "reference-calibration": _reference_calibration,
+    "queries": _queries,
+    "another-visit": _another_visit,
 }

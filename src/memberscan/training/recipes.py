@@ -7,18 +7,20 @@ import importlib
 import inspect
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from memberscan import seeds
 from memberscan.errors import BadInputError, MemberscanError, ReferencesError
 from memberscan.files import fingerprint
 from memberscan.models import ModelSpec
+from memberscan.models.copies import copies
 from memberscan.models.inputs import batches, full_precision, predict, resolve_device
 from memberscan.runs import Role
 from memberscan.training.central import finish_with_defence, new_network, write_weights
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
     from memberscan.cohort import Cohort
     from memberscan.runs import Run
+
+    Answers = Float[np.ndarray, " scans"] | Float[np.ndarray, "scans one_and_copies"]
 
 
 class Recipe(ABC):
@@ -48,8 +52,11 @@ class Recipe(ABC):
     @abstractmethod
     def train(
         self, cohort: Cohort, members: Sequence[str], seed: int, checkpoint: Path, weights: Path | None
-    ) -> Float[np.ndarray, " scans"]:
+    ) -> Answers:
         """Train a model on these subjects and return its predictions of all scans of the cohort, in years.
+
+        Where there are several columns, the first is of the scans, the others of copies of them: see
+        :mod:`memberscan.models.copies`.
 
         Parameters
         ----------
@@ -120,8 +127,16 @@ class RunRecipe(Recipe):
 
     def train(
         self, cohort: Cohort, members: Sequence[str], seed: int, checkpoint: Path, weights: Path | None
-    ) -> Float[np.ndarray, " scans"]:
+    ) -> Answers:
         """See :class:`Recipe`."""
+        network = self.network(cohort, members, seed, checkpoint)
+        if weights is not None:
+            weights.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_weights(weights, network)
+        return answers_of(network, cohort, self.config.device)
+
+    def network(self, cohort: Cohort, members: Sequence[str], seed: int, checkpoint: Path) -> torch.nn.Module:
+        """Train a model on these subjects; parameters are those of :meth:`train`."""
         config = replace(self.config, seed=seed)
         network = new_network(self.spec, seed)
         subjects = cohort.scans["subject_id"]
@@ -131,10 +146,7 @@ class RunRecipe(Recipe):
         defence_seed = seeds.integer(seed, "defence")
         fit(network, cohort, inside, choosing, config, checkpoint, defence_seed=defence_seed)
         finish_with_defence(network, config, defence_seed)
-        if weights is not None:
-            weights.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_weights(weights, network)
-        return predictions_of(network, cohort, config.device)
+        return network
 
 
 @dataclass(frozen=True)
@@ -174,7 +186,7 @@ class UserRecipe(Recipe):
         seed: int,
         checkpoint: Path,  # noqa: ARG002
         weights: Path | None,
-    ) -> Float[np.ndarray, " scans"]:
+    ) -> Answers:
         """See :class:`Recipe`."""
         if weights is not None:
             raise BadInputError(
@@ -209,10 +221,10 @@ class UserRecipe(Recipe):
         function: Callable[..., Any] = found
         return function
 
-    def _predictions(self, made: Any, cohort: Cohort) -> Float[np.ndarray, " scans"]:
+    def _predictions(self, made: Any, cohort: Cohort) -> Answers:
         """Return predictions in the order of the cohort's scans, from whatever the function returned."""
         if isinstance(made, torch.nn.Module):
-            return predictions_of(made, cohort, self.device)
+            return answers_of(made, cohort, self.device)
         if hasattr(made, "predict"):
             # scikit-learn and its like take one row of numbers per scan.
             made = made.predict(cohort.read(cohort.scans.index.tolist()).reshape(len(cohort), -1))
@@ -238,14 +250,30 @@ class UserRecipe(Recipe):
         return values
 
 
-@torch.no_grad()
-@full_precision()
 def predictions_of(network: torch.nn.Module, cohort: Cohort, device: str) -> Float[np.ndarray, " scans"]:
     """Return a network's predictions of all scans, in evaluation mode, in years."""
+    return _asked(network, cohort, device, lambda inputs: [inputs])[:, 0]
+
+
+def answers_of(network: torch.nn.Module, cohort: Cohort, device: str) -> Answers:
+    """Return the same; of images in a first column, and predictions of their copies in further ones.
+
+    Five more passes take a few hundredths of the time of a training.
+    """
+    if cohort.kind != "volumes":
+        return predictions_of(network, cohort, device)
+    return _asked(network, cohort, device, lambda inputs: [inputs, *copies(inputs)])
+
+
+@torch.no_grad()
+@full_precision()
+def _asked(
+    network: torch.nn.Module, cohort: Cohort, device: str, versions: Callable[[Tensor], Iterable[Tensor]]
+) -> Float[np.ndarray, "scans versions"]:
     place = resolve_device(device)
     network.eval().to(place)
     rows = [
-        predict(network, inputs.to(place)).double().cpu().numpy()
+        torch.stack([predict(network, version) for version in versions(inputs.to(place))], dim=1)
         for inputs, _ in batches(cohort, cohort.scans.index.tolist(), 8)
     ]
-    return np.concatenate(rows)
+    return np.asarray(torch.cat(rows).double().cpu().numpy())

@@ -22,10 +22,7 @@ from memberscan.task_pool import Engine, carry_out
 from memberscan.training.central import TIMINGS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float
-
-    from memberscan.training.recipes import Recipe
+    from memberscan.training.recipes import Answers, Recipe
 
 TASKS = "tasks"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -67,7 +64,7 @@ class Task:
         return fingerprint([self.name, list(self.members), self.seed, self.recipe.fingerprint])
 
 
-def train_task(task: Task) -> tuple[Float[np.ndarray, " scans"], float]:
+def train_task(task: Task) -> tuple[Answers, float]:
     """Train one reference; return its predictions of all scans (years), and the seconds that it took."""
     started = time.perf_counter()
     task.checkpoint.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

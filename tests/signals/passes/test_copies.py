@@ -10,26 +10,15 @@ import torch
 
 from memberscan.cohort import Cohort
 from memberscan.errors import StaleError
+from memberscan.models.copies import copies
 from memberscan.models.inputs import as_inputs, predict
 from memberscan.runs import Run
 from memberscan.signals import see
 from memberscan.signals.augmented_predictions import AUGMENTED_PREDICTIONS, PREDICTIONS_OF_COPIES
-from memberscan.signals.passes.copies import copies, predictions_of_copies
+from memberscan.signals.passes.copies import predictions_of_copies
 from memberscan.targets.trained_model import TrainedModel
 from memberscan.threat import ThreatModel
 from memberscan.training import TrainingConfig, train
-
-
-def test_copies_are_mirrored_or_moved_and_repeat_the_border():
-    volume = torch.arange(24.0).reshape(1, 1, 2, 3, 4)
-    mirrored, *moved = (copy.squeeze().numpy() for copy in copies(volume))
-    whole = volume.squeeze().numpy()
-    np.testing.assert_array_equal(mirrored, whole[::-1])
-    forward, backward, up, down = moved
-    np.testing.assert_array_equal(forward, whole[:, [0, 0, 1]])
-    np.testing.assert_array_equal(backward, whole[:, [1, 2, 2]])
-    np.testing.assert_array_equal(up, whole[:, :, [0, 0, 1, 2]])
-    np.testing.assert_array_equal(down, whole[:, :, [1, 2, 3, 3]])
 
 
 def test_they_are_predicted_for_each_scan_alone(run: Run, volumes: Cohort, tmp_path: Path):

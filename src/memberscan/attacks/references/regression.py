@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from memberscan.attacks.with_references import Compared, ReferenceAttack
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
+Predictors = Callable[[Trials], tuple[np.ndarray, np.ndarray, np.ndarray]]
 RIDGE = 3.0
 """Penalty of the regressions' coefficients: what that many observations of unit size would weigh."""
 LEAST_SQUARE = 1e-4
@@ -31,7 +33,7 @@ class Law:
     Parameters
     ----------
     mean
-        Coefficients of the expected residual on the terms of :func:`_predictors`.
+        Coefficients of the expected residual on the terms of the predictors.
     log_variance
         Coefficients of the log variance.
     """
@@ -59,27 +61,41 @@ class Law:
 
 @dataclass(frozen=True, eq=False)
 class Laws:
-    """The laws of members and of others."""
+    """The laws of members and of others.
+
+    Parameters
+    ----------
+    members, others
+        Both laws.
+    predictors
+        Gives the values that are distributed so, and what their mean and log variance are regressed on.
+    """
 
     members: Law
     others: Law
+    predictors: Predictors
 
     @classmethod
-    def fit(cls, trials: Trials, rows: Bool[np.ndarray, " models"] | None = None) -> Laws:
+    def fit(
+        cls,
+        trials: Trials,
+        rows: Bool[np.ndarray, " models"] | None = None,
+        predictors: Predictors | None = None,
+    ) -> Laws:
         """Fit both to references that play the target, or to some of them."""
         chosen = np.ones(len(trials.residual), dtype=bool) if rows is None else rows
-        inside = trials.inside[chosen]
-        values = [part[chosen] for part in _predictors(trials)]
+        inside, predictors = trials.inside[chosen], predictors or of_residuals
+        values = [part[chosen] for part in predictors(trials)]
         members, others = (Law.fit(*(part[side] for part in values)) for side in (inside, ~inside))
-        return cls(members, others)
+        return cls(members, others, predictors)
 
     def log_ratio(self, trials: Trials) -> Float[np.ndarray, "models scans"]:
         """Return the log-likelihood ratio of each scan's residual."""
-        values = _predictors(trials)
+        values = self.predictors(trials)
         return np.asarray(self.members.log_density(*values) - self.others.log_density(*values))
 
 
-def _predictors(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def of_residuals(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return residuals, and what their mean and log variance are regressed on.
 
     Both means over references are needed even for one law: twins are trained on complementary people, so

@@ -7,6 +7,7 @@ without its twin, and membership in it is known. The target's own membership is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,17 @@ import numpy as np
 
 from memberscan.attacks.references.calibration import attack_r, difficulty
 from memberscan.attacks.references.confidence import base
+from memberscan.attacks.references.copies import (
+    CopiesAttack,
+    fixed_rule_of_copies,
+    of_shifts,
+    scores_of_copies,
+)
 from memberscan.attacks.references.empirical_bayes import empirical_bayes
 from memberscan.attacks.references.learners import Inputs, LogOdds, logistic, trees
 from memberscan.attacks.references.leverage import leverage
 from memberscan.attacks.references.lira import log_square, shrunk_ratio
-from memberscan.attacks.references.regression import Laws
+from memberscan.attacks.references.regression import Laws, of_residuals
 from memberscan.attacks.references.trials import Trials, thinned
 from memberscan.attacks.references.tuning import can_play_target
 from memberscan.attacks.references.two_references import two_references
@@ -64,13 +71,14 @@ def base_scores(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
     ]
 
 
-def _inputs(trials: Trials, laws: Laws) -> Inputs:
-    return Inputs.of(trials, [*base_scores(trials), laws.log_ratio(trials)])
+def _inputs(trials: Trials, laws: Sequence[Laws]) -> Inputs:
+    scores = base_scores(trials) + (scores_of_copies(trials) if trials.also else [])
+    return Inputs.of(trials, [*scores, *(law.log_ratio(trials) for law in laws)])
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """What was learnt from references: two laws, two learners, and the weight of the trees.
+    """What was learnt from references: laws, two learners, and the weight of the trees.
 
     Parameters
     ----------
@@ -81,7 +89,7 @@ class Stack:
         Weight of the trees' log odds beside the logistic regression's.
     """
 
-    laws: Laws
+    laws: tuple[Laws, ...]
     logistic: LogOdds
     trees: LogOdds
     share: float = SHARES[0]
@@ -90,7 +98,8 @@ class Stack:
     def fit(cls, trials: Trials, rows: Bool[np.ndarray, " models"] | None = None) -> Stack:
         """Learn from references that play the target, or from some of them."""
         chosen = np.ones(len(trials.residual), dtype=bool) if rows is None else rows
-        laws = Laws.fit(trials, chosen)
+        predictors = (of_residuals, *((of_shifts,) if trials.also else ()))
+        laws = tuple(Laws.fit(trials, chosen, each) for each in predictors)
         inputs, member = _inputs(trials, laws), trials.inside[chosen].ravel()
         kept = np.repeat(chosen, len(trials.age))
         return cls(laws, logistic(inputs.ranks[kept], member), trees(inputs.measured[kept], member))
@@ -122,11 +131,12 @@ def best_share(trials: Trials) -> float:
 def stacking(compared: Compared) -> Float[np.ndarray, " scans"]:
     """Return the log odds of membership, learnt from the references."""
     if not can_play_target(compared):
-        return two_references(compared)
+        few = two_references(compared)
+        return few + fixed_rule_of_copies(Trials.of_target(compared))[0] if compared.also else few
     count = len(compared.references)
-    few, many = (thinned(compared, max(rows // count, LEAST_SCANS)) for rows in (ROWS_TO_CHOOSE, ROWS))
+    some, many = (thinned(compared, max(rows // count, LEAST_SCANS)) for rows in (ROWS_TO_CHOOSE, ROWS))
     stack = Stack.fit(Trials.of_references(many))
-    stack = replace(stack, share=best_share(Trials.of_references(few)))
+    stack = replace(stack, share=best_share(Trials.of_references(some)))
     return stack.score(Trials.of_target_without_pairs(compared, most=LEFT_OUT))
 
 
@@ -135,4 +145,12 @@ STACKING = ReferenceAttack(
     "all comparisons with reference models, weighed as the references show",
     statistic=stacking,
     log_likelihood_ratio=True,
+)
+STACKING_COPIES = CopiesAttack(
+    "stacking:copies",
+    "all comparisons with reference models, on the scan and on moved copies of it, weighed as the references "
+    "show",
+    statistic=stacking,
+    log_likelihood_ratio=True,
+    on_request=True,
 )

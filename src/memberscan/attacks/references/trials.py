@@ -35,6 +35,8 @@ class Trials:
         1 where a model is compared with a reference, otherwise 0.
     age
         In years.
+    also
+        The same of other measurements than the residual.
     """
 
     residual: Float[np.ndarray, "models scans"]
@@ -42,12 +44,13 @@ class Trials:
     inside: Bool[np.ndarray, "references scans"]
     used: Float[np.ndarray, "models references"]
     age: Float[np.ndarray, " scans"]
+    also: tuple[Trials, ...] = ()
 
     @classmethod
     def of_target(cls, compared: Compared) -> Trials:
         """Return the one trial that matters: the target, compared with all references."""
-        every = np.ones((1, len(compared.references)))
-        return cls(compared.residual[None], compared.references, compared.inside, every, compared.age)
+        also = tuple(cls.of_target(each) for each in compared.also)
+        return cls._of(compared, compared.residual[None], np.ones((1, len(compared.references))), also)
 
     @classmethod
     def of_references(cls, compared: Compared) -> Trials:
@@ -56,8 +59,8 @@ class Trials:
         With its twin, the number of references that saw a person would tell whether this one did.
         """
         pair = np.arange(len(compared.references)) // 2
-        others = (pair[:, None] != pair).astype(float)
-        return cls(compared.references, compared.references, compared.inside, others, compared.age)
+        also = tuple(cls.of_references(each) for each in compared.also)
+        return cls._of(compared, compared.references, (pair[:, None] != pair).astype(float), also)
 
     @classmethod
     def of_target_without_pairs(cls, compared: Compared, *, most: int) -> Trials:
@@ -70,7 +73,18 @@ class Trials:
         left_out = np.unique(np.linspace(0, count - 1, min(count, most)).round())
         used = (left_out[:, None] != pair).astype(float)
         target = np.repeat(compared.residual[None], len(left_out), axis=0)
-        return cls(target, compared.references, compared.inside, used, compared.age)
+        also = tuple(cls.of_target_without_pairs(each, most=most) for each in compared.also)
+        return cls._of(compared, target, used, also)
+
+    @classmethod
+    def _of(
+        cls,
+        compared: Compared,
+        models: Float[np.ndarray, "models scans"],
+        used: Float[np.ndarray, "models references"],
+        also: tuple[Trials, ...] = (),
+    ) -> Trials:
+        return cls(models, compared.references, compared.inside, used, compared.age, also)
 
     def of(self, statistic: Callable[[np.ndarray], np.ndarray]) -> Trials:
         """Return the same trials of a function of the residuals."""
@@ -116,10 +130,7 @@ def thinned(compared: Compared, scans: int) -> Compared:
     They are in the order of age whatever the order they were given in, so that results do not depend on it.
     """
     step = -(-len(compared.age) // scans)
-    kept = np.lexsort((compared.residual, compared.age))[::step]
-    return Compared(
-        compared.residual[kept], compared.references[:, kept], compared.inside[:, kept], compared.age[kept]
-    )
+    return compared.take(np.lexsort((compared.residual, compared.age))[::step])
 
 
 def standardised(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

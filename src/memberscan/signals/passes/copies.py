@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from memberscan.files import fingerprint
+from memberscan.models.copies import COPIES, copies
 from memberscan.models.footprint import batch_size
 from memberscan.models.gradients import agrees_with_autograd
 from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
@@ -20,25 +20,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from memberscan.targets.trained_model import TrainedModel
-
-_LEFT_RIGHT, _BACK_FRONT, _DOWN_UP = 2, 3, 4
-"""Axes of inputs: scans of a cohort are in the orientation RAS+."""
-_MOVES = tuple((axis, by) for axis in (_BACK_FRONT, _DOWN_UP) for by in (1, -1))
-_COPIES = "mirrored, moved by a voxel along both other axes"
-
-
-def copies(volumes: Float[Tensor, "n 1 i j k"]) -> Iterator[Float[Tensor, "n 1 i j k"]]:
-    """Yield the volumes mirrored left to right, and moved by a voxel forward, backward, up and down."""
-    yield volumes.flip(_LEFT_RIGHT)
-    for axis, by in _MOVES:
-        yield moved(volumes, axis, by)
-
-
-def moved(volumes: Float[Tensor, "n 1 i j k"], axis: int, by: int) -> Float[Tensor, "n 1 i j k"]:
-    """Return volumes moved along an axis by one voxel, up or down; the outermost layer is repeated."""
-    size = volumes.shape[axis]
-    places = (torch.arange(size, device=volumes.device) - by).clamp(0, size - 1)
-    return volumes.index_select(axis, places)
 
 
 @full_precision()
@@ -55,7 +36,7 @@ def predictions_of_copies(target: TrainedModel, directory: Path) -> Float[np.nda
         "weights": target.run.weights_fingerprint,
         "cohort": cohort.fingerprint,
         "scans": fingerprint(scan_ids),
-        "copies": _COPIES,
+        "copies": COPIES,
         "device": device.type,
         "threads": torch.get_num_threads(),
         "batch": size,

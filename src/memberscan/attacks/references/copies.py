@@ -1,0 +1,126 @@
+"""What moved copies of a scan add to reference models: both were asked about the scan and about its copies.
+
+A model's error on a scan that it was not trained on is nearly that on a moved copy of it. So the difference
+of the two hardly varies from one reference to the next, and training on the scan changes it. It is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from scipy.special import logit
+
+from memberscan.attacks.attack import Attack, Features, KnownScans
+from memberscan.attacks.references.empirical_bayes import empirical_bayes
+from memberscan.attacks.references.learners import ranked
+from memberscan.attacks.references.lira import shrunk_ratio
+from memberscan.attacks.references.trials import Trials, standardised
+from memberscan.attacks.with_references import Compared
+from memberscan.signals import PREDICTION, Signal, View
+from memberscan.signals.augmented_predictions import AUGMENTED_PREDICTIONS
+from memberscan.signals.reference_models import REFERENCE_COPIES, REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class CopiesAttack(Attack):
+    """Score a statistic of a model and its references on scans and on copies; no known people are needed.
+
+    Parameters
+    ----------
+    statistic
+        Gives one number per scan, greater for members, from what :func:`with_copies` returns.
+    """
+
+    learns: ClassVar[bool] = False
+
+    reads: tuple[Signal, ...] = field(
+        default=(
+            PREDICTION,
+            AUGMENTED_PREDICTIONS,
+            REFERENCE_PREDICTIONS,
+            REFERENCE_COPIES,
+            REFERENCE_MEMBERS,
+        )
+    )
+    statistic: Callable[[Compared], Float[np.ndarray, " scans"]] = field(kw_only=True)
+
+    def observe(self, view: View) -> Features:
+        """Return the statistic of each scan."""
+        return Features(view.scans.index, np.asarray(self.statistic(with_copies(view)), dtype=float)[:, None])
+
+    def score(self, features: Features, known: KnownScans) -> Float[np.ndarray, " scans"]:  # noqa: ARG002
+        """See :class:`~memberscan.attacks.attack.Attack`."""
+        return features.values[:, 0]
+
+
+def with_copies(view: View) -> Compared:
+    """Return what is compared of residuals, and three measurements that copies add.
+
+    These are the shift, the residual less its mean over copies; the excess, the mean absolute error on copies
+    less that on the scan; and the mean residual over copies.
+    """
+    plain = Compared.of(view)
+    of_model = view.age[:, None] - np.asarray(view[AUGMENTED_PREDICTIONS], dtype=float)
+    of_references = view.age[:, None] - np.asarray(view[REFERENCE_COPIES], dtype=float)
+    sides = ((plain.residual, of_model), (plain.references, of_references))
+    shift, excess, mean = (
+        tuple(measure(own, copies) for own, copies in sides) for measure in (_shift, _excess, _mean)
+    )
+    also = tuple(Compared(m, r, plain.inside, plain.age) for m, r in (shift, excess, mean))
+    return Compared(plain.residual, plain.references, plain.inside, plain.age, also)
+
+
+def _shift(own: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    return np.asarray(own - copies.mean(axis=-1))
+
+
+def _excess(own: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    return np.asarray(np.abs(copies).mean(axis=-1) - np.abs(own))
+
+
+def _mean(own: np.ndarray, copies: np.ndarray) -> np.ndarray:  # noqa: ARG001
+    return np.asarray(copies.mean(axis=-1))
+
+
+def scores_of_copies(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
+    """Return the scores that are stacked beside those of residuals."""
+    shift, excess, mean = trials.also
+    toward_zero = -np.sign(mean.residual)
+    return [
+        excess.residual,
+        excess.residual - excess.moments.outs.mean,
+        shrunk_ratio(excess),
+        toward_zero * shift.residual,
+        toward_zero * (shift.residual - shift.moments.outs.mean),
+        -mean.residual * (shift.residual - shift.moments.outs.mean),
+        shrunk_ratio(shift),
+        shrunk_ratio(shift.detrended),
+        empirical_bayes(shift),
+        shrunk_ratio(mean.detrended),
+    ]
+
+
+def fixed_rule_of_copies(trials: Trials) -> Float[np.ndarray, "models scans"]:
+    """Return log odds to add where references are too few to learn from: those of the ranks of two scores."""
+    shift, excess, _ = trials.also
+    return np.asarray(logit(ranked(empirical_bayes(shift))) + logit(ranked(excess.residual)))
+
+
+def of_shifts(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return shifts, and what their mean and log variance are regressed on for members and for others.
+
+    Members' shifts are towards zero error: against the sign of the model's residual on the copies.
+    """
+    shift, _, mean = (each.detrended for each in trials.also)
+    ins, outs = shift.moments.ins.mean, shift.moments.outs.mean
+    copies, age = mean.residual, standardised(trials.age)
+    one = np.ones_like(outs)
+    on = [one, copies, copies * np.abs(copies), outs, ins, age * copies, one * age, one * age**2]
+    spread_on = [one, np.abs(copies), np.abs(outs), np.abs(ins - outs), one * age, one * age**2]
+    return shift.residual, np.stack(on, axis=-1), np.stack(spread_on, axis=-1)
