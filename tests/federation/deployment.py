@@ -145,7 +145,7 @@ class Deployment:
         answer = self.call("server", [*self.words("flwr supernode list", "server"), "--format", "json"])
         return sum(node["status"] == "online" for node in json.loads(answer)["nodes"])
 
-    def wait(self, what: str, ready: Callable[[], bool], *needed: str) -> None:
+    def wait(self, what: str, ready: Callable[[], bool], *needed: str, every: float = 0.1) -> None:
         """Wait until something holds; fail with all logs if it takes too long or a needed process ends."""
         end = time.monotonic() + PATIENCE
         while not ready():
@@ -153,7 +153,7 @@ class Deployment:
             ended = {name for name, process in self.processes.items() if process.poll() is not None}
             if time.monotonic() > end or ended & {*needed}:
                 self.fail(f"in vain waited until {what}; ended: {sorted(ended)}")
-            time.sleep(0.1)
+            time.sleep(every)
 
     def log(self, name: str) -> Path:
         """Return where a process's output is."""

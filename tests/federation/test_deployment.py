@@ -60,7 +60,7 @@ def test_the_howto_runs_a_federation_and_turns_strangers_away(tmp_path: Path) ->
         # Asking the SuperLink takes a process; the sites' logs say when it is worth while.
         logs = [made.log(site) for site in SUBJECTS]
         made.wait("all sites connect", lambda: all("SuperNode ID" in log.read_text() for log in logs))
-        made.wait("all sites are there", lambda: made.online() == len(SUBJECTS))
+        made.wait("all sites are there", lambda: made.online() == len(SUBJECTS), every=3)
         run = made.start("server", made.words("flwr run", "server"), name="flwr run")
         made.supernode("site-c")
         made.supernode("site-d", key=False)
@@ -185,7 +185,7 @@ def what_is_registered_outlives_a_restart(made: Deployment) -> None:
     made.processes["server"].terminate()
     made.processes["server"].wait(30)
     made.superlink()
-    made.wait("all sites are back", lambda: made.online() == len(SUBJECTS))
+    made.wait("all sites are back", lambda: made.online() == len(SUBJECTS), every=3)
 
 
 @pytest.mark.skipif(not shutil.which("openssl") or not shutil.which("ssh-keygen"), reason="needs both")

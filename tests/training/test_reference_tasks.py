@@ -35,7 +35,7 @@ from memberscan.auditing.making_references import train_references
 
 if __name__ == "__main__":
     print("ready", flush=True)
-    train_references(sys.argv[1], sys.argv[2], count=4, workers=2)
+    train_references(sys.argv[1], sys.argv[2], count=4, workers=1)
 """
 
 
