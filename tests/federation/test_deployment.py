@@ -73,7 +73,6 @@ def test_the_howto_runs_a_federation_and_turns_strangers_away(tmp_path: Path) ->
         for site, reason in STRANGERS.items():
             refused(made, site, "Exit Code: 305", reason)
         sites_reach_nothing_but_the_fleet(made)
-        a_port_in_use_is_named(made)
         what_is_registered_outlives_a_restart(made)
 
 
@@ -174,11 +173,6 @@ def refused(made: Deployment, name: str, *words: str) -> None:
     text = made.log(name).read_text()
     if made.processes[name].returncode != 1 or not all(word in text for word in words):
         made.fail(f"{name} does not end with 1 and {words}")
-
-
-def a_port_in_use_is_named(made: Deployment) -> None:
-    made.start("server", made.words("flower-superlink", "server"), name="second superlink")
-    refused(made, "second superlink", "address already in use")
 
 
 def what_is_registered_outlives_a_restart(made: Deployment) -> None:
