@@ -43,24 +43,12 @@ if _cuda_is_available():
     torch.cuda.device_count()
 
 
-WAITING = {
-    "test_deployment.py",
-    "test_engines.py",
-    "test_kill.py",
-    "test_reference_tasks.py",
-    "test_task_pool.py",
-}
-"""Tests that wait for other processes most of the time."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests first that wait, so that others run meanwhile, and then those that share costly audits.
+    """Put tests that share costly audits first.
 
     Processes take over tests from the end of each other's list, and would have to make the audits again.
     """
-    items.sort(
-        key=lambda item: (item.path.name not in WAITING, not {"report", "auditing"} & {*item.path.parts})
-    )
+    items.sort(key=lambda item: not {"report", "auditing"} & {*item.path.parts})
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,6 +14,12 @@ from memberscan.errors import BadInputError, MissingExtraError
 from memberscan.task_pool import carry_out, in_order
 
 
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let other processes import this module, whose functions are sent to them."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+
+
 def square(value: int) -> int:
     return value * value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import ndtri
 from scipy.stats import norm
@@ -37,6 +37,9 @@ def naive(laws: TwoNormals, rate: float) -> tuple[float, float, float]:
 
 @given(means, variances, means, variances)
 def test_against_counts(mean_in: float, variance_in: float, mean_out: float, variance_out: float) -> None:
+    # Where laws differ by rounding only, the ratios that are counted are rounding too.
+    apart = max(abs(mean_in - mean_out), abs(variance_in / variance_out - 1))
+    assume(apart == 0 or apart > 1e-6)
     laws = one(mean_in, variance_in, mean_out, variance_out)
     auc, power, variation = naive(laws, 0.05)
     assert laws.auc[0] == pytest.approx(auc, abs=2e-3)
