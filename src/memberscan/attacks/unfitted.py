@@ -1,7 +1,8 @@
-"""Attacks that need no known people: one measurement of each scan, lower for members."""
+"""Attacks that need no known people: one number for each scan, such as a measurement lower for members."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -16,8 +17,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LowerForMembers(Attack):
-    """Score minus a measurement; no known people are needed.
+class UnfittedAttack(Attack):
+    """Score one number of each scan; no known people are needed."""
+
+    learns: ClassVar[bool] = False
+
+    @abstractmethod
+    def measured(self, view: View) -> Float[np.ndarray, " scans"]:
+        """Return one number per scan, greater for members."""
+
+    def observe(self, view: View) -> Features:
+        """Return the number of each scan."""
+        return Features(view.scans.index, np.asarray(self.measured(view), dtype=float)[:, None])
+
+    def score(self, features: Features, known: KnownScans) -> Float[np.ndarray, " scans"]:  # noqa: ARG002
+        """See :class:`~memberscan.attacks.attack.Attack`."""
+        return features.values[:, 0]
+
+
+@dataclass(frozen=True)
+class LowerForMembers(UnfittedAttack):
+    """Score minus a measurement.
 
     Parameters
     ----------
@@ -25,14 +45,8 @@ class LowerForMembers(Attack):
         Gives one number per scan; training makes it small for members.
     """
 
-    learns: ClassVar[bool] = False
-
     measure: Callable[[View], Float[np.ndarray, " scans"]] = field(kw_only=True)
 
-    def observe(self, view: View) -> Features:
-        """Return the measurements."""
-        return Features(view.scans.index, np.asarray(self.measure(view), dtype=float)[:, None])
-
-    def score(self, features: Features, known: KnownScans) -> Float[np.ndarray, " scans"]:  # noqa: ARG002
-        """See :class:`~memberscan.attacks.attack.Attack`."""
-        return -features.values[:, 0]
+    def measured(self, view: View) -> Float[np.ndarray, " scans"]:
+        """Return minus the measurement."""
+        return -np.asarray(self.measure(view), dtype=float)

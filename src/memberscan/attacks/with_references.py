@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.attack import Attack, Features, KnownScans
+from memberscan.attacks.unfitted import UnfittedAttack
 from memberscan.signals import PREDICTION, Signal, View
 from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
 
@@ -66,8 +66,8 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class ReferenceAttack(Attack):
-    """Score a statistic of the residuals of a model and its references; no known people are needed.
+class ReferenceAttack(UnfittedAttack):
+    """Score a statistic of the residuals of a model and its references.
 
     Parameters
     ----------
@@ -75,15 +75,9 @@ class ReferenceAttack(Attack):
         Gives one number per scan, greater for members.
     """
 
-    learns: ClassVar[bool] = False
-
     reads: tuple[Signal, ...] = field(default=(PREDICTION, REFERENCE_PREDICTIONS, REFERENCE_MEMBERS))
     statistic: Callable[[Compared], Float[np.ndarray, " scans"]] = field(kw_only=True)
 
-    def observe(self, view: View) -> Features:
+    def measured(self, view: View) -> Float[np.ndarray, " scans"]:
         """Return the statistic of each scan."""
-        return Features(view.scans.index, np.asarray(self.statistic(Compared.of(view)), dtype=float)[:, None])
-
-    def score(self, features: Features, known: KnownScans) -> Float[np.ndarray, " scans"]:  # noqa: ARG002
-        """See :class:`~memberscan.attacks.attack.Attack`."""
-        return features.values[:, 0]
+        return self.statistic(Compared.of(view))

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logit
 
-from memberscan.attacks.attack import Attack, Features, KnownScans
 from memberscan.attacks.references.empirical_bayes import empirical_bayes
 from memberscan.attacks.references.learners import ranked
 from memberscan.attacks.references.lira import shrunk_ratio
 from memberscan.attacks.references.trials import Trials, standardised
+from memberscan.attacks.unfitted import UnfittedAttack
 from memberscan.attacks.with_references import Compared
 from memberscan.signals import PREDICTION, Signal, View
 from memberscan.signals.augmented_predictions import AUGMENTED_PREDICTIONS
@@ -28,16 +28,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CopiesAttack(Attack):
-    """Score a statistic of a model and its references on scans and on copies; no known people are needed.
+class CopiesAttack(UnfittedAttack):
+    """Score a statistic of a model and its references on scans and on copies.
 
     Parameters
     ----------
     statistic
         Gives one number per scan, greater for members, from what :func:`with_copies` returns.
     """
-
-    learns: ClassVar[bool] = False
 
     reads: tuple[Signal, ...] = field(
         default=(
@@ -50,13 +48,9 @@ class CopiesAttack(Attack):
     )
     statistic: Callable[[Compared], Float[np.ndarray, " scans"]] = field(kw_only=True)
 
-    def observe(self, view: View) -> Features:
+    def measured(self, view: View) -> Float[np.ndarray, " scans"]:
         """Return the statistic of each scan."""
-        return Features(view.scans.index, np.asarray(self.statistic(with_copies(view)), dtype=float)[:, None])
-
-    def score(self, features: Features, known: KnownScans) -> Float[np.ndarray, " scans"]:  # noqa: ARG002
-        """See :class:`~memberscan.attacks.attack.Attack`."""
-        return features.values[:, 0]
+        return self.statistic(with_copies(view))
 
 
 def with_copies(view: View) -> Compared:
