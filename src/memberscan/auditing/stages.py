@@ -127,7 +127,7 @@ def audit(
         "seed": seed,
         **asdict(heading),
     }
-    with _workplace(directory, request) as (place, finished):
+    with _place_of(directory, request) as (place, finished):
         if finished:
             return _finished(place, heading)
         if directory is not None:
@@ -143,7 +143,7 @@ def audit(
 
 
 @contextlib.contextmanager
-def _workplace(directory: Path | None, request: dict[str, Any]) -> Iterator[tuple[Path, bool]]:
+def _place_of(directory: Path | None, request: dict[str, Any]) -> Iterator[tuple[Path, bool]]:
     """Yield where an audit is carried out, and whether it is already finished there."""
     if directory is None:
         with scratch() as temporary:

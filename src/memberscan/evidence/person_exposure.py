@@ -56,7 +56,7 @@ class Stability:
 
 
 @dataclass(frozen=True)
-class ExposedGroup:
+class MeanExposure:
     """How exposed a group of people is, as means over them.
 
     Parameters
@@ -157,7 +157,7 @@ class PersonExposure:
         error = np.sqrt((twins - 1) * self.auc_without.var(axis=0) + self.doubt**2)
         return np.where(self.count >= FEWEST_FOR_ERRORS, error, np.nan)
 
-    def about(self, people: Bool[np.ndarray, " people"]) -> ExposedGroup:
+    def about(self, people: Bool[np.ndarray, " people"]) -> MeanExposure:
         """Return how exposed some people are; those with too few references are left out."""
         part = people & self.judged
         without = self.auc_without[:, part].mean(axis=1) if len(self.auc_without) else np.zeros(0)
@@ -166,7 +166,7 @@ class PersonExposure:
             # At least that of half an answer: AUCs of 1 by all twins do not mean that there is none.
             error = max(error, 0.5 / float(self.count[part].sum()))
         rates, right = self.true_positive_rates[:, part], self.right[:, part]
-        return ExposedGroup(
+        return MeanExposure(
             people=int(part.sum()),
             auc=Average(float(self.auc[part].mean()), error, len(without)),
             rates=tuple(rates.mean(axis=1).tolist()),
@@ -178,7 +178,7 @@ class PersonExposure:
         """Return the given number of people with the greatest AUC."""
         return _greatest(np.where(self.judged, self.auc, -np.inf), people)
 
-    def about_most_exposed(self, people: int) -> ExposedGroup:
+    def about_most_exposed(self, people: int) -> MeanExposure:
         """Return how exposed the given number of people are that are exposed most.
 
         People who stand out do so by luck too. For the share of right answers, those who are most exposed by

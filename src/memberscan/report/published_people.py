@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
     from memberscan.evidence.intervals import Interval
-    from memberscan.evidence.person_exposure import ExposedGroup, PersonExposure, Stability
+    from memberscan.evidence.person_exposure import MeanExposure, PersonExposure, Stability
     from memberscan.evidence.reference_power import ReferencePower
     from memberscan.report.outcome import PeopleFacts
 
@@ -81,7 +81,7 @@ def _stability(found: Stability) -> exposure_json.RankingStability:
     )
 
 
-def _about(found: ExposedGroup) -> exposure_json.ExposedPeople:
+def _about(found: MeanExposure) -> exposure_json.ExposedPeople:
     """Return what is said of some people who have enough references; they must be enough to report."""
     auc = _estimate(found.auc)
     if auc is None:
