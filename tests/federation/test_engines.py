@@ -66,7 +66,7 @@ def test_keys_reach_the_parties(three: Consortium, tmp_path: Path) -> None:
 def test_a_worker_of_ray_that_dies_costs_its_learner_the_round_and_nobody_else(
     three: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messaging, "_PAUSES", (3.0, 9.0))
+    monkeypatch.setattr(messaging, "_PAUSES", (12.0,))
     pickling = pytest.importorskip("ray.cloudpickle")
     # Workers cannot import tests.
     for module in (__name__, Consortium.__module__):
