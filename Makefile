@@ -23,9 +23,9 @@ check-code: .venv/all
 run-tests: .venv/all
 	$(BIN)/pytest -n 3 --dist worksteal
 
-# Measuring coverage makes the tests a quarter slower.
+# Measuring coverage makes the tests a quarter slower. Property tests try other examples than those of `make test`.
 coverage: .venv/all
-	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
+	$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile explore --cov --cov-report=term
 
 bench: .venv/all
 	$(BIN)/python -m benchmarks

@@ -28,8 +28,10 @@ from memberscan.training import TrainingConfig, loop, train
 
 from .recorded import write_vectors
 
-# How long an example takes says more of the machine's load than of the code.
-settings.register_profile("memberscan", deadline=None)
+# How long an example takes says more of the machine's load than of the code. `make test` tries the same
+# examples every time, so that a failure is about the change; `make coverage` tries others.
+settings.register_profile("memberscan", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
 settings.load_profile("memberscan")
 
 Interrupted = Callable[[int], AbstractContextManager[None]]

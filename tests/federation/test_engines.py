@@ -5,7 +5,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,12 @@ from flwr.app import Context, Error, Message
 
 from memberscan.errors import FederationError
 from memberscan.federation import engines, messaging
+from memberscan.federation.client import client_app
 from memberscan.federation.local_grid import LocalGrid
+from memberscan.federation.site import Site
 from memberscan.runs.transcript import Transcript
 
-from .consortium import Consortium, asked, contents, settings
+from .consortium import App, Consortium, asked, contents, settings
 
 
 def descendants() -> set[int]:
@@ -36,55 +38,6 @@ def descendants() -> set[int]:
     return found
 
 
-def test_ray_gives_the_models_of_the_local_engine_and_is_shut_down(three: Consortium, tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray")
-    threads, processes = set(threading.enumerate()), descendants()
-    its = settings(rounds=2)
-    engines.simulate(three.cohort, three.roles, its, tmp_path / "ray", engine="ray")
-    assert not ray.is_initialized()
-    end = time.monotonic() + 20
-    while (left := descendants() - processes) and time.monotonic() < end:
-        time.sleep(0.2)
-    assert not left
-    assert not [thread for thread in set(threading.enumerate()) - threads if not thread.daemon]
-    engines.simulate(three.cohort, three.roles, its, tmp_path / "local")
-    found, expected = (Transcript.open(tmp_path / name) for name in ("ray", "local"))
-    assert found.learners == expected.learners
-    for number in range(3):
-        for name, values in expected.global_model(number).items():
-            torch.testing.assert_close(found.global_model(number)[name], values, rtol=1e-5, atol=1e-6)
-    for its_round, other in zip(found.rounds, expected.rounds, strict=True):
-        assert list(its_round.took_part) == list(other.took_part)
-        assert not its_round.left_out
-
-
-def test_keys_reach_the_parties(three: Consortium, tmp_path: Path) -> None:
-    with pytest.raises(FederationError, match="has no key"):
-        engines.simulate(three.cohort, three.roles, settings(rounds=1, secure="ckks"), tmp_path / "rounds")
-
-
-def test_a_worker_of_ray_that_dies_costs_its_learner_the_round_and_nobody_else(
-    three: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(messaging, "_PAUSES", (12.0,))
-    pickling = pytest.importorskip("ray.cloudpickle")
-    # Workers cannot import tests.
-    for module in (__name__, Consortium.__module__):
-        pickling.register_pickle_by_value(sys.modules[module])
-    inner = three.app(tmp_path)
-
-    def dying(message: Message, context: Context) -> Message:
-        if asked(message) == ("train", 1) and context.node_config["partition-id"] == 1:
-            os._exit(1)
-        return inner(message, context)
-
-    engines._on_ray(dying, 3, settings(rounds=2), tmp_path, None)  # type: ignore[arg-type]
-    first, second = Transcript.open(tmp_path).rounds
-    assert list(first.took_part) == ["learner-1", "learner-3"]
-    assert re.fullmatch(r"failed \(Actor\w+Error\)", first.left_out["learner-2"])
-    assert list(second.took_part) == ["learner-1", "learner-2", "learner-3"]
-
-
 DIED = (
     "<class 'ray.exceptions.ActorDiedError'>:<'The actor died unexpectedly:\n class_name: ClientAppActor\n'>"
 )
@@ -93,17 +46,72 @@ DIED = (
 class Mortal(LocalGrid):
     """An engine whose worker dies while the second learner trains, as often as is said."""
 
-    deaths = 1
+    deaths, number = 1, 2
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
         for message in messages:
-            if asked(message) == ("train", 2) and message.metadata.dst_node_id == 3 and self.deaths:
+            if asked(message) == ("train", self.number) and message.metadata.dst_node_id == 3 and self.deaths:
                 self.deaths -= 1
                 yield Message(Error(0, DIED), reply_to=message)
             else:
                 yield from super().send_and_receive([message], timeout=timeout)
+
+
+def mortal_app(locate: Callable[[Context], Site], *, confide: bool) -> App:
+    """Return the learners' app; the second learner's process ends whenever it trains in the first round."""
+    inner = client_app(locate, confide=confide)
+
+    def dying(message: Message, context: Context) -> Message:
+        if asked(message) == ("train", 1) and context.node_config["partition-id"] == 1:
+            os._exit(1)
+        return inner(message, context)
+
+    return dying
+
+
+# One test, since Ray takes most of a minute to start and stop.
+def test_on_ray_a_worker_that_dies_costs_its_learner_the_round_and_nobody_else(
+    three: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray, pickling = pytest.importorskip("ray"), pytest.importorskip("ray.cloudpickle")
+    # Workers cannot import tests.
+    for module in (__name__, Consortium.__module__):
+        pickling.register_pickle_by_value(sys.modules[module])
+    threads, processes = set(threading.enumerate()), descendants()
+    its = settings(rounds=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(messaging, "_PAUSES", (12.0,))
+        patch.setattr(engines, "client_app", mortal_app)
+        engines.simulate(three.cohort, three.roles, its, tmp_path / "ray", engine="ray")
+    assert not ray.is_initialized()
+    end = time.monotonic() + 20
+    while (left := descendants() - processes) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not left
+    assert not [thread for thread in set(threading.enumerate()) - threads if not thread.daemon]
+    monkeypatch.setattr(messaging, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(engines, "LocalGrid", Mortal)
+    monkeypatch.setattr(Mortal, "deaths", 9)
+    monkeypatch.setattr(Mortal, "number", 1)
+    engines.simulate(three.cohort, three.roles, its, tmp_path / "local")
+    found, expected = (Transcript.open(tmp_path / name) for name in ("ray", "local"))
+    assert found.learners == expected.learners
+    for number in range(3):
+        for name, values in expected.global_model(number).items():
+            torch.testing.assert_close(found.global_model(number)[name], values, rtol=1e-5, atol=1e-6)
+    for its_round, other in zip(found.rounds, expected.rounds, strict=True):
+        assert list(its_round.took_part) == list(other.took_part)
+        assert list(its_round.left_out) == list(other.left_out)
+    first, second = found.rounds
+    assert re.fullmatch(r"failed \(Actor\w+Error\)", first.left_out["learner-2"])
+    assert list(second.took_part) == ["learner-1", "learner-2", "learner-3"]
+
+
+def test_keys_reach_the_parties(three: Consortium, tmp_path: Path) -> None:
+    with pytest.raises(FederationError, match="has no key"):
+        engines.simulate(three.cohort, three.roles, settings(rounds=1, secure="ckks"), tmp_path / "rounds")
 
 
 @pytest.mark.parametrize(("deaths", "left_out"), [(1, {}), (9, {"learner-2": "failed (ActorDiedError)"})])

@@ -102,7 +102,7 @@ def names_rows(name: str, numbers: pd.Series) -> bool:
         return False
     known = numbers.dropna()
     fewest = len(known) if len(known) <= MAXIMUM_TEXT_LEVELS else max(MAXIMUM_TEXT_LEVELS + 1, len(known) / 3)
-    return known.nunique() >= fewest and bool((known % 1 == 0).all())
+    return known.nunique() >= max(fewest, 1) and bool((known % 1 == 0).all())
 
 
 def _counts(values: Float[np.ndarray, " rows"]) -> bool:
