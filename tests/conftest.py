@@ -95,6 +95,7 @@ def make_volumes(path: Path, ages: Sequence[float], subjects: Sequence[str], see
     facts = manifest.Facts(
         kind="volumes",
         shape=GRID,
+        dtype="float16",
         source="test",
         covariates=("sex",),
         ignored=(),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memberscan.cohort import Cohort
-from memberscan.cohort.bids import T1wFile, choose_scans, find_t1w, parse_entities
+from memberscan.cohort.bids import ScanFile, choose_scans, find_images, parse_entities
 from memberscan.errors import AmbiguousScansError, BadInputError, CohortError, ParticipantsError, StaleError
 
 from .conftest import BidsMaker, people, small_image
@@ -14,8 +14,8 @@ from .conftest import BidsMaker, people, small_image
 SPACING = 16.0
 
 
-def t1w(*names: str) -> list[T1wFile]:
-    return [T1wFile(Path(name), parse_entities(name)) for name in names]
+def t1w(*names: str) -> list[ScanFile]:
+    return [ScanFile(Path(name), parse_entities(name)) for name in names]
 
 
 def test_entities() -> None:
@@ -77,9 +77,9 @@ def test_a_selection_that_matches_nothing_says_what_there_is() -> None:
 
 def test_missing_and_empty_datasets(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="not a directory"):
-        find_t1w(tmp_path / "nowhere")
+        find_images(tmp_path / "nowhere")
     with pytest.raises(CohortError, match="no T1w image"):
-        find_t1w(tmp_path)
+        find_images(tmp_path)
     with pytest.raises(CohortError):
         Cohort.from_bids(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()

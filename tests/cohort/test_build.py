@@ -20,7 +20,8 @@ import pytest
 
 from memberscan.cohort import Cohort
 from memberscan.cohort.ages import Age
-from memberscan.cohort.build import ScanSource, _turn, build_volumes, check_spacing, shared_content
+from memberscan.cohort.build import ScanSource, _turn, build_volumes, shared_content
+from memberscan.cohort.conform import Conformed
 from memberscan.errors import BadInputError, CohortError, DiskFullError, OutputConflictError, StaleError
 
 from .conftest import BidsMaker, people, small_image
@@ -41,8 +42,8 @@ def four(**changes: ScanSource) -> list[ScanSource]:
 
 
 def build(path: Path, sources: list[ScanSource], **changes: Any) -> Cohort:
-    options = {"request": {"test": 1}, "spacing": SPACING, "source": "test", "synthetic": False, "workers": 2}
-    build_volumes(path, sources, PEOPLE, **(options | changes))
+    options = {"request": {"test": 1}, "prepare": Conformed(SPACING), "source": "test", "synthetic": False}
+    build_volumes(path, sources, PEOPLE, **(options | {"workers": 2} | changes))
     return Cohort.open(path)
 
 
@@ -193,7 +194,7 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("spacing", [0.5, 21, float("nan"), -4])
 def test_odd_spacings_are_refused(spacing: float) -> None:
     with pytest.raises(BadInputError, match="spacing"):
-        check_spacing(spacing)
+        Conformed(spacing)
 
 
 def test_no_workers_are_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memberscan.cohort import Cohort
-from memberscan.cohort.bids import find_t1w
+from memberscan.cohort.bids import find_images
 
 from .conftest import SHARED_DATA
 
@@ -22,7 +22,7 @@ def test_brains_of_ixi(tmp_path: Path) -> None:
         (root / name).symlink_to(SHARED_DATA / "ixi" / name)
     for folder in sorted((SHARED_DATA / "ixi").glob("sub-*"))[:12]:
         (root / folder.name).symlink_to(folder)
-    assert len(find_t1w(root)) == 12
+    assert len(find_images(root)) == 12
     cohort = Cohort.from_bids(root, tmp_path / "c", select={"desc": "brain"}, spacing=4)
     assert len(cohort) == 12
     assert cohort.shape == (46, 55, 46)

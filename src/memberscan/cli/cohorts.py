@@ -26,18 +26,33 @@ def bids(
         list[str] | None,
         typer.Option(help="Entity that files must have, such as desc=brain; may be repeated."),
     ] = None,
-    spacing: Annotated[float, typer.Option(help="Edge of a voxel of the cohort's grid, mm.")] = 4.0,
+    suffix: Annotated[str, typer.Option(help="Kind of image, such as T1w or FLAIR.")] = "T1w",
+    spacing: Annotated[
+        float | None, typer.Option(help="Edge of a voxel of the cohort's grid, mm; default 4.")
+    ] = None,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Take images as they are: for a model that was trained on them.")
+    ] = False,
     seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
-    """Build a cohort from the T1w scans of a BIDS dataset.
+    """Build a cohort from the scans of a BIDS dataset.
 
     Example: `memberscan cohort bids ds000001 cohort --select desc=brain --spacing 4`
     """
     del seed
     from memberscan.cohort import Cohort
 
-    _print(Cohort.from_bids(bids_dir, cohort, select=_entities(select or []), spacing=spacing), json)
+    if as_is and spacing is not None:
+        raise BadInputError("--as-is keeps the images' own grid and --spacing gives another; leave out one")
+    made = Cohort.from_bids(
+        bids_dir,
+        cohort,
+        select=_entities(select or []),
+        suffix=suffix,
+        spacing=None if as_is else spacing or 4.0,
+    )
+    _print(made, json)
 
 
 @app.command()

@@ -1,7 +1,8 @@
-"""Find the T1-weighted scans of a BIDS dataset: which files are separate scans, and of which subjects."""
+"""Find the scans of a BIDS dataset: which files are separate scans, and of which subjects."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,20 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from memberscan.cohort.ages import Age, age_problem
-from memberscan.cohort.build import ScanSource, build_volumes, check_spacing
+from memberscan.cohort.as_is import AsIs
+from memberscan.cohort.build import ScanSource, build_volumes
+from memberscan.cohort.conform import Conformed, Preparation
 from memberscan.cohort.images import load_image, named
 from memberscan.cohort.matching import in_order
 from memberscan.cohort.participants import Participants
 from memberscan.errors import AmbiguousScansError, BadInputError, CohortError
 
+T1W = "T1w"
+_DATATYPES = ("anat", "dwi", "perf", "pet", "fmap", "func", "swi")
 # The entities that identify an acquisition. Files that differ only in other entities (such as desc or space)
 # are versions of the same scan.
 ACQUISITION_ENTITIES = ("sub", "ses", "acq", "run")
 
 
 @dataclass(frozen=True)
-class T1wFile:
-    """A T1w image and the entities in its name, such as ``{"sub": "01", "desc": "brain"}``."""
+class ScanFile:
+    """An image and the entities in its name, such as ``{"sub": "01", "desc": "brain"}``."""
 
     path: Path
     entities: dict[str, str]
@@ -45,9 +50,15 @@ class T1wFile:
 
 
 def build_from_bids(
-    bids: Path, path: Path, *, select: Mapping[str, str], spacing: float, workers: int | None = None
+    bids: Path,
+    path: Path,
+    *,
+    select: Mapping[str, str],
+    suffix: str = T1W,
+    spacing: float | None,
+    workers: int | None = None,
 ) -> None:
-    """Build a cohort from every T1w image of a dataset that matches the selection.
+    """Build a cohort from every image of one kind in a dataset that matches the selection.
 
     Ages come from a subject's sessions.tsv where it has ages, else from participants.tsv, which may have a
     row for each session. If a subject has several sessions and only one age, that is the age at the first
@@ -63,8 +74,10 @@ def build_from_bids(
         The cohort directory.
     select
         Entities that a file must have; an empty value asks for files without that entity.
+    suffix
+        The kind of image, as the file's name ends, such as "T1w" or "FLAIR".
     spacing
-        Edge of a voxel of the cohort's grid, mm.
+        Edge of a voxel of the cohort's grid, mm; None takes the images as they are.
     workers
         Number of threads; by default the number of cores.
 
@@ -77,8 +90,8 @@ def build_from_bids(
     AmbiguousScansError
         If files of one session are versions of one scan.
     """
-    spacing = check_spacing(spacing)
-    found = find_t1w(bids)
+    resampled = None if spacing is None else Conformed(float(spacing))
+    found = find_images(bids, suffix)
     scans = choose_scans(found, select)
     sessions = _sessions_on_disk(bids, found)
     participants = Participants.read(bids, sessions)
@@ -86,41 +99,50 @@ def build_from_bids(
         "command": "cohort bids",
         "bids": str(bids.resolve()),
         "select": dict(sorted(select.items())),
-        "spacing": spacing,
+        "spacing": None if resampled is None else resampled.spacing,
     }
+    if suffix != T1W:
+        request["suffix"] = suffix
+    sources = [_scan_source(scan, participants, sessions[scan.subject_id]) for scan in scans]
+    prepare = resampled or _as_they_are(sources)
     selection = "".join(
         f", {key}-{value}" if value else f", no {key}" for key, value in sorted(select.items())
     )
     build_volumes(
         path,
-        [_scan_source(scan, participants, sessions[scan.subject_id]) for scan in scans],
+        sources,
         participants.covariates,
         request=request,
-        spacing=spacing,
-        source=f"BIDS dataset {bids.resolve().name}{selection}",
+        prepare=prepare,
+        source=f"BIDS dataset {bids.resolve().name}{selection}{'' if resampled else ', images as they are'}",
         synthetic=False,
         workers=workers,
     )
 
 
-def find_t1w(bids: Path) -> list[T1wFile]:
-    """Return all T1w images of a dataset, sorted by name.
+def find_images(bids: Path, suffix: str = T1W) -> list[ScanFile]:
+    """Return all images of one kind, such as "T1w", in a dataset, sorted by name.
 
     Raises
     ------
     CohortError
-        If the directory does not exist or has no T1w image.
+        If the directory does not exist or has no such image.
+    BadInputError
+        If the suffix is not one of BIDS.
     """
+    if not suffix.isalnum():
+        raise BadInputError(f"--suffix {suffix!r} is not a BIDS suffix; write for example T1w or FLAIR")
     if not bids.is_dir():
         raise CohortError(f"{bids} is not a directory; give the root of a BIDS dataset")
-    paths = sorted(
-        p for where in ("sub-*/anat", "sub-*/ses-*/anat") for p in bids.glob(f"{where}/*_T1w.nii*")
-    )
-    found = [T1wFile(p, parse_entities(p.name)) for p in paths if p.name.endswith((".nii", ".nii.gz"))]
+    # Structural images are in anat, maps of diffusion or perfusion in folders of their own.
+    folders = ("anat",) if suffix == T1W else _DATATYPES
+    places = (f"{where}/{folder}" for where in ("sub-*", "sub-*/ses-*") for folder in folders)
+    paths = sorted(p for place in places for p in bids.glob(f"{place}/*_{suffix}.nii*"))
+    found = [ScanFile(p, parse_entities(p.name)) for p in paths if p.name.endswith((".nii", ".nii.gz"))]
     scans = [scan for scan in found if "sub" in scan.entities]
     if not scans:
         raise CohortError(
-            f"{bids} has no T1w image; expected files such as sub-01/[ses-1/]anat/sub-01_T1w.nii.gz"
+            f"{bids} has no {suffix} image; expected files such as sub-01/[ses-1/]anat/sub-01_{suffix}.nii.gz"
         )
     return scans
 
@@ -131,7 +153,7 @@ def parse_entities(name: str) -> dict[str, str]:
     return {key: value for key, value in pairs if key and value}
 
 
-def choose_scans(scans: Sequence[T1wFile], select: Mapping[str, str]) -> list[T1wFile]:
+def choose_scans(scans: Sequence[ScanFile], select: Mapping[str, str]) -> list[ScanFile]:
     """Return the files that match a selection, which must leave exactly one file per acquisition.
 
     Raises
@@ -155,10 +177,8 @@ def choose_scans(scans: Sequence[T1wFile], select: Mapping[str, str]) -> list[T1
             f"{key}: {', '.join(sorted({s.entities.get(key, '(none)') for s in scans})[:10])}"
             for key in select
         )
-        raise CohortError(
-            f"none of the {len(scans)} T1w images matches --select {wanted}; they have {offers}"
-        )
-    by_id: dict[str, list[T1wFile]] = {}
+        raise CohortError(f"none of the {len(scans)} images matches --select {wanted}; they have {offers}")
+    by_id: dict[str, list[ScanFile]] = {}
     for scan in chosen:
         by_id.setdefault(scan.scan_id, []).append(scan)
     versions = [group for group in by_id.values() if len(group) > 1]
@@ -167,7 +187,7 @@ def choose_scans(scans: Sequence[T1wFile], select: Mapping[str, str]) -> list[T1
     return chosen
 
 
-def _what_to_select(versions: Sequence[Sequence[T1wFile]]) -> str:
+def _what_to_select(versions: Sequence[Sequence[ScanFile]]) -> str:
     first = versions[0]
     count = f"{len(versions)} scan{'s have' if len(versions) > 1 else ' has'} several versions"
     message = f"{count}, such as {', '.join(scan.path.name for scan in first)}; "
@@ -187,7 +207,7 @@ def _what_to_select(versions: Sequence[Sequence[T1wFile]]) -> str:
     return message + "choose one: " + "; ".join(options)
 
 
-def _sessions_on_disk(bids: Path, scans: Sequence[T1wFile]) -> dict[str, set[str]]:
+def _sessions_on_disk(bids: Path, scans: Sequence[ScanFile]) -> dict[str, set[str]]:
     """Return the sessions of every subject that has a folder; empty sets in a dataset without sessions."""
     sessions: dict[str, set[str]] = {folder.name: set() for folder in bids.glob("sub-*") if folder.is_dir()}
     for folder in bids.glob("sub-*/ses-*"):
@@ -197,7 +217,7 @@ def _sessions_on_disk(bids: Path, scans: Sequence[T1wFile]) -> dict[str, set[str
     return sessions
 
 
-def _scan_source(scan: T1wFile, participants: Participants, sessions: Collection[str]) -> ScanSource:
+def _scan_source(scan: ScanFile, participants: Participants, sessions: Collection[str]) -> ScanSource:
     written, age = participants.age(scan.subject_id, scan.session)
     problem = _session_problem(scan, participants, sessions)
     return ScanSource(
@@ -213,7 +233,7 @@ def _scan_source(scan: T1wFile, participants: Participants, sessions: Collection
     )
 
 
-def _session_problem(scan: T1wFile, participants: Participants, sessions: Collection[str]) -> str:
+def _session_problem(scan: ScanFile, participants: Participants, sessions: Collection[str]) -> str:
     """Return why the known age of a subject is not the age at this session, or "" if it is."""
     if (scan.subject_id, scan.session) in participants.by_session:
         return ""
@@ -227,6 +247,26 @@ def _session_problem(scan: T1wFile, participants: Participants, sessions: Collec
         f"no age at {scan.session} (participants.tsv gives one, at {first}; give that at each session in "
         f"{scan.subject_id}_sessions.tsv)"
     )
+
+
+def _as_they_are(sources: Sequence[ScanSource]) -> Preparation:
+    """Return what takes the images of the most frequent grid as they are.
+
+    The build says what is wrong with images that cannot be read.
+
+    Raises
+    ------
+    CohortError
+        If no image can be read.
+    """
+    images = []
+    for source in sources:
+        if not source.problem:
+            with contextlib.suppress(Exception):
+                images.append(source.load())
+    if not images:
+        raise CohortError(f"none of the {len(sources)} images can be read; build without --as-is to see why")
+    return AsIs.of(images)
 
 
 def _load(path: Path) -> Any:

@@ -19,14 +19,14 @@ import pandas as pd
 from memberscan import files, threads
 from memberscan.cohort import manifest
 from memberscan.cohort.ages import Age, age_problem
-from memberscan.cohort.conform import conform, grid_shape
+from memberscan.cohort.conform import Preparation
 from memberscan.cohort.store import Ledger
 from memberscan.errors import BadInputError, UnusableScanError
 from memberscan.progress import progress
 from memberscan.rows import RowFile
 
 LARGE_VOXELS = 1 << 25
-"""Images with more voxels than this (320 x 320 x 320) are conformed one at a time. Sixteen threads then hold
+"""Images with more voxels than this (320 x 320 x 320) are prepared one at a time. Sixteen threads then hold
 at most 16 x 0.7 GB and one of the largest images that are read, 2.7 GB, together 14 GB."""
 _ONE_LARGE = threading.Lock()
 
@@ -79,12 +79,12 @@ def build_volumes(
     people: pd.DataFrame,
     *,
     request: dict[str, Any],
-    spacing: float,
+    prepare: Preparation,
     source: str,
     synthetic: bool,
     workers: int | None = None,
 ) -> None:
-    """Conform every scan, write it to the store in ``path``, and list the kept and the excluded scans.
+    """Prepare every scan, write it to the store in ``path``, and list the kept and the excluded scans.
 
     Scans are processed in threads: reading and resampling release the interpreter's lock, and threads, unlike
     child processes, always end with the process. The build can be killed at any moment; called again with
@@ -100,8 +100,8 @@ def build_volumes(
         Covariates, indexed by subject id, or by the names in ``described_by`` of the scans.
     request
         The arguments of the command, as JSON values; a call with the same request resumes.
-    spacing
-        Edge of a voxel, mm.
+    prepare
+        How an image becomes a volume.
     source
         Where the data come from, in words.
     synthetic
@@ -123,16 +123,17 @@ def build_volumes(
     with manifest.claim(path, request, inputs) as finished:
         if not finished:
             started = time.perf_counter()
-            outcomes = _conform_all(path, sources, spacing, workers or threads.available())
-            manifest.log_time(path, "conform", len(sources), time.perf_counter() - started)
-            facts = {"spacing": spacing, "source": source, "synthetic": synthetic}
-            _finish(path, outcomes, people, facts, inputs)
+            outcomes = _prepare_all(path, sources, prepare, workers or threads.available())
+            manifest.log_time(path, "prepare", len(sources), time.perf_counter() - started)
+            stated = {"spacing": prepare.spacing, "source": source, "synthetic": synthetic}
+            _finish(path, outcomes, people, prepare, stated, inputs)
 
 
 def _finish(
     path: Path,
     outcomes: Sequence[_Outcome],
     people: pd.DataFrame,
+    prepare: Preparation,
     stated: dict[str, Any],
     inputs: str,
 ) -> None:
@@ -146,7 +147,8 @@ def _finish(
         scans = pd.concat([scans, described], axis="columns")
     facts = manifest.Facts(
         kind="volumes",
-        shape=grid_shape(stated["spacing"]),
+        shape=prepare.shape,
+        dtype=prepare.dtype.name,
         covariates=(*covariates, *manifest.STATISTICS),
         ignored=ignored,
         **stated,
@@ -168,22 +170,17 @@ def _scan_row(scan: ScanSource, entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_spacing(spacing: float) -> float:
-    """Return the spacing as a float, or raise if it is not between 1 and 20 mm."""
-    if not (math.isfinite(spacing) and 1 <= spacing <= 20):
-        raise BadInputError(f"spacing is {spacing}; give the edge of a voxel from 1 to 20 mm")
-    return float(spacing)
-
-
-def _conform_all(path: Path, sources: Sequence[ScanSource], spacing: float, workers: int) -> list[_Outcome]:
-    """Conform every scan into its row, or note why not; then exclude images that two subjects share."""
+def _prepare_all(
+    path: Path, sources: Sequence[ScanSource], prepare: Preparation, workers: int
+) -> list[_Outcome]:
+    """Prepare every scan into its row, or note why not; then exclude images that two subjects share."""
     ledger = Ledger(path / manifest.LEDGER)
     with (
-        RowFile.open(path / manifest.VOLUMES, len(sources), grid_shape(spacing), np.float16) as store,
-        progress("conforming scans", len(sources)) as advance,
+        RowFile.open(path / manifest.VOLUMES, len(sources), prepare.shape, prepare.dtype) as store,
+        progress("preparing scans", len(sources)) as advance,
         ThreadPoolExecutor(workers) as pool,
     ):
-        work = partial(_conform_one, store=store, ledger=ledger, spacing=spacing, advance=advance)
+        work = partial(_prepare_one, store=store, ledger=ledger, prepare=prepare, advance=advance)
         outcomes = list(pool.map(work, range(len(sources)), sources))
         ledger.settle([o.entry for o in outcomes if o.entry is not None])
         outcomes = _without_shared_images(outcomes)
@@ -193,13 +190,13 @@ def _conform_all(path: Path, sources: Sequence[ScanSource], spacing: float, work
     return outcomes
 
 
-def _conform_one(
+def _prepare_one(
     row: int,
     scan: ScanSource,
     *,
     store: RowFile,
     ledger: Ledger,
-    spacing: float,
+    prepare: Preparation,
     advance: Callable[[int], None],
 ) -> _Outcome:
     if problem := scan.problem or age_problem(scan.written_age, scan.age):
@@ -207,7 +204,7 @@ def _conform_one(
     elif (entry := ledger.find(scan.scan_id, row, scan.stamp, store)) and _is_described(entry):
         outcome = _Outcome(scan, entry)
     else:
-        outcome = _load_and_write(row, scan, store=store, ledger=ledger, spacing=spacing)
+        outcome = _load_and_write(row, scan, store=store, ledger=ledger, prepare=prepare)
     advance(1)
     return outcome
 
@@ -218,7 +215,7 @@ def _is_described(entry: dict[str, Any]) -> bool:
 
 
 def _load_and_write(
-    row: int, scan: ScanSource, *, store: RowFile, ledger: Ledger, spacing: float
+    row: int, scan: ScanSource, *, store: RowFile, ledger: Ledger, prepare: Preparation
 ) -> _Outcome:
     try:
         # Extreme values in a damaged file make numpy warn without naming the file. The warnings are silenced
@@ -226,19 +223,19 @@ def _load_and_write(
         with np.errstate(all="ignore"):
             image = scan.load()
             with _turn(image):
-                conformed = conform(image, spacing)
+                prepared = prepare(image)
     except UnusableScanError as problem:
         return _Outcome(scan, reason=str(problem))
     except Exception as error:  # a damaged file can raise any exception, and must not stop the other scans
         message = " ".join(f"{type(error).__name__}: {error}".split())
         return _Outcome(scan, reason=f"unreadable ({message[:200]})")
-    store.write(row, conformed.volume[None])
+    store.write(row, prepared.volume[None])
     entry = {
         "scan_id": scan.scan_id,
         "row": row,
         "stamp": scan.stamp,
         "digest": store.digest(row),
-        "statistics": conformed.statistics,
+        "statistics": prepared.statistics,
     }
     ledger.add(entry)
     return _Outcome(scan, entry)

@@ -44,11 +44,13 @@ class Cohort:
     shape
         Shape of one input: voxels (i, j, k), or (features,).
     spacing
-        Edge of a voxel, mm; None for a table.
+        Edge of a voxel, mm; None for a table, and for images on their own grid.
     features
         Names of a table's features; empty for volumes.
     synthetic
         Whether these are phantoms. Say so wherever a number from them appears.
+    dtype
+        Type of the stored inputs, such as "float16"; they are read as float32.
     source
         Where it came from, in words.
     content
@@ -68,6 +70,7 @@ class Cohort:
     spacing: float | None
     features: tuple[str, ...]
     synthetic: bool
+    dtype: str
     source: str
     content: str
     fingerprint: str
@@ -96,6 +99,7 @@ class Cohort:
             spacing=stated.spacing,
             features=stated.features,
             synthetic=stated.synthetic,
+            dtype=stated.dtype,
             source=stated.source,
             content=stated.content,
             fingerprint=stated.fingerprint,
@@ -116,10 +120,11 @@ class Cohort:
         path: Path | str,
         *,
         select: Mapping[str, str] | None = None,
-        spacing: float = 4.0,
+        suffix: str = "T1w",
+        spacing: float | None = 4.0,
         workers: int | None = None,
     ) -> Cohort:
-        """Build a cohort from the T1w images of a BIDS dataset; see :mod:`memberscan.cohort.bids`.
+        """Build a cohort from the images of a BIDS dataset; see :mod:`memberscan.cohort.bids`.
 
         Parameters
         ----------
@@ -130,14 +135,19 @@ class Cohort:
         select
             Entities that a file must have, such as ``{"desc": "brain"}``; ``{"desc": ""}`` selects files
             without that entity.
+        suffix
+            The kind of image, as the file's name ends, such as "T1w" or "FLAIR".
         spacing
-            Edge of a voxel of the cohort's grid, mm.
+            Edge of a voxel of the cohort's grid, mm. None takes the images as they are, on their own grid:
+            the way to audit a model that was trained on these files.
         workers
             Number of scans processed at a time; by default the number of cores.
         """
         from memberscan.cohort.bids import build_from_bids
 
-        build_from_bids(Path(bids), Path(path), select=dict(select or {}), spacing=spacing, workers=workers)
+        build_from_bids(
+            Path(bids), Path(path), select=dict(select or {}), suffix=suffix, spacing=spacing, workers=workers
+        )
         return cls.open(path)
 
     @classmethod
@@ -200,7 +210,8 @@ class Cohort:
         return len(self.scans)
 
     def __repr__(self) -> str:
-        size = "x".join(map(str, self.shape)) + (f" at {self.spacing:g} mm" if self.spacing else " features")
+        unit = "features" if self.kind == "table" else "voxels"
+        size = "x".join(map(str, self.shape)) + (f" at {self.spacing:g} mm" if self.spacing else f" {unit}")
         ages = f"{self.scans['age'].min():.0f}-{self.scans['age'].max():.0f} years"
         phantom = ", synthetic" if self.synthetic else ""
         return (
@@ -236,14 +247,14 @@ class Cohort:
 
     @cached_property
     def _store(self) -> np.ndarray:
-        path, dtype = self._store_path, np.float16 if self.kind == "volumes" else np.float32
+        path = self._store_path
         if not path.is_file():
             raise CohortError(f"{path} is damaged (not a regular file); build the cohort again")
         try:
             store: np.ndarray = np.lib.format.open_memmap(path, mode="r")
         except Exception as error:  # a damaged or malicious header can raise any exception
             raise CohortError(f"{path} is damaged ({error}); build the cohort again") from error
-        if store.dtype != dtype:
+        if store.dtype != np.dtype(self.dtype):
             raise CohortError(f"{path} is damaged (numbers of type {store.dtype}); build the cohort again")
         return store
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
 from memberscan.cohort.headers import check_declared, world_affine
-from memberscan.errors import UnusableScanError
+from memberscan.errors import BadInputError, UnusableScanError
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Float16, Float32
+    from jaxtyping import Bool, Float, Float16, Float32, Shaped
 
 FIELD_OF_VIEW_MM = (182.0, 218.0, 182.0)
 MAXIMUM_OUTSIDE = 0.1
@@ -29,11 +29,56 @@ _SAMPLED_VOXELS = 500_000
 
 
 @dataclass(frozen=True)
-class ConformedScan:
-    """A scan on the cohort's grid, and statistics of its intensities before they were normalised."""
+class PreparedScan:
+    """A scan as the cohort stores it, and statistics of the intensities that it had in its file."""
 
-    volume: Float16[np.ndarray, "i j k"]
+    volume: Shaped[np.ndarray, "i j k"]
     statistics: dict[str, float]
+
+
+class Preparation(Protocol):
+    """How an image becomes a volume of a cohort."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a volume, voxels."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type in which volumes are stored."""
+
+    @property
+    def spacing(self) -> float | None:
+        """Edge of a voxel, mm; None on the images' own grid."""
+
+    def __call__(self, image: Any) -> PreparedScan:
+        """Prepare a nibabel image; UnusableScanError says why it cannot be used."""
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """Bring images to the grid of :func:`conform`; ``spacing`` is the edge of a voxel, from 1 to 20 mm."""
+
+    spacing: float
+
+    def __post_init__(self) -> None:
+        """Check the spacing."""
+        if not (math.isfinite(self.spacing) and 1 <= self.spacing <= 20):
+            raise BadInputError(f"spacing is {self.spacing}; give the edge of a voxel from 1 to 20 mm")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """See :class:`Preparation`."""
+        return grid_shape(self.spacing)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """See :class:`Preparation`; half precision is finer than the noise of a scan."""
+        return np.dtype(np.float16)
+
+    def __call__(self, image: Any) -> PreparedScan:
+        """See :class:`Preparation`."""
+        return conform(image, self.spacing)
 
 
 def grid_shape(spacing: float) -> tuple[int, int, int]:
@@ -42,7 +87,7 @@ def grid_shape(spacing: float) -> tuple[int, int, int]:
     return i, j, k
 
 
-def conform(image: Any, spacing: float) -> ConformedScan:
+def conform(image: Any, spacing: float) -> PreparedScan:
     """Reorient to RAS+, resample to the cohort grid, and z-score over the whole volume.
 
     Scans are not registered to a template: a scan is shifted so that the centre of its foreground is the
@@ -59,7 +104,7 @@ def conform(image: Any, spacing: float) -> ConformedScan:
 
     Returns
     -------
-    ConformedScan
+    PreparedScan
         ``volume``, float16, mean 0 and standard deviation 1 over all voxels, background included;
         ``statistics`` of the native intensities (see :func:`image_statistics`).
 
@@ -83,7 +128,7 @@ def conform(image: Any, spacing: float) -> ConformedScan:
         smooth, to_native[:3, :3], to_native[:3, 3], grid_shape(spacing),
         order=1, mode="grid-constant", cval=background,
     )  # fmt: skip
-    return ConformedScan(_zscore(resampled), image_statistics(data, mask, sizes))
+    return PreparedScan(_zscore(resampled), image_statistics(data, mask, sizes))
 
 
 def foreground(data: Float32[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:

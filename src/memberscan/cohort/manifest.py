@@ -28,8 +28,10 @@ LEDGER = "ledger.jsonl"
 TIMINGS = "timings.jsonl"
 
 RESERVED = ("scan_id", "row", "subject_id", "session", "age", "age_note")
-MOST_VALUES = 1 << 23
-"""Largest input of one scan: the finest grid, of 1 mm, has seven million voxels; tables are smaller."""
+MOST_VALUES = 1 << 25
+"""Largest input of one scan, such as 320 x 320 x 320 voxels; a head at 1 mm has at most 17 million."""
+STORED = tuple(np.dtype(name) for name in ("u1", "i1", "u2", "i2", "f2", "f4"))
+"""Types of a store; each holds only numbers that float32, which networks get, holds exactly."""
 _EXCLUDED_COLUMNS = ("scan_id", "subject_id", "reason")
 STATISTICS = (
     "image_foreground", "image_p05", "image_p50", "image_p95", "image_sharpness", "image_voxel_mm3",
@@ -42,6 +44,7 @@ class Facts:
 
     kind: str
     shape: tuple[int, ...]
+    dtype: str
     source: str
     covariates: tuple[str, ...]
     ignored: tuple[str, ...]
@@ -166,7 +169,9 @@ def read(path: Path) -> Stated:
             f"{path / MANIFEST} has schema {schema!r:.80}, this version reads {SCHEMA!r}; "
             "build the cohort again"
         )
-    stated = received.stated(Stated, value, str(path / MANIFEST))
+    # Early versions stored all volumes alike, and did not say how.
+    known = {"dtype": "float16" if value.get("kind") == "volumes" else "float32"}
+    stated = received.stated(Stated, known | value, str(path / MANIFEST))
     if problem := _problem(stated):
         raise CohortError(f"{path / MANIFEST} is damaged ({problem}); build the cohort again")
     if _fingerprint(path, stated.content) != stated.fingerprint:
@@ -184,8 +189,10 @@ def _problem(stated: Stated) -> str:
         return f"shape is {list(stated.shape)}"
     if math.prod(stated.shape) > MOST_VALUES:
         return f"an input has {math.prod(stated.shape):,} values, and at most {MOST_VALUES:,} are read"
-    if volumes and not (stated.spacing is not None and stated.spacing > 0):
+    if volumes and stated.spacing is not None and not stated.spacing > 0:
         return f"spacing is {stated.spacing}"
+    if stated.dtype not in {dtype.name for dtype in STORED}:
+        return f"dtype is {stated.dtype!r:.80}"
     if not volumes and (len(stated.features),) != stated.shape:
         return f"{len(stated.features)} features of shape {list(stated.shape)}"
     if len(set(names)) < len(names) or len(set(stated.features)) < len(stated.features):

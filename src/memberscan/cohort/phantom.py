@@ -17,8 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from memberscan import seeds
 from memberscan.cohort.ages import Age
-from memberscan.cohort.build import ScanSource, build_volumes, check_spacing
-from memberscan.cohort.conform import FWHM_PER_SIGMA
+from memberscan.cohort.build import ScanSource, build_volumes
+from memberscan.cohort.conform import FWHM_PER_SIGMA, Conformed
 from memberscan.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -120,11 +120,11 @@ def build_phantom(
             raise BadInputError(f"{name} is {value}; choose from 1 to {most}")
     if seed < 0:
         raise BadInputError(f"seed is {seed}; choose a number that is at least 0")
-    spacing = check_spacing(spacing)
+    prepare = Conformed(float(spacing))
     request = {
         "command": "cohort phantom",
         "subjects": subjects,
-        "spacing": spacing,
+        "spacing": prepare.spacing,
         "scans_per_subject": scans_per_subject,
         "seed": seed,
     }
@@ -138,7 +138,7 @@ def build_phantom(
     table = pd.DataFrame({"sex": [p.sex for p in people], "site": [p.site for p in people]}, index=names)
     build_volumes(
         path, sources, table,
-        request=request, spacing=spacing, source="phantoms", synthetic=True, workers=workers,
+        request=request, prepare=prepare, source="phantoms", synthetic=True, workers=workers,
     )  # fmt: skip
 
 

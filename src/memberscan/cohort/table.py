@@ -93,6 +93,7 @@ def _finish(
     facts = manifest.Facts(
         kind="table",
         shape=(features.shape[1],),
+        dtype="float32",
         features=tuple(features.columns),
         covariates=described,
         ignored=(*ignored, *texts),
