@@ -26,6 +26,11 @@ def test_predictions_in_years_pass_however_bad(predictions: np.ndarray) -> None:
     require_years(AGES, predictions)
 
 
+def test_images_come_before_units_where_the_model_may_get_others() -> None:
+    with pytest.raises(NotARegressorError, match=r"gives? .*; the images .*If they are, the predictions are"):
+        require_years(AGES, AGES * 12, images_unproven=True)
+
+
 @pytest.mark.parametrize(
     ("ages", "predictions", "message"),
     [

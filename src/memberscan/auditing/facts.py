@@ -132,6 +132,7 @@ def outcome(
         within=found.within,
         overlap=found.overlap,
         prediction_scale=found.prediction_scale,
+        images=found.images,
         gap=found.gap,
         verdict=found.verdict,
         exposed=found.judged,

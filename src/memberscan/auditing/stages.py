@@ -210,7 +210,8 @@ def _work(
         wanted = [signal for attack in selected.attacks.values() for signal in attack.reads]
         view = see(target, [*wanted, *also], directory / "signals")
     # Residuals that are not in years would give a false answer, whatever the attack.
-    require_years(view.age, view[PREDICTION])
+    unproven = target.own_images is not None and target.own_images.reproduced is None
+    require_years(view.age, view[PREDICTION], images_unproven=unproven)
     # 3. What is known of people without the model, and whether that tells members from non-members.
     people = facts.summarise_people(target, view)
     checks = check_covariates(target, people.covariates)

@@ -16,13 +16,14 @@ from memberscan.evidence.gap import Gap, gap_baseline
 from memberscan.evidence.groups import JudgedScores, judged_scores
 from memberscan.evidence.multiple import holm
 from memberscan.evidence.overlap import Overlap, diagnose_overlap
+from memberscan.evidence.own_images import OwnImages, other_images
 from memberscan.evidence.pairs import placements
 from memberscan.evidence.permutation import NullCheck
 from memberscan.evidence.prediction_scale import PredictionScale, compare_predictions
 from memberscan.evidence.resampling import errors_of
 from memberscan.evidence.scores import Scores
 from memberscan.evidence.strata import Strata, estimate_within_strata
-from memberscan.evidence.verdict import Sides, Verdict, judge, nothing_seen
+from memberscan.evidence.verdict import Sides, Verdict, judge, nothing_seen, with_other_images
 from memberscan.signals.reference_models import REFERENCE_PREDICTIONS
 from memberscan.threat import Attacker
 
@@ -75,6 +76,8 @@ class Weighed:
     prediction_scale
         Whether the predictions of the two sides seem to have been made in one way; None if the audit is not
         of a predictions file.
+    images
+        Whether a model that was trained elsewhere gets the images that it was trained on; else None.
     overlap
         How far the sides overlap in the covariates; None where attacks are not judged within strata, or too
         few people are alike to judge any.
@@ -92,6 +95,7 @@ class Weighed:
     judged: JudgedScores | None = None
     gains: Sequence[Difference] = ()
     prediction_scale: PredictionScale | None = None
+    images: OwnImages | None = None
     overlap: Overlap | None = None
 
     @property
@@ -159,8 +163,9 @@ def weigh(
     scale = None
     if target.predictions_from is not None:
         scale = compare_predictions(people.age, people.residual, people.member)
+    images = _own_images(target, people)
     if not scores:
-        return Weighed(scores, checks, worst, gap, nothing_seen(), prediction_scale=scale)
+        return Weighed(scores, checks, worst, gap, nothing_seen(), prediction_scale=scale, images=images)
     errors = errors_of(scores, seeds.generator(target.seed, "pooled"))
     estimates = estimate_aucs(scores, errors)
     observed = [(attack, features[name]) for name, attack in selected.attacks.items()]
@@ -186,6 +191,8 @@ def weigh(
     verdict = judge(estimates, null, worst, within, sides, overlap)
     if target.predictions_from == "unknown":
         verdict = replace(verdict, sentence=f"{verdict.sentence} {MADE_UNKNOWN}")
+    if images is not None and images.problem is not None:
+        verdict = with_other_images(verdict, images.problem)
     return Weighed(
         scores=scores,
         checks=checks,
@@ -198,6 +205,16 @@ def weigh(
         within=within,
         judged=judged_scores(scores, verdict.basis, strata),
         prediction_scale=scale,
+        images=images,
         gains=measure_gains(target, selected, features, scores, errors),
         overlap=overlap,
     )
+
+
+def _own_images(target: Target, people: PeopleFacts) -> OwnImages | None:
+    """Return what errors on members say of the images, unless the makers' own predictions say it better."""
+    images = target.own_images
+    if images is None or images.reproduced is not None:
+        return images
+    age, error = people.age[people.member], people.mean_absolute[people.member]
+    return replace(images, problem=other_images(age, error, target.stated_error))

@@ -118,6 +118,13 @@ def import_(
         Path | None,
         typer.Option(help="For a federation: folder with one sub-folder of state dicts per round."),
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Your own predictions of these scans, to compare: scan_id, prediction."),
+    ] = None,
+    training_error: Annotated[
+        float | None, typer.Option(help="Its mean absolute error on its training set, years, as you know it.")
+    ] = None,
     *,
     options: Given,
     seed: NoSeed = 0,
@@ -131,7 +138,15 @@ def import_(
     from memberscan.training import import_run
 
     made = import_run(
-        run, cohort=cohort, model=model, roles=roles, weights=weights, transcript=transcript, options=options
+        run,
+        cohort=cohort,
+        model=model,
+        roles=roles,
+        weights=weights,
+        transcript=transcript,
+        options=options,
+        predictions=predictions,
+        training_error=training_error,
     )
     _print(made, json)
 
@@ -162,6 +177,10 @@ def _print(run: Run, as_json: bool) -> None:
         "validation": len(run.roles.subjects(Role.VALIDATION)),
         "weights": run.weights_fingerprint,
     }
+    if run.reproduced is not None:
+        facts["reproduced"] = (
+            f"{run.reproduced.scans} predictions, largest difference {run.reproduced.largest:.2g} years"
+        )
     if run.federation is not None:
         transcript = run.transcript
         facts |= {"learners": len(transcript.learners), "rounds": run.federation["rounds"]}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memberscan.evidence.blind import Blind
     from memberscan.evidence.estimates import Estimates
     from memberscan.evidence.overlap import Overlap
+    from memberscan.evidence.own_images import OtherImages
     from memberscan.evidence.permutation import NullCheck
 
 Label = Literal["leaks", "no leak shown", "inconclusive", "confounded"]
@@ -113,6 +114,31 @@ class Sides:
             "Hold out people of each learner's own kind, and audit again.",
             leak,
         )
+
+
+def with_other_images(verdict: Verdict, why: OtherImages) -> Verdict:
+    """Return the verdict on a model that probably gets other images than it was trained on.
+
+    Attacks that found something have found it. That they find nothing says nothing.
+    """
+    errs = (
+        "more than was stated of its training"
+        if why == "worse than stated"
+        else "about as much as always answering their median age would, or more"
+    )
+    doubt = (
+        "The images are probably not those that the model was trained on: on the members themselves it errs "
+        f"{errs}."
+    )
+    if verdict.label == "leaks":
+        sentence = f"{verdict.sentence} {doubt} With the right images, it may leak more."
+        return replace(verdict, sentence=sentence)
+    remedy = (
+        "The images that the model was trained on, prepared as they were: build the cohort with --as-is, and "
+        "compare with your own predictions (memberscan import --predictions)."
+    )
+    sentence = f"{doubt} An attack then finds nothing, whatever the model gives away. {remedy}"
+    return replace(verdict, label="inconclusive", sentence=sentence, would_change=remedy)
 
 
 def nothing_seen() -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -132,6 +132,38 @@ def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
             "audit of them would be meaningless"
         )
     return output.flatten() if output.is_floating_point() else output.flatten().float()
+
+
+@torch.no_grad()
+@full_precision()
+def predict_scans(
+    model: nn.Module,
+    cohort: Cohort,
+    scan_ids: Sequence[str],
+    *,
+    device: str = "auto",
+    versions: Callable[[Tensor], Iterable[Tensor]] = lambda inputs: [inputs],
+) -> Float[np.ndarray, "scans versions"]:
+    """Return a network's predictions of scans, in evaluation mode, in years.
+
+    Parameters
+    ----------
+    model
+        The network; it is left on the device.
+    cohort, scan_ids
+        The scans, in the order asked for.
+    device
+        Where they are predicted.
+    versions
+        What is made of each batch of inputs; each version has a column of predictions.
+    """
+    place = resolve_device(device)
+    model.eval().to(place)
+    rows = [
+        torch.stack([predict(model, version) for version in versions(inputs.to(place))], dim=1)
+        for inputs, _ in batches(cohort, scan_ids, 8)
+    ]
+    return np.asarray(torch.cat(rows).double().cpu().numpy())
 
 
 def outputs_of(model: nn.Module, inputs: Tensor) -> Float[Tensor, "n k"]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from memberscan.evidence.groups import JudgedScores
     from memberscan.evidence.intervals import Interval
     from memberscan.evidence.overlap import Overlap
+    from memberscan.evidence.own_images import OwnImages
     from memberscan.evidence.pairs import PairResult
     from memberscan.evidence.permutation import NullCheck
     from memberscan.evidence.person_exposure import PersonExposure
@@ -319,6 +320,8 @@ class Outcome:
         Fewest people on each side of a group that is reported.
     prediction_scale
         Whether the predictions of the two sides seem to have been made in one way; None for a run.
+    images
+        Whether a model that was trained elsewhere gets the images that it was trained on; else None.
     overlap
         How far the sides overlap in the covariates; None where attacks are not judged within strata, or too
         few people are alike to judge any.
@@ -343,6 +346,7 @@ class Outcome:
     federation: FederationFacts | None = None
     smallest_cell: int = SMALLEST_CELL
     prediction_scale: PredictionScale | None = None
+    images: OwnImages | None = None
     overlap: Overlap | None = None
     references: ReferenceFacts | None = None
 

@@ -81,6 +81,7 @@ def _exact(outcome: Outcome) -> AuditContent:
             null=_null(outcome.null),
             blind=_blind(outcome.blind, outcome.overlap, outcome.target, smallest),
             predictions=_prediction_check(outcome.prediction_scale),
+            images=None if outcome.images is None else audit_json.ImageCheck(**asdict(outcome.images)),
         ),
         exposure=exposure(outcome.exposed, outcome.people, smallest),
         person_exposure=person_exposure(outcome.person_exposure, outcome.people, smallest),

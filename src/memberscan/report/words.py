@@ -80,6 +80,11 @@ PREDICTION_DIFFERENCES = {
     "shift": "the levels of the two sides differ by more than half a standard deviation",
 }
 """How the predictions of two sides may differ if they were made in different ways."""
+OTHER_IMAGES = {
+    "no better than the median": "about as much as always answering their median age would, or more",
+    "worse than stated": "more than was stated of its training",
+}
+"""How much a model errs on members that probably gets other images than it was trained on."""
 
 
 def p_value(value: float | None) -> str:

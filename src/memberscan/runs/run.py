@@ -48,6 +48,22 @@ class _Federation:
 
 
 @dataclass(frozen=True)
+class Reproduced:
+    """How closely an imported model gives the predictions that its makers have of the same scans.
+
+    Parameters
+    ----------
+    scans
+        How many scans were compared.
+    largest
+        The largest difference, years.
+    """
+
+    scans: int
+    largest: float
+
+
+@dataclass(frozen=True)
 class _Stated:
     """The content of run.json; the file may come from others, so every type is checked."""
 
@@ -58,6 +74,8 @@ class _Stated:
     weights: str
     training: dict[str, Any]
     federation: _Federation | None = None
+    reproduced: Reproduced | None = None
+    training_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +99,10 @@ class Run:
         Configuration, thread count and versions, as JSON values; empty for an imported model.
     federation
         For a federated run: environment, rounds, local epochs and protection, as JSON values.
+    reproduced
+        For an imported model, how closely it gives its makers' own predictions; None if they were not given.
+    training_error
+        For an imported model, the mean absolute error on its training set that its makers state, years.
     code
         The factory that the user named for this run's network, if it is not one of memberscan's.
     """
@@ -93,6 +115,8 @@ class Run:
     cohort_fingerprint: str
     training: Mapping[str, Any]
     federation: Mapping[str, Any] | None = None
+    reproduced: Reproduced | None = None
+    training_error: float | None = None
     code: str | None = None
 
     @classmethod
@@ -139,6 +163,8 @@ class Run:
             cohort_fingerprint=content.cohort.fingerprint,
             training=content.training,
             federation=None if content.federation is None else asdict(content.federation),
+            reproduced=content.reproduced,
+            training_error=content.training_error,
             code=model,
         )
 
@@ -148,7 +174,7 @@ class Run:
         # The seed is left out: members are often drawn with the same seed, and whoever has it can repeat
         # the draw and learn who the members are.
         training = {key: value for key, value in self.training.items() if key != "seed"}
-        content = {
+        content: dict[str, Any] = {
             "schema": _SCHEMA,
             "model": self.spec.to_dict(),
             "roles": self.roles_digest,
@@ -161,8 +187,16 @@ class Run:
             "training": training,
             "federation": None if self.federation is None else dict(self.federation),
         }
+        if self.imported:
+            content["reproduced"] = None if self.reproduced is None else asdict(self.reproduced)
+            content["training_error"] = self.training_error
         write_json(self.path / DONE, content)
         return replace(self, training=training)
+
+    @property
+    def imported(self) -> bool:
+        """Whether the model was trained elsewhere."""
+        return not self.training
 
     @property
     def roles_digest(self) -> str | None:

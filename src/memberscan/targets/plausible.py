@@ -16,8 +16,23 @@ _OF_THE_MEDIAN = 0.5
 """Predictions whose median differs from the median age by more than this factor are not in years."""
 
 
-def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"]) -> None:
+_IMAGES = (
+    "the images are probably not those that the model was trained on, or not prepared as they were: compare "
+    "with your own predictions (memberscan import --predictions). If they are, "
+)
+
+
+def require_years(
+    ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"], *, images_unproven: bool = False
+) -> None:
     """Refuse predictions that are not ages in years.
+
+    Parameters
+    ----------
+    ages, predictions
+        Of each scan.
+    images_unproven
+        Whether the model may get other images than it was trained on.
 
     Raises
     ------
@@ -44,6 +59,6 @@ def require_years(ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, 
     if error > _FAR_OFF * baseline and not low <= float(np.median(predictions)) <= high:
         raise NotARegressorError(
             f"the mean absolute error is {error:.1f} years, where always answering the median age would "
-            f"give {baseline:.1f}; the predictions are probably in another unit or "
-            "standardised: give them in years"
+            f"give {baseline:.1f}; {_IMAGES if images_unproven else ''}the predictions are probably in "
+            "another unit or standardised: give them in years"
         )

@@ -14,6 +14,7 @@ import pandas as pd
 from memberscan import seeds
 from memberscan.errors import MisalignedError
 from memberscan.evidence.admissible import copies_of_membership
+from memberscan.evidence.own_images import OwnImages
 from memberscan.people import People
 from memberscan.references.ensemble import Ensemble
 from memberscan.targets import known
@@ -199,6 +200,16 @@ class Target(ABC):
     @property
     def predictions_from(self) -> PredictionsFrom | None:
         """How given predictions were made; None where memberscan computes them itself, in one pass."""
+        return None
+
+    @property
+    def own_images(self) -> OwnImages | None:
+        """What shows that a model which was trained elsewhere gets the same images here; else None."""
+        return None
+
+    @property
+    def stated_error(self) -> float | None:
+        """The mean absolute error on the training set that the model's makers state, years."""
         return None
 
     @property

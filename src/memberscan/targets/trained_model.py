@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
+from memberscan.evidence.own_images import OwnImages
 from memberscan.models.gradient_trial import GradientTrial, try_activation, try_gradients
 from memberscan.models.gradients import parameter_layers
 from memberscan.models.inputs import as_inputs
@@ -100,6 +101,18 @@ class TrainedModel(Target):
     @property
     def _examples(self) -> Tensor:
         return as_inputs(self.cohort, self.scans.index[:2].tolist())
+
+    @property
+    def own_images(self) -> OwnImages | None:
+        """See :class:`Target`."""
+        if not self.run.imported or self.cohort.kind == "table":
+            return None
+        return OwnImages(None if self.run.reproduced is None else self.run.reproduced.scans)
+
+    @property
+    def stated_error(self) -> float | None:
+        """See :class:`Target`."""
+        return self.run.training_error
 
     @property
     def randomised(self) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
-from memberscan.files import fingerprint
+from memberscan.files import TABLE_LIMIT, fingerprint
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.models.inputs import as_inputs
 from memberscan.models.trial import require_predicts
@@ -19,6 +20,7 @@ from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES
 from memberscan.training.central import chosen_roles, write_weights
 from memberscan.training.import_transcript import Imported, open_transcript
+from memberscan.training.reproduction import require_reproduces
 from memberscan.training.transcript_checks import LeftOut
 
 
@@ -31,6 +33,8 @@ def import_run(
     weights: Path | str | None = None,
     transcript: Path | str | None = None,
     options: Mapping[str, Any] | None = None,
+    predictions: Path | str | None = None,
+    training_error: float | None = None,
 ) -> Run:
     """Import a model, or a whole federation, that was trained elsewhere, as a run.
 
@@ -53,12 +57,20 @@ def import_run(
     options
         Keyword arguments of a built-in model, such as ``width``; by default those that a memberscan
         transcript records.
+    predictions
+        The makers' own predictions of some or all scans, in years: a table with the columns scan_id or
+        subject_id, and prediction. They show whether the model gets the images that it was trained on.
+    training_error
+        The mean absolute error on the training set that the makers state, years: an audit that finds a much
+        larger one says that the model probably gets other images.
 
     Raises
     ------
     ModelError
-        If the network cannot be built, its weights do not fit, it does not run on this cohort's inputs, or
-        its predictions are not repeatable.
+        If the network cannot be built, its weights do not fit, it does not run on this cohort's inputs, its
+        predictions are not repeatable, or it does not give those of ``predictions``.
+    PredictionsError
+        If the file of predictions cannot be read or has other ids than the cohort.
     NotARegressorError
         If its output is not one number per scan, as for a classifier.
     TranscriptError
@@ -67,6 +79,8 @@ def import_run(
     """
     if weights is None and transcript is None:
         raise BadInputError("give the weights of a model (--weights), or a federation's --transcript")
+    if training_error is not None and not 0 <= training_error < math.inf:
+        raise BadInputError(f"--training-error is {training_error}; give a mean absolute error in years")
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path = Path(path)
     assigned = chosen_roles(cohort, roles, 0.0, 0)
@@ -90,14 +104,31 @@ def import_run(
         load_weights(network, read_weights(Path(weights)), source=str(weights))
         request["weights"] = fingerprint(read_limited(Path(weights), WEIGHTS_LIMIT))
     require_predicts(network, example, called)
+    reproduced = None
+    if predictions is not None:
+        reproduced = require_reproduces(network, cohort, Path(predictions), called)
+        request["predictions"] = fingerprint(read_limited(Path(predictions), TABLE_LIMIT))
+    if training_error is not None:
+        request["training_error"] = training_error
     with claim(path, request, done=DONE) as finished:
         if finished:
             return Run.open(path, model=model)
         assigned.write(path / ROLES)
         facts = None if federation is None else federation.write(path, network, cohort, left_out)
         write_weights(path, network)
-        run = Run(path, spec, assigned, False, cohort.path, cohort.fingerprint, {}, facts, code=model)
-        return run.finish()
+        return Run(
+            path,
+            spec,
+            assigned,
+            randomised=False,
+            cohort_path=cohort.path,
+            cohort_fingerprint=cohort.fingerprint,
+            training={},
+            federation=facts,
+            reproduced=reproduced,
+            training_error=training_error,
+            code=model,
+        ).finish()
 
 
 def _spec(

@@ -7,21 +7,20 @@ import importlib
 import inspect
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from memberscan import seeds
 from memberscan.errors import BadInputError, MemberscanError, ReferencesError
 from memberscan.files import fingerprint
 from memberscan.models import ModelSpec
 from memberscan.models.copies import copies
-from memberscan.models.inputs import batches, full_precision, predict, resolve_device
+from memberscan.models.inputs import predict_scans
 from memberscan.runs import Role
 from memberscan.training.central import finish_with_defence, new_network, write_weights
 from memberscan.training.config import TrainingConfig
@@ -252,7 +251,7 @@ class UserRecipe(Recipe):
 
 def predictions_of(network: torch.nn.Module, cohort: Cohort, device: str) -> Float[np.ndarray, " scans"]:
     """Return a network's predictions of all scans, in evaluation mode, in years."""
-    return _asked(network, cohort, device, lambda inputs: [inputs])[:, 0]
+    return predict_scans(network, cohort, cohort.scans.index.tolist(), device=device)[:, 0]
 
 
 def answers_of(network: torch.nn.Module, cohort: Cohort, device: str) -> Answers:
@@ -262,18 +261,7 @@ def answers_of(network: torch.nn.Module, cohort: Cohort, device: str) -> Answers
     """
     if cohort.kind != "volumes":
         return predictions_of(network, cohort, device)
-    return _asked(network, cohort, device, lambda inputs: [inputs, *copies(inputs)])
-
-
-@torch.no_grad()
-@full_precision()
-def _asked(
-    network: torch.nn.Module, cohort: Cohort, device: str, versions: Callable[[Tensor], Iterable[Tensor]]
-) -> Float[np.ndarray, "scans versions"]:
-    place = resolve_device(device)
-    network.eval().to(place)
-    rows = [
-        torch.stack([predict(network, version) for version in versions(inputs.to(place))], dim=1)
-        for inputs, _ in batches(cohort, cohort.scans.index.tolist(), 8)
-    ]
-    return np.asarray(torch.cat(rows).double().cpu().numpy())
+    scans = cohort.scans.index.tolist()
+    return predict_scans(
+        network, cohort, scans, device=device, versions=lambda inputs: [inputs, *copies(inputs)]
+    )

@@ -187,6 +187,16 @@ class PredictionCheck(Part):
     """Smallest p-value of these four, one-sided and corrected (Holm)."""
 
 
+class ImageCheck(Part):
+    """Whether a model that was trained elsewhere gets the images that it was trained on."""
+
+    reproduced: Count | None
+    """Scans of which it gives the predictions that its makers have; null if these were not given."""
+    problem: Literal["no better than the median", "worse than stated"] | None
+    """Why it probably gets other images: on the members themselves it errs about as much as always answering
+    their median age would, or more; or more than was stated of its training. Null if nothing says so."""
+
+
 class Checks(Part):
     """Checks on the audit itself; none of them is a finding."""
 
@@ -199,6 +209,9 @@ class Checks(Part):
     predictions: PredictionCheck | None = None
     """Whether given predictions look as if they were made in one way; null for a run. Absent in early
     versions."""
+    images: ImageCheck | None = None
+    """Whether a model that was trained elsewhere gets the images that it was trained on; null for others, and
+    absent in early versions."""
 
 
 class Group(Part):

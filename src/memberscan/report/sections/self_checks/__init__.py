@@ -13,6 +13,7 @@ from memberscan.report.content.audit_json import (
     Blind,
     Checks,
     Covariate,
+    ImageCheck,
     Null,
     PredictionCheck,
     Target,
@@ -48,6 +49,7 @@ class SelfChecks:
     covariates: Table | None
     unused: str
     predictions: str | None
+    images: str
 
 
 def data(audit: AuditContent) -> SelfChecks:
@@ -69,6 +71,29 @@ def data(audit: AuditContent) -> SelfChecks:
         covariates=covariate_table(checks.blind.covariates) if checks.blind.covariates else None,
         unused=words.unused_columns(checks.blind),
         predictions=_predictions(checks.predictions),
+        images=_images(checks.images),
+    )
+
+
+def _images(check: ImageCheck | None) -> str:
+    """Return what is said of the images of a model that was trained elsewhere; "" for others."""
+    if check is None:
+        return ""
+    if check.reproduced is not None:
+        scans = words.people(check.reproduced, "scan")
+        return (
+            f"The model gives the predictions that its makers have of {scans}, so it gets the images that it "
+            "was trained on."
+        )
+    compare = "Compare it with its makers’ own predictions: memberscan import --predictions."
+    if check.problem is None:
+        return (
+            "On the members, the model errs less than always answering their median age would. This does not "
+            f"prove that it gets the images that it was trained on. {compare}"
+        )
+    return (
+        "The model probably gets other images than it was trained on, because it errs on the members "
+        f"{words.OTHER_IMAGES[check.problem]}. {compare}"
     )
 
 

@@ -57,6 +57,9 @@ class Summary:
         The finding that the verdict rests on; None where it rests on none.
     without
         What is said instead.
+    unlike, other_images
+        Whether the predictions of the sides were probably made in different ways; and how much the model errs
+        on members, if it probably gets other images than it was trained on, else "".
     attacker, unseen
         Who is assumed to attack, and what this audit could not see, one sentence each.
     """
@@ -71,12 +74,13 @@ class Summary:
     attacker: list[str]
     unseen: list[str]
     unlike: bool
+    other_images: str
     provenance: Provenance
 
 
 def data(audit: AuditContent) -> Summary:
     """Return what the first screen shows."""
-    best, federation = ranking.strongest(audit), audit.federation
+    best, federation, images = ranking.strongest(audit), audit.federation, audit.checks.images
     if federation is not None and ranking.of_a_party(audit):
         attacker, unseen = party_attacker(federation, audit.threat), party_unseen(federation)
     else:
@@ -96,6 +100,7 @@ def data(audit: AuditContent) -> Summary:
         attacker=attacker,
         unseen=[*could_not_be_seen(audit), *unseen],
         unlike=audit.checks.predictions is not None and audit.checks.predictions.unlike,
+        other_images=words.OTHER_IMAGES[images.problem] if images and images.problem else "",
         provenance=audit.provenance,
     )
 
@@ -234,6 +239,11 @@ def could_not_be_seen(audit: AuditContent) -> list[str]:
         sentences.append(f"{which} that could not be run. The reasons are below.")
     if audit.target.predictions_from == "unknown":
         sentences.append("How the predictions were made, because this was not stated.")
+    if audit.checks.images is not None and audit.checks.images.reproduced is None:
+        sentences.append(
+            "Whether the model gets the images that it was trained on, because its makers’ own predictions "
+            "were not given. With other images, attacks find too little."
+        )
     sentences.append("Other training runs. Intervals cover other people like these, for this trained model.")
     sentences.append("Attackers who see, know or can do more than the one assumed here.")
     return sentences
