@@ -5,7 +5,7 @@ export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test check-code run-tests coverage bench docs clean
+.PHONY: demo test test-all check-code run-tests coverage bench docs clean
 
 demo: .venv/core
 	$(BIN)/memberscan demo --out memberscan-demo
@@ -22,6 +22,11 @@ check-code: .venv/all
 
 run-tests: .venv/all
 	$(BIN)/pytest -n 3 --dist worksteal
+
+# Tests with libraries that write what users bring; they are large, and memberscan itself needs none of them.
+test-all: .venv/all
+	$(BIN)/python -m pip install --quiet lightning
+	$(MAKE) test
 
 # Measuring coverage makes the tests a quarter slower. Property tests try other examples than those of `make test`.
 coverage: .venv/all

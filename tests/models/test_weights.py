@@ -95,7 +95,7 @@ def test_other_files_are_errors_too(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [{"state_dict": {"weight": torch.zeros(1)}}, {}, [torch.zeros(1)], torch.zeros(1)]
+    "content", [{"epoch": 3}, {"model": {"net": {"w": torch.zeros(1)}}}, {}, [torch.zeros(1)], torch.zeros(1)]
 )
 def test_something_else_than_a_state_dict_says_so(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "w.pt")
@@ -103,11 +103,51 @@ def test_something_else_than_a_state_dict_says_so(tmp_path: Path, content: objec
         read_weights(tmp_path / "w.pt")
 
 
-def test_a_checkpoint_says_where_its_weights_are(tmp_path: Path) -> None:
-    state = nn.Linear(3, 1).state_dict()
-    torch.save({"epoch": 3, "state_dict": state, "optimizer": {"state": {}}}, tmp_path / "w.pt")
-    with pytest.raises(ModelError, match="tensors under 'state_dict': save that alone"):
+def test_the_weights_of_a_checkpoint_are_found_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = nn.Linear(3, 1)
+    optimizer = torch.optim.Adam(network.parameters())
+    network(torch.ones(2, 3)).sum().backward()
+    optimizer.step()
+    state = network.state_dict()
+    torch.save({"epoch": 3, "model": state, "optimizer": optimizer.state_dict()}, tmp_path / "w.pt")
+    assert torch.equal(read_weights(tmp_path / "w.pt")["weight"], state["weight"])
+    assert "is a checkpoint; its weights are those under 'model'" in caplog.text
+    torch.save({"model": state, "ema": state}, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match="tensors under 'model', 'ema': save one alone"):
         read_weights(tmp_path / "w.pt")
+
+
+def test_a_checkpoint_of_lightning_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lightning = pytest.importorskip("lightning", reason="make test-all installs it")
+
+    class Lab(lightning.LightningModule):  # type: ignore[misc, name-defined]
+        def __init__(self, width: int = 2) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+            self.net = nested()
+            self.register_buffer("loss_weight", torch.ones(width))
+
+        def training_step(self, batch: list[torch.Tensor], _: int) -> torch.Tensor:
+            loss = self.net(batch[0]).square().mean()
+            self.log("loss", loss)
+            return loss  # type: ignore[no-any-return]
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.Adam(self.parameters())
+
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(8, 3)), batch_size=4)
+    trainer = lightning.Trainer(
+        max_epochs=2, accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path
+    )
+    module = Lab()
+    trainer.fit(module, data)
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    network = nested()
+    load_weights(network, read_weights(checkpoint), source=str(checkpoint))
+    assert torch.equal(network[0].weight, module.net[0].weight)
+    assert "loss_weight" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.bin", "w"])
@@ -306,8 +346,19 @@ def test_a_prefix_of_all_names_is_seen_through(prefix: str) -> None:
     assert torch.equal(wrapped.module[0].weight, network[0].weight)
 
 
+def test_what_a_wrapper_keeps_beside_the_network_is_left_out_and_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    network = nested()
+    state = {f"net.{name}": value + 1 for name, value in network.state_dict().items()}
+    load_weights(network, {**state, "loss.weight": torch.ones(3), "best": torch.ones(())}, source="x")
+    assert torch.equal(network[0].weight, state["net.0.weight"])
+    assert "left out of the weights, since the network has none of it: best, loss.weight" in caplog.text
+
+
 @pytest.mark.parametrize(
-    "spoil", [lambda s: s.pop("module.0.bias"), lambda s: s.update(other=s["module.0.bias"])]
+    "spoil",
+    [lambda s: s.pop("module.0.bias"), lambda s: s.update({"module.other": s["module.0.bias"]})],
 )
 def test_a_prefix_of_some_names_is_not(spoil: Callable[[dict[str, torch.Tensor]], object]) -> None:
     state = {f"module.{name}": value for name, value in nested().state_dict().items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import pickle
 import warnings
 import zipfile
@@ -17,6 +18,7 @@ from memberscan.errors import BadInputError, ModelError, UnsafeWeightsError
 from memberscan.models.rehearsal import rehearse
 from memberscan.received import check_zip, parse_safetensors, read_entry, read_limited
 
+_LOG = logging.getLogger("memberscan.weights")
 WEIGHTS_LIMIT = 8 << 30
 """Largest weights file that is read, in bytes."""
 _READABLE = {
@@ -142,8 +144,13 @@ def _state_dict(loaded: Any, size: int, path: Path) -> dict[str, Tensor]:
     """Return what was loaded, if it is a state dict whose tensors need no more memory than the file."""
     if not _holds_tensors(loaded):
         inner = [k for k, v in loaded.items() if _holds_tensors(v)] if isinstance(loaded, dict) else []
-        where = f" (there are tensors under {', '.join(map(repr, inner))}: save that alone)" if inner else ""
-        raise ModelError(f"{path} does not hold a state dict of tensors; save model.state_dict(){where}")
+        if len(inner) != 1:
+            keys = ", ".join(map(repr, inner))
+            where = f" (there are tensors under {keys}: save one alone)" if inner else ""
+            raise ModelError(f"{path} does not hold a state dict of tensors; save model.state_dict(){where}")
+        # A checkpoint of Lightning, or of a training loop, has the optimizer's state and more beside it.
+        _LOG.warning("%s is a checkpoint; its weights are those under %r", path, inner[0])
+        loaded = loaded[inner[0]]
     state: dict[str, Tensor] = dict(loaded)
     for name, value in state.items():
         if value.dtype not in _READABLE or value.layout != torch.strided or value.device.type != "cpu":
@@ -183,10 +190,11 @@ def writable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def fitted(state: Mapping[str, Tensor], template: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a state dict with a network's names and shapes, if it only differs in these conventions.
 
-    A prefix of all names is removed, as added by ``nn.DataParallel`` ("module.") or by a wrapper ("model.").
-    A number in an array of one element becomes a scalar; other frameworks store batch norm's counters so. The
-    number of averaged models (``torch.optim.swa_utils``) is removed. Entries with other differences are
-    returned unchanged.
+    A prefix of all names is removed, as added by ``nn.DataParallel`` ("module."), ``torch.compile``
+    ("_orig_mod.") or a wrapper ("model."). What a wrapper keeps beside the network, such as the weights of a
+    loss in a Lightning module, is left out, and named in the log. A number in an array of one element becomes
+    a scalar; other frameworks store batch norm's counters so. The number of averaged models
+    (``torch.optim.swa_utils``) is removed. Entries with other differences are returned unchanged.
     """
     if _AVERAGED in state and _AVERAGED not in template:
         state = {name: value for name, value in state.items() if name != _AVERAGED}
@@ -201,17 +209,26 @@ def fitted(state: Mapping[str, Tensor], template: Mapping[str, Tensor]) -> dict[
 
 
 def _without_prefix(state: Mapping[str, Tensor], template: Mapping[str, Any]) -> Mapping[str, Tensor]:
-    if state.keys() == template.keys() or len(state) != len(template) or not state:
+    if state.keys() == template.keys() or not state or not template:
         return state
-    longer, shorter = sorted((state.keys(), template.keys()), key=lambda names: sum(map(len, names)))[::-1]
-    first = min(shorter)
-    for name in longer:
-        prefix = name.removesuffix(first)
-        if prefix.endswith(".") and {prefix + short for short in shorter} == longer:
-            if longer == state.keys():
-                return {short: state[prefix + short] for short in shorter}
-            return {prefix + short: state[short] for short in shorter}
+    for prefix in _prefixes(state, template):
+        beside = sorted(name for name in state if not name.startswith(prefix))
+        if len(state) - len(beside) == len(template):
+            if beside:
+                names = ", ".join(beside)
+                _LOG.warning("left out of the weights, since the network has none of it: %s", names)
+            return {name: state[prefix + name] for name in template}
+    for prefix in _prefixes(template, state):
+        if len(state) == len(template):
+            return {prefix + name: value for name, value in state.items()}
     return state
+
+
+def _prefixes(longer: Mapping[str, Any], shorter: Mapping[str, Any]) -> list[str]:
+    """Return the prefixes, ending in a dot, under which ``longer`` has all names of ``shorter``."""
+    first = min(shorter)
+    prefixes = (name.removesuffix(first) for name in longer if name.endswith(f".{first}"))
+    return [prefix for prefix in prefixes if all(prefix + name in longer for name in shorter)]
 
 
 def load_weights(model: nn.Module, state: dict[str, Tensor], *, source: str) -> None:
