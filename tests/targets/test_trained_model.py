@@ -54,7 +54,7 @@ def test_layers_go_by_landmark_or_path_and_those_without_parameters_are_not_ther
     assert target.layer_paths(names) == PATHS | {"encoder.blocks.1.conv": "encoder.blocks.1.conv"}
     assert set(target.landmarks) >= set(PATHS)
     plain = dataclasses.replace(target, model=nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)))
-    assert plain.landmarks == {}
+    assert plain.landmarks == {"output": "1"}
     assert plain.layer_paths(["conv1", "1"]) == {"1": "1"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,6 +119,9 @@ def import_(
         Path | None,
         typer.Option(help="For a federation: folder with one sub-folder of state dicts per round."),
     ] = None,
+    output: Annotated[
+        str, typer.Option(help="Part of its output that is the age, if it returns several: 0, or age.")
+    ] = "",
     predictions: Annotated[
         Path | None,
         typer.Option(help="Your own predictions of these scans, to compare: scan_id, prediction."),
@@ -145,10 +149,20 @@ def import_(
         weights=weights,
         transcript=transcript,
         options=options,
+        output=output,
         predictions=predictions,
         training_error=training_error,
     )
-    _print(made, json)
+    _print(made, json, landmarks=_landmarks(made))
+
+
+def _landmarks(run: Run) -> dict[str, str]:
+    """Return the named layers of an imported network, by which attacks on weights find them."""
+    from memberscan.models.landmarks import guessed, landmarks_of
+
+    network = run.load()
+    named = ", ".join(f"{name} {path}" for name, path in landmarks_of(network).items()) or "none found"
+    return {"landmarks (guessed)" if guessed(network) else "landmarks": named}
 
 
 def _grid(text: str) -> tuple[int, int, int]:
@@ -166,7 +180,7 @@ def _members(text: str) -> float | Path:
         return Path(text)
 
 
-def _print(run: Run, as_json: bool) -> None:
+def _print(run: Run, as_json: bool, landmarks: Mapping[str, str] | None = None) -> None:
     from memberscan.runs import Role
 
     facts = {
@@ -177,6 +191,7 @@ def _print(run: Run, as_json: bool) -> None:
         "validation": len(run.roles.subjects(Role.VALIDATION)),
         "weights": run.weights_fingerprint,
     }
+    facts |= landmarks or {}
     if run.reproduced is not None:
         facts["reproduced"] = (
             f"{run.reproduced.scans} predictions, largest difference {run.reproduced.largest:.2g} years"

@@ -119,7 +119,8 @@ class Sides:
 def with_other_images(verdict: Verdict, why: OtherImages) -> Verdict:
     """Return the verdict on a model that probably gets other images than it was trained on.
 
-    Attacks that found something have found it. That they find nothing says nothing.
+    What attacks found they have found, with a leak or with a difference between the sides. That they find
+    nothing says nothing.
     """
     errs = (
         "more than was stated of its training"
@@ -130,9 +131,9 @@ def with_other_images(verdict: Verdict, why: OtherImages) -> Verdict:
         "The images are probably not those that the model was trained on: on the members themselves it errs "
         f"{errs}."
     )
-    if verdict.label == "leaks":
-        sentence = f"{verdict.sentence} {doubt} With the right images, it may leak more."
-        return replace(verdict, sentence=sentence)
+    if verdict.label in ("leaks", "confounded"):
+        more = "With the right images, it may leak more."
+        return replace(verdict, sentence=f"{verdict.sentence} {doubt} {more}")
     remedy = (
         "The images that the model was trained on, prepared as they were: build the cohort with --as-is, and "
         "compare with your own predictions (memberscan import --predictions)."

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, NotARegressorError
+from memberscan.models.output_part import described
 from memberscan.models.regressor import AgeRegressor
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
     output = model(inputs.clone())
     if not isinstance(output, Tensor):
         raise NotARegressorError(
-            f"the model returns a {type(output).__name__}, but memberscan reads one tensor, the ages; let "
-            "its forward() return only that tensor"
+            f"the model returns {described(output)}, but memberscan reads one tensor, the ages; name the "
+            "part that holds them when it is imported, such as --output 0 or --output age"
         )
     if output.numel() != len(inputs) or output.is_complex():
         raise NotARegressorError(

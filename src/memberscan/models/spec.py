@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from memberscan.errors import ModelError, UntrustedCodeError
 from memberscan.models.cnn3d import CNN3D
 from memberscan.models.mlp import MLP
+from memberscan.models.output_part import choose_output
 from memberscan.models.regressor import AgeRegressor
 from memberscan.models.slice_mean import SliceMean
 
@@ -42,15 +43,19 @@ class ModelSpec:
         Shape of one input, without batch and channel.
     options
         Keyword arguments of a built-in model; a user's factory takes none.
+    output
+        Part of a user's network's output that is the age, for :func:`choose_output`; "" for all of it.
     """
 
     name: str
     shape: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    output: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {"name": self.name, "shape": list(self.shape), "options": dict(self.options)}
+        chosen = {"output": self.output} if self.output else {}
+        return {"name": self.name, "shape": list(self.shape), "options": dict(self.options), **chosen}
 
 
 def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
@@ -77,7 +82,9 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
                 "file or a message names it; look at the code, and if you trust it, name it yourself: "
                 f"--model {spec.name}"
             )
-        return importable(spec.name)
+        return choose_output(importable(spec.name), spec.output)
+    if spec.output:
+        raise ModelError(f"model {spec.name!r} has one output, the age: leave out --output {spec.output}")
     if spec.name not in MODELS:
         raise ModelError(
             f"model {spec.name!r} is unknown; choose one of {', '.join(MODELS)}, "

@@ -17,6 +17,7 @@ from memberscan.evidence.own_images import OwnImages
 from memberscan.models.gradient_trial import GradientTrial, try_activation, try_gradients
 from memberscan.models.gradients import parameter_layers
 from memberscan.models.inputs import as_inputs
+from memberscan.models.landmarks import landmarks_of
 from memberscan.runs import Role, Run
 from memberscan.targets.target import Target
 from memberscan.threat import Access, ThreatModel
@@ -78,8 +79,7 @@ class TrainedModel(Target):
     @property
     def landmarks(self) -> Mapping[str, str]:
         """See :class:`Target`."""
-        declared: Mapping[str, str] = getattr(self.model, "landmarks", {})
-        return declared
+        return landmarks_of(self.model)
 
     def layer_paths(self, names: Sequence[str]) -> dict[str, str]:
         """Return the module path of each name that this model has: a declared landmark, or a path itself."""

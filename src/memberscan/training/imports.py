@@ -33,6 +33,7 @@ def import_run(
     weights: Path | str | None = None,
     transcript: Path | str | None = None,
     options: Mapping[str, Any] | None = None,
+    output: str = "",
     predictions: Path | str | None = None,
     training_error: float | None = None,
 ) -> Run:
@@ -57,6 +58,9 @@ def import_run(
     options
         Keyword arguments of a built-in model, such as ``width``; by default those that a memberscan
         transcript records.
+    output
+        Part of the network's output that is the age, if it returns several: a key, an attribute, or a number
+        counted from 0.
     predictions
         The makers' own predictions of some or all scans, in years: a table with the columns scan_id or
         subject_id, and prediction. They show whether the model gets the images that it was trained on.
@@ -85,7 +89,7 @@ def import_run(
     path = Path(path)
     assigned = chosen_roles(cohort, roles, 0.0, 0)
     federation = None if transcript is None else open_transcript(Path(transcript), assigned)
-    spec = _spec(model, cohort, options, federation)
+    spec = _spec(model, cohort, options, federation, output)
     network = build(spec, code=model).eval()
     request: dict[str, Any] = {
         "command": "import",
@@ -132,7 +136,11 @@ def import_run(
 
 
 def _spec(
-    model: str, cohort: Cohort, options: Mapping[str, Any] | None, federation: Imported | None
+    model: str,
+    cohort: Cohort,
+    options: Mapping[str, Any] | None,
+    federation: Imported | None,
+    output: str,
 ) -> ModelSpec:
     if ":" in model and options:
         raise ModelError(
@@ -140,4 +148,4 @@ def _spec(
             "them in your own function"
         )
     known = {} if federation is None else federation.options_of(model)
-    return ModelSpec(model, cohort.shape, {**known, **(options or {})})
+    return ModelSpec(model, cohort.shape, {**known, **(options or {})}, output)
