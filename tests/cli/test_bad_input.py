@@ -192,7 +192,7 @@ def test_a_weights_file_that_is_a_pickle(foreign, refused: Refused, tmp_path: Pa
 
 
 def test_a_factory_that_cannot_be_imported(foreign, refused: Refused, tmp_path: Path):
-    refused(*foreign("missing", state(tmp_path)), code=2, says="give package.module:factory")
+    refused(*foreign("missing", state(tmp_path)), code=2, says="give package.module:function")
 
 
 def test_a_run_from_another_cohort(run: Run, table: Cohort, refused: Refused, tmp_path: Path):

@@ -33,8 +33,8 @@ def snapshot(directory: Path) -> dict[Path, int]:
 
 def test_all_commands_are_there():
     assert set(commands()) == {
-        ("demo",), ("cohort", "bids"), ("cohort", "table"), ("cohort", "phantom"), ("models",), ("train",),
-        ("import",), ("audit",), ("report",), ("study",), ("federate",),
+        ("demo",), ("cohort", "bids"), ("cohort", "table"), ("cohort", "from"), ("cohort", "phantom"),
+        ("models",), ("train",), ("import",), ("audit",), ("report",), ("study",), ("federate",),
         ("federation", "init"), ("federation", "site"), ("federation", "keys"),
         ("references", "train"), ("references", "plan"), ("references", "collect"),
     }  # fmt: skip

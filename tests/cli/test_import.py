@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from memberscan.cohort import Cohort
+from memberscan.models.inputs import predict_scans
 from memberscan.runs import Role, Run
 
 from .conftest import Command
@@ -49,3 +51,49 @@ def test_what_is_lacking_is_said(refused: Callable[..., None], volumes: Cohort, 
     shutil.rmtree(folder / "r0")
     refused("import", tmp_path / "in", *given, "--transcript", folder, code=2, says="has no round 0")
     assert not (tmp_path / "in").exists()
+
+
+def test_own_predictions_and_landmarks_are_said(
+    command: Command, run: Run, volumes: Cohort, folder: Path, tmp_path: Path
+):
+    given = ("--cohort", volumes.path, "--model", "cnn3d", "--roles", tmp_path / "roles.tsv", "--width", 4)
+    given += ("--weights", run.path / "weights.safetensors")
+    ids = volumes.scans.index.tolist()
+    own = pd.DataFrame({"scan_id": ids, "prediction": predict_scans(run.load(), volumes, ids)[:, 0]})
+    own.to_csv(tmp_path / "own.tsv", sep="\t", index=False)
+    done = command("import", tmp_path / "in", *given, "--predictions", tmp_path / "own.tsv", "--json")
+    assert (done.code, done.err) == (0, "")
+    facts = json.loads(done.out)
+    assert facts["reproduced"].startswith(f"{len(ids)} predictions, largest difference")
+    assert facts["landmarks"].startswith("conv1 encoder.blocks.0.conv, conv6")
+    own.assign(prediction=50.0).to_csv(tmp_path / "own.tsv", sep="\t", index=False)
+    done = command("import", tmp_path / "other", *given, "--predictions", tmp_path / "own.tsv")
+    assert done.code == 2
+    assert "does not reproduce" in done.err
+
+
+def test_a_cohort_of_files_as_they_are(command: Command, bids: Path, tmp_path: Path):
+    build = ("cohort", "bids", bids, tmp_path / "cohort", "--select", "desc=brain", "--as-is")
+    facts = json.loads(command(*build, "--json").out)
+    assert facts["shape"] == [20, 22, 18]
+    done = command(*build, "--spacing", 4)
+    assert done.code == 2
+    assert "--as-is keeps the images' own grid and --spacing gives another" in done.err
+    assert "no FLAIR image" in command(*build, "--suffix", "FLAIR").err
+
+
+def test_a_cohort_from_ones_own_function(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab_data.py").write_text(
+        "import numpy as np\n\n\n"
+        "def load(key):\n    return np.random.default_rng(int(key)).normal(size=(7, 8, 9))\n"
+    )
+    rows = {"id": [*"abcd"], "age": [50, 51, 52, 53], "key": [*"1234"], "sex": [*"FMFM"]}
+    pd.DataFrame(rows).to_csv("people.csv", index=False)
+    build = ("cohort", "from", "people.csv", "cohort", "--loader", "lab_data:load")
+    build += ("--subject", "id", "--age", "age")
+    facts = json.loads(command(*build, "--file", "key", "--json").out)
+    assert (facts["scans"], facts["shape"]) == (4, [7, 8, 9])
+    assert facts["covariates"][0] == "sex"
+    assert command(*build, "--file", "key").code == 0
+    assert command(*build, "--file", "path").code in (2, 3)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memberscan.cohort import Cohort
 from memberscan.cohort.cells import MISSING
 from memberscan.cohort.ids import alike
-from memberscan.cohort.table import _scan_ids
+from memberscan.cohort.people_table import _scan_ids
 from memberscan.errors import BadInputError, CohortError, OutputConflictError, ParticipantsError, StaleError
 from memberscan.shown import from_cell
 

@@ -81,7 +81,7 @@ def test_a_network_of_any_size_is_refused_before_it_takes_memory(
         ("users_own:lazy", "lazy layers.*run the network once"),
         ("users_own:", "cannot import"),
         (":good", "cannot import"),
-        ("no_such_package.module:good", "cannot import.*package.module:factory"),
+        ("no_such_package.module:good", "cannot import.*package.module:function"),
         ("users_broken:f", "SyntaxError"),
         ("users_failing:f", "ZeroDivisionError"),
     ],

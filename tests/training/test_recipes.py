@@ -111,9 +111,9 @@ def test_says_what_is_wrong_with_a_recipe(table: Cohort, tmp_path: Path, name: s
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("ridge", "not of the form"),
-        ("no.such.module:train", "cannot be imported"),
-        (f"{HERE}:no_such", "cannot be imported"),
+        ("ridge", "give package.module:function"),
+        ("no.such.module:train", "cannot import the recipe"),
+        (f"{HERE}:no_such", "cannot import the recipe"),
         (f"{HERE}:SAID", "is not a function"),
     ],
 )

@@ -72,8 +72,38 @@ def table(
     del seed
     from memberscan.cohort import Cohort
 
-    names = [name.strip() for name in covariates.split(",") if name.strip()]
-    _print(Cohort.from_table(csv, cohort, subject=subject, age=age, covariates=names), json)
+    made = Cohort.from_table(csv, cohort, subject=subject, age=age, covariates=_names(covariates))
+    _print(made, json)
+
+
+@app.command("from")
+def from_(
+    csv: Annotated[Path, typer.Argument(metavar="CSV", help="CSV or TSV, one row per scan.")],
+    cohort: CohortDir,
+    loader: Annotated[
+        str,
+        typer.Option(help="package.module:function of your own, from a cell to an array; it is executed."),
+    ],
+    subject: Annotated[str, typer.Option(help="Column with the subject's id.")],
+    age: Annotated[str, typer.Option(help="Column with the age in years.")],
+    file: Annotated[
+        str | None, typer.Option(help="Column with what the function gets; default: the subject's id.")
+    ] = None,
+    covariates: Annotated[str, typer.Option(help="Columns that describe people; default: all others.")] = "",
+    seed: NoSeed = 0,
+    json: Json = False,
+) -> None:
+    """Build a cohort from images that your own function loads.
+
+    Example: `memberscan cohort from people.csv cohort --loader lab:load --subject id --age age --file path`
+    """
+    del seed
+    from memberscan.cohort import Cohort
+
+    made = Cohort.from_loader(
+        csv, cohort, loader=loader, subject=subject, age=age, file=file, covariates=_names(covariates)
+    )
+    _print(made, json)
 
 
 @app.command()
@@ -95,6 +125,10 @@ def phantom(
         cohort, subjects=subjects, spacing=spacing, scans_per_subject=scans_per_subject, seed=seed
     )
     _print(made, json)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _entities(pairs: list[str]) -> dict[str, str]:

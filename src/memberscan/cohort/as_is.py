@@ -13,7 +13,7 @@ import numpy as np
 
 from memberscan.cohort.conform import PreparedScan, foreground, image_statistics
 from memberscan.cohort.headers import check_declared
-from memberscan.cohort.manifest import STORED
+from memberscan.cohort.manifest import STATISTICS, STORED
 from memberscan.errors import UnusableScanError
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class AsIs:
     grid: Grid
     dtype: np.dtype[Any]
     spacing: None = None
+    statistics: tuple[str, ...] = STATISTICS
 
     @classmethod
     def of(cls, images: Iterable[Any]) -> AsIs:

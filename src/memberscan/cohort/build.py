@@ -149,7 +149,7 @@ def _finish(
         kind="volumes",
         shape=prepare.shape,
         dtype=prepare.dtype.name,
-        covariates=(*covariates, *manifest.STATISTICS),
+        covariates=(*covariates, *prepare.statistics),
         ignored=ignored,
         **stated,
     )
@@ -201,17 +201,14 @@ def _prepare_one(
 ) -> _Outcome:
     if problem := scan.problem or age_problem(scan.written_age, scan.age):
         outcome = _Outcome(scan, reason=problem)
-    elif (entry := ledger.find(scan.scan_id, row, scan.stamp, store)) and _is_described(entry):
+    elif (entry := ledger.find(scan.scan_id, row, scan.stamp, store)) and (
+        set(entry.get("statistics", ())) == set(prepare.statistics)
+    ):
         outcome = _Outcome(scan, entry)
     else:
         outcome = _load_and_write(row, scan, store=store, ledger=ledger, prepare=prepare)
     advance(1)
     return outcome
-
-
-def _is_described(entry: dict[str, Any]) -> bool:
-    """Return whether an entry has all the statistics that this version measures."""
-    return set(entry.get("statistics", ())) == set(manifest.STATISTICS)
 
 
 def _load_and_write(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,8 @@ from memberscan.shown import plain
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
+
+    from memberscan.cohort.arrays import Indexed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,7 +44,7 @@ class Cohort:
     ignored
         Columns of the user's table that were not used, for instance text with many levels or row numbers.
     shape
-        Shape of one input: voxels (i, j, k), or (features,).
+        Shape of one input: voxels (i, j, k), with channels (c, i, j, k), or (features,).
     spacing
         Edge of a voxel, mm; None for a table, and for images on their own grid.
     features
@@ -170,6 +172,49 @@ class Cohort:
         from memberscan.cohort.table import build_from_table
 
         build_from_table(Path(csv), Path(path), subject=subject, age=age, covariates=tuple(covariates))
+        return cls.open(path)
+
+    @classmethod
+    def from_loader(
+        cls,
+        csv: Path | str,
+        path: Path | str,
+        *,
+        loader: str | Callable[[str], Any],
+        subject: str,
+        age: str,
+        file: str | None = None,
+        covariates: Sequence[str] = (),
+    ) -> Cohort:
+        """Build a cohort from a table and your own function that loads an image.
+
+        Parameters and errors are those of :func:`memberscan.cohort.arrays.build_from_loader`.
+        """
+        from memberscan.cohort.arrays import build_from_loader
+
+        build_from_loader(
+            Path(csv), Path(path), loader=loader, subject=subject, age=age, file=file,
+            covariates=tuple(covariates),
+        )  # fmt: skip
+        return cls.open(path)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Indexed,
+        path: Path | str,
+        *,
+        subjects: Sequence[str],
+        ages: Sequence[float],
+        covariates: pd.DataFrame | None = None,
+    ) -> Cohort:
+        """Build a cohort from arrays in memory, or from a torch or MONAI dataset.
+
+        Parameters and errors are those of :func:`memberscan.cohort.arrays.build_from_arrays`.
+        """
+        from memberscan.cohort.arrays import build_from_arrays
+
+        build_from_arrays(arrays, Path(path), subjects=subjects, ages=ages, covariates=covariates)
         return cls.open(path)
 
     @classmethod

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from memberscan.cohort.headers import check_declared, world_affine
+from memberscan.cohort.manifest import STATISTICS
 from memberscan.errors import BadInputError, UnusableScanError
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class Preparation(Protocol):
     def spacing(self) -> float | None:
         """Edge of a voxel, mm; None on the images' own grid."""
 
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Names of the statistics of a prepared scan."""
+
     def __call__(self, image: Any) -> PreparedScan:
         """Prepare a nibabel image; UnusableScanError says why it cannot be used."""
 
@@ -60,6 +65,7 @@ class Conformed:
     """Bring images to the grid of :func:`conform`; ``spacing`` is the edge of a voxel, from 1 to 20 mm."""
 
     spacing: float
+    statistics: tuple[str, ...] = STATISTICS
 
     def __post_init__(self) -> None:
         """Check the spacing."""

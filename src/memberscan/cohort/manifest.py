@@ -185,7 +185,7 @@ def _problem(stated: Stated) -> str:
     names = (*RESERVED, *stated.covariates)
     if not volumes and stated.kind != "table":
         return f"kind is {stated.kind!r:.80}"
-    if len(stated.shape) != (3 if volumes else 1) or min(stated.shape) < 1:
+    if len(stated.shape) not in ((3, 4) if volumes else (1,)) or min(stated.shape) < 1:
         return f"shape is {list(stated.shape)}"
     if math.prod(stated.shape) > MOST_VALUES:
         return f"an input has {math.prod(stated.shape):,} values, and at most {MOST_VALUES:,} are read"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import pandas as pd
 
 from memberscan import files
 from memberscan.cohort import manifest
-from memberscan.cohort.ages import age_problem, parse_age, unit_problem
 from memberscan.cohort.build import shared_content
 from memberscan.cohort.covariates import names_rows, typed
-from memberscan.cohort.ids import alike, is_nobody, same_person
-from memberscan.cohort.text_table import is_nameless, read_text_table
-from memberscan.errors import BadInputError, CohortError, ParticipantsError
+from memberscan.cohort.ids import is_nobody
+from memberscan.cohort.people_table import read_people_table
+from memberscan.cohort.text_table import is_nameless
+from memberscan.errors import CohortError
 from memberscan.received import read_limited
 
 
@@ -52,8 +51,7 @@ def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariate
         years, or two ids are probably one person.
     """
     started = time.perf_counter()
-    table = read_text_table(csv)
-    _check_columns(csv, table, [subject, age, *covariates])
+    table, scans = read_people_table(csv, subject, age, list(covariates))
     values = typed(table.drop(columns=[subject, age]), csv)
     features, texts = _split_features(values.drop(columns=list(covariates)))
     if features.empty:
@@ -61,8 +59,6 @@ def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariate
             f"{csv} has no numeric column besides {', '.join([subject, age, *covariates])}; "
             "add columns of numbers, which become the features"
         )
-    scans = _describe(table[subject], table[age])
-    _check_people(csv, scans, subject, age)
     inputs = files.fingerprint(read_limited(csv, files.TABLE_LIMIT))
     request: dict[str, Any] = {"command": "cohort table", "table": str(csv.resolve())}
     request |= {"subject": subject, "age": age, "covariates": list(covariates)}
@@ -109,32 +105,6 @@ def _finish(
     )
 
 
-def _check_columns(csv: Path, table: pd.DataFrame, named: list[str]) -> None:
-    missing = [name for name in named if name not in table.columns]
-    if missing:
-        raise BadInputError(
-            f"{csv} has no column {', '.join(map(repr, missing))}; it has: {', '.join(table.columns[:30])}"
-            + (f" and {len(table.columns) - 30} more" if len(table.columns) > 30 else "")
-        )
-    twice = sorted({name for name in named if named.count(name) > 1})
-    if twice:
-        raise BadInputError(
-            f"column {twice[0]!r} is named twice; subject, age and covariates must all differ"
-        )
-    if table.empty:
-        raise CohortError(f"{csv} has a header but no rows; give a table with at least one row per scan")
-
-
-def _check_people(csv: Path, scans: pd.DataFrame, subject: str, age: str) -> None:
-    if problem := unit_problem(scans["age"].to_numpy(float)):
-        raise ParticipantsError(f"{csv}: {problem}; give column {age!r} in years")
-    ids = scans["subject_id"][~is_nobody(scans["subject_id"])].unique().tolist()
-    if pairs := alike(ids):
-        raise ParticipantsError(
-            f"{csv}: in column {subject!r}, {same_person(pairs[0])}; write each person's id in one way"
-        )
-
-
 def _split_features(values: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Return the numeric columns as float32, and the names of the others; empty columns are not features."""
     numeric = {str(name): column for name, column in values.items() if _is_feature(str(name), column)}
@@ -147,34 +117,6 @@ def _is_feature(name: str, column: pd.Series) -> bool:
     if is_nameless(name) or not pd.api.types.is_float_dtype(column.dtype):
         return False
     return bool(column.notna().any()) and not names_rows(name, column)
-
-
-def _describe(subjects: pd.Series, written: pd.Series) -> pd.DataFrame:
-    ages = [parse_age(text) for text in written]
-    return pd.DataFrame(
-        {
-            "scan_id": _scan_ids(subjects.tolist()),
-            "subject_id": subjects,
-            "session": "",
-            "age": [age.years for age in ages],
-            "age_note": [age.note for age in ages],
-            "age_problem": [age_problem(text, age) for text, age in zip(written, ages, strict=True)],
-        }
-    )
-
-
-def _scan_ids(subjects: list[str]) -> list[str]:
-    """Return unique scan ids: the subject's id for its first row, then "id#2", "id#3", skipping used ids."""
-    taken, count, ids = set(subjects), Counter[str](), []
-    for subject in subjects:
-        count[subject] += 1
-        scan = subject if count[subject] == 1 else f"{subject}#{count[subject]}"
-        while count[subject] > 1 and scan in taken:
-            count[subject] += 1
-            scan = f"{subject}#{count[subject]}"
-        taken.add(scan)
-        ids.append(scan)
-    return ids
 
 
 def _reasons(scans: pd.DataFrame, features: pd.DataFrame) -> pd.Series:

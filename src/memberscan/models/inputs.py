@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def as_inputs(cohort: Cohort, scan_ids: Sequence[str]) -> Float[Tensor, "n ..."]:
-    """Read scans in the form of network inputs: volumes with a channel axis, tables unchanged."""
+    """Read scans in the form of network inputs: volumes get a channel axis, unless they have channels."""
     values = torch.from_numpy(cohort.read(scan_ids))
-    return values if cohort.kind == "table" else values.unsqueeze(1)
+    return values.unsqueeze(1) if len(cohort.shape) == 3 else values
 
 
 def batches(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +19,7 @@ from memberscan.models.mlp import MLP
 from memberscan.models.output_part import choose_output
 from memberscan.models.regressor import AgeRegressor
 from memberscan.models.slice_mean import SliceMean
+from memberscan.user_code import named_function
 
 MODELS: Mapping[str, type[AgeRegressor]] = MappingProxyType(
     {"cnn3d": CNN3D, "slice-mean": SliceMean, "mlp": MLP}
@@ -131,20 +129,8 @@ class _Limited(TorchFunctionMode):
 
 
 def importable(name: str) -> nn.Module:
-    """Call a user's factory, given as ``package.module:factory``, and return the network it makes.
-
-    The current directory is searched last, so that no file in it can replace an installed package.
-    """
-    module_name, _, attribute = name.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
-    try:
-        factory = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:  # the user's module runs on import, and may fail in any way
-        raise ModelError(
-            f"cannot import the model {name!r} ({type(error).__name__}: {error}); "
-            "give package.module:factory, importable from here"
-        ) from error
+    """Call a user's factory, given as ``package.module:factory``, and return the network it makes."""
+    factory = named_function(name, "model", ModelError)
     try:
         model = factory()
     except Exception as error:

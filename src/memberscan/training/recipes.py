@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import random
 from abc import ABC, abstractmethod
@@ -25,6 +24,7 @@ from memberscan.runs import Role
 from memberscan.training.central import finish_with_defence, new_network, write_weights
 from memberscan.training.config import TrainingConfig
 from memberscan.training.loop import fit
+from memberscan.user_code import named_function
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -206,19 +206,7 @@ class UserRecipe(Recipe):
         return self._predictions(made, cohort)
 
     def _function(self) -> Callable[..., Any]:
-        module, _, name = self.name.partition(":")
-        if not module or not name:
-            raise BadInputError(f"recipe {self.name!r} is not of the form package.module:function")
-        try:
-            found = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise BadInputError(
-                f"recipe {self.name!r} cannot be imported ({error}); run memberscan where Python finds it"
-            ) from error
-        if not callable(found):
-            raise BadInputError(f"recipe {self.name!r} is not a function")
-        function: Callable[..., Any] = found
-        return function
+        return named_function(self.name, "recipe", BadInputError)
 
     def _predictions(self, made: Any, cohort: Cohort) -> Answers:
         """Return predictions in the order of the cohort's scans, from whatever the function returned."""
