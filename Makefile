@@ -23,10 +23,11 @@ check-code: .venv/all
 run-tests: .venv/all
 	$(BIN)/pytest -n 3 --dist worksteal
 
-# Tests with libraries that write what users bring; they are large, and memberscan itself needs none of them.
+# With libraries that write what users bring, which are large and which memberscan itself does not need, and with
+# tests that take minutes.
 test-all: .venv/all
 	$(BIN)/python -m pip install --quiet lightning
-	$(MAKE) test
+	MEMBERSCAN_SLOW_TESTS=1 $(MAKE) test
 
 # Measuring coverage makes the tests a quarter slower. Property tests try other examples than those of `make test`.
 coverage: .venv/all

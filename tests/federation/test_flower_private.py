@@ -15,7 +15,7 @@ import memberscan
 from memberscan.federation import flower_private
 
 SOURCE = Path(memberscan.__file__).parent
-PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.simulation"}
+PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.serverapp.strategy", "flwr.simulation"}
 
 
 def imports_of(path: Path) -> list[tuple[str, str]]:

@@ -2,6 +2,12 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memberscan.federation.recording import recorded
+
+__all__ = ["recorded"]
 
 # Turn off the telemetry of everything that memberscan starts. Flower and Ray read these on import.
 for _variable, _value in {
@@ -15,3 +21,12 @@ for _variable, _value in {
 for _name in ("flwr.supercore.telemetry", "flwr.common.telemetry"):
     if _module := sys.modules.get(_name):
         vars(_module)["FLWR_TELEMETRY_ENABLED"] = os.environ["FLWR_TELEMETRY_ENABLED"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import Flower only for those who record one of its strategies."""
+    if name == "recorded":
+        from memberscan.federation import recording
+
+        return recording.recorded
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
