@@ -102,15 +102,18 @@ def train(
 def import_(
     run: RunDir,
     cohort: Annotated[Path, typer.Option(help="Cohort with its members and non-members.")],
+    roles: Annotated[
+        Path, typer.Option(help="TSV of subject, role and, for a federation, learner: who was in training.")
+    ],
     model: Annotated[
         str,
         typer.Option(
             help="package.module:factory of a function that returns the network, or a built-in model."
         ),
-    ],
-    roles: Annotated[
-        Path, typer.Option(help="TSV of subject, role and, for a federation, learner: who was in training.")
-    ],
+    ] = "",
+    predictor: Annotated[
+        str, typer.Option(help="In place of a model: package.module:function from inputs to ages, in numpy.")
+    ] = "",
     weights: Annotated[
         Path | None,
         typer.Option(help="safetensors, or a torch file of a state dict; default: the last global model."),
@@ -145,6 +148,7 @@ def import_(
         run,
         cohort=cohort,
         model=model,
+        predictor=predictor,
         roles=roles,
         weights=weights,
         transcript=transcript,

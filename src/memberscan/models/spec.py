@@ -17,6 +17,7 @@ from memberscan.errors import ModelError, UntrustedCodeError
 from memberscan.models.cnn3d import CNN3D
 from memberscan.models.mlp import MLP
 from memberscan.models.output_part import choose_output
+from memberscan.models.predictor import Predictor
 from memberscan.models.regressor import AgeRegressor
 from memberscan.models.slice_mean import SliceMean
 from memberscan.user_code import named_function
@@ -43,16 +44,21 @@ class ModelSpec:
         Keyword arguments of a built-in model; a user's factory takes none.
     output
         Part of a user's network's output that is the age, for :func:`choose_output`; "" for all of it.
+    predictor
+        Whether the name is that of a user's function that predicts, and not of one that returns a network.
     """
 
     name: str
     shape: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     output: str = ""
+    predictor: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        chosen = {"output": self.output} if self.output else {}
+        chosen: dict[str, Any] = {"output": self.output} if self.output else {}
+        if self.predictor:
+            chosen["predictor"] = True
         return {"name": self.name, "shape": list(self.shape), "options": dict(self.options), **chosen}
 
 
@@ -80,6 +86,8 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
                 "file or a message names it; look at the code, and if you trust it, name it yourself: "
                 f"--model {spec.name}"
             )
+        if spec.predictor:
+            return Predictor(named_function(spec.name, "predictor", ModelError), spec.name)
         return choose_output(importable(spec.name), spec.output)
     if spec.output:
         raise ModelError(f"model {spec.name!r} has one output, the age: leave out --output {spec.output}")

@@ -28,7 +28,8 @@ def import_run(
     path: Path | str,
     *,
     cohort: Cohort | Path | str,
-    model: str,
+    model: str = "",
+    predictor: str = "",
     roles: Roles | Path | str,
     weights: Path | str | None = None,
     transcript: Path | str | None = None,
@@ -48,6 +49,9 @@ def import_run(
     model
         ``package.module:factory`` of a function that returns the network, or the name of a built-in model.
         The network maps a batch (n, 1, i, j, k), or (n, features) for tables, to n ages in years.
+    predictor
+        In place of a model: ``package.module:function`` of a function that maps such a batch, as a float32
+        numpy array, to n ages, whatever computes them. Attacks on weights cannot be run then.
     roles
         Who was in the training set and, for a federation, at which learner.
     weights
@@ -81,7 +85,14 @@ def import_run(
         If the transcript is incomplete or damaged, holds several different models, has other learners than
         the roles, or has implausible global models.
     """
-    if weights is None and transcript is None:
+    if bool(model) == bool(predictor):
+        raise BadInputError("give a model (--model) or a function that predicts (--predictor), one of them")
+    if predictor and (weights or transcript or options or output):
+        raise BadInputError(
+            f"the predictor {predictor!r} only gives predictions: leave out weights, transcript, output and "
+            "the options of models"
+        )
+    if model and weights is None and transcript is None:
         raise BadInputError("give the weights of a model (--weights), or a federation's --transcript")
     if training_error is not None and not 0 <= training_error < math.inf:
         raise BadInputError(f"--training-error is {training_error}; give a mean absolute error in years")
@@ -89,8 +100,11 @@ def import_run(
     path = Path(path)
     assigned = chosen_roles(cohort, roles, 0.0, 0)
     federation = None if transcript is None else open_transcript(Path(transcript), assigned)
-    spec = _spec(model, cohort, options, federation, output)
-    network = build(spec, code=model).eval()
+    code = model or predictor
+    spec = ModelSpec(predictor, cohort.shape, predictor=True)
+    if model:
+        spec = _spec(model, cohort, options, federation, output)
+    network = build(spec, code=code).eval()
     request: dict[str, Any] = {
         "command": "import",
         "cohort": cohort.fingerprint,
@@ -98,7 +112,7 @@ def import_run(
         "roles": assigned.fingerprint,
     }
     left_out: LeftOut = {}
-    example, called = as_inputs(cohort, cohort.scans.index[:2].tolist()), f"the model {model!r}"
+    example, called = as_inputs(cohort, cohort.scans.index[:2].tolist()), f"the model {code!r}"
     if federation is not None:
         # Before the check, which runs the network with every model and would fail with less clear errors.
         require_predicts(network, example, called)
@@ -116,7 +130,7 @@ def import_run(
         request["training_error"] = training_error
     with claim(path, request, done=DONE) as finished:
         if finished:
-            return Run.open(path, model=model)
+            return Run.open(path, model=code)
         assigned.write(path / ROLES)
         facts = None if federation is None else federation.write(path, network, cohort, left_out)
         write_weights(path, network)
@@ -131,7 +145,7 @@ def import_run(
             federation=facts,
             reproduced=reproduced,
             training_error=training_error,
-            code=model,
+            code=code,
         ).finish()
 
 

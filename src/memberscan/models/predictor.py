@@ -1,0 +1,50 @@
+"""A model of which only predictions can be had: a function of a user's, whatever computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from memberscan.errors import ModelError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class Predictor(nn.Module):
+    """Calls a function with a batch of inputs as numpy arrays, for its predicted ages.
+
+    It has no parameters, so that attacks on weights are listed as not run.
+
+    Parameters
+    ----------
+    function
+        From float32 inputs, (n, 1, i, j, k) for volumes or (n, features) for tables, to n ages in years.
+    name
+        What it is called in errors.
+    """
+
+    def __init__(self, function: Callable[[np.ndarray], Any], name: str) -> None:
+        super().__init__()
+        self._function = function
+        self._name = name
+
+    def forward(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
+        """Predict ages in years."""
+        given = self._function(inputs.detach().cpu().numpy())
+        try:
+            ages = np.asarray(given, dtype=np.float32).reshape(-1)
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"the predictor {self._name!r} returns a {type(given).__name__}; return one age for each scan"
+            ) from error
+        if len(ages) != len(inputs):
+            raise ModelError(
+                f"the predictor {self._name!r} returns {len(ages)} numbers for {len(inputs)} scans; return "
+                "one age for each"
+            )
+        return torch.from_numpy(ages).to(inputs.device)
