@@ -6,11 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
+from torch import nn
 
 from memberscan import audit, import_run
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError, UntrustedCodeError
+from memberscan.models.inputs import as_inputs
+from memberscan.models.predictor import Predictor
 from memberscan.runs import Role, Roles, Run
 from memberscan.threat import Access, ThreatModel
 
@@ -106,3 +111,36 @@ def test_bad_predictors_are_refused(
     with pytest.raises(error, match=message):
         take(table, tmp_path / "run", **changes)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_network_in_onnx_predicts_what_it_does_in_torch(volumes: Cohort, run: Run, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime", reason="make test-all installs it")
+    pytest.importorskip("onnx", reason="make test-all installs it")
+    network = nn.Sequential(
+        nn.Conv3d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(2, 1)
+    ).eval()
+    inputs = as_inputs(volumes, volumes.scans.index[:2].tolist())
+    names = {"input_names": ["x"], "dynamic_axes": {"x": {0: "n"}}}
+    torch.onnx.export(network, (inputs,), tmp_path / "age.onnx", dynamo=False, **names)
+    session = runtime.InferenceSession(tmp_path / "age.onnx")
+    found = Predictor(lambda batch: session.run(None, {"x": batch})[0], "onnx")(inputs)
+    torch.testing.assert_close(found, network(inputs).flatten().detach())
+
+
+def test_a_forest_of_skops_is_read_without_pickle(tmp_path: Path) -> None:
+    skops = pytest.importorskip("skops.io", reason="make test-all installs it")
+    rng = np.random.default_rng(0)
+    forest = RandomForestRegressor(5, random_state=0).fit(rng.normal(size=(20, 3)), rng.uniform(45, 80, 20))
+    skops.dump(forest, tmp_path / "forest.skops")
+    read = skops.load(tmp_path / "forest.skops", trusted=["sklearn.tree._tree.Tree"])
+    inputs = torch.randn(4, 3)
+    found = Predictor(read.predict, "forest")(inputs)
+    np.testing.assert_allclose(found, forest.predict(inputs.numpy()), rtol=1e-6)
+
+
+def test_torchscript_is_called_as_a_function() -> None:
+    network = nn.Sequential(nn.Linear(3, 1)).eval()
+    scripted = torch.jit.trace(network, torch.zeros(1, 3))
+    inputs = torch.randn(4, 3)
+    found = Predictor(lambda batch: scripted(torch.from_numpy(batch)).detach().numpy(), "traced")(inputs)
+    torch.testing.assert_close(found, network(inputs).flatten().detach())
