@@ -19,6 +19,7 @@ from memberscan.rows import RowFile
 from memberscan.runs import Roles
 from memberscan.targets import PredictionsTable
 from memberscan.threat import ThreatModel
+from memberscan.training.reproduction import _read
 
 from . import bombs
 from .bombs import HUGE
@@ -144,6 +145,13 @@ def build_of_images(path: Path) -> None:
     Cohort.from_bids(path, path.parent / "cohort", spacing=12, workers=1)
 
 
+def read_own_predictions(path: Path) -> None:
+    """Read a lab's own predictions of the scans of a small cohort."""
+    table = path.parent / "small.csv"
+    table.write_text("id,age,thickness\nx,50,1\n")
+    _read(path, Cohort.from_table(table, path.parent / "small", subject="id", age="age"))
+
+
 def read_audit(path: Path) -> None:
     """Read an audit with its tables."""
     AuditResult.load(path)
@@ -184,7 +192,9 @@ for kind in SHORT:
     text = tables("\t", "subject\trole", "x\tmember 1")[kind]
     add(f"roles.tsv, {kind}", "runs.roles", one("roles.tsv", text), Roles.read)
     text = tables(",", "id,age,thickness", "x,1,1")[kind]
-    add(f"table, {kind}", "cohort.table", one("t.csv", text), build, either=True)
+    add(f"table, {kind}", "cohort.table cohort.people_table", one("t.csv", text), build, either=True)
+    text = tables(",", "scan_id,prediction", "x,1")[kind]
+    add(f"own predictions, {kind}", "training.reproduction", one("own.csv", text), read_own_predictions)
     text = tables("\t", "participant_id\tage", "sub-x\t1")[kind]
     add(
         f"participants.tsv, {kind}", "cohort.participants", dataset("participants.tsv", text), build_of_images
