@@ -227,3 +227,42 @@ def test_ids_are_stripped(tmp_path: Path) -> None:
     table = numbered().assign(id=lambda t: t["id"].where(t.index != 3, "s002 "))
     cohort = build(tmp_path, table.to_csv(index=False))
     assert cohort.scans["subject_id"]["s002#2"] == "s002"
+
+
+def test_features_can_be_named(tmp_path: Path) -> None:
+    rows = {
+        "id": ["a", "b", "c"],
+        "age": [50, 60, 70],
+        "site": [3, 1, 2],
+        "right": [1.5, 2.5, 3.5],
+        "left": [0.1, 0.2, 0.3],
+        "sex": ["F", "M", "F"],
+    }
+    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    options = {"subject": "id", "age": "age"}
+    silent = Cohort.from_table(tmp_path / "t.csv", tmp_path / "silent", **options)
+    assert silent.features == ("site", "right", "left")
+    named = Cohort.from_table(tmp_path / "t.csv", tmp_path / "named", **options, features=["left", "right"])
+    assert named.features == ("left", "right")
+    assert named.covariates == ("site", "sex")
+    np.testing.assert_array_equal(named.read(["b"])[0], np.float32([0.2, 2.5]))
+    both = {"features": ["left"], "covariates": ["sex"]}
+    assert Cohort.from_table(tmp_path / "t.csv", tmp_path / "both", **options, **both).covariates == ("sex",)
+    with pytest.raises(OutputConflictError):
+        Cohort.from_table(tmp_path / "t.csv", tmp_path / "named", **options)
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (["sex"], "column 'sex' holds no numbers"),
+        (["depth"], "no column 'depth'"),
+        (["left", "left"], "named twice"),
+        (["age"], "named twice"),
+    ],
+)
+def test_features_that_cannot_be_are_refused(tmp_path: Path, features: list[str], message: str) -> None:
+    rows = {"id": ["a", "b"], "age": [50, 60], "left": [0.1, 0.2], "sex": ["F", "M"]}
+    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(BadInputError, match=message):
+        Cohort.from_table(tmp_path / "t.csv", tmp_path / "c", subject="id", age="age", features=features)

@@ -62,17 +62,22 @@ def table(
     subject: Annotated[str, typer.Option(help="Column with the subject's id.")],
     age: Annotated[str, typer.Option(help="Column with the age in years.")],
     covariates: Annotated[str, typer.Option(help="Columns that are not features, separated by commas.")] = "",
+    features: Annotated[
+        str, typer.Option(help="Columns that are features; default: all other numeric columns.")
+    ] = "",
     seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
-    """Build a cohort from a table of regional measures; all other numeric columns are features.
+    """Build a cohort from a table of regional measures; it prints which columns became features.
 
     Example: `memberscan cohort table thickness.csv cohort --subject uid --age age --covariates sex,site`
     """
     del seed
     from memberscan.cohort import Cohort
 
-    made = Cohort.from_table(csv, cohort, subject=subject, age=age, covariates=_names(covariates))
+    made = Cohort.from_table(
+        csv, cohort, subject=subject, age=age, covariates=_names(covariates), features=_names(features)
+    )
     _print(made, json)
 
 
@@ -150,6 +155,7 @@ def _print(cohort: Cohort, as_json: bool) -> None:
         "excluded": len(cohort.excluded),
         "shape": list(cohort.shape),
         "covariates": list(cohort.covariates),
+        **({"features": list(cohort.features)} if cohort.features else {}),
         "ignored": list(cohort.ignored),
         "fingerprint": cohort.fingerprint,
     }

@@ -154,7 +154,14 @@ class Cohort:
 
     @classmethod
     def from_table(
-        cls, csv: Path | str, path: Path | str, *, subject: str, age: str, covariates: Sequence[str] = ()
+        cls,
+        csv: Path | str,
+        path: Path | str,
+        *,
+        subject: str,
+        age: str,
+        covariates: Sequence[str] = (),
+        features: Sequence[str] = (),
     ) -> Cohort:
         """Build a cohort from a CSV or TSV of regional measures; see :mod:`memberscan.cohort.table`.
 
@@ -167,11 +174,16 @@ class Cohort:
         subject, age
             Columns with the subject's id (repeated for repeat scans) and the age in years.
         covariates
-            Columns that are not features but describe the scan. All other numeric columns are features.
+            Columns that are not features but describe the scan.
+        features
+            Columns that are features; by default all other numeric columns.
         """
         from memberscan.cohort.table import build_from_table
 
-        build_from_table(Path(csv), Path(path), subject=subject, age=age, covariates=tuple(covariates))
+        build_from_table(
+            Path(csv), Path(path), subject=subject, age=age, covariates=tuple(covariates),
+            features=tuple(features),
+        )  # fmt: skip
         return cls.open(path)
 
     @classmethod

@@ -17,17 +17,26 @@ from memberscan.cohort.covariates import names_rows, typed
 from memberscan.cohort.ids import is_nobody
 from memberscan.cohort.people_table import read_people_table
 from memberscan.cohort.text_table import is_nameless
-from memberscan.errors import CohortError
+from memberscan.errors import BadInputError, CohortError
 from memberscan.received import read_limited
 
 
-def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariates: tuple[str, ...]) -> None:
+def build_from_table(
+    csv: Path,
+    path: Path,
+    *,
+    subject: str,
+    age: str,
+    covariates: tuple[str, ...],
+    features: tuple[str, ...] = (),
+) -> None:
     """Build a cohort from a CSV or TSV.
 
-    A subject with several rows has several scans, named "id", "id#2", "id#3" in the order of the file. All
-    numeric columns except the age and the covariates are features; columns of text, columns without a name,
-    and columns that only number the rows are listed as ignored. A row is excluded if it has no id, a missing
-    feature or no plausible age, or if all its features equal those of a row of another subject.
+    A subject with several rows has several scans, named "id", "id#2", "id#3" in the order of the file. If no
+    features are named, all numeric columns except the age and the covariates are features; columns of text,
+    columns without a name, and columns that only number the rows are listed as ignored. A row is excluded if
+    it has no id, a missing feature or no plausible age, or if all its features equal those of a row of
+    another subject.
 
     Parameters
     ----------
@@ -38,12 +47,15 @@ def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariate
     subject, age
         Columns with the subject's id and the age in years.
     covariates
-        Columns that describe the scan, or its scanner, and are not features.
+        Columns that describe the scan, or its scanner, and are not features. If features are named and no
+        covariates, these are all other columns that can be.
+    features
+        Columns that are features, in this order; a network gets them so.
 
     Raises
     ------
     BadInputError
-        If a named column does not exist, or is named twice.
+        If a named column does not exist, is named twice, or is a feature without numbers.
     CohortError
         If there is no feature, or every row is excluded.
     ParticipantsError
@@ -51,10 +63,15 @@ def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariate
         years, or two ids are probably one person.
     """
     started = time.perf_counter()
-    table, scans = read_people_table(csv, subject, age, list(covariates))
+    table, scans = read_people_table(csv, subject, age, [*features, *covariates])
     values = typed(table.drop(columns=[subject, age]), csv)
-    features, texts = _split_features(values.drop(columns=list(covariates)))
-    if features.empty:
+    if features:
+        taken = _named_features(csv, values, features)
+        texts: list[str] = []
+        covariates = covariates or tuple(name for name in values.columns if name not in features)
+    else:
+        taken, texts = _split_features(values.drop(columns=list(covariates)))
+    if taken.empty:
         raise CohortError(
             f"{csv} has no numeric column besides {', '.join([subject, age, *covariates])}; "
             "add columns of numbers, which become the features"
@@ -62,10 +79,12 @@ def build_from_table(csv: Path, path: Path, *, subject: str, age: str, covariate
     inputs = files.fingerprint(read_limited(csv, files.TABLE_LIMIT))
     request: dict[str, Any] = {"command": "cohort table", "table": str(csv.resolve())}
     request |= {"subject": subject, "age": age, "covariates": list(covariates)}
+    if features:
+        request["features"] = list(features)
     with manifest.claim(path, request, inputs) as finished:
         if not finished:
             described = values[list(covariates)]
-            _finish(path, scans, features, described, texts, source=f"table {csv.name}", inputs=inputs)
+            _finish(path, scans, taken, described, texts, source=f"table {csv.name}", inputs=inputs)
             manifest.log_time(path, "table", len(table), time.perf_counter() - started)
 
 
@@ -103,6 +122,16 @@ def _finish(
         content=files.fingerprint(stored),
         inputs=inputs,
     )
+
+
+def _named_features(csv: Path, values: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the columns of these names as float32."""
+    chosen = values[list(names)]
+    if texts := [name for name in names if not pd.api.types.is_float_dtype(chosen[name].dtype)]:
+        raise BadInputError(f"{csv}: column {texts[0]!r} holds no numbers, so it cannot be a feature")
+    with np.errstate(over="ignore"):
+        made: pd.DataFrame = chosen.astype(np.float32)
+    return made
 
 
 def _split_features(values: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
