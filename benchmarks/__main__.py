@@ -11,6 +11,7 @@ NAMES = (
     "gradients",
     "memory",
     "loading",
+    "as_is",
     "predictions",
     "references",
     "reference_attacks",
