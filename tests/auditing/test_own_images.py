@@ -107,6 +107,7 @@ def test_without_predictions_the_audit_says_why_it_cannot_answer(study: Path, tm
     sentence = result.content["verdict"]["sentence"]
     assert sentence.startswith("The images are probably not those that the model was trained on")
     assert "about as much as always answering their median age would" in page(result)
+    assert "<strong>Warning.</strong>" not in page(result)
 
 
 def test_a_stated_error_shows_it_too(study: Path, tmp_path: Path) -> None:

@@ -219,6 +219,20 @@ def test_what_was_not_seen_in_words(leaking: dict[str, Any]) -> None:
     assert "One attack that could not be run" in " ".join(rest)
 
 
+def test_images_that_are_probably_others_are_warned_of_once(leaking: dict[str, Any]) -> None:
+    assert summary.data(check(leaking)).other_images == ""
+    leaking["checks"]["images"] = {"reproduced": None, "problem": "worse than stated"}
+    section = summary.data(check(leaking))
+    assert section.other_images == "more than was stated of its training"
+    assert "because its makers’ own predictions were not given" in " ".join(section.unseen)
+    leaking["verdict"]["label"] = "inconclusive"
+    assert summary.data(check(leaking)).other_images == ""
+    leaking["checks"]["images"] = {"reproduced": 5, "problem": None}
+    section = summary.data(check(leaking))
+    assert "makers" not in " ".join(section.unseen)
+    assert "gives the predictions that its makers have of 5 scans" in self_checks.data(check(leaking)).images
+
+
 @pytest.mark.parametrize(
     ("name", "audited"),
     [

@@ -59,7 +59,7 @@ class Summary:
         What is said instead.
     unlike, other_images
         Whether the predictions of the sides were probably made in different ways; and how much the model errs
-        on members, if it probably gets other images than it was trained on, else "".
+        on members, if it probably gets other images than it was trained on and the answer does not say so.
     attacker, unseen
         Who is assumed to attack, and what this audit could not see, one sentence each.
     """
@@ -80,7 +80,7 @@ class Summary:
 
 def data(audit: AuditContent) -> Summary:
     """Return what the first screen shows."""
-    best, federation, images = ranking.strongest(audit), audit.federation, audit.checks.images
+    best, federation = ranking.strongest(audit), audit.federation
     if federation is not None and ranking.of_a_party(audit):
         attacker, unseen = party_attacker(federation, audit.threat), party_unseen(federation)
     else:
@@ -100,9 +100,17 @@ def data(audit: AuditContent) -> Summary:
         attacker=attacker,
         unseen=[*could_not_be_seen(audit), *unseen],
         unlike=audit.checks.predictions is not None and audit.checks.predictions.unlike,
-        other_images=words.OTHER_IMAGES[images.problem] if images and images.problem else "",
+        other_images=_other_images(audit),
         provenance=audit.provenance,
     )
+
+
+def _other_images(audit: AuditContent) -> str:
+    """Return how much the model errs on members, if its images are doubtful and the answer is another."""
+    images = audit.checks.images
+    if images is None or images.problem is None or audit.verdict.label == "inconclusive":
+        return ""
+    return words.OTHER_IMAGES[images.problem]
 
 
 def _about(audit: AuditContent) -> list[str]:
