@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -164,10 +164,22 @@ def brought(sixty: Cohort, tmp_path: Path) -> Callable[..., Target]:
     return bring
 
 
-def test_a_model_without_a_declared_output_layer_has_no_known_activation(brought):
+class Nameless(Plain):
+    """The same, which declares that it has no landmark."""
+
+    landmarks: ClassVar = {}
+
+
+def test_a_guessed_output_layer_serves_attacks_on_it(brought):
     target = brought(Plain)
+    for name in ("activation", "gradient:output"):
+        assert obstacle(named(name), target) is None
+
+
+def test_a_model_without_an_output_layer_has_no_known_activation(brought):
+    target = brought(Nameless)
     assert reason("activation", target) == (
-        "the model declares no landmark 'output', so its last activation is not known"
+        "the model has no landmark 'output', so its last activation is not known"
     )
     assert "its landmarks: none" in reason("gradient:output", target)
     assert obstacle(named("gradient:second"), target) is None

@@ -26,7 +26,7 @@ class Activations(OfFinalModel):
     def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`."""
         if not target.layer_paths([_OUTPUT]):
-            return "the model declares no landmark 'output', so its last activation is not known"
+            return "the model has no landmark 'output', so its last activation is not known"
         return None
 
     def not_taken(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
