@@ -27,9 +27,11 @@ autodoc_default_options = {"members": True}
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 
-# Types of other packages, whose documentation is not fetched: building needs no network.
+# Types of other packages, whose documentation is not fetched: building needs no network. Below them, names that
+# annotations take from where only type checkers look.
 nitpick_ignore_regex = [
-    ("py:class", r"(np|numpy|pd|pandas|pathlib|collections|typing)\..*|Any|Bool|Float|Int|'.*'")
+    ("py:class", r"(np|numpy|pd|pandas|pathlib|collections|typing)\..*|Any|Bool|Float|Int8?|'.*"),
+    ("py:class", "Row|Ensemble|PredictionsFrom"),
 ]
 
 html_theme = "furo"

@@ -158,7 +158,7 @@ class Attack(ABC):
         """Return a score for each scan; higher means more likely a member.
 
         An attack that learns uses the known scans, and its threshold is zero. Others are given
-        :data:`NOBODY`. An attack ``by_learner`` returns one column for each learner of the view, NaN for
+        ``NOBODY``. An attack ``by_learner`` returns one column for each learner of the view, NaN for
         a learner that was not seen.
         """
 

@@ -43,7 +43,7 @@ class ModelSpec:
     options
         Keyword arguments of a built-in model; a user's factory takes none.
     output
-        Part of a user's network's output that is the age, for :func:`choose_output`; "" for all of it.
+        Part of a user's network's output that is the age, for :func:`.choose_output`; "" for all of it.
     predictor
         Whether the name is that of a user's function that predicts, and not of one that returns a network.
     """

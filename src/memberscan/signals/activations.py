@@ -34,7 +34,7 @@ class Activations(OfFinalModel):
         return target.activation_obstacle(target.layer_paths([_OUTPUT])[_OUTPUT])
 
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:  # noqa: ARG002
-        """See :class:`OfFinalModel`."""
+        """See :class:`.OfFinalModel`."""
         from memberscan.signals.passes.final_model import Reading
 
         path = target.layer_paths([_OUTPUT])[_OUTPUT]

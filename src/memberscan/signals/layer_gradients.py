@@ -47,7 +47,7 @@ class LayerGradients(OfFinalModel):
         return target.gradient_obstacle(list(target.layer_paths([s.part for s in signals]).values()))
 
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:
-        """See :class:`OfFinalModel`."""
+        """See :class:`.OfFinalModel`."""
         from memberscan.signals.passes.final_model import Reading
 
         path = target.layer_paths([signal.part])[signal.part]
@@ -63,7 +63,7 @@ class GradientNorms(OfFinalModel):
         return target.gradient_obstacle(None)
 
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:  # noqa: ARG002
-        """See :class:`OfFinalModel`."""
+        """See :class:`.OfFinalModel`."""
         import torch
 
         from memberscan.models.gradients import Capture, parameter_layers

@@ -27,7 +27,7 @@ class Predictions(OfFinalModel):
         """See :class:`~memberscan.signals.signal.Provider`; every target has predictions."""
 
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:  # noqa: ARG002
-        """See :class:`OfFinalModel`."""
+        """See :class:`.OfFinalModel`."""
         from memberscan.signals.passes.final_model import Reading
 
         return Reading(lambda seen: seen.predictions.double().cpu().numpy())

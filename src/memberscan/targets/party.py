@@ -128,7 +128,7 @@ class Party(TrainedModel):
 
     @property
     def conceals(self) -> str | None:
-        """See :class:`Target`: a server whose learners encrypt receives nothing that it could attack."""
+        """See :class:`.Target`: a server whose learners encrypt receives nothing that it could attack."""
         servers = (Attacker.SERVER, Attacker.ACTIVE_SERVER)
         if self.transcript.secure == "none" or self.threat.attacker not in servers:
             return None
@@ -166,7 +166,7 @@ class Party(TrainedModel):
 
     @property
     def nothing_to_learn_from(self) -> str | None:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         if not self.known_nonmembers.any():
             return "needs known held-out people, but this audit assumes none; use --leaked 0.5"
         if len(self.victims) < 2:
@@ -175,7 +175,7 @@ class Party(TrainedModel):
 
     @property
     def saw_nothing(self) -> str:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         return "none of the updates that this attacker looked at has the signals that this attack needs"
 
     @property
@@ -207,7 +207,7 @@ class Party(TrainedModel):
 
     @property
     def groups(self) -> list[Group]:
-        """See :class:`Target`: each victim's people, and all members, each with the held-out people."""
+        """See :class:`.Target`: each victim's people, and all members, each with the held-out people."""
         each = [
             Group(
                 victim,

@@ -55,7 +55,7 @@ class PredictionsTable(Target):
 
     @property
     def predictions_from(self) -> PredictionsFrom:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         return self.made
 
     @property
@@ -64,13 +64,13 @@ class PredictionsTable(Target):
         return Access.OUTPUTS
 
     def lacks(self, access: Access) -> str | None:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         if access is Access.OUTPUTS:
             return None
         return "needs the model's weights; a predictions file shows outputs only"
 
     def describe(self) -> dict[str, Any]:
-        """See :class:`Target`; a file does not say how its members were drawn."""
+        """See :class:`.Target`; a file does not say how its members were drawn."""
         return {
             "kind": "predictions",
             "model": "unknown",
@@ -80,5 +80,5 @@ class PredictionsTable(Target):
         }
 
     def provenance(self) -> dict[str, Any]:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         return {"cohort": None, "roles": None, "weights": None, "predictions": self.digest, "threads": None}

@@ -78,7 +78,7 @@ class TrainedModel(Target):
 
     @property
     def landmarks(self) -> Mapping[str, str]:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         return landmarks_of(self.model)
 
     def layer_paths(self, names: Sequence[str]) -> dict[str, str]:
@@ -87,11 +87,11 @@ class TrainedModel(Target):
         return {name: path for name in names if (path := self.landmarks.get(name, name)) in layers}
 
     def gradient_obstacle(self, layers: Sequence[str] | None) -> str | None:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         return self._trial.obstacle(layers)
 
     def activation_obstacle(self, layer: str) -> str | None:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         return try_activation(self.model, self._examples, layer)
 
     @cached_property
@@ -104,19 +104,19 @@ class TrainedModel(Target):
 
     @property
     def own_images(self) -> OwnImages | None:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         if not self.run.imported or self.cohort.kind == "table":
             return None
         return OwnImages(None if self.run.reproduced is None else self.run.reproduced.scans)
 
     @property
     def stated_error(self) -> float | None:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         return self.run.training_error
 
     @property
     def randomised(self) -> bool:
-        """See :class:`Target`.
+        """See :class:`.Target`.
 
         Members of a federation are all people who were not held out, whichever learner has them.
         """
@@ -128,7 +128,7 @@ class TrainedModel(Target):
         return bool((self.run.federation or {}).get("environment"))
 
     def describe(self) -> dict[str, Any]:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         return {
             "kind": "run",
             "model": self.run.spec.name,
@@ -138,7 +138,7 @@ class TrainedModel(Target):
         }
 
     def provenance(self) -> dict[str, Any]:
-        """See :class:`Target`; the thread count too, since sums depend on it in their last bits."""
+        """See :class:`.Target`; the thread count too, since sums depend on it in their last bits."""
         return {
             "cohort": self.cohort.fingerprint,
             "roles": self.run.roles.fingerprint,
@@ -149,5 +149,5 @@ class TrainedModel(Target):
 
     @property
     def roles_digest(self) -> str | None:
-        """See :class:`Target`."""
+        """See :class:`.Target`."""
         return self.run.roles_digest
