@@ -27,7 +27,7 @@ autodoc_default_options = {"members": True}
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 
-# Types of other packages, whose documentation is not fetched: building needs no network. Below them, names that
+# Types of other packages, whose documentation is not fetched: building needs no network. And names that
 # annotations take from where only type checkers look.
 nitpick_ignore_regex = [
     ("py:class", r"(np|numpy|pd|pandas|pathlib|collections|typing)\..*|Any|Bool|Float|Int8?|'.*"),
