@@ -35,8 +35,8 @@ class DrawDesign:
     -----
     All follows from a model of a linear rule. With m the truth, a the error of the people that a rule was
     fitted on, and b that of those it scores, the result of a draw is ``(m + a) . (m + b) / |m + a|``. The
-    share s of the truth in the squared length of m + a is the stability of fits: 1 where every fit gives the same
-    rule, 0 where a fit tells nothing of the truth, as where there is no leak.
+    share s of the truth in the squared length of m + a is the stability of fits: 1 where every fit gives the
+    same rule, 0 where a fit tells nothing of the truth, as where there is no leak.
 
     Linear in the errors, the result is sqrt(s) times b + (1 - s) a along the truth: those who were fitted on
     move the result by themselves, unless fits are stable. Of second order it is a . b - s a . a / 2, a
