@@ -26,7 +26,7 @@ run-tests: .venv/all
 # With libraries that write what users bring, which are large and which memberscan itself does not need, and with
 # tests that take minutes.
 test-all: .venv/all
-	$(BIN)/python -m pip install --quiet lightning onnx onnxruntime skops
+	$(BIN)/python -m pip install --quiet lightning monai onnx onnxruntime skops
 	MEMBERSCAN_SLOW_TESTS=1 $(MAKE) test
 
 # Measuring coverage makes the tests a quarter slower. Property tests try other examples than those of `make test`.

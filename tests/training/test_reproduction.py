@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError, OutputConflictError, PredictionsError
-from memberscan.models.inputs import predict_scans
+from memberscan.models.inputs import as_inputs, predict_scans
 from memberscan.runs import Run
 from memberscan.runs.run import WEIGHTS, Reproduced
 from memberscan.training import import_run
@@ -126,3 +129,32 @@ def test_another_file_is_another_import(take: Callable[..., Run], own: Table) ->
     take(own)
     with pytest.raises(OutputConflictError):
         take(own.iloc[1:])
+
+
+def test_a_monai_bundle_is_built_by_ones_own_factory(
+    run: Run, volumes: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("monai", reason="make test-all installs it")
+    monkeypatch.chdir(tmp_path)
+    how_to = (Path(__file__).parents[2] / "docs" / "howto" / "bring-a-model.md").read_text("utf-8")
+    code = how_to[how_to.index("from monai.bundle") :]
+    (tmp_path / "lab_bundle.py").write_text(code[: code.index("```")])
+    (tmp_path / "bundle" / "configs").mkdir(parents=True)
+    (tmp_path / "bundle" / "models").mkdir()
+    network = {"_target_": "monai.networks.nets.Regressor", "in_shape": [1, *volumes.shape], "out_shape": [1]}
+    config = {"network_def": network | {"channels": [2, 4], "strides": [2, 2]}}
+    (tmp_path / "bundle" / "configs" / "inference.json").write_text(json.dumps(config))
+    from monai.networks.nets import Regressor
+
+    made = Regressor([1, *volumes.shape], [1], [2, 4], [2, 2])
+    torch.save(made.state_dict(), tmp_path / "bundle" / "models" / "model.pt")
+    taken = import_run(
+        tmp_path / "run",
+        cohort=volumes,
+        model="lab_bundle:brain_age",
+        roles=run.roles,
+        weights=tmp_path / "bundle" / "models" / "model.pt",
+    )
+    ids = volumes.scans.index[:2].tolist()
+    expected = made.eval()(as_inputs(volumes, ids)).flatten().detach().numpy()
+    np.testing.assert_allclose(predict_scans(taken.load(), volumes, ids)[:, 0], expected, rtol=1e-5)
