@@ -171,7 +171,6 @@ def renumber(states: list[dict[str, State]]) -> list[dict[str, State]]:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda s: subtract(s, LEARNERS), "1/a.safetensors holds differences.*all learners"),
         (lambda s: subtract(s, ("global",)), "1/global.safetensors holds differences"),
         (lambda s: renumber(s), "round numbers are one too high"),
         (lambda s: renumber(s)[:2], "all later ones are the initial model"),
@@ -188,6 +187,26 @@ def test_what_is_certain_to_be_wrong_is_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(TranscriptError, match=words):
         take(spoil(states))
+    assert not (tmp_path / "in").exists()
+
+
+def test_differences_of_all_learners_are_added_to_the_model_before(
+    take: Callable[..., Run], states: list[dict[str, State]], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = take(subtract(states, LEARNERS))
+    assert "hold differences" in caplog.text
+    assert not any(entry.left_out for entry in run.transcript.rounds)
+    for number in (1, 2, 3):
+        for name in LEARNERS:
+            for key, value in run.transcript.learner_model(number, name).items():
+                torch.testing.assert_close(value, states[number][name][key], rtol=1e-5, atol=1e-6)
+
+
+def test_differences_in_a_transcript_of_memberscan_are_refused(
+    take: Callable[..., Run], states: list[dict[str, State]], tmp_path: Path
+) -> None:
+    with pytest.raises(TranscriptError, match=r"model of a in round 1 .* holds differences.*all learners"):
+        take(subtract(states, LEARNERS), ours=True)
     assert not (tmp_path / "in").exists()
 
 

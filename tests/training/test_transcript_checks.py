@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memberscan.errors import TranscriptError
-from memberscan.training.transcript_checks import ModelSummary, faulty_models
+from memberscan.training.transcript_checks import AllDifferencesError, ModelSummary, faulty_models
 
 GUESS = 8.0
 Rounds = list[dict[str, np.ndarray]]
@@ -164,7 +164,7 @@ def test_differences_of_all_learners_are_refused(rule: str, step: float) -> None
         rounds = differences(history(seed, step=step, rule=RULES[rule]), *LEARNERS)
         errors = {(t, n): 60.0 for t in range(5) for n in LEARNERS}
         with pytest.raises(
-            TranscriptError, match=r"1/a holds differences from the global model.*all learners"
+            AllDifferencesError, match=r"1/a holds differences from the global model.*all learners"
         ):
             found(rounds, errors)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,17 @@ from memberscan.runs.foreign import ForeignTranscript
 from memberscan.runs.names import GLOBAL, RULE, unusable_name
 from memberscan.runs.roles import natural_order
 from memberscan.runs.transcript import MANIFEST, ROUNDS, SEEN_BY_LEARNERS, Participation
-from memberscan.training.transcript_checks import LeftOut, Summariser, faulty_models
+from memberscan.training.transcript_checks import (
+    AllDifferencesError,
+    LeftOut,
+    Summariser,
+    faulty_models,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_LOG = logging.getLogger("memberscan.import")
 _ABSENT = "the imported transcript holds no model of it"
 
 
@@ -200,6 +207,8 @@ class Foreign(Imported):
 
     transcript: ForeignTranscript
     roles: Roles
+    differences: bool = False
+    """Whether learners' files hold differences from the global model of the round before."""
 
     @property
     def fingerprint(self) -> str:
@@ -217,7 +226,12 @@ class Foreign(Imported):
 
     def model(self, number: int, name: str, network: nn.Module) -> dict[str, Tensor]:
         """See :class:`Imported`."""
-        return self.transcript.model(number, name, network.state_dict())
+        template = network.state_dict()
+        found = self.transcript.model(number, name, template)
+        if not self.differences or name == GLOBAL:
+            return found
+        before = self.transcript.model(number - 1, GLOBAL, template)
+        return {key: _sum(before.get(key), value) for key, value in found.items()}
 
     def source(self, number: int, name: str) -> str:
         """See :class:`Imported`."""
@@ -226,14 +240,14 @@ class Foreign(Imported):
     def write(self, run: Path, network: nn.Module, cohort: Cohort, left_out: LeftOut) -> dict[str, Any]:
         """See :class:`Imported`."""
         shutil.rmtree(run / ROUNDS, ignore_errors=True)
-        template, kept = network.state_dict(), self.transcript
+        kept = self.transcript
         learners = natural_order({*kept.learners, *self.roles.learners})
         record = Transcript.begin(run / ROUNDS, learners=learners, secure="none", settings={})
         subject = cohort.scans["subject_id"]
         samples = {name: int(subject.isin(self.roles.members_of(name)).sum()) for name in learners}
         for number, files in enumerate(kept.rounds):
             senseless = left_out.get(number, {})
-            models = {name: kept.model(number, name, template) for name in files if name not in senseless}
+            models = {name: self.model(number, name, network) for name in files if name not in senseless}
             last = models.pop(GLOBAL)
             absent = [name for name in learners if name not in files] if number else []
             record = record.record(
@@ -244,6 +258,38 @@ class Foreign(Imported):
                 {**dict.fromkeys(absent, _ABSENT), **senseless},
             )
         return _facts(len(record.rounds), None, "none")
+
+
+def checked(imported: Imported, network: nn.Module, cohort: Cohort) -> tuple[Imported, LeftOut]:
+    """Check a transcript, and read it as one of differences if all learners' files hold these.
+
+    Returns
+    -------
+    imported, left_out
+        The transcript as it is to be written, and the outcome of :meth:`Imported.check`.
+
+    Raises
+    ------
+    ModelError, TranscriptError
+        As :meth:`Imported.check`.
+    """
+    try:
+        return imported, imported.check(network, cohort)
+    except AllDifferencesError:
+        if not isinstance(imported, Foreign):
+            raise
+    _LOG.warning(
+        "the learners' files hold differences (the default of NVFlare): each is added to the global model of "
+        "the round before"
+    )
+    models = replace(imported, differences=True)
+    return models, models.check(network, cohort)
+
+
+def _sum(before: Tensor | None, difference: Tensor) -> Tensor:
+    if before is None or before.shape != difference.shape:
+        return difference
+    return (before.double() + difference.double()).to(before.dtype)
 
 
 def _facts(rounds: int, local_epochs: int | None, secure: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from memberscan.received import read_limited
 from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES
 from memberscan.training.central import chosen_roles, write_weights
-from memberscan.training.import_transcript import Imported, open_transcript
+from memberscan.training.import_transcript import Imported, checked, open_transcript
 from memberscan.training.reproduction import require_reproduces
 from memberscan.training.transcript_checks import LeftOut
 
@@ -116,7 +116,7 @@ def import_run(
     if federation is not None:
         # Before the check, which runs the network with every model and would fail with less clear errors.
         require_predicts(network, example, called)
-        left_out = federation.check(network, cohort)
+        federation, left_out = checked(federation, network, cohort)
         request["transcript"] = federation.fingerprint
     if weights is not None:
         load_weights(network, read_weights(Path(weights)), source=str(weights))

@@ -40,6 +40,10 @@ LeftOut = Mapping[int, Mapping[str, str]]
 """The reason why a learner's model is left out, by round and learner."""
 
 
+class AllDifferencesError(TranscriptError):
+    """All learners' files hold what a learner changed, and not the model that it sent."""
+
+
 @dataclass(frozen=True, eq=False)
 class ModelSummary:
     """A summary of one model of a transcript: enough to check it, and small however large the model is.
@@ -114,7 +118,9 @@ def faulty_models(rounds: Sequence[Mapping[str, ModelSummary]], guess: float) ->
     Raises
     ------
     TranscriptError
-        If global models are certain to be wrong, or all learners sent differences instead of models.
+        If global models are certain to be wrong.
+    AllDifferencesError
+        If all learners sent differences instead of models.
     """
     ends = [models[GLOBAL] for models in rounds]
     for before, end in zip([None, *ends], ends, strict=False):
@@ -129,7 +135,8 @@ def faulty_models(rounds: Sequence[Mapping[str, ModelSummary]], guess: float) ->
     differences = _differences(learners, ends, guess)
     present = [(t, name) for t, models in enumerate(learners) for name in models]
     if present and set(differences) == set(present):
-        raise TranscriptError(f"{learners[present[0][0]][present[0][1]].source} {_DIFFERENCES}, {_AND_ALL}")
+        first = learners[present[0][0]][present[0][1]]
+        raise AllDifferencesError(f"{first.source} {_DIFFERENCES}, {_AND_ALL}")
     trained = [
         {n: summary for n, summary in models.items() if (t, n) not in copies}
         for t, models in enumerate(learners)
