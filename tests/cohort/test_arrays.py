@@ -181,6 +181,22 @@ def test_other_arrays_are_noticed_and_lengths_compared(tmp_path: Path) -> None:
         Cohort.from_arrays(IMAGES[:4], tmp_path / "d", **options)
 
 
+def test_another_dataset_and_items_that_fail_are_noticed(tmp_path: Path) -> None:
+    options = {"subjects": list("abcde"), "ages": [41.0, 52, 53, 64, 75]}
+
+    class Moved(Scans):
+        def __getitem__(self, place: int) -> dict[str, torch.Tensor]:
+            if place == 1:
+                raise OSError("no such file")
+            return {"image": super().__getitem__(place)["image"] + 1}
+
+    Cohort.from_arrays(Scans(), tmp_path / "c", **options)
+    with pytest.raises(StaleError):
+        Cohort.from_arrays(Moved(), tmp_path / "c", **options)
+    cohort = Cohort.from_arrays(Moved(), tmp_path / "d", **options)
+    assert cohort.excluded["reason"].tolist() == ["unreadable (OSError: no such file)"]
+
+
 def test_one_image_under_two_ids_is_excluded(tmp_path: Path) -> None:
     images = np.stack([*IMAGES, IMAGES[0]])
     ages = [50 + n for n in range(6)]

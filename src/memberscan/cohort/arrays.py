@@ -173,9 +173,10 @@ def build_from_arrays(
     written = [str(age) for age in ages]
     scans = describe_rows(pd.Series([str(subject) for subject in subjects]), pd.Series(written))
     loads = [partial(_loaded, arrays.__getitem__, place) for place in range(len(arrays))]
-    # Arrays in memory are compared with those of an earlier call; a dataset's items may take long to make.
+    # Arrays in memory are compared with those of an earlier call. A dataset's items may take long to make, so
+    # of these only the first is.
     known = isinstance(arrays, (np.ndarray, list, tuple))
-    stamps = [files.fingerprint(load().tobytes()) if known else "" for load in loads]
+    stamps = [_digest_of_array(load) if known or not place else "" for place, load in enumerate(loads)]
     people = pd.DataFrame(index=range(len(arrays))) if covariates is None else covariates
     _build(
         path,
@@ -260,6 +261,13 @@ def _loaded(load: Callable[[Any], Any], given: Any) -> Float32[np.ndarray, ...]:
         )
     with np.errstate(over="ignore"):
         return array.astype(np.float32)
+
+
+def _digest_of_array(load: Callable[[], Any]) -> str:
+    try:
+        return files.fingerprint(load().tobytes())
+    except Exception:  # a user's code may fail in any way, and the build says of each scan how
+        return ""
 
 
 def _digest_of(function: Callable[..., Any]) -> str:
