@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memberscan.evidence.own_images import other_images
+from memberscan.evidence.own_images import OwnImages, judge_images, other_images
 from memberscan.evidence.verdict import Basis, Verdict, with_other_images
 
 AGES = np.random.default_rng(0).uniform(45, 80, 60)
@@ -55,6 +55,13 @@ def test_the_unit_and_order_do_not_matter(
     )
     close = np.isclose(error.mean(), 0.9 * np.abs(age - np.median(age)).mean())
     assert close or again == found
+
+
+def test_own_predictions_say_it_better_than_errors() -> None:
+    bad = errors(2 * BASELINE)
+    assert judge_images(None, AGES, bad, None) is None
+    assert judge_images(OwnImages(7), AGES, bad, 0.1) == OwnImages(7)
+    assert judge_images(OwnImages(None), AGES, bad, None) == OwnImages(None, "no better than the median")
 
 
 def test_an_exact_training_is_seldom_doubted() -> None:

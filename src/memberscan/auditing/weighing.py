@@ -16,7 +16,7 @@ from memberscan.evidence.gap import Gap, gap_baseline
 from memberscan.evidence.groups import JudgedScores, judged_scores
 from memberscan.evidence.multiple import holm
 from memberscan.evidence.overlap import Overlap, diagnose_overlap
-from memberscan.evidence.own_images import OwnImages, other_images
+from memberscan.evidence.own_images import OwnImages, judge_images
 from memberscan.evidence.pairs import placements
 from memberscan.evidence.permutation import NullCheck
 from memberscan.evidence.prediction_scale import PredictionScale, compare_predictions
@@ -163,7 +163,8 @@ def weigh(
     scale = None
     if target.predictions_from is not None:
         scale = compare_predictions(people.age, people.residual, people.member)
-    images = _own_images(target, people)
+    error = people.mean_absolute[people.member]
+    images = judge_images(target.own_images, people.age[people.member], error, target.stated_error)
     if not scores:
         return Weighed(scores, checks, worst, gap, nothing_seen(), prediction_scale=scale, images=images)
     errors = errors_of(scores, seeds.generator(target.seed, "pooled"))
@@ -209,12 +210,3 @@ def weigh(
         gains=measure_gains(target, selected, features, scores, errors),
         overlap=overlap,
     )
-
-
-def _own_images(target: Target, people: PeopleFacts) -> OwnImages | None:
-    """Return what errors on members say of the images, unless the makers' own predictions say it better."""
-    images = target.own_images
-    if images is None or images.reproduced is not None:
-        return images
-    age, error = people.age[people.member], people.mean_absolute[people.member]
-    return replace(images, problem=other_images(age, error, target.stated_error))

@@ -6,7 +6,7 @@ whatever the model gives away to somebody who has the right images.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -38,6 +38,26 @@ class OwnImages:
 
     reproduced: int | None
     problem: OtherImages | None = None
+
+
+def judge_images(
+    images: OwnImages | None,
+    age: Float[np.ndarray, " members"],
+    error: Float[np.ndarray, " members"],
+    stated: float | None,
+) -> OwnImages | None:
+    """Return what errors on members say of the images, unless the makers' own predictions say it better.
+
+    Parameters
+    ----------
+    images
+        What is known of a model that was trained elsewhere; None for others.
+    age, error, stated
+        See :func:`other_images`.
+    """
+    if images is None or images.reproduced is not None:
+        return images
+    return replace(images, problem=other_images(age, error, stated))
 
 
 def other_images(
