@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from memberscan.errors import ModelError, ReferencesError
-from memberscan.user_code import named_function
+from memberscan.user_code import named_function, source_digest
 
 
 def test_a_function_is_found_in_the_current_directory_last(
@@ -31,3 +31,15 @@ def test_a_function_is_found_in_the_current_directory_last(
 def test_others_are_refused(name: str, message: str) -> None:
     with pytest.raises(ReferencesError, match=message):
         named_function(name, "loader", ReferencesError)
+
+
+def test_a_digest_follows_the_file_of_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "lab_digest.py"
+    source.write_text("def load():\n    return 1\n")
+    monkeypatch.chdir(tmp_path)
+    function = named_function("lab_digest:load", "loader", ModelError)
+    before = source_digest(function)
+    assert before == source_digest(function)
+    source.write_text("def load():\n    return 2\n")
+    assert source_digest(function) != before
+    assert source_digest(len) == source_digest(max)

@@ -1,8 +1,10 @@
-"""Find a function that a user names as ``package.module:function``: a network, a loader, a recipe."""
+"""Find a function that a user names as ``package.module:function``, and notice when its file changes."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,3 +41,16 @@ def named_function(name: str, kind: str, error: type[MemberscanError]) -> Callab
         raise error(f"the {kind} {name!r} is not a function")
     function: Callable[..., Any] = found
     return function
+
+
+def source_digest(function: Callable[..., Any]) -> str:
+    """Return a digest of the file that defines a function, and not of what it calls elsewhere.
+
+    It is that of no bytes for a function without a file.
+    """
+    try:
+        source = inspect.getsourcefile(function)
+    except TypeError:
+        source = None
+    data = Path(source).read_bytes() if source and Path(source).is_file() else b""
+    return hashlib.sha256(data).hexdigest()

@@ -123,14 +123,13 @@ OTHERS = {
     "attacks.identity": "makes a digest of the source of an attack",
     "auditing.scratch": "locks folders of its own",
     "auditing.stages": "loads an audit by auditing.result",
-    "cohort.arrays": "calls a user's own loader, and makes a digest of its source",
+    "cohort.arrays": "calls a user's own loader",
     "cohort.bids": "reads headers by cohort.images",
     "cohort.build": "calls the loader of a source, which is cohort.images",
     "cli.audits": "loads an audit by auditing.result",
     "cli.logs": "opens a log to add to it",
     "cli.runs": "loads a model by runs",
     "federation.aggregators": "copies ciphertexts that were checked",
-    "training.recipes": "makes a digest of the source of a user's function",
     "training.imports": "makes a digest of weights that were read",
     "studies.reference_recipes": "reads tables that a researcher names for a study",
     "studies.reference_twins": "reads what the study has written",
@@ -138,6 +137,7 @@ OTHERS = {
     "signals.passes.copies": "loads a model by runs",
     "signals.passes.final_model": "loads a model by runs",
     "targets.trained_model": "loads a model by runs",
+    "user_code": "makes a digest of the source of a user's function",
 }
 """Modules that call one of these, or open a file, and read nothing that others made."""
 

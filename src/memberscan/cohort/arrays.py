@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +20,7 @@ from memberscan.cohort.ids import is_nobody
 from memberscan.cohort.manifest import MOST_VALUES, STATISTICS
 from memberscan.cohort.people_table import describe_rows, read_people_table
 from memberscan.errors import BadInputError, CohortError, UnusableScanError
-from memberscan.user_code import named_function
+from memberscan.user_code import named_function, source_digest
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -122,7 +120,8 @@ def build_from_loader(
     table, scans = read_people_table(csv, subject, age, named)
     given = (table[file] if file else table[subject]).tolist()
     values = typed(table.drop(columns=[subject, age, *([file] if file else [])]), csv)
-    code = _digest_of(called)
+    # A loader that was changed may prepare images in another way.
+    code = source_digest(called)
     sources = _sources(
         scans,
         [partial(_loaded, called, cell) for cell in given],
@@ -268,15 +267,6 @@ def _digest_of_array(load: Callable[[], Any]) -> str:
         return files.fingerprint(load().tobytes())
     except Exception:  # a user's code may fail in any way, and the build says of each scan how
         return ""
-
-
-def _digest_of(function: Callable[..., Any]) -> str:
-    """Return a digest of the file that defines a function, to notice that its preprocessing was changed."""
-    try:
-        source = inspect.getsourcefile(function)
-    except TypeError:
-        source = None
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16] if source else ""
 
 
 def _stamp(cell: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +22,7 @@ from memberscan.runs import Role
 from memberscan.training.central import finish_with_defence, new_network, write_weights
 from memberscan.training.config import TrainingConfig
 from memberscan.training.loop import fit
-from memberscan.user_code import named_function
+from memberscan.user_code import named_function, source_digest
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -174,9 +172,7 @@ class UserRecipe(Recipe):
     @property
     def fingerprint(self) -> str:
         """See :class:`Recipe`; of the file that defines the function, not of what it calls elsewhere."""
-        source = inspect.getsourcefile(self._function())
-        data = Path(source).read_bytes() if source and Path(source).is_file() else b""
-        return fingerprint([self.name, hashlib.sha256(data).hexdigest()])
+        return fingerprint([self.name, source_digest(self._function())])
 
     def train(
         self,
