@@ -76,6 +76,8 @@ def test_a_cohort_of_files_as_they_are(command: Command, bids: Path, tmp_path: P
     build = ("cohort", "bids", bids, tmp_path / "cohort", "--select", "desc=brain", "--as-is")
     facts = json.loads(command(*build, "--json").out)
     assert facts["shape"] == [20, 22, 18]
+    refused = command("cohort", "bids", bids, tmp_path / "odd", "--select", "desc=brain", "--spacing", 0)
+    assert (refused.code, "spacing is 0" in refused.err) == (2, True)
     done = command(*build, "--spacing", 4)
     assert done.code == 2
     assert "--as-is keeps the images' own grid and --spacing gives another" in done.err

@@ -100,6 +100,19 @@ def test_a_loader_that_is_random_is_refused(folder: Path) -> None:
         build(folder, random)
 
 
+def test_a_loader_that_fails_when_it_is_called_again_is_no_crash(folder: Path) -> None:
+    called: list[str] = []
+
+    def once(name: str) -> np.ndarray:
+        called.append(name)
+        if called.count(name) > 1:
+            raise OSError("the stream was read already")
+        return load(name)
+
+    with pytest.raises(CohortError, match="the stream was read already"):
+        build(folder, once)
+
+
 def test_a_loader_that_always_fails_is_refused_with_its_error(folder: Path) -> None:
     def fails(name: str) -> None:
         raise KeyError(name)

@@ -50,7 +50,7 @@ def bids(
         cohort,
         select=_entities(select or []),
         suffix=suffix,
-        spacing=None if as_is else spacing or 4.0,
+        spacing=None if as_is else 4.0 if spacing is None else spacing,
     )
     _print(made, json)
 

@@ -55,7 +55,7 @@ class AsLoaded:
     # The size of a voxel is not known.
     statistics: ClassVar = tuple(name for name in STATISTICS if name != "image_voxel_mm3")
 
-    def __call__(self, image: Float32[np.ndarray, ...]) -> PreparedScan:
+    def __call__(self, image: Float32[np.ndarray, "*axes"]) -> PreparedScan:
         """Return an array and statistics of its intensities; of several channels, of the first.
 
         Raises
@@ -225,10 +225,11 @@ def _shape_of_most(sources: Sequence[ScanSource]) -> tuple[int, ...]:
     for source in sources:
         try:
             found = source.load()
+            again = found if shapes else source.load()
         except Exception as error:  # a user's code may fail in any way, and the build says of each scan how
             first = first or f"{source.scan_id}: {type(error).__name__}: {error}"
             continue
-        if not shapes and not np.array_equal(found, source.load(), equal_nan=True):
+        if not np.array_equal(found, again, equal_nan=True):
             raise CohortError(
                 f"the image of {source.scan_id!r} is another array when it is loaded again: turn off "
                 "augmentation and everything else that is random in the loader"
@@ -241,7 +242,7 @@ def _shape_of_most(sources: Sequence[ScanSource]) -> tuple[int, ...]:
     return max(shapes, key=shapes.count)
 
 
-def _loaded(load: Callable[[Any], Any], given: Any) -> Float32[np.ndarray, ...]:
+def _loaded(load: Callable[[Any], Any], given: Any) -> Float32[np.ndarray, "*axes"]:
     """Call a user's loader, and return the array in what it returns."""
     found = load(given)
     if isinstance(found, Mapping):

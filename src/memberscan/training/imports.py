@@ -85,15 +85,7 @@ def import_run(
         If the transcript is incomplete or damaged, holds several different models, has other learners than
         the roles, or has implausible global models.
     """
-    if bool(model) == bool(predictor):
-        raise BadInputError("give a model (--model) or a function that predicts (--predictor), one of them")
-    if predictor and (weights or transcript or options or output):
-        raise BadInputError(
-            f"the predictor {predictor!r} only gives predictions: leave out weights, transcript, output and "
-            "the options of models"
-        )
-    if model and weights is None and transcript is None:
-        raise BadInputError("give the weights of a model (--weights), or a federation's --transcript")
+    _require_sense(model, predictor, weights, transcript, needless=bool(options or output))
     if training_error is not None and not 0 <= training_error < math.inf:
         raise BadInputError(f"--training-error is {training_error}; give a mean absolute error in years")
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
@@ -147,6 +139,21 @@ def import_run(
             training_error=training_error,
             code=code,
         ).finish()
+
+
+def _require_sense(
+    model: str, predictor: str, weights: Path | str | None, transcript: Path | str | None, *, needless: bool
+) -> None:
+    """Refuse what contradicts itself; ``needless`` says that something is given that only models take."""
+    if bool(model) == bool(predictor):
+        raise BadInputError("give a model (--model) or a function that predicts (--predictor), one of them")
+    if predictor and (weights or transcript or needless):
+        raise BadInputError(
+            f"the predictor {predictor!r} only gives predictions: leave out weights, transcript, output and "
+            "the options of models"
+        )
+    if model and weights is None and transcript is None:
+        raise BadInputError("give the weights of a model (--weights), or a federation's --transcript")
 
 
 def _spec(
