@@ -309,6 +309,13 @@ def test_what_a_wrapper_keeps_beside_the_network_is_left_out_and_named(
     assert "left out of the weights, since the network has none of it: best, loss.weight" in caplog.text
 
 
+def test_two_networks_in_one_file_are_ambiguous() -> None:
+    state = nested().state_dict()
+    both = {f"{prefix}{name}": value for prefix in ("net.", "ema.") for name, value in state.items()}
+    with pytest.raises(ModelError, match=r"more than once, under 'net\.', 'ema\.'.*save the one"):
+        load_weights(nested(), both, source="x")
+
+
 @pytest.mark.parametrize(
     "spoil",
     [lambda s: s.pop("module.0.bias"), lambda s: s.update({"module.other": s["module.0.bias"]})],

@@ -211,7 +211,13 @@ def fitted(state: Mapping[str, Tensor], template: Mapping[str, Tensor]) -> dict[
 def _without_prefix(state: Mapping[str, Tensor], template: Mapping[str, Any]) -> Mapping[str, Tensor]:
     if state.keys() == template.keys() or not state or not template:
         return state
-    for prefix in _prefixes(state, template):
+    prefixes = _prefixes(state, template)
+    if len(prefixes) > 1:
+        raise ModelError(
+            f"the weights hold this network more than once, under {', '.join(map(repr, prefixes))}, as where "
+            "averaged weights are kept beside it; save the one that is given away alone"
+        )
+    for prefix in prefixes:
         beside = sorted(name for name in state if not name.startswith(prefix))
         if len(state) - len(beside) == len(template):
             if beside:
