@@ -85,7 +85,7 @@ class Deployment:
         """Return what the how-to exports, with one thread each; a machine may have code of its own."""
         exported = dict(pair.split("=") for pair in documented("export ")[0].split()[1:])
         own = {"FLWR_HOME": str(self.folder / machine / "flwr"), "OMP_NUM_THREADS": "1"}
-        own["FLWR_SUPEREXEC_TASK_POLL_INTERVAL"] = "0.1"
+        own["FLWR_SUPEREXEC_TASK_POLL_INTERVAL"] = "1"
         # Flower starts its own commands by name.
         own["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(self.folder / machine / "code"), os.environ.get("PYTHONPATH")])
