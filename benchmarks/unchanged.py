@@ -37,6 +37,7 @@ AUDITS = {
     "server": ("federation", "--attacker", "server"),
     "aggregate": ("federation", "--attacker", "aggregate"),
 }
+COHORTS = "src/memberscan/cli/cohorts.py"
 EXACT = """
 import dataclasses, json, sys, tempfile
 from pathlib import Path
@@ -74,6 +75,9 @@ def stages(bids: Path | None) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def run(command: Sequence[str], source: Path, folder: Path) -> float:
     """Run one command with one version of the source; return its seconds."""
+    if command[:2] == ("cohort", "bids") and "--recentre" in (source / COHORTS).read_text():
+        # Before there was this option, every scan was shifted.
+        command = (*command, "--recentre")
     start = time.perf_counter()
     _python(["-m", "memberscan", *command], source, folder)
     return time.perf_counter() - start

@@ -33,6 +33,13 @@ def bids(
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Take images as they are: for a model that was trained on them.")
     ] = False,
+    recentre: Annotated[
+        bool | None,
+        typer.Option(
+            "--recentre/--keep-position",
+            help="Shift each head to the centre of the grid; default: unless registered to a template.",
+        ),
+    ] = None,
     seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
@@ -45,12 +52,15 @@ def bids(
 
     if as_is and spacing is not None:
         raise BadInputError("--as-is keeps the images' own grid and --spacing gives another; leave out one")
+    if as_is and recentre is not None:
+        raise BadInputError("--as-is moves no image; leave out --recentre and --keep-position")
     made = Cohort.from_bids(
         bids_dir,
         cohort,
         select=_entities(select or []),
         suffix=suffix,
         spacing=None if as_is else 4.0 if spacing is None else spacing,
+        recentre=recentre,
     )
     _print(made, json)
 

@@ -14,6 +14,7 @@ from memberscan.cohort.ages import Age, age_problem
 from memberscan.cohort.as_is import AsIs
 from memberscan.cohort.build import ScanSource, build_volumes
 from memberscan.cohort.conform import Conformed, Preparation
+from memberscan.cohort.headers import in_template_space
 from memberscan.cohort.images import load_image, named
 from memberscan.cohort.matching import in_order
 from memberscan.cohort.participants import Participants
@@ -21,6 +22,8 @@ from memberscan.errors import AmbiguousScansError, BadInputError, CohortError
 
 T1W = "T1w"
 _DATATYPES = ("anat", "dwi", "perf", "pet", "fmap", "func", "swi")
+_OWN_SPACES = ("", "scanner", "orig", "native", "individual", "subject", "anat", "t1w", "t2w", "flair")
+"""Values of the entity ``space`` that name no template, in lower case; "" is an image without it."""
 # The entities that identify an acquisition. Files that differ only in other entities (such as desc or space)
 # are versions of the same scan.
 ACQUISITION_ENTITIES = ("sub", "ses", "acq", "run")
@@ -56,6 +59,7 @@ def build_from_bids(
     select: Mapping[str, str],
     suffix: str = T1W,
     spacing: float | None,
+    recentre: bool | None = None,
     workers: int | None = None,
 ) -> None:
     """Build a cohort from every image of one kind in a dataset that matches the selection.
@@ -78,6 +82,9 @@ def build_from_bids(
         The kind of image, as the file's name ends, such as "T1w" or "FLAIR".
     spacing
         Edge of a voxel of the cohort's grid, mm; None takes the images as they are.
+    recentre
+        Whether to shift each head to the centre of the grid; by default, unless the images are registered to
+        a template, as their headers or names (``space-MNI152NLin6Asym``) say.
     workers
         Number of threads; by default the number of cores.
 
@@ -89,8 +96,11 @@ def build_from_bids(
         If the tables are unreadable or give no ages.
     AmbiguousScansError
         If files of one session are versions of one scan.
+    BadInputError
+        If only some of the images are registered, and ``recentre`` does not say what to do.
     """
-    resampled = None if spacing is None else Conformed(float(spacing))
+    if spacing is not None:
+        Conformed(float(spacing))  # a wrong spacing is refused before the images are looked at
     found = find_images(bids, suffix)
     scans = choose_scans(found, select)
     sessions = _sessions_on_disk(bids, found)
@@ -99,12 +109,14 @@ def build_from_bids(
         "command": "cohort bids",
         "bids": str(bids.resolve()),
         "select": dict(sorted(select.items())),
-        "spacing": None if resampled is None else resampled.spacing,
+        "spacing": None if spacing is None else float(spacing),
     }
     if suffix != T1W:
         request["suffix"] = suffix
     sources = [_scan_source(scan, participants, sessions[scan.subject_id]) for scan in scans]
-    prepare = resampled or _as_they_are(sources)
+    prepare, how = _preparation(scans, sources, spacing, recentre)
+    if isinstance(prepare, Conformed) and not prepare.recentre:
+        request["recentre"] = False
     selection = "".join(
         f", {key}-{value}" if value else f", no {key}" for key, value in sorted(select.items())
     )
@@ -114,7 +126,7 @@ def build_from_bids(
         participants.covariates,
         request=request,
         prepare=prepare,
-        source=f"BIDS dataset {bids.resolve().name}{selection}{'' if resampled else ', images as they are'}",
+        source=f"BIDS dataset {bids.resolve().name}{selection}{how}",
         synthetic=False,
         workers=workers,
     )
@@ -249,10 +261,42 @@ def _session_problem(scan: ScanFile, participants: Participants, sessions: Colle
     )
 
 
-def _as_they_are(sources: Sequence[ScanSource]) -> Preparation:
-    """Return what takes the images of the most frequent grid as they are.
+def _preparation(
+    scans: Sequence[ScanFile], sources: Sequence[ScanSource], spacing: float | None, recentre: bool | None
+) -> tuple[Preparation, str]:
+    """Return how the images become volumes, and the same in words where it is not the usual way."""
+    if spacing is None:
+        return AsIs.of(_readable(sources)), ", images as they are"
+    if recentre is None:
+        recentre = not _are_registered(scans)
+    return Conformed(float(spacing), recentre), "" if recentre else ", in the space of their template"
 
-    The build says what is wrong with images that cannot be read.
+
+def _are_registered(scans: Sequence[ScanFile]) -> bool:
+    """Return whether all images, or none, are in the space of a template; unreadable ones do not count.
+
+    Raises
+    ------
+    BadInputError
+        If only some of them are: they would be placed by two rules, and models can tell such images apart.
+    """
+    groups: dict[bool, list[ScanFile]] = {True: [], False: []}
+    for scan in scans:
+        with contextlib.suppress(Exception):
+            named_so = scan.entities.get("space", "").lower() not in _OWN_SPACES
+            groups[in_template_space(_load(scan.path)) or named_so].append(scan)
+    if groups[True] and groups[False]:
+        raise BadInputError(
+            f"{len(groups[True])} of {len(scans)} images are registered to a template, such as "
+            f"{groups[True][0].path.name}, and {len(groups[False])} are not, such as "
+            f"{groups[False][0].path.name}; select images of one kind with --select, or say what to do with "
+            "all of them: --recentre shifts each head to the centre of the grid, and --keep-position none"
+        )
+    return bool(groups[True])
+
+
+def _readable(sources: Sequence[ScanSource]) -> list[Any]:
+    """Return the images that can be read; the build says what is wrong with the others.
 
     Raises
     ------
@@ -266,7 +310,7 @@ def _as_they_are(sources: Sequence[ScanSource]) -> Preparation:
                 images.append(source.load())
     if not images:
         raise CohortError(f"none of the {len(sources)} images can be read; build without --as-is to see why")
-    return AsIs.of(images)
+    return images
 
 
 def _load(path: Path) -> Any:

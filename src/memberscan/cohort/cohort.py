@@ -124,6 +124,7 @@ class Cohort:
         select: Mapping[str, str] | None = None,
         suffix: str = "T1w",
         spacing: float | None = 4.0,
+        recentre: bool | None = None,
         workers: int | None = None,
     ) -> Cohort:
         """Build a cohort from the images of a BIDS dataset; see :mod:`memberscan.cohort.bids`.
@@ -142,14 +143,18 @@ class Cohort:
         spacing
             Edge of a voxel of the cohort's grid, mm. None takes the images as they are, on their own grid:
             the way to audit a model that was trained on these files.
+        recentre
+            Whether to shift each head to the centre of the grid; by default, unless the images are registered
+            to a template, as their headers or names say.
         workers
             Number of scans processed at a time; by default the number of cores.
         """
         from memberscan.cohort.bids import build_from_bids
 
         build_from_bids(
-            Path(bids), Path(path), select=dict(select or {}), suffix=suffix, spacing=spacing, workers=workers
-        )
+            Path(bids), Path(path), select=dict(select or {}), suffix=suffix, spacing=spacing,
+            recentre=recentre, workers=workers,
+        )  # fmt: skip
         return cls.open(path)
 
     @classmethod

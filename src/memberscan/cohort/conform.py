@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float16, Float32, Shaped
 
 FIELD_OF_VIEW_MM = (182.0, 218.0, 182.0)
+TEMPLATE_CENTRE_MM = np.array([-0.5, -17.5, 18.5])
 MAXIMUM_OUTSIDE = 0.1
 SKULL_STRIPPED_ZEROS = 0.4
 TALLEST_HEAD_MM = 280.0
@@ -62,9 +63,10 @@ class Preparation(Protocol):
 
 @dataclass(frozen=True)
 class Conformed:
-    """Bring images to the grid of :func:`conform`; ``spacing`` is the edge of a voxel, from 1 to 20 mm."""
+    """Bring images to the grid of :func:`conform`, whose parameters these are; 1 to 20 mm are accepted."""
 
     spacing: float
+    recentre: bool = True
     statistics: tuple[str, ...] = STATISTICS
 
     def __post_init__(self) -> None:
@@ -84,7 +86,7 @@ class Conformed:
 
     def __call__(self, image: Any) -> PreparedScan:
         """See :class:`Preparation`."""
-        return conform(image, self.spacing)
+        return conform(image, self.spacing, recentre=self.recentre)
 
 
 def grid_shape(spacing: float) -> tuple[int, int, int]:
@@ -93,12 +95,12 @@ def grid_shape(spacing: float) -> tuple[int, int, int]:
     return i, j, k
 
 
-def conform(image: Any, spacing: float) -> PreparedScan:
+def conform(image: Any, spacing: float, *, recentre: bool = True) -> PreparedScan:
     """Reorient to RAS+, resample to the cohort grid, and z-score over the whole volume.
 
-    Scans are not registered to a template: a scan is shifted so that the centre of its foreground is the
-    centre of the grid, and it is rotated and scaled only as its own header says. If a model needs registered
-    or brain-extracted images, do that before building the cohort.
+    Scans are not registered to a template here. A scan from a scanner is shifted so that the centre of its
+    foreground is the centre of the grid, and it is rotated and scaled only as its own header says. If a model
+    needs registered or brain-extracted images, do that before building the cohort.
 
     Parameters
     ----------
@@ -107,6 +109,10 @@ def conform(image: Any, spacing: float) -> PreparedScan:
         :func:`~memberscan.cohort.headers.world_affine` accepts.
     spacing
         Edge of a grid voxel, mm.
+    recentre
+        Whether to shift the scan so. A scan that was registered to a template should stay where it is: by
+        its own foreground each would be shifted differently, and the registration would be lost. The grid
+        then covers the box of MNI152.
 
     Returns
     -------
@@ -123,7 +129,7 @@ def conform(image: Any, spacing: float) -> PreparedScan:
     data, affine = _load_canonical(image)
     mask = foreground(data)
     background = float(np.median(_thin(data)[~_thin(mask)])) if not _thin(mask).all() else 0.0
-    centre = _grid_centre(mask, affine, spacing)
+    centre = _grid_centre(mask, affine, spacing, recentre=recentre)
     sizes = nib.affines.voxel_sizes(affine)  # type: ignore[no-untyped-call]
     # Blur with a Gaussian from the native resolution to the resolution of the grid: detail that is too fine
     # for the grid would otherwise alias.
@@ -194,14 +200,15 @@ def _load_canonical(image: Any) -> tuple[Float32[np.ndarray, "x y z"], Float[np.
 
 
 def _grid_centre(
-    mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"], spacing: float
+    mask: Bool[np.ndarray, "x y z"], affine: Float[np.ndarray, "4 4"], spacing: float, *, recentre: bool
 ) -> Float[np.ndarray, " 3"]:
     """Return the world point (mm) that becomes the centre of the grid.
 
-    This is the middle of the foreground's extent from the 0.5th to the 99.5th percentile along each axis. A
-    centre of mass would move with the length of neck in the image and with atrophy; a plain bounding box
-    would move with a single bright voxel. A foreground taller than the grid is a head with a neck: the grid
-    then starts at the top of the head, and foreground below the grid is not counted as lost.
+    Without ``recentre``, this is the centre of the template's box. With it, this is the middle of the
+    foreground's extent from the 0.5th to the 99.5th percentile along each axis. A centre of mass would move
+    with the length of neck in the image and with atrophy; a plain bounding box would move with a single
+    bright voxel. A foreground taller than the grid is a head with a neck: the grid then starts at the top of
+    the head, and foreground below the grid is not counted as lost.
     """
     stride = _stride(mask)
     voxels = np.argwhere(mask[::stride, ::stride, ::stride]) * stride
@@ -213,8 +220,8 @@ def _grid_centre(
     half = np.array(grid_shape(spacing)) * spacing / 2
     low, high = np.percentile(world, [0.5, 99.5], axis=0)
     _check_not_small(high - low)
-    centre: np.ndarray = (low + high) / 2
-    has_neck = 2 * half[2] < high[2] - low[2] <= TALLEST_HEAD_MM
+    centre: np.ndarray = (low + high) / 2 if recentre else template_centre(spacing)
+    has_neck = recentre and 2 * half[2] < high[2] - low[2] <= TALLEST_HEAD_MM
     if has_neck:
         centre[2] = high[2] + TOP_MARGIN_MM - half[2]
     lost = np.abs(world - centre) > half
@@ -222,9 +229,24 @@ def _grid_centre(
         lost[:, 2] &= world[:, 2] > centre[2]
     share = float(lost.any(axis=1).mean())
     if share > MAXIMUM_OUTSIDE:
+        where = "" if recentre else "; it covers the box of MNI152, and --recentre moves it to the head"
         raise UnusableScanError(
-            f"{share:.0%} of the foreground outside the grid (over {MAXIMUM_OUTSIDE:.0%})"
+            f"{share:.0%} of the foreground outside the grid (over {MAXIMUM_OUTSIDE:.0%}){where}"
         )
+    return centre
+
+
+def template_centre(spacing: float) -> Float[np.ndarray, " 3"]:
+    """Return the centre of the grid in the space of MNI152, mm.
+
+    The box of MNI152 as FSL distributes it (182 x 218 x 182 voxels of 1 mm, the first at -91, -126, -72 mm)
+    has its centre at (-0.5, -17.5, 18.5) mm. The grid is moved by less than a voxel so that the template's
+    origin is in the middle of a voxel, as in the templates of 1 and 2 mm: an image on their lattice is then
+    only cropped or padded, and not interpolated.
+    """
+    steps = (np.array(grid_shape(spacing)) - 1) / 2
+    first = np.round((TEMPLATE_CENTRE_MM - spacing * steps) / spacing) * spacing
+    centre: np.ndarray = first + spacing * steps
     return centre
 
 

@@ -97,6 +97,19 @@ def world_affine(image: Any) -> Float[np.ndarray, "4 4"]:
     return affine
 
 
+def in_template_space(image: Any) -> bool:
+    """Return whether a NIfTI header says that the image was registered to a template.
+
+    The code beside the affine says so: 3 for Talairach's space, 4 for MNI152, 5 for another template. As in
+    nibabel, the sform counts if there is one, else the qform.
+    """
+    header = image.header if isinstance(image.header, nib.Nifti1Header) else None
+    if header is None:
+        return False
+    code = int(header["sform_code"]) or int(header["qform_code"])
+    return code >= _FIRST_TEMPLATE_CODE
+
+
 def _check_sizes(header: Any, affine: Float[np.ndarray, "4 4"]) -> None:
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     declared = np.abs(np.array(header.get_zooms()[:3], dtype=np.float64))

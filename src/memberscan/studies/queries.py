@@ -85,7 +85,7 @@ def queries(out: Path, *, data: Path | None = None, seed: int = 0, processes: in
 
 def _cohort(out: Path, data: Path | None, seed: int) -> Cohort:
     if data is not None:
-        return Cohort.from_bids(data / "ixi", out / "cohort", spacing=SPACING)
+        return Cohort.from_bids(data / "ixi", out / "cohort", spacing=SPACING, recentre=True)
     return Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
 
 

@@ -91,7 +91,8 @@ def trained(out: Path, data: Path, seed: int, *, long: bool) -> Iterator[tuple[s
     for kind in LONG if long else SHORT:
         if not (data / "ixi").is_dir():
             continue
-        cohort = Cohort.from_bids(data / "ixi", out / f"cohort-{kind.spacing:g}mm", spacing=kind.spacing)
+        path = out / f"cohort-{kind.spacing:g}mm"
+        cohort = Cohort.from_bids(data / "ixi", path, spacing=kind.spacing, recentre=True)
         yield kind.name, of_images(cohort, out / _folder(kind.name), kind, seed=seed)
 
 
