@@ -99,9 +99,8 @@ def test_every_command_parses(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_option_and_command_named_in_the_text_exists(page: Path) -> None:
     root: click.Command = typer.main.get_command(app)
-    known = {option for command in every_command(root) for p in command.params for option in p.opts} | {
-        "--help"
-    }
+    parameters = [p for command in every_command(root) for p in command.params]
+    known = {"--help", *(option for p in parameters for option in (*p.opts, *p.secondary_opts))}
     prose = FENCE.sub("", page.read_text("utf-8"))
     for span in re.findall(r"`([^`\n]+)`", prose):
         words = span.split()

@@ -92,7 +92,7 @@ def bids(tmp_path: Path) -> Path:
         data = np.zeros((20, 22, 18), dtype=np.float32)
         data[4:16, 4:18, 4:14] = np.random.default_rng(n).uniform(50, 100, (12, 14, 10))
         image = nib.Nifti1Image(data, np.diag([10.0, 10, 10, 1]))
-        for entities in ("space-MNI_desc-brain", "space-MNI_desc-head"):
+        for entities in ("space-T1w_desc-brain", "space-T1w_desc-head"):
             nib.save(image, folder / f"sub-{n}_{entities}_T1w.nii.gz")
         rows.append(f"sub-{n}\t{60 + n}")
     (root / "participants.tsv").write_text("\n".join(rows) + "\n")

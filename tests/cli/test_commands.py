@@ -177,10 +177,17 @@ def test_cohort_phantom_train_and_audit_end_to_end(command: Command, tmp_path: P
 
 
 def test_cohort_bids_takes_entities_together_or_apart(command: Command, bids: Path, tmp_path: Path):
-    for given in (["--select", "desc=brain,space=MNI"], ["--select", "desc=brain", "--select", "space=MNI"]):
+    for given in (["--select", "desc=brain,space=T1w"], ["--select", "desc=brain", "--select", "space=T1w"]):
         done = command("cohort", "bids", bids, tmp_path / "cohort", "--spacing", 10, *given, "--json")
         assert done.code == 0, done.err
         assert json.loads(done.out)["scans"] == 2
+
+
+def test_cohort_bids_moves_registered_images_if_asked(command: Command, bids: Path, tmp_path: Path):
+    words = ("cohort", "bids", bids, tmp_path / "cohort", "--select", "desc=brain")
+    clash = command(*words, "--as-is", "--keep-position")
+    assert clash.code == 2 and "--as-is moves no image" in clash.err
+    assert command(*words, "--spacing", 10, "--recentre").code == 0
 
 
 def test_cohort_table(command: Command, tmp_path: Path):
@@ -218,6 +225,20 @@ def test_an_imported_run_is_audited(command: Command, volumes: Cohort, run: Run,
     assert "you named" in command(*audited, "--model", "lab_nets:other").err
     done = command(*audited, "--model", "lab_nets:age")
     assert not json.loads(done.out)["target"]["randomised"]
+
+
+def test_a_covariate_beside_the_image_is_imported(
+    command: Command, volumes: Cohort, run: Run, tmp_path: Path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab_sex.py").write_text(
+        "def predict(sex, image):\n    return 60 + image.mean((1, 2, 3, 4)) + sex[:, 0]\n"
+    )
+    take = ("import", tmp_path / "mine", "--cohort", volumes.path, "--predictor", "lab_sex:predict")
+    take += ("--roles", run.path / "roles.tsv", "--inputs", "sex, image", "--json")
+    done = command(*take)
+    assert done.code == 2 and "--codes sex:F=0,M=1" in done.err
+    assert json.loads(command(*take, "--codes", "sex:F=0,M=1").out)["members"] == 13
 
 
 def test_demo_prints_all_findings_and_reports(command: Command, tmp_path: Path, monkeypatch):

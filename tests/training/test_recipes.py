@@ -10,6 +10,7 @@ import pytest
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ReferencesError
+from memberscan.models.network_inputs import NetworkInputs
 from memberscan.runs import Role, Run
 from memberscan.signals.passes.copies import predictions_of_copies
 from memberscan.targets.trained_model import TrainedModel
@@ -78,6 +79,17 @@ def test_a_users_function_may_return_a_model_or_predictions(table: Cohort, tmp_p
     assert found.shape == (len(table),) and np.isfinite(found).all()
     np.testing.assert_array_equal(found, recipe.train(table, subjects(table), 5, tmp_path / "c", None))
     assert name in recipe.title
+
+
+def test_a_returned_network_gets_what_the_target_gets(table: Cohort, tmp_path: Path) -> None:
+    name = table.covariates[0]
+    levels = sorted(table.scans[name].unique())
+    taken = NetworkInputs(("image", name), {name: {level: n for n, level in enumerate(levels)}})
+    recipe = UserRecipe(f"{HERE}:with_dose", inputs=taken)
+    found = recipe.train(table, subjects(table), 5, tmp_path / "c", None)
+    numbers = table.scans[name].map(levels.index)
+    np.testing.assert_allclose(found, table.read(list(table.scans.index)).mean(axis=1) + numbers, atol=1e-5)
+    assert recipe.fingerprint != UserRecipe(f"{HERE}:with_dose").fingerprint
 
 
 def test_predictions_by_scan_are_put_in_order(table: Cohort, tmp_path: Path) -> None:

@@ -41,6 +41,17 @@ def network(cohort: Cohort, members: Sequence[str], seed: int) -> torch.nn.Modul
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(inputs.size, 1))
 
 
+class WithDose(torch.nn.Module):
+    """Takes a number beside the row of features."""
+
+    def forward(self, features: torch.Tensor, dose: torch.Tensor) -> torch.Tensor:
+        return features.mean(dim=1) + dose[:, 0]
+
+
+def with_dose(cohort: Cohort, members: Sequence[str], seed: int) -> torch.nn.Module:
+    return WithDose()
+
+
 def of_everybody(cohort: Cohort, members: Sequence[str], seed: int) -> Ridge:
     """Return the same model whoever is asked for: a mistake that is easily made."""
     del members

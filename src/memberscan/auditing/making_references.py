@@ -223,9 +223,9 @@ def _request(target: Target, plan: Plan, command: str, seed: int) -> dict[str, A
 def _recipe(target: Target, named: str | None) -> Recipe:
     from memberscan.training.recipes import RunRecipe, UserRecipe
 
-    if named is not None:
-        return UserRecipe(named)
     run = getattr(target, "run", None)
+    if named is not None:
+        return UserRecipe(named) if run is None else UserRecipe(named, inputs=run.spec.inputs)
     if run is None:
         raise ReferencesError(
             "a predictions file does not say how its model was trained; give --recipe package.module:train "

@@ -125,6 +125,13 @@ def import_(
     output: Annotated[
         str, typer.Option(help="Part of its output that is the age, if it returns several: 0, or age.")
     ] = "",
+    inputs: Annotated[
+        str, typer.Option(help="What forward() takes, in order, if not the image alone: image,sex.")
+    ] = "image",
+    codes: Annotated[
+        list[str] | None,
+        typer.Option(help="Numbers that it gets for a covariate of text: sex:F=0,M=1; may be repeated."),
+    ] = None,
     predictions: Annotated[
         Path | None,
         typer.Option(help="Your own predictions of these scans, to compare: scan_id, prediction."),
@@ -142,6 +149,7 @@ def import_(
     Example: `memberscan import run --cohort cohort --model lab.nets:age --weights age.pt --roles roles.tsv`
     """
     del seed
+    from memberscan.models.network_inputs import parse_codes
     from memberscan.training import import_run
 
     made = import_run(
@@ -154,6 +162,8 @@ def import_(
         transcript=transcript,
         options=options,
         output=output,
+        inputs=[name.strip() for name in inputs.split(",")],
+        codes=parse_codes(codes or []),
         predictions=predictions,
         training_error=training_error,
     )

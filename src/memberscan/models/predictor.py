@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 
 class Predictor(nn.Module):
-    """Calls a function with a batch of inputs as numpy arrays, for its predicted ages.
+    """Calls a function with a batch of inputs as numpy arrays, one for each argument, for predicted ages.
 
     It has no parameters, so that attacks on weights are listed as not run.
 
     Parameters
     ----------
     function
-        From float32 inputs, (n, 1, i, j, k) for volumes or (n, features) for tables, to n ages in years.
+        From float32 inputs, (n, 1, i, j, k) for volumes or (n, features) for tables, and covariates that it
+        takes beside them, (n, 1) each, to n ages in years.
     name
         What it is called in errors.
     """
@@ -33,9 +34,10 @@ class Predictor(nn.Module):
         self._function = function
         self._name = name
 
-    def forward(self, inputs: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
+    def forward(self, *arguments: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
         """Predict ages in years."""
-        given = self._function(inputs.detach().cpu().numpy())
+        inputs = arguments[0]
+        given = self._function(*(each.detach().cpu().numpy() for each in arguments))
         try:
             ages = np.asarray(given, dtype=np.float32).reshape(-1)
         except (TypeError, ValueError) as error:

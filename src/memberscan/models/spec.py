@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from memberscan.errors import ModelError, UntrustedCodeError
 from memberscan.models.cnn3d import CNN3D
 from memberscan.models.mlp import MLP
+from memberscan.models.network_inputs import NetworkInputs
 from memberscan.models.output_part import choose_output
 from memberscan.models.predictor import Predictor
 from memberscan.models.regressor import AgeRegressor
@@ -46,6 +47,8 @@ class ModelSpec:
         Part of a user's network's output that is the age, for :func:`.choose_output`; "" for all of it.
     predictor
         Whether the name is that of a user's function that predicts, and not of one that returns a network.
+    inputs
+        What a user's network gets for each scan; ``shape`` is that of all of it in one array.
     """
 
     name: str
@@ -53,12 +56,15 @@ class ModelSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     output: str = ""
     predictor: bool = False
+    inputs: NetworkInputs = field(default_factory=NetworkInputs)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
         chosen: dict[str, Any] = {"output": self.output} if self.output else {}
         if self.predictor:
             chosen["predictor"] = True
+        if self.inputs.covariates:
+            chosen["inputs"] = self.inputs.to_dict()
         return {"name": self.name, "shape": list(self.shape), "options": dict(self.options), **chosen}
 
 
@@ -87,16 +93,20 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
                 f"--model {spec.name}"
             )
         if spec.predictor:
-            return Predictor(named_function(spec.name, "predictor", ModelError), spec.name)
-        return choose_output(importable(spec.name), spec.output)
+            network: nn.Module = Predictor(named_function(spec.name, "predictor", ModelError), spec.name)
+        else:
+            network = choose_output(importable(spec.name), spec.output)
+        return spec.inputs.give(network)
     if spec.output:
         raise ModelError(f"model {spec.name!r} has one output, the age: leave out --output {spec.output}")
+    if spec.inputs.covariates:
+        raise ModelError(f"model {spec.name!r} takes the image alone: leave out --inputs")
     if spec.name not in MODELS:
         raise ModelError(
             f"model {spec.name!r} is unknown; choose one of {', '.join(MODELS)}, "
             "or give your own as package.module:factory"
         )
-    network = MODELS[spec.name]
+    kind = MODELS[spec.name]
     if len(spec.shape) != _AXES[spec.name]:
         needed = "a table of features" if _AXES[spec.name] == 1 else "volumes"
         raise ModelError(
@@ -106,9 +116,9 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
         if spec.options.get("width", 1) < 1:
             raise ValueError("width must be at least 1")
         with _Limited():
-            return network(spec.shape, **spec.options)  # type: ignore[arg-type]
+            return kind(spec.shape, **spec.options)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        known = ", ".join(list(inspect.signature(network.__init__).parameters)[2:])
+        known = ", ".join(list(inspect.signature(kind.__init__).parameters)[2:])
         raise ModelError(f"model {spec.name!r} takes the options {known}: {error}") from error
 
 

@@ -59,6 +59,8 @@ def _run(model: nn.Module, inputs: Tensor, what: str) -> Tensor:
     except Exception as error:  # a user's layers may fail in any way
         kinds = {p.dtype for p in model.parameters() if p.is_floating_point()} - {torch.float32}
         hint = f"; its weights are {kinds.pop()} and scans are float32: return model.float()" if kinds else ""
+        if isinstance(error, TypeError) and "positional argument" in str(error):
+            hint = "; name what its forward() takes beside the image, in order: --inputs image,sex"
         batch = ", ".join(["n", *map(str, inputs.shape[1:])])
         raise ModelError(
             f"{what} ({type(error).__name__}: {error}); a batch enters as ({batch}), and ages leave as "

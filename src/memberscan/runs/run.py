@@ -228,6 +228,8 @@ class Run:
     def cohort(self, elsewhere: Path | None = None) -> Cohort:
         """Open the cohort that the run was trained on, at its recorded place or elsewhere.
 
+        Its inputs are all that the network gets: also covariates, if it takes them beside the image.
+
         Raises
         ------
         CohortError
@@ -250,7 +252,7 @@ class Run:
                 f"(expected fingerprint {self.cohort_fingerprint[:8]}, found {cohort.fingerprint[:8]}); "
                 "give the right cohort with --cohort"
             )
-        return cohort
+        return self.spec.inputs.of(cohort)
 
     def load(self) -> nn.Module:
         """Build the network with its trained weights, in evaluation mode.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from memberscan.errors import BadInputError, ModelError
 from memberscan.files import TABLE_LIMIT, fingerprint
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.models.inputs import as_inputs
+from memberscan.models.network_inputs import IMAGE, NetworkInputs
 from memberscan.models.trial import require_predicts
 from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.output_directory import claim
@@ -35,6 +37,8 @@ def import_run(
     transcript: Path | str | None = None,
     options: Mapping[str, Any] | None = None,
     output: str = "",
+    inputs: Sequence[str] = (IMAGE,),
+    codes: Mapping[str, Mapping[str, float]] | None = None,
     predictions: Path | str | None = None,
     training_error: float | None = None,
 ) -> Run:
@@ -65,6 +69,11 @@ def import_run(
     output
         Part of the network's output that is the age, if it returns several: a key, an attribute, or a number
         counted from 0.
+    inputs
+        The arguments of the network's ``forward`` in their order: "image", and covariates of the cohort that
+        it takes beside it. A covariate enters as (n, 1), float32.
+    codes
+        For covariates of text, the number that the network gets for each level.
     predictions
         The makers' own predictions of some or all scans, in years: a table with the columns scan_id or
         subject_id, and prediction. They show whether the model gets the images that it was trained on.
@@ -86,9 +95,10 @@ def import_run(
         the roles, or has implausible global models.
     """
     _require_sense(model, predictor, weights, transcript, needless=bool(options or output))
+    taken = NetworkInputs(tuple(inputs), codes or {})
     if training_error is not None and not 0 <= training_error < math.inf:
         raise BadInputError(f"--training-error is {training_error}; give a mean absolute error in years")
-    cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
+    cohort = taken.of(cohort if isinstance(cohort, Cohort) else Cohort.open(cohort))
     path = Path(path)
     assigned = chosen_roles(cohort, roles, 0.0, 0)
     federation = None if transcript is None else open_transcript(Path(transcript), assigned)
@@ -96,6 +106,7 @@ def import_run(
     spec = ModelSpec(predictor, cohort.shape, predictor=True)
     if model:
         spec = _spec(model, cohort, options, federation, output)
+    spec = replace(spec, inputs=taken)
     network = build(spec, code=code).eval()
     request: dict[str, Any] = {
         "command": "import",

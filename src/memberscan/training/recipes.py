@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from memberscan.files import fingerprint
 from memberscan.models import ModelSpec
 from memberscan.models.copies import copies
 from memberscan.models.inputs import predict_scans
+from memberscan.models.network_inputs import NetworkInputs
 from memberscan.runs import Role
 from memberscan.training.central import finish_with_defence, new_network, write_weights
 from memberscan.training.config import TrainingConfig
@@ -107,7 +108,7 @@ class RunRecipe(Recipe):
                 f"{run.path} was imported, so memberscan does not know how it was trained; give --recipe "
                 "package.module:train, or use memberscan references plan and collect"
             )
-        known = {field.name for field in fields(TrainingConfig)}
+        known = {each.name for each in fields(TrainingConfig)}
         given = {key: value for key, value in run.training.items() if key in known}
         return cls(run.spec, TrainingConfig(**given), tuple(run.roles.subjects(Role.VALIDATION)))
 
@@ -156,10 +157,13 @@ class UserRecipe(Recipe):
         ``package.module:function``. Its code is run only because the user named it.
     device
         What a returned torch network predicts on.
+    inputs
+        What a returned torch network gets for each scan: what the target gets.
     """
 
     name: str
     device: str = "auto"
+    inputs: NetworkInputs = field(default_factory=NetworkInputs)
 
     def __post_init__(self) -> None:
         self._function()
@@ -172,7 +176,8 @@ class UserRecipe(Recipe):
     @property
     def fingerprint(self) -> str:
         """See :class:`Recipe`; of the file that defines the function, not of what it calls elsewhere."""
-        return fingerprint([self.name, source_digest(self._function())])
+        taken = [self.inputs.to_dict()] if self.inputs.covariates else []
+        return fingerprint([self.name, source_digest(self._function()), *taken])
 
     def train(
         self,
@@ -207,7 +212,7 @@ class UserRecipe(Recipe):
     def _predictions(self, made: Any, cohort: Cohort) -> Answers:
         """Return predictions in the order of the cohort's scans, from whatever the function returned."""
         if isinstance(made, torch.nn.Module):
-            return answers_of(made, cohort, self.device)
+            return answers_of(self.inputs.give(made), self.inputs.of(cohort), self.device)
         if hasattr(made, "predict"):
             # scikit-learn and its like take one row of numbers per scan.
             made = made.predict(cohort.read(cohort.scans.index.tolist()).reshape(len(cohort), -1))
