@@ -14,6 +14,7 @@ from memberscan.auditing import AuditResult
 from memberscan.auditing.heading import Heading
 from memberscan.auditing.merging import load_audits, merge
 from memberscan.cohort import Cohort
+from memberscan.models.monai_bundle import read_bundle
 from memberscan.output_directory import claim, locked
 from memberscan.received import load_json
 from memberscan.report import terminal_table
@@ -78,6 +79,12 @@ for kind, content in JSONS.items():
 add("run.json", "runs.run", spoilt("run", "run.json", DEEP), read_run)
 for name in ("transcript.json", "0001/round.json"):
     add(name, "runs.transcript", spoilt("rounds", name, DEEP), read_transcript)
+add(
+    "config of a bundle",
+    "models.monai_bundle",
+    one("configs/train.json", DEEP),
+    lambda p: read_bundle(p.parents[1]),
+)
 of_an_audit = "auditing.result auditing.merging"
 add("request of an audit", "auditing.heading", one("request.json", DEEP), lambda p: Heading().since(p.parent))
 add("audit.json, deep", of_an_audit, spoilt("audit", "audit.json", DEEP), show)

@@ -133,6 +133,7 @@ OTHERS = {
     "training.imports": "makes a digest of weights that were read",
     "studies.reference_recipes": "reads tables that a researcher names for a study",
     "studies.reference_twins": "reads what the study has written",
+    "models.onnx_model": "computes a model that the user named; read_limited reads its file",
     "seeds": "reads a digest that it has just made",
     "signals.passes.copies": "loads a model by runs",
     "signals.passes.final_model": "loads a model by runs",

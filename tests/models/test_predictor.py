@@ -14,7 +14,6 @@ from torch import nn
 from memberscan import audit, import_run
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError, UntrustedCodeError
-from memberscan.models.inputs import as_inputs
 from memberscan.models.predictor import Predictor
 from memberscan.runs import Role, Roles, Run
 from memberscan.threat import Access, ThreatModel
@@ -113,20 +112,6 @@ def test_bad_predictors_are_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_network_in_onnx_predicts_what_it_does_in_torch(volumes: Cohort, run: Run, tmp_path: Path) -> None:
-    runtime = pytest.importorskip("onnxruntime", reason="make test-all installs it")
-    pytest.importorskip("onnx", reason="make test-all installs it")
-    network = nn.Sequential(
-        nn.Conv3d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(2, 1)
-    ).eval()
-    inputs = as_inputs(volumes, volumes.scans.index[:2].tolist())
-    names = {"input_names": ["x"], "dynamic_axes": {"x": {0: "n"}}}
-    torch.onnx.export(network, (inputs,), tmp_path / "age.onnx", dynamo=False, **names)
-    session = runtime.InferenceSession(tmp_path / "age.onnx")
-    found = Predictor(lambda batch: session.run(None, {"x": batch})[0], "onnx")(inputs)
-    torch.testing.assert_close(found, network(inputs).flatten().detach())
-
-
 def test_a_forest_of_skops_is_read_without_pickle(tmp_path: Path) -> None:
     skops = pytest.importorskip("skops.io", reason="make test-all installs it")
     rng = np.random.default_rng(0)
@@ -143,4 +128,16 @@ def test_torchscript_is_called_as_a_function() -> None:
     scripted = torch.jit.trace(network, torch.zeros(1, 3))
     inputs = torch.randn(4, 3)
     found = Predictor(lambda batch: scripted(torch.from_numpy(batch)).detach().numpy(), "traced")(inputs)
+    torch.testing.assert_close(found, network(inputs).flatten().detach())
+
+
+def test_an_exported_program_is_called_as_a_function(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(3, 1)).eval()
+    rows = {"input": {0: torch.export.Dim("n")}}
+    torch.export.save(
+        torch.export.export(network, (torch.zeros(2, 3),), dynamic_shapes=rows), tmp_path / "age.pt2"
+    )
+    exported = torch.export.load(tmp_path / "age.pt2").module()
+    inputs = torch.randn(4, 3)
+    found = Predictor(lambda batch: exported(torch.from_numpy(batch)).detach().numpy(), "exported")(inputs)
     torch.testing.assert_close(found, network(inputs).flatten().detach())

@@ -108,7 +108,7 @@ def import_(
     model: Annotated[
         str,
         typer.Option(
-            help="package.module:factory of a function that returns the network, or a built-in model."
+            help="package.module:factory that returns the network, onnx, a MONAI bundle, or a built-in model."
         ),
     ] = "",
     predictor: Annotated[
@@ -116,7 +116,9 @@ def import_(
     ] = "",
     weights: Annotated[
         Path | None,
-        typer.Option(help="safetensors, or a torch file of a state dict; default: the last global model."),
+        typer.Option(
+            help="safetensors, a torch file of a state dict, or ONNX; default: the last global model."
+        ),
     ] = None,
     transcript: Annotated[
         Path | None,

@@ -198,7 +198,7 @@ def regressor(settings: Settings, shape: tuple[int, ...]) -> AgeRegressor:
         code.
     """
     spec = ModelSpec(settings.model, shape, dict(settings.options))
-    if settings.model not in MODELS and ":" in settings.model:
+    if settings.model not in MODELS:
         raise ModelError(
             f"{settings.model!r} is not a built-in model; federate it with your own code, then use "
             "memberscan import --transcript"

@@ -16,7 +16,10 @@ from torch.overrides import TorchFunctionMode
 from memberscan.errors import ModelError, UntrustedCodeError
 from memberscan.models.cnn3d import CNN3D
 from memberscan.models.mlp import MLP
+from memberscan.models.monai_bundle import PREFIX as MONAI
+from memberscan.models.monai_bundle import monai_network
 from memberscan.models.network_inputs import NetworkInputs
+from memberscan.models.onnx_model import ONNX, OnnxModel
 from memberscan.models.output_part import choose_output
 from memberscan.models.predictor import Predictor
 from memberscan.models.regressor import AgeRegressor
@@ -38,7 +41,8 @@ class ModelSpec:
     Parameters
     ----------
     name
-        A name in :data:`MODELS`, or ``package.module:factory`` of a user's own network.
+        A name in :data:`MODELS`, "onnx" for a file of that kind, or ``package.module:factory`` of a user's
+        own network.
     shape
         Shape of one input, without batch and channel.
     options
@@ -76,15 +80,23 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
     spec
         The network to build. It may come from a file or a message, so code that it names is not executed.
     code
-        ``package.module:factory`` that the user named on the command line or in a call; it may be executed.
+        ``package.module:factory``, or "onnx", that the user named on the command line or in a call; it may be
+        executed.
 
     Raises
     ------
     UntrustedCodeError
-        If the network is made by a factory that the user did not name.
+        If the network is made by a factory, or is an ONNX file, and the user did not name it.
     ModelError
         If the name is unknown, the options do not fit, or the model cannot take inputs of this shape.
     """
+    if spec.name.startswith(MONAI):
+        if code != spec.name:
+            raise UntrustedCodeError(
+                f"the model is a network of MONAI, {spec.name!r}, with arguments that only a file names; "
+                f"if you trust whoever made it, name it yourself: --model {spec.name}"
+            )
+        return spec.inputs.give(choose_output(monai_network(spec.name, spec.options), spec.output))
     if ":" in spec.name:
         if code != spec.name:
             raise UntrustedCodeError(
@@ -97,6 +109,13 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
         else:
             network = choose_output(importable(spec.name), spec.output)
         return spec.inputs.give(network)
+    if spec.name == ONNX:
+        if code != ONNX:
+            raise UntrustedCodeError(
+                "the model is an ONNX file. It holds no code, but decides what ONNX Runtime computes and how "
+                "much memory that takes; if you trust whoever made it, say so: --model onnx"
+            )
+        return spec.inputs.give(choose_output(OnnxModel(), spec.output))
     if spec.output:
         raise ModelError(f"model {spec.name!r} has one output, the age: leave out --output {spec.output}")
     if spec.inputs.covariates:
@@ -104,7 +123,7 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
     if spec.name not in MODELS:
         raise ModelError(
             f"model {spec.name!r} is unknown; choose one of {', '.join(MODELS)}, "
-            "or give your own as package.module:factory"
+            "give your own as package.module:factory, or onnx for a file of that kind"
         )
     kind = MODELS[spec.name]
     if len(spec.shape) != _AXES[spec.name]:

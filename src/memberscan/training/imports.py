@@ -13,7 +13,10 @@ from memberscan.errors import BadInputError, ModelError
 from memberscan.files import TABLE_LIMIT, fingerprint
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.models.inputs import as_inputs
+from memberscan.models.monai_bundle import WEIGHTS as BUNDLED
+from memberscan.models.monai_bundle import read_bundle
 from memberscan.models.network_inputs import IMAGE, NetworkInputs
+from memberscan.models.onnx_model import ONNX, read_onnx
 from memberscan.models.trial import require_predicts
 from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.output_directory import claim
@@ -51,15 +54,17 @@ def import_run(
     cohort
         The cohort with the members and the non-members.
     model
-        ``package.module:factory`` of a function that returns the network, or the name of a built-in model.
-        The network maps a batch (n, 1, i, j, k), or (n, features) for tables, to n ages in years.
+        ``package.module:factory`` of a function that returns the network, the name of a built-in model,
+        "onnx", whose weights are an ONNX file, or the folder of a MONAI bundle. A network maps a batch
+        (n, 1, i, j, k), or (n, features) for tables, to n ages in years.
     predictor
         In place of a model: ``package.module:function`` of a function that maps such a batch, as a float32
         numpy array, to n ages, whatever computes them. Attacks on weights cannot be run then.
     roles
         Who was in the training set and, for a federation, at which learner.
     weights
-        safetensors, or a torch file of a state dict. For a federation, by default the last global model.
+        safetensors, a torch file of a state dict, or an ONNX file; by default the last global model of a
+        federation, or ``models/model.pt`` of a bundle.
     transcript
         For a federation: a memberscan transcript, or a folder with one sub-folder per round that holds the
         state dicts of the global model and of the learners at the end of that round.
@@ -102,11 +107,14 @@ def import_run(
     path = Path(path)
     assigned = chosen_roles(cohort, roles, 0.0, 0)
     federation = None if transcript is None else open_transcript(Path(transcript), assigned)
-    code = model or predictor
-    spec = ModelSpec(predictor, cohort.shape, predictor=True)
-    if model:
+    if predictor:
+        spec = ModelSpec(predictor, cohort.shape, predictor=True)
+    elif Path(model).is_dir():
+        spec = _of_bundle(Path(model), cohort, options, output)
+        weights = weights or Path(model) / BUNDLED
+    else:
         spec = _spec(model, cohort, options, federation, output)
-    spec = replace(spec, inputs=taken)
+    spec, code = replace(spec, inputs=taken), spec.name
     network = build(spec, code=code).eval()
     request: dict[str, Any] = {
         "command": "import",
@@ -122,7 +130,8 @@ def import_run(
         federation, left_out = checked(federation, network, cohort)
         request["transcript"] = federation.fingerprint
     if weights is not None:
-        load_weights(network, read_weights(Path(weights)), source=str(weights))
+        read = read_onnx if spec.name == ONNX else read_weights
+        load_weights(network, read(Path(weights)), source=str(weights))
         request["weights"] = fingerprint(read_limited(Path(weights), WEIGHTS_LIMIT))
     require_predicts(network, example, called)
     reproduced = None
@@ -163,7 +172,7 @@ def _require_sense(
             f"the predictor {predictor!r} only gives predictions: leave out weights, transcript, output and "
             "the options of models"
         )
-    if model and weights is None and transcript is None:
+    if model and weights is None and transcript is None and not Path(model).is_dir():
         raise BadInputError("give the weights of a model (--weights), or a federation's --transcript")
 
 
@@ -181,3 +190,10 @@ def _spec(
         )
     known = {} if federation is None else federation.options_of(model)
     return ModelSpec(model, cohort.shape, {**known, **(options or {})}, output)
+
+
+def _of_bundle(folder: Path, cohort: Cohort, options: Mapping[str, Any] | None, output: str) -> ModelSpec:
+    if options:
+        raise ModelError(f"the bundle {folder} says how its network is built: leave out {', '.join(options)}")
+    name, arguments = read_bundle(folder)
+    return ModelSpec(name, cohort.shape, arguments, output)
