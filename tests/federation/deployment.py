@@ -124,16 +124,18 @@ class Deployment:
         self.wait("the SuperLink listens", lambda: listens(self.port), "server")
 
     def supernode(
-        self, machine: str, *, ca: str = "ca.crt", key: bool = True, agreed: str = ""
+        self, machine: str, *, ca: str = "ca.crt", key: bool = True, agreed: str = "", config: str = ""
     ) -> subprocess.Popen[bytes]:
         """Start a site's SuperNode; its own port must differ on one machine.
 
         ``agreed`` is the digest of the settings that the site agreed to; by default those of the app.
+        ``config`` takes the place of the how-to's configuration of the node, for an app of others.
         """
         words = [*self.words("flower-supernode", machine), "--port", str(free_port())]
+        at = words.index("--node-config") + 1
+        words[at] = config or words[at]
         if agreed:
-            config = words.index("--node-config") + 1
-            words[config] = words[config].replace(self.digest(), agreed)
+            words[at] = words[at].replace(self.digest(), agreed)
         words[words.index("ca.crt")] = ca
         if not key:
             at = words.index("--auth-supernode-private-key")

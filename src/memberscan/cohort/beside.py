@@ -33,7 +33,13 @@ class CohortBeside(Cohort):
     beside: pd.DataFrame
 
     def read(self, scan_ids: Sequence[str]) -> Float32[np.ndarray, "scans ..."]:
-        """See :meth:`Cohort.read`; :class:`BadInputError` if a covariate of one of these is unknown."""
+        """See :meth:`memberscan.Cohort.read`.
+
+        Raises
+        ------
+        BadInputError
+            If a covariate of one of these scans is unknown.
+        """
         inputs = super().read(scan_ids)
         values = self.beside.loc[list(scan_ids)]
         unknown = values.isna()
