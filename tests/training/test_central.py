@@ -22,6 +22,7 @@ from memberscan.errors import (
     DataLeakageError,
     DiskFullError,
     ModelError,
+    NotARegressorError,
     OutputConflictError,
     RolesError,
     StaleError,
@@ -308,7 +309,8 @@ def test_a_full_disk_loses_nothing(
         ({"members": 1}, BadInputError, "between 0 and 1"),
         ({"members": Roles({"nobody": Role.MEMBER})}, RolesError, "'nobody'"),
         ({"model": "mlp"}, ModelError, "table of features"),
-        ({"model": "torch.nn:Identity", "options": {}}, ModelError, "memberscan import"),
+        ({"model": "torch.nn:Identity", "options": {}}, NotARegressorError, "one number per scan"),
+        ({"model": "torch.nn:Identity", "options": {"width": 4}}, ModelError, "called without arguments"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(

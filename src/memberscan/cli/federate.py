@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def federate(
     cohort: CohortDir,
     run: RunDir,
-    model: Annotated[str, typer.Option(help="cnn3d, slice-mean or mlp.")],
+    model: Annotated[str, typer.Option(help="cnn3d, slice-mean, mlp or package.module:factory.")],
     environment: Annotated[
         str, typer.Option(help="uniform-iid, uniform-noniid, skewed-iid or skewed-noniid.")
     ] = "uniform-iid",

@@ -69,7 +69,7 @@ def models(
 def train(
     cohort: CohortDir,
     run: RunDir,
-    model: Annotated[str, typer.Option(help="cnn3d, slice-mean or mlp.")],
+    model: Annotated[str, typer.Option(help="cnn3d, slice-mean, mlp or package.module:factory.")],
     members: Annotated[str, typer.Option(help="Share of the subjects to train on, or a roles file.")] = "0.5",
     validation: Annotated[float, typer.Option(help="Share of the members held out for validation.")] = 0.0,
     *,

@@ -97,7 +97,7 @@ class Plain(Aggregator):
     def check(self, learner: str, content: RecordDict) -> None:
         """See :class:`Aggregator`."""
         model = read_model(content, self.initial.state_dict())
-        for name, _ in self.initial.named_buffers():
+        for name in self.initial.fixed_buffers():
             if not torch.equal(model[name], self._before[name]):
                 raise ModelError(f"changed {name}, which training does not change")
         self._models[learner] = model

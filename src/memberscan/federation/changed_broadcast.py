@@ -75,7 +75,7 @@ def answers(run: Run, cohort: Cohort, group: Sequence[str], place: int, director
             begun = Transcript.begin(path, learners=federation.learners, secure="none", settings=asked)
             if not begun.begun:
                 begun.record(0, ascended(run, cohort, group))
-            engines.simulate(cohort, run.roles, settings, path)
+            engines.simulate(cohort, run.roles, settings, path, code=run.code)
         return Transcript.open(path)
 
 

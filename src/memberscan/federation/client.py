@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
@@ -36,7 +36,7 @@ from memberscan.federation.records import (
 from memberscan.federation.settings import Settings
 from memberscan.federation.site import MOST_SCANS, Site
 from memberscan.files import OWNER_ONLY, fingerprint, write_bytes
-from memberscan.models import MODELS, AgeRegressor, ModelSpec, build, load_weights
+from memberscan.models import AgeRegressor, ModelSpec, build, load_weights
 from memberscan.models.inputs import resolve_device
 from memberscan.training.config import TrainingConfig
 from memberscan.training.loop import moments_of, train_epoch
@@ -90,7 +90,7 @@ def _answer(
 def introduce(content: RecordDict, site: Site) -> RecordDict:
     """Return the learner's name, its numbers of scans and people, and the moments of their ages."""
     settings = site.accept(content)
-    network = regressor(settings, site.cohort.shape)
+    network = regressor(settings, site.cohort.shape, site.code)
     moments = moments_of(network, site.cohort, site.members)
     facts = ConfigRecord(
         {
@@ -120,7 +120,7 @@ def start(content: RecordDict, site: Site) -> RecordDict:
             "the server asks this site for an encrypted first model, but its settings have no encryption; "
             "start the federation with --secure ckks"
         )
-    network = regressor(settings, site.cohort.shape)
+    network = regressor(settings, site.cohort.shape, site.code)
     template = moments_of(network, site.cohort, site.members[:1])
     load_weights(network, read_model(content, network.state_dict()), source="the server")
     network.calibrate(_decrypted(content, template, site), whole_number(content, "samples", 1, MOST_SCANS))
@@ -131,7 +131,7 @@ def train(content: RecordDict, site: Site) -> RecordDict:
     """Train the global model on the site's own people for the local epochs, and return the trained model."""
     settings = site.accept(content)
     number = whole_number(content, "round", 1, settings.rounds)
-    network = regressor(settings, site.cohort.shape)
+    network = regressor(settings, site.cohort.shape, site.code)
     load_weights(network, _received(content, settings, network, site), source="the server")
     config = dataclasses.replace(
         settings.training,
@@ -180,7 +180,7 @@ def keep(content: RecordDict, site: Site) -> RecordDict:
     """Decrypt a global model and keep it at the site; only its digest is sent back."""
     settings = site.accept(content)
     number = whole_number(content, "round", 0, settings.rounds)
-    template = regressor(settings, site.cohort.shape).state_dict()
+    template = regressor(settings, site.cohort.shape, site.code).state_dict()
     data = save(_decrypted(content, template, site))
     if site.keep is not None:
         site.keep.mkdir(parents=True, exist_ok=True)
@@ -188,24 +188,33 @@ def keep(content: RecordDict, site: Site) -> RecordDict:
     return RecordDict({FACTS: ConfigRecord({"digest": fingerprint(data)})})
 
 
-def regressor(settings: Settings, shape: tuple[int, ...]) -> AgeRegressor:
-    """Return a built-in network with the initial weights that follow from the seed.
+def regressor(settings: Settings, shape: Sequence[int], code: str | None = None) -> AgeRegressor:
+    """Return the network with the initial weights that follow from the seed.
+
+    Parameters
+    ----------
+    settings
+        Of the federation; they may come from a message.
+    shape
+        Of one input.
+    code
+        The factory that the user of this machine named, if any: only this one may be executed.
 
     Raises
     ------
     ModelError
-        If it is not a built-in model, is too large, or does not fit the inputs. A federation never imports
-        code.
+        If it is neither a built-in model nor that factory, is too large, or does not fit the inputs.
     """
-    spec = ModelSpec(settings.model, shape, dict(settings.options))
-    if settings.model not in MODELS:
+    if ":" in settings.model and settings.model != code:
         raise ModelError(
-            f"{settings.model!r} is not a built-in model; federate it with your own code, then use "
-            "memberscan import --transcript"
+            f"{settings.model!r} is not a built-in model, and the settings of a federation alone import no "
+            "code; record your own Flower app (memberscan.federation.recorded), then use memberscan import "
+            "--transcript"
         )
+    spec = ModelSpec.to_train(settings.model, shape, settings.options)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seeds.integer(settings.training.seed, "weights"))
-        network = build(spec)
+        network = build(spec, code=spec.code)
     assert isinstance(network, AgeRegressor)
     return network
 

@@ -19,7 +19,9 @@ from memberscan.federation.local_grid import RUN_ID, SERVER, LocalGrid
 from memberscan.federation.server import coordinate
 from memberscan.federation.settings import Settings
 from memberscan.federation.site import Site
-from memberscan.models.inputs import resolve_device
+from memberscan.models import MODELS
+from memberscan.models.inputs import as_inputs, resolve_device
+from memberscan.models.trial import require_predicts
 from memberscan.runs import Roles
 from memberscan.runs.transcript import SEEN_BY_LEARNERS
 
@@ -40,7 +42,9 @@ def check(cohort: Cohort, roles: Roles, settings: Settings, engine: str) -> None
     if engine not in ENGINES:
         raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(ENGINES)}")
     resolve_device(settings.training.device)
-    regressor(settings, cohort.shape)
+    network = regressor(settings, cohort.shape, settings.model)
+    if settings.model not in MODELS:
+        require_predicts(network.eval(), as_inputs(cohort, cohort.scans.index[:2].tolist()), settings.model)
     # Learners read the settings from a message and may refuse them; check now that they will not.
     Settings.from_json(settings.to_json())
     if engine == "ray":
@@ -62,6 +66,7 @@ def simulate(
     engine: str = "local",
     keys: tuple[bytes, bytes] | None = None,
     defence_seed: int | None = None,
+    code: str | None = None,
 ) -> None:
     """Run a federation of the learners that ``roles`` names, on this machine.
 
@@ -81,6 +86,8 @@ def simulate(
         The learners' secret key and the server's public key, if updates are encrypted.
     defence_seed
         Seed of the random numbers of the learners' defence; by default a new secret seed in each round.
+    code
+        The factory of the network, if the user named one: the settings may come from a transcript of others.
     """
     secret, public = keys or (None, None)
     members = {name: _scans_of(cohort, roles, name) for name in roles.learners}
@@ -95,6 +102,7 @@ def simulate(
             secret,
             keep,
             device=settings.training.device,
+            code=code,
             defence_seed=defence_seed,
         )
 
@@ -102,9 +110,9 @@ def simulate(
     if engine == "local":
         grid = LocalGrid(app, nodes, settings.training.seed)
         with task_identity(RUN_ID, SERVER):
-            coordinate(grid, settings, transcript, expected=nodes, public=public)
+            coordinate(grid, settings, transcript, expected=nodes, public=public, code=code)
     else:
-        _on_ray(app, nodes, settings, transcript, public)
+        _on_ray(app, nodes, settings, transcript, public, code)
 
 
 def _require(module: str, what: str, extra: str) -> None:
@@ -116,7 +124,14 @@ def _scans_of(cohort: Cohort, roles: Roles, learner: str) -> tuple[str, ...]:
     return tuple(cohort.scans.index[cohort.scans["subject_id"].isin(roles.members_of(learner))])
 
 
-def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, public: bytes | None) -> None:
+def _on_ray(
+    app: ClientApp,
+    nodes: int,
+    settings: Settings,
+    transcript: Path,
+    public: bytes | None,
+    code: str | None,
+) -> None:
     from flwr.simulation import run_simulation
 
     server = ServerApp()
@@ -124,7 +139,15 @@ def _on_ray(app: ClientApp, nodes: int, settings: Settings, transcript: Path, pu
     @server.main()
     def main(grid: Grid, context: Context) -> None:  # noqa: ARG001
         # Ray's simulation draws the ids of nodes anew at each start.
-        coordinate(grid, settings, transcript, expected=nodes, public=public, lasting_nodes=False)
+        coordinate(
+            grid,
+            settings,
+            transcript,
+            expected=nodes,
+            public=public,
+            lasting_nodes=False,
+            code=code,
+        )
 
     # Flower logs every message; what a user needs to know comes as errors and in the transcript.
     logging.getLogger("flwr").setLevel(logging.ERROR)

@@ -96,8 +96,14 @@ class FederationRecipe(Recipe):
         of = {s: Role.MEMBER if s in held_by else Role.NONMEMBER for s in cohort.subjects}
         defence_seed = seeds.integer(seed, "defence")
         directory = checkpoint.with_suffix("")
+        # The model is that of a run, which was opened only if the user named the factory of its network.
         flower_engines().simulate(
-            cohort, Roles(of, held_by), settings, directory / ROUNDS, defence_seed=defence_seed
+            cohort,
+            Roles(of, held_by),
+            settings,
+            directory / ROUNDS,
+            defence_seed=defence_seed,
+            code=settings.model,
         )
         network = final_network(settings, cohort.shape, directory / ROUNDS, defence_seed)
         if weights is not None:

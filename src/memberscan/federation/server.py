@@ -42,6 +42,7 @@ def coordinate(
     public: bytes | None = None,
     lasting_nodes: bool = True,
     fewest_people: int = 1,
+    code: str | None = None,
 ) -> Transcript:
     """Coordinate a federation to its last round, continuing from its transcript.
 
@@ -62,6 +63,8 @@ def coordinate(
     fewest_people
         A learner that trains on fewer people is left out, because the moments of its ages, and its models,
         would reveal single people. In a simulation on one machine this does not matter.
+    code
+        The factory of the network, if the user of this machine named one.
 
     Raises
     ------
@@ -75,17 +78,23 @@ def coordinate(
     bound = Transcript.open(path).nodes if (path / MANIFEST).exists() and lasting_nodes else {}
     messenger = Messenger(grid, settings)
     registered = register(
-        messenger, expected, bound, functools.partial(_invalid_moments, settings, public), fewest_people
+        messenger, expected, bound, functools.partial(_invalid_moments, settings, public, code), fewest_people
     )
     # Only now, so that no files are written if no learner connected.
     with disk_guard(path):
         path.mkdir(parents=True, exist_ok=True)
     with locked(path):
-        return _coordinate(messenger, registered, path, public, lasting_nodes=lasting_nodes)
+        return _coordinate(messenger, registered, path, public, code, lasting_nodes=lasting_nodes)
 
 
 def _coordinate(
-    messenger: Messenger, registered: Registration, path: Path, public: bytes | None, *, lasting_nodes: bool
+    messenger: Messenger,
+    registered: Registration,
+    path: Path,
+    public: bytes | None,
+    code: str | None,
+    *,
+    lasting_nodes: bool,
 ) -> Transcript:
     """Coordinate a federation of the learners that answered, in a directory that this process has locked."""
     settings = messenger.settings
@@ -98,7 +107,7 @@ def _coordinate(
     )
     gone = Reason.ours("is not connected")
     absent = {name: gone for name in transcript.learners if name not in registered.names} | registered.absent
-    initial = regressor(settings, registered.learners[0].shape)
+    initial = regressor(settings, registered.learners[0].shape, code)
     if settings.secure == "none":
         aggregator: Aggregator = Plain(initial, transcript)
     else:
@@ -114,11 +123,11 @@ def _coordinate(
 
 
 def _invalid_moments(
-    settings: Settings, public: bytes | None, learners: Sequence[Learner]
+    settings: Settings, public: bytes | None, code: str | None, learners: Sequence[Learner]
 ) -> dict[int, Reason]:
     """Return which nodes state moments that cannot be averaged, and why; all have inputs of one shape."""
     shape = learners[0].shape
-    form = moments_form(regressor(settings, shape), shape)
+    form = moments_form(regressor(settings, shape, code), shape)
     if settings.secure == "none":
         return implausible_moments(learners, form)
     return malformed_ciphertexts(learners, sum(moment.numel() for moment in form.values()), _required(public))

@@ -26,7 +26,8 @@ class Settings:
     Parameters
     ----------
     model, options
-        ``cnn3d``, ``slice-mean`` or ``mlp``, and its keyword arguments.
+        ``cnn3d``, ``slice-mean`` or ``mlp``, and its keyword arguments; in a simulation on one machine also
+        ``package.module:factory`` of a network of the user's.
     training
         How a learner trains in one round; its ``epochs`` are the local epochs.
     rounds

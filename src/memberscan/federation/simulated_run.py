@@ -98,14 +98,23 @@ def federate(
     }
     with claim(path, request, done=DONE, grows="rounds") as finished:
         if finished:
-            return Run.open(path)
+            return Run.open(
+                path, model=ModelSpec.to_train(settings.model, cohort.shape, settings.options).code
+            )
         roles.write(path / ROLES)
         keys = _keys(path) if settings.secure == "ckks" else None
         started = time.perf_counter()
         defence_seed = extra.get(DEFENCE_SEED)
         with threads.suited(cohort.shape):
             engines.simulate(
-                cohort, roles, settings, path / ROUNDS, engine=engine, keys=keys, defence_seed=defence_seed
+                cohort,
+                roles,
+                settings,
+                path / ROUNDS,
+                engine=engine,
+                keys=keys,
+                defence_seed=defence_seed,
+                code=settings.model,
             )
             count = torch.get_num_threads() if engine == "local" else 1
         seconds = round(time.perf_counter() - started, 3)
@@ -123,7 +132,7 @@ def _finish(
     defence_seed: int,
 ) -> Run:
     transcript = Transcript.open(path / ROUNDS)
-    spec = ModelSpec(settings.model, cohort.shape, dict(settings.options))
+    spec = ModelSpec.to_train(settings.model, cohort.shape, settings.options)
     network = final_network(settings, cohort.shape, path / ROUNDS, defence_seed)
     epochs = settings.training.epochs * settings.rounds
     subject = cohort.scans["subject_id"]
@@ -145,7 +154,17 @@ def _finish(
     }
     # Only members of IID learners are exchangeable with held-out subjects.
     randomised = environment.endswith("-iid")
-    run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training, federation).finish()
+    run = Run(
+        path,
+        spec,
+        roles,
+        randomised,
+        cohort.path,
+        cohort.fingerprint,
+        training,
+        federation,
+        code=spec.code,
+    ).finish()
     append_line(path / TIMINGS, json.dumps({"stage": "federate", "seconds": seconds}))
     return run
 
@@ -153,9 +172,13 @@ def _finish(
 def final_network(
     settings: Settings, shape: Sequence[int], transcript: Path, defence_seed: int
 ) -> AgeRegressor:
-    """Return the global model of the last round, finished by the defence if there is one."""
+    """Return the global model of the last round, finished by the defence if there is one.
+
+    The settings are those of a simulation on this machine, whose user named the factory, if there is one.
+    """
     rounds = Transcript.open(transcript)
-    network = build(ModelSpec(settings.model, tuple(shape), dict(settings.options)))
+    spec = ModelSpec.to_train(settings.model, shape, settings.options)
+    network = build(spec, code=spec.code)
     assert isinstance(network, AgeRegressor)
     network.load_state_dict(rounds.global_model(len(rounds.rounds)))
     finish_with_defence(network, settings.training, defence_seed)

@@ -42,6 +42,8 @@ class Site:
         Device to train on: auto, cpu or cuda.
     agreed
         Digest of the settings that it agreed to (:attr:`Settings.digest`); it then refuses all others.
+    code
+        The factory of the network, if the site's own user named one; a server's message alone imports none.
     defence_seed
         Seed of its defence's random numbers, for simulations that can be resumed; by default a new secret
         seed in each round, which never leaves the site.
@@ -55,6 +57,7 @@ class Site:
     fewest: int = 1
     device: str = "auto"
     agreed: str | None = None
+    code: str | None = None
     defence_seed: int | None = dataclasses.field(default=None, repr=False)
 
     def key(self) -> bytes:

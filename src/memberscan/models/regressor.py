@@ -63,6 +63,10 @@ class AgeRegressor(nn.Module, ABC):
         # If all ages are equal, their spread is zero; any positive scale works then.
         self.age_spread.fill_(spread.clamp_min(1e-3) if count > 1 else 1.0)
 
+    def fixed_buffers(self) -> list[str]:
+        """Return the names of the buffers that training does not change: the scale of ages, for example."""
+        return [name for name, _ in self.named_buffers()]
+
     @abstractmethod
     def standard_outputs(self, inputs: Tensor) -> Float[Tensor, "n k"]:
         """Return the head's outputs for the target (age - age_mean) / age_spread."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +21,7 @@ from memberscan.models.monai_bundle import monai_network
 from memberscan.models.network_inputs import NetworkInputs
 from memberscan.models.onnx_model import ONNX, OnnxModel
 from memberscan.models.output_part import choose_output
+from memberscan.models.own_network import OwnNetwork
 from memberscan.models.predictor import Predictor
 from memberscan.models.regressor import AgeRegressor
 from memberscan.models.slice_mean import SliceMean
@@ -53,6 +54,9 @@ class ModelSpec:
         Whether the name is that of a user's function that predicts, and not of one that returns a network.
     inputs
         What a user's network gets for each scan; ``shape`` is that of all of it in one array.
+    trained_here
+        Whether memberscan trains the user's network, so that its output is a standardised age: see
+        :class:`.OwnNetwork`.
     """
 
     name: str
@@ -61,6 +65,31 @@ class ModelSpec:
     output: str = ""
     predictor: bool = False
     inputs: NetworkInputs = field(default_factory=NetworkInputs)
+    trained_here: bool = False
+
+    @classmethod
+    def to_train(cls, name: str, shape: Sequence[int], options: Mapping[str, Any]) -> ModelSpec:
+        """Return a network for training with memberscan: a built-in one, or one of a user's factory.
+
+        Raises
+        ------
+        ModelError
+            If there are options for a factory, which takes none.
+        """
+        own = ":" in name
+        if name == ONNX or name.startswith(MONAI):
+            raise ModelError(f"{name!r} can be imported, and not trained here: give a factory of your own")
+        if own and options:
+            raise ModelError(
+                f"{name!r} is called without arguments, so {', '.join(options)} cannot be passed to it; set "
+                "them in your own function"
+            )
+        return cls(name, tuple(shape), dict(options), trained_here=own)
+
+    @property
+    def code(self) -> str | None:
+        """The name, if it is that of a user's factory, for callers that the user gave it to."""
+        return self.name if ":" in self.name else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -69,6 +98,8 @@ class ModelSpec:
             chosen["predictor"] = True
         if self.inputs.covariates:
             chosen["inputs"] = self.inputs.to_dict()
+        if self.trained_here:
+            chosen["trained_here"] = True
         return {"name": self.name, "shape": list(self.shape), "options": dict(self.options), **chosen}
 
 
@@ -108,6 +139,8 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
             network: nn.Module = Predictor(named_function(spec.name, "predictor", ModelError), spec.name)
         else:
             network = choose_output(importable(spec.name), spec.output)
+        if spec.trained_here:
+            return OwnNetwork(network, spec.name)
         return spec.inputs.give(network)
     if spec.name == ONNX:
         if code != ONNX:

@@ -19,7 +19,8 @@ from memberscan.defences.defence import generator_of
 from memberscan.errors import BadInputError, ModelError
 from memberscan.files import OWNER_ONLY, append_line, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build
-from memberscan.models.inputs import resolve_device
+from memberscan.models.inputs import as_inputs, resolve_device
+from memberscan.models.trial import require_predicts
 from memberscan.models.weights import writable
 from memberscan.output_directory import claim
 from memberscan.runs import Role, Roles, Run
@@ -53,7 +54,8 @@ def train(
     path
         Directory of the run. An unfinished run there is resumed; a finished one is returned unchanged.
     model
-        ``cnn3d``, ``slice-mean`` or ``mlp``.
+        ``cnn3d``, ``slice-mean`` or ``mlp``, or ``package.module:factory`` of a function without arguments
+        that returns a network of your own, whose output is read as a standardised age.
     members
         Share of the subjects to train on, drawn at random; or the roles themselves, or a roles file.
     validation
@@ -76,7 +78,7 @@ def train(
     """
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path, config = Path(path), config or TrainingConfig()
-    spec = ModelSpec(model, cohort.shape, dict(options or {}))
+    spec = ModelSpec.to_train(model, cohort.shape, options or {})
     randomised = isinstance(members, (int, float))
     resolve_device(config.device)
     extra = defence_request(path, config, seed)
@@ -88,6 +90,8 @@ def train(
             "or give some subjects that role in the roles file"
         )
     network = new_network(spec, config.seed)
+    if spec.trained_here:
+        require_predicts(network.eval(), as_inputs(cohort, cohort.scans.index[:2].tolist()), spec.name)
     config = replace(config, learning_rate=learning_rate(config, network))
     request = {
         "command": "train",
@@ -101,7 +105,7 @@ def train(
     with claim(path, request, done=DONE) as finished:
         if finished:
             (path / CHECKPOINT).unlink(missing_ok=True)
-            return Run.open(path)
+            return Run.open(path, model=spec.code)
         defence_seed = extra.get(DEFENCE_SEED, 0)
         with threads.suited(cohort.shape):
             return _train(network, cohort, path, spec, roles, config, defence_seed, randomised=randomised)
@@ -136,7 +140,8 @@ def _train(
         "guarantee": guaranteed(config, len(members), config.epochs),
     }
     write_weights(path, network)
-    run = Run(path, spec, roles, randomised, cohort.path, cohort.fingerprint, training).finish()
+    place, digest = cohort.path, cohort.fingerprint
+    run = Run(path, spec, roles, randomised, place, digest, training, code=spec.code).finish()
     seconds = round(time.perf_counter() - started, 3)
     append_line(path / TIMINGS, json.dumps({"stage": "train", "seconds": seconds}))
     (path / CHECKPOINT).unlink(missing_ok=True)
@@ -172,13 +177,14 @@ def chosen_roles(cohort: Cohort, members: float | Roles | Path | str, validation
 
 
 def new_network(spec: ModelSpec, seed: int) -> AgeRegressor:
-    """Return a built-in network with the initial weights of a seed."""
+    """Return a network with the initial weights of a seed; the caller answers for the code of a factory."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seeds.integer(seed, "weights"))
         network = build(spec, code=spec.name)
     if not isinstance(network, AgeRegressor):
         raise ModelError(
-            f"{spec.name!r} is not a built-in model; train it with your own code, then use memberscan import"
+            f"{spec.name!r} cannot be trained here; give a built-in model or package.module:factory of your "
+            "own, or train it with your own code and use memberscan import"
         )
     return network
 

@@ -1,0 +1,57 @@
+"""A user's own network, trained here as the built-in ones are: on standardised ages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from memberscan.errors import MemberscanError, ModelError
+from memberscan.models.inputs import predict
+from memberscan.models.landmarks import landmarks_of
+from memberscan.models.regressor import AgeRegressor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class OwnNetwork(AgeRegressor):
+    """Reads the one output of any network as a standardised age, and predicts years.
+
+    A network that was trained elsewhere is not wrapped so: it is imported, and its output is in years.
+
+    Parameters
+    ----------
+    network
+        The network.
+    name
+        What it is called in errors.
+    """
+
+    def __init__(self, network: nn.Module, name: str) -> None:
+        super().__init__()
+        self.network = network
+        self._name = name
+        # On the instance: only built-in networks know theirs from their class.
+        found = {landmark: f"network.{path}" for landmark, path in landmarks_of(network).items()}
+        self.landmarks = found  # type: ignore[misc]
+
+    def fixed_buffers(self) -> list[str]:
+        """See :class:`AgeRegressor`; the network's own may be running statistics, which training changes."""
+        return [name for name, _ in self.named_buffers(recurse=False)]
+
+    def standard_outputs(self, inputs: Tensor) -> Float[Tensor, "n 1"]:
+        """See :class:`AgeRegressor`; :class:`ModelError` if the network fails on these inputs."""
+        try:
+            return predict(self.network, inputs)[:, None]
+        except MemberscanError:
+            raise
+        except Exception as error:  # a user's layers may fail in any way
+            batch = ", ".join(map(str, inputs.shape))
+            mode = "while it is trained" if self.training else "in evaluation mode"
+            raise ModelError(
+                f"the network of {self._name!r} fails {mode} on a batch of shape ({batch}) "
+                f"({type(error).__name__}: {error}); it gets (n, 1, i, j, k), or (n, features), and "
+                "gives one number for each scan; another --batch-size may help a batch norm left with "
+                "one scan"
+            ) from error
