@@ -37,11 +37,11 @@ class OwnNetwork(AgeRegressor):
         self.landmarks = found  # type: ignore[misc]
 
     def fixed_buffers(self) -> list[str]:
-        """See :class:`AgeRegressor`; the network's own may be running statistics, which training changes."""
+        """See :class:`.AgeRegressor`; the network's own may be running statistics, which training changes."""
         return [name for name, _ in self.named_buffers(recurse=False)]
 
     def standard_outputs(self, inputs: Tensor) -> Float[Tensor, "n 1"]:
-        """See :class:`AgeRegressor`; :class:`ModelError` if the network fails on these inputs."""
+        """See :class:`.AgeRegressor`; :class:`.ModelError` if the network fails on these inputs."""
         try:
             return predict(self.network, inputs)[:, None]
         except MemberscanError:
