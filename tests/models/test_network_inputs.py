@@ -195,6 +195,11 @@ def test_what_does_not_fit_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+def test_errors_name_the_shapes_of_all_arguments(cohort: Cohort, roles: Roles, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"enters as \(n, 1\), \(n, 1, 7, 8, 9\), \(n, 1\), and ages leave"):
+        imported(cohort, roles, tmp_path / "run", inputs=("sex", "image", "teeth"))
+
+
 def test_networks_of_memberscan_take_the_image_alone(cohort: Cohort, roles: Roles, tmp_path: Path) -> None:
     save_file({}, tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match="takes the image alone"):

@@ -74,6 +74,8 @@ class NetworkInputs:
 
     def apart(self, packed: Float[Tensor, "n parts ..."]) -> tuple[Tensor, ...]:
         """Return the image, (n, c, i, j, k) or (n, features), and covariates, (n, 1) each, in order."""
+        if not self.covariates:
+            return (packed,)
         first = packed.shape[1] - len(self.covariates)
         image, channels = packed[:, :first], packed[:, first:]
         # All voxels of a covariate's channel hold one value.

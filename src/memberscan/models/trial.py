@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,14 @@ _ROUNDING = 1e-4
 
 
 @torch.no_grad()
-def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: int = 3) -> None:
+def require_predicts(
+    model: nn.Module,
+    inputs: Tensor,
+    source: str,
+    *,
+    tries: int = 3,
+    apart: Callable[[Tensor], Sequence[Tensor]] = lambda inputs: [inputs],
+) -> None:
     """Refuse a network whose predictions cannot be audited; ``source`` names it in errors.
 
     Parameters
@@ -25,6 +34,8 @@ def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: in
         Name of the network in errors.
     tries
         Number of times that the predictions are repeated.
+    apart
+        Returns what the network itself gets, to describe it in errors.
 
     Raises
     ------
@@ -33,10 +44,12 @@ def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: in
     NotARegressorError
         If its output is not one number per scan.
     """
-    shape = tuple(inputs.shape[2:] if inputs.ndim > 2 else inputs.shape[1:])
-    first = _run(model, inputs, f"{source} does not run on inputs of shape {shape}")
+    image = next((each for each in apart(inputs) if each.ndim > 2), inputs)
+    shape = tuple(image.shape[2:] if image.ndim > 2 else image.shape[1:])
+    enter = ", ".join(str(("n", *each.shape[1:])).replace("'", "") for each in apart(inputs))
+    first = _run(model, inputs, f"{source} does not run on inputs of shape {shape}", enter)
     together = f"{source} runs on {len(inputs)} scans together but not on one alone"
-    _run(model, inputs[:1], f"{together}, as with batch norm without running statistics")
+    _run(model, inputs[:1], f"{together}, as with batch norm without running statistics", enter)
     for _ in range(tries):
         again = predict(model, inputs)
         # Threads may add numbers in a different order, which changes the last digits.
@@ -51,7 +64,7 @@ def require_predicts(model: nn.Module, inputs: Tensor, source: str, *, tries: in
             )
 
 
-def _run(model: nn.Module, inputs: Tensor, what: str) -> Tensor:
+def _run(model: nn.Module, inputs: Tensor, what: str, enter: str) -> Tensor:
     try:
         return predict(model, inputs)
     except MemberscanError:
@@ -61,8 +74,7 @@ def _run(model: nn.Module, inputs: Tensor, what: str) -> Tensor:
         hint = f"; its weights are {kinds.pop()} and scans are float32: return model.float()" if kinds else ""
         if isinstance(error, TypeError) and "positional argument" in str(error):
             hint = "; name what its forward() takes beside the image, in order: --inputs image,sex"
-        batch = ", ".join(["n", *map(str, inputs.shape[1:])])
         raise ModelError(
-            f"{what} ({type(error).__name__}: {error}); a batch enters as ({batch}), and ages leave as "
+            f"{what} ({type(error).__name__}: {error}); a batch enters as {enter}, and ages leave as "
             f"(n,){hint}"
         ) from error

@@ -126,14 +126,14 @@ def import_run(
     example, called = as_inputs(cohort, cohort.scans.index[:2].tolist()), f"the model {code!r}"
     if federation is not None:
         # Before the check, which runs the network with every model and would fail with less clear errors.
-        require_predicts(network, example, called)
+        require_predicts(network, example, called, apart=taken.apart)
         federation, left_out = checked(federation, network, cohort)
         request["transcript"] = federation.fingerprint
     if weights is not None:
         read = read_onnx if spec.name == ONNX else read_weights
         load_weights(network, read(Path(weights)), source=str(weights))
         request["weights"] = fingerprint(read_limited(Path(weights), WEIGHTS_LIMIT))
-    require_predicts(network, example, called)
+    require_predicts(network, example, called, apart=taken.apart)
     reproduced = None
     if predictions is not None:
         reproduced = require_reproduces(network, cohort, Path(predictions), called)
