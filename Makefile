@@ -21,7 +21,7 @@ check-code: .venv/all
 	$(BIN)/mypy
 
 run-tests: .venv/all
-	$(BIN)/pytest -n 3 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal
 
 # With libraries that write what users bring, which are large and which memberscan itself does not need, and with
 # tests that take minutes.

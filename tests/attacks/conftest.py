@@ -21,6 +21,7 @@ from memberscan.signals.activations import ACTIVATION
 from memberscan.signals.augmented_predictions import AUGMENTED_PREDICTIONS
 from memberscan.signals.broadcast_answers import ANSWER_PREDICTIONS, BROADCAST_PREDICTIONS
 from memberscan.signals.covariates import COVARIATES
+from memberscan.signals.head_outputs import HEAD_OUTPUTS
 from memberscan.signals.layer_gradients import GRADIENT_NORMS, gradient
 from memberscan.signals.learner_updates import (
     JACOBIAN_NORMS,
@@ -76,6 +77,9 @@ def of_final_model(rng: np.random.Generator, age: np.ndarray, residual: np.ndarr
         AUGMENTED_PREDICTIONS: (age - moved).T,
         COVARIATES: np.column_stack([years, years**2]),
         ACTIVATION: rng.normal(size=(len(age), 9)) + shift[:, None],
+        HEAD_OUTPUTS: np.column_stack(
+            [np.square(residual), 3 + rng.spawn(1)[0].exponential(size=len(age)) - np.tanh(shift)]
+        ),
         GRADIENT_NORMS: np.stack([np.linalg.norm(g, axis=1) for g in gradients.values()], axis=1),
         **{gradient(name): g.astype(np.float32) for name, g in gradients.items()},
     }

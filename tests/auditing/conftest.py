@@ -14,7 +14,7 @@ import pytest
 
 from memberscan import AuditResult, ThreatModel, TrainingConfig, audit
 from memberscan.attacks import default_attacks, named
-from memberscan.attacks.availability import obstacle
+from memberscan.attacks.availability import adds, obstacle
 from memberscan.cohort import Cohort
 from memberscan.report.schema import published
 from memberscan.runs import Run
@@ -33,7 +33,8 @@ def require_valid(content: dict[str, Any]) -> None:
 def expected_attacks(path: Path, threat: ThreatModel) -> tuple[list[str], list[str]]:
     """Return the default attacks that this attacker can run on a target, and those that it cannot."""
     target = open_target(path, threat)
-    hindered = {name: obstacle(named(name), target) is not None for name in default_attacks(threat)}
+    attacks = [named(name) for name in default_attacks(threat)]
+    hindered = {a.name: obstacle(a, target) is not None for a in attacks if adds(a, target)}
     return [n for n, is_hindered in hindered.items() if not is_hindered], [n for n in hindered if hindered[n]]
 
 

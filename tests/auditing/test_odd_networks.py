@@ -186,7 +186,7 @@ def test_networks_that_nobody_could_audit_are_refused_before_and_after_import(
         take(factory)
     assert not (tmp_path / "run").exists()
     # A run that an earlier version took in.
-    monkeypatch.setattr("memberscan.training.imports.require_predicts", lambda *_: None)
+    monkeypatch.setattr("memberscan.training.imports.require_predicts", lambda *_, **__: None)
     run = take(factory)
     for threat in (WEIGHTS, ThreatModel(repeats=1)):
         with pytest.raises(ModelError, match=words):

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from memberscan.errors import ModelError
@@ -19,37 +20,46 @@ from memberscan.models.gradients import (
     sample_gradients,
     set_gradients,
 )
-from memberscan.models.heads import HEADS, Head, SquaredError, head_named, head_of, loss_derivatives
+from memberscan.models.heads import (
+    HEADS,
+    Bins,
+    Head,
+    Quantiles,
+    SquaredError,
+    head_named,
+    head_of,
+    loss_derivatives,
+)
 
 AGES = torch.tensor([51.0, 62.5, 70.0, 44.0])
 
 
-class MeanAndLogVariance(Head):
-    """Two outputs, the mean and the log of the variance: the negative log-likelihood of a Gaussian."""
+class Laplace(Head):
+    """Two outputs, the median and the log of the scale: the negative log-likelihood of a Laplace law."""
 
-    name: ClassVar = "test-gaussian"
+    name: ClassVar = "test-laplace"
     outputs: ClassVar = 2
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        mean, log_variance = outputs.unbind(1)
-        return ((targets - mean) ** 2 / log_variance.exp() + log_variance) / 2
+        median, log_scale = outputs.unbind(1)
+        return (targets - median).abs() / log_scale.exp() + log_scale
 
     def derivative(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        mean, log_variance = outputs.unbind(1)
-        scaled = (mean - targets) / log_variance.exp()
-        return torch.stack([scaled, (1 - scaled * (mean - targets)) / 2], dim=1)
+        median, log_scale = outputs.unbind(1)
+        scale = log_scale.exp()
+        return torch.stack([(median - targets).sign() / scale, 1 - (targets - median).abs() / scale], dim=1)
 
     def prediction(self, outputs: Tensor) -> Tensor:
         return outputs[:, 0]
 
     def in_unit(self, outputs: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
-        return torch.stack([outputs[:, 0] * spread + mean, outputs[:, 1] + 2 * spread.log()], dim=1)
+        return torch.stack([outputs[:, 0] * spread + mean, outputs[:, 1] + spread.log()], dim=1)
 
     def loss_in_unit(self, loss: float, spread: float) -> float:
         return loss + float(np.log(spread))
 
 
-ALL = [*HEADS.values(), MeanAndLogVariance()]
+ALL = [*HEADS.values(), Laplace()]
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +114,7 @@ def test_a_network_gives_the_heads_outputs_and_per_sample_gradients_of_its_loss(
 ) -> None:
     model, inputs = network(name, head.name)
     assert model(inputs).shape == (4,)
-    assert model.standard_outputs(inputs).shape == model.outputs(inputs).shape == (4, head.outputs)
+    assert model.standard_outputs(inputs).shape == (4, head.outputs)
     torch.testing.assert_close(model(inputs), head.prediction(model.outputs(inputs)))
     layers = parameter_layers(model)
     fast, slow = (take(model, inputs, AGES, layers=layers) for take in (capture, capture_slowly))
@@ -141,7 +151,7 @@ def test_the_mean_of_per_sample_gradients_is_the_gradient_of_a_training_step(hea
 
 
 def test_an_unknown_head_is_refused_by_name() -> None:
-    with pytest.raises(ModelError, match="head 'softmax' is unknown; choose squared-error"):
+    with pytest.raises(ModelError, match="head 'softmax' is unknown; choose squared-error or gaussian"):
         build(ModelSpec("mlp", (3,), {"head": "softmax"}))
     with pytest.raises(ModelError, match="unknown"):
         head_named(["squared-error"])  # type: ignore[arg-type]
@@ -167,3 +177,52 @@ def test_squared_error_is_torchs_to_the_last_bit() -> None:
         gradients.append(torch.autograd.grad(losses[-1], leaf)[0])
     assert torch.equal(losses[0], losses[1])
     assert torch.equal(gradients[0], gradients[1])
+
+
+def test_a_gaussian_s_loss_is_torchs() -> None:
+    outputs, targets = some(HEADS["gaussian"])
+    expected = nn.functional.gaussian_nll_loss(
+        outputs[:, 0], targets, outputs[:, 1].exp(), reduction="none", eps=0
+    )
+    torch.testing.assert_close(HEADS["gaussian"].loss(outputs, targets), expected)
+
+
+def test_the_least_pinball_loss_is_at_the_quantiles() -> None:
+    head = HEADS["quantiles"]
+    targets = torch.from_numpy(np.random.default_rng(0).normal(size=4001))
+    levels = torch.tensor(Quantiles.levels, dtype=torch.float64)
+    best = torch.quantile(targets, levels)
+    loss = head.loss(best.expand(len(targets), -1), targets).mean()
+    for place in range(len(levels)):
+        for step in (-0.05, 0.05):
+            moved = best.clone()
+            moved[place] += step
+            assert head.loss(moved.expand(len(targets), -1), targets).mean() > loss
+
+
+def test_a_soft_label_is_a_normal_law_that_sums_to_one_and_a_perfect_distribution_has_no_loss() -> None:
+    head = HEADS["bins"]
+    assert isinstance(head, Bins)
+    targets = torch.tensor([-9.0, -3.0, 0.0, 0.4, 2.95, 7.0], dtype=torch.float64)
+    _, label = head._compared(torch.zeros(6, 40, dtype=torch.float64), targets)
+    torch.testing.assert_close(label.sum(dim=1), torch.ones(6).double())
+    edges = np.linspace(-3, 3, 41)
+    for row, target in zip(label.numpy(), targets.tolist(), strict=True):
+        below = stats.norm.cdf(edges, target, 0.15)
+        below[[0, -1]] = 0, 1
+        np.testing.assert_allclose(row, np.diff(below), atol=1e-12)
+    inner = targets[2:4]
+    perfect = label[2:4].clamp_min(1e-300).log()
+    torch.testing.assert_close(head.loss(perfect, inner), torch.zeros(2).double(), atol=1e-12, rtol=0)
+    torch.testing.assert_close(head.prediction(perfect), inner, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "quantiles", "bins"])
+def test_uncertainty_is_in_the_unit_of_the_outputs(name: str) -> None:
+    head = HEADS[name]
+    outputs, _ = some(head)
+    in_years = head.in_unit(outputs, torch.tensor(61.0).double(), torch.tensor(9.5).double())
+    scale = 1 if name == "bins" else 9.5
+    torch.testing.assert_close(head.uncertainty(in_years), head.uncertainty(outputs) * scale)
+    assert (head.uncertainty(outputs) > 0).all()
+    assert HEADS["squared-error"].uncertainty(outputs[:, :1]) is None

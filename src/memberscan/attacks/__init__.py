@@ -14,6 +14,7 @@ from memberscan.attacks.gradient import gradient_attack
 from memberscan.attacks.gradient_alignment import GRADIENT_COSINE, GRADIENT_DIFFERENCE
 from memberscan.attacks.gradient_ascent import GRADIENT_ASCENT
 from memberscan.attacks.gradient_magnitude import GRADIENT_MAGNITUDE, ZERO_KNOWLEDGE_GRADIENT
+from memberscan.attacks.head_outputs import HEAD_LOSS, UNCERTAINTY
 from memberscan.attacks.learned import Block, LearnedAttack
 from memberscan.attacks.least_squares import LEAST_SQUARES
 from memberscan.attacks.leverage_likelihood import LEVERAGE_LIKELIHOOD
@@ -47,6 +48,8 @@ REGISTRY: dict[str, Attack] = {
         ZERO_KNOWLEDGE_ERROR,
         ZERO_KNOWLEDGE_AUGMENTED,
         ZERO_KNOWLEDGE_GRADIENT,
+        UNCERTAINTY,
+        HEAD_LOSS,
         LEVERAGE_LIKELIHOOD,
         QUANTILE,
         QUANTILE_EMBEDDING,

@@ -58,6 +58,11 @@ def tried_by_default(attack: Attack, threat: ThreatModel, *, references: bool = 
     return not attack.on_request and suits(attack, threat, references=references)
 
 
+def adds(attack: Attack, target: Target) -> bool:
+    """Tell whether an attack reads only signals that can say something of this target: see Provider.adds."""
+    return all(provider.adds(target) for provider in by_provider(attack.reads))
+
+
 def suits(attack: Attack, threat: ThreatModel, *, references: bool = False) -> bool:
     """Tell whether an attack is one of this attacker's, whether or not it can see the signals.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from memberscan.attacks import Attack, default_attacks, named
 from memberscan.attacks.attempt import attempt, observe, one_thread
+from memberscan.attacks.availability import adds
 from memberscan.attacks.identity import identity
 from memberscan.auditing import facts, federation_results, selection
 from memberscan.auditing.computing import computing
@@ -108,6 +109,8 @@ def audit(
         predictions_from=predictions_from,
         references=None if references is None else Path(references),
     )
+    if not attacks:
+        chosen = [attack for attack in chosen if adds(attack, target)]
     require_cell(smallest_cell)
     _require_both_sides(target, smallest_cell)
     origin = source.resolve().name

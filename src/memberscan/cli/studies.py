@@ -22,7 +22,8 @@ def study(
         typer.Argument(
             metavar="NAME",
             help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining, "
-            "hidden-difference, exposure, reference-calibration, references, queries or another-visit.",
+            "hidden-difference, exposure, reference-calibration, references, queries, another-visit "
+            "or heads.",
         ),
     ],
     out: Annotated[
@@ -32,7 +33,7 @@ def study(
         Path | None, typer.Option(help="For chance: a run whose non-members are labelled at random.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="For references and queries: a folder with data to train on.")
+        Path | None, typer.Option(help="For references, queries and heads: a folder with data to train on.")
     ] = None,
     long: Annotated[
         bool, typer.Option("--long", help="For verdict, references and reference-calibration: much more.")
@@ -50,8 +51,8 @@ def study(
 
     if long and name not in ("verdict", "references", "reference-calibration"):
         raise BadInputError("--long is for verdict, references and reference-calibration; leave it out")
-    if data and name not in ("references", "queries"):
-        raise BadInputError("--data is for references and queries; leave it out")
+    if data and name not in ("references", "queries", "heads"):
+        raise BadInputError("--data is for references, queries and heads; leave it out")
     if name not in STUDIES:
         raise BadInputError(f"study {name!r} is unknown; choose one of {', '.join(STUDIES)}")
     options = ({"long": True} if long else {}) | ({"data": data} if data else {})

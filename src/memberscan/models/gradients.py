@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,11 +41,17 @@ class Capture:
         The input of each watched layer, flattened; of its first call, if a model calls it more than once.
     gradients
         Per-sample gradients by layer, in the requested order.
+    outputs
+        The head's outputs, in years.
+    losses
+        The head's losses at the ages; None without ages.
     """
 
     predictions: Float[Tensor, " n"]
     entered: Mapping[str, Float[Tensor, "n d"]]
     gradients: Mapping[str, Float[Tensor, "n p"]]
+    outputs: Float[Tensor, "n k"]
+    losses: Float[Tensor, " n"] | None
 
 
 @dataclass(frozen=True)
@@ -88,19 +94,22 @@ def capture(
     layers, entering
         Module paths.
     """
-    head = head_of(model)
+    head, kept = head_of(model), []
 
     def differentiated() -> tuple[Tensor, Tensor]:
         outputs = outputs_of(model, inputs)
+        kept.append(outputs.detach())
         if ages is None:
             predictions = head.prediction(outputs)
             return predictions, torch.ones_like(predictions)
         return outputs, head.derivative(outputs.detach(), ages)
 
     with _recording(model, layers, entering) as calls:
-        values, gradients = _backward(model, differentiated, layers, calls)
-    entered = {path: _entered(calls, path).reshape(len(values), -1) for path in entering}
-    return Capture(values if ages is None else head.prediction(values), entered, gradients)
+        _, gradients = _backward(model, differentiated, layers, calls)
+    outputs = kept[0]
+    entered = {path: _entered(calls, path).reshape(len(outputs), -1) for path in entering}
+    losses = None if ages is None else head.loss(outputs, ages)
+    return Capture(head.prediction(outputs), entered, gradients, outputs, losses)
 
 
 def sample_gradients(
@@ -204,11 +213,14 @@ def capture_slowly(
                 path: torch.cat([next(flat).flatten() for _ in group]) for path, group in parameters.items()
             }
             entered = {path: _entered(calls, path).reshape(1, -1) for path in entering}
-            parts.append(Capture(prediction.detach(), entered, rows))
+            losses = None if ages is None else loss.detach()
+            parts.append(Capture(prediction.detach(), entered, rows, outputs.detach(), losses))
     return Capture(
         torch.cat([part.predictions for part in parts]),
         {path: torch.cat([part.entered[path] for part in parts]) for path in entering},
         {path: torch.stack([part.gradients[path] for part in parts]) for path in layers},
+        torch.cat([part.outputs for part in parts]),
+        None if ages is None else torch.cat([part.losses for part in parts if part.losses is not None]),
     )
 
 
@@ -218,7 +230,7 @@ def capture_nothing(
     """Return predictions, and NaN as gradients, for a model without gradients."""
     seen, modules = capture(model, inputs, ages), modules_of(model)
     nothing = {path: _zeros(modules[path], len(inputs)) + torch.nan for path in layers}
-    return Capture(seen.predictions, {}, nothing)
+    return replace(seen, gradients=nothing)
 
 
 def agrees_with_autograd(

@@ -1,11 +1,12 @@
 """Heads: what a network's outputs mean for the target, and the loss that they are trained on.
 
-A head has only formulas. The training loop, per-sample gradients and attacks all use them, so another head
-(for example a mean and a variance) is one class below, one line in :data:`HEADS`, and a test.
+A head has only formulas. The training loop, per-sample gradients and attacks all use them, so another head is
+one class below, one line in :data:`HEADS`, and a test.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -44,6 +45,10 @@ class Head(ABC):
     def prediction(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
         """Return the target that the outputs predict, in their unit."""
 
+    def uncertainty(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"] | None:  # noqa: ARG002
+        """Return how uncertain the outputs say that the prediction is; None if they say nothing of it."""
+        return None
+
     @abstractmethod
     def in_unit(self, outputs: Float[Tensor, "n k"], mean: Tensor, spread: Tensor) -> Float[Tensor, "n k"]:
         """Convert outputs for standardised targets to the target's own unit."""
@@ -80,7 +85,168 @@ class SquaredError(Head):
         return loss * spread**2
 
 
-HEADS: Mapping[str, Head] = MappingProxyType({head.name: head for head in (SquaredError(),)})
+class Gaussian(Head):
+    """Two outputs, mean and log variance; the loss is the negative log-likelihood without its constant.
+
+    Source: Nix and Weigend, "Estimating the Mean and Variance of the Target Probability Distribution" (1994).
+    """
+
+    name = "gaussian"
+    outputs = 2
+
+    def loss(self, outputs: Float[Tensor, "n 2"], targets: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Return (r^2 / v + log v) / 2 with the residual r and the variance v."""
+        mean, log_variance = outputs.unbind(1)
+        return ((targets - mean) ** 2 / log_variance.exp() + log_variance) / 2
+
+    def derivative(self, outputs: Float[Tensor, "n 2"], targets: Float[Tensor, " n"]) -> Float[Tensor, "n 2"]:
+        """Return -r / v and (1 - r^2 / v) / 2."""
+        import torch
+
+        mean, log_variance = outputs.unbind(1)
+        scaled = (mean - targets) / log_variance.exp()
+        return torch.stack([scaled, (1 - scaled * (mean - targets)) / 2], dim=1)
+
+    def prediction(self, outputs: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
+        """Return the mean."""
+        return outputs[:, 0]
+
+    def uncertainty(self, outputs: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
+        """Return the standard deviation, in the unit of the outputs."""
+        return (outputs[:, 1] / 2).exp()
+
+    def in_unit(self, outputs: Float[Tensor, "n 2"], mean: Tensor, spread: Tensor) -> Float[Tensor, "n 2"]:
+        """See :class:`Head`; a variance is multiplied by the squared spread."""
+        import torch
+
+        return torch.stack([outputs[:, 0] * spread + mean, outputs[:, 1] + 2 * spread.log()], dim=1)
+
+    def loss_in_unit(self, loss: float, spread: float) -> float:
+        """See :class:`Head`."""
+        return loss + math.log(spread)
+
+
+class Quantiles(Head):
+    """Quantiles of the target at five levels; the loss is the mean of their pinball losses.
+
+    Source: Koenker and Bassett, "Regression Quantiles" (1978).
+    """
+
+    name = "quantiles"
+    levels = (0.05, 0.25, 0.5, 0.75, 0.95)
+    outputs = len(levels)
+    least_loss = 0.0
+
+    def loss(self, outputs: Float[Tensor, "n 5"], targets: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Return the mean over levels a of max(a d, (a - 1) d), with d = y - quantile."""
+        left = targets[:, None] - outputs
+        levels = left.new_tensor(self.levels)
+        return (levels * left).maximum((levels - 1) * left).mean(dim=1)
+
+    def derivative(self, outputs: Float[Tensor, "n 5"], targets: Float[Tensor, " n"]) -> Float[Tensor, "n 5"]:
+        """Return (1 - a) / 5 where the quantile exceeds the target, else -a / 5."""
+        levels = outputs.new_tensor(self.levels)
+        return ((outputs > targets[:, None]).to(outputs.dtype) - levels) / len(self.levels)
+
+    def prediction(self, outputs: Float[Tensor, "n 5"]) -> Float[Tensor, " n"]:
+        """Return the median."""
+        return outputs[:, self.levels.index(0.5)]
+
+    def uncertainty(self, outputs: Float[Tensor, "n 5"]) -> Float[Tensor, " n"]:
+        """Return the distance between the outermost quantiles, in the unit of the outputs."""
+        return (outputs[:, -1] - outputs[:, 0]).abs()
+
+    def in_unit(self, outputs: Float[Tensor, "n 5"], mean: Tensor, spread: Tensor) -> Float[Tensor, "n 5"]:
+        """See :class:`Head`."""
+        return outputs * spread + mean
+
+    def loss_in_unit(self, loss: float, spread: float) -> float:
+        """See :class:`Head`."""
+        return loss * spread
+
+
+class Bins(Head):
+    """A distribution over 40 bins, as SFCN has; the loss is its divergence from a soft label.
+
+    The bins lie between -3 and 3 standard deviations of the training targets, and the outermost two are open.
+    The soft label of a target is a normal distribution around it with the width of a bin. Source: Peng, Gong,
+    Beckmann, Vedaldi and Smith, "Accurate brain age prediction with lightweight deep neural networks" (2021),
+    whose bins are of one year.
+
+    In the target's unit, mean and spread follow the 40 outputs, since the outputs themselves have no unit.
+    """
+
+    name = "bins"
+    outputs = 40
+    least_loss = 0.0
+    _EDGE = 3.0
+    _WIDTH = 2 * _EDGE / outputs
+
+    def loss(self, outputs: Float[Tensor, "n k"], targets: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Return the Kullback-Leibler divergence of the bins' probabilities from the soft label."""
+        import torch
+
+        logits, label = self._compared(outputs, targets)
+        return torch.xlogy(label, label).sum(dim=1) - (label * logits.log_softmax(dim=1)).sum(dim=1)
+
+    def derivative(self, outputs: Float[Tensor, "n k"], targets: Float[Tensor, " n"]) -> Float[Tensor, "n k"]:
+        """Return probability minus soft label; nothing is trained through mean and spread."""
+        import torch
+
+        logits, label = self._compared(outputs, targets)
+        found = torch.zeros_like(outputs)
+        found[:, : self.outputs] = logits.softmax(dim=1) - label
+        return found
+
+    def prediction(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
+        """Return the mean of the distribution."""
+        import torch
+
+        logits, mean, spread = self._parts(outputs)
+        first = self._WIDTH / 2 - self._EDGE
+        numbers = torch.arange(self.outputs, device=outputs.device, dtype=outputs.dtype)
+        centres = first + self._WIDTH * numbers
+        return mean + spread * (logits.softmax(dim=1) * centres).sum(dim=1)
+
+    def uncertainty(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
+        """Return the entropy of the distribution, nats."""
+        logits = outputs[:, : self.outputs]
+        return -(logits.softmax(dim=1) * logits.log_softmax(dim=1)).sum(dim=1)
+
+    def in_unit(self, outputs: Float[Tensor, "n 40"], mean: Tensor, spread: Tensor) -> Float[Tensor, "n 42"]:
+        """Append mean and spread."""
+        import torch
+
+        scale = torch.stack([mean, spread]).to(outputs).expand(len(outputs), 2)
+        return torch.cat([outputs, scale], dim=1)
+
+    def loss_in_unit(self, loss: float, spread: float) -> float:  # noqa: ARG002
+        """Return the loss, which has no unit."""
+        return loss
+
+    def _parts(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits, mean and spread; outputs without the last two are for standardised targets."""
+        logits, rest = outputs[:, : self.outputs], outputs[:, self.outputs :]
+        if rest.shape[1]:
+            return logits, rest[:, 0], rest[:, 1]
+        return logits, outputs.new_zeros(len(outputs)), outputs.new_ones(len(outputs))
+
+    def _compared(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits, and the soft label of each target: the normal distribution's mass in each bin."""
+        import torch
+
+        logits, mean, spread = (part.detach() if n else part for n, part in enumerate(self._parts(outputs)))
+        numbers = torch.arange(1, self.outputs, device=outputs.device, dtype=outputs.dtype)
+        inner = self._WIDTH * numbers - self._EDGE
+        standard = (targets - mean) / spread
+        below = torch.special.ndtr((inner - standard[:, None]) / self._WIDTH).to(logits.dtype)
+        edges = below.new_zeros(len(below), 1), below.new_ones(len(below), 1)
+        return logits, torch.cat([edges[0], below, edges[1]], dim=1).diff(dim=1)
+
+
+HEADS: Mapping[str, Head] = MappingProxyType(
+    {head.name: head for head in (SquaredError(), Gaussian(), Quantiles(), Bins())}
+)
 """All heads by name."""
 
 

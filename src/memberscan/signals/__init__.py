@@ -14,6 +14,7 @@ from memberscan.signals.activations import ACTIVATIONS
 from memberscan.signals.augmented_predictions import PREDICTIONS_OF_COPIES
 from memberscan.signals.broadcast_answers import ANSWERS
 from memberscan.signals.covariates import COVARIATES_OF_SCANS
+from memberscan.signals.head_outputs import HEAD_OUTPUTS_OF_SCANS
 from memberscan.signals.layer_gradients import GRADIENT_LENGTHS, LAYER_GRADIENTS
 from memberscan.signals.learner_updates import UPDATES
 from memberscan.signals.of_final_model import OfFinalModel, observe_final
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 PROVIDERS: tuple[Provider, ...] = (
     PREDICTIONS,
     PREDICTIONS_OF_COPIES,
+    HEAD_OUTPUTS_OF_SCANS,
     COVARIATES_OF_SCANS,
     ACTIVATIONS,
     LAYER_GRADIENTS,

@@ -74,6 +74,13 @@ class Provider(ABC):
         """Return why the target has no such signals for any attacker, or None."""
         return None
 
+    def adds(self, target: Target) -> bool:  # noqa: ARG002
+        """Tell whether the signals can say more of this target than others do.
+
+        Attacks on signals that cannot are not tried unasked.
+        """
+        return True
+
     def not_taken(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """Return why the signals cannot be computed for this target, or None.
 

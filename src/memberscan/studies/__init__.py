@@ -115,6 +115,14 @@ def _another_visit(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return another_visit(out, seed=seed, processes=threads.available())
 
 
+def _heads(out: Path, *, seed: int, run: Path | None, data: Path | None = None) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.heads import heads
+
+    del run
+    return heads(out, data=data, seed=seed, processes=threads.available())
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -130,4 +138,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "reference-calibration": _reference_calibration,
     "queries": _queries,
     "another-visit": _another_visit,
+    "heads": _heads,
 }
