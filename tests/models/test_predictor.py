@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import nn
 from memberscan import audit, import_run
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError, UntrustedCodeError
-from memberscan.models.predictor import Predictor
+from memberscan.models.inputs import predict_scans
 from memberscan.runs import Role, Roles, Run
 from memberscan.threat import Access, ThreatModel
 
@@ -112,32 +113,69 @@ def test_bad_predictors_are_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_forest_of_skops_is_read_without_pickle(tmp_path: Path) -> None:
+KEPT: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+"""What the functions below call: models that a test has read from a file."""
+
+
+def of_skops(inputs: np.ndarray) -> np.ndarray:
+    return KEPT["skops"](inputs)
+
+
+def of_torchscript(inputs: np.ndarray) -> np.ndarray:
+    return KEPT["torchscript"](inputs)
+
+
+def of_export(inputs: np.ndarray) -> np.ndarray:
+    return KEPT["export"](inputs)
+
+
+def require_audited(table: Path, path: Path, function: str, expected: np.ndarray) -> None:
+    """Import the model of a function, and audit it; its predictions must be these."""
+    run = take(table, path, predictor=f"{HERE}:{function}")
+    scans = run.cohort().scans.index.tolist()
+    np.testing.assert_allclose(predict_scans(run.load(), run.cohort(), scans)[:, 0], expected, rtol=1e-5)
+    result = audit(run.path, threat=ThreatModel(repeats=1), model=f"{HERE}:{function}")
+    assert set(result.findings["attack"]) >= {"error", "prediction+label"}
+
+
+def inputs_of(table: Path) -> np.ndarray:
+    cohort = Cohort.open(table / "cohort")
+    return cohort.read(cohort.scans.index.tolist())
+
+
+def line() -> nn.Module:
+    """Return a linear network that predicts about 60 years."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(FEATURES, 1)).eval()
+    nn.init.constant_(network[0].bias, 60.0)
+    return network
+
+
+def test_a_forest_of_skops_is_audited_and_read_without_pickle(table: Path, tmp_path: Path) -> None:
     skops = pytest.importorskip("skops.io", reason="make test-all installs it")
-    rng = np.random.default_rng(0)
-    forest = RandomForestRegressor(5, random_state=0).fit(rng.normal(size=(20, 3)), rng.uniform(45, 80, 20))
+    inputs = inputs_of(table)
+    ages = Cohort.open(table / "cohort").scans["age"]
+    forest = RandomForestRegressor(5, random_state=0).fit(inputs[:40], ages[:40])
     skops.dump(forest, tmp_path / "forest.skops")
     read = skops.load(tmp_path / "forest.skops", trusted=["sklearn.tree._tree.Tree"])
-    inputs = torch.randn(4, 3)
-    found = Predictor(read.predict, "forest")(inputs)
-    np.testing.assert_allclose(found, forest.predict(inputs.numpy()), rtol=1e-6)
+    KEPT["skops"] = read.predict
+    require_audited(table, tmp_path / "run", "of_skops", forest.predict(inputs))
 
 
-def test_torchscript_is_called_as_a_function() -> None:
-    network = nn.Sequential(nn.Linear(3, 1)).eval()
-    scripted = torch.jit.trace(network, torch.zeros(1, 3))
-    inputs = torch.randn(4, 3)
-    found = Predictor(lambda batch: scripted(torch.from_numpy(batch)).detach().numpy(), "traced")(inputs)
-    torch.testing.assert_close(found, network(inputs).flatten().detach())
+def test_torchscript_is_audited(table: Path, tmp_path: Path) -> None:
+    network = line()
+    torch.jit.trace(network, torch.zeros(1, FEATURES)).save(tmp_path / "age.pt")
+    scripted = torch.jit.load(tmp_path / "age.pt")
+    KEPT["torchscript"] = lambda batch: scripted(torch.from_numpy(batch)).detach().numpy()
+    expected = network(torch.from_numpy(inputs_of(table))).flatten().detach().numpy()
+    require_audited(table, tmp_path / "run", "of_torchscript", expected)
 
 
-def test_an_exported_program_is_called_as_a_function(tmp_path: Path) -> None:
-    network = nn.Sequential(nn.Linear(3, 1)).eval()
-    rows = {"input": {0: torch.export.Dim("n")}}
-    torch.export.save(
-        torch.export.export(network, (torch.zeros(2, 3),), dynamic_shapes=rows), tmp_path / "age.pt2"
-    )
+def test_an_exported_program_is_audited(table: Path, tmp_path: Path) -> None:
+    network, rows = line(), {"input": {0: torch.export.Dim.AUTO}}
+    program = torch.export.export(network, (torch.zeros(2, FEATURES),), dynamic_shapes=rows)
+    torch.export.save(program, tmp_path / "age.pt2")
     exported = torch.export.load(tmp_path / "age.pt2").module()
-    inputs = torch.randn(4, 3)
-    found = Predictor(lambda batch: exported(torch.from_numpy(batch)).detach().numpy(), "exported")(inputs)
-    torch.testing.assert_close(found, network(inputs).flatten().detach())
+    KEPT["export"] = lambda batch: exported(torch.from_numpy(batch)).detach().numpy()
+    expected = network(torch.from_numpy(inputs_of(table))).flatten().detach().numpy()
+    require_audited(table, tmp_path / "run", "of_export", expected)
