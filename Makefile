@@ -5,7 +5,7 @@ export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-all check-code run-tests coverage bench docs clean
+.PHONY: demo test test-all check-code run-tests test-deployment coverage bench docs clean
 
 demo: .venv/core
 	$(BIN)/memberscan demo --out memberscan-demo
@@ -21,13 +21,18 @@ check-code: .venv/all
 	$(BIN)/mypy
 
 run-tests: .venv/all
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not deployment'
+
+# A federation of a dozen processes over TLS on loopback, and Ray clusters: a few tests, a seventh of the time of all.
+test-deployment: .venv/all
+	$(BIN)/pytest -n 2 -m deployment tests/federation tests/test_task_pool.py
 
 # With libraries that write what users bring, which are large and which memberscan itself does not need, and with
 # tests that take minutes.
 test-all: .venv/all
 	$(BIN)/python -m pip install --quiet lightning monai onnx onnxruntime skops
 	MEMBERSCAN_SLOW_TESTS=1 $(MAKE) test
+	MEMBERSCAN_SLOW_TESTS=1 $(MAKE) test-deployment
 
 # Measuring coverage makes the tests a quarter slower. Property tests try other examples than those of `make test`.
 coverage: .venv/all

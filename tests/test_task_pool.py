@@ -42,6 +42,7 @@ def test_results_can_be_had_in_order(workers: int) -> None:
     assert list(in_order(square, range(9), workers)) == [k * k for k in range(9)]
 
 
+@pytest.mark.deployment
 def test_ray_gives_the_same_results() -> None:
     pytest.importorskip("ray")
     assert sorted(carry_out(square, [1, 2, 3], workers=2, engine="ray")) == [(1, 1), (2, 4), (3, 9)]

@@ -54,6 +54,7 @@ STRANGERS = {
 
 
 # One test, since the federation takes most of a minute and tests are shared out among processes.
+@pytest.mark.deployment
 def test_the_howto_runs_a_federation_and_turns_strangers_away(tmp_path: Path) -> None:
     with deployment(tmp_path) as made:
         prepare(made)

@@ -72,6 +72,7 @@ def mortal_app(locate: Callable[[Context], Site], *, confide: bool) -> App:
 
 
 # One test, since Ray takes most of a minute to start and stop.
+@pytest.mark.deployment
 def test_on_ray_a_worker_that_dies_costs_its_learner_the_round_and_nobody_else(
     three: Consortium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

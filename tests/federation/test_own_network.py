@@ -135,6 +135,7 @@ def test_it_is_federated_with_encryption(volumes: Cohort, federation: Run, tmp_p
         torch.testing.assert_close(secure[name], value, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.deployment
 @SLOW
 def test_on_ray_it_is_the_same(volumes: Cohort, federation: Run, tmp_path: Path) -> None:
     made = federate(

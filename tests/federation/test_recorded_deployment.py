@@ -23,9 +23,10 @@ APP = Path(__file__).parent / "age_app"
 SITES = ("site-a", "site-b")
 PEOPLE, HELD_OUT, GRID = 40, 12, (7, 8, 9)
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("MEMBERSCAN_SLOW_TESTS"), reason="it starts a dozen processes; make test-all runs it"
-)
+pytestmark = [
+    pytest.mark.deployment,
+    pytest.mark.skipif(not os.environ.get("MEMBERSCAN_SLOW_TESTS"), reason="make test-all runs it"),
+]
 
 
 def people(seed: int) -> tuple[np.ndarray, np.ndarray]:

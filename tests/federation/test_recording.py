@@ -157,6 +157,7 @@ def test_an_earlier_transcript_is_not_overwritten(volumes: Cohort, roles: Roles,
         recorded(strategy(), tmp_path / "t")
 
 
+@pytest.mark.deployment
 @pytest.mark.skipif(not os.environ.get("MEMBERSCAN_SLOW_TESTS"), reason="make test-all runs it")
 def test_on_ray_it_is_recorded_too(volumes: Cohort, roles: Roles, tmp_path: Path) -> None:
     from flwr.simulation import run_simulation
