@@ -30,7 +30,7 @@ test-deployment: .venv/all
 # With libraries that write what users bring, which are large and which memberscan itself does not need, and with
 # tests that take minutes.
 test-all: .venv/all
-	$(BIN)/python -m pip install --quiet lightning monai onnx onnxruntime skops
+	$(BIN)/python -m pip install --quiet lightning monai skops
 	MEMBERSCAN_SLOW_TESTS=1 $(MAKE) test
 	MEMBERSCAN_SLOW_TESTS=1 $(MAKE) test-deployment
 

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from memberscan import AuditResult, ThreatModel, TrainingConfig, audit
-from memberscan.attacks import default_attacks, named
-from memberscan.attacks.availability import adds, obstacle
+from memberscan.attacks import attacks_on
+from memberscan.attacks.availability import obstacle
 from memberscan.cohort import Cohort
 from memberscan.report.schema import published
 from memberscan.runs import Run
@@ -33,8 +33,7 @@ def require_valid(content: dict[str, Any]) -> None:
 def expected_attacks(path: Path, threat: ThreatModel) -> tuple[list[str], list[str]]:
     """Return the default attacks that this attacker can run on a target, and those that it cannot."""
     target = open_target(path, threat)
-    attacks = [named(name) for name in default_attacks(threat)]
-    hindered = {a.name: obstacle(a, target) is not None for a in attacks if adds(a, target)}
+    hindered = {attack.name: obstacle(attack, target) is not None for attack in attacks_on(target)}
     return [n for n, is_hindered in hindered.items() if not is_hindered], [n for n in hindered if hindered[n]]
 
 

@@ -3,10 +3,14 @@
 A new attack is one module, and one line in :data:`REGISTRY`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from memberscan.attacks.activation import ACTIVATIONS
 from memberscan.attacks.attack import Attack, Features, FittedAttack, KnownScans, Rule
 from memberscan.attacks.augmented_error import AUGMENTED_ERROR, ZERO_KNOWLEDGE_AUGMENTED
-from memberscan.attacks.availability import tried_by_default
+from memberscan.attacks.availability import adds, tried_by_default
 from memberscan.attacks.combined import COMBINED
 from memberscan.attacks.error import ERROR, ZERO_KNOWLEDGE_ERROR
 from memberscan.attacks.fedmia import FEDMIA_COSINE, FEDMIA_ERROR
@@ -32,6 +36,9 @@ from memberscan.attacks.references.stacking import STACKING, STACKING_COPIES
 from memberscan.attacks.signed_residual import SIGNED_RESIDUAL
 from memberscan.errors import UnknownAttackError
 from memberscan.threat import ThreatModel
+
+if TYPE_CHECKING:
+    from memberscan.targets import Target
 
 REGISTRY: dict[str, Attack] = {
     attack.name: attack
@@ -87,6 +94,12 @@ def default_attacks(threat: ThreatModel, *, references: bool = False) -> tuple[s
     )
 
 
+def attacks_on(target: Target) -> list[Attack]:
+    """Return the attacks that a target's attacker tries unasked: those whose signals may tell something."""
+    names = default_attacks(target.threat, references=target.references is not None)
+    return [REGISTRY[name] for name in names if adds(REGISTRY[name], target)]
+
+
 def named(name: str) -> Attack:
     """Return the attack of that name; ``gradient:LAYER`` is one for any layer.
 
@@ -114,6 +127,7 @@ __all__ = [
     "KnownScans",
     "LearnedAttack",
     "Rule",
+    "attacks_on",
     "default_attacks",
     "gradient_attack",
     "named",

@@ -9,9 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from memberscan.attacks import Attack, default_attacks, named
+from memberscan.attacks import Attack, attacks_on, named
 from memberscan.attacks.attempt import attempt, observe, one_thread
-from memberscan.attacks.availability import adds
 from memberscan.attacks.identity import identity
 from memberscan.auditing import facts, federation_results, selection
 from memberscan.auditing.computing import computing
@@ -98,8 +97,8 @@ def audit(
     """
     heading = Heading.of(name, note)
     threat, source = threat or ThreatModel(), Path(source)
-    chosen = _chosen(attacks, threat, references=references is not None)
-    _require_sense(chosen, seed, pseudonyms=pseudonyms, kept=directory is not None)
+    given = _named(attacks)
+    _require_sense(given, seed, pseudonyms=pseudonyms, kept=directory is not None)
     target = open_target(
         source,
         threat,
@@ -109,8 +108,7 @@ def audit(
         predictions_from=predictions_from,
         references=None if references is None else Path(references),
     )
-    if not attacks:
-        chosen = [attack for attack in chosen if adds(attack, target)]
+    chosen = given or attacks_on(target)
     require_cell(smallest_cell)
     _require_both_sides(target, smallest_cell)
     origin = source.resolve().name
@@ -182,7 +180,7 @@ def measure(
     target = open_target(source, threat, seed=seed)
     _require_both_sides(target, SMALLEST_CELL)
     directory.mkdir(parents=True, exist_ok=True)
-    chosen = _chosen(attacks, threat)
+    chosen = _named(attacks) or attacks_on(target)
     return _work(target, chosen, directory, source.name, Heading(), SMALLEST_CELL).outcome
 
 
@@ -252,11 +250,8 @@ def _result(target: Target, work: Work, pseudonyms: Path | None) -> AuditResult:
     return AuditResult(publish(work.outcome).dump(), scores, matched)
 
 
-def _chosen(
-    attacks: Sequence[str | Attack], threat: ThreatModel, *, references: bool = False
-) -> list[Attack]:
-    chosen = attacks or default_attacks(threat, references=references)
-    return [a if isinstance(a, Attack) else named(a) for a in chosen]
+def _named(attacks: Sequence[str | Attack]) -> list[Attack]:
+    return [a if isinstance(a, Attack) else named(a) for a in attacks]
 
 
 def _require_sense(attacks: Sequence[Attack], seed: int, *, pseudonyms: bool, kept: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,8 @@ def build_from_bids(
     BadInputError
         If only some of the images are registered, and ``recentre`` does not say what to do.
     """
-    if spacing is not None:
-        Conformed(float(spacing))  # a wrong spacing is refused before the images are looked at
+    # Before the images are looked at, since a wrong spacing is refused.
+    resampled = None if spacing is None else Conformed(float(spacing))
     found = find_images(bids, suffix)
     scans = choose_scans(found, select)
     sessions = _sessions_on_disk(bids, found)
@@ -109,12 +109,12 @@ def build_from_bids(
         "command": "cohort bids",
         "bids": str(bids.resolve()),
         "select": dict(sorted(select.items())),
-        "spacing": None if spacing is None else float(spacing),
+        "spacing": None if resampled is None else resampled.spacing,
     }
     if suffix != T1W:
         request["suffix"] = suffix
     sources = [_scan_source(scan, participants, sessions[scan.subject_id]) for scan in scans]
-    prepare, how = _preparation(scans, sources, spacing, recentre)
+    prepare, how = _preparation(scans, sources, resampled, recentre)
     if isinstance(prepare, Conformed) and not prepare.recentre:
         request["recentre"] = False
     selection = "".join(
@@ -262,14 +262,17 @@ def _session_problem(scan: ScanFile, participants: Participants, sessions: Colle
 
 
 def _preparation(
-    scans: Sequence[ScanFile], sources: Sequence[ScanSource], spacing: float | None, recentre: bool | None
+    scans: Sequence[ScanFile],
+    sources: Sequence[ScanSource],
+    resampled: Conformed | None,
+    recentre: bool | None,
 ) -> tuple[Preparation, str]:
     """Return how the images become volumes, and the same in words where it is not the usual way."""
-    if spacing is None:
+    if resampled is None:
         return AsIs.of(_readable(sources)), ", images as they are"
     if recentre is None:
         recentre = not _are_registered(scans)
-    return Conformed(float(spacing), recentre), "" if recentre else ", in the space of their template"
+    return replace(resampled, recentre=recentre), "" if recentre else ", in the space of their template"
 
 
 def _are_registered(scans: Sequence[ScanFile]) -> bool:

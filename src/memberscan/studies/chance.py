@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from memberscan import seeds
-from memberscan.attacks import REGISTRY, default_attacks
+from memberscan.attacks import attacks_on
 from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.attacks.availability import obstacle
 from memberscan.errors import BadInputError
@@ -51,7 +51,7 @@ def chance(out: Path, *, seed: int = 0, run: Path | None = None) -> pd.DataFrame
         raise BadInputError("the study of chance needs a run whose non-members it can label: give --run RUN")
     threat = ThreatModel(Access.WEIGHTS)
     target = _nonmembers(TrainedModel.open(run, threat))
-    attacks = [a for name in default_attacks(threat) if obstacle((a := REGISTRY[name]), target) is None]
+    attacks = [attack for attack in attacks_on(target) if obstacle(attack, target) is None]
     view = see(target, [signal for attack in attacks for signal in attack.reads], out / "signals")
     features = {attack: seen for attack in attacks if (seen := observe(attack, view)).vary}
     aucs, alone, together = [], [], []

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from memberscan.attacks import default_attacks, named
+from memberscan.attacks import attacks_on
 from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.auditing import facts, selection
 from memberscan.auditing.weighing import Weighed, check_covariates, weigh
@@ -227,8 +227,7 @@ def _one_audit(change: Change, auc: float, side: int, rng: np.random.Generator) 
 
 def audited(target: PredictionsTable, view: View) -> Weighed:
     """Audit a simulated table by all attacks that its attacker tries."""
-    names = default_attacks(target.threat, references=target.references is not None)
-    selected = selection.available([named(name) for name in names], target)
+    selected = selection.available(attacks_on(target), target)
     summary = facts.summarise_people(target, view)
     with one_thread():
         checks = check_covariates(target, summary.covariates)
