@@ -358,7 +358,7 @@ def test_a_server_that_sees_nothing_is_no_all_clear(pages: dict[str, str]) -> No
 
 def test_an_outsider_of_a_federation_is_told_which(pages: dict[str, str]) -> None:
     text = Page(pages["outside"]).text
-    assert "It sees the model’s predictions only" in text
+    assert "It sees only what the model answers" in text
     assert "4 learners trained together over 3 rounds" in text
 
 

@@ -170,7 +170,7 @@ def test_the_attacker_in_words() -> None:
         threat = Threat.model_validate({"access": "outputs", **facts, **known, **changed})
         return " ".join(summary.outside_attacker(threat))
 
-    assert "predictions only" in said()
+    assert "only what the model answers" in said()
     assert "30 members and 31 non-members" in said()
     assert "5 times" in said()
     assert "draws" not in said(repeats=1)

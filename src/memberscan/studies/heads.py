@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ MEASURES = Path("morphometry") / "ixi.csv"
 """Within the user's data: regional measures of IXI, one row per person."""
 LEARNT, ALONE = "prediction+label", "error:zero-knowledge"
 LEARNT_MORE, ALONE_MORE = "prediction+label+uncertainty", "head-loss:zero-knowledge"
+COPIES = "augmented-error:zero-knowledge"
 _ATTACKS = {
     "error": (ALONE, ALONE),
     "loss": (ALONE, ALONE_MORE),
@@ -53,10 +55,11 @@ def heads(
     Returns
     -------
     DataFrame
-        One row per head: mean over the models of the errors of members and others (years), of the AUC of the
-        error and of the head's loss, and of the attacks that learn from prediction and age, and from the
-        uncertainty too; and how much the second and the last exceed the AUC of the same kind of attack on a
-        single number, trained on the same people, with standard errors over the models.
+        One row per head, with means over the models: errors of members and others (years); AUC of the error
+        and of the head's loss, and of the attacks that learn from prediction and age, and from the
+        uncertainty too; for images, AUC of the error compared with the errors of moved copies; and how much
+        the loss and the uncertainty exceed the AUC of the same kind of attack on a single number, trained on
+        the same people, with standard errors over the models.
     """
     if data is None:
         Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
@@ -100,4 +103,5 @@ def _case(out: Path, epochs: int, case: tuple[str, int]) -> dict[str, Any]:
         "mae_members": float(people.mean_absolute[member].mean()),
         "mae_others": float(people.mean_absolute[~member].mean()),
         **{column: auc[attacks[more]] for column, attacks in _ATTACKS.items()},
+        "copies": auc.get(COPIES, math.nan),
     }

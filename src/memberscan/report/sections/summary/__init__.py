@@ -172,7 +172,7 @@ def _caveats(basis: Basis) -> list[str]:
 def outside_attacker(threat: Threat) -> list[str]:
     """Return what an attacker from outside is assumed to see and know, one sentence each."""
     sees = {
-        "outputs": "It sees the model’s predictions only, as anyone can who may query the model.",
+        "outputs": "It sees only what the model answers, as anyone can who may query it.",
         "weights": "It holds the model itself, as anyone does once the weights are published: "
         "predictions, activations and gradients.",
     }[threat.access]
