@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from memberscan import ThreatModel, audit, train, train_references
+from memberscan import ThreatModel, audit, import_run, train, train_references
 from memberscan.cohort import Cohort
 from memberscan.errors import ModelError, UntrustedCodeError
 from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import federate
 from memberscan.models.gradients import agrees_with_autograd
-from memberscan.models.inputs import as_inputs
+from memberscan.models.inputs import as_inputs, predict_scans
 from memberscan.models.own_network import OwnNetwork
 from memberscan.runs import Run
 from memberscan.threat import Access, Attacker
@@ -123,6 +123,20 @@ def test_references_repeat_its_recipe(central: Run, tmp_path: Path) -> None:
 def test_references_repeat_the_federation(federation: Run, tmp_path: Path) -> None:
     made = train_references(federation.path, tmp_path / "references", count=2, model=MODEL, workers=1)
     assert np.isfinite(made.predictions).all()
+
+
+def test_what_was_trained_here_can_be_imported_for_other_people(
+    central: Run, federation: Run, volumes: Cohort, tmp_path: Path
+) -> None:
+    scans = volumes.scans.index.tolist()
+    for name, run, given in (
+        ("central", central, {"weights": central.path / "weights.safetensors"}),
+        ("federated", federation, {"transcript": federation.path / "rounds"}),
+    ):
+        made = import_run(tmp_path / name, cohort=volumes, model=MODEL, roles=run.path / "roles.tsv", **given)
+        assert made.spec.trained_here and Run.open(made.path, model=MODEL).spec.trained_here
+        expected, found = (predict_scans(each.load(), volumes, scans) for each in (run, made))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_it_is_federated_with_encryption(volumes: Cohort, federation: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -13,6 +14,12 @@ from memberscan.models.regressor import AgeRegressor
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+
+def is_wrapped(state: Iterable[str], network: nn.Module) -> bool:
+    """Return whether a state dict of these names is of this network as :class:`OwnNetwork` holds it."""
+    scale = ("age_mean", "age_spread")
+    return {*state} == {*scale, *(f"network.{name}" for name in network.state_dict())}
 
 
 class OwnNetwork(AgeRegressor):

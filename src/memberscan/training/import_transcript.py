@@ -48,6 +48,11 @@ class Imported(ABC):
 
     @property
     @abstractmethod
+    def names(self) -> Sequence[str]:
+        """Names of the parameters, if a transcript of memberscan records them; else empty."""
+
+    @property
+    @abstractmethod
     def held(self) -> Sequence[Sequence[str]]:
         """Names of the learners with a model in each round, from round 0, with "global" last."""
 
@@ -172,6 +177,11 @@ class Ours(Imported):
         return settings.get("options", {}) if settings.get("model") == model else {}
 
     @property
+    def names(self) -> Sequence[str]:
+        """See :class:`Imported`."""
+        return list(self.transcript.global_model(0))
+
+    @property
     def held(self) -> Sequence[Sequence[str]]:
         """See :class:`Imported`."""
         learners = [sorted(set(entry.digests) - {GLOBAL}) for entry in self.transcript.rounds]
@@ -218,6 +228,11 @@ class Foreign(Imported):
     def options_of(self, model: str) -> Mapping[str, Any]:  # noqa: ARG002
         """See :class:`Imported`; a folder of state dicts states none."""
         return {}
+
+    @property
+    def names(self) -> Sequence[str]:
+        """See :class:`Imported`; other programs train networks without this scale."""
+        return ()
 
     @property
     def held(self) -> Sequence[Sequence[str]]:

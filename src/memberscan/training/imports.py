@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
@@ -17,6 +17,7 @@ from memberscan.models.monai_bundle import WEIGHTS as BUNDLED
 from memberscan.models.monai_bundle import read_bundle
 from memberscan.models.network_inputs import IMAGE, NetworkInputs
 from memberscan.models.onnx_model import ONNX, read_onnx
+from memberscan.models.own_network import is_wrapped
 from memberscan.models.trial import require_predicts
 from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.output_directory import claim
@@ -27,6 +28,9 @@ from memberscan.training.central import chosen_roles, write_weights
 from memberscan.training.import_transcript import Imported, checked, open_transcript
 from memberscan.training.reproduction import require_reproduces
 from memberscan.training.transcript_checks import LeftOut
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def import_run(
@@ -115,7 +119,10 @@ def import_run(
     else:
         spec = _spec(model, cohort, options, federation, output)
     spec, code = replace(spec, inputs=taken), spec.name
-    network = build(spec, code=code).eval()
+    state = None if weights is None else _weights(spec, Path(weights))
+    spec, network = _built(
+        spec, federation.names if state is None and federation is not None else state or ()
+    )
     request: dict[str, Any] = {
         "command": "import",
         "cohort": cohort.fingerprint,
@@ -129,9 +136,8 @@ def import_run(
         require_predicts(network, example, called, apart=taken.apart)
         federation, left_out = checked(federation, network, cohort)
         request["transcript"] = federation.fingerprint
-    if weights is not None:
-        read = read_onnx if spec.name == ONNX else read_weights
-        load_weights(network, read(Path(weights)), source=str(weights))
+    if weights is not None and state is not None:
+        load_weights(network, state, source=str(weights))
         request["weights"] = fingerprint(read_limited(Path(weights), WEIGHTS_LIMIT))
     require_predicts(network, example, called, apart=taken.apart)
     reproduced = None
@@ -190,6 +196,20 @@ def _spec(
         )
     known = {} if federation is None else federation.options_of(model)
     return ModelSpec(model, cohort.shape, {**known, **(options or {})}, output)
+
+
+def _built(spec: ModelSpec, names: Iterable[str]) -> tuple[ModelSpec, nn.Module]:
+    """Return the network for weights of these names, and what was learnt of it from them."""
+    network = build(spec, code=spec.name).eval()
+    if is_wrapped(names, network):
+        # memberscan trained it: its output is a standardised age, and the scale is among its weights.
+        spec = replace(spec, trained_here=True)
+        network = build(spec, code=spec.name).eval()
+    return spec, network
+
+
+def _weights(spec: ModelSpec, path: Path) -> dict[str, Tensor]:
+    return read_onnx(path) if spec.name == ONNX else read_weights(path)
 
 
 def _of_bundle(folder: Path, cohort: Cohort, options: Mapping[str, Any] | None, output: str) -> ModelSpec:
