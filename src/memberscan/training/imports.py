@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from memberscan.training.reproduction import require_reproduces
 from memberscan.training.transcript_checks import LeftOut
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 def import_run(
@@ -119,10 +119,12 @@ def import_run(
     else:
         spec = _spec(model, cohort, options, federation, output)
     spec, code = replace(spec, inputs=taken), spec.name
+    network = build(spec, code=code).eval()
     state = None if weights is None else _weights(spec, Path(weights))
-    spec, network = _built(
-        spec, federation.names if state is None and federation is not None else state or ()
-    )
+    if is_wrapped(federation.names if state is None and federation is not None else state or (), network):
+        # memberscan trained it: its output is a standardised age, and the scale is among its weights.
+        spec = replace(spec, trained_here=True)
+        network = build(spec, code=code).eval()
     request: dict[str, Any] = {
         "command": "import",
         "cohort": cohort.fingerprint,
@@ -196,16 +198,6 @@ def _spec(
         )
     known = {} if federation is None else federation.options_of(model)
     return ModelSpec(model, cohort.shape, {**known, **(options or {})}, output)
-
-
-def _built(spec: ModelSpec, names: Iterable[str]) -> tuple[ModelSpec, nn.Module]:
-    """Return the network for weights of these names, and what was learnt of it from them."""
-    network = build(spec, code=spec.name).eval()
-    if is_wrapped(names, network):
-        # memberscan trained it: its output is a standardised age, and the scale is among its weights.
-        spec = replace(spec, trained_here=True)
-        network = build(spec, code=spec.name).eval()
-    return spec, network
 
 
 def _weights(spec: ModelSpec, path: Path) -> dict[str, Tensor]:
