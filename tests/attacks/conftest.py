@@ -108,7 +108,9 @@ def draw_signals(
     age = rng.uniform(45.0, 80.0, len(owners))
     values = of_final_model(rng, age, residual, leak * inside)
     values |= of_references(rng, age, np.repeat(np.arange(subjects), scans), leak / 2)
-    table = pd.DataFrame({"subject_id": owners, "age": age}, index=[f"{s}#{n}" for n, s in enumerate(owners)])
+    table = pd.DataFrame(
+        {"subject_id": owners, "label": age}, index=[f"{s}#{n}" for n, s in enumerate(owners)]
+    )
     return View(table, read_only(values)), member
 
 
@@ -150,7 +152,7 @@ def draw_updates(
     before = age - residual
     local = np.where(took_part[:, None], before[:, :, None] - products.sum(axis=-1), np.nan)
     table = pd.DataFrame(
-        {"subject_id": [f"sub {k // scans:03d}" for k in range(n)], "age": age},
+        {"subject_id": [f"sub {k // scans:03d}" for k in range(n)], "label": age},
         index=[f"scan {k}" for k in range(n)],
     )
     values = {
@@ -268,8 +270,8 @@ def draw_world(rng: np.random.Generator, *, leak: float, scans: int = 1, **optio
     seen, home = draw_updates(rng, leak=leak, scans=scans, **options)
     inside = home >= 0
     residual = 4 * rng.normal(size=len(home)) * np.where(inside, 1.0, 1 + 2 * leak)
-    final = of_final_model(rng, seen.age, residual, 2 * leak * inside)
-    final |= of_references(rng, seen.age, np.arange(len(home)) // scans, leak)
+    final = of_final_model(rng, seen.label, residual, 2 * leak * inside)
+    final |= of_references(rng, seen.label, np.arange(len(home)) // scans, leak)
     final = read_only(final)
     view = View(seen.scans, {**seen.values, **final}, seen.learners, seen.rounds)
     people = home[::scans]

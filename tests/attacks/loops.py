@@ -21,7 +21,7 @@ ABSENT = [(0, 1), (2, 0), (2, 4)]
 
 def gradient_of(view: View, t: int, n: int) -> np.ndarray:
     """Return a scan's loss gradient; the simulation's sketches are its Jacobians, whole."""
-    r = view.age[n] - view[START_PREDICTIONS][t, n]
+    r = view.label[n] - view[START_PREDICTIONS][t, n]
     gradient: np.ndarray = -2 * r * view[JACOBIAN_SKETCHES][t][n]
     return gradient
 
@@ -32,7 +32,7 @@ def cosine(view: View, t: int, n: int, c: int) -> float:
 
 
 def error(view: View, t: int, n: int, c: int) -> float:
-    return float(-abs(view.age[n] - view[LOCAL_PREDICTIONS][t, n, c]))
+    return float(-abs(view.label[n] - view[LOCAL_PREDICTIONS][t, n, c]))
 
 
 def loops(view: View, score: Callable[[View, int, int, int], float]) -> np.ndarray:

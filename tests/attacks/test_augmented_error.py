@@ -29,7 +29,7 @@ def drawn(seed: int, people: int = 400) -> tuple[View, np.ndarray]:
         PREDICTION: age - own * np.where(member, 0.8, 1.0),
         AUGMENTED_PREDICTIONS: age[:, None] - copies,
     }
-    scans = pd.DataFrame({"subject_id": np.arange(people).astype(str), "age": age})
+    scans = pd.DataFrame({"subject_id": np.arange(people).astype(str), "label": age})
     return View(scans.set_index(scans["subject_id"]), values), member
 
 
@@ -40,7 +40,7 @@ def auc(scores: np.ndarray, member: np.ndarray) -> float:
 def test_the_score_is_the_mean_excess_of_the_copies_errors():
     view, _ = drawn(0, people=12)
     copies, found = view[AUGMENTED_PREDICTIONS], scored(ZERO_KNOWLEDGE_AUGMENTED, view)
-    for n, age in enumerate(view.age):
+    for n, age in enumerate(view.label):
         error = abs(age - view[PREDICTION][n])
         each = [abs(age - copies[n, k]) - error for k in range(5)]
         np.testing.assert_allclose(found[n], np.mean(each))

@@ -199,16 +199,6 @@ class TwoOutputs(SquaredError):
     outputs = 2
 
 
-def test_gradients_of_several_outputs_are_not_compared_with_updates(
-    federation: Federation, monkeypatch: pytest.MonkeyPatch
-):
-    target = party(federation(), "server")
-    monkeypatch.setattr(target.model, "head", TwoOutputs(), raising=False)
-    for name in ("gradient-cosine", "fedmia:cosine", "least-squares"):
-        assert reason(name, target) == ("needs a model with one output; this model has several")
-    assert obstacle(named("local-error"), target) is None
-
-
 def test_an_output_layer_that_is_never_called_shows_no_activation(brought):
     target = brought(ByHand)
     assert reason("activation", target) == target.activation_obstacle("output")

@@ -179,8 +179,8 @@ def test_ages_keep_their_fractions(attack: Attack):
     rng = np.random.default_rng(9)
     view = draw_world(rng, leak=0.3).view
     exact, whole, others = (
-        attack.observe(View(view.scans.assign(age=age), view.values, view.learners, view.rounds)).values
-        for age in (view.age, np.floor(view.age), rng.permutation(np.floor(view.age)))
+        attack.observe(View(view.scans.assign(label=age), view.values, view.learners, view.rounds)).values
+        for age in (view.label, np.floor(view.label), rng.permutation(np.floor(view.label)))
     )
     # Ages matter to this attack, so their fractions do.
     if differ(whole, others):
@@ -207,7 +207,7 @@ def test_equal_scans_are_not_scored_at_all(attack: Attack):
         for signal in attack.reads
         if "scan" in signal.dimensions and not isinstance(first[signal], list)
     }
-    scans = world.view.scans.assign(age=first.age[0])
+    scans = world.view.scans.assign(label=first.label[0])
     view = View(scans, {**world.view.values, **same}, world.view.learners, world.view.rounds)
     assert not observe(attack, view).vary
 

@@ -18,7 +18,7 @@ from memberscan.attacks.attack import FittedAttack
 from memberscan.attacks.error import crossing
 from memberscan.attacks.gradient_magnitude import log_norms
 from memberscan.attacks.learned import symmetric_log
-from memberscan.attacks.prediction_label import residual_and_age
+from memberscan.attacks.prediction_label import residual_and_label
 from memberscan.evidence.delong import DeLong
 from memberscan.evidence.estimates import estimate_aucs
 from memberscan.signals import PREDICTION, View
@@ -79,7 +79,7 @@ def test_the_error_attack_ranks_as_the_loss_does(simulate):
     """Yeom's loss attack, by its formula: the AUC of minus the squared error."""
     view, member = simulate(np.random.default_rng(0), leak=0.7)
     (found,) = estimate_aucs(attempt_all([REGISTRY["error:zero-knowledge"]], view, member), DeLong()).auc
-    loss = (view.scans["age"].to_numpy() - view[PREDICTION]) ** 2
+    loss = (view.scans["label"].to_numpy() - view[PREDICTION]) ** 2
     assert found == pytest.approx(roc_auc_score(member.loc[view.scans["subject_id"]], -loss), abs=1e-9)
     assert found > 0.5
 
@@ -96,9 +96,9 @@ def test_the_known_subjects_set_the_threshold_of_the_error_attack(simulate):
 
 def test_prediction_and_label_columns(simulate):
     view, _ = simulate(np.random.default_rng(2), 20)
-    age = view.scans["age"].to_numpy()
+    age = view.scans["label"].to_numpy()
     residual = age - view[PREDICTION]
-    for row, scan in enumerate(residual_and_age(view)):
+    for row, scan in enumerate(residual_and_label(view)):
         r, y = residual[row], age[row] - age.mean()
         with_age = [(r - residual.mean()) * y, (abs(r) - np.abs(residual).mean()) * y]
         np.testing.assert_allclose(scan, [r, abs(r), r * r, *with_age])
@@ -109,8 +109,8 @@ def test_prediction_and_label_do_not_see_age_where_errors_do_not_follow_it():
     rng = np.random.default_rng(0)
     n = 4000
     age = rng.normal(50, 12, n) + 12 * (np.arange(n) < n / 2)
-    scans = pd.DataFrame({"subject_id": [f"s{k}" for k in range(n)], "age": age})
-    columns = residual_and_age(View(scans, {PREDICTION: age - 3 - rng.choice([-1, 1], n) * 4.0}))
+    scans = pd.DataFrame({"subject_id": [f"s{k}" for k in range(n)], "label": age})
+    columns = residual_and_label(View(scans, {PREDICTION: age - 3 - rng.choice([-1, 1], n) * 4.0}))
     for column in columns.T:
         assert abs(np.corrcoef(column, age)[0, 1]) < 0.06 or column.std() < 1e-9
 
@@ -124,7 +124,7 @@ def test_the_zero_knowledge_gradient_attack_sums_the_layers_norms(simulate):
 def test_exact_predictions_and_dead_layers_have_finite_log_norms():
     ids = list("abcde")
     norms = np.array([[1.0, 0], [2.0, 0], [0.0, 0], [4.0, 0], [3.0, 0]])
-    scans = pd.DataFrame({"subject_id": ids, "age": 50.0}, index=ids)
+    scans = pd.DataFrame({"subject_id": ids, "label": 50.0}, index=ids)
     logs = log_norms(View(scans, {PREDICTION: np.full(5, 50.0), GRADIENT_NORMS: norms}))
     np.testing.assert_allclose(logs[:, 0], np.log([1, 2, 2e-3, 4, 3]))
     assert (logs[:, 1] == 0).all()
@@ -136,7 +136,7 @@ def test_wide_gradients_are_read_in_tiles(tmp_path):
     stored = np.lib.format.open_memmap(tmp_path / "g.npy", "w+", np.float32, (count, width))
     stored[:] = rng.normal(size=(count, width))
     ids = [f"s{n}" for n in range(count)]
-    scans = pd.DataFrame({"subject_id": ids, "age": rng.uniform(50, 60, count)}, index=ids)
+    scans = pd.DataFrame({"subject_id": ids, "label": rng.uniform(50, 60, count)}, index=ids)
     wide = np.load(tmp_path / "g.npy", mmap_mode="r")
     view = View(scans, {PREDICTION: np.full(count, 55.0), gradient("conv6"): wide})
     tracemalloc.start()

@@ -25,7 +25,7 @@ def answers(rng: np.random.Generator, rounds: int = 2, scans: int = 7, learners:
     took_part = rng.random((rounds, learners)) < 0.8
     local[~np.broadcast_to(took_part[:, None], local.shape)] = np.nan
     return View(
-        pd.DataFrame({"subject_id": [f"s{n}" for n in range(scans)], "age": age}),
+        pd.DataFrame({"subject_id": [f"s{n}" for n in range(scans)], "label": age}),
         {BROADCAST_PREDICTIONS: before, ANSWER_PREDICTIONS: local},
         tuple(f"learner-{n}" for n in range(learners)),
         tuple(range(5, 5 + rounds)),
@@ -37,7 +37,7 @@ def test_scores_are_those_of_a_naive_twin(seed: int):
     seen = answers(np.random.default_rng(seed))
     score = scored(GRADIENT_ASCENT, seen)
     before, local = seen[BROADCAST_PREDICTIONS], seen[ANSWER_PREDICTIONS]
-    for scan, age in enumerate(seen.age):
+    for scan, age in enumerate(seen.label):
         for learner in range(3):
             undone = [
                 abs(age - before[t, scan]) - abs(age - local[t, scan, learner])
@@ -51,7 +51,7 @@ def test_whoever_undoes_the_harm_scores_highest():
     seen = answers(np.random.default_rng(0))
     local = seen[ANSWER_PREDICTIONS]
     local[:] = seen[BROADCAST_PREDICTIONS][:, :, None]
-    local[:, 4, 2] = seen.age[4]
+    local[:, 4, 2] = seen.label[4]
     score = scored(GRADIENT_ASCENT, seen)
     assert np.unravel_index(np.nanargmax(score), score.shape) == (4, 2)
     assert np.count_nonzero(score[:, 2]) == 1

@@ -26,7 +26,7 @@ def test_it_is_ridge_regression_of_the_descent(federate: SimulateUpdates):
         tall = np.vstack([j.T, np.sqrt(penalty) * np.eye(len(j))])
         shares = np.linalg.lstsq(tall, np.concatenate([d, np.zeros(len(j))]), rcond=None)[0]
         errors = np.sqrt(np.diag(np.linalg.inv(tall.T @ tall)))
-        score = -np.sign(view.age - view[START_PREDICTIONS][t]) * shares / errors
+        score = -np.sign(view.label - view[START_PREDICTIONS][t]) * shares / errors
         np.testing.assert_allclose(found[t, :, c], score / score.std(), atol=1e-9)
     np.testing.assert_array_equal(np.isnan(found).any(axis=1), ~view[TOOK_PART])
 

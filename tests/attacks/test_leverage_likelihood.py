@@ -31,7 +31,7 @@ def linear_model(seed: int, *, people: int = 800, width: int = 150) -> tuple[Vie
     age = 60 + features @ rng.normal(size=width) + rng.normal(size=people)
     member = rng.permutation(people) < people // 2
     weights = np.linalg.lstsq(features[member], age[member] - 60, rcond=None)[0]
-    scans = pd.DataFrame({"subject_id": [f"s{k}" for k in range(people)], "age": age})
+    scans = pd.DataFrame({"subject_id": [f"s{k}" for k in range(people)], "label": age})
     scans.index = pd.Index([f"scan {k}" for k in range(people)])
     return View(scans, {PREDICTION: 60 + features @ weights, ACTIVATION: features}), member
 
@@ -116,7 +116,7 @@ def test_leverage_alone_tells_nothing_in_a_linear_model():
 
 def test_a_model_that_is_always_right_gives_finite_scores():
     view, _ = linear_model(0, people=60, width=5)
-    exact = View(view.scans, {PREDICTION: view.age, ACTIVATION: view[ACTIVATION]})
+    exact = View(view.scans, {PREDICTION: view.label, ACTIVATION: view[ACTIVATION]})
     assert np.isfinite(scored(LEVERAGE_LIKELIHOOD, exact)).all()
-    same = View(view.scans, {PREDICTION: view.age - 1, ACTIVATION: np.ones((60, 5))})
+    same = View(view.scans, {PREDICTION: view.label - 1, ACTIVATION: np.ones((60, 5))})
     assert np.isfinite(scored(LEVERAGE_LIKELIHOOD, same)).all()

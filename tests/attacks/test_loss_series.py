@@ -15,7 +15,7 @@ from .conftest import scored
 
 def seen(residuals: np.ndarray, age: float = 61.25) -> View:
     ids = [f"scan {n}" for n in range(len(residuals))]
-    table = pd.DataFrame({"subject_id": ids, "age": age}, index=ids)
+    table = pd.DataFrame({"subject_id": ids, "label": age}, index=ids)
     return View(table, {ROUND_PREDICTIONS: age - residuals})
 
 

@@ -54,9 +54,9 @@ def test_residuals_of_zero_and_models_that_do_not_move_tell_nothing(
     perfect = changed(
         view,
         {
-            START_PREDICTIONS: np.tile(view.age, (3, 1)),
-            LOSS_DERIVATIVES: np.zeros((3, len(view.age))),
-            LOCAL_PREDICTIONS: np.tile(view.age[:, None], (3, 1, 5)),
+            START_PREDICTIONS: np.tile(view.label, (3, 1)),
+            LOSS_DERIVATIVES: np.zeros((3, len(view.label))),
+            LOCAL_PREDICTIONS: np.tile(view.label[:, None], (3, 1, 5)),
             UPDATE_PRODUCTS: np.zeros_like(view[UPDATE_PRODUCTS]),
             JACOBIAN_NORMS: np.zeros_like(view[JACOBIAN_NORMS]),
             JACOBIAN_SKETCHES: [np.zeros_like(sketch) for sketch in view[JACOBIAN_SKETCHES]],
@@ -97,7 +97,7 @@ def test_a_scan_without_a_gradient_of_its_own_is_scored_among_the_others(
 ):
     view, _ = federate(np.random.default_rng(10))
     exact, derivative = view[START_PREDICTIONS].copy(), view[LOSS_DERIVATIVES].copy()
-    exact[:, 7], derivative[:, 7] = view.age[7], 0.0
+    exact[:, 7], derivative[:, 7] = view.label[7], 0.0
     changes = {START_PREDICTIONS: exact, BROADCAST_PREDICTIONS: exact, LOSS_DERIVATIVES: derivative}
     assert np.isfinite(scored(attack, changed(view, changes))).all()
 

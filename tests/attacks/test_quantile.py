@@ -46,7 +46,7 @@ def world(
         COVARIATES: np.column_stack([other - other.mean(), (age - 62.5) / 10]),
         ACTIVATION: np.column_stack([quality, age - residual, rng.normal(size=(people, 4))]),
     }
-    scans = pd.DataFrame({"subject_id": np.arange(people).astype(str), "age": age})
+    scans = pd.DataFrame({"subject_id": np.arange(people).astype(str), "label": age})
     known = np.flatnonzero(rng.permutation(people) < people // 2)
     return View(scans.set_index(scans["subject_id"]), values), member, KnownScans(known, member[known])
 

@@ -16,7 +16,7 @@ from .loops import ABSENT, loops
 
 
 def residual(view: View, t: int, n: int, c: int) -> float:
-    every = view.age - view[LOCAL_PREDICTIONS][t, :, c]
+    every = view.label - view[LOCAL_PREDICTIONS][t, :, c]
     return float(every[n] - every.mean())
 
 

@@ -27,7 +27,7 @@ Drawn = tuple[View, Any]
 def view_of(age: np.ndarray, subject: np.ndarray, local: np.ndarray) -> View:
     """Return a view of the learners' predictions; NaN where one took no part."""
     scans = pd.DataFrame(
-        {"subject_id": [f"s {k:02d}" for k in subject], "age": age},
+        {"subject_id": [f"s {k:02d}" for k in subject], "label": age},
         index=[f"scan {n}" for n in range(len(age))],
     )
     learners = tuple(f"site {c}" for c in range(local.shape[2]))
@@ -89,7 +89,7 @@ def took_part(view: View) -> np.ndarray:
 
 def naive(view: View, party: Any) -> list[int]:
     """Return the learner named for each member, by loops."""
-    age, local, present = view.age, view[LOCAL_PREDICTIONS], took_part(view)
+    age, local, present = view.label, view[LOCAL_PREDICTIONS], took_part(view)
 
     def error(s: int, c: int) -> float:
         rounds = [t for t in range(4) if present[t, c]]
@@ -125,7 +125,7 @@ def test_a_learner_with_good_models_is_not_named_for_everybody(held):
     view, party = held(np.random.default_rng(1), gain=2.0, quality=(1.0, 0.2, 3.0))
     assert infer_sources(view, party).accuracy.value > 0.75
     home = party.home[party.member]
-    plain = np.abs(view.age[:, None] - view[LOCAL_PREDICTIONS].mean(axis=0))
+    plain = np.abs(view.label[:, None] - view[LOCAL_PREDICTIONS].mean(axis=0))
     without = party.people.mean(plain.T).argmin(axis=0)[party.member]
     assert np.mean(without == home) < 0.6
 

@@ -146,7 +146,7 @@ class Younger(FittedAttack):
     """A user's own attack: members are younger."""
 
     def observe(self, view) -> Features:
-        return Features(view.scans.index, view.scans[["age"]].to_numpy(float))
+        return Features(view.scans.index, view.scans[["label"]].to_numpy(float))
 
     def fit(self, known: Features, member: np.ndarray) -> Rule:
         return Rule(np.array([-1.0]), 60.0)

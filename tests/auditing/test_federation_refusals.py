@@ -103,7 +103,7 @@ class LastError(AttackOnLearners):
 
     def by_round(self, view: View) -> np.ndarray:
         scores = np.full(view[LOCAL_PREDICTIONS].shape, np.nan)
-        scores[-1] = -np.abs(view.age[:, None] - view[LOCAL_PREDICTIONS][-1])
+        scores[-1] = -np.abs(view.label[:, None] - view[LOCAL_PREDICTIONS][-1])
         return scores
 
 

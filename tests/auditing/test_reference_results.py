@@ -31,15 +31,15 @@ def seen(references: int) -> tuple[Any, View, np.ndarray]:
     scans = pd.DataFrame(
         {
             "subject_id": np.repeat([f"P{k:02d}" for k in range(PEOPLE)], 2),
-            "age": np.repeat(world.age, 2),
+            "label": np.repeat(world.age, 2),
         },
         index=[f"scan {k}" for k in range(2 * PEOPLE)],
     )
     # Scans of a person scatter around its mean.
     apart = np.tile([1.0, -1.0], PEOPLE)
     values = {
-        PREDICTION: scans["age"].to_numpy(),
-        REFERENCE_PREDICTIONS: scans["age"].to_numpy() - np.repeat(residuals, 2, axis=1) + apart,
+        PREDICTION: scans["label"].to_numpy(),
+        REFERENCE_PREDICTIONS: scans["label"].to_numpy() - np.repeat(residuals, 2, axis=1) + apart,
         REFERENCE_MEMBERS: np.repeat(inside, 2, axis=1),
     }
     people = People.of(scans["subject_id"])
@@ -53,7 +53,7 @@ def seen(references: int) -> tuple[Any, View, np.ndarray]:
 
 def exposure_of(target: Any, view: View, scores: Sequence[Scores] = ()) -> PersonExposure | None:
     errors = np.ones(PEOPLE)
-    people = PeopleFacts(target.member, target.people.mean(view.age), errors, errors, errors)
+    people = PeopleFacts(target.member, target.people.mean(view.label), errors, errors, errors)
     found = compare_with_references(target, view, scores, people)
     assert found is not None and found.fit.count == len(target.references.predictions)
     return found.exposure
@@ -64,7 +64,7 @@ def test_scans_of_a_person_are_averaged():
     found = exposure_of(target, view)
     assert found is not None and found.named is None
     inside = view[REFERENCE_MEMBERS][:, ::2]
-    again = person_exposure(residuals, inside, view.age[::2], np.random.default_rng(0))
+    again = person_exposure(residuals, inside, view.label[::2], np.random.default_rng(0))
     np.testing.assert_allclose(found.auc, again.auc)
 
 

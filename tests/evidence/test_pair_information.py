@@ -58,5 +58,5 @@ def test_one_bit_is_known_where_answers_are_always_right():
 
 def test_nobody_with_a_partner_says_nothing():
     twins = World.of(40, 10).twins(8, 0)
-    alone = Twins(twins.inside, twins.outside, twins.told, twins.age, np.full(40, -1))
+    alone = Twins(twins.inside, twins.outside, twins.told, twins.label, np.full(40, -1))
     assert measure_pairs(alone, leave_out(alone, laws_without_each(alone)), np.random.default_rng(0)) is None

@@ -14,9 +14,9 @@ from memberscan.errors import BadInputError, CohortError
 from memberscan.federation.environments import (
     ENVIRONMENTS,
     SKEW,
-    age_table,
     apportion,
     draw_roles,
+    label_table,
     roles_by_column,
 )
 from memberscan.runs import Role
@@ -102,18 +102,18 @@ def test_ages_of_learners_without_iid_are_stretches_that_repeat(
 
 def test_the_papers_eight_learners_have_the_means_of_quartiles() -> None:
     cohort = people(np.random.default_rng(0).uniform(45, 80, 4000))
-    table = age_table(cohort, draw_roles(cohort, "uniform-noniid", 8, 0.2, np.random.default_rng(0)))
+    table = label_table(cohort, draw_roles(cohort, "uniform-noniid", 8, 0.2, np.random.default_rng(0)))
     quartiles = 45 + 35 * np.array([1, 3, 5, 7, 1, 3, 5, 7]) / 8
     np.testing.assert_allclose(table["age_mean"], quartiles, atol=0.6)
     assert table["age_sd"].max() < 35 / 4 / np.sqrt(12) * 1.1
-    oldest = age_table(cohort, draw_roles(cohort, "skewed-noniid", 4, 0.2, np.random.default_rng(0)))
+    oldest = label_table(cohort, draw_roles(cohort, "skewed-noniid", 4, 0.2, np.random.default_rng(0)))
     assert (np.diff(oldest["age_mean"]) < 0).all()
 
 
 @pytest.mark.parametrize("environment", ["uniform-iid", "skewed-iid"])
 def test_iid_learners_have_the_ages_of_all(environment: str) -> None:
     cohort = people(np.random.default_rng(0).uniform(45, 80, 4000))
-    table = age_table(cohort, draw_roles(cohort, environment, 8, 0.2, np.random.default_rng(0)))
+    table = label_table(cohort, draw_roles(cohort, environment, 8, 0.2, np.random.default_rng(0)))
     errors = (table["age_mean"] - cohort.scans["age"].mean()) / (10.1 / np.sqrt(table["members"]))
     assert errors.abs().max() < 4
     assert table["members"].sum() == 3200

@@ -20,7 +20,7 @@ def some_people(count: int = PEOPLE, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
         {
-            "age": rng.uniform(20, 80, count).round(1),
+            "label": rng.uniform(20, 80, count).round(1),
             "sex": rng.choice(["f", "m"], count),
             "site": rng.choice(["a", "b"], count),
         },
@@ -30,7 +30,7 @@ def some_people(count: int = PEOPLE, seed: int = 0) -> pd.DataFrame:
 
 def scans_of(people: pd.DataFrame) -> pd.DataFrame:
     """Return one scan for each person, in another order than that of the people."""
-    scans = pd.DataFrame({"subject_id": people.index, "age": people["age"].to_numpy()})
+    scans = pd.DataFrame({"subject_id": people.index, "label": people["label"].to_numpy()})
     return scans.set_axis(pd.Index([f"{s}/scan" for s in people.index], name="scan_id")).iloc[::-1]
 
 
@@ -40,7 +40,7 @@ def learned(plan: Plan, scans: pd.DataFrame, *, overfit: float = 5.0, seed: int 
     places = pd.Index(plan.subjects).get_indexer(pd.Index(scans["subject_id"]))
     inside = plan.inside[:, places]
     errors = rng.normal(size=inside.shape) * np.where(inside, 5.0 / overfit, 5.0)
-    return np.asarray(scans["age"].to_numpy() + errors)
+    return np.asarray(scans["label"].to_numpy() + errors)
 
 
 def finished(directory: Path, plan: Plan, scans: pd.DataFrame, predictions: Iterable[np.ndarray]) -> Ensemble:

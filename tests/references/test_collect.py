@@ -132,7 +132,7 @@ def test_notices_a_reference_that_was_trained_on_everybody(
 ) -> None:
     plan, scans = many
     rows = learned(plan, scans)
-    rows[3] = scans["age"] + np.random.default_rng(5).normal(size=len(scans))
+    rows[3] = scans["label"] + np.random.default_rng(5).normal(size=len(scans))
     directory = written(tmp_path / "r", scans, rows)
     with pytest.raises(ReferencesError, match="trained on everybody"):
         collect_predictions([directory], plan, scans)

@@ -60,7 +60,7 @@ def test_refuses_references_of_other_people(refs: Path, scans: pd.DataFrame) -> 
     with pytest.raises(ReferencesError, match="no prediction of scan 'unknown'"):
         found.of_scans(scans.rename(index={scans.index[0]: "unknown"}))
     with pytest.raises(ReferencesError, match="another age"):
-        found.of_scans(scans.assign(age=scans["age"] + 1))
+        found.of_scans(scans.assign(label=scans["label"] + 1))
     with pytest.raises(ReferencesError, match="another subject_id"):
         found.of_scans(scans.assign(subject_id=scans["subject_id"].to_numpy()[::-1]))
 

@@ -27,15 +27,15 @@ def test_nearly_everybody_has_a_partner(count: int, seed: int) -> None:
 def test_partners_agree_in_sex_and_site_and_are_neighbours_in_age() -> None:
     people = some_people(200)
     people["pair"] = matched_pairs(people)
-    alike = people.groupby("pair").agg({"sex": "nunique", "site": "nunique", "age": np.ptp})
+    alike = people.groupby("pair").agg({"sex": "nunique", "site": "nunique", "label": np.ptp})
     # At most one person is left over in each of the four cells.
     assert (alike["sex"] > 1).sum() <= 1 and (alike["site"] > 1).sum() <= 2
     strict = alike[(alike["sex"] == 1) & (alike["site"] == 1)]
-    assert strict["age"].mean() < 2
+    assert strict["label"].mean() < 2
 
 
 def test_people_are_matched_on_age_where_nothing_else_is_known() -> None:
-    people = pd.DataFrame({"age": [70.0, 20.0, 21.0, 69.0, 45.0]}, index=list("abcde"))
+    people = pd.DataFrame({"label": [70.0, 20.0, 21.0, 69.0, 45.0]}, index=list("abcde"))
     pair = matched_pairs(people)
     assert (pair[0] == pair[3] and pair[1] == pair[2]) or pair[4] != ALONE
     assert (pair == ALONE).sum() == 1

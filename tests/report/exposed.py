@@ -29,7 +29,7 @@ def exposure(references: int) -> tuple[PersonExposure, PeopleFacts]:
     nothing = np.zeros(PEOPLE)
     facts = PeopleFacts(
         member=member,
-        age=world.age,
+        label=world.age,
         residual=nothing,
         mean_absolute=nothing,
         mean_square=nothing,

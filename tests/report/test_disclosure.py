@@ -18,7 +18,7 @@ from memberscan.report.content.federation_json import Pair, Victim
 from memberscan.report.content.finding_json import Rate, Roc
 from memberscan.report.content.parts import Auc, Bound, Estimate
 from memberscan.report.disclosure import hidden
-from memberscan.report.exposure import age_bands
+from memberscan.report.exposure import bands_of
 from memberscan.report.outcome import FederationFacts, LearnerFacts
 from memberscan.report.publication import mean_error
 from memberscan.report.published_parties import federation
@@ -58,7 +58,7 @@ ages = hnp.arrays(float, st.integers(40, 300), elements=st.floats(18, 95).map(la
 @given(ages, st.integers(0, 10**6), st.integers(5, 20))
 def test_bands_hold_everybody_once_and_enough_of_both_sides(age, seed, smallest):
     member = np.random.default_rng(seed).random(len(age)) < 0.5
-    bands = age_bands(age, member, people=25, most=8, smallest=smallest)
+    bands = bands_of(age, member, people=25, most=8, smallest=smallest)
     assert (np.sum([band.inside for band in bands], axis=0) == 1).all()
     assert bands[0].low is None and bands[-1].high is None
     if len(bands) > 1:
@@ -71,8 +71,8 @@ def test_bands_hold_everybody_once_and_enough_of_both_sides(age, seed, smallest)
 @given(ages, st.integers(0, 10**6), st.sampled_from([0.1, 0.3, 0.5, 0.8]), st.integers(5, 12))
 def test_two_sets_of_bands_leave_no_few_people_between_their_cuts(age, seed, share, smallest):
     member = np.random.default_rng(seed).random(len(age)) < share
-    one = age_bands(age, member, people=30, most=5, smallest=smallest)
-    other = age_bands(age, member, people=25, most=8, smallest=smallest, beside=one)
+    one = bands_of(age, member, people=30, most=5, smallest=smallest)
+    other = bands_of(age, member, people=25, most=8, smallest=smallest, beside=one)
     cuts = sorted({band.low for band in (*one, *other) if band.low is not None})
     if not cuts:
         return
@@ -84,7 +84,7 @@ def test_two_sets_of_bands_leave_no_few_people_between_their_cuts(age, seed, sha
 def test_the_oldest_is_not_alone_in_a_band():
     age = np.r_[np.linspace(60, 87.4, 119), 89.0]
     member = np.arange(120) % 2 == 1
-    names = [band.name for band in age_bands(age, member, people=25, most=8, smallest=10)]
+    names = [band.name for band in bands_of(age, member, people=25, most=8, smallest=10)]
     assert names[0].startswith("under ") and names[-1].endswith(" and over")
     assert not any(written in " ".join(names) for written in ("87", "88", "89"))
 

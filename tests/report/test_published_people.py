@@ -54,7 +54,7 @@ def test_of_more_than_a_thousand_people_the_most_exposed_are_one_in_a_hundred(
         **{n: np.tile(getattr(one, n), (1, 5)) for n in ("true_positive_rates", "auc_without", "right")},
     )
     many = PeopleFacts(
-        *(np.tile(getattr(facts, n), 5) for n in ("member", "age", "residual")), *[np.zeros(1500)] * 2
+        *(np.tile(getattr(facts, n), 5) for n in ("member", "label", "residual")), *[np.zeros(1500)] * 2
     )
     assert content(wide, many).most_exposed.people == 15
 
@@ -153,7 +153,7 @@ def test_the_page_leads_with_the_most_exposed(examples: dict[str, AuditContent])
 def test_groups_are_named_in_plain_words(examples: dict[str, AuditContent]) -> None:
     found = examples["exposed"].person_exposure
     assert found is not None
-    names = [group_name(group) for group in found.groups]
+    names = [group_name(group, examples["exposed"].target.variable) for group in found.groups]
     assert {"sex: F", "site: B", "2 scans"} <= set(names)
     ages = [name for name, group in zip(names, found.groups, strict=True) if group.by == "age"]
     assert ages[0].startswith("under ") and ages[-1].endswith(" and over")

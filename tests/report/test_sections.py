@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -13,19 +14,19 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from memberscan.report import AuditContent, ConsortiumContent, check, render_html, sections, svg
-from memberscan.report.content.audit_json import Threat
+from memberscan.report.content.audit_json import Threat, Variable
 from memberscan.report.content.consortium_json import Entry, JoinedAudit
 from memberscan.report.content.federation_json import Federation, Pair
 from memberscan.report.content.finding_json import Roc
 from memberscan.report.content.parts import Estimate
 from memberscan.report.sections import (
-    age_errors,
     attack_results,
     consortium_summary,
     false_alarms,
     federation_about,
     group_exposure,
     method_notes,
+    model_errors,
     not_tried,
     secure_comparison,
     self_checks,
@@ -35,6 +36,7 @@ from memberscan.report.sections import (
 from memberscan.report.table_cells import Cell, Table
 
 Examples = dict[str, AuditContent]
+AGE = Variable(name="age", unit="years", classes=(), step=0.1)
 rates = st.lists(st.integers(0, 20), min_size=1, max_size=30).map(
     lambda xs: [0.0, *sorted(x / 20 for x in xs), 1.0]
 )
@@ -128,12 +130,12 @@ def test_strata_have_their_own_column(examples: Examples) -> None:
 
 
 def test_groups_have_units_and_reasons(examples: Examples) -> None:
-    rows = {row[0].text: row for row in group_exposure.group_table(examples["inconclusive"].exposure).rows}
+    rows = {row[0].text: row for row in group_exposure.group_table(examples["inconclusive"].exposure, AGE).rows}
     assert {"sex: F", "sex: M"} < set(rows)
     assert any(name.endswith(" years") for name in rows)
     tiny = examples["tiny"].dump()
     tiny["exposure"]["groups"][0] |= {"auc": None, "accuracy": None, "reason": "too few people"}
-    few = group_exposure.group_table(check(tiny).exposure).rows
+    few = group_exposure.group_table(check(tiny).exposure, AGE).rows
     assert few == [[Cell("all ages"), Cell("10"), Cell("10"), Cell("n/a", "too few people"), Cell("n/a")]]
 
 
@@ -156,10 +158,10 @@ def test_differences_carry_their_sign(leaking: dict[str, Any]) -> None:
 
 
 def test_errors_have_a_figure_where_a_median_is_known(examples: Examples) -> None:
-    section = age_errors.data(examples["no_leak_shown"])
+    section = model_errors.data(examples["no_leak_shown"])
     assert section.figure is not None
     assert len(section.values.rows) == 2 * len(examples["no_leak_shown"].residuals.bands)
-    assert age_errors.data(examples["tiny"]).figure is None
+    assert model_errors.data(examples["tiny"]).figure is None
 
 
 def test_the_attacker_in_words() -> None:
@@ -168,7 +170,7 @@ def test_the_attacker_in_words() -> None:
 
     def said(**changed: Any) -> str:
         threat = Threat.model_validate({"access": "outputs", **facts, **known, **changed})
-        return " ".join(summary.outside_attacker(threat))
+        return " ".join(summary.outside_attacker(threat, AGE))
 
     assert "only what the model answers" in said()
     assert "30 members and 31 non-members" in said()
@@ -183,8 +185,8 @@ def test_each_party_in_words(examples: Examples) -> None:
         audit = examples[name]
         assert audit.federation is not None
         federation = audit.federation.model_copy(update=changed)
-        sentences = [federation_about.about(federation)]
-        sentences += summary.party_attacker(federation, audit.threat)
+        sentences = [federation_about.about(federation, AGE)]
+        sentences += summary.party_attacker(federation, audit.threat, AGE)
         return " ".join([*sentences, *summary.party_unseen(federation)])
 
     learner = said("learner")
@@ -353,7 +355,7 @@ def test_what_secure_aggregation_leaves(merged: ConsortiumContent) -> None:
 
 @pytest.mark.parametrize(
     ("made", "part"),
-    [(federation_about.learner_table, "learners"), (federation_about.left_out_table, "left_out")],
+    [(partial(federation_about.learner_table, variable=AGE), "learners"), (federation_about.left_out_table, "left_out")],
 )
 def test_each_learner_has_its_row(examples: Examples, made: Callable[..., Table], part: str) -> None:
     federation: Federation | None = examples["server"].federation

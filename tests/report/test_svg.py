@@ -14,7 +14,7 @@ from memberscan.report import AuditContent, svg
 from memberscan.report.content.audit_json import Quantiles
 from memberscan.report.content.finding_json import Roc
 from memberscan.report.drawings import NARROW, WIDE
-from memberscan.report.sections import age_errors, attack_results, false_alarms, group_exposure, summary
+from memberscan.report.sections import attack_results, false_alarms, group_exposure, model_errors, summary
 
 
 def paint(figure: Figure) -> None:
@@ -76,7 +76,7 @@ def test_a_hundred_pairs(auc: float) -> None:
 
 def test_figures_are_drawn_for_page_and_phone(audit: AuditContent) -> None:
     sections = (attack_results.data(audit), false_alarms.data(audit), group_exposure.data(audit))
-    drawings = [section.figure for section in (*sections, age_errors.data(audit)) if section]
+    drawings = [section.figure for section in (*sections, model_errors.data(audit)) if section]
     assert any(drawings)
     for drawing in filter(None, drawings):
         for text, width in ((drawing.wide, WIDE), (drawing.narrow, NARROW)):
@@ -98,6 +98,6 @@ def test_a_bar_of_quantiles_is_no_longer_than_they_are_apart() -> None:
     figure = Figure()
     axes = figure.subplots()
     group = Quantiles(n=70, q10=None, q25=0.0, q50=0.0, q75=0.0, q90=None)
-    age_errors._quantiles(axes, 0, group, "black", "o", 60)
+    model_errors._quantiles(axes, 0, group, "black", "o", 60)
     bar = next(line for line in axes.lines if line.get_linewidth() == 60)
     assert bar.get_solid_capstyle() == "butt"

@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan.report import words
+from memberscan.report.content.audit_json import Variable
 from memberscan.report.content.audit_json import Verdict
 from memberscan.report.content.bounds_json import HiddenDifference, Overlap
 from memberscan.report.content.parts import Estimate
+
+AGE = Variable(name="age", unit="years", classes=(), step=0.1)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +71,8 @@ def test_small_numbers_as_words() -> None:
     assert words.p_value(0.0) == "< 0.001"
     assert words.p_value(0.004) == "0.004"
     assert words.p_value(0.2) == "0.20"
-    assert words.years(-1.26) == "−1.3"
-    assert words.years(-0.01) == "0.0"
+    assert words.amount(-1.26, AGE) == "−1.3"
+    assert words.amount(-0.01, AGE) == "0.0"
     assert words.count(None) == "unknown"
     assert words.people(1, "member") == "1 member"
     assert words.people(1200, "member") == "1,200 members"

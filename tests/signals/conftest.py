@@ -39,7 +39,7 @@ def party_of(
     run: Run, cohort: Cohort, scan_ids: list[str], rounds: tuple[int, ...], attacker: str = "learner"
 ) -> Party:
     """Take a party's place before some scans; nobody's side matters here."""
-    scans = cohort.scans.loc[scan_ids, ["subject_id", "age"]]
+    scans = cohort.scans.loc[scan_ids, ["subject_id", "age"]].rename(columns={"age": "label"})
     transcript = run.transcript
     return Party(
         scans=scans,

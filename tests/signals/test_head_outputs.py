@@ -90,7 +90,7 @@ def test_of_a_single_number_they_are_not_tried_unless_asked_for(measures: Cohort
         BadInputError, match=r"needs a head that says more than a prediction \(--head gaussian"
     ):
         audit(run.path, attacks=["head-loss:zero-knowledge"])
-    rows = pd.DataFrame({"subject_id": [f"p{n}" for n in range(40)], "age": np.linspace(40, 80, 40)})
+    rows = pd.DataFrame({"subject_id": [f"p{n}" for n in range(40)], "label": np.linspace(40, 80, 40)})
     rows.assign(prediction=60.0 + np.arange(40) % 7, member=np.arange(40) % 2).to_csv(
         tmp_path / "p.csv", index=False
     )

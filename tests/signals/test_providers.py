@@ -83,7 +83,7 @@ def test_all_signals_of_the_final_model_are_taken_in_one_pass(
     view = see(target, wanted, tmp_path / "a")
     assert len(passes) == 1
     assert set(view.values) == {PREDICTION, *wanted}
-    assert view.scans.equals(target.scans[["subject_id", "age"]])
+    assert view.scans.equals(target.scans[["subject_id", "label"]])
     # The order in which attacks are named decides nothing.
     see(target, wanted[::-1], tmp_path / "a")
     assert {p.name for p in (tmp_path / "a").glob("*.npy")} == {

@@ -23,7 +23,7 @@ SIDEWAYS = Signal("of a later kind", ("reference", "scan"))
 def make(ids: list[str], changes: dict[Signal, Any] | None = None) -> View:
     n = len(ids)
     scans = pd.DataFrame(
-        {"subject_id": ids, "age": np.linspace(50, 70, n)}, index=pd.Index(ids, name="scan_id")
+        {"subject_id": ids, "label": np.linspace(50, 70, n)}, index=pd.Index(ids, name="scan_id")
     )
     values = {
         PREDICTION: np.arange(n, dtype=float),
@@ -38,7 +38,7 @@ def make(ids: list[str], changes: dict[Signal, Any] | None = None) -> View:
 def test_residuals_are_age_minus_prediction_with_their_sign() -> None:
     view = make(["a", "b", "c"], {PREDICTION: np.array([40.0, 60.0, 80.0])})
     np.testing.assert_array_equal(view.residual, [10, 0, -10])
-    np.testing.assert_array_equal(view.age, [50, 60, 70])
+    np.testing.assert_array_equal(view.label, [50, 60, 70])
 
 
 @given(st.permutations(["a 1", "b/2", "é", "d"]), st.integers(0, 4))
@@ -119,6 +119,6 @@ def test_predictions_that_are_no_numbers_are_counted_and_refused(bad: float) -> 
 
 
 def test_a_signal_that_is_not_shown_is_not_there() -> None:
-    scans = pd.DataFrame({"subject_id": ["a"], "age": [50.0]}, index=["a"])
+    scans = pd.DataFrame({"subject_id": ["a"], "label": [50.0]}, index=["a"])
     with pytest.raises(KeyError):
         View(scans, {PREDICTION: np.array([50.0])})[gradient("conv1")]

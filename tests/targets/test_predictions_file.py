@@ -54,7 +54,7 @@ def test_what_is_written_is_read(
     table.to_csv(path, sep="\t" if suffix == ".tsv" else ",", index=False)
     read = read_predictions(path)
     assert read.scans.index.tolist() == read.scans["subject_id"].tolist() == list(people)
-    np.testing.assert_allclose(read.scans["age"], table["age"], rtol=1e-15)
+    np.testing.assert_allclose(read.scans["label"], table["age"], rtol=1e-15)
     np.testing.assert_allclose(read.predictions, table["prediction"], rtol=1e-15)
     assert read.member.to_dict() == dict(zip(table["subject_id"], table["member"] == 1, strict=True))
 
@@ -250,7 +250,7 @@ def test_ages_that_are_no_years_are_refused_as_in_a_cohort(tmp_path: Path, chang
 
 def test_the_ages_of_neonates_in_years_pass(tmp_path: Path) -> None:
     age = np.linspace(0.0, 0.2, ROWS)
-    assert read_predictions(write(tmp_path / "p.tsv", many(age=age))).scans["age"].max() == 0.2
+    assert read_predictions(write(tmp_path / "p.tsv", many(age=age))).scans["label"].max() == 0.2
 
 
 @pytest.mark.parametrize("variant", ["s0001 ", "S0001", "s1", "s01", "\u00a0s0001"])

@@ -48,7 +48,7 @@ def test_rows_stay_together(tmp_path: Path):
     table = PredictionsTable.read(path, ThreatModel())
     kept = written.loc[table.scans.index]
     np.testing.assert_array_equal(table.predictions, kept["prediction"])
-    np.testing.assert_array_equal(table.scans["age"], kept["age"])
+    np.testing.assert_array_equal(table.scans["label"], kept["age"])
     np.testing.assert_array_equal(table.covariates["volume"], kept["volume"])
     np.testing.assert_array_equal(table.member_of_scan, kept["member"] == 1)
 

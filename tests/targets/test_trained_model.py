@@ -41,7 +41,7 @@ def test_its_people_are_the_members_and_the_others_and_nobody_else(sixty: Cohort
     assert set(target.people.ids) == inside | outside and len(target.people) == 36
     assert [s for s, m in zip(target.people.ids, target.member, strict=True) if m] == sorted(inside)
     np.testing.assert_array_equal(target.member_of_scan, target.scans["subject_id"].isin(inside))
-    assert list(target.scans) == ["subject_id", "age"] and len(target.scans) == 72
+    assert list(target.scans) == ["subject_id", "label"] and len(target.scans) == 72
 
 
 def test_its_covariates_are_those_of_the_cohort(target: TrainedModel, volumes: Cohort):

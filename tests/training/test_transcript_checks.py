@@ -109,8 +109,8 @@ def test_predictions_that_are_no_ages_leave_a_learner_out() -> None:
     errors = {(2, "b"): np.nan, (3, "c"): 400.0, (4, "d"): 29.0}
     reasons = found(history(), errors)
     assert {t: list(row) for t, row in reasons.items()} == {2: ["b"], 3: ["c"]}
-    assert reasons[2]["b"] == "its model predicts NaN or infinite ages"
-    assert "is 400 years off on average, but the model before it was 6 off, and" in reasons[3]["c"]
+    assert reasons[2]["b"] == "its model predicts NaN or infinite numbers"
+    assert "is 400 off on average, but the model before it was 6 off, and" in reasons[3]["c"]
 
 
 def test_an_untrained_model_is_no_standard() -> None:
@@ -122,7 +122,7 @@ def test_an_untrained_model_is_no_standard() -> None:
     [
         ({(0, "global"): np.nan}, "0/global predicts NaN"),
         ({(3, "global"): np.nan}, "3/global predicts NaN"),
-        ({(3, "global"): 90.0}, "3/global is 90 years off"),
+        ({(3, "global"): 90.0}, "3/global is 90 off"),
     ],
 )
 def test_global_models_that_predict_no_ages_are_refused(errors: Errors, words: str) -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def excess(view: View) -> Float[np.ndarray, "n copies"]:
-    """Return how much larger the absolute error is on each copy than on the scan, in years."""
-    errors = np.abs(view.age[:, None] - view[AUGMENTED_PREDICTIONS])
+    """Return how much larger the absolute error is on each copy than on the scan."""
+    errors = np.abs(view.residuals(view[AUGMENTED_PREDICTIONS], scans=0))
     return np.asarray(errors - np.abs(view.residual)[:, None])
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from memberscan.attacks.gradient import gradient_blocks
 from memberscan.attacks.learned import Block, LearnedAttack
-from memberscan.attacks.prediction_label import residual_and_age
+from memberscan.attacks.prediction_label import residual_and_label
 from memberscan.signals import PREDICTION
 from memberscan.signals.layer_gradients import gradient
 
 COMBINED = LearnedAttack(
     "prediction+label+gradient:conv6+gradient:output",
-    "prediction, true age, and the loss gradients of the last two layers",
+    "prediction, true value, and the loss gradients of the last two layers",
     (PREDICTION, gradient("conv6"), gradient("output")),
-    blocks=(Block(residual_and_age), *gradient_blocks("conv6"), *gradient_blocks("output")),
+    blocks=(Block(residual_and_label), *gradient_blocks("conv6"), *gradient_blocks("output")),
 )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def absolute_error(view: View) -> Float[np.ndarray, " n"]:
-    """Return absolute errors in years."""
+    """Return absolute residuals."""
     return np.asarray(np.abs(view.residual))
 
 
@@ -28,7 +28,7 @@ class ErrorAttack(FittedAttack):
     """Score minus the absolute error; the known subjects set the threshold."""
 
     def observe(self, view: View) -> Features:
-        """Return absolute errors in years."""
+        """Return absolute residuals."""
         return Features(view.scans.index, absolute_error(view)[:, None])
 
     def fit(self, known: Features, member: Bool[np.ndarray, " n"]) -> Rule:

@@ -1,7 +1,7 @@
 """Attack of a server that changes its broadcast: a learner's training corrects the errors on its own people.
 
 Source: Nasr, Shokri and Houmansadr, "Comprehensive privacy analysis of deep learning" (S&P 2019); errors
-in years instead of a classifier's loss are ours.
+instead of a classifier's loss are ours.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GradientAscent(AttackOnLearners):
-    """Score by how many years the learner's training reduces the error of the broadcast model on a scan.
+    """Score by how much the learner's training reduces the error of the broadcast model on a scan.
 
-    With the residual r = age - prediction, that is |r| under the model broadcast minus |r| under the model
+    With the residual r, that is |r| under the model broadcast minus |r| under the model
     returned; NaN where the learner did not answer, or sent back what it was sent.
     """
 

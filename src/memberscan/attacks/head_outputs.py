@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memberscan.attacks.learned import Block, LearnedAttack
-from memberscan.attacks.prediction_label import residual_and_age
+from memberscan.attacks.prediction_label import residual_and_label
 from memberscan.attacks.unfitted import LowerForMembers
 from memberscan.signals import View
 from memberscan.signals.head_outputs import HEAD_OUTPUTS
@@ -45,7 +45,7 @@ HEAD_LOSS = LowerForMembers(
 )
 UNCERTAINTY = LearnedAttack(
     "prediction+label+uncertainty",
-    "the prediction, the true age, and how uncertain the model is",
+    "the prediction, the true value, and how uncertain the model is",
     (PREDICTION, HEAD_OUTPUTS),
-    blocks=(Block(residual_and_age), Block(uncertainty_and_error)),
+    blocks=(Block(residual_and_label), Block(uncertainty_and_error)),
 )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def local_error(view: View) -> Float[np.ndarray, "rounds scans learners"]:
-    """Return minus the absolute error of each learner's own model, years."""
+    """Return minus the absolute error of each learner's own model."""
     return -errors(view, view[LOCAL_PREDICTIONS])
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def series(view: View) -> Float[np.ndarray, "n rounds"]:
-    """Return signed residuals by round, years."""
-    return np.asarray(view.age[:, None] - view[ROUND_PREDICTIONS])
+    """Return residuals by round."""
+    return view.residuals(view[ROUND_PREDICTIONS], scans=0)
 
 
 def course(view: View) -> Float[np.ndarray, "n 4"]:
@@ -34,7 +34,7 @@ def course(view: View) -> Float[np.ndarray, "n 4"]:
 
 
 def mean_error(view: View) -> Float[np.ndarray, " n"]:
-    """Return the mean absolute error over rounds, years."""
+    """Return the mean absolute error over rounds."""
     return np.asarray(np.abs(series(view)).mean(axis=1))
 
 

@@ -77,9 +77,8 @@ def where_moved(
 
 
 def errors(view: View, predictions: Float[np.ndarray, "rounds scans *more"]) -> np.ndarray:
-    """Return absolute errors of predictions, years."""
-    age = view.age.reshape(1, -1, *([1] * (predictions.ndim - 2)))
-    return np.asarray(np.abs(age - predictions))
+    """Return absolute errors of predictions."""
+    return np.asarray(np.abs(view.residuals(predictions, scans=1)))
 
 
 def with_others(

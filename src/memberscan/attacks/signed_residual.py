@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def centred_residuals(view: View) -> Float[np.ndarray, "rounds scans learners"]:
-    """Return the signed residuals of each learner's own model without their mean over scans, years.
+    """Return the signed residuals of each learner's own model without their mean over scans.
 
     A local model predicts everybody too old or too young by chance, and differently in each round. That
     offset is larger than what training on one scan changes.
     """
-    residuals = view.age[None, :, None] - np.asarray(view[LOCAL_PREDICTIONS], dtype=float)
+    residuals = view.residuals(view[LOCAL_PREDICTIONS], scans=1)
     return np.asarray(residuals - residuals.mean(axis=1, keepdims=True))
 
 

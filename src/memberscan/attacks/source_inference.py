@@ -68,7 +68,7 @@ def infer_sources(view: View, party: Party) -> SourceInference | None:
     present = np.flatnonzero(~np.isnan(every).all(axis=(0, 1)))
     if len(present) < 2:
         return None
-    errors = np.abs(view.age[:, None] - every[:, :, present])
+    errors = np.abs(view.residuals(every[:, :, present], scans=1))
     by_person = party.people.mean(np.nanmean(errors, axis=0).T)
     known = party.known_nonmembers
     scale = by_person[:, known] if known.any() else by_person[:, ~party.member]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,29 +23,37 @@ class Compared:
     Parameters
     ----------
     residual
-        Signed residuals of the model, age - prediction, in years.
+        Residuals of the model: see :meth:`.TargetVariable.residual`.
     references
         The same of each reference.
     inside
         Whether each reference was trained on each scan. Rows 2j and 2j + 1 are twins, trained on the two
         people of each matched pair: everybody was in as many references as out of them.
-    age
-        In years.
+    label
+        The true value of the target, or the position of the class.
     also
         The same of other measurements than the residual, in its place.
+    classes
+        Whether the target is a class, so that residuals are deviance residuals.
     """
 
     residual: Float[np.ndarray, " scans"]
     references: Float[np.ndarray, "references scans"]
     inside: Bool[np.ndarray, "references scans"]
-    age: Float[np.ndarray, " scans"]
+    label: Float[np.ndarray, " scans"]
     also: tuple[Compared, ...] = ()
+    classes: bool = False
 
     @classmethod
     def of(cls, view: View) -> Compared:
         """Return what a view has of the model and its references."""
-        references = view.age - np.asarray(view[REFERENCE_PREDICTIONS], dtype=float)
-        return cls(view.residual, references, np.asarray(view[REFERENCE_MEMBERS], dtype=bool), view.age)
+        return cls(
+            view.residual,
+            view.residuals(view[REFERENCE_PREDICTIONS]),
+            np.asarray(view[REFERENCE_MEMBERS], dtype=bool),
+            view.label,
+            classes=bool(view.variable.classes),
+        )
 
     def with_target(self, k: int) -> Compared:
         """Return reference ``k`` as the model, compared with the others without its twin.
@@ -55,13 +63,24 @@ class Compared:
         """
         others = np.setdiff1d(np.arange(len(self.references)), [k, k ^ 1])
         also = tuple(each.with_target(k) for each in self.also)
-        return Compared(self.references[k], self.references[others], self.inside[others], self.age, also)
+        return replace(
+            self,
+            residual=self.references[k],
+            references=self.references[others],
+            inside=self.inside[others],
+            also=also,
+        )
 
     def take(self, scans: Int[np.ndarray, " some"]) -> Compared:
         """Return some of the scans, in this order."""
         also = tuple(each.take(scans) for each in self.also)
-        return Compared(
-            self.residual[scans], self.references[:, scans], self.inside[:, scans], self.age[scans], also
+        return replace(
+            self,
+            residual=self.residual[scans],
+            references=self.references[:, scans],
+            inside=self.inside[:, scans],
+            label=self.label[scans],
+            also=also,
         )
 
 

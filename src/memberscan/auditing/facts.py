@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
@@ -19,11 +20,15 @@ from memberscan.report.outcome import (
     ReferenceFacts,
     TargetFacts,
     ThreatFacts,
+    VariableFacts,
 )
 from memberscan.signals import PREDICTION, View
+from memberscan.target_variable import AGE, TargetVariable
 from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from memberscan.auditing.heading import Heading
     from memberscan.auditing.selection import Selection
     from memberscan.auditing.weighing import Weighed
@@ -40,9 +45,9 @@ class PeopleSummary:
     Parameters
     ----------
     facts
-        Age and errors.
+        Label and errors.
     covariates
-        The covariates of the check without the model: mean age, scan count, and the target's own covariates
+        The covariates of the check without the model: mean label, scan count, and the target's own covariates
         (means of numbers, the first value of text).
     left_out
         Columns of the target that are not used as covariates, and why: see
@@ -57,23 +62,46 @@ class PeopleSummary:
 def summarise_people(target: Target, view: View) -> PeopleSummary:
     """Average over the scans of each subject."""
     people, residual = target.people, view.residual
-    age = people.mean(view.age)
-    own = {"age": age, "scan count": people.scan_count.astype(float)}
+    label = people.mean(view.label)
+    variable = target.variable
+    written: np.ndarray = label
+    if variable.classes:
+        written = people.covariates(target.label_as_covariate.to_frame("label"))["label"].to_numpy()
+    own = {variable.name: written, "scan count": people.scan_count.astype(float)}
     left_out = _left_out(target, view)
     covariates = people.covariates(target.covariates.drop(columns=list(left_out)))
     covariates = covariates.rename(columns={name: f"{name} (as given)" for name in own})
     covariates = pd.DataFrame(own, index=covariates.index).join(covariates)
     facts = PeopleFacts(
         member=target.member,
-        age=age,
+        label=label,
         residual=people.mean(residual),
         mean_absolute=people.mean(np.abs(residual)),
         mean_square=people.mean(residual**2),
         sex=_written(covariates, SEX),
         site=_written(covariates, SITE),
         scans=people.scan_count,
+        variable=_variable(variable, label),
+        age=_age(covariates, variable),
     )
     return PeopleSummary(facts, covariates, left_out)
+
+
+def _variable(variable: TargetVariable, label: Float[np.ndarray, " people"]) -> VariableFacts:
+    """Return the target, with a step of about a thirtieth of its spread: 0.1 years for most ages."""
+    if variable.is_age:
+        return VariableFacts()
+    spread = float(label.std())
+    step = 10.0 ** math.floor(math.log10(spread / 30)) if spread > 0 and not variable.classes else 0.01
+    return VariableFacts(variable.name, variable.unit, variable.classes, step)
+
+
+def _age(covariates: pd.DataFrame, variable: TargetVariable) -> Float[np.ndarray, " people"] | None:
+    """Return ages where they are a covariate, and not the target."""
+    if variable.is_age or AGE.name not in covariates:
+        return None
+    column = covariates[AGE.name]
+    return column.to_numpy(float) if pd.api.types.is_numeric_dtype(column.dtype) else None
 
 
 def _written(covariates: pd.DataFrame, names: Sequence[str]) -> pd.Series | None:
@@ -93,7 +121,7 @@ def _left_out(target: Target, view: View) -> dict[str, str]:
     chosen = np.unique(np.linspace(0, count - 1, min(count, _ENOUGH)).astype(int))
     computed = computed_from_predictions(
         target.covariates.iloc[chosen],
-        view.age[chosen],
+        view.label[chosen],
         np.asarray(view[PREDICTION])[chosen],
         member[chosen],
     )

@@ -109,7 +109,7 @@ def collect(
 
 
 def _facts(target: TrainedModel) -> FederationFacts:
-    from memberscan.federation.environments import age_table
+    from memberscan.federation.environments import label_table
 
     facts, transcript = target.run.federation or {}, target.run.transcript
     return FederationFacts(
@@ -121,7 +121,7 @@ def _facts(target: TrainedModel) -> FederationFacts:
         transcript=transcript.fingerprint,
         held_out_randomised=target.held_out_at_random,
         learners=[
-            LearnerFacts(*row) for row in age_table(target.cohort, target.run.roles).itertuples(index=False)
+            LearnerFacts(*row) for row in label_table(target.cohort, target.run.roles).itertuples(index=False)
         ],
         left_out=[
             LeftOutFacts(entry.number, name, reason)

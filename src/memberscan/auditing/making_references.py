@@ -13,6 +13,7 @@ import pandas as pd
 from memberscan import threads
 from memberscan.auditing.forecast import Forecast, forecast
 from memberscan.cohort.covariates import SEX, SITE, column_named
+from memberscan.cohort.target_column import asked_target
 from memberscan.errors import BadInputError, ReferencesError
 from memberscan.files import fingerprint
 from memberscan.output_directory import REQUEST, claim
@@ -43,6 +44,9 @@ def train_references(
     budget: float | None = None,
     keep_weights: bool = False,
     seed: int = 0,
+    target: str | None = None,
+    unit: str | None = None,
+    classes: Sequence[str] = (),
     announce: Callable[[Forecast], None] | None = None,
 ) -> Ensemble | None:
     """Train reference models: of the target's recipe, each on one of every pair of people who are alike.
@@ -73,6 +77,8 @@ def train_references(
         Whether to keep the models too, and not only their predictions.
     seed
         Root seed.
+    target, unit, classes
+        See :func:`memberscan.audit`.
     announce
         Is given what the training will take and give, before it begins.
 
@@ -87,14 +93,18 @@ def train_references(
         If the target's recipe is not known and none is given, or the plan is not possible.
     """
     source, directory = Path(source), Path(directory)
-    target = open_target(
-        source, ThreatModel(), cohort=Path(cohort) if cohort and source.is_dir() else None, model=model
+    audited = open_target(
+        source,
+        ThreatModel(),
+        cohort=Path(cohort) if cohort and source.is_dir() else None,
+        model=model,
+        asked=asked_target(target, unit, classes),
     )
-    how, data = _recipe(target, recipe), _cohort(target, cohort)
-    _require_everybody(target, data)
-    plan = _plan(target, count, seed)
+    how, data = _recipe(audited, recipe), _cohort(audited, cohort)
+    _require_everybody(audited, data)
+    plan = _plan(audited, count, seed)
     request = {
-        **_request(target, plan, "references", seed),
+        **_request(audited, plan, "references", seed),
         "count": count,
         "recipe": how.fingerprint,
         "cohort": data.fingerprint,
@@ -107,7 +117,7 @@ def train_references(
             return Ensemble.open(directory)
         parallel = _default_workers(how) if workers is None else workers
         if announce is not None:
-            announce(forecast(target, count, max(parallel, 1)))
+            announce(forecast(audited, count, max(parallel, 1)))
         return train_all(
             directory,
             plan,
@@ -130,6 +140,9 @@ def plan_references(
     cohort: Path | str | None = None,
     model: str | None = None,
     seed: int = 0,
+    target: str | None = None,
+    unit: str | None = None,
+    classes: Sequence[str] = (),
 ) -> Plan:
     """Write who is in each reference, for a lab that trains them with its own pipeline.
 
@@ -137,12 +150,18 @@ def plan_references(
     predictions are read by :func:`collect_references`. Parameters are those of :func:`train_references`.
     """
     directory = Path(directory)
-    target = open_target(Path(source), ThreatModel(), cohort=Path(cohort) if cohort else None, model=model)
-    plan = _plan(target, count, seed)
-    request = {**_request(target, plan, "references plan", seed), "count": count}
+    audited = open_target(
+        Path(source),
+        ThreatModel(),
+        cohort=Path(cohort) if cohort else None,
+        model=model,
+        asked=asked_target(target, unit, classes),
+    )
+    plan = _plan(audited, count, seed)
+    request = {**_request(audited, plan, "references plan", seed), "count": count}
     with claim(directory, request, done=DONE):
         plan.write(directory)
-        write_scans(directory, target.scans)
+        write_scans(directory, audited.scans, audited.variable)
         collect.write_lists(directory, plan)
     return plan
 
@@ -186,9 +205,9 @@ def collect_references(directory: Path | str, paths: Sequence[Path | str]) -> Co
         raise ReferencesError(
             f"{directory} was not made by memberscan references plan, so nothing is collected there"
         )
-    scans = read_scans(directory)
+    scans, variable = read_scans(directory)
     given = [Path(path) for path in paths] or [directory / "returned"]
-    found = collect.collect_predictions(given, plan, scans)
+    found = collect.collect_predictions(given, plan, scans, variable)
     if found.missing:
         return Collection(None, found.missing)
     digests = {name: write_predictions(directory, name, row) for name, row in found.predictions.items()}
@@ -198,7 +217,7 @@ def collect_references(directory: Path | str, paths: Sequence[Path | str]) -> Co
 
 def _plan(target: Target, count: int, seed: int) -> Plan:
     people = target.people.covariates(
-        pd.DataFrame({"age": target.scans["age"], **_columns(target.covariates)}).reset_index(drop=True)
+        pd.DataFrame({"label": target.scans["label"], **_columns(target.covariates)}).reset_index(drop=True)
     )
     return Plan.draw(people, count=count, size=int(target.member.sum()), seed=seed)
 
@@ -246,7 +265,7 @@ def _cohort(target: Target, given: Path | str | None) -> Cohort:
         raise BadInputError("training references for a predictions file needs the scans; give --cohort")
     from memberscan.cohort import Cohort as Opened
 
-    return Opened.open(given)
+    return Opened.open(given).with_target(target.variable)
 
 
 def _require_everybody(target: Target, cohort: Cohort) -> None:

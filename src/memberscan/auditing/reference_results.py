@@ -47,7 +47,7 @@ def compare_with_references(
     scores
         Of the attacks that ran.
     people
-        The ages of people, and the model's errors.
+        The labels of people, and the model's errors.
 
     Raises
     ------
@@ -57,8 +57,7 @@ def compare_with_references(
     found = target.references
     if found is None:
         return None
-    age = target.scans["age"].to_numpy(float)
-    residuals, inside = by_person(age - found.predictions, found.inside, target.people)
+    residuals, inside = by_person(view.residuals(found.predictions), found.inside, target.people)
     exposure = _exposure(target, view, scores, people, residuals, inside)
     fit = compare_recipe(people.residual, people.member, residuals, inside)
     return ReferenceFacts(found.recipe, fit, exposure)
@@ -76,7 +75,7 @@ def _exposure(
         return None
     rng = seeds.generator(target.seed, "exposure")
     try:
-        found = person_exposure(residuals, inside, people.age, rng)
+        found = person_exposure(residuals, inside, people.label, rng)
     except TooFewSubjectsError:
         # Two references say nothing of single people; the attacks with them still count.
         return None

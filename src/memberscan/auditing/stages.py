@@ -20,6 +20,7 @@ from memberscan.auditing.result import DONE, AuditResult
 from memberscan.auditing.scratch import scratch
 from memberscan.auditing.tables import SALT, matched_table, scores_table
 from memberscan.auditing.weighing import check_covariates, weigh
+from memberscan.cohort.target_column import asked_target
 from memberscan.errors import BadInputError, TooFewSubjectsError
 from memberscan.evidence.blind import Blind
 from memberscan.evidence.scores import Scores
@@ -32,7 +33,7 @@ from memberscan.report.publication import publish
 from memberscan.salts import get_or_create, keyed
 from memberscan.signals import PREDICTION, made_of, see
 from memberscan.targets import PredictionsFrom, Target, open_target
-from memberscan.targets.plausible import require_years
+from memberscan.targets.plausible import require_plausible
 from memberscan.threat import ThreatModel
 
 
@@ -50,6 +51,9 @@ def audit(
     seed: int = 0,
     predictions_from: PredictionsFrom | None = None,
     references: Path | str | None = None,
+    target: str | None = None,
+    unit: str | None = None,
+    classes: Sequence[str] = (),
     name: str | None = None,
     note: str | None = None,
 ) -> AuditResult:
@@ -58,7 +62,8 @@ def audit(
     Parameters
     ----------
     source
-        A run directory, or a TSV or CSV of predictions (columns subject_id, age, prediction, member).
+        A run directory, or a TSV or CSV of predictions (columns subject_id, age, prediction, member; or of
+        another target, see below, with p_CLASS of each class in place of prediction).
     directory
         Where the result is kept; an unfinished audit there is resumed, a finished one returned as it is, or
         under the new name and note where these differ.
@@ -87,6 +92,9 @@ def audit(
         one pass over the unaugmented scans of both sides; by default ``"unknown"``, which the verdict names.
     references
         Directory of reference models that the attacker trained: see :func:`memberscan.train_references`.
+    target, unit, classes
+        What the model of a predictions file predicts, if not age: its column, and the unit of a number or,
+        if they are not all in the column, the names of classes. A run records it.
     name, note
         Shown at the head of the report: at most 100 and 1,000 characters. Name no people there.
 
@@ -99,7 +107,7 @@ def audit(
     threat, source = threat or ThreatModel(), Path(source)
     given = _named(attacks)
     _require_sense(given, seed, pseudonyms=pseudonyms, kept=directory is not None)
-    target = open_target(
+    audited = open_target(
         source,
         threat,
         cohort=Path(cohort) if cohort else None,
@@ -107,22 +115,24 @@ def audit(
         seed=seed,
         predictions_from=predictions_from,
         references=None if references is None else Path(references),
+        asked=asked_target(target, unit, classes),
     )
-    chosen = given or attacks_on(target)
+    chosen = given or attacks_on(audited)
     require_cell(smallest_cell)
-    _require_both_sides(target, smallest_cell)
+    _require_both_sides(audited, smallest_cell)
     origin = source.resolve().name
     directory = None if directory is None else Path(directory)
     request = {
         "command": "audit",
         "memberscan": version("memberscan"),
-        **target.provenance(),
-        "predictions_from": target.predictions_from,
-        "references": None if target.references is None else target.references.fingerprint,
+        **audited.provenance(),
+        **({} if audited.variable.is_age else {"target": asdict(audited.variable)}),
+        "predictions_from": audited.predictions_from,
+        "references": None if audited.references is None else audited.references.fingerprint,
         "threat": asdict(threat),
         "attacks": [attack.name for attack in chosen],
         "attack_code": {attack.name: fingerprint(identity(attack)) for attack in chosen},
-        "signals": made_of(target, [signal for attack in chosen for signal in attack.reads]),
+        "signals": made_of(audited, [signal for attack in chosen for signal in attack.reads]),
         "pseudonyms": pseudonyms,
         "smallest_cell": smallest_cell,
         "seed": seed,
@@ -133,11 +143,11 @@ def audit(
             return _finished(place, heading)
         if directory is not None:
             heading = heading.since(directory)
-        work = _work(target, chosen, place, origin, heading, smallest_cell, device)
+        work = _work(audited, chosen, place, origin, heading, smallest_cell, device)
         if directory is not None and (digest := request["predictions"]):
             outcome = facts.with_digest(work.outcome, keyed(get_or_create(directory / SALT), digest))
             work = replace(work, outcome=outcome)
-        result = _result(target, work, directory if pseudonyms else None)
+        result = _result(audited, work, directory if pseudonyms else None)
         if directory is not None:
             result.save(directory)
     return result
@@ -210,9 +220,9 @@ def _work(
         # 2. What the attacker sees of every scan.
         wanted = [signal for attack in selected.attacks.values() for signal in attack.reads]
         view = see(target, [*wanted, *also], directory / "signals")
-    # Residuals that are not in years would give a false answer, whatever the attack.
+    # Residuals in another unit would give a false answer, whatever the attack.
     unproven = target.own_images is not None and target.own_images.reproduced is None
-    require_years(view.age, view[PREDICTION], images_unproven=unproven)
+    require_plausible(target.variable, view.label, view[PREDICTION], images_unproven=unproven)
     # 3. What is known of people without the model, and whether that tells members from non-members.
     people = facts.summarise_people(target, view)
     checks = check_covariates(target, people.covariates)

@@ -76,12 +76,14 @@ def matched_table(target: Target, verdict: Verdict, check: Blind) -> pd.DataFram
     outside = target.threat.attacker is Attacker.OUTSIDER
     if not outside or not check.gates or verdict.label == "leaks" or check.pairs is None:
         return pd.DataFrame()
-    if target.predictions is None:
+    # Of classes, only the probability of the own one is kept: the owner has the file to select from.
+    if target.predictions is None or target.variable.classes:
         roles = ["member" if inside else "non-member" for inside in target.member[check.matched]]
         subjects = [s for s, kept in zip(target.people.ids, check.matched, strict=True) if kept]
         return pd.DataFrame({"subject": subjects, "role": roles})
     kept = check.matched[target.people.of_scan]
-    table = target.scans[kept].assign(
+    named = target.scans[kept].rename(columns={"label": target.variable.name})
+    table = named.assign(
         prediction=target.predictions[kept], member=target.member_of_scan[kept].astype(int)
     )
     joined: pd.DataFrame = table.join(target.covariates[kept])

@@ -161,10 +161,13 @@ def weigh(
     worst = max(told, key=lambda check: (check.gates, check.plain, check.tripped, check.auc or 0.0))
     gap = gap_baseline(people.mean_square, people.member, seeds.generator(target.seed, "gap"))
     scale = None
-    if target.predictions_from is not None:
-        scale = compare_predictions(people.age, people.residual, people.member)
+    if target.predictions_from is not None and not target.variable.classes:
+        scale = compare_predictions(people.label, people.residual, people.member)
     error = people.mean_absolute[people.member]
-    images = judge_images(target.own_images, people.age[people.member], error, target.stated_error)
+    guess = target.variable.error_of_constant(
+        people.label[people.member].round(0 if target.variable.classes else 9)
+    )
+    images = judge_images(target.own_images, guess, error, target.stated_error)
     if not scores:
         return Weighed(scores, checks, worst, gap, nothing_seen(), prediction_scale=scale, images=images)
     errors = errors_of(scores, seeds.generator(target.seed, "pooled"))

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from memberscan.cli.options import AuditDir, Json, NoSeed, Seed, answer, console, say
+from memberscan.cli.options import (
+    AuditDir,
+    Classes,
+    Json,
+    NoSeed,
+    Seed,
+    TargetColumn,
+    Unit,
+    answer,
+    console,
+    names_in,
+    say,
+)
 from memberscan.errors import BadInputError
 from memberscan.threat import Access, Attacker, ThreatModel
 
@@ -85,6 +97,9 @@ def audit(
     reference_count: Annotated[
         int | None, typer.Option(help="Use only the first of the references; even. By default all.")
     ] = None,
+    target: TargetColumn = None,
+    unit: Unit = None,
+    classes: Classes = "",
     name: Name = None,
     note: Note = None,
     pseudonyms: Annotated[
@@ -122,6 +137,9 @@ def audit(
         note=note,
         predictions_from=cast("PredictionsFrom | None", predictions_from),
         references=references,
+        target=target,
+        unit=unit,
+        classes=names_in(classes),
     )
     _show(result, directory, json)
     _fail_on(failing, [result.verdict])

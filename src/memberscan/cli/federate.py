@@ -7,14 +7,18 @@ from typing import Annotated
 import typer
 
 from memberscan.cli.options import (
+    Classes,
     CohortDir,
     DrawSeed,
     Given,
     Json,
     RunDir,
+    TargetColumn,
+    Unit,
     answer,
     of_federations,
     stated_settings,
+    with_target,
 )
 
 
@@ -37,6 +41,9 @@ def federate(
     ] = None,
     held_out: Annotated[float, typer.Option(help="Share of the subjects kept out: the non-members.")] = 0.2,
     engine: Annotated[str, typer.Option(help="local (this process) or ray.")] = "local",
+    target: TargetColumn = None,
+    unit: Unit = None,
+    classes: Classes = "",
     *,
     settings: Given,
     training: Given,
@@ -53,7 +60,7 @@ def federate(
 
     stated = stated_settings(model, seed or 0, settings, training, options)
     made = run_federation(
-        cohort,
+        with_target(cohort, target, unit, classes),
         run,
         settings=stated,
         environment=environment,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from memberscan.federation.settings import LOCAL, Settings
 from memberscan.models.model_options import ModelOptions
 from memberscan.shown import escaped, plain
 from memberscan.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from memberscan.cohort import Cohort
 
 Command = TypeVar("Command", bound=Callable[..., None])
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -38,7 +41,33 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 CohortDir = Annotated[Path, typer.Argument(metavar="COHORT", help="Directory of the cohort.")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="Directory of the run.")]
 AuditDir = Annotated[Path, typer.Argument(metavar="AUDIT", help="Directory of the audit.")]
+TargetColumn = Annotated[
+    str | None,
+    typer.Option("--target", help="Column that the model predicts, if not age: a score, or classes."),
+]
+Unit = Annotated[
+    str | None, typer.Option(help="Unit of the target, such as points; without one it has classes.")
+]
+Classes = Annotated[
+    str,
+    typer.Option(help="Its classes in the order of the model's outputs; default: as in the column, sorted."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Return names that are separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def with_target(cohort: Path, target: str | None, unit: str | None, classes: str) -> Cohort:
+    """Open a cohort, with the target that the options name."""
+    from memberscan.cohort import Cohort as Opened
+    from memberscan.cohort.target_column import asked_target
+
+    asked = asked_target(target, unit, names_in(classes))
+    opened = Opened.open(cohort)
+    return opened if asked is None else opened.with_target(asked.name, unit=asked.unit, classes=asked.classes)
 
 
 def declared(

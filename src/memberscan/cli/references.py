@@ -9,7 +9,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from memberscan.cli.options import Json, NoSeed, Seed, answer
+from memberscan.cli.options import Classes, Json, NoSeed, Seed, TargetColumn, Unit, answer, names_in
 
 if TYPE_CHECKING:
     from memberscan.task_pool import Engine
@@ -61,6 +61,9 @@ def train(
     ] = None,
     cohort: CohortOption = None,
     model: Model = None,
+    target: TargetColumn = None,
+    unit: Unit = None,
+    classes: Classes = "",
     workers: Annotated[
         int | None,
         typer.Option(help="References trained at a time; by default one per core, or one on a CUDA card."),
@@ -89,6 +92,9 @@ def train(
         recipe=recipe,
         cohort=cohort,
         model=model,
+        target=target,
+        unit=unit,
+        classes=names_in(classes),
         workers=workers,
         engine=cast("Engine", engine),
         address=address,
@@ -110,6 +116,9 @@ def plan(
     count: Count = 8,
     cohort: CohortOption = None,
     model: Model = None,
+    target: TargetColumn = None,
+    unit: Unit = None,
+    classes: Classes = "",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -120,7 +129,10 @@ def plan(
     from memberscan.auditing.making_references import plan_references
     from memberscan.references.collect import LISTS, SLURM
 
-    made = plan_references(source, directory, count=count, cohort=cohort, model=model, seed=seed)
+    made = plan_references(
+        source, directory, count=count, cohort=cohort, model=model, seed=seed,
+        target=target, unit=unit, classes=names_in(classes),
+    )  # fmt: skip
     facts = {
         "references": str(directory),
         "count": len(made.inside),

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memberscan.cli.options import (
+    Classes,
     CohortDir,
     DrawSeed,
     Given,
     Json,
     NoSeed,
     RunDir,
+    TargetColumn,
+    Unit,
     answer,
     console,
     declared,
+    with_target,
 )
 from memberscan.errors import BadInputError
 from memberscan.models.model_options import ModelOptions
@@ -72,6 +76,9 @@ def train(
     model: Annotated[str, typer.Option(help="cnn3d, slice-mean, mlp or package.module:factory.")],
     members: Annotated[str, typer.Option(help="Share of the subjects to train on, or a roles file.")] = "0.5",
     validation: Annotated[float, typer.Option(help="Share of the members held out for validation.")] = 0.0,
+    target: TargetColumn = None,
+    unit: Unit = None,
+    classes: Classes = "",
     *,
     training: Given,
     options: Given,
@@ -86,7 +93,7 @@ def train(
 
     config = TrainingConfig(**training, seed=seed or 0)
     made = train_run(
-        cohort,
+        with_target(cohort, target, unit, classes),
         run,
         model=model,
         members=_members(members),
@@ -112,7 +119,10 @@ def import_(
         ),
     ] = "",
     predictor: Annotated[
-        str, typer.Option(help="In place of a model: package.module:function from inputs to ages, in numpy.")
+        str,
+        typer.Option(
+            help="In place of a model: package.module:function from inputs to predictions, in numpy."
+        ),
     ] = "",
     weights: Annotated[
         Path | None,
@@ -125,7 +135,7 @@ def import_(
         typer.Option(help="For a federation: folder with one sub-folder of state dicts per round."),
     ] = None,
     output: Annotated[
-        str, typer.Option(help="Part of its output that is the age, if it returns several: 0, or age.")
+        str, typer.Option(help="Part of its output that is the prediction, if it returns several: 0, or age.")
     ] = "",
     inputs: Annotated[
         str, typer.Option(help="What forward() takes, in order, if not the image alone: image,sex.")
@@ -139,8 +149,11 @@ def import_(
         typer.Option(help="Your own predictions of these scans, to compare: scan_id, prediction."),
     ] = None,
     training_error: Annotated[
-        float | None, typer.Option(help="Its mean absolute error on its training set, years, as you know it.")
+        float | None, typer.Option(help="Its mean absolute error on its training set, as you know it.")
     ] = None,
+    target: TargetColumn = None,
+    unit: Unit = None,
+    classes: Classes = "",
     *,
     options: Given,
     seed: NoSeed = 0,
@@ -156,7 +169,7 @@ def import_(
 
     made = import_run(
         run,
-        cohort=cohort,
+        cohort=with_target(cohort, target, unit, classes),
         model=model,
         predictor=predictor,
         roles=roles,
@@ -210,7 +223,8 @@ def _print(run: Run, as_json: bool, landmarks: Mapping[str, str] | None = None) 
     facts |= landmarks or {}
     if run.reproduced is not None:
         facts["reproduced"] = (
-            f"{run.reproduced.scans} predictions, largest difference {run.reproduced.largest:.2g} years"
+            f"{run.reproduced.scans} predictions, largest difference {run.reproduced.largest:.2g} "
+            + (run.target.unit or "in the probability of the own class")
         )
     if run.federation is not None:
         transcript = run.transcript

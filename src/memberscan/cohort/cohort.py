@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from memberscan.cohort import manifest
 from memberscan.cohort.store import Recorded, changed, recorded_digests
 from memberscan.errors import CohortError, MisalignedError
 from memberscan.shown import plain
+from memberscan.target_variable import AGE, TargetVariable
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -60,6 +61,9 @@ class Cohort:
         opened, a volume when it is first read.
     fingerprint
         Digest of ids, ages, covariates and inputs: equal only for equal cohorts.
+    target
+        What models of this cohort predict: the age, unless :meth:`with_target` chose another column.
+        ``scans`` then has a column ``label`` with its values, or the positions of its classes.
     """
 
     path: Path
@@ -76,6 +80,7 @@ class Cohort:
     source: str
     content: str
     fingerprint: str
+    target: TargetVariable = field(default=AGE, kw_only=True)
 
     @classmethod
     def open(cls, path: Path | str) -> Cohort:
@@ -285,6 +290,36 @@ class Cohort:
     def subjects(self) -> list[str]:
         """Ids of the subjects, each once, in the order of their first scan."""
         return self.scans["subject_id"].drop_duplicates().tolist()
+
+    @property
+    def labels(self) -> pd.Series:
+        """True value of the target of each scan, in its unit; of classes, the position of the class."""
+        return self.scans["age" if self.target.is_age else "label"]
+
+    def with_target(
+        self, target: str | TargetVariable, *, unit: str | None = None, classes: Sequence[str] = ()
+    ) -> Cohort:
+        """Return this cohort with another column as the target of models; its files stay as they are.
+
+        Parameters
+        ----------
+        target
+            The column: one of the covariates, or "age"; or a target variable, which says all.
+        unit
+            Unit of a number, such as "points"; without one the values are classes.
+        classes
+            Names of the classes, in the order of a model's outputs; by default those in the column, sorted.
+
+        Raises
+        ------
+        BadInputError
+            If the column cannot be the target: see :mod:`memberscan.cohort.target_column`.
+        """
+        from memberscan.cohort.target_column import as_target, with_target
+
+        if isinstance(target, TargetVariable):
+            return as_target(self, target)
+        return with_target(self, target, unit, classes)
 
     def read(self, scan_ids: Sequence[str]) -> Float32[np.ndarray, "scans ..."]:
         """Return the inputs of some scans, in the order asked for; only these are read from the disk.

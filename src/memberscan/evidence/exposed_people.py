@@ -41,7 +41,7 @@ def swap_evidence(twins: Twins) -> Float[np.ndarray, " people"]:
     squares = (np.where(told, both - middle, 0.0) ** 2).sum(axis=0)
     level = moderated(squares, np.where(kept, 2.0 * n - 1, 0.0), kept)
     difference = (twins.inside - twins.outside).sum(axis=0) / n
-    shift = regress_shift(difference, middle, twins.age, np.where(kept, n, 0)).without
+    shift = regress_shift(difference, middle, twins.label, np.where(kept, n, 0)).without
     ratio = np.exp(log_variance_ratio(twins, level, kept))
     outside = 2 * level / (1 + ratio)
     laws = TwoNormals(middle + shift / 2, ratio * outside, middle - shift / 2, outside)

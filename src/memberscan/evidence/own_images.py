@@ -21,7 +21,7 @@ _TIMES_STATED = 1.5
 programs state the error of the last epoch in training mode."""
 _STANDARD_ERRORS = 2.33
 _OF_THE_MEDIAN = 0.9
-"""A network that gets images on another scale often predicts almost the same age for everybody."""
+"""A network that gets images on another scale often predicts almost the same for everybody."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class OwnImages:
 
 def judge_images(
     images: OwnImages | None,
-    age: Float[np.ndarray, " members"],
+    guess: float,
     error: Float[np.ndarray, " members"],
     stated: float | None,
 ) -> OwnImages | None:
@@ -52,38 +52,39 @@ def judge_images(
     ----------
     images
         What is known of a model that was trained elsewhere; None for others.
-    age, error, stated
+    guess, error, stated
         See :func:`other_images`.
     """
     if images is None or images.reproduced is not None:
         return images
-    return replace(images, problem=other_images(age, error, stated))
+    return replace(images, problem=other_images(guess, error, stated))
 
 
 def other_images(
-    age: Float[np.ndarray, " members"], error: Float[np.ndarray, " members"], stated: float | None
+    guess: float, error: Float[np.ndarray, " members"], stated: float | None
 ) -> OtherImages | None:
     """Return why a model probably gets other images than it was trained on, or None.
 
     Parameters
     ----------
-    age
-        Of each member, years.
+    guess
+        Mean absolute residual of members for the best answer that is the same for everybody.
     error
-        Mean absolute error of each member, years.
+        Mean absolute residual of each member.
     stated
-        Mean absolute error on the training set that the model's makers state, years; None if they state none.
+        Mean absolute error on the training set that the model's makers state; None if they state none.
 
     Returns
     -------
     str or None
         ``worse than stated``: the error on members is at least 1.5 times the stated one, by a one-sided test
         at 1%. ``no better than the median``: it is at least nine tenths of the error of always answering the
-        members' median age; a model that does no better on images it was trained on has learned nothing.
+        same, such as members' median age; a model that does no better on images it was trained on has learned
+        nothing.
     """
     spread = float(error.std(ddof=1)) / np.sqrt(len(error))
     if stated is not None and float(error.mean()) - _STANDARD_ERRORS * spread > _TIMES_STATED * stated:
         return "worse than stated"
-    if float(error.mean()) > _OF_THE_MEDIAN * float(np.abs(age - np.median(age)).mean()):
+    if float(error.mean()) > _OF_THE_MEDIAN * guess:
         return "no better than the median"
     return None

@@ -194,7 +194,7 @@ class PersonExposure:
 def person_exposure(
     residuals: Float[np.ndarray, "references people"],
     inside: Bool[np.ndarray, "references people"],
-    age: Float[np.ndarray, " people"],
+    label: Float[np.ndarray, " people"],
     rng: np.random.Generator,
 ) -> PersonExposure:
     """Estimate how exposed each person is from models of the target's recipe.
@@ -202,12 +202,12 @@ def person_exposure(
     Parameters
     ----------
     residuals
-        Of each reference model and person, age - prediction, years; means over a person's scans.
+        Of each reference model and person, see :meth:`.TargetVariable.residual`; means over a person's scans.
     inside
         Whether each reference was trained on each person. Rows 2j and 2j + 1 are twins: the second was
         trained on the one of each matched pair of people that the first was not trained on.
-    age
-        Mean age of each person at its scans, years.
+    label
+        Mean label of each person at its scans.
     rng
         Draws permuted masks, and halves of the references.
 
@@ -218,7 +218,7 @@ def person_exposure(
     TooFewSubjectsError
         If fewer than ten people have two references with them and two without.
     """
-    twins = Twins.of(residuals, inside, age)
+    twins = Twins.of(residuals, inside, label)
     kept, learned = enough(twins), learn_with_doubt(twins)
     laws = learned.laws
     without = laws_without_each(twins)
@@ -232,7 +232,7 @@ def person_exposure(
         true_positive_rates=np.where(kept, [laws.true_positive_rate(rate) for rate in RATES], np.nan),
         q_value=np.where(kept, q_values(swap_evidence(twins)), np.nan),
         doubt=np.where(kept, _doubt(learned), np.nan),
-        auc_without=np.array([each.auc for each in without]).reshape(len(without), len(age)),
+        auc_without=np.array([each.auc for each in without]).reshape(len(without), len(label)),
         right=ratios.balanced,
         stability=_stability(twins, rng),
         information=measure_pairs(twins, ratios, rng) if some else None,
@@ -251,7 +251,7 @@ def _doubt(learned: Learned) -> Float[np.ndarray, " people"]:
 
 
 def _d_prime(laws: TwoNormals) -> Float[np.ndarray, " people"]:
-    """Return the shift in standard deviations "out", above zero if it takes the prediction to the age."""
+    """Return the shift in standard deviations "out", above zero if it takes the prediction to the label."""
     towards = -np.sign(laws.mean_out)
     return np.asarray(towards * (laws.mean_in - laws.mean_out) / np.sqrt(laws.variance_out))
 

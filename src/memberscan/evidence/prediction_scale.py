@@ -1,7 +1,7 @@
 """Do predictions of the two sides differ in a way that training on the members cannot explain?
 
-Training brings the predictions of members closer to their ages. It makes their errors smaller, their mean
-error closer to zero, and the slope of their predictions over age closer to one. Predictions that were made
+Training brings the predictions of members closer to their labels. It makes their errors smaller, their mean
+error closer to zero, and the slope of their predictions over label closer to one. Predictions that were made
 in another way on each side, such as in training mode for members, may differ in the opposite direction, or
 in level by more than a generalisation gap does.
 """
@@ -32,8 +32,8 @@ class PredictionScale:
     Parameters
     ----------
     differences
-        ``level``: the mean error of members at the mean age is farther from zero. ``slope``: the slope of
-        their predictions over age is farther from one. ``spread``: they vary more around that line.
+        ``level``: the mean error of members at the mean label is farther from zero. ``slope``: the slope of
+        their predictions over label is farther from one. ``spread``: they vary more around that line.
         ``shift``: the levels differ by more than half a standard deviation, in either direction.
     p_value
         The smallest of the four one-sided p-values, corrected by Holm's method. It is not the p-value of a
@@ -51,7 +51,7 @@ class PredictionScale:
 
 @dataclass(frozen=True)
 class _Line:
-    """One side's residuals over centred age: value at the centre, slope, and mean absolute deviation.
+    """One side's residuals over centred label: value at the centre, slope, and mean absolute deviation.
 
     ``errors`` are the standard errors of these three.
     """
@@ -62,26 +62,26 @@ class _Line:
 
 
 def compare_predictions(
-    age: Float[np.ndarray, " people"],
+    label: Float[np.ndarray, " people"],
     residual: Float[np.ndarray, " people"],
     member: Bool[np.ndarray, " people"],
 ) -> PredictionScale:
-    """Test whether members' predictions are less like their ages than non-members'.
+    """Test whether members' predictions are less like their labels than non-members'.
 
     Parameters
     ----------
-    age
-        Of each person, years.
+    label
+        Of each person.
     residual
-        Prediction minus age, years.
+        Prediction minus label.
     member
         Who was trained on.
     """
-    centred = age - age.mean()
+    centred = label - label.mean()
     inside, outside = (_line(centred[side], residual[side]) for side in (member, ~member))
     errors = np.hypot(inside.errors, outside.errors)
-    # Level and slope of residuals are zero where predictions equal ages. An overfitted model has both closer
-    # to zero in members, so only the opposite direction counts.
+    # Level and slope of residuals are zero where predictions equal labels. An overfitted model has both
+    # closer to zero in members, so only the opposite direction counts.
     excess = np.abs(inside.values) - np.abs(outside.values)
     shift = abs(inside.values[0] - outside.values[0]) - LARGEST_SHIFT * outside.deviation
     statistics = _ratio(np.append(excess, shift), np.append(errors, errors[0]))
@@ -93,7 +93,7 @@ def compare_predictions(
 
 
 def _line(centred: Float[np.ndarray, " side"], residual: Float[np.ndarray, " side"]) -> _Line:
-    """Fit residuals over age by least squares, with errors that hold where the spread changes with age."""
+    """Fit residuals over label by least squares; errors hold where the spread changes with the label."""
     x = np.column_stack([np.ones(len(centred)), centred])
     inverse = np.linalg.pinv(x.T @ x)
     fitted = inverse @ x.T @ residual

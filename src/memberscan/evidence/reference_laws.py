@@ -93,7 +93,7 @@ def learn_laws(twins: Twins) -> TwoNormals:
 
 
 def learn_with_doubt(twins: Twins) -> Learned:
-    """Learn both laws of each person; people with too few references get those of people alike in age.
+    """Learn both laws of each person; people with too few references get those of people alike in label.
 
     References are few, so that no mean or variance of one person alone is reliable. Each is drawn towards
     what all people say, by as much as the data themselves support:
@@ -103,7 +103,7 @@ def learn_with_doubt(twins: Twins) -> Learned:
     - The *ratio* of the two variances, towards that of all people, by the share of the spread of their
       logarithms that chance does not explain.
     - The *shift* of the mean by training on the person, towards a regression over all people on its residual
-      and age: models move towards those they train on, and farther the farther those lie off.
+      and label: models move towards those they train on, and farther the farther those lie off.
 
     Notes
     -----
@@ -125,7 +125,7 @@ def learn_with_doubt(twins: Twins) -> Learned:
     share = (variance_in - common) / variance
     middle = (1 - share) * mean_in + share * mean_out
     error = variance / n
-    shift = regress_shift(difference, middle, twins.age, np.where(kept, n, 0))
+    shift = regress_shift(difference, middle, twins.label, np.where(kept, n, 0))
     spread = _spread(difference - shift.fitted, middle, error, shift.leverage, kept)
     # Without references the person's own shift and residual are unknown: nothing but the regression is left.
     own = np.where(kept, spread / np.maximum(spread + error, np.finfo(float).tiny), 0.0)
@@ -138,16 +138,16 @@ def learn_with_doubt(twins: Twins) -> Learned:
 def regress_shift(
     difference: Float[np.ndarray, " people"],
     middle: Float[np.ndarray, " people"],
-    age: Float[np.ndarray, " people"],
+    label: Float[np.ndarray, " people"],
     weight: Float[np.ndarray, " people"],
 ) -> Shift:
-    """Regress the shift over all people on residual and age, with a small ridge penalty.
+    """Regress the shift over all people on residual and label, with a small ridge penalty.
 
     Parameters
     ----------
     difference, middle
         Mean residual with the person less that without, and the mean of both.
-    age
+    label
         Years.
     weight
         Of each person; 0 leaves it out.
@@ -155,7 +155,7 @@ def regress_shift(
     low, high = _range(middle[weight > 0])
     # So that one person who is far off everybody else does not decide for all.
     weight = weight / np.maximum(1.0, np.abs(2 * middle - low - high) / (high - low)) ** 2
-    y = (age - np.average(age, weights=weight)) / (age.std() or 1.0)
+    y = (label - np.average(label, weights=weight)) / (label.std() or 1.0)
     curves = np.stack([middle, y, y**2, y * np.abs(y)], axis=1)
     centre = np.average(curves, axis=0, weights=weight)
     scale = np.sqrt(np.average((curves - centre) ** 2, axis=0, weights=weight))

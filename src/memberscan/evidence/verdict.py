@@ -125,7 +125,7 @@ def with_other_images(verdict: Verdict, why: OtherImages) -> Verdict:
     errs = (
         "more than was stated of its training"
         if why == "worse than stated"
-        else "about as much as always answering their median age would, or more"
+        else "about as much as always answering the same would, or more"
     )
     doubt = (
         "The images are probably not those that the model was trained on: on the members themselves it errs "

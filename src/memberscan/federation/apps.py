@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from flwr.app import Context
@@ -20,7 +21,19 @@ from memberscan.runs.transcript import ROUNDS
 
 server_app = ServerApp()
 
-NODE_CONFIG = ("cohort", "learner", "roles", "secret", "keep", "people", "device", "settings")
+NODE_CONFIG = (
+    "cohort",
+    "learner",
+    "roles",
+    "secret",
+    "keep",
+    "people",
+    "device",
+    "settings",
+    "target",
+    "unit",
+    "classes",
+)
 """Keys of a site's own configuration, which sets all of the site's protection."""
 
 # Flower shows only its own logger's messages, so its handlers are also used for memberscan's logger.
@@ -63,7 +76,7 @@ def locate(context: Context) -> Site:
             f"the node's configuration has {unknown[0]!r}, which is unknown; it can have "
             f"{', '.join(NODE_CONFIG)}"
         )
-    cohort = Cohort.open(str(given(config, "cohort")))
+    cohort = _of_target(Cohort.open(str(given(config, "cohort"))), config)
     learner, path = str(given(config, "learner")), Path(str(given(config, "roles")))
     roles = Roles.read(path).restrict(cohort.subjects, absent=cohort.excluded["subject_id"].tolist())
     members = roles.members_of(learner)
@@ -84,6 +97,15 @@ def locate(context: Context) -> Site:
         device=str(config.get("device", "auto")),
         agreed=str(config["settings"]) if "settings" in config else None,
     )
+
+
+def _of_target(cohort: Cohort, config: Mapping[str, object]) -> Cohort:
+    """Return the cohort with the target of the configuration; without one, it is the age."""
+    if "target" not in config:
+        return cohort
+    unit, classes = config.get("unit"), str(config.get("classes", ""))
+    named = tuple(name.strip() for name in classes.split(",") if name.strip())
+    return cohort.with_target(str(config["target"]), unit=None if unit is None else str(unit), classes=named)
 
 
 def _fewest(value: object) -> int:

@@ -106,8 +106,8 @@ def _gradient(model: nn.Module, cohort: Cohort, group: Sequence[str]) -> list[Te
     device = weights[0].device
     size = batch_size(model, as_inputs(cohort, group[:1]).to(device), backward=True)
     total = [torch.zeros_like(weight) for weight in weights]
-    for inputs, ages in batches(cohort, group, size):
-        losses = head_of(model).loss(outputs_of(model, inputs.to(device)), ages.to(device))
+    for inputs, labels in batches(cohort, group, size):
+        losses = head_of(model).loss(outputs_of(model, inputs.to(device)), labels.to(device))
         parts = torch.autograd.grad(losses.sum() / len(group), weights)
         for so_far, part in zip(total, parts, strict=True):
             so_far += part

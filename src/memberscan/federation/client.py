@@ -38,6 +38,7 @@ from memberscan.federation.site import MOST_SCANS, Site
 from memberscan.files import OWNER_ONLY, fingerprint, write_bytes
 from memberscan.models import AgeRegressor, ModelSpec, build, load_weights
 from memberscan.models.inputs import resolve_device
+from memberscan.models.target_head import require_fits
 from memberscan.training.config import TrainingConfig
 from memberscan.training.loop import moments_of, train_epoch
 from memberscan.training.optimizers import new_optimizer
@@ -88,9 +89,11 @@ def _answer(
 
 
 def introduce(content: RecordDict, site: Site) -> RecordDict:
-    """Return the learner's name, its numbers of scans and people, and the moments of their ages."""
+    """Return the learner's name, its numbers of scans and people, and the moments of their labels."""
     settings = site.accept(content)
     network = regressor(settings, site.cohort.shape, site.code)
+    target = site.cohort.target
+    require_fits(network.head, target)
     moments = moments_of(network, site.cohort, site.members)
     facts = ConfigRecord(
         {
@@ -99,6 +102,7 @@ def introduce(content: RecordDict, site: Site) -> RecordDict:
             "people": site.people,
             "shape": json.dumps(site.cohort.shape),
             "protection": site.protection(settings),
+            **({} if target.is_age else {"target": json.dumps(dataclasses.asdict(target))}),
         }
     )
     return RecordDict({FACTS: facts, **_protected(moments, settings, site)})

@@ -21,6 +21,7 @@ from memberscan.federation.settings import Settings
 from memberscan.federation.site import Site
 from memberscan.models import MODELS
 from memberscan.models.inputs import as_inputs, resolve_device
+from memberscan.models.target_head import require_fits
 from memberscan.models.trial import require_predicts
 from memberscan.runs import Roles
 from memberscan.runs.transcript import SEEN_BY_LEARNERS
@@ -43,6 +44,7 @@ def check(cohort: Cohort, roles: Roles, settings: Settings, engine: str) -> None
         raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(ENGINES)}")
     resolve_device(settings.training.device)
     network = regressor(settings, cohort.shape, settings.model)
+    require_fits(network.head, cohort.target)
     if settings.model not in MODELS:
         require_predicts(network.eval(), as_inputs(cohort, cohort.scans.index[:2].tolist()), settings.model)
     # Learners read the settings from a message and may refuse them; check now that they will not.
@@ -97,7 +99,7 @@ def simulate(
         name = list(members)[int(context.node_config["partition-id"])]
         return Site(
             name,
-            Cohort.open(path),
+            Cohort.open(path).with_target(cohort.target),
             members[name],
             secret,
             keep,

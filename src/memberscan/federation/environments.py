@@ -78,12 +78,13 @@ def divide_members(
         raise BadInputError(
             f"{len(members)} members are too few for {learners} learners of environment {environment}"
         )
-    ages = cohort.scans.groupby("subject_id")["age"].mean().loc[members].to_numpy(float)
+    by_person = cohort.labels.groupby(cohort.scans["subject_id"]).mean()
+    labels = by_person.loc[members].to_numpy(float)
     groups = np.zeros(learners, dtype=int)
     if kind == "noniid":
         groups = np.arange(learners) % min(AGE_GROUPS, learners)
         groups = groups if size == "uniform" else groups.max() - groups
-    held_by = _by_age(ages, sizes, groups, rng)
+    held_by = _by_label(labels, sizes, groups, rng)
     names = [f"learner-{k + 1}" for k in range(learners)]
     return {s: names[k] for s, k in zip(members, held_by, strict=True)}
 
@@ -132,19 +133,19 @@ def apportion(total: int, shares: Float[np.ndarray, " n"]) -> Int[np.ndarray, " 
     return np.asarray(whole)
 
 
-def _by_age(
-    ages: Float[np.ndarray, " members"],
+def _by_label(
+    labels: Float[np.ndarray, " members"],
     sizes: Int[np.ndarray, " learners"],
     groups: Int[np.ndarray, " learners"],
     rng: np.random.Generator,
 ) -> Int[np.ndarray, " members"]:
-    """Return each member's learner: learners of one age group share a range of ages, at random within it."""
-    by_age = np.lexsort((rng.permutation(len(ages)), ages if groups.any() else np.zeros(len(ages))))
-    held_by = np.empty(len(ages), dtype=int)
+    """Return each member's learner: learners of one group share a range of labels, at random within it."""
+    ordered = np.lexsort((rng.permutation(len(labels)), labels if groups.any() else np.zeros(len(labels))))
+    held_by = np.empty(len(labels), dtype=int)
     start = 0
     for group in np.unique(groups):
         inside = np.flatnonzero(groups == group)
-        stretch = rng.permutation(by_age[start : start + sizes[inside].sum()])
+        stretch = rng.permutation(ordered[start : start + sizes[inside].sum()])
         held_by[stretch] = np.repeat(inside, sizes[inside])
         start += len(stretch)
     return held_by
@@ -164,12 +165,12 @@ def _roles(cohort: Cohort, learner: dict[str, str], nonmembers: list[str]) -> Ro
     return Roles(of, {s: learner[s] for s in cohort.subjects if s in learner})
 
 
-def age_table(cohort: Cohort, roles: Roles) -> pd.DataFrame:
-    """Return one row per learner: number of members, and mean and spread of their ages (years)."""
-    ages = cohort.scans.groupby("subject_id")["age"].mean()
+def label_table(cohort: Cohort, roles: Roles) -> pd.DataFrame:
+    """Return one row per learner: number of members, and mean and spread of their labels, such as ages."""
+    labels = cohort.labels.groupby(cohort.scans["subject_id"]).mean()
     rows = []
     for name in roles.learners:
-        held = ages.loc[roles.members_of(name)]
+        held = labels.loc[roles.members_of(name)]
         rows.append(
             {
                 "name": name,

@@ -25,13 +25,17 @@ _PAUSES = (2.0, 10.0, 30.0)
 
 @dataclass(frozen=True)
 class Learner:
-    """What the server knows about a learner; the number of scans is the learner's own claim."""
+    """What the server knows about a learner; the number of scans is the learner's own claim.
+
+    ``target`` says what its network predicts, as JSON; empty for age.
+    """
 
     name: str
     node: int
     samples: int
     shape: tuple[int, ...]
     moments: RecordDict
+    target: str = ""
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,9 @@ def register(
         reasons = sorted({reason.words for reason in absent.values()})
         raise FederationError(f"no learner can take part: {'; '.join(reasons)}")
     fitting, absent_by_shape = _of_one_shape(learners)
+    fitting, absent_by_target = _of_one_target(fitting)
     odd = check(fitting)
-    absent |= absent_by_shape | {f"node-{node}": reason for node, reason in odd.items()}
+    absent |= absent_by_shape | absent_by_target | {f"node-{node}": reason for node, reason in odd.items()}
     left = {learner.name: learner for learner in fitting if learner.node not in odd}
     known = {learner.name: str(learner.node) for learner in learners if learner.node not in odd}
     if len(left) < messenger.settings.min_learners:
@@ -153,7 +154,8 @@ def _introduction(node: int, content: RecordDict, nodes: Sequence[int], fewest_p
         raise ModelError(f"its name {str(name)[:100]!r} cannot name a file of the record: {RULE}")
     protection = content.config_records["facts"].get("protection", "nothing about protection")
     _LOG.info("node %d: %s", node, plain(str(protection))[:200])
-    return Learner(name, node, samples, shape, content)
+    target = str(content.config_records["facts"].get("target", ""))[:10_000]
+    return Learner(name, node, samples, shape, content, target)
 
 
 def _shape(stated: object) -> tuple[int, ...]:
@@ -211,6 +213,18 @@ def _of_one_shape(learners: Sequence[Learner]) -> tuple[list[Learner], dict[str,
     return [learner for learner in learners if learner.shape == common], odd
 
 
+def _of_one_target(learners: Sequence[Learner]) -> tuple[list[Learner], dict[str, Reason]]:
+    """Return the learners that predict what most of them do, and why the others cannot take part."""
+    targets = [learner.target for learner in learners]
+    common = max(set(targets), key=lambda target: (targets.count(target), target))
+    odd = {
+        learner.name: Reason.ours("it predicts another target, in another unit or with other classes")
+        for learner in learners
+        if learner.target != common
+    }
+    return [learner for learner in learners if learner.target == common], odd
+
+
 def implausible_moments(learners: Sequence[Learner], form: Mapping[str, Tensor]) -> dict[int, Reason]:
     """Return which nodes state moments that no group of people can have, and why.
 
@@ -226,7 +240,7 @@ def implausible_moments(learners: Sequence[Learner], form: Mapping[str, Tensor])
     for learner in learners:
         try:
             stated = read_model(learner.moments, form)
-            _possible(stated)
+            _possible(stated, ages=not learner.target)
             moments[learner.node] = stated
         except NonFiniteError:
             odd[learner.node] = Reason.ours(f"states moments that are not finite (of {learner.name})")
@@ -251,16 +265,17 @@ def malformed_ciphertexts(learners: Sequence[Learner], values: int, public: byte
     return odd
 
 
-def _possible(moments: Mapping[str, Tensor]) -> None:
-    """Raise :class:`ModelError` if no ages and features have these means and means of squares."""
+def _possible(moments: Mapping[str, Tensor], *, ages: bool) -> None:
+    """Raise :class:`ModelError` if no labels and features have these means and means of squares."""
     for name in ("age", "feature"):
         if name in moments:
             mean, square = moments[name], moments[f"{name}_square"]
+            called = name if ages or name != "age" else "label"
             # The mean of squares is at least the square of the mean; if all values are equal, both are equal
             # up to rounding.
             if not (square >= mean**2 * (1 - 1e-6)).all() or not (square < 1e36).all():
-                raise ModelError(f"states an impossible mean and mean square of its {name}s")
-    if moments["age_square"] > _OLDEST**2:
+                raise ModelError(f"states an impossible mean and mean square of its {called}s")
+    if ages and moments["age_square"] > _OLDEST**2:
         raise ModelError("states impossible ages")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from memberscan.federation.environments import BY_COLUMN, draw_roles, roles_by_c
 from memberscan.federation.settings import Settings
 from memberscan.files import append_line
 from memberscan.models import AgeRegressor, ModelSpec, build
+from memberscan.models.target_head import for_target
 from memberscan.output_directory import claim
 from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES
@@ -77,6 +78,8 @@ def federate(
     engines = flower_engines()
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path = Path(path)
+    chosen: Any = for_target(settings.model, settings.options, cohort.target)
+    settings = replace(settings, options=chosen)
     extra = defence_request(path, settings.training, seed)
     seed = kept_seed(path, MEMBERSHIP_SEED, seed)
     rng = seeds.generator(seed, "federation")
@@ -164,6 +167,7 @@ def _finish(
         training,
         federation,
         code=spec.code,
+        target=cohort.target,
     ).finish()
     append_line(path / TIMINGS, json.dumps({"stage": "federate", "seconds": seconds}))
     return run

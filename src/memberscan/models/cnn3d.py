@@ -33,6 +33,8 @@ class CNN3D(AgeRegressor):
         training on a hundred scans is slow.
     head
         Name of the head, which defines what the outputs mean.
+    classes
+        Number of classes, for the head "classes".
     """
 
     landmarks: ClassVar = {CONV1: "encoder.blocks.0.conv", CONV6: "encoder.conv6", OUTPUT: "output"}
@@ -44,8 +46,9 @@ class CNN3D(AgeRegressor):
         width: int = FULL_WIDTH,
         dropout: float = 0.0,
         head: str = SquaredError.name,
+        classes: int = 2,
     ) -> None:
-        super().__init__(head)
+        super().__init__(head, classes)
         self.encoder = ConvEncoder(grid, width)
         self.dropout = nn.Dropout3d(dropout)
         self.output = nn.Conv3d(self.encoder.features, self.head.outputs, kernel_size=1)

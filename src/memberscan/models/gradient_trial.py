@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.models.gradients import capture_slowly, modules_of, parameter_layers
-from memberscan.models.inputs import predict
+from memberscan.models.inputs import outputs_of
 
 _NUDGE = 1e-2
 _ROUNDING = 1e-5
@@ -90,9 +90,9 @@ def try_activation(model: nn.Module, inputs: Tensor, path: str) -> str | None:
 
 @torch.no_grad()
 def _matters(model: nn.Module, inputs: Tensor, path: str) -> bool:
-    """Return whether predictions change with a layer's own parameters, which are restored afterwards."""
+    """Return whether outputs change with a layer's own parameters, which are restored afterwards."""
     scans = inputs.tensor_split(len(inputs))
-    before = torch.cat([predict(model, x) for x in scans]).double()
+    before = torch.cat([outputs_of(model, x) for x in scans]).double()
     generator = torch.Generator().manual_seed(0)
     own = modules_of(model)[path].parameters(recurse=False)
     kept = {p: p.detach().clone() for p in own if p.is_floating_point()}
@@ -101,7 +101,7 @@ def _matters(model: nn.Module, inputs: Tensor, path: str) -> bool:
             size = value.square().mean().sqrt().clamp_min(_NUDGE)
             noise = torch.randn(value.shape, generator=generator).to(value)
             p.copy_(value + _NUDGE * size * noise)
-        moved = torch.cat([predict(model, x) for x in scans]).double() - before
+        moved = torch.cat([outputs_of(model, x) for x in scans]).double() - before
     finally:
         for p, value in kept.items():
             p.copy_(value)

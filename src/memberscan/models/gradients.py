@@ -36,15 +36,15 @@ class Capture:
     Parameters
     ----------
     predictions
-        In years.
+        What the model says of each scan: see :meth:`.Head.answer`; without labels, its prediction.
     entered
         The input of each watched layer, flattened; of its first call, if a model calls it more than once.
     gradients
         Per-sample gradients by layer, in the requested order.
     outputs
-        The head's outputs, in years.
+        The head's outputs, in the target's unit.
     losses
-        The head's losses at the ages; None without ages.
+        The head's losses at the labels; None without labels.
     """
 
     predictions: Float[Tensor, " n"]
@@ -75,7 +75,7 @@ def modules_of(model: nn.Module) -> dict[str, nn.Module]:
 def capture(
     model: nn.Module,
     inputs: Tensor,
-    ages: Float[Tensor, " n"] | None,
+    labels: Float[Tensor, " n"] | None,
     *,
     layers: Sequence[str] = (),
     entering: Sequence[str] = (),
@@ -83,14 +83,15 @@ def capture(
     """Return predictions, the inputs of the layers ``entering``, and per-sample gradients of ``layers``.
 
     The gradients are those of each scan's loss, which the model's head defines. For squared error, this is
-    -2 r times the gradient of the prediction, with r = age - prediction.
+    -2 r times the gradient of the prediction, with r = label - prediction.
 
     Parameters
     ----------
     model
         In evaluation mode, without coupling between the samples of a batch: see :func:`agrees_with_autograd`.
-    inputs, ages
-        A batch; ages in years. Without ages, the gradients are those of the predictions themselves.
+    inputs, labels
+        A batch; labels in the target's unit, or positions of classes. Without labels, the gradients are those
+        of the predictions themselves.
     layers, entering
         Module paths.
     """
@@ -99,17 +100,18 @@ def capture(
     def differentiated() -> tuple[Tensor, Tensor]:
         outputs = outputs_of(model, inputs)
         kept.append(outputs.detach())
-        if ages is None:
+        if labels is None:
             predictions = head.prediction(outputs)
             return predictions, torch.ones_like(predictions)
-        return outputs, head.derivative(outputs.detach(), ages)
+        return outputs, head.derivative(outputs.detach(), labels)
 
     with _recording(model, layers, entering) as calls:
         _, gradients = _backward(model, differentiated, layers, calls)
     outputs = kept[0]
     entered = {path: _entered(calls, path).reshape(len(outputs), -1) for path in entering}
-    losses = None if ages is None else head.loss(outputs, ages)
-    return Capture(head.prediction(outputs), entered, gradients, outputs, losses)
+    losses = None if labels is None else head.loss(outputs, labels)
+    answers = head.prediction(outputs) if labels is None else head.answer(outputs, labels)
+    return Capture(answers, entered, gradients, outputs, losses)
 
 
 def sample_gradients(
@@ -192,7 +194,7 @@ def _in_one_type(layer: nn.Module, entered: Tensor, leaving: Tensor) -> tuple[Te
 def capture_slowly(
     model: nn.Module,
     inputs: Tensor,
-    ages: Float[Tensor, " n"] | None,
+    labels: Float[Tensor, " n"] | None,
     *,
     layers: Sequence[str] = (),
     entering: Sequence[str] = (),
@@ -206,29 +208,31 @@ def capture_slowly(
         for place, x in enumerate(inputs.tensor_split(len(inputs))):
             with _recording(model, (), entering) as calls, torch.set_grad_enabled(bool(asked)):
                 outputs = outputs_of(model, x)
-                prediction = head.prediction(outputs)
-                loss = prediction if ages is None else head.loss(outputs, ages[place : place + 1])
+                answer = loss = head.prediction(outputs)
+                if labels is not None:
+                    own = labels[place : place + 1]
+                    answer, loss = head.answer(outputs, own), head.loss(outputs, own)
             flat = iter(torch.autograd.grad(loss.sum(), asked, materialize_grads=True) if asked else ())
             rows = {
                 path: torch.cat([next(flat).flatten() for _ in group]) for path, group in parameters.items()
             }
             entered = {path: _entered(calls, path).reshape(1, -1) for path in entering}
-            losses = None if ages is None else loss.detach()
-            parts.append(Capture(prediction.detach(), entered, rows, outputs.detach(), losses))
+            losses = None if labels is None else loss.detach()
+            parts.append(Capture(answer.detach(), entered, rows, outputs.detach(), losses))
     return Capture(
         torch.cat([part.predictions for part in parts]),
         {path: torch.cat([part.entered[path] for part in parts]) for path in entering},
         {path: torch.stack([part.gradients[path] for part in parts]) for path in layers},
         torch.cat([part.outputs for part in parts]),
-        None if ages is None else torch.cat([part.losses for part in parts if part.losses is not None]),
+        None if labels is None else torch.cat([part.losses for part in parts if part.losses is not None]),
     )
 
 
 def capture_nothing(
-    model: nn.Module, inputs: Tensor, ages: Float[Tensor, " n"] | None, *, layers: Sequence[str] = ()
+    model: nn.Module, inputs: Tensor, labels: Float[Tensor, " n"] | None, *, layers: Sequence[str] = ()
 ) -> Capture:
     """Return predictions, and NaN as gradients, for a model without gradients."""
-    seen, modules = capture(model, inputs, ages), modules_of(model)
+    seen, modules = capture(model, inputs, labels), modules_of(model)
     nothing = {path: _zeros(modules[path], len(inputs)) + torch.nan for path in layers}
     return replace(seen, gradients=nothing)
 
@@ -241,11 +245,11 @@ def agrees_with_autograd(
     This finds layers that fold their batch differently, take keyword arguments, share parameters, or mix
     samples; use :func:`capture_slowly` for such a model.
     """
-    # With residuals of one year, no gradient is lost in the rounding of a prediction that is exact.
-    ages = capture_slowly(model, inputs, inputs.new_zeros(len(inputs))).predictions + 1
-    slow = capture_slowly(model, inputs, ages, layers=layers, entering=entering)
+    # At wrong labels, no gradient is lost in the rounding of a prediction that is exact.
+    labels = head_of(model).wrong(capture_slowly(model, inputs, None).predictions)
+    slow = capture_slowly(model, inputs, labels, layers=layers, entering=entering)
     try:
-        fast = capture(model, inputs, ages, layers=layers, entering=entering)
+        fast = capture(model, inputs, labels, layers=layers, entering=entering)
     except Exception:  # a user's layer may fail with hooks in any way; the slow way is used then
         return False
     # A gradient that is zero by construction is only rounding noise in both, so the tolerance is relative to

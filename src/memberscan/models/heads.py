@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from memberscan.errors import ModelError
+from memberscan.limits import MOST_CLASSES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,10 +29,12 @@ class Head(ABC):
     """
 
     name: ClassVar[str]
-    outputs: ClassVar[int] = 1
+    outputs: int = 1
     """Number of outputs of the network per scan."""
     least_loss: ClassVar[float] = float("-inf")
     """Lower bound of the loss; a learner that reports a smaller loss is in error."""
+    standardised: ClassVar[bool] = True
+    """Whether built-in networks are trained on standardised targets; classes have no mean and spread."""
 
     @abstractmethod
     def loss(self, outputs: Float[Tensor, "n k"], targets: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -44,6 +47,18 @@ class Head(ABC):
     @abstractmethod
     def prediction(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
         """Return the target that the outputs predict, in their unit."""
+
+    def answer(
+        self,
+        outputs: Float[Tensor, "n k"],
+        labels: Float[Tensor, " n"],  # noqa: ARG002
+    ) -> Float[Tensor, " n"]:
+        """Return what outputs say of the truth: the prediction, or for classes how likely the own one is."""
+        return self.prediction(outputs)
+
+    def wrong(self, predictions: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Return labels that these predictions miss, at which no gradient is zero."""
+        return predictions + 1
 
     def uncertainty(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"] | None:  # noqa: ARG002
         """Return how uncertain the outputs say that the prediction is; None if they say nothing of it."""
@@ -244,8 +259,74 @@ class Bins(Head):
         return logits, torch.cat([edges[0], below, edges[1]], dim=1).diff(dim=1)
 
 
+class Classes(Head):
+    """A logit for each class; the loss is the cross-entropy, the prediction the position of the likeliest.
+
+    Parameters
+    ----------
+    count
+        Number of classes.
+    """
+
+    name = "classes"
+    least_loss = 0.0
+    standardised = False
+
+    def __init__(self, count: int = 2) -> None:
+        if not 2 <= count <= MOST_CLASSES:
+            raise ModelError(f"classes={count}: a head tells from 2 to {MOST_CLASSES} classes apart")
+        self.outputs = count
+
+    def loss(self, outputs: Float[Tensor, "n k"], targets: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Return minus the log-probability of the class."""
+        return -self.answer(outputs, targets)
+
+    def derivative(self, outputs: Float[Tensor, "n k"], targets: Float[Tensor, " n"]) -> Float[Tensor, "n k"]:
+        """Return the probabilities, minus 1 at the class."""
+        return outputs.softmax(dim=1) - self._at(outputs, targets)
+
+    def prediction(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
+        """See :class:`Head`."""
+        return outputs.argmax(dim=1).to(outputs.dtype)
+
+    def wrong(self, predictions: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """See :class:`Head`: the next class."""
+        return (predictions + 1) % self.outputs
+
+    def answer(self, outputs: Float[Tensor, "n k"], labels: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Return the log-probability of each scan's own class.
+
+        With the logit z of the own class and the logarithm s of the sum of exponentials of the others, it is
+        -log(1 + e^(s - z)). The log-softmax would lose all digits of probabilities near 1.
+        """
+        import torch
+
+        at = self._at(outputs, labels).bool()
+        own = outputs[at]
+        others = outputs.masked_fill(at, float("-inf")).logsumexp(dim=1)
+        return -torch.nn.functional.softplus(others - own)
+
+    def uncertainty(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
+        """Return the entropy of the probabilities, nats."""
+        return -(outputs.softmax(dim=1) * outputs.log_softmax(dim=1)).sum(dim=1)
+
+    def in_unit(self, outputs: Float[Tensor, "n k"], mean: Tensor, spread: Tensor) -> Float[Tensor, "n k"]:  # noqa: ARG002
+        """Return the outputs, which have no unit."""
+        return outputs
+
+    def loss_in_unit(self, loss: float, spread: float) -> float:  # noqa: ARG002
+        """Return the loss, which has no unit."""
+        return loss
+
+    def _at(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return 1 at each scan's own class, else 0."""
+        import torch
+
+        return torch.nn.functional.one_hot(labels.long(), outputs.shape[1]).to(outputs)
+
+
 HEADS: Mapping[str, Head] = MappingProxyType(
-    {head.name: head for head in (SquaredError(), Gaussian(), Quantiles(), Bins())}
+    {head.name: head for head in (SquaredError(), Gaussian(), Quantiles(), Bins(), Classes())}
 )
 """All heads by name."""
 
@@ -267,6 +348,6 @@ def loss_derivatives(
 
 
 def head_of(model: nn.Module) -> Head:
-    """Return a model's head; for a user's own network, whose outputs are ages, squared error."""
+    """Return a model's head; for a user's own network, whose outputs are predictions, squared error."""
     head = getattr(model, "head", None)
     return head if isinstance(head, Head) else HEADS[SquaredError.name]

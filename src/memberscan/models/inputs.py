@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, NotARegressorError
+from memberscan.models.heads import head_of
 from memberscan.models.output_part import described
 from memberscan.models.regressor import AgeRegressor
 
@@ -30,11 +31,11 @@ def as_inputs(cohort: Cohort, scan_ids: Sequence[str]) -> Float[Tensor, "n ..."]
 def batches(
     cohort: Cohort, scan_ids: Sequence[str], size: int, *, order: np.ndarray | None = None
 ) -> Iterator[tuple[Float[Tensor, "n ..."], Float[Tensor, " n"]]]:
-    """Yield batches of inputs and ages (years); the next batch is read in the background."""
+    """Yield batches of inputs and labels; the next batch is read in the background."""
     ids = np.asarray(scan_ids, dtype=object)
     if order is not None:
         ids = ids[order]
-    ages = torch.from_numpy(cohort.scans.loc[ids, "age"].to_numpy(np.float32, copy=True))
+    labels = torch.from_numpy(cohort.labels[ids].to_numpy(np.float32, copy=True))
     starts = range(0, len(ids), size)
     with ThreadPoolExecutor(1) as reader:
         ahead = reader.submit(as_inputs, cohort, ids[:size].tolist())
@@ -42,7 +43,7 @@ def batches(
             inputs = ahead.result()
             if start + size < len(ids):
                 ahead = reader.submit(as_inputs, cohort, ids[start + size : start + 2 * size].tolist())
-            yield inputs, ages[start : start + size]
+            yield inputs, labels[start : start + size]
 
 
 _PREFERRED: ContextVar[str] = ContextVar("device", default="auto")
@@ -145,7 +146,7 @@ def predict_scans(
     device: str = "auto",
     versions: Callable[[Tensor], Iterable[Tensor]] = lambda inputs: [inputs],
 ) -> Float[np.ndarray, "scans versions"]:
-    """Return a network's predictions of scans, in evaluation mode, in years.
+    """Return a network's answers on scans, in evaluation mode: see :meth:`.Head.answer`.
 
     Parameters
     ----------
@@ -161,14 +162,21 @@ def predict_scans(
     place = resolve_device(device)
     model.eval().to(place)
     rows = [
-        torch.stack([predict(model, version) for version in versions(inputs.to(place))], dim=1)
-        for inputs, _ in batches(cohort, scan_ids, 8)
+        torch.stack(
+            [answers_of(model, version, labels.to(place)) for version in versions(inputs.to(place))], dim=1
+        )
+        for inputs, labels in batches(cohort, scan_ids, 8)
     ]
     return np.asarray(torch.cat(rows).double().cpu().numpy())
 
 
+def answers_of(model: nn.Module, inputs: Tensor, labels: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Return what a model says of each scan: see :meth:`.Head.answer`."""
+    return head_of(model).answer(outputs_of(model, inputs), labels)
+
+
 def outputs_of(model: nn.Module, inputs: Tensor) -> Float[Tensor, "n k"]:
-    """Run a model and return its head's outputs in years; for a user's own network, its predicted ages."""
+    """Run a model and return its head's outputs in the target's unit; without a head, its predictions."""
     if isinstance(model, AgeRegressor):
         return model.outputs(inputs.clone())
     return predict(model, inputs)[:, None]

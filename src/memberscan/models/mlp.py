@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MLP(AgeRegressor):
-    """Brain age from a vector of regional measures; features are standardised by buffers, as ages are.
+    """Brain age, or another target, from regional measures; buffers standardise features, as they do labels.
 
     Parameters
     ----------
@@ -26,14 +26,18 @@ class MLP(AgeRegressor):
         Units of each of the two hidden layers.
     head
         Name of the head, which defines what the outputs mean.
+    classes
+        Number of classes, for the head "classes".
     """
 
     landmarks: ClassVar = {OUTPUT: "output"}
     feature_mean: Tensor
     feature_spread: Tensor
 
-    def __init__(self, shape: Sequence[int], *, width: int = 128, head: str = SquaredError.name) -> None:
-        super().__init__(head)
+    def __init__(
+        self, shape: Sequence[int], *, width: int = 128, head: str = SquaredError.name, classes: int = 2
+    ) -> None:
+        super().__init__(head, classes)
         (features,) = shape
         self.register_buffer("feature_mean", torch.zeros(features))
         self.register_buffer("feature_spread", torch.ones(features))
@@ -42,17 +46,17 @@ class MLP(AgeRegressor):
         nn.init.zeros_(self.output.bias)
 
     def moments(
-        self, ages: Float[Tensor, " n"], features: Float[Tensor, "n d"] | None = None
+        self, labels: Float[Tensor, " n"], features: Float[Tensor, "n d"] | None = None
     ) -> dict[str, Tensor]:
-        """Return the moments of the ages and of each feature."""
-        moments = super().moments(ages)
+        """Return the moments of the labels and of each feature."""
+        moments = super().moments(labels)
         if features is not None:
             x = features.double()
             moments |= {"feature": x.mean(dim=0), "feature_square": (x**2).mean(dim=0)}
         return moments
 
     def calibrate(self, moments: Mapping[str, Tensor], count: int) -> None:
-        """Take the scale of the training ages and of each feature."""
+        """Take the scale of the training labels and of each feature."""
         super().calibrate(moments, count)
         if "feature" in moments:
             spread = spread_of(moments["feature"], moments["feature_square"], count)

@@ -32,6 +32,8 @@ class SliceMean(AgeRegressor):
         hundred scans is slow.
     head
         Name of the head, which defines what the outputs mean.
+    classes
+        Number of classes, for the head "classes".
     """
 
     landmarks: ClassVar = {CONV1: "encoder.blocks.0.conv", CONV6: "encoder.conv6", OUTPUT: "output"}
@@ -44,8 +46,9 @@ class SliceMean(AgeRegressor):
         width: int = FULL_WIDTH,
         dropout: float = 0.0,
         head: str = SquaredError.name,
+        classes: int = 2,
     ) -> None:
-        super().__init__(head)
+        super().__init__(head, classes)
         self.encoder = ConvEncoder(tuple(grid)[1:], width)
         self.dropout = nn.Dropout(dropout)
         self.embed = nn.Conv2d(self.encoder.features, width, kernel_size=1)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from memberscan.cohort.answers import answer_columns, answers_in, needs_in_words
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import MemberscanError, ReferencesError
 from memberscan.files import OWNER_ONLY, write_text
 from memberscan.references.plan import Plan, name_of
 from memberscan.references.spot_check import require_different, spot_check
+from memberscan.target_variable import AGE, TargetVariable
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -62,7 +64,7 @@ class Collected:
     Parameters
     ----------
     predictions
-        Of each scan, in years, by the name of the reference.
+        Of each scan by the name of the reference; of classes, the log-probability of its own class.
     missing
         References whose predictions are not there yet.
     """
@@ -71,7 +73,9 @@ class Collected:
     missing: tuple[str, ...]
 
 
-def collect_predictions(paths: Sequence[Path], plan: Plan, scans: pd.DataFrame) -> Collected:
+def collect_predictions(
+    paths: Sequence[Path], plan: Plan, scans: pd.DataFrame, variable: TargetVariable = AGE
+) -> Collected:
     """Read the predictions of references and check that they are those of the plan.
 
     Parameters
@@ -81,7 +85,9 @@ def collect_predictions(paths: Sequence[Path], plan: Plan, scans: pd.DataFrame) 
     plan
         Who was to be trained on.
     scans
-        The scans to predict, indexed by scan id: ``subject_id`` and ``age``.
+        The scans to predict, indexed by scan id: ``subject_id`` and ``label``.
+    variable
+        What is predicted.
 
     Raises
     ------
@@ -100,10 +106,11 @@ def collect_predictions(paths: Sequence[Path], plan: Plan, scans: pd.DataFrame) 
             )
         if (other := files.setdefault(name, path)) != path:
             raise ReferencesError(f"{other} and {path} are both {name}; give one of them")
-    found = {name: _read(files[name], scans) for name in names if name in files}
+    found = {name: _read(files[name], scans, variable) for name in names if name in files}
     require_different(found)
     places = pd.Index(plan.subjects).get_indexer(pd.Index(scans["subject_id"]))
-    spot_check(found, plan.inside[:, places], scans["age"].to_numpy(float), names)
+    errors = variable.errors(scans["label"].to_numpy(float), found)
+    spot_check(errors, plan.inside[:, places], names)
     return Collected(found, tuple(name for name in names if name not in found))
 
 
@@ -122,17 +129,17 @@ def _tables(paths: Sequence[Path]) -> list[Path]:
     return tables
 
 
-def _read(path: Path, scans: pd.DataFrame) -> Float[np.ndarray, " scans"]:
+def _read(path: Path, scans: pd.DataFrame, variable: TargetVariable) -> Float[np.ndarray, " scans"]:
     """Read one table of predictions, in the order of the scans."""
     try:
         table = read_text_table(path)
     except MemberscanError as error:
         raise ReferencesError(str(error)) from error
     ids = next((name for name in ("scan_id", "subject_id", "subject") if name in table), None)
-    if ids is None or "prediction" not in table:
+    if ids is None or not {*answer_columns(variable)} <= {*table.columns}:
         raise ReferencesError(
             f"{path} has the columns {', '.join(table.columns)}; it needs scan_id (or subject_id) and "
-            "prediction"
+            f"{needs_in_words(variable)}"
         )
     wanted = scans.index if ids == "scan_id" else pd.Index(scans["subject_id"])
     if not wanted.is_unique:
@@ -147,11 +154,12 @@ def _read(path: Path, scans: pd.DataFrame) -> Float[np.ndarray, " scans"]:
         )
     if len(extra := given.difference(wanted)):
         raise ReferencesError(f"{path} has {len(extra)} scans that are not in the plan, such as {extra[0]!r}")
-    column = pd.to_numeric(table["prediction"], errors="coerce").to_numpy(float)
-    values: np.ndarray = column[given.get_indexer(wanted)]
+    ordered = table.iloc[given.get_indexer(wanted)]
+    values = answers_in(ordered, variable, scans["label"].to_numpy(float))
     if not np.isfinite(values).all():
         scan = wanted[int(np.argmin(np.isfinite(values)))]
         raise ReferencesError(
-            f"{path} has no number as the prediction of {scan!r}; the model must be repaired"
+            f"{path} has no number as the prediction of {scan!r}, or no probabilities with sum 1; the model "
+            "must be repaired"
         )
     return values

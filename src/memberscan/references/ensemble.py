@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from memberscan.files import (
 from memberscan.received import load_json, parse_npy, read_limited, stated
 from memberscan.references.plan import Plan, name_of
 from memberscan.references.spot_check import require_different, spot_check
+from memberscan.target_variable import AGE, TargetVariable
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -32,8 +33,9 @@ DONE = "references.json"
 SCANS = "scans.tsv"
 PREDICTIONS = "predictions"
 _SCHEMA = "memberscan.references/1"
-_SAME_AGE = 0.01
-"""Years by which the ages of one scan may differ in two files, because of rounding."""
+_TARGET = "target.json"
+_SAME_LABEL = 0.01
+"""By how much the labels of one scan may differ in two files, because of rounding."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,10 @@ class Ensemble:
     Parameters
     ----------
     scans
-        Indexed by scan id, in the order of the columns: ``subject_id`` and ``age`` (years).
+        Indexed by scan id, in the order of the columns: ``subject_id`` and ``label``, the true value of the
+        target variable.
     predictions
-        Of each scan by each reference, in years.
+        Of each scan by each reference; of classes, the log-probability of its own class.
     inside
         Whether each reference was trained on each scan. Rows 2j and 2j + 1 are twins.
     pair
@@ -69,6 +72,8 @@ class Ensemble:
         A digest of all of these.
     copies
         Predictions of changed copies of each scan by each reference; None where they were not asked for.
+    variable
+        What the references predict.
     """
 
     scans: pd.DataFrame
@@ -79,6 +84,7 @@ class Ensemble:
     cohort: str | None
     fingerprint: str
     copies: Float[np.ndarray, "references scans copies"] | None = None
+    variable: TargetVariable = AGE
 
     def __len__(self) -> int:
         return len(self.predictions)
@@ -106,7 +112,7 @@ class Ensemble:
                 f"{directory / DONE} has the schema {content.schema!r}, which this version does not know; "
                 "use the version that wrote it, or train the references again"
             )
-        scans, plan = read_scans(directory), Plan.read(directory)
+        (scans, variable), plan = read_scans(directory), Plan.read(directory)
         names = [name_of(k) for k in range(len(plan.inside))]
         if plan.fingerprint != content.plan or list(content.predictions) != names:
             raise StaleError(
@@ -128,23 +134,34 @@ class Ensemble:
             cohort=content.cohort,
             fingerprint=fingerprint([content.plan, content.predictions, scans.index.tolist()]),
             copies=answers[:, :, 1:] if answers.shape[2] > 1 else None,
+            variable=variable,
         )
 
-    def of_scans(self, scans: pd.DataFrame, *, cohort: str | None = None) -> Ensemble:
+    def of_scans(
+        self, scans: pd.DataFrame, *, cohort: str | None = None, variable: TargetVariable = AGE
+    ) -> Ensemble:
         """Return the references on the scans of a target, in their order.
 
         Parameters
         ----------
         scans
-            Of the target, indexed by scan id: ``subject_id`` and ``age``.
+            Of the target, indexed by scan id: ``subject_id`` and ``label``.
         cohort
             Fingerprint of the target's cohort, if it has one.
+        variable
+            What the target predicts.
 
         Raises
         ------
         ReferencesError
-            If they are of another cohort, lack a scan, or know another person or age for one.
+            If they are of another cohort or predict something else, lack a scan, or know another person or
+            label for one.
         """
+        if variable != self.variable:
+            raise ReferencesError(
+                f"the references predict {self.variable.name!r} and the target {variable.name!r}; train "
+                "references for this target"
+            )
         if None not in (cohort, self.cohort) and cohort != self.cohort:
             raise ReferencesError(
                 "the references were trained on another cohort than the target; train references for this "
@@ -159,7 +176,7 @@ class Ensemble:
         found = self.scans.iloc[places]
         for column, same in (
             ("subject_id", found["subject_id"].to_numpy() == scans["subject_id"].to_numpy()),
-            ("age", np.abs(found["age"].to_numpy() - scans["age"].to_numpy()) <= _SAME_AGE),
+            (variable.name, np.abs(found["label"].to_numpy() - scans["label"].to_numpy()) <= _SAME_LABEL),
         ):
             if not same.all():
                 raise ReferencesError(
@@ -202,21 +219,34 @@ class Ensemble:
         )
 
 
-def write_scans(directory: Path, scans: pd.DataFrame) -> None:
-    """Write the scans that references predict, in the order of their predictions."""
-    table = scans[["subject_id", "age"]].rename_axis("scan_id").reset_index()
-    write_table(directory / SCANS, table, mode=OWNER_ONLY)
+def write_scans(directory: Path, scans: pd.DataFrame, variable: TargetVariable = AGE) -> None:
+    """Write the scans that references predict, in the order of their predictions, and what is predicted."""
+    table = scans[["subject_id"]].assign(**{variable.name: variable.written(scans["label"])})
+    if not variable.is_age:
+        write_json(directory / _TARGET, asdict(variable))
+    write_table(directory / SCANS, table.rename_axis("scan_id").reset_index(), mode=OWNER_ONLY)
 
 
-def read_scans(directory: Path) -> pd.DataFrame:
-    """Read the scans that references predict, indexed by scan id: ``subject_id`` and ``age``."""
+def read_scans(directory: Path) -> tuple[pd.DataFrame, TargetVariable]:
+    """Read the scans that references predict, and what is predicted.
+
+    Returns
+    -------
+    scans, variable
+        Indexed by scan id: ``subject_id`` and ``label``.
+    """
+    about = directory / _TARGET
+    variable = stated(TargetVariable, load_json(about), str(about)) if about.exists() else AGE
     path = directory / SCANS
     if not path.is_file():
         raise ReferencesError(f"{directory} has no {SCANS}; restore it, or make the plan again")
-    table = read_table(path, dtype={"scan_id": str, "subject_id": str, "age": float})
-    if list(table.columns) != ["scan_id", "subject_id", "age"] or not table["scan_id"].is_unique:
+    table = read_table(path, dtype=str)
+    if list(table.columns) != ["scan_id", "subject_id", variable.name] or not table["scan_id"].is_unique:
         raise ReferencesError(f"{path} is not a list of scans; restore it")
-    return table.set_index("scan_id")
+    label = variable.read(table[variable.name])
+    if label.isna().any():
+        raise ReferencesError(f"{path} has a scan without a value of {variable.name!r}; restore it")
+    return table[["scan_id", "subject_id"]].assign(label=label).set_index("scan_id"), variable
 
 
 def write_predictions(directory: Path, name: str, predictions: np.ndarray) -> str:
@@ -277,11 +307,12 @@ def finish(
     ReferencesError
         If the predictions cannot be those of the plan: see :mod:`memberscan.references.spot_check`.
     """
-    scans = read_scans(directory)
+    scans, variable = read_scans(directory)
     found = {name: read_predictions(directory, name, len(scans), digest) for name, digest in digests.items()}
     places = pd.Index(plan.subjects).get_indexer(pd.Index(scans["subject_id"]))
     require_different(found)
-    spot_check(found, plan.inside[:, places], scans["age"].to_numpy(float), list(digests))
+    errors = variable.errors(scans["label"].to_numpy(float), found)
+    spot_check(errors, plan.inside[:, places], list(digests))
     content: dict[str, Any] = {
         "schema": _SCHEMA,
         "recipe": recipe,

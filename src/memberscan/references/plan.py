@@ -22,7 +22,7 @@ FEWEST, MOST = 2, 1024
 ALONE = -1
 """Pair of a person without a partner."""
 _LEVELS = (("site", "sex"), ("sex",), ())
-"""In which people must agree to form a pair, first as strictly as possible; within these, by age."""
+"""In which people must agree to form a pair, first as strictly as possible; within these, by label."""
 
 
 def name_of(reference: int) -> str:
@@ -59,7 +59,8 @@ class Plan:
         Parameters
         ----------
         people
-            One row per person, indexed by subject id: ``age`` (years), and ``sex`` and ``site`` if known.
+            One row per person, indexed by subject id: ``label``, the true value of the target, and ``sex``
+            and ``site`` if known.
         count
             Number of references; even, since they come in twins.
         size
@@ -130,21 +131,21 @@ class Plan:
 
 
 def matched_pairs(people: pd.DataFrame) -> Int[np.ndarray, " people"]:
-    """Return the pair of each person: neighbours in age of the same sex and site, as far as there are any.
+    """Return the pair of each person: neighbours in label of the same sex and site, as far as there are any.
 
     Parameters
     ----------
     people
-        One row per person: ``age`` (years), and ``sex`` and ``site`` if known.
+        One row per person: ``label``, and ``sex`` and ``site`` if known.
     """
     pair = np.full(len(people), ALONE, dtype=np.int64)
-    age, made = people["age"].to_numpy(float), 0
+    label, made = people["label"].to_numpy(float), 0
     for level in _LEVELS:
         free = np.flatnonzero(pair == ALONE)
         # People who agree in the level's columns have one code.
         known = [people[key].iloc[free].astype(str) for key in level if key in people]
         code = pd.factorize(pd.Series(list(zip(*known, strict=True))), sort=True)[0] if known else 0 * free
-        ordered = free[np.lexsort((age[free], code))]
+        ordered = free[np.lexsort((label[free], code))]
         ends = np.flatnonzero(np.diff(np.sort(code))) + 1
         for group in np.split(ordered, ends):
             couples = group[: len(group) // 2 * 2].reshape(-1, 2)

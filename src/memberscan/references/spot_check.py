@@ -36,9 +36,8 @@ def require_different(found: Mapping[str, Float[np.ndarray, " scans"]]) -> None:
 
 
 def spot_check(
-    found: Mapping[str, Float[np.ndarray, " scans"]],
+    errors: Mapping[str, Float[np.ndarray, " scans"]],
     inside: Bool[np.ndarray, "references scans"],
-    age: Float[np.ndarray, " scans"],
     names: Sequence[str],
 ) -> None:
     """Compare who each reference fits well with who it was to be trained on.
@@ -48,12 +47,10 @@ def spot_check(
 
     Parameters
     ----------
-    found
-        Predictions of each scan by the references that are there, in years.
+    errors
+        Absolute residual of each scan by each of the references that are there.
     inside
         Who each reference of the plan was to be trained on.
-    age
-        In years.
     names
         Of all references of the plan.
 
@@ -63,14 +60,14 @@ def spot_check(
         If a reference fits the people of another reference clearly better than its own, or fits its people
         worse than the rest, or, unlike the others, everybody equally well.
     """
-    if len(found) < 2:
+    if len(errors) < 2:
         return
-    rows = [names.index(name) for name in found]
-    error = np.abs(age - np.stack(list(found.values())))
+    rows = [names.index(name) for name in errors]
+    error = np.stack(list(errors.values()))
     # Some people are hard to predict for every model; only the rest of each error is compared.
     relative = error - error.mean(axis=0)
     fits = np.stack([_fit(relative, inside[k]) for k in range(len(inside))], axis=1)
-    for place, (k, name) in enumerate(zip(rows, found, strict=True)):
+    for place, (k, name) in enumerate(zip(rows, errors, strict=True)):
         own, best = fits[place, k], int(np.argmax(fits[place]))
         if fits[place, best] > CLEAR and fits[place, best] - own > CLEAR:
             raise ReferencesError(
@@ -80,7 +77,7 @@ def spot_check(
             raise ReferencesError(
                 f"{name} fits the people better that it was not to be trained on; check which list was used"
             )
-    _require_held_out(error, inside[rows], list(found))
+    _require_held_out(error, inside[rows], list(errors))
 
 
 def _fit(relative: Float[np.ndarray, "found scans"], mask: Bool[np.ndarray, " scans"]) -> np.ndarray:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from memberscan.evidence.rounding import YEARS
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -113,6 +115,29 @@ class AttackFacts:
     fitted: bool
 
 
+@dataclass(frozen=True)
+class VariableFacts:
+    """What the model predicts, and how finely its errors are published.
+
+    Parameters
+    ----------
+    name, unit, classes
+        See :class:`.TargetVariable`.
+    step
+        The finest step of values and errors.
+    """
+
+    name: str = "age"
+    unit: str = "years"
+    classes: tuple[str, ...] = ()
+    step: float = YEARS
+
+    @property
+    def is_age(self) -> bool:
+        """Whether it is the age at the scan."""
+        return (self.name, self.unit) == ("age", "years")
+
+
 @dataclass(frozen=True, eq=False)
 class PeopleFacts:
     """What is known of each person, over its scans, without ids.
@@ -121,26 +146,32 @@ class PeopleFacts:
     ----------
     member
         Whether each person was trained on.
-    age
-        Mean age at the scans, years.
+    label
+        Mean true value of the target at the scans; of classes, mean position of the class.
     residual, mean_absolute, mean_square
-        Mean residual, mean absolute and mean squared residual; years, and years squared.
+        Mean residual, mean absolute and mean squared residual.
     sex
         As the source writes it, missing where it is not known; None if nothing is known of it.
     site
         The site or scanner, likewise.
     scans
         Number of scans; None if it is not known.
+    variable
+        What the model predicts.
+    age
+        Mean age at the scans, years, where it is known and is not the target; NaN for people without one.
     """
 
     member: Bool[np.ndarray, " people"]
-    age: Float[np.ndarray, " people"]
+    label: Float[np.ndarray, " people"]
     residual: Float[np.ndarray, " people"]
     mean_absolute: Float[np.ndarray, " people"]
     mean_square: Float[np.ndarray, " people"]
     sex: pd.Series | None = None
     site: pd.Series | None = None
     scans: Int[np.ndarray, " people"] | None = None
+    variable: VariableFacts = field(default_factory=VariableFacts)
+    age: Float[np.ndarray, " people"] | None = None
 
 
 @dataclass(frozen=True)
@@ -196,7 +227,7 @@ class ReferenceFacts:
 
 @dataclass(frozen=True)
 class LearnerFacts:
-    """A learner, how many people it trained on, and the mean and spread of their ages in years."""
+    """A learner, how many people it trained on, and the mean and spread of their labels."""
 
     name: str
     members: int

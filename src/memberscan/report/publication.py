@@ -19,7 +19,7 @@ from memberscan.evidence.intervals import Interval
 from memberscan.evidence.overlap import Overlap
 from memberscan.evidence.permutation import NullCheck
 from memberscan.evidence.prediction_scale import PredictionScale
-from memberscan.evidence.rounding import FINEST, YEARS, Measured, floored, two_decimals_up
+from memberscan.evidence.rounding import FINEST, Measured, floored, two_decimals_up
 from memberscan.evidence.sensitivity import least_hidden_difference
 from memberscan.evidence.verdict import Basis
 from memberscan.report import disclosure
@@ -92,14 +92,15 @@ def _exact(outcome: Outcome) -> AuditContent:
             would_change=outcome.verdict.would_change,
             smallest_detectable_auc=float(two_decimals_up(outcome.verdict.smallest_detectable_auc)),
         ),
-        federation=federation(outcome.federation, outcome.threat.attacker, smallest),
+        federation=federation(outcome.federation, outcome.threat.attacker, smallest, outcome.people.variable),
         provenance=_provenance(outcome.provenance),
-        references=references(outcome.references),
+        references=references(outcome.references, outcome.people.variable.step),
     )
 
 
 def _target(outcome: Outcome) -> audit_json.Target:
     people, member, target = outcome.people, outcome.people.member, outcome.target
+    step, variable = people.variable.step, people.variable
     return audit_json.Target(
         kind=target.kind,
         model=target.model,
@@ -109,25 +110,26 @@ def _target(outcome: Outcome) -> audit_json.Target:
         members=int(member.sum()),
         nonmembers=int((~member).sum()),
         scans=target.scans,
-        mae_members=mean_error(people.mean_absolute[member]),
-        mae_nonmembers=mean_error(people.mean_absolute[~member]),
-        rmse_members=root_mean_square_error(people.mean_square[member]),
-        rmse_nonmembers=root_mean_square_error(people.mean_square[~member]),
+        mae_members=mean_error(people.mean_absolute[member], step),
+        mae_nonmembers=mean_error(people.mean_absolute[~member], step),
+        rmse_members=root_mean_square_error(people.mean_square[member], step),
+        rmse_nonmembers=root_mean_square_error(people.mean_square[~member], step),
         predictions_from=target.predictions_from,
+        **({} if variable.is_age else {"variable": audit_json.Variable(**asdict(variable))}),
     )
 
 
-def mean_error(values: Float[np.ndarray, " n"]) -> Measured:
-    """Return a mean of years, with an error no smaller than what any one person changes it by."""
+def mean_error(values: Float[np.ndarray, " n"], step: float) -> Measured:
+    """Return a mean of errors, with an error no smaller than what any one person changes it by."""
     error = max(float(values.std()) / math.sqrt(len(values)), _of_one_person(values))
-    return Measured(values.mean(), error, finest=YEARS)
+    return Measured(values.mean(), error, finest=step)
 
 
-def root_mean_square_error(squares: Float[np.ndarray, " n"]) -> Measured:
-    """Return the root of a mean of squared years, likewise; its error by the delta method."""
+def root_mean_square_error(squares: Float[np.ndarray, " n"], step: float) -> Measured:
+    """Return the root of a mean of squared errors, likewise; its error by the delta method."""
     root = math.sqrt(squares.mean())
     error = max(float(squares.std()) / math.sqrt(len(squares)), _of_one_person(squares))
-    return Measured(root, error / (2 * root) if root else 0.0, finest=YEARS)
+    return Measured(root, error / (2 * root) if root else 0.0, finest=step)
 
 
 def _of_one_person(values: Float[np.ndarray, " n"]) -> float:

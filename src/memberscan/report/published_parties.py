@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from memberscan.evidence.intervals import LEVEL, Interval
-from memberscan.evidence.rounding import YEARS, Measured
+from memberscan.evidence.rounding import Measured
 from memberscan.report import disclosure, party_words
 from memberscan.report.content.federation_json import (
     AfterRound,
@@ -24,10 +24,12 @@ from memberscan.report.content.parts import Attacker, Estimate
 if TYPE_CHECKING:
     from memberscan.evidence.blind import Blind
     from memberscan.evidence.pairs import PairResult
-    from memberscan.report.outcome import FederationFacts, LearnerFacts, SourceResult
+    from memberscan.report.outcome import FederationFacts, LearnerFacts, SourceResult, VariableFacts
 
 
-def federation(facts: FederationFacts | None, attacker: Attacker, smallest: int) -> Federation | None:
+def federation(
+    facts: FederationFacts | None, attacker: Attacker, smallest: int, variable: VariableFacts
+) -> Federation | None:
     """Return what is said of a federation, with exact numbers but without small groups; None if none."""
     if facts is None:
         return None
@@ -42,7 +44,7 @@ def federation(facts: FederationFacts | None, attacker: Attacker, smallest: int)
         local_epochs=facts.local_epochs,
         transcript=facts.transcript,
         known_nonmembers=facts.known_nonmembers,
-        learners=tuple(_learner(learner, uncounted) for learner in facts.learners),
+        learners=tuple(_learner(learner, uncounted, variable) for learner in facts.learners),
         left_out=tuple(LeftOut(round=r.round, learner=r.learner, reason=r.reason) for r in facts.left_out),
         pairs=tuple(
             _pair(pair, facts.unseen.get((pair.attack, pair.victim)), uncounted, smallest)
@@ -64,17 +66,19 @@ def federation(facts: FederationFacts | None, attacker: Attacker, smallest: int)
     )
 
 
-def _learner(facts: LearnerFacts, uncounted: Collection[str]) -> Learner:
+def _learner(facts: LearnerFacts, uncounted: Collection[str], variable: VariableFacts) -> Learner:
     """Return what is published of a learner: only its name where more could reveal a small group."""
     if facts.name in uncounted:
         return Learner(name=facts.name, members=None, age_mean=None, age_sd=None)
-    # The standard errors of a mean, and of a standard deviation of normally distributed ages.
+    if variable.classes:
+        return Learner(name=facts.name, members=facts.members, age_mean=None, age_sd=None)
+    # The standard errors of a mean, and of a standard deviation of normally distributed values.
     of_mean, of_spread = facts.age_sd / math.sqrt(facts.members), facts.age_sd / math.sqrt(2 * facts.members)
     return Learner(
         name=facts.name,
         members=facts.members,
-        age_mean=Measured(facts.age_mean, of_mean, finest=YEARS),
-        age_sd=Measured(facts.age_sd, of_spread, finest=YEARS),
+        age_mean=Measured(facts.age_mean, of_mean, finest=variable.step),
+        age_sd=Measured(facts.age_sd, of_spread, finest=variable.step),
     )
 
 

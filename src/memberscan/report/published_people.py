@@ -15,7 +15,7 @@ from memberscan.evidence.rounding import Measured
 from memberscan.report.content import exposure_json
 from memberscan.report.content.parts import Estimate
 from memberscan.report.disclosure import few, hidden
-from memberscan.report.exposure import people_bands, sides
+from memberscan.report.exposure import sides, target_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ _MOST_SCANS = 3
 _TOO_FEW_REFERENCES = (
     f"fewer than {2 * FEWEST_FOR_ERRORS} reference models, so that the error of an estimate cannot be told"
 )
-By = Literal["age", "sex", "site", "scans"]
+By = Literal["age", "sex", "site", "scans", "target"]
 
 
 def person_exposure(
@@ -133,8 +133,8 @@ def _partitions(
 ) -> Iterator[tuple[By, list[tuple[str, Bool[np.ndarray, " people"]]], Bool[np.ndarray, " people"]]]:
     """Return the groups by each covariate that is known and differs, and the people who are in none."""
     nobody = np.zeros(len(people.member), dtype=bool)
-    bands = people_bands(people, smallest)
-    yield "age", [(band.name, band.inside) for band in bands], nobody
+    for made, groups, _ in target_groups(people, smallest):
+        yield made, groups, nobody
     named: tuple[tuple[By, pd.Series | None], ...] = (("sex", people.sex), ("site", people.site))
     for by, levels in named:
         if levels is not None and levels.nunique() > 1:

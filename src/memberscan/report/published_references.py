@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from memberscan.evidence.rounding import YEARS, Measured
+from memberscan.evidence.rounding import Measured
 from memberscan.report.content.references_json import References
 
 if TYPE_CHECKING:
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 _CORRELATION = 0.01
 
 
-def references(facts: ReferenceFacts | None) -> References | None:
-    """Return how the target compares with its references, with numbers that are not rounded yet."""
+def references(facts: ReferenceFacts | None, step: float) -> References | None:
+    """Return how the target compares with its references; ``step`` is the finest one of its errors."""
     if facts is None:
         return None
     fit = facts.fit
     return References(
         count=fit.count,
         recipe=facts.recipe,
-        rmse_in=_mean(fit.rmse_in, fit.count),
-        rmse_out=_mean(fit.rmse_out, fit.count),
+        rmse_in=_mean(fit.rmse_in, fit.count, step),
+        rmse_out=_mean(fit.rmse_out, fit.count, step),
         correlation=_correlation(fit.correlation, fit),
         own_correlation=_correlation(fit.own_correlation[0], fit),
         unlike=fit.unlike,
     )
 
 
-def _mean(of: tuple[float, float], count: int) -> Measured:
+def _mean(of: tuple[float, float], count: int, step: float) -> Measured:
     value, spread = of
-    return Measured(value, spread / math.sqrt(count), finest=YEARS)
+    return Measured(value, spread / math.sqrt(count), finest=step)
 
 
 def _correlation(value: float, fit: RecipeFit) -> Measured | None:

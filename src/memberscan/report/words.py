@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from memberscan.evidence.rounding import two_decimals, two_decimals_up
 
 if TYPE_CHECKING:
-    from memberscan.report.content.audit_json import Blind, Verdict
+    from memberscan.report.content.audit_json import Blind, Variable, Verdict
     from memberscan.report.content.bounds_json import Overlap
     from memberscan.report.content.parts import Estimate
 
@@ -60,28 +61,56 @@ def percent(value: float) -> str:
     return f"{value:.0%}" if value < 0.995 else f"{min(100 * value, 99.9):.1f}%"
 
 
-def years(value: float) -> str:
-    """Return years with one decimal and a true minus sign."""
-    text = f"{value:.1f}".replace("-", "−")
-    return "0.0" if text == "−0.0" else text
+def amount(value: float, variable: Variable) -> str:
+    """Return a value or an error of the target without its unit, with the decimals of its finest step."""
+    decimals = max(0, -math.floor(math.log10(variable.step) + 1e-9))
+    text = f"{value:,.{decimals}f}".replace("-", "−")
+    return text.removeprefix("−") if float(value) == 0 or not text.strip("−0.,") else text
 
 
-def ages(low: float | None, high: float | None, joint: str) -> str:
-    """Return "45 to 55", or "under 45", "75 and over", "all ages" where an end is open."""
+def error_of_model(value: float, variable: Variable) -> str:
+    """Return how large an error is: "3.4 years"; of classes, "0.31" as a deviance residual."""
+    unit = f" {variable.unit}" if variable.unit else " (deviance residual)"
+    return amount(value, variable) + unit
+
+
+def band(low: float | None, high: float | None, joint: str) -> str:
+    """Return "45 to 55", or "under 45", "75 and over", "all" where an end is open."""
     if low is None:
-        return "all ages" if high is None else f"under {high:g}"
-    return f"{low:g} and over" if high is None else f"{low:g}{joint}{high:g}"
+        return "all" if high is None else f"under {high:.6g}"
+    return f"{low:.6g} and over" if high is None else f"{low:.6g}{joint}{high:.6g}"
+
+
+def group_of(by: str, group: str, variable: Variable) -> str:
+    """Return "45 to 55 years", "mmse 24 to 27 points", "diagnosis: AD" or "sex: F"."""
+    if by not in ("age", "target"):
+        return f"{by}: {group}"
+    if by == "target" and variable.classes:
+        return f"{variable.name}: {group}"
+    name = group.replace("–", " to ")
+    if by == "age":
+        # Early versions joined ends by a hyphen, and wrote "all ages".
+        name = name.replace("-", " to ").removesuffix(" ages")
+        if name == "all":
+            return "all ages"
+        return f"{name} years" if " to " in name or name.startswith("under") else name
+    return f"{variable.name} {name} {variable.unit}"
+
+
+def true_value(variable: Variable) -> str:
+    """Return what an attacker knows of the person it asks about: "age", "mmse" or "class (diagnosis)"."""
+    return f"class ({variable.name})" if variable.classes else variable.name
 
 
 PREDICTION_DIFFERENCES = {
     "level": "the mean error of members is farther from zero",
-    "slope": "the slope of members’ predictions over age is farther from one",
-    "spread": "members’ predictions vary more around their mean at an age",
+    "slope": "the slope of members’ predictions over the true values is farther from one",
+    "spread": "members’ predictions vary more around their mean at a true value",
     "shift": "the levels of the two sides differ by more than half a standard deviation",
 }
 """How the predictions of two sides may differ if they were made in different ways."""
 OTHER_IMAGES = {
-    "no better than the median": "about as much as always answering their median age would, or more",
+    "no better than the median": "about as much as always answering the same would, or more",
     "worse than stated": "more than was stated of its training",
 }
 """How much a model errs on members that probably gets other images than it was trained on."""

@@ -21,6 +21,7 @@ from memberscan.runs.transcript import MANIFEST as TRANSCRIPT
 from memberscan.runs.transcript import ROUNDS, Transcript
 from memberscan.salts import get_or_create, keyed, read_salt
 from memberscan.shown import plain
+from memberscan.target_variable import AGE, TargetVariable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,7 +57,7 @@ class Reproduced:
     scans
         How many scans were compared.
     largest
-        The largest difference, years.
+        The largest difference.
     """
 
     scans: int
@@ -76,6 +77,7 @@ class _Stated:
     federation: _Federation | None = None
     reproduced: Reproduced | None = None
     training_error: float | None = None
+    target: TargetVariable = AGE
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,11 @@ class Run:
     reproduced
         For an imported model, how closely it gives its makers' own predictions; None if they were not given.
     training_error
-        For an imported model, the mean absolute error on its training set that its makers state, years.
+        For an imported model, the mean absolute error on its training set that its makers state.
     code
         The factory that the user named for this run's network, if it is not one of memberscan's.
+    target
+        What the model predicts.
     """
 
     path: Path
@@ -118,6 +122,7 @@ class Run:
     reproduced: Reproduced | None = None
     training_error: float | None = None
     code: str | None = None
+    target: TargetVariable = AGE
 
     @classmethod
     def open(cls, path: Path | str, *, model: str | None = None) -> Run:
@@ -166,6 +171,7 @@ class Run:
             reproduced=content.reproduced,
             training_error=content.training_error,
             code=model,
+            target=content.target,
         )
 
     def finish(self) -> Run:
@@ -187,6 +193,8 @@ class Run:
             "training": training,
             "federation": None if self.federation is None else dict(self.federation),
         }
+        if not self.target.is_age:
+            content["target"] = asdict(self.target)
         if self.imported:
             content["reproduced"] = None if self.reproduced is None else asdict(self.reproduced)
             content["training_error"] = self.training_error
@@ -246,6 +254,7 @@ class Run:
                 f"the run {self.path} needs the cohort {self.cohort_path}, which does not exist; if it was "
                 "moved, give its new path with --cohort"
             ) from error
+        cohort = cohort.with_target(self.target)
         if cohort.fingerprint != self.cohort_fingerprint:
             raise StaleError(
                 f"the run {self.path} was trained on another cohort than {cohort.path} "

@@ -85,7 +85,7 @@ def see(target: Target, signals: Iterable[Signal], directory: Path) -> View:
         seen = provider.observe(those, target, directory)
         values |= seen.values
         learners, rounds = seen.learners or learners, seen.rounds or rounds
-    return View(target.scans[["subject_id", "age"]], values, learners, rounds)
+    return View(target.scans[["subject_id", "label"]], values, learners, rounds, target.variable)
 
 
 __all__ = [

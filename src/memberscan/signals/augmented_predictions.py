@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from memberscan.targets.target import Target
 
 AUGMENTED_PREDICTIONS = Signal("augmented-predictions", (SCAN, "copy"))
-"""In years: of the scan mirrored left to right, and moved by a voxel forward, backward, up and down."""
+"""Of the scan mirrored left to right, and moved by a voxel forward, backward, up and down."""
 
 
 @dataclass(frozen=True)

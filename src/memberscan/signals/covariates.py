@@ -1,4 +1,4 @@
-"""Covariates of each scan: age, and what else was recorded of people, as columns of numbers."""
+"""Covariates of each scan: the label, and what else was recorded of people, as columns of numbers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Covariates(Provider):
 def _curves(target: Target) -> tuple[Group, ...]:
     # A copy of membership would be the answer, and no covariate.
     recorded = target.covariates.drop(columns=list(target.copied_columns))
-    return standardise_covariates(recorded.assign(age=target.scans["age"])).curves
+    return standardise_covariates(recorded.assign(**{target.variable.name: target.label_as_covariate})).curves
 
 
 COVARIATES_OF_SCANS = Covariates(("covariates",), Access.OUTPUTS, FINAL)

@@ -1,4 +1,4 @@
-"""What a model says of a scan besides its prediction: its loss at the true age, and how uncertain it is."""
+"""What a model says of a scan besides its prediction: its loss at the true value, and how uncertain it is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from memberscan.targets.trained_model import TrainedModel
 
 HEAD_OUTPUTS = Signal("head", (SCAN, "measure"))
-"""Two columns: the head's loss in the age's unit, and its uncertainty."""
+"""Two columns: the head's loss in the target's unit, and its uncertainty."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class HeadOutputs(OfFinalModel):
         uncertainty = head_of(target.model).uncertainty
 
         def rows(seen: Capture) -> np.ndarray:
-            assert seen.losses is not None  # the pass over scans gives their ages
+            assert seen.losses is not None  # the pass over scans gives their labels
             found = uncertainty(seen.outputs)
             both = [seen.losses, torch.zeros_like(seen.losses) if found is None else found]
             return torch.stack(both, dim=1).double().cpu().numpy()

@@ -72,12 +72,6 @@ class LearnerUpdates(Provider):
         """See :class:`~memberscan.signals.signal.Provider`; gradients are tried once, on a few scans."""
         if not _OF_GRADIENTS.intersection(signals):
             return None
-        from memberscan.models.heads import head_of
-        from memberscan.targets.party import as_party
-
-        # The gradient of the loss is the Jacobian of the one output times one derivative.
-        if head_of(as_party(target).model).outputs != 1:
-            return "needs a model with one output; this model has several"
         return target.gradient_obstacle(None)
 
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:  # noqa: ARG002

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memberscan.targets.trained_model import TrainedModel
 
 PREDICTION = Signal("prediction", (SCAN,))
-"""In years."""
+"""In the unit of the target variable; of classes, the log-probability of the person's own class."""
 
 
 @dataclass(frozen=True)

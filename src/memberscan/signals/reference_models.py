@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from memberscan.targets.target import Target
 
 REFERENCE_PREDICTIONS = Signal("reference-predictions", (REFERENCE, SCAN))
-"""Of each scan by each reference model, in years."""
+"""Of each scan by each reference model, as the predictions of the model itself."""
 REFERENCE_MEMBERS = Signal("reference-members", (REFERENCE, SCAN))
 """Whether each reference model was trained on each scan. Rows 2j and 2j + 1 are twins: the second was trained
 on the person of each matched pair that the first was not trained on."""
 REFERENCE_COPIES = Signal("reference-copies", (REFERENCE, SCAN, "copy"))
-"""Of the same changed copies of each scan as the model's own, by each reference model, in years."""
+"""Of the same changed copies of each scan as the model's own, by each reference model."""
 
 
 @dataclass(frozen=True)

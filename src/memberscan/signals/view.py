@@ -15,6 +15,7 @@ import pandas as pd
 from memberscan.errors import MisalignedError, NonFiniteError
 from memberscan.signals.predictions import PREDICTION
 from memberscan.signals.signal import SCAN, Signal
+from memberscan.target_variable import AGE, TargetVariable
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -60,11 +61,14 @@ class View:
     Parameters
     ----------
     scans
-        Indexed by scan id, unique: ``subject_id`` and ``age`` (years).
+        Indexed by scan id, unique: ``subject_id`` and ``label``, the true value of the target variable: a
+        number in its unit, or the position of the class.
     values
         An array for each signal; the signal's dimensions say what its axes are. Wide ones are memory-mapped.
     learners, rounds
         Names of the places along the dimensions ``learner`` and ``round``.
+    variable
+        What the model predicts.
 
     Raises
     ------
@@ -78,6 +82,7 @@ class View:
     values: Mapping[Signal, Any]
     learners: tuple[str, ...] = ()
     rounds: tuple[int, ...] = ()
+    variable: TargetVariable = AGE
 
     def __post_init__(self) -> None:
         if not self.scans.index.is_unique:
@@ -107,14 +112,28 @@ class View:
         return self.values[signal]
 
     @cached_property
-    def age(self) -> Float[np.ndarray, " scans"]:
-        """True ages, years."""
-        return self.scans["age"].to_numpy(float)
+    def label(self) -> Float[np.ndarray, " scans"]:
+        """True values of the target variable."""
+        return self.scans["label"].to_numpy(float)
 
     @cached_property
     def residual(self) -> Float[np.ndarray, " scans"]:
-        """Signed residuals, age - prediction, in years."""
-        return np.asarray(self.age - self.values[PREDICTION])
+        """Residuals of the predictions: see :meth:`.TargetVariable.residual`."""
+        return self.residuals(self.values[PREDICTION])
+
+    def residuals(self, answers: Any, *, scans: int = -1) -> Float[np.ndarray, ...]:
+        """Return residuals of other answers than the model's own predictions.
+
+        Parameters
+        ----------
+        answers
+            Predictions of copies, or by other models.
+        scans
+            Which axis is that of the scans.
+        """
+        values = np.asarray(answers, dtype=float)
+        behind = values.ndim - 1 - scans % values.ndim
+        return self.variable.residual(self.label.reshape(-1, *([1] * behind)), values)
 
     def at(self, scan_ids: Sequence[str]) -> View:
         """Return what is seen of these scans, in this order.

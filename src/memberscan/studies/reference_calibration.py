@@ -109,7 +109,7 @@ def _one_task(task: tuple[str, int, int, int]) -> tuple[str, list[float]]:
 def _references(people: People, view: View, count: int, overfit: float, rng: np.random.Generator) -> Ensemble:
     """Return references whose errors have much in common with the model's own."""
     plan = Plan.draw(
-        pd.DataFrame({"age": view.age}, index=view.scans["subject_id"]),
+        pd.DataFrame({"label": view.label}, index=view.scans["subject_id"]),
         count=count,
         size=len(people.z) // 2,
         seed=int(rng.integers(2**31)),
@@ -120,7 +120,7 @@ def _references(people: People, view: View, count: int, overfit: float, rng: np.
     residual = size * noise + level + (4 + 0.5 * lean) * people.z
     return Ensemble(
         scans=view.scans,
-        predictions=view.age - residual,
+        predictions=view.label - residual,
         inside=plan.inside,
         pair=pd.Series(plan.pair, index=list(plan.subjects)),
         recipe="simulated",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+from memberscan.cohort.target_column import Asked
 from memberscan.errors import BadInputError
 from memberscan.references.ensemble import Ensemble
 from memberscan.targets.predictions_table import PredictionsTable
@@ -22,6 +23,7 @@ def open_target(
     seed: int = 0,
     predictions_from: PredictionsFrom | None = None,
     references: Path | None = None,
+    asked: Asked | None = None,
 ) -> Target:
     """Open a run directory or a predictions file for an attacker; nothing is written.
 
@@ -41,6 +43,8 @@ def open_target(
         How the predictions of a file were made; by default "unknown".
     references
         Directory of reference models.
+    asked
+        What the model of a predictions file predicts, if not age; a run records it itself.
 
     Raises
     ------
@@ -60,7 +64,12 @@ def open_target(
             f"{path} is a directory, and --predictions-from is for a file of predictions; leave it out: "
             "the predictions of a run are computed in one pass"
         )
-    target = _open(path, threat, cohort, model, seed, predictions_from or "unknown")
+    if asked is not None and path.is_dir():
+        raise BadInputError(
+            f"{path} is a directory, and --target is for a file of predictions; leave it out: a run records "
+            "what its model predicts"
+        )
+    target = _open(path, threat, cohort, model, seed, predictions_from or "unknown", asked or Asked())
     # A column that is a copy of membership stops the audit before anything is computed.
     target.copied_columns  # noqa: B018
     return target if references is None else _with_references(target, references)
@@ -72,7 +81,8 @@ def _with_references(target: Target, directory: Path) -> Target:
             f"references are for attackers on the global model ({', '.join(WITH_REFERENCES)}); this attacker "
             f"({target.threat.attacker}) sees updates: leave out --references"
         )
-    found = Ensemble.open(directory).of_scans(target.scans, cohort=target.provenance()["cohort"])
+    cohort = target.provenance()["cohort"]
+    found = Ensemble.open(directory).of_scans(target.scans, cohort=cohort, variable=target.variable)
     count = target.threat.references
     return replace(target, references=found if count is None else found.first(count))
 
@@ -84,6 +94,7 @@ def _open(
     model: str | None,
     seed: int,
     made: PredictionsFrom,
+    asked: Asked,
 ) -> Target:
     inside = threat.attacker is not Attacker.OUTSIDER
     if path.is_dir():
@@ -91,7 +102,7 @@ def _open(
         from memberscan.targets.trained_model import TrainedModel
 
         return (Party if inside else TrainedModel).open(path, threat, cohort=cohort, model=model, seed=seed)
-    table = PredictionsTable.read(path, threat, seed=seed, made=made)
+    table = PredictionsTable.read(path, threat, seed=seed, made=made, asked=asked)
     if inside:
         raise BadInputError(
             f"a {threat.attacker} is a party of a federation, but this is a predictions file; give a run"

@@ -1,4 +1,4 @@
-"""Refuse targets that do not predict age: an audit of their residuals would give a false answer."""
+"""Refuse targets that do not predict what they should: residuals would give a false answer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memberscan.errors import NotARegressorError
+from memberscan.target_variable import TargetVariable
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 _FAR_OFF = 3.0
 _OF_THE_MEDIAN = 0.5
 """Predictions whose median differs from the median age by more than this factor are not in years."""
+_FEW, _CODES = 5, 10
+"""So few different whole numbers below this are codes of classes, and no ages."""
 
 
 _IMAGES = (
@@ -22,14 +25,20 @@ _IMAGES = (
 )
 
 
-def require_years(
-    ages: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"], *, images_unproven: bool = False
+def require_plausible(
+    variable: TargetVariable,
+    labels: Float[np.ndarray, " n"],
+    predictions: Float[np.ndarray, " n"],
+    *,
+    images_unproven: bool = False,
 ) -> None:
-    """Refuse predictions that are not ages in years.
+    """Refuse predictions that are not of the target variable.
 
     Parameters
     ----------
-    ages, predictions
+    variable
+        What the model should predict; whether classes are probabilities is checked where they are read.
+    labels, predictions
         Of each scan.
     images_unproven
         Whether the model may get other images than it was trained on.
@@ -37,28 +46,40 @@ def require_years(
     Raises
     ------
     NotARegressorError
-        If ages are class labels, predictions look like probabilities, or they are so far from the ages that
-        they must be in another unit: an error three times that of always predicting the median age, with a
-        median less than half or more than twice the median age.
+        If labels are those of classes, predictions look like probabilities, or they are so far from the
+        labels that they must be in another unit: an error three times that of always predicting the median,
+        and, for ages, a median less than half or more than twice the median age.
     """
-    if (distinct := len(np.unique(ages))) <= 2:
+    if variable.classes:
+        return
+    _require_number(variable, labels)
+    name, unit = variable.name, variable.unit
+    if predictions.min() >= 0 and predictions.max() <= 1 < labels.min():
         raise NotARegressorError(
-            f"the ages have only {distinct} distinct values, like class labels; memberscan audits models "
-            "that predict age, and would report chance for a classifier: audit it with a tool for classifiers"
+            f"the predictions lie between 0 and 1 while {name} goes from {labels.min():.0f} to "
+            f"{labels.max():.0f} {unit}, like the probabilities of a classifier; give predictions in {unit}"
         )
-    if predictions.min() >= 0 and predictions.max() <= 1 < ages.min():
-        raise NotARegressorError(
-            f"the predictions lie between 0 and 1 while ages go from {ages.min():.0f} to {ages.max():.0f} "
-            "years, like the probabilities of a classifier; give predictions in years"
-        )
-    error = float(np.abs(ages - predictions).mean())
-    baseline = float(np.abs(ages - np.median(ages)).mean())
+    error = float(np.abs(labels - predictions).mean())
+    baseline = variable.error_of_constant(labels)
     # Another unit changes the median of the predictions by a factor; a bad model, or a narrow range of ages,
     # does not: a constant shift in years among children of one age is not another unit.
-    low, high = _OF_THE_MEDIAN * float(np.median(ages)), float(np.median(ages)) / _OF_THE_MEDIAN
+    median = float(np.median(labels))
+    low, high = _OF_THE_MEDIAN * median, median / _OF_THE_MEDIAN
     if error > _FAR_OFF * baseline and not low <= float(np.median(predictions)) <= high:
         raise NotARegressorError(
-            f"the mean absolute error is {error:.1f} years, where always answering the median age would "
+            f"the mean absolute error is {error:.1f} {unit}, where always answering the median {name} would "
             f"give {baseline:.1f}; {_IMAGES if images_unproven else ''}the predictions are probably in "
-            "another unit or standardised: give them in years"
+            f"another unit or standardised: give them in {unit}"
+        )
+
+
+def _require_number(variable: TargetVariable, labels: Float[np.ndarray, " n"]) -> None:
+    """Refuse labels that are those of classes."""
+    distinct = np.unique(labels)
+    codes = len(distinct) <= _FEW and distinct.min() >= 0 and distinct.max() < _CODES
+    if len(distinct) <= 2 or (variable.is_age and codes and (distinct % 1 == 0).all()):
+        what = "ages have" if variable.is_age else f"values of {variable.name!r} have"
+        raise NotARegressorError(
+            f"the {what} only {len(distinct)} distinct values, like class labels; if they are classes, name "
+            "the column without a unit (--target COLUMN), and give the probability of each class"
         )

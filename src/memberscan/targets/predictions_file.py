@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,16 +11,19 @@ import numpy as np
 import pandas as pd
 
 from memberscan.cohort.ages import MAXIMUM_AGE, Age, age_problem, unit_problem
+from memberscan.cohort.answers import PREDICTION, answer_columns, answers_in
 from memberscan.cohort.cells import is_missing
 from memberscan.cohort.covariates import select_covariates, typed
 from memberscan.cohort.ids import alike, is_nobody, same_person
+from memberscan.cohort.target_column import Asked, labels_of, variable_of
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import DataLeakageError, MemberscanError, NonFiniteError, PredictionsError
+from memberscan.target_variable import AGE, TargetVariable
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-REQUIRED = ("subject_id", "age", "prediction", "member")
+_IDS = ("subject_id", "member")
 _SMALL_CODES = (-1.0, -9.0)
 _CODES = (*_SMALL_CODES, -77.0, -88.0, -99.0, -777.0, -888.0, -999.0, -9999.0, 777.0, 888.0, 999.0, 9999.0)
 _ENOUGH = 30
@@ -39,15 +43,17 @@ class Predictions:
     Parameters
     ----------
     scans
-        Indexed by scan id: ``subject_id`` and ``age`` (years).
+        Indexed by scan id: ``subject_id`` and ``label``, the true value of the target variable.
     predictions
-        Of each scan, years.
+        Of each scan; of classes, the log-probability of its own class.
     member
         By subject id.
     covariates
         By scan.
     ignored
         Columns that are not used.
+    variable
+        What the model predicts.
     """
 
     scans: pd.DataFrame
@@ -55,16 +61,29 @@ class Predictions:
     member: pd.Series
     covariates: pd.DataFrame
     ignored: tuple[str, ...]
+    variable: TargetVariable
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_predictions(path: Path, asked: Asked = Asked()) -> Predictions:
     """Read a TSV or CSV with the columns subject_id, age, prediction, member, and optionally scan_id.
+
+    For another target than age, its own column is in the place of age, which becomes a covariate where it is
+    given. For classes, the columns p_CLASS with the probability of each are in the place of prediction.
 
     Every other column is a covariate by :func:`memberscan.cohort.covariates.select_covariates`; the rest are
     named and ignored.
 
+    Parameters
+    ----------
+    path
+        The file.
+    asked
+        What the model predicts: see :func:`memberscan.cohort.target_column.variable_of`.
+
     Raises
     ------
+    BadInputError
+        If the column of the target does not fit its unit or classes.
     PredictionsError
         If columns are missing, ids repeat or two are probably one person, a number cannot be read, an age
         is missing or not in years, or there is one class only.
@@ -77,24 +96,62 @@ def read_predictions(path: Path) -> Predictions:
         table = read_text_table(path)
     except MemberscanError as error:
         raise PredictionsError(str(error)) from error
-    if missing := [name for name in REQUIRED if name not in table]:
-        raise PredictionsError(
-            f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}; "
-            f"the file needs {', '.join(REQUIRED)}"
-        )
+    target = asked.name
+    # Which columns hold the answers follows from the target's column, except for age.
+    expected = [PREDICTION] if asked.unit or target == AGE.name else []
+    _require_columns(path, table, ["subject_id", target, *expected, "member"])
     if table.empty:
         raise PredictionsError(f"{path} has a header and no rows; write one row per scan")
     table = _indexed(path, table)
-    scans = pd.DataFrame({"subject_id": table["subject_id"], "age": _ages(path, table["age"])})
-    predictions = _numbers(path, table["prediction"])
-    _require_no_codes(path, predictions)
+    column = table[target].mask(is_missing(table[target]))
+    variable = variable_of(column, *asked)
+    answers = answer_columns(variable)
+    _require_columns(path, table, [*_IDS, target, *answers])
+    label = _ages(path, table[target]) if variable.is_age else _labels(path, column, variable)
+    scans = pd.DataFrame({"subject_id": table["subject_id"], "label": label})
+    if variable.classes:
+        predictions = _probabilities(path, table, variable, label)
+    else:
+        predictions = _numbers(path, table["prediction"])
+        _require_no_codes(path, predictions)
     _require_finite(predictions)
-    values = _others(path, table)
+    values = _others(path, table, [*_IDS, target, *answers])
     kept, ignored = select_covariates(values)
     member = _membership(path, table)
     found = predictions.to_numpy(float)
-    _require_no_twins(path, scans, found, scans["subject_id"].map(member).to_numpy(bool))
-    return Predictions(scans, found, member, values[list(kept)], ignored)
+    _require_no_twins(path, scans, found, scans["subject_id"].map(member).to_numpy(bool), target)
+    return Predictions(scans, found, member, values[list(kept)], ignored, variable)
+
+
+def _require_columns(path: Path, table: pd.DataFrame, needed: Sequence[str]) -> None:
+    if missing := [name for name in needed if name not in table]:
+        raise PredictionsError(
+            f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}; "
+            f"the file needs {', '.join(needed)}"
+        )
+
+
+def _labels(path: Path, column: pd.Series, variable: TargetVariable) -> pd.Series:
+    """Return numbers, or positions of classes; every scan needs one."""
+    label = labels_of(column, variable)
+    if (lacking := label.isna()).any():
+        raise PredictionsError(
+            f"{path}: scan {label.index[int(lacking.argmax())]!r} has no value of {variable.name!r}; leave the "
+            "scan out, or give it"
+        )
+    return label
+
+
+def _probabilities(path: Path, table: pd.DataFrame, variable: TargetVariable, label: pd.Series) -> pd.Series:
+    found = answers_in(table, variable, label.to_numpy(float))
+    if (bad := np.isnan(found)).any():
+        place = int(bad.argmax())
+        written = ", ".join(table[answer_columns(variable)].iloc[place])
+        raise PredictionsError(
+            f"{path}: scan {label.index[place]!r} has the probabilities {written}; give one of each class, from "
+            "0 to 1, with sum 1"
+        )
+    return pd.Series(found, index=label.index)
 
 
 def _indexed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
@@ -113,10 +170,10 @@ def _indexed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index(pd.Index(table[ids], name="scan_id"))
 
 
-def _others(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+def _others(path: Path, table: pd.DataFrame, used: Sequence[str]) -> pd.DataFrame:
     """Return the other columns, with numbers as floats."""
     try:
-        return typed(table.drop(columns=[*REQUIRED, "scan_id"], errors="ignore"), path)
+        return typed(table.drop(columns=[*used, "scan_id"], errors="ignore"), path)
     except MemberscanError as error:
         raise PredictionsError(str(error)) from error
 
@@ -172,14 +229,16 @@ def _require_no_codes(path: Path, predictions: pd.Series) -> None:
         )
 
 
-def _require_no_twins(path: Path, scans: pd.DataFrame, predictions: np.ndarray, member: np.ndarray) -> None:
+def _require_no_twins(
+    path: Path, scans: pd.DataFrame, predictions: np.ndarray, member: np.ndarray, name: str
+) -> None:
     """Refuse members who are listed again as non-members under unrelated ids.
 
-    They are recognised by equal ages and predictions. If these are rounded so much that they also repeat
+    They are recognised by equal labels and predictions. If these are rounded so much that they also repeat
     within a side, nothing is refused.
     """
-    pairs = scans["age"].to_numpy(float) + 1j * predictions
-    # Of very many rows, a sample chosen by a hash of age and prediction: of two equal rows it takes both or
+    pairs = scans["label"].to_numpy(float) + 1j * predictions
+    # Of very many rows, a sample chosen by a hash of label and prediction: of two equal rows it takes both or
     # neither. The odd constants mix the bits of the two numbers.
     bits = pairs.view(np.uint64).reshape(-1, 2) * np.array(
         [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64
@@ -195,7 +254,7 @@ def _require_no_twins(path: Path, scans: pd.DataFrame, predictions: np.ndarray, 
     if repeated <= _REPEATED and len(same) >= max(_FEWEST_TWINS, _TWINS * min(map(len, sides))):
         names = scans.index[pairs == same[0]][:2].tolist()
         raise DataLeakageError(
-            f"{path}: {len(same)} members and non-members have the same age and prediction to the last "
+            f"{path}: {len(same)} members and non-members have the same {name} and prediction to the last "
             f"digit, such as {names[0]!r} and {names[1]!r}: they are probably the same scans under two "
             "ids; every subject is on one side"
         )

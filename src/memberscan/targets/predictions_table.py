@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from memberscan.cohort.target_column import Asked
 from memberscan.files import TABLE_LIMIT, fingerprint
 from memberscan.received import read_limited
 from memberscan.targets.predictions_file import read_predictions
@@ -22,7 +23,7 @@ class PredictionsTable(Target):
     Parameters
     ----------
     predictions
-        Of each scan, years.
+        Of each scan; of classes, the log-probability of its own class.
     digest
         Of the file.
     made
@@ -35,10 +36,16 @@ class PredictionsTable(Target):
 
     @classmethod
     def read(
-        cls, path: Path, threat: ThreatModel, *, seed: int = 0, made: PredictionsFrom = "unknown"
+        cls,
+        path: Path,
+        threat: ThreatModel,
+        *,
+        seed: int = 0,
+        made: PredictionsFrom = "unknown",
+        asked: Asked = Asked(),
     ) -> PredictionsTable:
         """Read a predictions file; see :func:`~memberscan.targets.predictions_file.read_predictions`."""
-        read = read_predictions(path)
+        read = read_predictions(path, asked)
         # Sorted, so that the order of rows does not change the result, not even its last bits.
         order = read.scans.index.argsort()
         return cls(
@@ -51,6 +58,7 @@ class PredictionsTable(Target):
             predictions=read.predictions[order],
             digest=fingerprint(read_limited(path, TABLE_LIMIT)),
             made=made,
+            variable=read.variable,
         )
 
     @property

@@ -17,6 +17,7 @@ from memberscan.evidence.admissible import copies_of_membership
 from memberscan.evidence.own_images import OwnImages
 from memberscan.people import People
 from memberscan.references.ensemble import Ensemble
+from memberscan.target_variable import AGE, TargetVariable
 from memberscan.targets import known
 from memberscan.targets.known import Comparison
 from memberscan.threat import Access, ThreatModel
@@ -63,11 +64,12 @@ class Target(ABC):
     Parameters
     ----------
     scans
-        Scans of members and non-members, indexed by scan id: ``subject_id`` and ``age`` (years).
+        Scans of members and non-members, indexed by scan id: ``subject_id`` and ``label``, the true value of
+        the target variable.
     is_member
         By subject id, whether it was trained on.
     covariates
-        By scan, in the order of ``scans``: what is known of people apart from age and scan count.
+        By scan, in the order of ``scans``: what is known of people apart from label and scan count.
     ignored
         Columns that were not used as covariates.
     threat
@@ -75,9 +77,11 @@ class Target(ABC):
     seed
         Root seed of every draw.
     predictions
-        Of each scan, years, if they are given instead of a model.
+        Of each scan, if they are given instead of a model; of classes, the log-probability of its own class.
     references
         Reference models that the attacker trained, or None.
+    variable
+        What the model predicts.
 
     Raises
     ------
@@ -93,6 +97,7 @@ class Target(ABC):
     seed: int
     predictions: Float[np.ndarray, " scans"] | None = None
     references: Ensemble | None = field(default=None, kw_only=True)
+    variable: TargetVariable = field(default=AGE, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.is_member.index.is_unique or set(self.is_member.index) != set(self.people.ids):
@@ -109,6 +114,11 @@ class Target(ABC):
     def member(self) -> Bool[np.ndarray, " people"]:
         """Whether each person was trained on."""
         return self.is_member.loc[list(self.people.ids)].to_numpy(bool)
+
+    @cached_property
+    def label_as_covariate(self) -> pd.Series:
+        """The label of each scan as people write it: a number, or the name of its class."""
+        return self.variable.written(self.scans["label"])
 
     @property
     def member_of_scan(self) -> Bool[np.ndarray, " scans"]:
@@ -209,7 +219,7 @@ class Target(ABC):
 
     @property
     def stated_error(self) -> float | None:
-        """The mean absolute error on the training set that the model's makers state, years."""
+        """The mean absolute error on the training set that the model's makers state."""
         return None
 
     @property

@@ -60,7 +60,8 @@ class TrainedModel(Target):
         sides |= dict.fromkeys(run.roles.subjects(Role.NONMEMBER), False)
         scans = data.scans[data.scans["subject_id"].isin(list(sides))]
         return {
-            "scans": scans[["subject_id", "age"]],
+            "scans": scans[["subject_id"]].assign(label=data.labels[scans.index]),
+            "variable": data.target,
             "is_member": pd.Series({s: sides[s] for s in scans["subject_id"].unique()}, dtype=bool),
             "covariates": scans[list(data.covariates)],
             "ignored": data.ignored,

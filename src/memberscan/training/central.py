@@ -20,6 +20,7 @@ from memberscan.errors import BadInputError, ModelError
 from memberscan.files import OWNER_ONLY, append_line, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build
 from memberscan.models.inputs import as_inputs, resolve_device
+from memberscan.models.target_head import for_target
 from memberscan.models.trial import require_predicts
 from memberscan.models.weights import writable
 from memberscan.output_directory import claim
@@ -50,7 +51,7 @@ def train(
     Parameters
     ----------
     cohort
-        The cohort, or its directory.
+        The cohort, or its directory. Its target is the age, unless :meth:`.Cohort.with_target` chose another.
     path
         Directory of the run. An unfinished run there is resumed; a finished one is returned unchanged.
     model
@@ -78,7 +79,7 @@ def train(
     """
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path, config = Path(path), config or TrainingConfig()
-    spec = ModelSpec.to_train(model, cohort.shape, options or {})
+    spec = ModelSpec.to_train(model, cohort.shape, for_target(model, options or {}, cohort.target))
     randomised = isinstance(members, (int, float))
     resolve_device(config.device)
     extra = defence_request(path, config, seed)
@@ -140,8 +141,10 @@ def _train(
         "guarantee": guaranteed(config, len(members), config.epochs),
     }
     write_weights(path, network)
-    place, digest = cohort.path, cohort.fingerprint
-    run = Run(path, spec, roles, randomised, place, digest, training, code=spec.code).finish()
+    run = Run(
+        path, spec, roles, randomised, cohort.path, cohort.fingerprint, training, code=spec.code,
+        target=cohort.target,
+    ).finish()  # fmt: skip
     seconds = round(time.perf_counter() - started, 3)
     append_line(path / TIMINGS, json.dumps({"stage": "train", "seconds": seconds}))
     (path / CHECKPOINT).unlink(missing_ok=True)

@@ -95,7 +95,7 @@ class Imported(ABC):
                 _require_same(network, model, source)
                 summaries[name] = summariser.summarise(model, source)
             rounds.append(summaries)
-        return faulty_models(rounds, summariser.guess)
+        return faulty_models(rounds, summariser.guess, summariser.absurd)
 
 
 def open_transcript(path: Path, roles: Roles) -> Imported:

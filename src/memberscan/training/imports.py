@@ -12,12 +12,14 @@ from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
 from memberscan.files import TABLE_LIMIT, fingerprint
 from memberscan.models import ModelSpec, build, load_weights, read_weights
+from memberscan.models.heads import head_of
 from memberscan.models.inputs import as_inputs
 from memberscan.models.monai_bundle import WEIGHTS as BUNDLED
 from memberscan.models.monai_bundle import read_bundle
 from memberscan.models.network_inputs import IMAGE, NetworkInputs
 from memberscan.models.onnx_model import ONNX, read_onnx
 from memberscan.models.own_network import is_wrapped
+from memberscan.models.target_head import for_target, require_fits
 from memberscan.models.trial import require_predicts
 from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.output_directory import claim
@@ -60,10 +62,11 @@ def import_run(
     model
         ``package.module:factory`` of a function that returns the network, the name of a built-in model,
         "onnx", whose weights are an ONNX file, or the folder of a MONAI bundle. A network maps a batch
-        (n, 1, i, j, k), or (n, features) for tables, to n ages in years.
+        (n, 1, i, j, k), or (n, features) for tables, to n predictions in the unit of the cohort's target, or,
+        for classes, to (n, classes) logits.
     predictor
         In place of a model: ``package.module:function`` of a function that maps such a batch, as a float32
-        numpy array, to n ages, whatever computes them. Attacks on weights cannot be run then.
+        numpy array, to n predictions, whatever computes them. Attacks on weights cannot be run then.
     roles
         Who was in the training set and, for a federation, at which learner.
     weights
@@ -76,18 +79,19 @@ def import_run(
         Keyword arguments of a built-in model, such as ``width``; by default those that a memberscan
         transcript records.
     output
-        Part of the network's output that is the age, if it returns several: a key, an attribute, or a number
-        counted from 0.
+        Part of the network's output that is the prediction, if it returns several: a key, an attribute, or a
+        number counted from 0.
     inputs
         The arguments of the network's ``forward`` in their order: "image", and covariates of the cohort that
         it takes beside it. A covariate enters as (n, 1), float32.
     codes
         For covariates of text, the number that the network gets for each level.
     predictions
-        The makers' own predictions of some or all scans, in years: a table with the columns scan_id or
-        subject_id, and prediction. They show whether the model gets the images that it was trained on.
+        The makers' own predictions of some or all scans: a table with the columns scan_id or subject_id, and
+        prediction, or the probability of each class. They show whether the model gets the images that it was
+        trained on.
     training_error
-        The mean absolute error on the training set that the makers state, years: an audit that finds a much
+        The mean absolute error on the training set that the makers state: an audit that finds a much
         larger one says that the model probably gets other images.
 
     Raises
@@ -106,7 +110,7 @@ def import_run(
     _require_sense(model, predictor, weights, transcript, needless=bool(options or output))
     taken = NetworkInputs(tuple(inputs), codes or {})
     if training_error is not None and not 0 <= training_error < math.inf:
-        raise BadInputError(f"--training-error is {training_error}; give a mean absolute error in years")
+        raise BadInputError(f"--training-error is {training_error}; give a mean absolute error")
     cohort = taken.of(cohort if isinstance(cohort, Cohort) else Cohort.open(cohort))
     path = Path(path)
     assigned = chosen_roles(cohort, roles, 0.0, 0)
@@ -125,6 +129,7 @@ def import_run(
         # memberscan trained it: its output is a standardised age, and the scale is among its weights.
         spec = replace(spec, trained_here=True)
         network = build(spec, code=code).eval()
+    require_fits(head_of(network), cohort.target)
     request: dict[str, Any] = {
         "command": "import",
         "cohort": cohort.fingerprint,
@@ -166,6 +171,7 @@ def import_run(
             reproduced=reproduced,
             training_error=training_error,
             code=code,
+            target=cohort.target,
         ).finish()
 
 
@@ -197,7 +203,8 @@ def _spec(
             "them in your own function"
         )
     known = {} if federation is None else federation.options_of(model)
-    return ModelSpec(model, cohort.shape, {**known, **(options or {})}, output)
+    chosen = for_target(model, {**known, **(options or {})}, cohort.target)
+    return ModelSpec(model, cohort.shape, chosen, output)
 
 
 def _weights(spec: ModelSpec, path: Path) -> dict[str, Tensor]:

@@ -92,8 +92,8 @@ def fit(
 
 def moments_of(model: AgeRegressor, cohort: Cohort, scan_ids: Sequence[str]) -> dict[str, torch.Tensor]:
     """Return the sums that set a model's scale, over some scans: see :meth:`AgeRegressor.moments`."""
-    ages = torch.from_numpy(cohort.scans.loc[list(scan_ids), "age"].to_numpy(np.float32, copy=True))
-    return model.moments(ages, as_inputs(cohort, scan_ids) if cohort.kind == "table" else None)
+    labels = torch.from_numpy(cohort.labels[list(scan_ids)].to_numpy(np.float32, copy=True))
+    return model.moments(labels, as_inputs(cohort, scan_ids) if cohort.kind == "table" else None)
 
 
 def _exhausted(state: Progress, config: TrainingConfig) -> bool:
@@ -120,7 +120,7 @@ def train_epoch(
     *,
     defence_seed: int = 0,
 ) -> float:
-    """Train once over all members; return the mean training loss, in years (squared error: years squared).
+    """Train once over all members; return the mean training loss in the target's unit, or its square.
 
     The order of scans and dropout depend only on the seed and on ``epoch``; a defence's random numbers depend
     only on its own seed and on ``epoch``. An epoch can therefore be repeated exactly.
@@ -135,14 +135,14 @@ def train_epoch(
     total = 0.0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         _seed(device, seeds.integer(config.seed, "dropout", epoch))
-        for inputs, ages in batches(cohort, members, config.batch_size, order=order):
-            targets = (ages.to(device) - model.age_mean) / model.age_spread
+        for inputs, labels in batches(cohort, members, config.batch_size, order=order):
+            targets = (labels.to(device) - model.age_mean) / model.age_spread
             optimizer.zero_grad(set_to_none=True)
             autocast = _autocast(config, device)
             step = Step(model, inputs.to(device), targets, len(members), autocast, generator)
             loss = gradients(step)
             optimizer.step()
-            total += loss.item() * len(ages)
+            total += loss.item() * len(labels)
     return model.head.loss_in_unit(total / len(members), float(model.age_spread))
 
 
@@ -159,10 +159,10 @@ def _seed(device: torch.device, seed: int) -> None:
 def _mean_loss(
     model: AgeRegressor, cohort: Cohort, scan_ids: Sequence[str], config: TrainingConfig, device: torch.device
 ) -> float:
-    """Return the mean loss in evaluation mode, in years (in years squared if the loss is squared error)."""
+    """Return the mean loss in evaluation mode, in the target's unit (squared error: its square)."""
     model.eval()
     total = 0.0
-    for inputs, ages in batches(cohort, scan_ids, config.batch_size):
+    for inputs, labels in batches(cohort, scan_ids, config.batch_size):
         with _autocast(config, device):
-            total += float(model.head.loss(model.outputs(inputs.to(device)), ages.to(device)).sum())
+            total += float(model.head.loss(model.outputs(inputs.to(device)), labels.to(device)).sum())
     return total / len(scan_ids)

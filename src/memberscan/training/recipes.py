@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from memberscan import seeds
+from memberscan.cohort.answers import answer_columns, answers_in
 from memberscan.errors import BadInputError, MemberscanError, ReferencesError
 from memberscan.files import fingerprint
 from memberscan.models import ModelSpec
@@ -51,7 +53,7 @@ class Recipe(ABC):
     def train(
         self, cohort: Cohort, members: Sequence[str], seed: int, checkpoint: Path, weights: Path | None
     ) -> Answers:
-        """Train a model on these subjects and return its predictions of all scans of the cohort, in years.
+        """Train a model on these subjects and return its answers on all scans: see :meth:`.Head.answer`.
 
         Where there are several columns, the first is of the scans, the others of copies of them: see
         :mod:`memberscan.models.copies`.
@@ -215,12 +217,15 @@ class UserRecipe(Recipe):
             return answers_of(self.inputs.give(made), self.inputs.of(cohort), self.device)
         if hasattr(made, "predict"):
             # scikit-learn and its like take one row of numbers per scan.
-            made = made.predict(cohort.read(cohort.scans.index.tolist()).reshape(len(cohort), -1))
+            ask = made.predict_proba if cohort.target.classes else made.predict
+            made = ask(cohort.read(cohort.scans.index.tolist()).reshape(len(cohort), -1))
         if isinstance(made, Mapping) or hasattr(made, "reindex"):
             named = dict(made.items())
             if missing := [scan for scan in cohort.scans.index if scan not in named]:
                 raise ReferencesError(f"the recipe {self.name} gives no prediction of scan {missing[0]!r}")
             made = [named[scan] for scan in cohort.scans.index]
+        if cohort.target.classes:
+            return self._of_classes(made, cohort)
         try:
             if made is None:
                 raise TypeError("nothing was returned")
@@ -237,9 +242,24 @@ class UserRecipe(Recipe):
             )
         return values
 
+    def _of_classes(self, made: Any, cohort: Cohort) -> Float[np.ndarray, " scans"]:
+        columns = answer_columns(cohort.target)
+        try:
+            table = pd.DataFrame(np.asarray(made, dtype=float), columns=columns)
+        except (TypeError, ValueError) as error:
+            raise ReferencesError(
+                f"the recipe {self.name} returns a {type(made).__name__}; of classes, return a model with "
+                f"predict_proba(), a torch network, or {len(columns)} probabilities per scan of the cohort"
+            ) from error
+        if len(table) != len(cohort):
+            raise ReferencesError(
+                f"the recipe {self.name} gives probabilities of {len(table)} scans, not of {len(cohort)}"
+            )
+        return answers_in(table, cohort.target, cohort.labels.to_numpy(float))
+
 
 def predictions_of(network: torch.nn.Module, cohort: Cohort, device: str) -> Float[np.ndarray, " scans"]:
-    """Return a network's predictions of all scans, in evaluation mode, in years."""
+    """Return a network's answers on all scans, in evaluation mode."""
     return predict_scans(network, cohort, cohort.scans.index.tolist(), device=device)[:, 0]
 
 

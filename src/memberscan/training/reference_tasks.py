@@ -18,6 +18,7 @@ from memberscan.progress import progress
 from memberscan.received import load_json
 from memberscan.references.ensemble import Ensemble, finish, read_predictions, write_predictions, write_scans
 from memberscan.references.plan import Plan, name_of
+from memberscan.target_variable import TargetVariable
 from memberscan.task_pool import Engine, carry_out
 from memberscan.training.central import TIMINGS
 
@@ -44,6 +45,8 @@ class Task:
         How to train.
     cohort
         Directory of the cohort.
+    target
+        What the reference is to predict.
     checkpoint
         File for the state of an interrupted training.
     weights
@@ -55,6 +58,7 @@ class Task:
     seed: int
     recipe: Recipe
     cohort: Path
+    target: TargetVariable
     checkpoint: Path
     weights: Path | None
 
@@ -65,11 +69,15 @@ class Task:
 
 
 def train_task(task: Task) -> tuple[Answers, float]:
-    """Train one reference; return its predictions of all scans (years), and the seconds that it took."""
+    """Train one reference; return its predictions of all scans, and the seconds that it took."""
     started = time.perf_counter()
     task.checkpoint.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = task.recipe.train(
-        Cohort.open(task.cohort), task.members, task.seed, task.checkpoint, task.weights
+        Cohort.open(task.cohort).with_target(task.target),
+        task.members,
+        task.seed,
+        task.checkpoint,
+        task.weights,
     )
     task.checkpoint.unlink(missing_ok=True)
     return found, time.perf_counter() - started
@@ -122,7 +130,8 @@ def train_all(
     # Others in the cohort, such as those who chose the epoch, are in no reference and are not predicted.
     asked = cohort.scans["subject_id"].isin(list(plan.subjects)).to_numpy()
     plan.write(directory)
-    write_scans(directory, cohort.scans[asked])
+    scans = cohort.scans.loc[asked, ["subject_id"]].assign(label=cohort.labels[asked])
+    write_scans(directory, scans, cohort.target)
     tasks = [
         Task(
             name=name_of(k),
@@ -130,6 +139,7 @@ def train_all(
             seed=seeds.integer(seed, "reference", k),
             recipe=recipe,
             cohort=cohort.path.resolve(),
+            target=cohort.target,
             checkpoint=(directory / TASKS / f"{name_of(k)}.safetensors").resolve(),
             weights=(directory / "weights" / name_of(k)).resolve() if keep_weights else None,
         )

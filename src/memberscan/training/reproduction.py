@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from memberscan.cohort import Cohort
+from memberscan.cohort.answers import answer_columns, answers_in, needs_in_words
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import MemberscanError, ModelError, PredictionsError
 from memberscan.models.inputs import predict_scans
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 TOLERANCE = 0.1
-"""Largest difference that is accepted, years, besides that of rounding in the file. Reduced precision of a
-graphics card changes predictions by a few hundredths of a year, other images by years."""
+"""Largest difference of ages that is accepted, years, besides that of rounding in the file. Reduced precision
+of a graphics card changes predictions by a few hundredths of a year, other images by years."""
+OF_SPREAD, OF_PROBABILITY = 0.01, 0.02
+"""The same of other numbers, in standard deviations of the target; and of probabilities of classes."""
 _ID_COLUMNS = ("scan_id", "subject_id", "subject", "participant_id")
 _STRAIGHT = 0.9999
 """Predictions that correlate so closely with those of the file are the same in another unit."""
@@ -40,7 +43,8 @@ def require_reproduces(network: nn.Module, cohort: Cohort, path: Path, source: s
     cohort
         Has the scans.
     path
-        TSV or CSV with the columns scan_id or subject_id, and prediction, in years, of some or all scans.
+        TSV or CSV with the columns scan_id or subject_id, and prediction, or p_CLASS of each class, of some
+        or all scans.
     source
         Name of the network in errors.
 
@@ -52,10 +56,12 @@ def require_reproduces(network: nn.Module, cohort: Cohort, path: Path, source: s
         If a prediction differs by more than :data:`TOLERANCE`.
     """
     written = _read(path, cohort)
-    expected = written.to_numpy(float)
+    expected, variable = written.to_numpy(float), cohort.target
     found = predict_scans(network, cohort, written.index.tolist())[:, 0]
+    if variable.classes:
+        expected, found = np.exp(expected), np.exp(found)
     difference = np.abs(found - expected)
-    allowed = TOLERANCE + _rounding(expected)
+    allowed = _tolerance(cohort) + _rounding(expected)
     if (difference <= allowed).all():
         return Reproduced(len(written), float(difference.max()))
     wrong = int((~(difference <= allowed)).sum())
@@ -63,8 +69,15 @@ def require_reproduces(network: nn.Module, cohort: Cohort, path: Path, source: s
     named = "; ".join(f"{written.index[k]} is {expected[k]:.2f} there and {found[k]:.2f} here" for k in worst)
     raise ModelError(
         f"{source} does not reproduce {path}: {wrong} of {len(written)} predictions differ by more than "
-        f"{allowed:.2g} years ({named}). {_advice(found, expected)}"
+        f"{allowed:.2g} {variable.unit or 'in the probability of the own class'} ({named}). "
+        f"{_advice(found, expected)}"
     )
+
+
+def _tolerance(cohort: Cohort) -> float:
+    if cohort.target.classes:
+        return OF_PROBABILITY
+    return TOLERANCE if cohort.target.is_age else OF_SPREAD * float(cohort.labels.std())
 
 
 def _read(path: Path, cohort: Cohort) -> pd.Series:
@@ -74,23 +87,30 @@ def _read(path: Path, cohort: Cohort) -> pd.Series:
     except MemberscanError as error:
         raise PredictionsError(str(error)) from error
     names = [name for name in _ID_COLUMNS if name in table]
-    if not names or "prediction" not in table:
+    columns = answer_columns(cohort.target)
+    if not names or not {*columns} <= {*table.columns}:
         raise PredictionsError(
             f"{path} has the columns {', '.join(table.columns)}; it needs scan_id or subject_id, and "
-            "prediction"
+            f"{needs_in_words(cohort.target)}"
         )
-    ids, numbers = table[names[0]], pd.to_numeric(table["prediction"], errors="coerce").astype(float)
-    if (bad := ~np.isfinite(numbers)).any():
-        place = int(bad.argmax())
-        raise PredictionsError(
-            f"{path}: the prediction of {ids.iloc[place]!r} is {table['prediction'].iloc[place]!r}; it must "
-            "be a number, in years"
-        )
+    ids = table[names[0]]
     if ids.duplicated().any():
         raise PredictionsError(f"{path}: {ids[ids.duplicated()].iloc[0]!r} is in more than one row")
     excluded = set(cohort.excluded[["scan_id", "subject_id"]].to_numpy().ravel())
-    scans = _scans_of(path, ids[~ids.isin(excluded)], cohort)
-    return pd.Series(numbers[~ids.isin(excluded)].to_numpy(), index=scans)
+    kept = table[~ids.isin(excluded)]
+    scans = _scans_of(path, kept[names[0]], cohort)
+    numbers = answers_in(kept, cohort.target, cohort.labels[scans].to_numpy(float))
+    if (bad := ~np.isfinite(numbers)).any():
+        place = int(bad.argmax())
+        raise PredictionsError(
+            f"{path}: the prediction of {scans[place]!r} is {', '.join(kept[columns].iloc[place])!r}; it must "
+            + (
+                "be probabilities with sum 1"
+                if cohort.target.classes
+                else f"be a number, in {cohort.target.unit}"
+            )
+        )
+    return pd.Series(numbers, index=scans)
 
 
 def _scans_of(path: Path, ids: pd.Series, cohort: Cohort) -> list[str]:
@@ -110,7 +130,7 @@ def _scans_of(path: Path, ids: pd.Series, cohort: Cohort) -> list[str]:
 
 
 def _rounding(values: Float[np.ndarray, " n"]) -> float:
-    """Return half a unit in the last of the decimals that values are written with, up to half a year."""
+    """Return half a unit in the last of the decimals that values are written with, up to a half."""
     decimals = next((d for d in range(6) if np.allclose(values, values.round(d), rtol=0, atol=1e-9)), 6)
     return float(0.5 * 10.0**-decimals)
 

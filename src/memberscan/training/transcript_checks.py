@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.errors import TranscriptError
-from memberscan.models.inputs import as_inputs, predict
+from memberscan.models.inputs import answers_of, as_inputs
 from memberscan.models.weights import load_weights
 from memberscan.runs.names import GLOBAL
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 _SCANS = 4
 _COORDINATES = 4096
 _FAR_OFF = 3.0
-_ABSURD_YEARS = 30.0
-"""Predictions are implausible with a mean error above this, and _FAR_OFF times that of simpler models."""
+_ABSURD_YEARS, _ABSURD = 30.0, 6.0
+"""Predictions are implausible with a mean error above this, and _FAR_OFF times that of simpler models; of other
+targets than age, above this many times the error of the best answer that is the same for everybody."""
 _EXACT, _FAR = 1e-4, 0.1
 """Share of a step that a weighted sum leaves unexplained: below the first it fits, above the second not."""
 _MOVED, _ROUNDING = 1e-4, 2e-6
@@ -57,7 +58,7 @@ class ModelSummary:
     sample
         Some parameters, at the same positions in every model.
     error
-        Mean absolute error on a few scans, years; NaN if a prediction is not finite.
+        Mean absolute residual on a few scans; NaN if a prediction is not finite.
     """
 
     source: str
@@ -71,12 +72,14 @@ class Summariser:
 
     def __init__(self, network: nn.Module, cohort: Cohort) -> None:
         self._network = network
-        by_age = cohort.scans["age"].sort_values()
-        places = (np.arange(_SCANS) + 0.5) / _SCANS * len(by_age)
-        ids = by_age.index[places.astype(int)].tolist()
+        ordered = cohort.labels.sort_values()
+        places = (np.arange(_SCANS) + 0.5) / _SCANS * len(ordered)
+        ids = ordered.index[places.astype(int)].tolist()
         self._inputs = as_inputs(cohort, ids)
-        self._ages = torch.from_numpy(by_age.loc[ids].to_numpy(np.float64, copy=True))
-        self.guess = float((by_age - by_age.median()).abs().mean())
+        self._labels = torch.from_numpy(ordered.loc[ids].to_numpy(np.float64, copy=True))
+        self._variable = cohort.target
+        self.guess = cohort.target.error_of_constant(ordered.to_numpy(float))
+        self.absurd = _ABSURD_YEARS if cohort.target.is_age else _ABSURD * self.guess
         sizes = {name: p.numel() for name, p in network.named_parameters() if name in network.state_dict()}
         total = sum(sizes.values())
         rng = seeds.generator(0, "sample of parameters", total)
@@ -98,14 +101,17 @@ class Summariser:
             digest.update(memoryview(values.view(torch.uint8).numpy()))
             parts.append(values[places].double().numpy())
         with torch.no_grad():
-            error = (predict(self._network, self._inputs).double() - self._ages).abs().mean()
+            answers = answers_of(self._network, self._inputs, self._labels).double().cpu().numpy()
+        error = float(np.abs(self._variable.residual(self._labels.numpy(), answers)).mean())
         sample = np.concatenate(parts) if parts else np.zeros(0)
         # Models without parameters never count as copies of each other.
         name = digest.hexdigest() if parts else source
-        return ModelSummary(source, name, sample, float(error) if error.isfinite() else np.nan)
+        return ModelSummary(source, name, sample, error if np.isfinite(error) else np.nan)
 
 
-def faulty_models(rounds: Sequence[Mapping[str, ModelSummary]], guess: float) -> LeftOut:
+def faulty_models(
+    rounds: Sequence[Mapping[str, ModelSummary]], guess: float, absurd: float = _ABSURD_YEARS
+) -> LeftOut:
     """Return which learners' models are faulty, by round, with the reason.
 
     Parameters
@@ -113,7 +119,9 @@ def faulty_models(rounds: Sequence[Mapping[str, ModelSummary]], guess: float) ->
     rounds
         Summaries of the models of each round from 0, by learner, and "global".
     guess
-        Mean absolute error of always answering the median age, years.
+        Mean absolute residual of the best answer that is the same for everybody.
+    absurd
+        Mean absolute residual that no sensible model has.
 
     Raises
     ------
@@ -128,7 +136,7 @@ def faulty_models(rounds: Sequence[Mapping[str, ModelSummary]], guess: float) ->
             raise TranscriptError(
                 f"{end.source} {_DIFFERENCES}; add it to the global model of the previous round"
             )
-        if reason := _senseless(end, before, guess):
+        if reason := _senseless(end, before, guess, absurd):
             raise TranscriptError(f"{end.source} {reason}; restore it, or end the transcript before it")
     learners = [{n: summary for n, summary in models.items() if n != GLOBAL} for models in rounds]
     copies = _copies(learners, ends)
@@ -146,7 +154,9 @@ def faulty_models(rounds: Sequence[Mapping[str, ModelSummary]], guess: float) ->
     for t, name in present:
         summary = learners[t][name]
         reason = (
-            copies.get((t, name)) or differences.get((t, name)) or _senseless(summary, ends[t - 1], guess)
+            copies.get((t, name))
+            or differences.get((t, name))
+            or _senseless(summary, ends[t - 1], guess, absurd)
         )
         if reason:
             found.setdefault(t, {})[name] = f"its model {reason}"
@@ -160,24 +170,24 @@ _AND_ALL = (
 )
 
 
-def _senseless(summary: ModelSummary, before: ModelSummary | None, guess: float) -> str | None:
+def _senseless(summary: ModelSummary, before: ModelSummary | None, guess: float, absurd: float) -> str | None:
     """Return what is wrong with a model's predictions, compared with the global model before it; or None."""
     if np.isnan(summary.error):
-        return "predicts NaN or infinite ages"
+        return "predicts NaN or infinite numbers"
     if before is None:
         return None
-    if summary.error > max(_ABSURD_YEARS, _FAR_OFF * guess, _FAR_OFF * before.error):
+    if summary.error > max(absurd, _FAR_OFF * guess, _FAR_OFF * before.error):
         return (
-            f"is {summary.error:.4g} years off on average, but the model before it was {before.error:.4g} "
-            f"off, and always predicting the median age is {guess:.2g} off"
+            f"is {summary.error:.4g} off on average, but the model before it was {before.error:.4g} "
+            f"off, and the best answer that is the same for everybody is {guess:.2g} off"
         )
     return None
 
 
 def _is_difference(summary: ModelSummary, before: ModelSummary, guess: float) -> bool:
-    """Return whether parameters are small compared with the model before, and do not predict age.
+    """Return whether parameters are small compared with the model before, and do not predict the target.
 
-    Training may also make parameters small, but a trained model still predicts age.
+    Training may also make parameters small, but a trained model still predicts the target.
     """
     small = 2 * _norm(summary.sample) < _norm(summary.sample - before.sample)
     return small and not summary.error <= _FAR_OFF * guess

@@ -29,7 +29,7 @@ def centred(c: Compared) -> tuple[np.ndarray, np.ndarray]:
 
 
 def detrended(c: Compared) -> tuple[np.ndarray, np.ndarray]:
-    rest = [r - np.polyval(np.polyfit(c.age, r, 2), c.age) for r in (c.residual, *c.references)]
+    rest = [r - np.polyval(np.polyfit(c.label, r, 2), c.label) for r in (c.residual, *c.references)]
     models = [r / r.std() for r in rest]
     return models[0], np.stack(models[1:])
 
@@ -129,7 +129,7 @@ def empirical_bayes(c: Compared, weight: float) -> list[float]:
     target, values = detrended(c)
     pools = pooled(values, c.inside)
     both = [sides(values, c.inside, scan) for scan in range(len(target))]
-    age = (c.age - c.age.mean()) / c.age.std()
+    age = (c.label - c.label.mean()) / c.label.std()
     design = np.array([[1, outs.mean(), a, a**2, a * abs(a)] for (_, outs), a in zip(both, age, strict=True)])
     shift = np.array([ins.mean() - outs.mean() for ins, outs in both])
     root = np.sqrt([1 / (1 / len(ins) + 1 / len(outs)) for ins, outs in both])

@@ -38,7 +38,7 @@ def drawn(
         REFERENCE_COPIES: age[:, None] - copies[1:],
         REFERENCE_MEMBERS: inside[1:],
     }
-    scans = pd.DataFrame({"subject_id": np.arange(people).astype(str), "age": age})
+    scans = pd.DataFrame({"subject_id": np.arange(people).astype(str), "label": age})
     return View(scans.set_index(scans["subject_id"]), values), member
 
 
@@ -57,7 +57,7 @@ def test_what_is_compared_is_shift_excess_and_mean():
             *zip(view[REFERENCE_PREDICTIONS], view[REFERENCE_COPIES], strict=True),
         ]
     ):
-        for n, age in enumerate(view.age):
+        for n, age in enumerate(view.label):
             error, errors = age - own[n], age - copies[n]
             expected = error - errors.mean(), np.abs(errors).mean() - abs(error), errors.mean()
             found = [(m.residual if k == 0 else m.references[k - 1])[n] for m in (shift, excess, mean)]

@@ -57,7 +57,7 @@ def test_the_target_decides_nothing_of_what_is_learnt(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module.Stack, "fit", classmethod(watched))
     compared, _ = draw(1, references=4, scans=120)
     stacking(compared)
-    other = Compared(compared.residual[::-1] * 3, compared.references, compared.inside, compared.age)
+    other = Compared(compared.residual[::-1] * 3, compared.references, compared.inside, compared.label)
     first = list(learnt)
     learnt.clear()
     stacking(other)
@@ -71,7 +71,7 @@ def test_it_is_the_same_whatever_the_order_of_scans():
     compared, _ = draw(2, references=6, scans=200)
     order = np.random.default_rng(0).permutation(200)
     references, inside = compared.references[:, order], compared.inside[:, order]
-    moved = Compared(compared.residual[order], references, inside, compared.age[order])
+    moved = Compared(compared.residual[order], references, inside, compared.label[order])
     np.testing.assert_allclose(stacking(moved), stacking(compared)[order], atol=1e-8)
 
 

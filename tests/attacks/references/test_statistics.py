@@ -56,7 +56,7 @@ def test_it_equals_one_written_person_by_person(ours, plain):
 
 
 def rearranged(compared: Compared, rows: np.ndarray) -> Compared:
-    return Compared(compared.residual, compared.references[rows], compared.inside[rows], compared.age)
+    return Compared(compared.residual, compared.references[rows], compared.inside[rows], compared.label)
 
 
 @every_attack
@@ -77,7 +77,7 @@ def test_the_order_of_pairs_and_of_twins_in_a_pair_decides_nothing(attack: Refer
 def test_the_unit_of_age_decides_nothing(seed: int, scale: float):
     compared, _ = draw(seed, references=4, scans=80)
     other = Compared(
-        compared.residual * scale, compared.references * scale, compared.inside, compared.age * scale
+        compared.residual * scale, compared.references * scale, compared.inside, compared.label * scale
     )
     for attack in QUICK:
         one, same = attack.statistic(compared), attack.statistic(other)
@@ -92,7 +92,7 @@ def test_the_unit_of_age_decides_nothing(seed: int, scale: float):
 def test_a_constant_error_of_a_model_decides_nothing_where_models_are_normalised(seed, references, offset):
     compared, _ = draw(seed, references=references, scans=80)
     shift = np.random.default_rng(seed).normal(size=(references, 1))
-    moved = Compared(compared.residual + offset, compared.references + shift, compared.inside, compared.age)
+    moved = Compared(compared.residual + offset, compared.references + shift, compared.inside, compared.label)
     for name in NORMALISED:
         attack = REGISTRY[name]
         assert isinstance(attack, ReferenceAttack)
@@ -103,21 +103,21 @@ def test_a_constant_error_of_a_model_decides_nothing_where_models_are_normalised
 NORMALISED = ["lira:signed", "lira:regression", "lira:offline"]
 NORMALISED += ["empirical-bayes", "base", "rmia", "difficulty"]
 STRANGE: dict[str, Callable[[Compared], Compared]] = {
-    "one age for everybody": lambda c: Compared(c.age - 60, c.references, c.inside, c.age),
+    "one age for everybody": lambda c: Compared(c.label - 60, c.references, c.inside, c.label),
     "a reference of one age": lambda c: Compared(
-        c.residual, np.concatenate([c.references[:-1], [c.age - 60]]), c.inside, c.age
+        c.residual, np.concatenate([c.references[:-1], [c.label - 60]]), c.inside, c.label
     ),
-    "perfect predictions": lambda c: Compared(0 * c.residual, 0 * c.references, c.inside, c.age),
+    "perfect predictions": lambda c: Compared(0 * c.residual, 0 * c.references, c.inside, c.label),
     "the references are one model": lambda c: Compared(
-        c.residual, np.tile(c.references[:1], (len(c.inside), 1)), c.inside, c.age
+        c.residual, np.tile(c.references[:1], (len(c.inside), 1)), c.inside, c.label
     ),
-    "the target is a reference": lambda c: Compared(c.references[0], c.references, c.inside, c.age),
-    "one age": lambda c: Compared(c.residual, c.references, c.inside, np.full_like(c.age, 60)),
+    "the target is a reference": lambda c: Compared(c.references[0], c.references, c.inside, c.label),
+    "one age": lambda c: Compared(c.residual, c.references, c.inside, np.full_like(c.label, 60)),
     "somebody in no reference": lambda c: Compared(
-        c.residual, c.references, c.inside & (np.arange(c.inside.shape[1]) > 0), c.age
+        c.residual, c.references, c.inside & (np.arange(c.inside.shape[1]) > 0), c.label
     ),
-    "huge errors": lambda c: Compared(1e150 * c.residual, c.references, c.inside, c.age),
-    "tiny errors": lambda c: Compared(1e-150 * c.residual, 1e-150 * c.references, c.inside, c.age),
+    "huge errors": lambda c: Compared(1e150 * c.residual, c.references, c.inside, c.label),
+    "tiny errors": lambda c: Compared(1e-150 * c.residual, 1e-150 * c.references, c.inside, c.label),
 }
 
 

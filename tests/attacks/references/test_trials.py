@@ -51,9 +51,9 @@ def test_the_target_is_compared_with_as_many_references_as_each_of_them(referenc
 def test_normalisation_removes_offset_scale_and_trend_of_each_model(seed, scale, offset, slope):
     compared, _ = draw(seed % 1000, references=4, scans=40)
     moved = compared.residual * scale + offset
-    tilted = moved + slope * scale * compared.age
+    tilted = moved + slope * scale * compared.label
     one, other, third = (
-        Trials.of_target(Compared(r, compared.references, compared.inside, compared.age))
+        Trials.of_target(Compared(r, compared.references, compared.inside, compared.label))
         for r in (compared.residual, moved, tilted)
     )
     np.testing.assert_allclose(other.centred.residual, one.centred.residual, atol=1e-8)
@@ -62,9 +62,9 @@ def test_normalisation_removes_offset_scale_and_trend_of_each_model(seed, scale,
 
 def test_a_model_that_predicts_one_age_for_everybody_has_no_residual_left():
     compared, _ = draw(3)
-    constant = Compared(compared.age - 60.0, compared.references, compared.inside, compared.age)
+    constant = Compared(compared.label - 60.0, compared.references, compared.inside, compared.label)
     assert not Trials.of_target(constant).detrended.residual.any()
-    level = Compared(np.full(300, 1 / 3), compared.references, compared.inside, compared.age)
+    level = Compared(np.full(300, 1 / 3), compared.references, compared.inside, compared.label)
     assert not Trials.of_target(level).centred.residual.any()
 
 
@@ -72,10 +72,10 @@ def test_thinned_scans_do_not_depend_on_the_order_of_scans():
     compared, _ = draw(4)
     order = np.random.default_rng(0).permutation(300)
     references, inside = compared.references[:, order], compared.inside[:, order]
-    shuffled = Compared(compared.residual[order], references, inside, compared.age[order])
+    shuffled = Compared(compared.residual[order], references, inside, compared.label[order])
     for most, kept in ((1000, 300), (300, 300), (299, 150), (100, 100)):
         one, other = thinned(compared, most), thinned(shuffled, most)
-        assert len(one.age) == kept and (np.diff(one.age) >= 0).all()
+        assert len(one.label) == kept and (np.diff(one.label) >= 0).all()
         np.testing.assert_array_equal(one.references, other.references)
         np.testing.assert_array_equal(one.inside, other.inside)
         np.testing.assert_array_equal(one.residual, other.residual)

@@ -38,7 +38,7 @@ def test_learners_find_a_band_that_the_fixed_rule_does_not():
 
 def test_nothing_that_learners_see_depends_on_who_was_in_the_references():
     compared, _ = draw(0, references=2, scans=100)
-    other = Compared(compared.residual, compared.references, ~compared.inside, compared.age)
+    other = Compared(compared.residual, compared.references, ~compared.inside, compared.label)
     for trials in (references_beside_target, target_beside_references):
         for one, same in zip(
             scores_without_members(trials(compared)), scores_without_members(trials(other)), strict=True
@@ -60,6 +60,8 @@ def test_without_a_leak_what_learners_see_tells_nothing_of_the_references():
 
 def test_references_of_everybody_leave_the_fixed_rule():
     compared, _ = draw(1, references=2, scans=60)
-    everybody = Compared(compared.residual, compared.references, np.ones_like(compared.inside), compared.age)
+    everybody = Compared(
+        compared.residual, compared.references, np.ones_like(compared.inside), compared.label
+    )
     fixed = fixed_rule(Trials.of_target(everybody))[0]
     np.testing.assert_array_equal(two_references(everybody), fixed)

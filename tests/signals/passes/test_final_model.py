@@ -35,7 +35,7 @@ def extract(
 ) -> View:
     """Return what an attacker sees of some scans who is shown these signals."""
     target = TrainedModel.open(run.path, ThreatModel(Access.WEIGHTS), cohort=cohort.path, model=run.code)
-    scans = cohort.scans.loc[scan_ids, ["subject_id", "age"]]
+    scans = cohort.scans.loc[scan_ids, ["subject_id", "age"]].rename(columns={"age": "label"})
     part = dataclasses.replace(target, scans=scans, is_member=target.is_member[scans["subject_id"].unique()])
     return see(part, signals, directory)
 

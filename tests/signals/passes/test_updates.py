@@ -48,7 +48,12 @@ def cohort_for(volumes: Cohort, vectors: Cohort):
 def observe(run: Run, cohort: Cohort, ids: list[str], rounds: tuple[int, ...], directory: Path, **options):
     """Return what the pass gives of these scans, as attacks see it."""
     seen = observe_updates(run, run.transcript, cohort, ids, rounds, directory, **options)
-    return View(cohort.scans.loc[ids, ["subject_id", "age"]], seen.values, seen.learners, seen.rounds)
+    return View(
+        cohort.scans.loc[ids, ["subject_id"]].assign(label=cohort.labels[ids]),
+        seen.values,
+        seen.learners,
+        seen.rounds,
+    )
 
 
 def own_parameters(model: nn.Module, layer: str) -> list[torch.Tensor]:
@@ -78,7 +83,7 @@ def test_everything_is_what_autograd_gives_one_scan_at_a_time(
     seen = observe(run, cohort, ids, (2, 3), tmp_path / "out")
     assert seen.learners == LEARNERS and seen.rounds == (2, 3)
     assert list(seen.scans.index) == ids
-    np.testing.assert_array_equal(seen.scans["age"], cohort.scans.loc[ids, "age"])
+    np.testing.assert_array_equal(seen.scans["label"], cohort.scans.loc[ids, "age"])
     np.testing.assert_array_equal(seen[TOOK_PART], [[True, False, True], [True, True, True]])
     for t, number in enumerate(seen.rounds):
         before = run.model_with(transcript.global_model(number - 1))
@@ -280,5 +285,5 @@ def test_the_derivative_of_the_loss_is_that_of_the_squared_error(
         federation(vectors, "mlp"), vectors, vectors.scans.index.tolist(), (1, 2), tmp_path / "out"
     )
     predictions = torch.tensor(seen[START_PREDICTIONS], requires_grad=True)
-    ((torch.tensor(seen.age) - predictions) ** 2).sum().backward()
+    ((torch.tensor(seen.label) - predictions) ** 2).sum().backward()
     np.testing.assert_allclose(seen[LOSS_DERIVATIVES], predictions.grad, rtol=1e-12)

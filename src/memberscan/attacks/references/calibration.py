@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import log_ndtr
 
+from memberscan.attacks.references.confidence import comparable
 from memberscan.attacks.references.lira import log_square
 from memberscan.attacks.references.trials import Trials
 from memberscan.attacks.references.tuning import on_target
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def difficulty(trials: Trials) -> Float[np.ndarray, "models scans"]:
     """Return the mean squared error of references that did not see the scan, minus the model's own."""
-    squares = trials.centred.of(np.square)
+    squares = comparable(trials).of(np.square)
     return np.asarray(squares.moments.outs.mean - squares.residual)
 
 

@@ -7,7 +7,7 @@ of the two hardly varies from one reference to the next, and training on the sca
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,14 +60,15 @@ def with_copies(view: View) -> Compared:
     less that on the scan; and the mean residual over copies.
     """
     plain = Compared.of(view)
-    of_model = view.age[:, None] - np.asarray(view[AUGMENTED_PREDICTIONS], dtype=float)
-    of_references = view.age[:, None] - np.asarray(view[REFERENCE_COPIES], dtype=float)
+    of_model, of_references = (
+        view.residuals(view[signal], scans=-2) for signal in (AUGMENTED_PREDICTIONS, REFERENCE_COPIES)
+    )
     sides = ((plain.residual, of_model), (plain.references, of_references))
     shift, excess, mean = (
         tuple(measure(own, copies) for own, copies in sides) for measure in (_shift, _excess, _mean)
     )
-    also = tuple(Compared(m, r, plain.inside, plain.age) for m, r in (shift, excess, mean))
-    return Compared(plain.residual, plain.references, plain.inside, plain.age, also)
+    also = tuple(replace(plain, residual=m, references=r) for m, r in (shift, excess, mean))
+    return replace(plain, also=also)
 
 
 def _shift(own: np.ndarray, copies: np.ndarray) -> np.ndarray:
@@ -113,8 +114,8 @@ def of_shifts(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     shift, _, mean = (each.detrended for each in trials.also)
     ins, outs = shift.moments.ins.mean, shift.moments.outs.mean
-    copies, age = mean.residual, standardised(trials.age)
+    copies, y = mean.residual, standardised(trials.label)
     one = np.ones_like(outs)
-    on = [one, copies, copies * np.abs(copies), outs, ins, age * copies, one * age, one * age**2]
-    spread_on = [one, np.abs(copies), np.abs(outs), np.abs(ins - outs), one * age, one * age**2]
+    on = [one, copies, copies * np.abs(copies), outs, ins, y * copies, one * y, one * y**2]
+    spread_on = [one, np.abs(copies), np.abs(outs), np.abs(ins - outs), one * y, one * y**2]
     return shift.residual, np.stack(on, axis=-1), np.stack(spread_on, axis=-1)

@@ -29,29 +29,29 @@ def empirical_bayes(
     Parameters
     ----------
     trials
-        Residuals in years.
+        Residuals.
     weight
         How many references the learnt mean counts for; infinity ignores a person's own mean.
     trend
-        Whether each model's trend with age is removed first, or only its mean.
+        Whether each model's trend with the label is removed first, or only its mean.
     """
     same = trials.detrended if trend else trials.centred
     moments = same.moments
-    learnt = moments.outs.mean + learnt_shift(moments, standardised(trials.age))
+    learnt = moments.outs.mean + learnt_shift(moments, standardised(trials.label))
     share = 1.0 if np.isinf(weight) else weight / (weight + moments.ins.count)
     mean = share * learnt + (1 - share) * moments.ins.mean
     ins = Side(moments.ins.count, mean, moments.ins.squares, moments.ins.pooled)
     return np.asarray(ins.log_density(same.residual) - moments.outs.log_density(same.residual))
 
 
-def learnt_shift(moments: Moments, age: Float[np.ndarray, " scans"]) -> Float[np.ndarray, "models scans"]:
+def learnt_shift(moments: Moments, label: Float[np.ndarray, " scans"]) -> Float[np.ndarray, "models scans"]:
     """Predict how far training on a scan moves its residual: a regression over all scans.
 
-    The shift is fitted on 1, the mean residual without the scan, age, its square and age times its size. A
-    scan weighs more if its two means are of more references.
+    The shift is fitted on 1, the mean residual without the scan, label, its square and label times its size.
+    A scan weighs more if its two means are of more references.
     """
     ins, outs = moments.ins, moments.outs
-    shared = np.stack([np.ones_like(age), age, age**2, age * np.abs(age)], axis=1)
+    shared = np.stack([np.ones_like(label), label, label**2, label * np.abs(label)], axis=1)
     design = np.concatenate([outs.mean[:, :, None], np.broadcast_to(shared, (*outs.mean.shape, 4))], axis=2)
     usable = (ins.count > 0) & (outs.count > 0)
     weight = usable / (1 / np.maximum(ins.count, 1) + 1 / np.maximum(outs.count, 1))

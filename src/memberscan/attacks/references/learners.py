@@ -34,7 +34,7 @@ class Inputs:
     ranks
         Of the scores within a model, as normal quantiles: what scores mean, not their units.
     measured
-        The same, absolute residuals and age, of which trees find bands and edges.
+        The same, absolute residuals and label, of which trees find bands and edges.
     """
 
     ranks: Float[np.ndarray, "rows scores"]
@@ -45,7 +45,7 @@ class Inputs:
         """Put the scores of some trials into rows."""
         ranks = [ndtri(ranked(score)).ravel() for score in scores]
         others = [np.abs(same.residual).ravel() for same in (trials, trials.detrended)]
-        others.append(np.tile(trials.age, len(trials.residual)))
+        others.append(np.tile(trials.label, len(trials.residual)))
         return cls(np.stack(ranks, axis=1), np.stack([*ranks, *others], axis=1))
 
 

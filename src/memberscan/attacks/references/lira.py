@@ -16,6 +16,7 @@ from memberscan.attacks.references.moments import TINY, normal
 from memberscan.attacks.references.trials import Trials
 from memberscan.attacks.references.tuning import on_target
 from memberscan.attacks.with_references import ReferenceAttack
+from memberscan.target_variable import minus_logit
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -27,7 +28,14 @@ FLOOR = 1e-2
 
 
 def log_square(trials: Trials, offset: float = OFFSET) -> Trials:
-    """Return the logarithm of each squared residual, which classification's logit resembles."""
+    """Return the logarithm of each squared residual; of classes, minus the logit of the right one.
+
+    The logit of a probability p is log(p / (1 - p)), whose law over models is nearly Gaussian. The logarithm
+    of a squared residual resembles it: where the cross-entropy is small, they are the same but for a sign and
+    a constant.
+    """
+    if trials.classes:
+        return trials.of(minus_logit)
     floor = max(offset * float(np.mean(trials.references**2)), TINY)
     return trials.of(lambda residual: np.log(residual**2 + floor))
 
@@ -51,17 +59,17 @@ def shrunk_ratio(trials: Trials) -> Float[np.ndarray, "models scans"]:
 
 
 def usual(trials: Trials) -> Float[np.ndarray, "models scans"]:
-    """LiRA as it is used for classifiers: Gaussians of log squared errors, variances by scan."""
+    """LiRA as it is used for classifiers: Gaussians of log squared errors or logits, variances by scan."""
     return gaussian_ratio(log_square(trials))
 
 
 def fixed_variance(trials: Trials) -> Float[np.ndarray, "models scans"]:
-    """LiRA on log squared errors with one variance for all scans."""
+    """LiRA on log squared errors or logits with one variance for all scans."""
     return gaussian_ratio(log_square(trials), fixed_variance=True)
 
 
 def signed(trials: Trials) -> Float[np.ndarray, "models scans"]:
-    """LiRA on signed residuals, each model's normalised by age, with shrunk variances."""
+    """LiRA on signed residuals, each model's normalised by label, with shrunk variances."""
     return shrunk_ratio(trials.detrended)
 
 
@@ -71,7 +79,7 @@ def offline(trials: Trials) -> Float[np.ndarray, "models scans"]:
     The absolute error is used because it moves one way: a two-sided test of the signed residual is
     worse than chance, since training on a scan shrinks the variance of its residual too.
     """
-    size = trials.centred.of(np.abs)
+    size = log_square(trials) if trials.classes else trials.centred.of(np.abs)
     outs = size.moments.outs
     return np.asarray(log_ndtr((outs.mean - size.residual) / np.sqrt(outs.shrunk_variance)))
 

@@ -103,11 +103,11 @@ def of_residuals(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     same = trials.detrended
     ins, outs = same.moments.ins.mean, same.moments.outs.mean
-    age = standardised(trials.age)
+    y = standardised(trials.label)
     one = np.ones_like(outs)
     on = [one, outs, ins, outs**2, ins**2, outs * ins, outs * np.abs(outs), ins * np.abs(ins)]
-    on += [age * outs, age * ins, *(one * term for term in (age, age**2, age * np.abs(age)))]
-    spread_on = [one, np.abs(outs), np.abs(ins), np.abs(ins - outs), one * age, one * age**2]
+    on += [y * outs, y * ins, *(one * term for term in (y, y**2, y * np.abs(y)))]
+    spread_on = [one, np.abs(outs), np.abs(ins), np.abs(ins - outs), one * y, one * y**2]
     return same.residual, np.stack(on, axis=-1), np.stack(spread_on, axis=-1)
 
 

@@ -101,7 +101,7 @@ class Stack:
         predictors = (of_residuals, *((of_shifts,) if trials.also else ()))
         laws = tuple(Laws.fit(trials, chosen, each) for each in predictors)
         inputs, member = _inputs(trials, laws), trials.inside[chosen].ravel()
-        kept = np.repeat(chosen, len(trials.age))
+        kept = np.repeat(chosen, len(trials.label))
         return cls(laws, logistic(inputs.ranks[kept], member), trees(inputs.measured[kept], member))
 
     def log_odds(self, trials: Trials) -> Float[np.ndarray, "learners models scans"]:

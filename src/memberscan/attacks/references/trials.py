@@ -15,6 +15,8 @@ from memberscan.attacks.with_references import Compared
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
+_FEW_LEVELS = 3
+"""A quadratic of so few different labels is any function of them."""
 LEAST = 1e-12
 """Spreads below this share of the usual one count as zero."""
 
@@ -26,25 +28,28 @@ class Trials:
     Parameters
     ----------
     residual
-        Signed residuals of each model.
+        Residuals of each model: see :meth:`.TargetVariable.residual`.
     references
         The same of each reference.
     inside
         Whether each reference was trained on each scan.
     used
         1 where a model is compared with a reference, otherwise 0.
-    age
-        In years.
+    label
+        The true value of the target, or the position of the class.
     also
         The same of other measurements than the residual.
+    classes
+        Whether the target is a class, so that residuals are deviance residuals.
     """
 
     residual: Float[np.ndarray, "models scans"]
     references: Float[np.ndarray, "references scans"]
     inside: Bool[np.ndarray, "references scans"]
     used: Float[np.ndarray, "models references"]
-    age: Float[np.ndarray, " scans"]
+    label: Float[np.ndarray, " scans"]
     also: tuple[Trials, ...] = ()
+    classes: bool = False
 
     @classmethod
     def of_target(cls, compared: Compared) -> Trials:
@@ -84,7 +89,7 @@ class Trials:
         used: Float[np.ndarray, "models references"],
         also: tuple[Trials, ...] = (),
     ) -> Trials:
-        return cls(models, compared.references, compared.inside, used, compared.age, also)
+        return cls(models, compared.references, compared.inside, used, compared.label, also, compared.classes)
 
     def of(self, statistic: Callable[[np.ndarray], np.ndarray]) -> Trials:
         """Return the same trials of a function of the residuals."""
@@ -93,18 +98,17 @@ class Trials:
     @cached_property
     def centred(self) -> Trials:
         """Each model's residuals without their mean, and divided by their standard deviation."""
-        return self.of(self._rest(np.ones((len(self.age), 1))))
+        return self.of(self._rest(np.ones((len(self.label), 1))))
 
     @cached_property
     def detrended(self) -> Trials:
-        """Each model's residuals without a quadratic trend with age, and divided by the rest's deviation.
+        """Each model's residuals without a trend with the label, and divided by the rest's deviation.
 
-        Models of one recipe differ in offset, in how far they regress to the mean age, and in scale, whoever
-        they are trained on. That variation would hide the effect of one subject. The fit is over all scans
-        and needs no membership.
+        Models of one recipe differ in offset, in how far they regress to the mean label, and in scale,
+        whoever they are trained on. That variation would hide the effect of one subject. The fit is over all
+        scans and needs no membership.
         """
-        age = standardised(self.age)
-        return self.of(self._rest(np.stack([np.ones_like(age), age, age**2], axis=1)))
+        return self.of(self._rest(trend(self.label, classes=self.classes)))
 
     def _rest(self, columns: Float[np.ndarray, "scans some"]) -> Callable[[np.ndarray], np.ndarray]:
         basis, _ = np.linalg.qr(columns)
@@ -112,7 +116,7 @@ class Trials:
         def rest(residual: np.ndarray) -> np.ndarray:
             left = residual - (residual @ basis) @ basis.T
             spread = left.std(axis=1, keepdims=True)
-            # A model that predicts the same age for everybody has nothing left but rounding errors.
+            # A model that predicts the same for everybody has nothing left but rounding errors.
             usual = np.sqrt(np.mean(residual**2, axis=1, keepdims=True))
             return np.where(spread > LEAST * usual, left / np.where(spread > 0, spread, 1), 0.0)
 
@@ -125,12 +129,22 @@ class Trials:
 
 
 def thinned(compared: Compared, scans: int) -> Compared:
-    """Return at most that many scans, evenly spaced in age, for choices that do not need all of them.
+    """Return at most that many scans, evenly spaced in the label, for choices that do not need all of them.
 
-    They are in the order of age whatever the order they were given in, so that results do not depend on it.
+    They are in the order of labels whatever the order they were given in, so that results do not depend on
+    it.
     """
-    step = -(-len(compared.age) // scans)
-    return compared.take(np.lexsort((compared.residual, compared.age))[::step])
+    step = -(-len(compared.label) // scans)
+    return compared.take(np.lexsort((compared.residual, compared.label))[::step])
+
+
+def trend(label: Float[np.ndarray, " scans"], *, classes: bool) -> Float[np.ndarray, "scans columns"]:
+    """Return columns of which any quadratic in the label is a sum; of classes, a column for each of them."""
+    levels = np.unique(label)
+    if classes or len(levels) <= _FEW_LEVELS:
+        return np.asarray(label[:, None] == levels, dtype=float)
+    scaled = standardised(label)
+    return np.stack([np.ones_like(scaled), scaled, scaled**2], axis=1)
 
 
 def standardised(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

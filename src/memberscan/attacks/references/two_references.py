@@ -50,14 +50,18 @@ def references_beside_target(compared: Compared) -> Trials:
     """Return one trial for each reference, compared with the target alone."""
     models = compared.residual[None]
     nobody = np.zeros_like(models, dtype=bool)
-    return Trials(compared.references, models, nobody, np.ones((len(compared.references), 1)), compared.age)
+    used = np.ones((len(compared.references), 1))
+    return Trials(compared.references, models, nobody, used, compared.label, classes=compared.classes)
 
 
 def target_beside_references(compared: Compared) -> Trials:
     """Return one trial of the target for each reference, which it is compared with alone."""
     count = len(compared.references)
     target = np.repeat(compared.residual[None], count, axis=0)
-    return Trials(target, compared.references, np.zeros_like(compared.inside), np.eye(count), compared.age)
+    nobody = np.zeros_like(compared.inside)
+    return Trials(
+        target, compared.references, nobody, np.eye(count), compared.label, classes=compared.classes
+    )
 
 
 def scores_without_members(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:

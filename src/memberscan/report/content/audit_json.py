@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from memberscan.evidence.rounding import YEARS
 from memberscan.report.content.bounds_json import HiddenDifference, Overlap
 from memberscan.report.content.exposure_json import PersonExposure
 from memberscan.report.content.federation_json import Federation
@@ -24,8 +25,8 @@ from memberscan.report.content.parts import (
     Measurement,
     NotRun,
     Part,
+    Size,
     Text,
-    Years,
 )
 from memberscan.report.content.references_json import References
 
@@ -41,6 +42,27 @@ class Disclosure(Part):
 
     smallest_cell: Annotated[int, Field(ge=1)]
     """Fewest people on each side of a group whose numbers are given."""
+
+
+class Variable(Part):
+    """What the model predicts."""
+
+    name: Text
+    """Name of the column, such as "age"."""
+    unit: Text
+    """Unit of a number; empty for classes."""
+    classes: Many[Text]
+    """Names of the classes; empty for a number."""
+    step: Annotated[float, Field(gt=0)]
+    """The finest step of values and errors."""
+
+    @property
+    def is_age(self) -> bool:
+        """Whether it is the age at the scan."""
+        return (self.name, self.unit) == ("age", "years")
+
+
+_AGE = Variable(name="age", unit="years", classes=(), step=YEARS)
 
 
 class Target(Part):
@@ -62,16 +84,18 @@ class Target(Part):
     """Subjects outside it."""
     scans: Count
     """Scans of all of them."""
-    mae_members: Years
-    """Mean absolute error on members, years."""
-    mae_nonmembers: Years
-    """Mean absolute error on non-members, years."""
-    rmse_members: Years
-    """Root mean squared error on members, years."""
-    rmse_nonmembers: Years
-    """Root mean squared error on non-members, years."""
+    mae_members: Size
+    """Mean absolute error on members, in the unit; of classes, mean deviance residual."""
+    mae_nonmembers: Size
+    """The same on non-members."""
+    rmse_members: Size
+    """Root mean squared error on members; of classes, root of twice the mean cross-entropy in nats."""
+    rmse_nonmembers: Size
+    """The same on non-members."""
     predictions_from: Literal["one-pass", "unknown"] | None = None
     """How a file's predictions were made, as its owner says; null for a run. Absent in early versions."""
+    variable: Variable = _AGE
+    """What the model predicts; absent where it is age."""
 
 
 class Threat(Part):
@@ -181,7 +205,7 @@ class PredictionCheck(Part):
     unlike: bool
     """Whether they do: then they were probably made in different ways."""
     differences: Many[Literal["level", "slope", "spread", "shift"]]
-    """In what: members' mean error farther from zero; slope over age farther from one; more spread; levels
+    """In what: members' mean error farther from zero; slope over true values farther from one; more spread; levels
     apart by more than half a standard deviation."""
     p_value: Fraction
     """Smallest p-value of these four, one-sided and corrected (Holm)."""
@@ -194,7 +218,7 @@ class ImageCheck(Part):
     """Scans of which it gives the predictions that its makers have; null if these were not given."""
     problem: Literal["no better than the median", "worse than stated"] | None
     """Why it probably gets other images: on the members themselves it errs about as much as always answering
-    their median age would, or more; or more than was stated of its training. Null if nothing says so."""
+    the same would, or more; or more than was stated of its training. Null if nothing says so."""
 
 
 class Checks(Part):
@@ -217,10 +241,10 @@ class Checks(Part):
 class Group(Part):
     """The strongest attack among one group of people."""
 
-    by: Literal["age", "sex"]
+    by: Literal["age", "sex", "target"]
     """What the groups are made by."""
     group: Text
-    """The group; ages in years, the first and the last band without an end."""
+    """The group: a band of ages or values, the first and the last without an end; a sex; or a class."""
     members: Count | None
     """Members in it; null where there are too few people to report."""
     nonmembers: Count | None
@@ -243,7 +267,7 @@ class Exposure(Part):
 
 
 class Quantiles(Part):
-    """Quantiles of age minus prediction, in years; null where too few people lie beyond one."""
+    """Quantiles of the true value minus the prediction; null where too few people lie beyond one."""
 
     n: Count
     """Subjects."""
@@ -260,12 +284,12 @@ class Quantiles(Part):
 
 
 class Band(Part):
-    """Errors of the model in one age band, with enough people on both sides."""
+    """Errors of the model in one band of the target, with enough people on both sides."""
 
     low: float | None
-    """From this age, years; null for the first band, which has no end."""
+    """From this value; null for the first band, which has no end."""
     high: float | None
-    """Below this age, years; null for the last band, which has no end."""
+    """Below this value; null for the last band, which has no end."""
     members: Quantiles | None
     """Members."""
     nonmembers: Quantiles | None
@@ -273,10 +297,10 @@ class Band(Part):
 
 
 class Residuals(Part):
-    """Errors of the model by age."""
+    """Errors of the model by value of the target."""
 
     bands: Many[Band]
-    """Age bands."""
+    """Bands of the target; none for classes."""
 
 
 class Basis(Part):
@@ -349,7 +373,8 @@ class AuditContent(Part):
     """The result of one membership audit.
 
     It holds no subject ids; groups of few people are joined or hidden, and every number is rounded to a
-    step that fits its standard error. AUCs and accuracies are fractions, ages and errors are in years.
+    step that fits its standard error. AUCs and accuracies are fractions, ages are in years, and errors in the
+    unit of the target.
     """
 
     schema_name: Literal["memberscan.audit/1"] = Field(alias="schema")
@@ -373,7 +398,7 @@ class AuditContent(Part):
     person_exposure: PersonExposure | None = None
     """How exposed people are, from reference models; null where there are none. Absent in early versions."""
     residuals: Residuals
-    """Errors of the model by age."""
+    """Errors of the model by value of the target."""
     verdict: Verdict
     """The answer."""
     federation: Federation | None

@@ -29,10 +29,10 @@ class ExposedPeople(Part):
 class ExposedGroup(ExposedPeople):
     """How exposed the people of one group are."""
 
-    by: Literal["age", "sex", "site", "scans"]
+    by: Literal["age", "sex", "site", "scans", "target"]
     """What the groups are made by."""
     group: Text
-    """The group; ages in years, the first and the last band without an end."""
+    """The group: a band of ages or values, the first and the last without an end; or what is written."""
 
 
 class AtLeast(Part):
@@ -142,7 +142,7 @@ class PersonExposure(Part):
     at_least: Many[AtLeast]
     """How many people are at least so exposed."""
     groups: Many[ExposedGroup]
-    """By age, sex, site and number of scans, where these are known and differ."""
+    """By target, age, sex, site and number of scans, where these are known and differ."""
     listed: ExposedList
     """The list of exposed people."""
     named: Named | None

@@ -24,9 +24,10 @@ class Learner(Part):
     members: Count | None
     """Subjects that it trained on; null where there are too few people to report."""
     age_mean: Measurement | None
-    """Mean of their ages, years; null where there are too few people to report."""
+    """Mean of their values of the target, such as age in years; null for classes, and where there are too few
+    people to report."""
     age_sd: Measurement | None
-    """Standard deviation of their ages, years; null where there are too few people to report."""
+    """Standard deviation of the same."""
 
 
 class Pair(Part):

@@ -31,7 +31,7 @@ AuditNote = Annotated[str, Field(max_length=LONGEST_NOTE)]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1), _KeepsError]
-Years = Annotated[float, Field(ge=0), _KeepsError]
+Size = Annotated[float, Field(ge=0), _KeepsError]
 Measurement = Annotated[float, _KeepsError]
 # JSON has lists only, which a strict tuple would refuse; the items of the list are checked strictly.
 Many = Annotated[tuple[T, ...], Field(strict=False)]

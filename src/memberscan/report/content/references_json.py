@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from memberscan.report.content.parts import Count, Many, Measurement, Part, Text, Years
+from memberscan.report.content.parts import Count, Many, Measurement, Part, Size, Text
 
 
 class References(Part):
@@ -14,9 +14,9 @@ class References(Part):
     """How many attacks compared with."""
     recipe: Text
     """How they were trained, in words."""
-    rmse_in: Years
-    """Their root mean squared error on people they were trained on, years; mean over references."""
-    rmse_out: Years
+    rmse_in: Size
+    """Their root mean squared error on people they were trained on; mean over references."""
+    rmse_out: Size
     """The same on people they were not trained on."""
     correlation: Measurement | None
     """Mean correlation of the target's errors with a reference's; null with fewer than four references."""

@@ -19,7 +19,7 @@ _OF_AN_AUDIT = (
     "federation_about",
     "false_alarms",
     "group_exposure",
-    "age_errors",
+    "model_errors",
     "reference_models",
     "self_checks",
     "reading_guide",

@@ -13,7 +13,7 @@ from memberscan.files import fingerprint
 from memberscan.models.copies import COPIES, copies
 from memberscan.models.footprint import batch_size
 from memberscan.models.gradients import agrees_with_autograd
-from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
+from memberscan.models.inputs import answers_of, as_inputs, full_precision, resolve_device
 from memberscan.signals.passes.stored_rows import stored_rows
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @full_precision()
 def predictions_of_copies(target: TrainedModel, directory: Path) -> Float[np.ndarray, "scans copies"]:
-    """Return predictions (years) of all copies of each scan; resumes where it stopped."""
+    """Return the answers on all copies of each scan; resumes where it stopped."""
     cohort, scan_ids = target.cohort, target.scans.index.tolist()
     device = resolve_device("auto")
     model = target.run.load().to(device)
@@ -42,9 +42,10 @@ def predictions_of_copies(target: TrainedModel, directory: Path) -> Float[np.nda
         "batch": size,
     }
 
-    def see(inputs: Tensor, ages: Tensor) -> dict[str, np.ndarray]:  # noqa: ARG001
+    def see(inputs: Tensor, labels: Tensor) -> dict[str, np.ndarray]:
+        own = labels.to(device)
         with torch.no_grad():
-            columns = [predict(model, copy) for copy in copies(inputs.to(device))]
+            columns = [answers_of(model, copy, own) for copy in copies(inputs.to(device))]
         return {"prediction": torch.stack(columns, dim=1).double().cpu().numpy()}
 
     what = "predicting changed copies"

@@ -92,9 +92,9 @@ def observe(
         "batch": size,
     }
 
-    def see(inputs: Tensor, ages: Tensor) -> dict[str, np.ndarray]:
+    def see(inputs: Tensor, labels: Tensor) -> dict[str, np.ndarray]:
         take = capture if fast else capture_slowly
-        seen = take(model, inputs.to(device), ages.to(device), layers=layers, entering=entering)
+        seen = take(model, inputs.to(device), labels.to(device), layers=layers, entering=entering)
         return {str(signal): reading.rows(seen) for signal, reading in readings.items()}
 
     # Signals are about single persons.

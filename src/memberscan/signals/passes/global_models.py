@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from memberscan.files import fingerprint
 from memberscan.models.footprint import batch_size
 from memberscan.models.gradients import agrees_with_autograd
-from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
+from memberscan.models.inputs import answers_of, as_inputs, full_precision, resolve_device
 from memberscan.signals.passes.stored_rows import stored_rows
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ def predictions_by_round(party: Party, directory: Path) -> Float[np.ndarray, "sc
             "batch": size,
         }
 
-        def see(inputs: Tensor, ages: Tensor, model: nn.Module = model) -> dict[str, np.ndarray]:  # noqa: ARG001
+        def see(inputs: Tensor, labels: Tensor, model: nn.Module = model) -> dict[str, np.ndarray]:
             with torch.no_grad():
-                return {"prediction": predict(model, inputs.to(device)).double().cpu().numpy()}
+                answers = answers_of(model, inputs.to(device), labels.to(device))
+            return {"prediction": answers.double().cpu().numpy()}
 
         folder = directory / f"{number:04d}"
         columns.append(

@@ -46,7 +46,7 @@ def stored_rows(
     cohort, scan_ids, size
         Which scans, and how many at a time.
     see
-        Gives the rows of each signal from inputs and ages.
+        Gives the rows of each signal from inputs and labels.
     what
         The label of the progress bar.
     """
@@ -64,14 +64,14 @@ def stored_rows(
         computed = _computed(computed, request, done)
         advance = stack.enter_context(progress(what, len(scan_ids), done=done))
         counted = time.monotonic()
-        for inputs, ages in batches(cohort, scan_ids[done:], size):
-            for name, values in see(inputs, ages).items():
+        for inputs, labels in batches(cohort, scan_ids[done:], size):
+            for name, values in see(inputs, labels).items():
                 stores[name].write(done, values)
-            done += len(ages)
+            done += len(labels)
             if done == len(scan_ids) or time.monotonic() - counted > _SECONDS_BETWEEN_COUNTS:
                 _count(directory, request, done, computed, stores.values())
                 counted = time.monotonic()
-            advance(len(ages))
+            advance(len(labels))
     return {name: np.load(directory / _file(name), mmap_mode="r", allow_pickle=False) for name in one}
 
 

@@ -26,7 +26,7 @@ from memberscan.models.gradients import (
     parameter_layers,
 )
 from memberscan.models.heads import head_of, loss_derivatives
-from memberscan.models.inputs import as_inputs, full_precision, predict, resolve_device
+from memberscan.models.inputs import answers_of, as_inputs, full_precision, resolve_device
 from memberscan.signals import learner_updates as given
 from memberscan.signals.passes.sketch import Sketch
 from memberscan.signals.passes.stored_rows import stored_rows
@@ -94,14 +94,14 @@ def observe_updates(
     values: dict[Signal, Any] = {
         signal: np.stack([one[name] for one in seen]) for name, signal in _STORED.items()
     }
-    age = cohort.scans.loc[list(scan_ids), "age"].to_numpy(float)
+    label = cohort.labels[list(scan_ids)].to_numpy(float)
     head = head_of(run.model_with(transcript.global_model(rounds[0] - 1)))
-    if head.outputs == 1:
-        # With several outputs, the stored predictions do not determine the loss.
-        starts = values[given.START_PREDICTIONS]
-        values[given.LOSS_DERIVATIVES] = np.stack(
-            [loss_derivatives(head, start[:, None], age)[:, 0] for start in starts]
-        )
+    starts = values[given.START_PREDICTIONS]
+    values[given.LOSS_DERIVATIVES] = (
+        np.stack([loss_derivatives(head, start[:, None], label)[:, 0] for start in starts])
+        if head.outputs == 1
+        else np.ones_like(starts)
+    )
     sketches = ByRound([Path(cast("np.memmap", one["sketches"]).filename or "") for one in seen])
     return Observed(
         {**values, given.JACOBIAN_SKETCHES: sketches},
@@ -140,9 +140,14 @@ def _observe_round(
         "sketch": lens.sketch.width,
     }
 
-    def see(inputs: Tensor, ages: Tensor) -> dict[str, np.ndarray]:  # noqa: ARG001
-        inputs = inputs.to(lens.device)
-        return lens.see(inputs, take(lens.model, inputs, None, layers=lens.layers))
+    several = head_of(lens.model).outputs != 1
+
+    def see(inputs: Tensor, labels: Tensor) -> dict[str, np.ndarray]:
+        inputs, labels = inputs.to(lens.device), labels.to(lens.device)
+        # A loss gradient is the Jacobian of the one output times one derivative. With several outputs, the
+        # loss gradient itself is kept in place of the Jacobian, and the derivative is 1.
+        seen = take(lens.model, inputs, labels if several else None, layers=lens.layers)
+        return lens.see(inputs, labels, seen)
 
     arrays = stored_rows(directory, request, cohort, scan_ids, size, see, f"reading round {number}")
     return {**arrays, **lens.of_updates()}
@@ -174,14 +179,14 @@ class _Lens:
         sizes = {path: len(w) for path, w in weights.items()}
         self.sketch = Sketch(min(SKETCH, sum(sizes.values())), sizes)
 
-    def see(self, inputs: Tensor, seen: Capture) -> dict[str, np.ndarray]:
+    def see(self, inputs: Tensor, labels: Tensor, seen: Capture) -> dict[str, np.ndarray]:
         """Return the rows of one batch, by the names in ``_STORED``."""
         shape = len(inputs), len(self.present), len(self.layers)
         products, local = np.zeros(shape, np.float32), np.full(shape[:2], np.nan)
         products[:, self.present] = inner_products(seen.gradients, self.descents).float().cpu().numpy()
         with torch.no_grad():
             for place, end in zip(np.flatnonzero(self.present), self.ends, strict=True):
-                local[:, place] = predict(end, inputs).double().cpu().numpy()
+                local[:, place] = answers_of(end, inputs, labels).double().cpu().numpy()
         norms = torch.stack([seen.gradients[path].norm(dim=1) for path in self.layers], dim=1)
         return {
             "before": seen.predictions.double().cpu().numpy(),

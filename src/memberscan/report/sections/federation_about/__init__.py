@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memberscan.report import words
-from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.audit_json import AuditContent, Variable
 from memberscan.report.content.federation_json import Federation, Learner, LeftOut
 from memberscan.report.content.parts import Environment
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table, counted
 
 _PEOPLE: dict[Environment | None, str] = {
-    "uniform-iid": "All learners have the same number of people, and the same mix of ages.",
-    "uniform-noniid": "All learners have the same number of people, but their ages differ between learners.",
-    "skewed-iid": "Learners have different numbers of people, but the same mix of ages.",
-    "skewed-noniid": "Learners have different numbers of people, and their ages differ between learners.",
+    "uniform-iid": "All learners have the same number of people, and the same mix of {values}.",
+    "uniform-noniid": "All learners have the same number of people, but their {values} differ between "
+    "learners.",
+    "skewed-iid": "Learners have different numbers of people, but the same mix of {values}.",
+    "skewed-noniid": "Learners have different numbers of people, and their {values} differ between learners.",
     "by-site": "Each learner has the people of one site.",
     None: "How people were spread over the learners is not known.",
 }
@@ -37,31 +38,41 @@ def data(audit: AuditContent) -> FederationAbout | None:
     if federation is None:
         return None
     left_out = left_out_table(federation.left_out) if federation.left_out else None
-    return FederationAbout(about(federation), learner_table(federation.learners), left_out)
+    variable = audit.target.variable
+    return FederationAbout(
+        about(federation, variable), learner_table(federation.learners, variable), left_out
+    )
 
 
-def about(federation: Federation) -> str:
+def about(federation: Federation, variable: Variable) -> str:
     """Describe the federation in two or three sentences."""
     rounds, epochs = words.people(federation.rounds, "round"), federation.local_epochs
     each = f", with {words.people(epochs, 'local epoch')} in each" if epochs else ""
     learners = words.people(len(federation.learners), "learner")
+    values = "ages" if variable.is_age else f"values of {variable.name}"
+    people = _PEOPLE[federation.environment].format(values=values)
     secret = " Learners encrypted what they sent (CKKS)." if federation.secure == "ckks" else ""
-    return f"{learners} trained together over {rounds}{each}. {_PEOPLE[federation.environment]}{secret}"
+    return f"{learners} trained together over {rounds}{each}. {people}{secret}"
 
 
-def learner_table(rows: Sequence[Learner]) -> Table:
+def learner_table(rows: Sequence[Learner], variable: Variable) -> Table:
     """Return the learners and their people."""
     cells = [
         [
             Cell(row.name),
             Cell(counted(row.members)),
-            NONE if row.age_mean is None else Cell(words.years(row.age_mean)),
-            NONE if row.age_sd is None else Cell(words.years(row.age_sd)),
+            NONE if row.age_mean is None else Cell(words.amount(row.age_mean, variable)),
+            NONE if row.age_sd is None else Cell(words.amount(row.age_sd, variable)),
         ]
         for row in rows
     ]
-    caption = "The learners and the people each trained on; ages in years."
-    return Table(caption, ("Learner", "People", "Mean age", "SD of age"), cells)
+    if variable.classes:
+        caption, cells = "The learners and the people each trained on.", [row[:2] for row in cells]
+        return Table(caption, ("Learner", "People"), cells)
+    name = variable.name
+    what = "ages" if variable.is_age else name
+    caption = f"The learners and the people each trained on; {what} in {variable.unit}."
+    return Table(caption, ("Learner", "People", f"Mean {name}", f"SD of {name}"), cells)
 
 
 def left_out_table(rows: Sequence[LeftOut]) -> Table:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from memberscan.report import ranking, words
-from memberscan.report.content.audit_json import AuditContent, Exposure, Group
+from memberscan.report.content.audit_json import AuditContent, Exposure, Variable
 from memberscan.report.drawings import Drawing, both
 from memberscan.report.interval_plot import Row, draw_intervals
 from memberscan.report.page_section import Section
@@ -34,16 +34,19 @@ def data(audit: AuditContent) -> GroupExposure:
     exposure, within = audit.exposure, ranking.within_strata(audit)
     # Audits of early versions did not judge groups within strata.
     within = within and audit.verdict.basis is not None
-    figure = draw(exposure) if exposure.groups else None
+    figure = draw(exposure, audit.target.variable) if exposure.groups else None
     caution = ranking.sides_differ(audit) and not within
-    return GroupExposure(within, caution, exposure.attack, figure, group_table(exposure))
+    return GroupExposure(
+        within, caution, exposure.attack, figure, group_table(exposure, audit.target.variable)
+    )
 
 
-def draw(exposure: Exposure) -> Drawing:
+def draw(exposure: Exposure, variable: Variable) -> Drawing:
     """Draw the AUC of the strongest attack in each group of people."""
     rows = [
         Row(
-            group_name(g) + ("" if g.members is None else f" · {words.people(g.members, 'member')}"),
+            words.group_of(g.by, g.group, variable)
+            + ("" if g.members is None else f" · {words.people(g.members, 'member')}"),
             g.auc,
             note=g.reason or "",
             strong=bool(g.auc and g.auc.low > 0.5),
@@ -66,11 +69,11 @@ def draw(exposure: Exposure) -> Drawing:
     )
 
 
-def group_table(exposure: Exposure) -> Table:
+def group_table(exposure: Exposure, variable: Variable) -> Table:
     """Return the strongest attack by group of people."""
     rows = [
         [
-            Cell(group_name(group)),
+            Cell(words.group_of(group.by, group.group, variable)),
             Cell(counted(group.members)),
             Cell(counted(group.nonmembers)),
             estimate(group.auc) if group.auc else Cell("n/a", group.reason or ""),
@@ -80,14 +83,6 @@ def group_table(exposure: Exposure) -> Table:
     ]
     caption = f"The attack “{exposure.attack}” by group, with 95% intervals for each group alone."
     return Table(caption, ("Group", "Members", "Non-members", "AUC", "Accuracy"), rows)
-
-
-def group_name(group: Group) -> str:
-    """Return "45 to 55 years" or "sex: F"."""
-    if group.by == "age":
-        name = group.group.replace("-", " to ").replace("–", " to ")
-        return f"{name} years" if " to " in name or name.startswith("under") else name
-    return f"sex: {group.group}"
 
 
 SECTION = Section(__name__, "exposure", "Who is exposed", data)

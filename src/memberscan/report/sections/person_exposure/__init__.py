@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from memberscan.report import words
-from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.audit_json import AuditContent, Variable
 from memberscan.report.content.exposure_json import (
     ExposedGroup,
     ExposedList,
@@ -53,8 +53,8 @@ def data(audit: AuditContent) -> ExposureByPerson | None:
     return ExposureByPerson(
         references=found.references,
         lead=lead(found),
-        figure=draw(found) if found.everybody.auc else None,
-        values=group_table(found) if found.everybody.auc else None,
+        figure=draw(found, audit.target.variable) if found.everybody.auc else None,
+        values=group_table(found, audit.target.variable) if found.everybody.auc else None,
         distribution=_distribution(found, smallest),
         names=[_listed(found.listed, smallest), *([_named(found.named, smallest)] if found.named else [])],
         reliance=_reliance(found, smallest),
@@ -87,11 +87,11 @@ def _with_span(found: Estimate) -> str:
     return f"{words.fraction(found.value)} (95% interval {words.span(found)})"
 
 
-def draw(found: PersonExposure) -> Drawing:
+def draw(found: PersonExposure, variable: Variable) -> Drawing:
     """Draw the mean AUC of the most exposed, of everybody and of each group."""
     rows = [
         Row(_label(name, people), people.auc, strong=bool(people.right and people.right.low > 0.5))
-        for name, people in _named_groups(found)
+        for name, people in _named_groups(found, variable)
         if people.auc is not None
     ]
     values = ((row.label, row.estimate) for row in rows)
@@ -115,7 +115,7 @@ def _label(name: str, people: ExposedPeople) -> str:
     return name if people.people is None else f"{name} · {words.people(people.people, 'person', 'people')}"
 
 
-def group_table(found: PersonExposure) -> Table:
+def group_table(found: PersonExposure, variable: Variable) -> Table:
     """Return the values of the figure."""
     rows = [
         [
@@ -125,7 +125,7 @@ def group_table(found: PersonExposure) -> Table:
             Cell("n/a" if people.tpr is None else words.percent(people.tpr)),
             estimate(people.right, words.percent),
         ]
-        for name, people in _named_groups(found)
+        for name, people in _named_groups(found, variable)
     ]
     caption = (
         "Means over people, with 95% intervals over reference models. Found: share of models with the person "
@@ -135,19 +135,14 @@ def group_table(found: PersonExposure) -> Table:
     return Table(caption, ("People", "Number", "AUC", "Found", "Right"), rows)
 
 
-def _named_groups(found: PersonExposure) -> list[tuple[str, ExposedPeople]]:
-    groups: list[tuple[str, ExposedPeople]] = [(group_name(group), group) for group in found.groups]
+def _named_groups(found: PersonExposure, variable: Variable) -> list[tuple[str, ExposedPeople]]:
+    groups: list[tuple[str, ExposedPeople]] = [(group_name(group, variable), group) for group in found.groups]
     return [("the most exposed", found.most_exposed), ("everybody", found.everybody), *groups]
 
 
-def group_name(group: ExposedGroup) -> str:
+def group_name(group: ExposedGroup, variable: Variable) -> str:
     """Return "45 to 55 years", "site: A" or "2 scans"."""
-    if group.by == "scans":
-        return group.group
-    if group.by != "age":
-        return f"{group.by}: {group.group}"
-    name = group.group.replace("–", " to ")
-    return f"{name} years" if " to " in name or name.startswith("under") else name
+    return group.group if group.by == "scans" else words.group_of(group.by, group.group, variable)
 
 
 def _distribution(found: PersonExposure, smallest: int) -> Table | None:

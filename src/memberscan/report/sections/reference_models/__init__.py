@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memberscan.report import words
-from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.audit_json import AuditContent, Variable
 from memberscan.report.content.finding_json import Gain
 from memberscan.report.content.references_json import References
 from memberscan.report.outcome import WITH_WEIGHTS
@@ -69,9 +69,10 @@ def added(gain: Gain) -> str:
 def comparison_table(audit: AuditContent, found: References) -> Table:
     """Return the errors and correlations of the model beside those of its references."""
     target = audit.target
+    unit = f", {target.variable.unit}" if target.variable.unit else " (deviance residual)"
     rows = [
-        _row("Error on people it was trained on, years", target.rmse_members, found.rmse_in),
-        _row("Error on other people, years", target.rmse_nonmembers, found.rmse_out),
+        _row(f"Error on people it was trained on{unit}", target.rmse_members, found.rmse_in, target.variable),
+        _row(f"Error on other people{unit}", target.rmse_nonmembers, found.rmse_out, target.variable),
         [
             Cell("Correlation of its errors with a reference’s"),
             *(
@@ -84,8 +85,8 @@ def comparison_table(audit: AuditContent, found: References) -> Table:
     return Table(caption, ("", "This model", "References"), rows)
 
 
-def _row(name: str, own: float, references: float) -> list[Cell]:
-    return [Cell(name), Cell(words.years(own)), Cell(words.years(references))]
+def _row(name: str, own: float, references: float, variable: Variable) -> list[Cell]:
+    return [Cell(name), Cell(words.amount(own, variable)), Cell(words.amount(references, variable))]
 
 
 SECTION = Section(__name__, "references", "Reference models", data)

@@ -88,7 +88,7 @@ def _images(check: ImageCheck | None) -> str:
     compare = "Compare it with its makers’ own predictions: memberscan import --predictions."
     if check.problem is None:
         return (
-            "On the members, the model errs less than always answering their median age would. This does not "
+            "On the members, the model errs less than always answering the same would. This does not "
             f"prove that it gets the images that it was trained on. {compare}"
         )
     return (

@@ -9,7 +9,15 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from memberscan.report import party_words, ranking, svg, words
-from memberscan.report.content.audit_json import AuditContent, Basis, Provenance, Target, Threat, Verdict
+from memberscan.report.content.audit_json import (
+    AuditContent,
+    Basis,
+    Provenance,
+    Target,
+    Threat,
+    Variable,
+    Verdict,
+)
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.parts import Auc
@@ -82,9 +90,12 @@ def data(audit: AuditContent) -> Summary:
     """Return what the first screen shows."""
     best, federation = ranking.strongest(audit), audit.federation
     if federation is not None and ranking.of_a_party(audit):
-        attacker, unseen = party_attacker(federation, audit.threat), party_unseen(federation)
+        attacker, unseen = (
+            party_attacker(federation, audit.threat, audit.target.variable),
+            party_unseen(federation),
+        )
     else:
-        attacker, unseen = outside_attacker(audit.threat), []
+        attacker, unseen = outside_attacker(audit.threat, audit.target.variable), []
     answer, end, reservations = audit.verdict.sentence.partition(". ")
     # What would change the answer has its own place.
     reservations = reservations.replace(audit.verdict.would_change or "", "").strip()
@@ -169,14 +180,14 @@ def _caveats(basis: Basis) -> list[str]:
     return []
 
 
-def outside_attacker(threat: Threat) -> list[str]:
+def outside_attacker(threat: Threat, variable: Variable) -> list[str]:
     """Return what an attacker from outside is assumed to see and know, one sentence each."""
     sees = {
         "outputs": "It sees only what the model answers, as anyone can who may query it.",
         "weights": "It holds the model itself, as anyone does once the weights are published: "
         "predictions, activations and gradients.",
     }[threat.access]
-    sentences = [sees, "It has the scan and the true age of the person it asks about."]
+    sentences = [sees, _has(variable)]
     if threat.references:
         sentences.append(
             f"It trained {words.people(threat.references, 'reference model')} on people like these."
@@ -192,17 +203,21 @@ def outside_attacker(threat: Threat) -> list[str]:
     ]
 
 
-def party_attacker(federation: Federation, threat: Threat) -> list[str]:
+def party_attacker(federation: Federation, threat: Threat, variable: Variable) -> list[str]:
     """Return what a party of a federation sees and knows, one sentence each."""
     sentences = [
         _sees(federation),
-        "It has the scan and the true age of the person it asks about.",
+        _has(variable),
         _knows(federation),
     ]
     if threat.rounds is not None:
         rounds = words.people(threat.rounds, "round")
         sentences.append(f"It looks at {rounds} only, evenly spaced, the last among them.")
     return sentences
+
+
+def _has(variable: Variable) -> str:
+    return f"It has the scan and the true {words.true_value(variable)} of the person it asks about."
 
 
 def _sees(federation: Federation) -> str:

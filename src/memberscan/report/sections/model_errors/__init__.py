@@ -1,7 +1,8 @@
-"""Errors of the model on both sides, and by age."""
+"""Errors of the model on both sides, and by age or another target."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +12,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from memberscan.report import svg, words
-from memberscan.report.content.audit_json import AuditContent, Band, Quantiles, Target
+from memberscan.report.content.audit_json import AuditContent, Band, Quantiles, Target, Variable
 from memberscan.report.drawings import Drawing, both
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table
 
 
 @dataclass(frozen=True)
-class AgeErrors:
-    """What the section shows; no figure where no band has enough people for a median.
+class ModelErrors:
+    """What the section shows, and the target's name; no figure where no band has people enough for a median.
 
     ``tails`` is whether any band has enough people for the 10% and 90% quantiles.
     """
 
+    name: str
     errors: Table
     smallest: int
     figure: Drawing | None
@@ -31,49 +33,67 @@ class AgeErrors:
     values: Table
 
 
-def data(audit: AuditContent) -> AgeErrors:
+def data(audit: AuditContent) -> ModelErrors:
     """Return what the section shows."""
     bands, smallest = audit.residuals.bands, audit.disclosure.smallest_cell
     sides = [side for band in bands for side in (band.members, band.nonmembers)]
     drawable = any(side is not None and side.q50 is not None for side in sides)
     figure = draw(bands, audit.target) if drawable else None
     tails = any(side is not None and side.q10 is not None for side in sides)
-    return AgeErrors(error_table(audit.target), smallest, figure, tails, quantile_table(bands, smallest))
+    values = quantile_table(bands, smallest, audit.target.variable)
+    return ModelErrors(audit.target.variable.name, error_table(audit.target), smallest, figure, tails, values)
 
 
 def error_table(target: Target) -> Table:
     """Return the errors of the model on both sides."""
+    variable = target.variable
+    columns = ("Error", "Members", "Non-members")
+    if variable.classes:
+        losses = [Cell(words.rough(rmse**2 / 2)) for rmse in (target.rmse_members, target.rmse_nonmembers)]
+        guess = words.rough(math.log(len(variable.classes)))
+        caption = (
+            f"Errors of the model. The cross-entropy is the mean of −log p over people, p being the "
+            f"probability of a person’s own class; giving all {len(variable.classes)} classes the same "
+            f"probability has {guess}."
+        )
+        return Table(caption, columns, [[Cell("Mean cross-entropy, nats"), *losses]])
     rows = [
-        [Cell(name), Cell(words.years(members)), Cell(words.years(nonmembers))]
+        [Cell(name), Cell(words.amount(members, variable)), Cell(words.amount(nonmembers, variable))]
         for name, members, nonmembers in (
             ("Mean absolute error", target.mae_members, target.mae_nonmembers),
             ("Root mean squared error", target.rmse_members, target.rmse_nonmembers),
         )
     ]
-    return Table("Errors of the model, in years.", ("Error", "Members", "Non-members"), rows)
+    return Table(f"Errors of the model, in {variable.unit}.", columns, rows)
 
 
-def quantile_table(bands: Sequence[Band], smallest: int) -> Table:
-    """Return the quantiles of age minus prediction by age band and side."""
+def quantile_table(bands: Sequence[Band], smallest: int, variable: Variable) -> Table:
+    """Return the quantiles of true value minus prediction by band and side."""
     caption = (
-        "Age minus prediction, in years: quantiles by age band. Groups of fewer than "
+        f"{_capital(variable)} minus prediction, in {variable.unit}: quantiles by {variable.name} band. Groups "
+        "of fewer than "
         f"{smallest} people per side are joined or not shown."
     )
-    columns = ("Age", "Side", "People", "10%", "25%", "Median", "75%", "90%")
-    return Table(caption, columns, list(_rows(bands, smallest)))
+    columns = (_capital(variable), "Side", "People", "10%", "25%", "Median", "75%", "90%")
+    return Table(caption, columns, list(_rows(bands, smallest, variable)))
 
 
-def _rows(bands: Sequence[Band], smallest: int) -> Iterator[list[Cell]]:
+def _capital(variable: Variable) -> str:
+    return variable.name[:1].upper() + variable.name[1:]
+
+
+def _rows(bands: Sequence[Band], smallest: int, variable: Variable) -> Iterator[list[Cell]]:
     for band in bands:
         for side, group in (("members", band.members), ("non-members", band.nonmembers)):
             known = (group.q10, group.q25, group.q50, group.q75, group.q90) if group else (None,) * 5
-            values = [NONE if value is None else Cell(words.years(value)) for value in known]
+            values = [NONE if value is None else Cell(words.amount(value, variable)) for value in known]
             people = Cell(words.count(group.n)) if group else Cell(f"under {smallest}")
-            yield [Cell(words.ages(band.low, band.high, " to ")), Cell(side), people, *values]
+            yield [Cell(words.band(band.low, band.high, " to ")), Cell(side), people, *values]
 
 
 def draw(bands: Sequence[Band], target: Target) -> Drawing:
-    """Draw quantiles of age minus prediction by age band, members beside non-members."""
+    """Draw quantiles of true value minus prediction by band, members beside non-members."""
+    variable = target.variable
 
     def paint(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots()
@@ -95,23 +115,23 @@ def draw(bands: Sequence[Band], target: Target) -> Drawing:
         )
         axes.set_xlim(-0.6, len(bands) - 0.4)
         axes.xaxis.set_major_locator(FixedLocator(range(len(bands))))
-        axes.set_xticklabels([words.ages(b.low, b.high, "–") for b in bands])
+        axes.set_xticklabels([words.band(b.low, b.high, "–") for b in bands])
         if narrow and len(bands) > 5:
             axes.tick_params(axis="x", labelsize=10)
         axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}".replace("-", "−")))
-        axes.set_xlabel("age in years")
-        axes.set_ylabel("age − prediction (years)")
+        axes.set_xlabel(f"{variable.name} in {variable.unit}")
+        axes.set_ylabel(f"{variable.name} − prediction ({variable.unit})")
 
     said = (
-        f"{words.years(target.mae_members)} years on members, "
-        f"{words.years(target.mae_nonmembers)} years on non-members"
+        f"{words.error_of_model(target.mae_members, variable)} on members, "
+        f"{words.error_of_model(target.mae_nonmembers, variable)} on non-members"
     )
     return both(
         "residuals",
         (420, 340),
-        "Errors of the model by age",
-        "Quantiles of age minus prediction by age band, for members and non-members. "
+        f"Errors of the model by {variable.name}",
+        f"Quantiles of {variable.name} minus prediction by {variable.name} band, for members and non-members. "
         f"Mean absolute error: {said}. The table below holds all values.",
         paint,
     )
@@ -129,4 +149,4 @@ def _quantiles(axes: Axes, x: float, group: Quantiles, color: str, marker: str, 
         axes.plot([x], [group.q50], marker, color=color, **style)
 
 
-SECTION = Section(__name__, "errors", "Errors by age", data)
+SECTION = Section(__name__, "errors", "Errors of the model", data)

@@ -1,0 +1,59 @@
+"""Read a model's answers from a user's table: one prediction per row, or a probability for each class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from memberscan.target_variable import TargetVariable
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+PREDICTION = "prediction"
+_OF_CLASS = "p_"
+_SUM = 0.01
+"""Probabilities of a row may miss 1 by this: two decimals and many classes."""
+
+
+def answer_columns(variable: TargetVariable) -> list[str]:
+    """Return the names of the columns with a model's answers: prediction, or p_CLASS of each class."""
+    return [f"{_OF_CLASS}{name}" for name in variable.classes] or [PREDICTION]
+
+
+def answers_in(
+    table: pd.DataFrame, variable: TargetVariable, label: Float[np.ndarray, " rows"]
+) -> Float[np.ndarray, " rows"]:
+    """Return the prediction of each row; of classes, the log-probability of the row's own class.
+
+    Parameters
+    ----------
+    table
+        With the columns of :func:`answer_columns`, as text.
+    variable
+        What the model predicts.
+    label
+        True value of each row, or the position of its class.
+
+    Returns
+    -------
+    array
+        NaN where a cell is not a number, or the numbers of a row are not probabilities.
+    """
+    numbers = table[answer_columns(variable)].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    if not variable.classes:
+        return np.asarray(numbers[:, 0])
+    # Between 0 and 1 and with sum 1, but for rounding; NaN fails every comparison.
+    proper = (numbers >= 0).all(axis=1) & (np.abs(numbers.sum(axis=1) - 1) <= _SUM)
+    own = numbers[np.arange(len(numbers)), label.astype(int)]
+    # Rounded to zero, a probability would have an infinite logarithm: it is at most half of the last digit.
+    least = np.finfo(float).tiny if (own > 0).all() else float(own[own > 0].min(initial=1.0)) / 2
+    return np.where(proper, np.log(np.clip(own, least, 1.0)), np.nan)
+
+
+def needs_in_words(variable: TargetVariable) -> str:
+    """Return which columns of answers a table needs, for messages."""
+    columns = answer_columns(variable)
+    return PREDICTION if not variable.classes else f"{', '.join(columns)} (probabilities)"
