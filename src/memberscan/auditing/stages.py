@@ -113,10 +113,13 @@ def audit(
     _require_both_sides(target, smallest_cell)
     origin = source.resolve().name
     directory = None if directory is None else Path(directory)
+    run = getattr(target, "run", None)
     request = {
         "command": "audit",
         "memberscan": version("memberscan"),
         **target.provenance(),
+        # Weights do not say what the outputs mean.
+        **({} if run is None else run.spec.reading),
         "predictions_from": target.predictions_from,
         "references": None if target.references is None else target.references.fingerprint,
         "threat": asdict(threat),
