@@ -77,8 +77,7 @@ def test_the_head_of_ones_own_network_is_kept_and_that_of_a_built_in_one_is_an_o
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lab_nets.py").write_text(
-        "def levels(volumes):\n"
-        "    return 60 + volumes.mean((1, 2, 3, 4))[:, None] + [[-9, 0, 9]]\n"
+        "def levels(volumes):\n    return 60 + volumes.mean((1, 2, 3, 4))[:, None] + [[-9, 0, 9]]\n"
     )
     given = ("--cohort", volumes.path, "--roles", tmp_path / "roles.tsv", "--head")
     own = (*given, "quantiles:levels=0.1/0.5/0.9", "--predictor", "lab_nets:levels")
