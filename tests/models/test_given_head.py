@@ -154,6 +154,12 @@ def test_a_copy_of_a_network_keeps_the_head_and_another_network_has_its_own() ->
     assert isinstance(head_of(give_head(Network(1), "")), SquaredError)
 
 
+def test_a_network_is_not_read_twice() -> None:
+    network = give_head(Network(2, with_positive_second), "gaussian:second=sd")
+    with pytest.raises(ModelError, match="the same network was returned before; build a new one"):
+        give_head(network, "gaussian:second=sd")
+
+
 def test_one_number_may_be_read_by_squared_error() -> None:
     network = give_head(Network(1), "squared-error")
     torch.testing.assert_close(predict(network, INPUTS), predict(Network(1), INPUTS))

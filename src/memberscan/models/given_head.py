@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.errors import ModelError, NotARegressorError
-from memberscan.models.heads import GIVEN, Bins, Gaussian, Head, Quantiles, head_named
+from memberscan.models.heads import GIVEN, Bins, Gaussian, Head, Quantiles, given_head, head_named
 from memberscan.models.output_part import described
 
 if TYPE_CHECKING:
@@ -104,9 +104,20 @@ def give_head(network: nn.Module, text: str) -> nn.Module:
         The network, which is changed.
     text
         See :func:`head_from`; "" gives none.
+
+    Raises
+    ------
+    ModelError
+        If the head does not make sense, or the network has been given one before.
     """
     if text:
         given = head_from(text)
+        if given_head(network) is not None:
+            # Its output would be converted twice.
+            raise ModelError(
+                f"--head {text}: the same network was returned before; build a new one in each call of the "
+                "function that returns it"
+            )
         network.register_forward_hook(lambda module, inputs, output: given.read(output, len(inputs[0])))  # noqa: ARG005
         setattr(network, GIVEN, given.head)
     return network
