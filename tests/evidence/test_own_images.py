@@ -53,7 +53,9 @@ def test_the_unit_and_order_do_not_matter(
     guess = AGE.error_of_constant(age)
     found = other_images(guess, error, stated)
     again = other_images(
-        AGE.error_of_constant(age[::-1] * unit), error[::-1] * unit * (1 + 1e-12), None if stated is None else stated * unit
+        AGE.error_of_constant(age[::-1] * unit),
+        error[::-1] * unit * (1 + 1e-12),
+        None if stated is None else stated * unit,
     )
     close = np.isclose(error.mean(), 0.9 * np.abs(age - np.median(age)).mean())
     assert close or again == found

@@ -38,7 +38,7 @@ class Laplace(Head):
     """Two outputs, the median and the log of the scale: the negative log-likelihood of a Laplace law."""
 
     name: ClassVar = "test-laplace"
-    outputs: ClassVar = 2
+    outputs = 2
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         median, log_scale = outputs.unbind(1)
@@ -190,7 +190,7 @@ def test_a_gaussian_s_loss_is_torchs() -> None:
 def test_the_least_pinball_loss_is_at_the_quantiles() -> None:
     head = HEADS["quantiles"]
     targets = torch.from_numpy(np.random.default_rng(0).normal(size=4001))
-    levels = torch.tensor(Quantiles.levels, dtype=torch.float64)
+    levels = torch.tensor(Quantiles().levels, dtype=torch.float64)
     best = torch.quantile(targets, levels)
     loss = head.loss(best.expand(len(targets), -1), targets).mean()
     for place in range(len(levels)):

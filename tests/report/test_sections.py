@@ -130,7 +130,9 @@ def test_strata_have_their_own_column(examples: Examples) -> None:
 
 
 def test_groups_have_units_and_reasons(examples: Examples) -> None:
-    rows = {row[0].text: row for row in group_exposure.group_table(examples["inconclusive"].exposure, AGE).rows}
+    rows = {
+        row[0].text: row for row in group_exposure.group_table(examples["inconclusive"].exposure, AGE).rows
+    }
     assert {"sex: F", "sex: M"} < set(rows)
     assert any(name.endswith(" years") for name in rows)
     tiny = examples["tiny"].dump()
@@ -355,7 +357,10 @@ def test_what_secure_aggregation_leaves(merged: ConsortiumContent) -> None:
 
 @pytest.mark.parametrize(
     ("made", "part"),
-    [(partial(federation_about.learner_table, variable=AGE), "learners"), (federation_about.left_out_table, "left_out")],
+    [
+        (partial(federation_about.learner_table, variable=AGE), "learners"),
+        (federation_about.left_out_table, "left_out"),
+    ],
 )
 def test_each_learner_has_its_row(examples: Examples, made: Callable[..., Table], part: str) -> None:
     federation: Federation | None = examples["server"].federation

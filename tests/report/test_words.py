@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan.report import words
-from memberscan.report.content.audit_json import Variable
-from memberscan.report.content.audit_json import Verdict
+from memberscan.report.content.audit_json import Variable, Verdict
 from memberscan.report.content.bounds_json import HiddenDifference, Overlap
 from memberscan.report.content.parts import Estimate
 

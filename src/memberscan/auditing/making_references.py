@@ -244,7 +244,12 @@ def _recipe(target: Target, named: str | None) -> Recipe:
 
     run = getattr(target, "run", None)
     if named is not None:
-        return UserRecipe(named) if run is None else UserRecipe(named, inputs=run.spec.inputs)
+        if run is None:
+            return UserRecipe(named)
+        spec = run.spec
+        # Without a head, a recipe's network gives ages, whatever else the target's gives.
+        output = spec.output if spec.head else ""
+        return UserRecipe(named, inputs=spec.inputs, output=output, head=spec.head)
     if run is None:
         raise ReferencesError(
             "a predictions file does not say how its model was trained; give --recipe package.module:train "

@@ -122,10 +122,13 @@ def audit(
     _require_both_sides(audited, smallest_cell)
     origin = source.resolve().name
     directory = None if directory is None else Path(directory)
+    run = getattr(audited, "run", None)
     request = {
         "command": "audit",
         "memberscan": version("memberscan"),
         **audited.provenance(),
+        # Weights do not say what the outputs mean.
+        **({} if run is None else run.spec.reading),
         **({} if audited.variable.is_age else {"target": asdict(audited.variable)}),
         "predictions_from": audited.predictions_from,
         "references": None if audited.references is None else audited.references.fingerprint,

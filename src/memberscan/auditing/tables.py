@@ -83,8 +83,6 @@ def matched_table(target: Target, verdict: Verdict, check: Blind) -> pd.DataFram
         return pd.DataFrame({"subject": subjects, "role": roles})
     kept = check.matched[target.people.of_scan]
     named = target.scans[kept].rename(columns={"label": target.variable.name})
-    table = named.assign(
-        prediction=target.predictions[kept], member=target.member_of_scan[kept].astype(int)
-    )
+    table = named.assign(prediction=target.predictions[kept], member=target.member_of_scan[kept].astype(int))
     joined: pd.DataFrame = table.join(target.covariates[kept])
     return joined.rename_axis("scan_id").reset_index()

@@ -105,7 +105,7 @@ def train(
     _print(made, json)
 
 
-@declared("options", ModelOptions)
+@declared("options", ModelOptions, omit=("head",))
 def import_(
     run: RunDir,
     cohort: Annotated[Path, typer.Option(help="Cohort with its members and non-members.")],
@@ -136,6 +136,13 @@ def import_(
     ] = None,
     output: Annotated[
         str, typer.Option(help="Part of its output that is the prediction, if it returns several: 0, or age.")
+    ] = "",
+    head: Annotated[
+        str,
+        typer.Option(
+            help="What it returns, if not an age: gaussian:second=sd, quantiles:levels=0.05/0.5/0.95 or "
+            "bins:first=42,width=1."
+        ),
     ] = "",
     inputs: Annotated[
         str, typer.Option(help="What forward() takes, in order, if not the image alone: image,sex.")
@@ -181,6 +188,7 @@ def import_(
         codes=parse_codes(codes or []),
         predictions=predictions,
         training_error=training_error,
+        head=head,
     )
     _print(made, json, landmarks=_landmarks(made))
 

@@ -78,7 +78,7 @@ def federate(
     engines = flower_engines()
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path = Path(path)
-    chosen: Any = for_target(settings.model, settings.options, cohort.target)
+    chosen: Any = for_target(settings.options, cohort.target)
     settings = replace(settings, options=chosen)
     extra = defence_request(path, settings.training, seed)
     seed = kept_seed(path, MEMBERSHIP_SEED, seed)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -30,7 +31,7 @@ class Head(ABC):
 
     name: ClassVar[str]
     outputs: int = 1
-    """Number of outputs of the network per scan."""
+    """Number of outputs of the network per scan; 0 for as many as an imported network gives."""
     least_loss: ClassVar[float] = float("-inf")
     """Lower bound of the loss; a learner that reports a smaller loss is in error."""
     standardised: ClassVar[bool] = True
@@ -142,36 +143,48 @@ class Gaussian(Head):
 
 
 class Quantiles(Head):
-    """Quantiles of the target at five levels; the loss is the mean of their pinball losses.
+    """Quantiles of the target; the loss is the mean of their pinball losses.
 
     Source: Koenker and Bassett, "Regression Quantiles" (1978).
+
+    Parameters
+    ----------
+    levels
+        The level of each output, ascending, with 0.5 among them.
     """
 
     name = "quantiles"
-    levels = (0.05, 0.25, 0.5, 0.75, 0.95)
-    outputs = len(levels)
     least_loss = 0.0
 
-    def loss(self, outputs: Float[Tensor, "n 5"], targets: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    def __init__(self, levels: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> None:
+        if 0.5 not in levels or not all(low < high for low, high in pairwise((0.0, *levels, 1.0))):
+            raise ModelError(
+                f"levels={'/'.join(map(str, levels))}: give the level of each output between 0 and 1, "
+                "ascending, with 0.5 among them, such as levels=0.05/0.5/0.95"
+            )
+        self.levels = tuple(levels)
+        self.outputs = len(self.levels)
+
+    def loss(self, outputs: Float[Tensor, "n k"], targets: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Return the mean over levels a of max(a d, (a - 1) d), with d = y - quantile."""
         left = targets[:, None] - outputs
         levels = left.new_tensor(self.levels)
         return (levels * left).maximum((levels - 1) * left).mean(dim=1)
 
-    def derivative(self, outputs: Float[Tensor, "n 5"], targets: Float[Tensor, " n"]) -> Float[Tensor, "n 5"]:
-        """Return (1 - a) / 5 where the quantile exceeds the target, else -a / 5."""
+    def derivative(self, outputs: Float[Tensor, "n k"], targets: Float[Tensor, " n"]) -> Float[Tensor, "n k"]:
+        """Return (1 - a) / k where the quantile exceeds the target, else -a / k."""
         levels = outputs.new_tensor(self.levels)
         return ((outputs > targets[:, None]).to(outputs.dtype) - levels) / len(self.levels)
 
-    def prediction(self, outputs: Float[Tensor, "n 5"]) -> Float[Tensor, " n"]:
+    def prediction(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
         """Return the median."""
         return outputs[:, self.levels.index(0.5)]
 
-    def uncertainty(self, outputs: Float[Tensor, "n 5"]) -> Float[Tensor, " n"]:
+    def uncertainty(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
         """Return the distance between the outermost quantiles, in the unit of the outputs."""
         return (outputs[:, -1] - outputs[:, 0]).abs()
 
-    def in_unit(self, outputs: Float[Tensor, "n 5"], mean: Tensor, spread: Tensor) -> Float[Tensor, "n 5"]:
+    def in_unit(self, outputs: Float[Tensor, "n k"], mean: Tensor, spread: Tensor) -> Float[Tensor, "n k"]:
         """See :class:`Head`."""
         return outputs * spread + mean
 
@@ -181,21 +194,37 @@ class Quantiles(Head):
 
 
 class Bins(Head):
-    """A distribution over 40 bins, as SFCN has; the loss is its divergence from a soft label.
+    """A distribution over bins, as SFCN has; the loss is its divergence from a soft label.
 
-    The bins lie between -3 and 3 standard deviations of the training targets, and the outermost two are open.
-    The soft label of a target is a normal distribution around it with the width of a bin. Source: Peng, Gong,
-    Beckmann, Vedaldi and Smith, "Accurate brain age prediction with lightweight deep neural networks" (2021),
-    whose bins are of one year.
+    The outermost two bins are open. The soft label of a target is a normal distribution around it. Source:
+    Peng, Gong, Beckmann, Vedaldi and Smith, "Accurate brain age prediction with lightweight deep neural
+    networks" (2021), whose 40 bins are of one year. By default, 40 lie between -3 and 3 standard deviations
+    of the training targets. In the target's unit, mean and spread then follow the outputs, since the outputs
+    themselves have no unit.
 
-    In the target's unit, mean and spread follow the 40 outputs, since the outputs themselves have no unit.
+    Parameters
+    ----------
+    first, width
+        Lower edge of the first bin, and width of each.
+    sd
+        Standard deviation of the soft label; by default the width.
+    count
+        Number of bins; 0 for as many as an imported network gives, whose edges are in the target's unit.
     """
 
     name = "bins"
-    outputs = 40
     least_loss = 0.0
-    _EDGE = 3.0
-    _WIDTH = 2 * _EDGE / outputs
+
+    def __init__(
+        self, first: float = -3.0, width: float = 6 / 40, sd: float | None = None, count: int = 40
+    ) -> None:
+        sd = width if sd is None else sd
+        if not (math.isfinite(first) and 0 < width < math.inf and 0 < sd < math.inf):
+            raise ModelError(
+                f"first={first:g},width={width:g},sd={sd:g}: give the lower edge of the first bin, and a "
+                "width and a standard deviation above 0, such as first=42,width=1"
+            )
+        self.first, self.width, self.sd, self.outputs = first, width, sd, count
 
     def loss(self, outputs: Float[Tensor, "n k"], targets: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Return the Kullback-Leibler divergence of the bins' probabilities from the soft label."""
@@ -210,7 +239,7 @@ class Bins(Head):
 
         logits, label = self._compared(outputs, targets)
         found = torch.zeros_like(outputs)
-        found[:, : self.outputs] = logits.softmax(dim=1) - label
+        found[:, : logits.shape[1]] = logits.softmax(dim=1) - label
         return found
 
     def prediction(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
@@ -218,14 +247,13 @@ class Bins(Head):
         import torch
 
         logits, mean, spread = self._parts(outputs)
-        first = self._WIDTH / 2 - self._EDGE
-        numbers = torch.arange(self.outputs, device=outputs.device, dtype=outputs.dtype)
-        centres = first + self._WIDTH * numbers
+        numbers = torch.arange(logits.shape[1], device=outputs.device, dtype=outputs.dtype)
+        centres = self.first + self.width / 2 + self.width * numbers
         return mean + spread * (logits.softmax(dim=1) * centres).sum(dim=1)
 
     def uncertainty(self, outputs: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
         """Return the entropy of the distribution, nats."""
-        logits = outputs[:, : self.outputs]
+        logits, _, _ = self._parts(outputs)
         return -(logits.softmax(dim=1) * logits.log_softmax(dim=1)).sum(dim=1)
 
     def in_unit(self, outputs: Float[Tensor, "n 40"], mean: Tensor, spread: Tensor) -> Float[Tensor, "n 42"]:
@@ -240,8 +268,9 @@ class Bins(Head):
         return loss
 
     def _parts(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits, mean and spread; outputs without the last two are for standardised targets."""
-        logits, rest = outputs[:, : self.outputs], outputs[:, self.outputs :]
+        """Return logits, mean and spread; for outputs without the last two, 0 and 1."""
+        count = self.outputs or outputs.shape[1]
+        logits, rest = outputs[:, :count], outputs[:, count:]
         if rest.shape[1]:
             return logits, rest[:, 0], rest[:, 1]
         return logits, outputs.new_zeros(len(outputs)), outputs.new_ones(len(outputs))
@@ -251,10 +280,10 @@ class Bins(Head):
         import torch
 
         logits, mean, spread = (part.detach() if n else part for n, part in enumerate(self._parts(outputs)))
-        numbers = torch.arange(1, self.outputs, device=outputs.device, dtype=outputs.dtype)
-        inner = self._WIDTH * numbers - self._EDGE
+        numbers = torch.arange(1, logits.shape[1], device=outputs.device, dtype=outputs.dtype)
+        inner = self.width * numbers + self.first
         standard = (targets - mean) / spread
-        below = torch.special.ndtr((inner - standard[:, None]) / self._WIDTH).to(logits.dtype)
+        below = torch.special.ndtr((inner - standard[:, None]) / self.sd).to(logits.dtype)
         edges = below.new_zeros(len(below), 1), below.new_ones(len(below), 1)
         return logits, torch.cat([edges[0], below, edges[1]], dim=1).diff(dim=1)
 
@@ -328,7 +357,9 @@ class Classes(Head):
 HEADS: Mapping[str, Head] = MappingProxyType(
     {head.name: head for head in (SquaredError(), Gaussian(), Quantiles(), Bins(), Classes())}
 )
-"""All heads by name."""
+"""All heads by name, as networks that are trained here have them."""
+GIVEN = "memberscan_head"
+"""Attribute with the head of an imported network, whose own ``head`` is often a layer."""
 
 
 def head_named(name: str) -> Head:
@@ -347,7 +378,13 @@ def loss_derivatives(
     return head.derivative(torch.tensor(outputs), torch.tensor(targets)).numpy()
 
 
+def given_head(model: nn.Module) -> Head | None:
+    """Return the head that :func:`.give_head` gave an imported network; None if it gave none."""
+    head = getattr(model, GIVEN, None)
+    return head if isinstance(head, Head) else None
+
+
 def head_of(model: nn.Module) -> Head:
-    """Return a model's head; for a user's own network, whose outputs are predictions, squared error."""
-    head = getattr(model, "head", None)
+    """Return a model's head; squared error for a user's own network that was given none."""
+    head = given_head(model) or getattr(model, "head", None)
     return head if isinstance(head, Head) else HEADS[SquaredError.name]

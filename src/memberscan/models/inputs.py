@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, NotARegressorError
-from memberscan.models.heads import head_of
+from memberscan.models.heads import given_head, head_of
 from memberscan.models.output_part import described
 from memberscan.models.regressor import AgeRegressor
 
@@ -113,13 +113,15 @@ def full_precision() -> Iterator[None]:
 
 
 def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
-    """Run a model and check that it gives one number per scan.
+    """Run a model and check that it gives one number per scan, or what its head reads.
 
     Raises
     ------
     NotARegressorError
         If the output is not one tensor with one value per scan, as for a classifier.
     """
+    if (head := given_head(model)) is not None:
+        return head.prediction(outputs_of(model, inputs))
     # A copy: a model that changes its input in place would otherwise see another scan the next time.
     output = model(inputs.clone())
     if not isinstance(output, Tensor):
@@ -177,6 +179,9 @@ def answers_of(model: nn.Module, inputs: Tensor, labels: Float[Tensor, " n"]) ->
 
 def outputs_of(model: nn.Module, inputs: Tensor) -> Float[Tensor, "n k"]:
     """Run a model and return its head's outputs in the target's unit; without a head, its predictions."""
+    if given_head(model) is not None:
+        outputs: Tensor = model(inputs.clone())
+        return outputs
     if isinstance(model, AgeRegressor):
         return model.outputs(inputs.clone())
     return predict(model, inputs)[:, None]

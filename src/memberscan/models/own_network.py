@@ -1,4 +1,4 @@
-"""A user's own network, trained here as the built-in ones are: on standardised ages."""
+"""A user's own network, trained here as the built-in ones are: on standardised labels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from memberscan.errors import MemberscanError, ModelError
+from memberscan.models.given_head import head_from
+from memberscan.models.heads import Classes
 from memberscan.models.inputs import predict
 from memberscan.models.landmarks import landmarks_of
 from memberscan.models.regressor import AgeRegressor
@@ -23,9 +25,9 @@ def is_wrapped(state: Iterable[str], network: nn.Module) -> bool:
 
 
 class OwnNetwork(AgeRegressor):
-    """Reads the one output of any network as a standardised age, and predicts years.
+    """Reads the one output of any network as a standardised label, or its outputs as logits of classes.
 
-    A network that was trained elsewhere is not wrapped so: it is imported, and its output is in years.
+    A network that was trained elsewhere is not wrapped so: it is imported, and its output is in the target's unit.
 
     Parameters
     ----------
@@ -33,10 +35,21 @@ class OwnNetwork(AgeRegressor):
         The network.
     name
         What it is called in errors.
+    head
+        For a target of classes, the head that reads its logits: see :func:`.head_from`; else "".
+
+    Raises
+    ------
+    ModelError
+        If the head is another one: numbers are trained by squared error.
     """
 
-    def __init__(self, network: nn.Module, name: str) -> None:
-        super().__init__()
+    def __init__(self, network: nn.Module, name: str, head: str = "") -> None:
+        given = head_from(head) if head else None
+        if given is not None and not isinstance(given.head, Classes):
+            raise ModelError(f"{name!r} was trained here by squared error: leave out --head {head}")
+        super().__init__(*(("classes", given.head.outputs) if given is not None else ()))
+        self._given = given
         self.network = network
         self._name = name
         # On the instance: only built-in networks know theirs from their class.
@@ -47,9 +60,11 @@ class OwnNetwork(AgeRegressor):
         """See :class:`.AgeRegressor`; the network's own may be running statistics, which training changes."""
         return [name for name, _ in self.named_buffers(recurse=False)]
 
-    def standard_outputs(self, inputs: Tensor) -> Float[Tensor, "n 1"]:
+    def standard_outputs(self, inputs: Tensor) -> Float[Tensor, "n k"]:
         """See :class:`.AgeRegressor`; :class:`.ModelError` if the network fails on these inputs."""
         try:
+            if self._given is not None:
+                return self._given.read(self.network(inputs), len(inputs))
             return predict(self.network, inputs)[:, None]
         except MemberscanError:
             raise
@@ -59,6 +74,6 @@ class OwnNetwork(AgeRegressor):
             raise ModelError(
                 f"the network of {self._name!r} fails {mode} on a batch of shape ({batch}) "
                 f"({type(error).__name__}: {error}); it gets (n, 1, i, j, k), or (n, features), and "
-                "gives one number for each scan; another --batch-size may help a batch norm left with "
+                "gives one number for each scan, or a logit for each class; another --batch-size may help a batch norm left with "
                 "one scan"
             ) from error

@@ -27,22 +27,30 @@ class Predictor(nn.Module):
         takes beside them, (n, 1) each, to n ages in years.
     name
         What it is called in errors.
+    several
+        Whether it gives several numbers for each scan, (n, k), or a tuple of k arrays, which a head reads.
     """
 
-    def __init__(self, function: Callable[[np.ndarray], Any], name: str) -> None:
+    def __init__(self, function: Callable[[np.ndarray], Any], name: str, *, several: bool = False) -> None:
         super().__init__()
         self._function = function
         self._name = name
+        self._several = several
 
-    def forward(self, *arguments: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
-        """Predict ages in years."""
+    def forward(self, *arguments: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+        """Predict ages in years, or what a head reads."""
         inputs = arguments[0]
         given = self._function(*(each.detach().cpu().numpy() for each in arguments))
         try:
+            if self._several:
+                whole = np.column_stack(given) if isinstance(given, tuple) else np.asarray(given)
+                return torch.from_numpy(whole.astype(np.float32)).to(inputs.device)
             ages = np.asarray(given, dtype=np.float32).reshape(-1)
         except (TypeError, ValueError) as error:
+            wanted = "the numbers that its head reads" if self._several else "one age"
             raise ModelError(
-                f"the predictor {self._name!r} returns a {type(given).__name__}; return one age for each scan"
+                f"the predictor {self._name!r} returns a {type(given).__name__}; return {wanted} for each "
+                "scan"
             ) from error
         if len(ages) != len(inputs):
             raise ModelError(

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from memberscan.errors import ModelError, UntrustedCodeError
 from memberscan.models.cnn3d import CNN3D
+from memberscan.models.given_head import give_head
 from memberscan.models.mlp import MLP
 from memberscan.models.monai_bundle import PREFIX as MONAI
 from memberscan.models.monai_bundle import monai_network
@@ -25,6 +26,7 @@ from memberscan.models.own_network import OwnNetwork
 from memberscan.models.predictor import Predictor
 from memberscan.models.regressor import AgeRegressor
 from memberscan.models.slice_mean import SliceMean
+from memberscan.models.target_head import own_head
 from memberscan.user_code import named_function
 
 MODELS: Mapping[str, type[AgeRegressor]] = MappingProxyType(
@@ -49,7 +51,8 @@ class ModelSpec:
     options
         Keyword arguments of a built-in model; a user's factory takes none.
     output
-        Part of a user's network's output that is the age, for :func:`.choose_output`; "" for all of it.
+        Part of a user's network's output that is the age, or that its head reads, for
+        :func:`.choose_output`; "" for all of it.
     predictor
         Whether the name is that of a user's function that predicts, and not of one that returns a network.
     inputs
@@ -57,6 +60,8 @@ class ModelSpec:
     trained_here
         Whether memberscan trains the user's network, so that its output is a standardised age: see
         :class:`.OwnNetwork`.
+    head
+        What the output of a user's network means, for :func:`.head_from`; "" if it is the age.
     """
 
     name: str
@@ -66,6 +71,7 @@ class ModelSpec:
     predictor: bool = False
     inputs: NetworkInputs = field(default_factory=NetworkInputs)
     trained_here: bool = False
+    head: str = ""
 
     @classmethod
     def to_train(cls, name: str, shape: Sequence[int], options: Mapping[str, Any]) -> ModelSpec:
@@ -79,21 +85,27 @@ class ModelSpec:
         own = ":" in name
         if name == ONNX or name.startswith(MONAI):
             raise ModelError(f"{name!r} can be imported, and not trained here: give a factory of your own")
+        head, options = own_head(options) if own else ("", options)
         if own and options:
             raise ModelError(
                 f"{name!r} is called without arguments, so {', '.join(options)} cannot be passed to it; set "
                 "them in your own function"
             )
-        return cls(name, tuple(shape), dict(options), trained_here=own)
+        return cls(name, tuple(shape), dict(options), trained_here=own, head=head)
 
     @property
     def code(self) -> str | None:
         """The name, if it is that of a user's factory, for callers that the user gave it to."""
         return self.name if ":" in self.name else None
 
+    @property
+    def reading(self) -> dict[str, str]:
+        """How the output of a user's network is read, where it is not the prediction as it is."""
+        return {name: how for name, how in (("output", self.output), ("head", self.head)) if how}
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        chosen: dict[str, Any] = {"output": self.output} if self.output else {}
+        chosen: dict[str, Any] = dict(self.reading)
         if self.predictor:
             chosen["predictor"] = True
         if self.inputs.covariates:
@@ -101,6 +113,10 @@ class ModelSpec:
         if self.trained_here:
             chosen["trained_here"] = True
         return {"name": self.name, "shape": list(self.shape), "options": dict(self.options), **chosen}
+
+    def wired(self, network: nn.Module) -> nn.Module:
+        """Let a user's network take the inputs, and give the part or the head's outputs, that this says."""
+        return self.inputs.give(give_head(choose_output(network, self.output), self.head))
 
 
 def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
@@ -127,7 +143,7 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
                 f"the model is a network of MONAI, {spec.name!r}, with arguments that only a file names; "
                 f"if you trust whoever made it, name it yourself: --model {spec.name}"
             )
-        return spec.inputs.give(choose_output(monai_network(spec.name, spec.options), spec.output))
+        return spec.wired(monai_network(spec.name, spec.options))
     if ":" in spec.name:
         if code != spec.name:
             raise UntrustedCodeError(
@@ -136,23 +152,24 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
                 f"--model {spec.name}"
             )
         if spec.predictor:
-            network: nn.Module = Predictor(named_function(spec.name, "predictor", ModelError), spec.name)
-        else:
-            network = choose_output(importable(spec.name), spec.output)
+            function = named_function(spec.name, "predictor", ModelError)
+            return spec.wired(Predictor(function, spec.name, several=bool(spec.head)))
         if spec.trained_here:
-            return OwnNetwork(network, spec.name)
-        return spec.inputs.give(network)
+            return OwnNetwork(choose_output(importable(spec.name), spec.output), spec.name, spec.head)
+        return spec.wired(importable(spec.name))
     if spec.name == ONNX:
         if code != ONNX:
             raise UntrustedCodeError(
                 "the model is an ONNX file. It holds no code, but decides what ONNX Runtime computes and how "
                 "much memory that takes; if you trust whoever made it, say so: --model onnx"
             )
-        return spec.inputs.give(choose_output(OnnxModel(), spec.output))
+        return spec.wired(OnnxModel())
     if spec.output:
         raise ModelError(f"model {spec.name!r} has one output, the age: leave out --output {spec.output}")
     if spec.inputs.covariates:
         raise ModelError(f"model {spec.name!r} takes the image alone: leave out --inputs")
+    if spec.head:
+        raise ModelError(f"model {spec.name!r} takes its head as an option: head={spec.head}")
     if spec.name not in MODELS:
         raise ModelError(
             f"model {spec.name!r} is unknown; choose one of {', '.join(MODELS)}, "

@@ -10,13 +10,11 @@ from memberscan.models.heads import Classes, Head
 from memberscan.target_variable import TargetVariable
 
 
-def for_target(model: str, options: Mapping[str, Any], target: TargetVariable) -> dict[str, Any]:
+def for_target(options: Mapping[str, Any], target: TargetVariable) -> dict[str, Any]:
     """Return the options of a network that is trained for a target: for classes, their head and number.
 
     Parameters
     ----------
-    model
-        Name of a built-in network; a user's own takes no options.
     options
         As the user gave them.
     target
@@ -40,9 +38,15 @@ def for_target(model: str, options: Mapping[str, Any], target: TargetVariable) -
             f"the head {head!r} predicts a number, but the target {target.name!r} has the classes "
             f"{', '.join(target.classes)}; leave out --head"
         )
-    if ":" in model:
-        return dict(options)
     return {**options, "head": Classes.name, "classes": len(target.classes)}
+
+
+def own_head(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the head of a user's own network, as text, and the options that are left, of :func:`for_target`."""
+    left = dict(options)
+    if left.get("head") != Classes.name:
+        return "", left
+    return f"{left.pop('head')}:count={left.pop('classes', 2)}", left
 
 
 def require_fits(head: Head, target: TargetVariable) -> None:

@@ -41,7 +41,7 @@ class HeadOutputs(OfFinalModel):
         from memberscan.models.heads import head_of
         from memberscan.targets.trained_model import TrainedModel
 
-        return isinstance(target, TrainedModel) and head_of(target.model).outputs > 1
+        return isinstance(target, TrainedModel) and head_of(target.model).outputs != 1
 
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:  # noqa: ARG002
         """See :class:`.OfFinalModel`."""

@@ -79,7 +79,7 @@ def train(
     """
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path, config = Path(path), config or TrainingConfig()
-    spec = ModelSpec.to_train(model, cohort.shape, for_target(model, options or {}, cohort.target))
+    spec = ModelSpec.to_train(model, cohort.shape, for_target(options or {}, cohort.target))
     randomised = isinstance(members, (int, float))
     resolve_device(config.device)
     extra = defence_request(path, config, seed)

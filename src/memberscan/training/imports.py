@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
 from memberscan.files import TABLE_LIMIT, fingerprint
-from memberscan.models import ModelSpec, build, load_weights, read_weights
-from memberscan.models.heads import head_of
+from memberscan.models import MODELS, ModelSpec, build, load_weights, read_weights
+from memberscan.models.heads import Classes, head_of
 from memberscan.models.inputs import as_inputs
 from memberscan.models.monai_bundle import WEIGHTS as BUNDLED
 from memberscan.models.monai_bundle import read_bundle
@@ -50,6 +50,7 @@ def import_run(
     codes: Mapping[str, Mapping[str, float]] | None = None,
     predictions: Path | str | None = None,
     training_error: float | None = None,
+    head: str = "",
 ) -> Run:
     """Import a model, or a whole federation, that was trained elsewhere, as a run.
 
@@ -66,7 +67,8 @@ def import_run(
         for classes, to (n, classes) logits.
     predictor
         In place of a model: ``package.module:function`` of a function that maps such a batch, as a float32
-        numpy array, to n predictions, whatever computes them. Attacks on weights cannot be run then.
+        numpy array, to n predictions, or to (n, k) for a head, whatever computes them. Attacks on weights
+        cannot be run then.
     roles
         Who was in the training set and, for a federation, at which learner.
     weights
@@ -79,8 +81,8 @@ def import_run(
         Keyword arguments of a built-in model, such as ``width``; by default those that a memberscan
         transcript records.
     output
-        Part of the network's output that is the prediction, if it returns several: a key, an attribute, or a
-        number counted from 0.
+        Part of the network's output that is the prediction, or that its head reads, if it returns several: a
+        key, an attribute, or a number counted from 0.
     inputs
         The arguments of the network's ``forward`` in their order: "image", and covariates of the cohort that
         it takes beside it. A covariate enters as (n, 1), float32.
@@ -93,6 +95,13 @@ def import_run(
     training_error
         The mean absolute error on the training set that the makers state: an audit that finds a much
         larger one says that the model probably gets other images.
+    head
+        What the network returns, if it is more than the prediction, in the unit of the target:
+        "gaussian:second=log-variance" for a mean and a log variance ("variance" or "sd"),
+        "quantiles:levels=0.05/0.5/0.95" for quantiles at these levels, or "bins:first=42,width=1" for logits
+        or log-probabilities of bins, of which the first begins at 42 ("sd" is that of the soft label, by
+        default the width); for a target of classes, a logit for each, or one of the second of two, by
+        default. Of a built-in model, a name in :data:`~memberscan.models.heads.HEADS`.
 
     Raises
     ------
@@ -102,7 +111,7 @@ def import_run(
     PredictionsError
         If the file of predictions cannot be read or has other ids than the cohort.
     NotARegressorError
-        If its output is not one number per scan, as for a classifier.
+        If its output is not one number per scan, as for a classifier, and not what its head reads.
     TranscriptError
         If the transcript is incomplete or damaged, holds several different models, has other learners than
         the roles, or has implausible global models.
@@ -115,18 +124,22 @@ def import_run(
     path = Path(path)
     assigned = chosen_roles(cohort, roles, 0.0, 0)
     federation = None if transcript is None else open_transcript(Path(transcript), assigned)
+    if cohort.target.classes and not head and model not in MODELS:
+        head = f"{Classes.name}:count={len(cohort.target.classes)}"
     if predictor:
-        spec = ModelSpec(predictor, cohort.shape, predictor=True)
+        spec = ModelSpec(predictor, cohort.shape, predictor=True, head=head)
     elif Path(model).is_dir():
-        spec = _of_bundle(Path(model), cohort, options, output)
+        spec = replace(_of_bundle(Path(model), cohort, options, output), head=head)
         weights = weights or Path(model) / BUNDLED
+    elif model in MODELS and head:
+        spec = _spec(model, cohort, {**(options or {}), "head": head}, federation, output)
     else:
-        spec = _spec(model, cohort, options, federation, output)
+        spec = replace(_spec(model, cohort, options, federation, output), head=head)
     spec, code = replace(spec, inputs=taken), spec.name
     network = build(spec, code=code).eval()
     state = None if weights is None else _weights(spec, Path(weights))
     if is_wrapped(federation.names if state is None and federation is not None else state or (), network):
-        # memberscan trained it: its output is a standardised age, and the scale is among its weights.
+        # memberscan trained it: its output is a standardised label, and the scale is among its weights.
         spec = replace(spec, trained_here=True)
         network = build(spec, code=code).eval()
     require_fits(head_of(network), cohort.target)
@@ -203,7 +216,9 @@ def _spec(
             "them in your own function"
         )
     known = {} if federation is None else federation.options_of(model)
-    chosen = for_target(model, {**known, **(options or {})}, cohort.target)
+    chosen = {**known, **(options or {})}
+    if model in MODELS:
+        chosen = for_target(chosen, cohort.target)
     return ModelSpec(model, cohort.shape, chosen, output)
 
 

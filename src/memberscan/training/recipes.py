@@ -19,8 +19,10 @@ from memberscan.errors import BadInputError, MemberscanError, ReferencesError
 from memberscan.files import fingerprint
 from memberscan.models import ModelSpec
 from memberscan.models.copies import copies
+from memberscan.models.given_head import give_head
 from memberscan.models.inputs import predict_scans
 from memberscan.models.network_inputs import NetworkInputs
+from memberscan.models.output_part import choose_output
 from memberscan.runs import Role
 from memberscan.training.central import finish_with_defence, new_network, write_weights
 from memberscan.training.config import TrainingConfig
@@ -161,11 +163,15 @@ class UserRecipe(Recipe):
         What a returned torch network predicts on.
     inputs
         What a returned torch network gets for each scan: what the target gets.
+    output, head
+        How a returned torch network is read, for one that returns more than ages: as the target is.
     """
 
     name: str
     device: str = "auto"
     inputs: NetworkInputs = field(default_factory=NetworkInputs)
+    output: str = ""
+    head: str = ""
 
     def __post_init__(self) -> None:
         self._function()
@@ -179,7 +185,8 @@ class UserRecipe(Recipe):
     def fingerprint(self) -> str:
         """See :class:`Recipe`; of the file that defines the function, not of what it calls elsewhere."""
         taken = [self.inputs.to_dict()] if self.inputs.covariates else []
-        return fingerprint([self.name, source_digest(self._function()), *taken])
+        read = [self.output, self.head] if self.head else []
+        return fingerprint([self.name, source_digest(self._function()), *taken, *read])
 
     def train(
         self,
@@ -214,7 +221,8 @@ class UserRecipe(Recipe):
     def _predictions(self, made: Any, cohort: Cohort) -> Answers:
         """Return predictions in the order of the cohort's scans, from whatever the function returned."""
         if isinstance(made, torch.nn.Module):
-            return answers_of(self.inputs.give(made), self.inputs.of(cohort), self.device)
+            read = give_head(choose_output(made, self.output), self.head)
+            return answers_of(self.inputs.give(read), self.inputs.of(cohort), self.device)
         if hasattr(made, "predict"):
             # scikit-learn and its like take one row of numbers per scan.
             ask = made.predict_proba if cohort.target.classes else made.predict
