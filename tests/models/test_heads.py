@@ -23,6 +23,7 @@ from memberscan.models.gradients import (
 from memberscan.models.heads import (
     HEADS,
     Bins,
+    Classes,
     Head,
     Quantiles,
     SquaredError,
@@ -71,7 +72,13 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 def some(head: Head) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     outputs = torch.randn(6, head.outputs, generator=generator, dtype=torch.float64)
-    return outputs, torch.randn(6, generator=generator, dtype=torch.float64)
+    targets = torch.randn(6, generator=generator, dtype=torch.float64)
+    return outputs, targets if head.standardised else torch.arange(6.0).double() % head.outputs
+
+
+def labels(head: Head) -> Tensor:
+    """Return ages, or classes."""
+    return AGES if head.standardised else torch.tensor([0.0, 1.0, 1.0, 0.0])
 
 
 @pytest.mark.parametrize("head", ALL, ids=lambda head: head.name)
@@ -90,10 +97,11 @@ def test_the_loss_in_years_is_the_loss_of_the_outputs_in_years(head: Head) -> No
     outputs, targets = some(head)
     mean, spread = torch.tensor(61.0).double(), torch.tensor(9.5).double()
     in_years = head.in_unit(outputs, mean, spread)
-    expected = head.loss(in_years, targets * spread + mean).mean()
+    expected = head.loss(in_years, targets * spread + mean if head.standardised else targets).mean()
     found = head.loss_in_unit(float(head.loss(outputs, targets).mean()), float(spread))
     assert found == pytest.approx(float(expected), rel=1e-9)
-    torch.testing.assert_close(head.prediction(in_years), head.prediction(outputs) * spread + mean)
+    if head.standardised:
+        torch.testing.assert_close(head.prediction(in_years), head.prediction(outputs) * spread + mean)
     assert float(head.loss(outputs, targets).min()) >= head.least_loss
 
 
@@ -117,26 +125,27 @@ def test_a_network_gives_the_heads_outputs_and_per_sample_gradients_of_its_loss(
     assert model.standard_outputs(inputs).shape == (4, head.outputs)
     torch.testing.assert_close(model(inputs), head.prediction(model.outputs(inputs)))
     layers = parameter_layers(model)
-    fast, slow = (take(model, inputs, AGES, layers=layers) for take in (capture, capture_slowly))
+    fast, slow = (take(model, inputs, labels(head), layers=layers) for take in (capture, capture_slowly))
     for path in layers:
         rows = []
         for place in range(4):
             model.zero_grad()
-            loss = head.loss(model.outputs(inputs[place : place + 1]), AGES[place : place + 1])
+            loss = head.loss(model.outputs(inputs[place : place + 1]), labels(head)[place : place + 1])
             loss.sum().backward()
             rows.append(torch.cat([p.grad.flatten() for p in model.get_submodule(path).parameters()]))  # type: ignore[union-attr]
         expected = torch.stack(rows)
         scale = float(expected.abs().max()) or 1.0
         for found in (fast, slow):
             torch.testing.assert_close(found.gradients[path] / scale, expected / scale, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(fast.predictions, model(inputs).detach())
+    answers = head.answer(model.outputs(inputs), labels(head)).detach()
+    torch.testing.assert_close(fast.predictions, answers)
 
 
 @pytest.mark.parametrize("head", ALL, ids=lambda head: head.name)
 def test_the_mean_of_per_sample_gradients_is_the_gradient_of_a_training_step(head: Head) -> None:
     model, inputs = network("cnn3d", head.name)
     model.train()
-    targets = (AGES - model.age_mean) / model.age_spread
+    targets = (labels(head) - model.age_mean) / model.age_spread
     head.loss(model.standard_outputs(inputs), targets).mean().backward()  # type: ignore[no-untyped-call]
     expected = {name: p.grad.clone() for name, p in model.named_parameters()}  # type: ignore[union-attr]
     model.zero_grad()
@@ -226,3 +235,15 @@ def test_uncertainty_is_in_the_unit_of_the_outputs(name: str) -> None:
     torch.testing.assert_close(head.uncertainty(in_years), head.uncertainty(outputs) * scale)
     assert (head.uncertainty(outputs) > 0).all()
     assert HEADS["squared-error"].uncertainty(outputs[:, :1]) is None
+
+
+def test_probabilities_near_one_keep_their_digits_and_the_loss_is_the_cross_entropy() -> None:
+    head = Classes(3)
+    outputs = torch.tensor([[40.0, 0.0, -1.0], [0.3, -2.0, 1.0], [5.0, 5.0, 5.0]])
+    own = torch.tensor([0.0, 2.0, 1.0])
+    expected = torch.nn.functional.cross_entropy(outputs.double(), own.long(), reduction="none")
+    torch.testing.assert_close(head.loss(outputs, own).double(), expected, rtol=1e-5, atol=1e-12)
+    assert float(head.answer(outputs, own)[0]) == pytest.approx(-np.exp(-40) * (1 + np.exp(-1)), rel=1e-5)
+    torch.testing.assert_close(head.uncertainty(outputs)[2], torch.tensor(3.0).log())
+    with pytest.raises(ModelError, match=r"classes=1: .* from 2 to 20"):
+        Classes(1)

@@ -69,7 +69,7 @@ def test_children_s_ages_standardised_are_still_refused() -> None:
 
 def test_codes_of_classes_are_no_ages_but_may_be_a_score() -> None:
     codes = RNG.integers(0, 3, 200).astype(float)
-    with pytest.raises(NotARegressorError, match="3 distinct values.*class labels.*--target COLUMN"):
+    with pytest.raises(NotARegressorError, match=r"3 distinct values.*class labels.*--target COLUMN"):
         require_plausible(AGE, codes, codes)
     require_plausible(TargetVariable("cdr", "points"), codes, codes + RNG.normal(0, 0.3, 200))
     require_plausible(AGE, codes + 30, codes + 30)
@@ -78,7 +78,7 @@ def test_codes_of_classes_are_no_ages_but_may_be_a_score() -> None:
 def test_another_target_is_named_with_its_unit() -> None:
     score = RNG.uniform(18, 30, 200)
     with pytest.raises(
-        NotARegressorError, match="mmse goes from .* points.*give predictions in points"
+        NotARegressorError, match=r"mmse goes from .* points.*give predictions in points"
     ) as caught:
         require_plausible(TargetVariable("mmse", "points"), score, RNG.uniform(0, 1, 200))
     assert "year" not in str(caught.value) and "age" not in str(caught.value)

@@ -152,9 +152,9 @@ def _check(
     shaped = residuals.ndim == 2 and residuals.shape == inside.shape and label.shape == residuals.shape[1:]
     if not shaped or inside.dtype != np.bool_:
         raise MisalignedError(
-            f"residuals of shape {residuals.shape}, {inside.dtype} inside of shape {inside.shape} and label of "
-            f"shape {label.shape}; give residuals and boolean inside as references x people, and one label per "
-            "person"
+            f"residuals of shape {residuals.shape}, {inside.dtype} inside of shape {inside.shape} and label "
+            f"of shape {label.shape}; give residuals and boolean inside as references x people, and one "
+            "label per person"
         )
     if not len(residuals) or len(residuals) % 2:
         raise MisalignedError(

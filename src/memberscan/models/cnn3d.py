@@ -33,7 +33,7 @@ class CNN3D(AgeRegressor):
         training on a hundred scans is slow.
     head
         Name of the head, which defines what the outputs mean.
-    classes
+    class_count
         Number of classes, for the head "classes".
     """
 
@@ -46,9 +46,9 @@ class CNN3D(AgeRegressor):
         width: int = FULL_WIDTH,
         dropout: float = 0.0,
         head: str = SquaredError.name,
-        classes: int = 2,
+        class_count: int = 2,
     ) -> None:
-        super().__init__(head, classes)
+        super().__init__(head, class_count)
         self.encoder = ConvEncoder(grid, width)
         self.dropout = nn.Dropout3d(dropout)
         self.output = nn.Conv3d(self.encoder.features, self.head.outputs, kernel_size=1)

@@ -192,15 +192,15 @@ def _bins(first: float, width: float, sd: float | None = None) -> GivenHead:
 
 
 def _classes(count: int = 2) -> GivenHead:
-    """Return the head of classes, from logits or log-probabilities; of two, from the second one's logit too."""
+    """Return the head of classes, from logits or log-probabilities; or the second one's logit, of two."""
 
     def convert(outputs: Tensor) -> Tensor:
         if outputs.shape[1] == 1:
             return torch.cat([torch.zeros_like(outputs), outputs], dim=1)
         if (outputs >= 0).all() and ((outputs.sum(dim=1) - 1).abs() < _ROUNDING).all():
             raise ModelError(
-                "the network gives probabilities, but --head classes reads logits or log-probabilities; return "
-                "what comes before the softmax in forward()"
+                "the network gives probabilities, but --head classes reads logits or log-probabilities; "
+                "return what comes before the softmax in forward()"
             )
         return outputs
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.models.gradients import capture_slowly, modules_of, parameter_layers
+from memberscan.models.heads import head_of
 from memberscan.models.inputs import outputs_of
 
 _NUDGE = 1e-2
@@ -64,7 +65,11 @@ def try_gradients(model: nn.Module, inputs: Tensor) -> GradientTrial:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # checkpoint() warns of what is reported below
-            seen = capture_slowly(model, inputs, None, layers=layers)
+            head, labels = head_of(model), None
+            if head.outputs != 1:
+                # The prediction depends on some of the outputs only, or has no gradient; the loss has one.
+                labels = head.wrong(capture_slowly(model, inputs, None).predictions)
+            seen = capture_slowly(model, inputs, labels, layers=layers)
     except Exception as error:  # a user's layers may fail in any way
         first = (str(error).splitlines() or [""])[0]
         if "does not require grad" in first:

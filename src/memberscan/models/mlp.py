@@ -26,7 +26,7 @@ class MLP(AgeRegressor):
         Units of each of the two hidden layers.
     head
         Name of the head, which defines what the outputs mean.
-    classes
+    class_count
         Number of classes, for the head "classes".
     """
 
@@ -35,9 +35,9 @@ class MLP(AgeRegressor):
     feature_spread: Tensor
 
     def __init__(
-        self, shape: Sequence[int], *, width: int = 128, head: str = SquaredError.name, classes: int = 2
+        self, shape: Sequence[int], *, width: int = 128, head: str = SquaredError.name, class_count: int = 2
     ) -> None:
-        super().__init__(head, classes)
+        super().__init__(head, class_count)
         (features,) = shape
         self.register_buffer("feature_mean", torch.zeros(features))
         self.register_buffer("feature_spread", torch.ones(features))

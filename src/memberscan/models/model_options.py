@@ -23,4 +23,4 @@ class ModelOptions(TypedDict, total=False):
         Field(description="What the outputs mean, and the loss; by default squared error."),
         OneOf(HEADS, shown_from=2),
     ]
-    classes: Annotated[int, Field(description="Number of classes; it follows from the target.")]
+    class_count: Annotated[int, Field(description="Number of classes; it follows from the target.")]

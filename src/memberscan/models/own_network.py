@@ -27,7 +27,8 @@ def is_wrapped(state: Iterable[str], network: nn.Module) -> bool:
 class OwnNetwork(AgeRegressor):
     """Reads the one output of any network as a standardised label, or its outputs as logits of classes.
 
-    A network that was trained elsewhere is not wrapped so: it is imported, and its output is in the target's unit.
+    A network that was trained elsewhere is not wrapped so: it is imported, and its output is in the target's
+    unit.
 
     Parameters
     ----------
@@ -74,6 +75,6 @@ class OwnNetwork(AgeRegressor):
             raise ModelError(
                 f"the network of {self._name!r} fails {mode} on a batch of shape ({batch}) "
                 f"({type(error).__name__}: {error}); it gets (n, 1, i, j, k), or (n, features), and "
-                "gives one number for each scan, or a logit for each class; another --batch-size may help a batch norm left with "
-                "one scan"
+                "gives one number for each scan, or a logit for each class; another --batch-size may help a "
+                "batch norm left with one scan"
             ) from error

@@ -32,7 +32,7 @@ class AgeRegressor(nn.Module, ABC):
     ----------
     head
         Name of the head, which defines what the outputs mean: see :data:`~memberscan.models.heads.HEADS`.
-    classes
+    class_count
         Number of classes, for the head "classes".
     """
 
@@ -41,9 +41,9 @@ class AgeRegressor(nn.Module, ABC):
     age_mean: Tensor
     age_spread: Tensor
 
-    def __init__(self, head: str = SquaredError.name, classes: int = 2) -> None:
+    def __init__(self, head: str = SquaredError.name, class_count: int = 2) -> None:
         super().__init__()
-        self.head: Head = Classes(classes) if head == Classes.name else head_named(head)
+        self.head: Head = Classes(class_count) if head == Classes.name else head_named(head)
         self.register_buffer("age_mean", torch.zeros(()))
         self.register_buffer("age_spread", torch.ones(()))
 

@@ -32,7 +32,7 @@ class SliceMean(AgeRegressor):
         hundred scans is slow.
     head
         Name of the head, which defines what the outputs mean.
-    classes
+    class_count
         Number of classes, for the head "classes".
     """
 
@@ -46,9 +46,9 @@ class SliceMean(AgeRegressor):
         width: int = FULL_WIDTH,
         dropout: float = 0.0,
         head: str = SquaredError.name,
-        classes: int = 2,
+        class_count: int = 2,
     ) -> None:
-        super().__init__(head, classes)
+        super().__init__(head, class_count)
         self.encoder = ConvEncoder(tuple(grid)[1:], width)
         self.dropout = nn.Dropout(dropout)
         self.embed = nn.Conv2d(self.encoder.features, width, kernel_size=1)

@@ -38,15 +38,15 @@ def for_target(options: Mapping[str, Any], target: TargetVariable) -> dict[str, 
             f"the head {head!r} predicts a number, but the target {target.name!r} has the classes "
             f"{', '.join(target.classes)}; leave out --head"
         )
-    return {**options, "head": Classes.name, "classes": len(target.classes)}
+    return {**options, "head": Classes.name, "class_count": len(target.classes)}
 
 
 def own_head(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the head of a user's own network, as text, and the options that are left, of :func:`for_target`."""
+    """Return the head of a user's own network, as text, and the options that are left."""
     left = dict(options)
     if left.get("head") != Classes.name:
         return "", left
-    return f"{left.pop('head')}:count={left.pop('classes', 2)}", left
+    return f"{left.pop('head')}:count={left.pop('class_count', 2)}", left
 
 
 def require_fits(head: Head, target: TargetVariable) -> None:

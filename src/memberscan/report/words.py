@@ -94,7 +94,10 @@ def group_of(by: str, group: str, variable: Variable) -> str:
         if name == "all":
             return "all ages"
         return f"{name} years" if " to " in name or name.startswith("under") else name
-    return f"{variable.name} {name} {variable.unit}"
+    if name == "all":
+        return f"all values of {variable.name}"
+    value, joint, rest = name.partition(" and over")
+    return f"{variable.name} {value} {variable.unit}{joint}{rest}"
 
 
 def true_value(variable: Variable) -> str:

@@ -136,8 +136,8 @@ def _labels(path: Path, column: pd.Series, variable: TargetVariable) -> pd.Serie
     label = labels_of(column, variable)
     if (lacking := label.isna()).any():
         raise PredictionsError(
-            f"{path}: scan {label.index[int(lacking.argmax())]!r} has no value of {variable.name!r}; leave the "
-            "scan out, or give it"
+            f"{path}: scan {label.index[int(lacking.argmax())]!r} has no value of {variable.name!r}; "
+            "leave the scan out, or give it"
         )
     return label
 
@@ -148,8 +148,8 @@ def _probabilities(path: Path, table: pd.DataFrame, variable: TargetVariable, la
         place = int(bad.argmax())
         written = ", ".join(table[answer_columns(variable)].iloc[place])
         raise PredictionsError(
-            f"{path}: scan {label.index[place]!r} has the probabilities {written}; give one of each class, from "
-            "0 to 1, with sum 1"
+            f"{path}: scan {label.index[place]!r} has the probabilities {written}; give one of each "
+            "class, from 0 to 1, with sum 1"
         )
     return pd.Series(found, index=label.index)
 

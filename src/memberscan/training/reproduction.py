@@ -102,13 +102,10 @@ def _read(path: Path, cohort: Cohort) -> pd.Series:
     numbers = answers_in(kept, cohort.target, cohort.labels[scans].to_numpy(float))
     if (bad := ~np.isfinite(numbers)).any():
         place = int(bad.argmax())
+        cells, unit = ", ".join(kept[columns].iloc[place]), cohort.target.unit
         raise PredictionsError(
-            f"{path}: the prediction of {scans[place]!r} is {', '.join(kept[columns].iloc[place])!r}; it must "
-            + (
-                "be probabilities with sum 1"
-                if cohort.target.classes
-                else f"be a number, in {cohort.target.unit}"
-            )
+            f"{path}: the prediction of {scans[place]!r} is {cells!r}; it must "
+            + (f"be a number, in {unit}" if unit else "be probabilities with sum 1")
         )
     return pd.Series(numbers, index=scans)
 

@@ -30,8 +30,8 @@ _SCANS = 4
 _COORDINATES = 4096
 _FAR_OFF = 3.0
 _ABSURD_YEARS, _ABSURD = 30.0, 6.0
-"""Predictions are implausible with a mean error above this, and _FAR_OFF times that of simpler models; of other
-targets than age, above this many times the error of the best answer that is the same for everybody."""
+"""Predictions are implausible with a mean error above this, and _FAR_OFF times that of simpler models; of
+other targets than age, above this many times the error of the best answer that is the same for everybody."""
 _EXACT, _FAR = 1e-4, 0.1
 """Share of a step that a weighted sum leaves unexplained: below the first it fits, above the second not."""
 _MOVED, _ROUNDING = 1e-4, 2e-6

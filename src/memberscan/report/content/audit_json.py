@@ -205,7 +205,7 @@ class PredictionCheck(Part):
     unlike: bool
     """Whether they do: then they were probably made in different ways."""
     differences: Many[Literal["level", "slope", "spread", "shift"]]
-    """In what: members' mean error farther from zero; slope over true values farther from one; more spread; levels
+    """In what: members' mean error farther from zero; slope over values farther from one; more spread; levels
     apart by more than half a standard deviation."""
     p_value: Fraction
     """Smallest p-value of these four, one-sided and corrected (Holm)."""

@@ -70,8 +70,8 @@ def error_table(target: Target) -> Table:
 def quantile_table(bands: Sequence[Band], smallest: int, variable: Variable) -> Table:
     """Return the quantiles of true value minus prediction by band and side."""
     caption = (
-        f"{_capital(variable)} minus prediction, in {variable.unit}: quantiles by {variable.name} band. Groups "
-        "of fewer than "
+        f"{_capital(variable)} minus prediction, in {variable.unit}: quantiles by {variable.name} band. "
+        "Groups of fewer than "
         f"{smallest} people per side are joined or not shown."
     )
     columns = (_capital(variable), "Side", "People", "10%", "25%", "Median", "75%", "90%")
@@ -131,7 +131,7 @@ def draw(bands: Sequence[Band], target: Target) -> Drawing:
         "residuals",
         (420, 340),
         f"Errors of the model by {variable.name}",
-        f"Quantiles of {variable.name} minus prediction by {variable.name} band, for members and non-members. "
+        f"Quantiles of {variable.name} minus prediction by {variable.name} band, for both sides. "
         f"Mean absolute error: {said}. The table below holds all values.",
         paint,
     )
