@@ -19,7 +19,7 @@ from memberscan.report.content.finding_json import Rate, Roc
 from memberscan.report.content.parts import Auc, Bound, Estimate
 from memberscan.report.disclosure import hidden
 from memberscan.report.exposure import bands_of
-from memberscan.report.outcome import FederationFacts, LearnerFacts
+from memberscan.report.outcome import FederationFacts, LearnerFacts, VariableFacts
 from memberscan.report.publication import mean_error
 from memberscan.report.published_parties import federation
 
@@ -91,7 +91,7 @@ def test_the_oldest_is_not_alone_in_a_band():
 
 def test_quantiles_have_enough_people_beyond_them():
     values = np.random.default_rng(0).normal(size=45)
-    many, few = (exposure.quantiles(part, 10).dump() for part in (values, values[:12]))
+    many, few = (exposure.quantiles(part, 10, 0.1).dump() for part in (values, values[:12]))
     assert [q for q, v in many.items() if v is not None] == ["n", "q25", "q50", "q75"]
     assert set(few.values()) == {12, None}
 
@@ -99,7 +99,7 @@ def test_quantiles_have_enough_people_beyond_them():
 def published_mean(values):
     nothing = {"model": "", "kind": "run", "parameters": None, "synthetic": True, "randomised": True}
     counts = dict.fromkeys(("members", "nonmembers", "scans"), len(values))
-    error = mean_error(values)
+    error = mean_error(values, 0.1)
     errors = dict.fromkeys(("mae_members", "mae_nonmembers", "rmse_members", "rmse_nonmembers"), error)
     return disclosure.published(Target(**nothing, **counts, **errors)).mae_members
 
@@ -131,7 +131,7 @@ def test_a_learner_of_few_people_says_neither_how_many_nor_how_old():
         held_out_randomised=True,
         learners=facts,
     )
-    first, *others = disclosure.published(federation(told, "server", 10)).learners
+    first, *others = disclosure.published(federation(told, "server", 10, VariableFacts())).learners
     assert (first.members, first.age_mean) == (40, 61.0)
     assert all((row.members, row.age_mean, row.age_sd) == (None, None, None) for row in others)
 

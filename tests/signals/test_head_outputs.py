@@ -23,7 +23,7 @@ from memberscan.threat import Access, Attacker
 from memberscan.training import TrainingConfig
 
 ATTACKS = {"prediction+label+uncertainty", "head-loss:zero-knowledge"}
-UNCERTAIN = [name for name, head in HEADS.items() if head.outputs > 1]
+UNCERTAIN = [name for name, head in HEADS.items() if head.outputs > 1 and head.standardised]
 PEOPLE = 80
 
 
@@ -70,9 +70,7 @@ def test_a_federation_of_such_a_model_is_audited_by_a_learner(
     result = audit(run.path, threat=ThreatModel(attacker=Attacker.LEARNER, repeats=1))
     assert set(result.findings["attack"]) >= ATTACKS
     server = audit(run.path, threat=ThreatModel(attacker=Attacker.SERVER))
-    assert "local-error" in set(server.findings["attack"])
-    reasons = {entry["attack"]: entry["reason"] for entry in server.content["not_run"]}
-    assert "one output" in reasons["gradient-cosine"]
+    assert {"local-error", "gradient-cosine", "least-squares"} <= set(server.findings["attack"])
 
 
 def test_weights_of_such_a_model_are_attacked_too(measures: Cohort, tmp_path: Path) -> None:
@@ -87,10 +85,10 @@ def test_of_a_single_number_they_are_not_tried_unless_asked_for(measures: Cohort
     tried = {f["attack"] for f in content["findings"]} | {n["attack"] for n in content["not_run"]}
     assert not tried & ATTACKS
     with pytest.raises(
-        BadInputError, match=r"needs a head that says more than a prediction \(--head gaussian"
+        BadInputError, match=r"needs a head that says more than a prediction \(classes, or --head gaussian"
     ):
         audit(run.path, attacks=["head-loss:zero-knowledge"])
-    rows = pd.DataFrame({"subject_id": [f"p{n}" for n in range(40)], "label": np.linspace(40, 80, 40)})
+    rows = pd.DataFrame({"subject_id": [f"p{n}" for n in range(40)], "age": np.linspace(40, 80, 40)})
     rows.assign(prediction=60.0 + np.arange(40) % 7, member=np.arange(40) % 2).to_csv(
         tmp_path / "p.csv", index=False
     )

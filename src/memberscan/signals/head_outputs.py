@@ -32,7 +32,9 @@ class HeadOutputs(OfFinalModel):
             return lacking
         if self.adds(target):
             return None
-        return "needs a head that says more than a prediction (--head gaussian, quantiles or bins)"
+        return (
+            "needs a head that says more than a prediction (classes, or --head gaussian, quantiles or bins)"
+        )
 
     def adds(self, target: Target) -> bool:
         """See :class:`~memberscan.signals.signal.Provider`."""

@@ -119,7 +119,7 @@ def _seen(
     age = rng.uniform(45.0, 80.0, len(ids))
     # The ratio of the spreads at which smaller errors rank members first with this AUC (docs: the gap).
     residual = rng.normal(size=len(ids)) * np.where(member, 1.0, np.tan(np.pi / 2 * auc))
-    scans = pd.DataFrame({"subject_id": ids, "age": age}, index=ids)
+    scans = pd.DataFrame({"subject_id": ids, "label": age}, index=ids)
     return attack.observe(View(scans, {PREDICTION: age - residual}))
 
 

@@ -67,7 +67,8 @@ def heads(
         Cohort.from_table(
             data / MEASURES, out / "cohort", subject="participant_id", age="age", covariates=["sex"]
         )
-    cases = list(product(HEADS, range(seed, seed + MODELS)))
+    names = [name for name, head in HEADS.items() if head.standardised]
+    cases = list(product(names, range(seed, seed + MODELS)))
     rows = pd.DataFrame(list(in_order(functools.partial(_case, out, epochs), cases, processes)))
     point = rows[rows["head"] == SquaredError.name].set_index("seed").loc[rows["seed"]]
     for column, alone in (("loss", "error"), ("uncertainty", "learnt")):

@@ -104,7 +104,9 @@ def trained(cohort: Cohort, recipe: Recipe, out: Path, *, seed: int, processes: 
     from memberscan.training.reference_tasks import train_all
 
     people = People.of(cohort.scans["subject_id"])
-    plan = Plan.draw(people.covariates(cohort.scans[["age"]]), count=MODELS, size=len(people) // 2, seed=seed)
+    plan = Plan.draw(
+        people.covariates(cohort.labels.to_frame("label")), count=MODELS, size=len(people) // 2, seed=seed
+    )
     request = {
         "command": "study queries",
         "cohort": cohort.fingerprint,

@@ -250,7 +250,7 @@ def target_of(
     residual = size[person] * (people.noise[person] + 0.3 * again) + 4 * people.z[person]
     age = 50 + 12 * people.z[person]
     names = pd.Index([f"{ids[p]}/{k}" for k, p in enumerate(person)], name="scan_id")
-    scans = pd.DataFrame({"subject_id": ids[person], "age": age}, index=names)
+    scans = pd.DataFrame({"subject_id": ids[person], "label": age}, index=names)
     target = PredictionsTable(
         scans=scans,
         is_member=pd.Series(people.member, index=ids),
