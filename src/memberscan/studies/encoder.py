@@ -83,9 +83,9 @@ def encoder(out: Path, *, data: Path | None = None, seed: int = 0, processes: in
     DataFrame
         One row per embedding and number of epochs, with means over the models: the contrastive loss of
         members and of others on new views; R2 and mean absolute error (years) of a linear regression of age
-        on the embedding, cross-validated among people used nowhere else; and AUC, with standard errors over
-        the models, of attacks on the embedding and on a linear head that was fitted to the members. The last
-        rows are of the longest training, with members drawn among people that it never saw.
+        on the embedding, cross-validated among people used nowhere else; and AUC of attacks on the embedding
+        and on a linear head that was fitted to the members. R2 and AUC have standard errors over the models.
+        The last rows are of the longest training, with members drawn among people that it never saw.
     """
     if data is None:
         Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
@@ -95,7 +95,7 @@ def encoder(out: Path, *, data: Path | None = None, seed: int = 0, processes: in
     rows = [row for rows in in_order(work, range(seed, seed + MODELS), processes) for row in rows]
     groups = pd.DataFrame(rows).groupby(["members", "embedding", "epochs"], sort=False)
     table = groups.mean()
-    for column in ATTACKS:
+    for column in ("r2", *ATTACKS):
         table.insert(list(table).index(column) + 1, f"{column}_se", groups[column].sem())
     table = table.sort_index(
         level="members", sort_remaining=False, ascending=False, kind="stable"
