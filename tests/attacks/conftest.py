@@ -18,6 +18,7 @@ from memberscan.evidence.scores import ASIDE, IN, OUT, Pair, Scores
 from memberscan.people import People
 from memberscan.signals import PREDICTION, Signal, View
 from memberscan.signals.activations import ACTIVATION
+from memberscan.signals.augmented_activations import AUGMENTED_ACTIVATIONS
 from memberscan.signals.augmented_predictions import AUGMENTED_PREDICTIONS
 from memberscan.signals.broadcast_answers import ANSWER_PREDICTIONS, BROADCAST_PREDICTIONS
 from memberscan.signals.covariates import COVARIATES
@@ -71,17 +72,20 @@ def of_final_model(rng: np.random.Generator, age: np.ndarray, residual: np.ndarr
     moved = residual + np.sign(residual) * 2 * shift + rng.spawn(1)[0].normal(size=(5, len(age)))
     later = rng.normal(size=(len(age), 3)) * [2.0, 1.0, 0.0]
     gradients = {name: -2 * residual[:, None] * j for name, j in jacobians.items()}
+    activation = rng.normal(size=(len(age), 9)) + shift[:, None]
     return {
         PREDICTION: age - residual,
         ROUND_PREDICTIONS: age[:, None] - residual[:, None] * [1.5, 1.2, 1.0] - later,
         AUGMENTED_PREDICTIONS: (age - moved).T,
         COVARIATES: np.column_stack([years, years**2]),
-        ACTIVATION: rng.normal(size=(len(age), 9)) + shift[:, None],
+        ACTIVATION: activation,
         HEAD_OUTPUTS: np.column_stack(
             [np.square(residual), 3 + rng.spawn(1)[0].exponential(size=len(age)) - np.tanh(shift)]
         ),
         GRADIENT_NORMS: np.stack([np.linalg.norm(g, axis=1) for g in gradients.values()], axis=1),
         **{gradient(name): g.astype(np.float32) for name, g in gradients.items()},
+        AUGMENTED_ACTIVATIONS: activation[:, None]
+        + rng.spawn(1)[0].normal(size=(len(age), 5, 9)) / (1 + 2 * shift[:, None, None]),
     }
 
 

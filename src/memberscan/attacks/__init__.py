@@ -12,6 +12,8 @@ from memberscan.attacks.attack import Attack, Features, FittedAttack, KnownScans
 from memberscan.attacks.augmented_error import AUGMENTED_ERROR, ZERO_KNOWLEDGE_AUGMENTED
 from memberscan.attacks.availability import adds, tried_by_default
 from memberscan.attacks.combined import COMBINED
+from memberscan.attacks.embedding_norm import EMBEDDING_NORM
+from memberscan.attacks.embedding_similarity import EMBEDDING_SIMILARITY, ZERO_KNOWLEDGE_SIMILARITY
 from memberscan.attacks.error import ERROR, ZERO_KNOWLEDGE_ERROR
 from memberscan.attacks.fedmia import FEDMIA_COSINE, FEDMIA_ERROR
 from memberscan.attacks.gradient import gradient_attack
@@ -60,6 +62,9 @@ REGISTRY: dict[str, Attack] = {
         LEVERAGE_LIKELIHOOD,
         QUANTILE,
         QUANTILE_EMBEDDING,
+        EMBEDDING_SIMILARITY,
+        ZERO_KNOWLEDGE_SIMILARITY,
+        EMBEDDING_NORM,
         LOSS_SERIES,
         ZERO_KNOWLEDGE_LOSS_SERIES,
         LOCAL_ERROR,

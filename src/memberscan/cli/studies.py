@@ -22,8 +22,8 @@ def study(
         typer.Argument(
             metavar="NAME",
             help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining, "
-            "hidden-difference, exposure, reference-calibration, references, queries, another-visit "
-            "or heads.",
+            "hidden-difference, exposure, reference-calibration, references, queries, another-visit, "
+            "heads or encoder.",
         ),
     ],
     out: Annotated[
@@ -33,7 +33,8 @@ def study(
         Path | None, typer.Option(help="For chance: a run whose non-members are labelled at random.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="For references, queries and heads: a folder with data to train on.")
+        Path | None,
+        typer.Option(help="For references, queries, heads and encoder: a folder with data to train on."),
     ] = None,
     long: Annotated[
         bool, typer.Option("--long", help="For verdict, references and reference-calibration: much more.")
@@ -51,8 +52,8 @@ def study(
 
     if long and name not in ("verdict", "references", "reference-calibration"):
         raise BadInputError("--long is for verdict, references and reference-calibration; leave it out")
-    if data and name not in ("references", "queries", "heads"):
-        raise BadInputError("--data is for references, queries and heads; leave it out")
+    if data and name not in ("references", "queries", "heads", "encoder"):
+        raise BadInputError("--data is for references, queries, heads and encoder; leave it out")
     if name not in STUDIES:
         raise BadInputError(f"study {name!r} is unknown; choose one of {', '.join(STUDIES)}")
     options = ({"long": True} if long else {}) | ({"data": data} if data else {})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from memberscan.errors import BadInputError
 from memberscan.signals.activations import ACTIVATIONS
+from memberscan.signals.augmented_activations import ACTIVATIONS_OF_COPIES
 from memberscan.signals.augmented_predictions import PREDICTIONS_OF_COPIES
 from memberscan.signals.broadcast_answers import ANSWERS
 from memberscan.signals.covariates import COVARIATES_OF_SCANS
@@ -33,6 +34,7 @@ PROVIDERS: tuple[Provider, ...] = (
     HEAD_OUTPUTS_OF_SCANS,
     COVARIATES_OF_SCANS,
     ACTIVATIONS,
+    ACTIVATIONS_OF_COPIES,
     LAYER_GRADIENTS,
     GRADIENT_LENGTHS,
     REFERENCES,

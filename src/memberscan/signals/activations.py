@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memberscan.targets.trained_model import TrainedModel
 
 ACTIVATION = Signal("activation", (SCAN, "feature"))
-_OUTPUT = "output"
+OUTPUT = "output"
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,19 @@ class Activations(OfFinalModel):
 
     def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`."""
-        if not target.layer_paths([_OUTPUT]):
+        if not target.layer_paths([OUTPUT]):
             return "the model has no landmark 'output', so its last activation is not known"
         return None
 
     def not_taken(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`; it is tried once, on a few scans."""
-        return target.activation_obstacle(target.layer_paths([_OUTPUT])[_OUTPUT])
+        return target.activation_obstacle(target.layer_paths([OUTPUT])[OUTPUT])
 
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:  # noqa: ARG002
         """See :class:`.OfFinalModel`."""
         from memberscan.signals.passes.final_model import Reading
 
-        path = target.layer_paths([_OUTPUT])[_OUTPUT]
+        path = target.layer_paths([OUTPUT])[OUTPUT]
         return Reading(lambda seen: seen.entered[path].float().cpu().numpy(), entering=[path])
 
 

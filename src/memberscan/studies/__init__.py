@@ -123,6 +123,14 @@ def _heads(out: Path, *, seed: int, run: Path | None, data: Path | None = None) 
     return heads(out, data=data, seed=seed, processes=threads.available())
 
 
+def _encoder(out: Path, *, seed: int, run: Path | None, data: Path | None = None) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.encoder import encoder
+
+    del run
+    return encoder(out, data=data, seed=seed, processes=threads.available())
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -139,4 +147,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "queries": _queries,
     "another-visit": _another_visit,
     "heads": _heads,
+    "encoder": _encoder,
 }

@@ -89,11 +89,12 @@ def another_visit(out: Path, *, seed: int = 0, processes: int = 1) -> pd.DataFra
     plain = queries.recipe_for(first)
     recipe = FirstScans(plain.spec, plain.config, plain.validation, first.path.resolve())
     models = queries.trained(both, recipe, out / "models", seed=seed, processes=processes)
+    labelled = both.scans[["subject_id"]].assign(label=both.labels)
     visit = both.scans.groupby("subject_id", sort=False).cumcount()
     found = {}
     with one_thread(), progress("attacking", len(VISITS) * len(models)) as advance:
         for name, number in VISITS.items():
-            seen, rows = models.of_scans(both.scans[visit == number]), []
+            seen, rows = models.of_scans(labelled[visit == number]), []
             for k in range(len(models)):
                 rows.append([auc for *_, copies in ATTACKS for auc in queries.aucs(seen, k, 0.0, copies)])
                 advance(1)
