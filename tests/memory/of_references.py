@@ -24,7 +24,7 @@ WIDE = "\t".join("x" * 3 for _ in range(200_000)) + "\n" + "1\n" * 100_000
 
 def returned(path: Path) -> None:
     """Read a table in place of the first reference's."""
-    plan, scans = Plan.read(path), read_scans(path)
+    plan, (scans, _) = Plan.read(path), read_scans(path)
     collect_predictions([path / "returned"], plan, scans)
 
 

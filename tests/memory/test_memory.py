@@ -84,11 +84,11 @@ def tried(
 def make_references(good: Path) -> None:
     """Write two references of the run, as a lab returns them."""
     plan_references(good / "run", good / "references", count=2)
-    scans = read_scans(good / "references")
+    scans, _ = read_scans(good / "references")
     (good / "references" / "returned").mkdir()
     for k in (1, 2):
         noise = np.random.default_rng(k).normal(size=len(scans))
-        rows = pd.DataFrame({"scan_id": scans.index, "prediction": scans["age"].to_numpy() + noise})
+        rows = pd.DataFrame({"scan_id": scans.index, "prediction": scans["label"].to_numpy() + noise})
         rows.to_csv(good / "references" / "returned" / f"reference-00{k}.tsv", sep="\t", index=False)
     assert not collect_references(good / "references", []).missing
 
