@@ -76,17 +76,17 @@ def test_the_head_of_ones_own_network_is_kept_and_that_of_a_built_in_one_is_an_o
     command: Command, run: Run, volumes: Cohort, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "lab_nets.py").write_text(
+    (tmp_path / "lab_heads.py").write_text(
         "def levels(volumes):\n    return 60 + volumes.mean((1, 2, 3, 4))[:, None] + [[-9, 0, 9]]\n"
     )
     given = ("--cohort", volumes.path, "--roles", tmp_path / "roles.tsv", "--head")
-    own = (*given, "quantiles:levels=0.1/0.5/0.9", "--predictor", "lab_nets:levels")
+    own = (*given, "quantiles:levels=0.1/0.5/0.9", "--predictor", "lab_heads:levels")
     assert command("import", tmp_path / "own", *own).code == 0
     assert Run.open(tmp_path / "own").spec.head == "quantiles:levels=0.1/0.5/0.9"
     built_in = ("--model", "cnn3d", "--width", 4, "--weights", run.path / "weights.safetensors")
     assert command("import", tmp_path / "in", *given, "squared-error", *built_in).code == 0
     assert Run.open(tmp_path / "in").spec.options["head"] == "squared-error"
-    refused = command("import", tmp_path / "no", *given, "bins", "--predictor", "lab_nets:levels")
+    refused = command("import", tmp_path / "no", *given, "bins", "--predictor", "lab_heads:levels")
     assert refused.code == 2 and "--head bins lacks first and width" in refused.err
 
 

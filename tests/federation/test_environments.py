@@ -29,7 +29,7 @@ def people(ages: Any, **columns: Any) -> Any:
     """Return as much of a cohort as an environment looks at, one scan a person."""
     subjects = [f"p {n}" for n in range(len(ages))]
     scans = pd.DataFrame({"subject_id": subjects, "age": np.asarray(ages, float), **columns})
-    return SimpleNamespace(subjects=subjects, scans=scans, covariates=tuple(columns))
+    return SimpleNamespace(subjects=subjects, scans=scans, labels=scans["age"], covariates=tuple(columns))
 
 
 def naive_apportion(total: int, shares: list[int]) -> list[int]:

@@ -135,6 +135,7 @@ OTHERS = {
     "studies.reference_twins": "reads what the study has written",
     "models.onnx_model": "computes a model that the user named; read_limited reads its file",
     "seeds": "reads a digest that it has just made",
+    "signals.passes.activations_of_copies": "loads a model by runs",
     "signals.passes.copies": "loads a model by runs",
     "signals.passes.final_model": "loads a model by runs",
     "targets.trained_model": "loads a model by runs",

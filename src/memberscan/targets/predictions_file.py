@@ -103,7 +103,7 @@ def read_predictions(path: Path, asked: Asked = Asked()) -> Predictions:
     if table.empty:
         raise PredictionsError(f"{path} has a header and no rows; write one row per scan")
     table = _indexed(path, table)
-    column = table[target].mask(is_missing(table[target]))
+    column = table[target] if asked == Asked() else table[target].mask(is_missing(table[target]))
     variable = variable_of(column, *asked)
     answers = answer_columns(variable)
     _require_columns(path, table, [*_IDS, target, *answers])
