@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from memberscan.targets.target import Target
 
 AUGMENTED_ACTIVATIONS = Signal("augmented-activation", (SCAN, "copy", "feature"))
-"""Of the same copies as :data:`~memberscan.signals.augmented_predictions.AUGMENTED_PREDICTIONS`."""
+"""Of the scan mirrored left to right, and moved by a voxel forward, backward, up and down."""
 
 
 @dataclass(frozen=True)
