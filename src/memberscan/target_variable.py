@@ -102,11 +102,12 @@ class TargetVariable:
     def error_of_constant(self, label: Float[np.ndarray, " n"]) -> float:
         """Return the mean absolute residual of the best answer that is the same for everybody.
 
-        It is the median of a number; of classes, the share of each.
+        It is the median of a number; of classes, the share of each. A label between two classes, the mean
+        over scans of a person, counts for the nearer one.
         """
         if not self.classes:
             return float(np.abs(label - np.median(label)).mean())
-        shares = np.unique(label, return_counts=True)[1] / len(label)
+        shares = np.unique(label.round(), return_counts=True)[1] / len(label)
         return float((shares * self.residual(shares, np.log(shares))).sum())
 
     def read(self, written: pd.Series) -> pd.Series:

@@ -309,6 +309,7 @@ def table_of(
         seed=seed,
         predictions=view[PREDICTION],
         digest="",
+        answers=pd.DataFrame({"prediction": view[PREDICTION]}, index=view.scans.index),
     )
 
 

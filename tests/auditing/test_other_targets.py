@@ -174,3 +174,40 @@ def test_a_federation_of_another_target_is_audited_by_its_parties(
         assert set(result.findings["attack"]) == wanted
         assert not re.search(r"\byears?\b", words_of(result))
         assert not re.search(r"\bages\b", words_of(result))
+
+
+def test_what_was_computed_from_the_answers_is_no_covariate(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    label = rng.integers(0, 3, 300)
+    p = rng.dirichlet(np.ones(3), 300).round(4)
+    p[:, 2] = (1 - p[:, :2].sum(axis=1)).round(4)
+    names = np.array(["AD", "CN", "MCI"])
+    own = p[np.arange(300), label]
+    computed = {"answer": names[p.argmax(axis=1)], "confidence": own, "loss": -np.log(own + 1e-6)}
+    kept = {"second": rng.choice(names, 300), "sex": rng.choice(["F", "M"], 300)}
+    table = pd.DataFrame({"subject_id": [f"s{n}" for n in range(300)], "dx": names[label]})
+    table = table.assign(member=[0, 1] * 150, p_AD=p[:, 0], p_CN=p[:, 1], p_MCI=p[:, 2], **computed, **kept)
+    table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
+    blind = audit(tmp_path / "p.tsv", target="dx", attacks=["error:zero-knowledge"]).content["checks"][
+        "blind"
+    ]
+    assert set(blind["reasons"]) == set(computed)
+    assert set(blind["reasons"].values()) == {"computed from the model's answers"}
+
+
+def test_a_matched_subset_of_probabilities_can_be_audited_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    member = np.arange(400) % 2
+    age = (65 + 4 * member + 6 * rng.normal(size=400)).round(1)
+    p = rng.uniform(0.2, 0.8, 400).round(3)
+    table = pd.DataFrame({"subject_id": [f"s{n}" for n in range(400)], "dx": rng.choice(["AD", "CN"], 400)})
+    table = table.assign(age=age, p_AD=p, p_CN=(1 - p).round(3), member=member)
+    table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
+    result = audit(tmp_path / "p.tsv", tmp_path / "audit", target="dx", attacks=["error:zero-knowledge"])
+    assert result.content["checks"]["blind"]["gates"]
+    matched = tmp_path / "audit" / "matched.tsv"
+    kept = pd.read_csv(matched, sep="\t").set_index("subject_id")
+    expected = table.set_index("subject_id").loc[kept.index, ["dx", "p_AD", "p_CN", "age", "member"]]
+    pd.testing.assert_frame_equal(kept[list(expected)], expected)
+    again = audit(matched, target="dx", attacks=["error:zero-knowledge"])
+    assert again.content["target"]["members"] == len(kept) // 2

@@ -17,9 +17,10 @@ from memberscan.report.content.audit_json import Null, Target
 from memberscan.report.content.federation_json import Pair, Victim
 from memberscan.report.content.finding_json import Rate, Roc
 from memberscan.report.content.parts import Auc, Bound, Estimate
+from memberscan.report.content.variable_json import AGE
 from memberscan.report.disclosure import hidden
 from memberscan.report.exposure import bands_of
-from memberscan.report.outcome import FederationFacts, LearnerFacts, VariableFacts
+from memberscan.report.outcome import FederationFacts, LearnerFacts
 from memberscan.report.publication import mean_error
 from memberscan.report.published_parties import federation
 
@@ -131,7 +132,7 @@ def test_a_learner_of_few_people_says_neither_how_many_nor_how_old():
         held_out_randomised=True,
         learners=facts,
     )
-    first, *others = disclosure.published(federation(told, "server", 10, VariableFacts())).learners
+    first, *others = disclosure.published(federation(told, "server", 10, AGE)).learners
     assert (first.members, first.age_mean) == (40, 61.0)
     assert all((row.members, row.age_mean, row.age_sd) == (None, None, None) for row in others)
 

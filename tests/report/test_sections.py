@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from memberscan.report import AuditContent, ConsortiumContent, check, render_html, sections, svg
-from memberscan.report.content.audit_json import Threat, Variable
+from memberscan.report.content.audit_json import Threat
 from memberscan.report.content.consortium_json import Entry, JoinedAudit
 from memberscan.report.content.federation_json import Federation, Pair
 from memberscan.report.content.finding_json import Roc
 from memberscan.report.content.parts import Estimate
+from memberscan.report.content.variable_json import AGE
 from memberscan.report.sections import (
     attack_results,
     consortium_summary,
@@ -36,7 +37,6 @@ from memberscan.report.sections import (
 from memberscan.report.table_cells import Cell, Table
 
 Examples = dict[str, AuditContent]
-AGE = Variable(name="age", unit="years", classes=(), step=0.1)
 rates = st.lists(st.integers(0, 20), min_size=1, max_size=30).map(
     lambda xs: [0.0, *sorted(x / 20 for x in xs), 1.0]
 )

@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memberscan.report import words
-from memberscan.report.content.audit_json import Variable, Verdict
+from memberscan.report.content.audit_json import Verdict
 from memberscan.report.content.bounds_json import HiddenDifference, Overlap
 from memberscan.report.content.parts import Estimate
-
-AGE = Variable(name="age", unit="years", classes=(), step=0.1)
+from memberscan.report.content.variable_json import AGE
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from memberscan.cohort.covariates import SEX, SITE, column_named
-from memberscan.evidence.admissible import computed_from_predictions
+from memberscan.evidence.admissible import computed_from_answers, computed_from_predictions
+from memberscan.report.content import variable_json
+from memberscan.report.content.variable_json import Variable
 from memberscan.report.outcome import (
     FederationFacts,
     Outcome,
@@ -20,7 +22,6 @@ from memberscan.report.outcome import (
     ReferenceFacts,
     TargetFacts,
     ThreatFacts,
-    VariableFacts,
 )
 from memberscan.signals import PREDICTION, View
 from memberscan.target_variable import AGE, TargetVariable
@@ -87,13 +88,13 @@ def summarise_people(target: Target, view: View) -> PeopleSummary:
     return PeopleSummary(facts, covariates, left_out)
 
 
-def _variable(variable: TargetVariable, label: Float[np.ndarray, " people"]) -> VariableFacts:
+def _variable(variable: TargetVariable, label: Float[np.ndarray, " people"]) -> Variable:
     """Return the target, with a step of about a thirtieth of its spread: 0.1 years for most ages."""
     if variable.is_age:
-        return VariableFacts()
+        return variable_json.AGE
     spread = float(label.std())
     step = 10.0 ** math.floor(math.log10(spread / 30)) if spread > 0 and not variable.classes else 0.01
-    return VariableFacts(variable.name, variable.unit, variable.classes, step)
+    return Variable(name=variable.name, unit=variable.unit, classes=variable.classes, step=step)
 
 
 def _age(covariates: pd.DataFrame, variable: TargetVariable) -> Float[np.ndarray, " people"] | None:
@@ -119,12 +120,13 @@ def _left_out(target: Target, view: View) -> dict[str, str]:
     """Return which columns must not be covariates, and why."""
     count, member = len(view.scans), target.member_of_scan
     chosen = np.unique(np.linspace(0, count - 1, min(count, _ENOUGH)).astype(int))
-    computed = computed_from_predictions(
-        target.covariates.iloc[chosen],
-        view.label[chosen],
-        np.asarray(view[PREDICTION])[chosen],
-        member[chosen],
-    )
+    covariates, classes = target.covariates.iloc[chosen], target.variable.classes
+    if classes:
+        written = target.label_as_covariate.iloc[chosen]
+        computed = computed_from_answers(covariates, written, view.residual[chosen], classes, member[chosen])
+    else:
+        predictions = np.asarray(view[PREDICTION])[chosen]
+        computed = computed_from_predictions(covariates, view.label[chosen], predictions, member[chosen])
     return computed | target.copied_columns
 
 

@@ -16,6 +16,7 @@ from memberscan.evidence.verdict import Verdict
 from memberscan.files import OWNER_ONLY, write_table
 from memberscan.salts import get_or_create, keyed
 from memberscan.targets import Target
+from memberscan.targets.predictions_table import PredictionsTable
 from memberscan.threat import Attacker
 
 if TYPE_CHECKING:
@@ -76,13 +77,12 @@ def matched_table(target: Target, verdict: Verdict, check: Blind) -> pd.DataFram
     outside = target.threat.attacker is Attacker.OUTSIDER
     if not outside or not check.gates or verdict.label == "leaks" or check.pairs is None:
         return pd.DataFrame()
-    # Of classes, only the probability of the own one is kept: the owner has the file to select from.
-    if target.predictions is None or target.variable.classes:
+    if not isinstance(target, PredictionsTable):
         roles = ["member" if inside else "non-member" for inside in target.member[check.matched]]
         subjects = [s for s, kept in zip(target.people.ids, check.matched, strict=True) if kept]
         return pd.DataFrame({"subject": subjects, "role": roles})
     kept = check.matched[target.people.of_scan]
-    named = target.scans[kept].rename(columns={"label": target.variable.name})
-    table = named.assign(prediction=target.predictions[kept], member=target.member_of_scan[kept].astype(int))
-    joined: pd.DataFrame = table.join(target.covariates[kept])
+    own = target.scans["subject_id"].to_frame().assign(**{target.variable.name: target.label_as_covariate})
+    table = own.join(target.answers).assign(member=target.member_of_scan.astype(int))
+    joined: pd.DataFrame = table[kept].join(target.covariates[kept])
     return joined.rename_axis("scan_id").reset_index()

@@ -164,9 +164,7 @@ def weigh(
     if target.predictions_from is not None and not target.variable.classes:
         scale = compare_predictions(people.label, people.residual, people.member)
     error = people.mean_absolute[people.member]
-    guess = target.variable.error_of_constant(
-        people.label[people.member].round(0 if target.variable.classes else 9)
-    )
+    guess = target.variable.error_of_constant(people.label[people.member])
     images = judge_images(target.own_images, guess, error, target.stated_error)
     if not scores:
         return Weighed(scores, checks, worst, gap, nothing_seen(), prediction_scale=scale, images=images)

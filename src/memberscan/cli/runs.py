@@ -69,7 +69,7 @@ def models(
 
 
 @declared("training", TrainingConfig)
-@declared("options", ModelOptions)
+@declared("options", ModelOptions, omit=("class_count",))
 def train(
     cohort: CohortDir,
     run: RunDir,
@@ -105,7 +105,7 @@ def train(
     _print(made, json)
 
 
-@declared("options", ModelOptions, omit=("head",))
+@declared("options", ModelOptions, omit=("head", "class_count"))
 def import_(
     run: RunDir,
     cohort: Annotated[Path, typer.Option(help="Cohort with its members and non-members.")],

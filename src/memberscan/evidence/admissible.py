@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 COMPUTED = "computed from age and prediction"
+COMPUTED_CLASS = "computed from the model's answers"
 COPY = "a copy of membership"
-_FEWEST = 20
+_FEWEST, _FEWEST_ANSWERS = 20, 3
 """With fewer people a column could agree with the predictions by chance."""
 _EXPLAINED = 0.95
 """A column is computed from predictions if they explain this share of its variance beyond age."""
@@ -86,6 +87,46 @@ def computed_from_predictions(
         if _levels_of_sides(column, member) is None
         and (_follows(column, age, prediction) or _in_order(column, age, prediction))
     }
+
+
+def computed_from_answers(
+    covariates: pd.DataFrame,
+    label: pd.Series,
+    residual: Float[np.ndarray, " scans"],
+    classes: tuple[str, ...],
+    member: Bool[np.ndarray, " scans"],
+) -> dict[str, str]:
+    """Return the columns that were computed from a classifier's answers, each with that reason.
+
+    Such as the probability of the right class, the loss, whether the answer is right, or the predicted class.
+    By the first three, columns are ordered as by the residual. The predicted class is a column of class names
+    that is right wherever the right one has more than half of the probability, and wrong wherever it has less
+    than an equal share.
+
+    Parameters
+    ----------
+    covariates
+        One row per scan: numbers, or text.
+    label
+        Name of the class of each scan.
+    residual
+        Deviance residual of each scan: see :meth:`.TargetVariable.residual`.
+    classes
+        Names of the classes.
+    member
+        Of each scan.
+    """
+    nothing = np.zeros(len(residual))
+    found = list(computed_from_predictions(covariates, nothing, -residual, member))
+    probability = np.exp(-(residual**2) / 2)
+    surely, never = probability > 0.5, probability < 1 / len(classes)
+    enough = min(surely.sum(), never.sum()) >= _FEWEST_ANSWERS and (surely | never).sum() >= _FEWEST
+    for name, column in covariates.items():
+        if enough and column.isin(classes).all():
+            right = (column.astype(str) == label.astype(str)).to_numpy()
+            if right[surely].all() and not right[never].any():
+                found.append(str(name))
+    return dict.fromkeys(found, COMPUTED_CLASS)
 
 
 def _follows(column: pd.Series, age: np.ndarray, prediction: np.ndarray) -> bool:

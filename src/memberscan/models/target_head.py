@@ -41,6 +41,11 @@ def for_target(options: Mapping[str, Any], target: TargetVariable) -> dict[str, 
     return {**options, "head": Classes.name, "class_count": len(target.classes)}
 
 
+def class_head(target: TargetVariable) -> str:
+    """Return the head that a user's own network has for a target, as text; "" for a number."""
+    return f"{Classes.name}:count={len(target.classes)}" if target.classes else ""
+
+
 def own_head(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the head of a user's own network, as text, and the options that are left."""
     left = dict(options)

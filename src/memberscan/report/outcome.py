@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from memberscan.evidence.rounding import YEARS
+from memberscan.report.content.variable_json import AGE, Variable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,29 +115,6 @@ class AttackFacts:
     fitted: bool
 
 
-@dataclass(frozen=True)
-class VariableFacts:
-    """What the model predicts, and how finely its errors are published.
-
-    Parameters
-    ----------
-    name, unit, classes
-        See :class:`.TargetVariable`.
-    step
-        The finest step of values and errors.
-    """
-
-    name: str = "age"
-    unit: str = "years"
-    classes: tuple[str, ...] = ()
-    step: float = YEARS
-
-    @property
-    def is_age(self) -> bool:
-        """Whether it is the age at the scan."""
-        return (self.name, self.unit) == ("age", "years")
-
-
 @dataclass(frozen=True, eq=False)
 class PeopleFacts:
     """What is known of each person, over its scans, without ids.
@@ -170,7 +147,7 @@ class PeopleFacts:
     sex: pd.Series | None = None
     site: pd.Series | None = None
     scans: Int[np.ndarray, " people"] | None = None
-    variable: VariableFacts = field(default_factory=VariableFacts)
+    variable: Variable = AGE
     age: Float[np.ndarray, " people"] | None = None
 
 

@@ -115,7 +115,7 @@ def _target(outcome: Outcome) -> audit_json.Target:
         rmse_members=root_mean_square_error(people.mean_square[member], step),
         rmse_nonmembers=root_mean_square_error(people.mean_square[~member], step),
         predictions_from=target.predictions_from,
-        **({} if variable.is_age else {"variable": audit_json.Variable(**asdict(variable))}),
+        **({} if variable.is_age else {"variable": variable}),
     )
 
 

@@ -24,11 +24,12 @@ from memberscan.report.content.parts import Attacker, Estimate
 if TYPE_CHECKING:
     from memberscan.evidence.blind import Blind
     from memberscan.evidence.pairs import PairResult
-    from memberscan.report.outcome import FederationFacts, LearnerFacts, SourceResult, VariableFacts
+    from memberscan.report.content.variable_json import Variable
+    from memberscan.report.outcome import FederationFacts, LearnerFacts, SourceResult
 
 
 def federation(
-    facts: FederationFacts | None, attacker: Attacker, smallest: int, variable: VariableFacts
+    facts: FederationFacts | None, attacker: Attacker, smallest: int, variable: Variable
 ) -> Federation | None:
     """Return what is said of a federation, with exact numbers but without small groups; None if none."""
     if facts is None:
@@ -66,7 +67,7 @@ def federation(
     )
 
 
-def _learner(facts: LearnerFacts, uncounted: Collection[str], variable: VariableFacts) -> Learner:
+def _learner(facts: LearnerFacts, uncounted: Collection[str], variable: Variable) -> Learner:
     """Return what is published of a learner: only its name where more could reveal a small group."""
     if facts.name in uncounted:
         return Learner(name=facts.name, members=None, age_mean=None, age_sd=None)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from memberscan.evidence.rounding import two_decimals, two_decimals_up
 
 if TYPE_CHECKING:
-    from memberscan.report.content.audit_json import Blind, Variable, Verdict
+    from memberscan.report.content.audit_json import Blind, Verdict
     from memberscan.report.content.bounds_json import Overlap
     from memberscan.report.content.parts import Estimate
+    from memberscan.report.content.variable_json import Variable
 
 LABELS = {
     "leaks": "Leaks",

@@ -262,6 +262,7 @@ def target_of(
         seed=int(rng.integers(2**31)),
         predictions=age - residual,
         digest="",
+        answers=pd.DataFrame({"prediction": age - residual}, index=names),
     )
     return target, View(scans, {PREDICTION: age - residual})
 

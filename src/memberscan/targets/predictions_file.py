@@ -54,6 +54,8 @@ class Predictions:
         Columns that are not used.
     variable
         What the model predicts.
+    answers
+        The columns with the model's answers, as written: prediction, or a probability of each class.
     """
 
     scans: pd.DataFrame
@@ -62,6 +64,7 @@ class Predictions:
     covariates: pd.DataFrame
     ignored: tuple[str, ...]
     variable: TargetVariable
+    answers: pd.DataFrame
 
 
 def read_predictions(path: Path, asked: Asked = Asked()) -> Predictions:
@@ -120,7 +123,7 @@ def read_predictions(path: Path, asked: Asked = Asked()) -> Predictions:
     member = _membership(path, table)
     found = predictions.to_numpy(float)
     _require_no_twins(path, scans, found, scans["subject_id"].map(member).to_numpy(bool), target)
-    return Predictions(scans, found, member, values[list(kept)], ignored, variable)
+    return Predictions(scans, found, member, values[list(kept)], ignored, variable, table[answers])
 
 
 def _require_columns(path: Path, table: pd.DataFrame, needed: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from memberscan.cohort.target_column import Asked
 from memberscan.files import TABLE_LIMIT, fingerprint
@@ -28,10 +29,13 @@ class PredictionsTable(Target):
         Of the file.
     made
         How the predictions were made, as stated by the auditor.
+    answers
+        The same as they are written in the file.
     """
 
     predictions: np.ndarray = field(kw_only=True)
     digest: str = field(kw_only=True)
+    answers: pd.DataFrame = field(kw_only=True)
     made: PredictionsFrom = field(default="unknown", kw_only=True)
 
     @classmethod
@@ -59,6 +63,7 @@ class PredictionsTable(Target):
             digest=fingerprint(read_limited(path, TABLE_LIMIT)),
             made=made,
             variable=read.variable,
+            answers=read.answers.iloc[order],
         )
 
     @property

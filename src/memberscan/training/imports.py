@@ -12,14 +12,14 @@ from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError
 from memberscan.files import TABLE_LIMIT, fingerprint
 from memberscan.models import MODELS, ModelSpec, build, load_weights, read_weights
-from memberscan.models.heads import Classes, head_of
+from memberscan.models.heads import head_of
 from memberscan.models.inputs import as_inputs
 from memberscan.models.monai_bundle import WEIGHTS as BUNDLED
 from memberscan.models.monai_bundle import read_bundle
 from memberscan.models.network_inputs import IMAGE, NetworkInputs
 from memberscan.models.onnx_model import ONNX, read_onnx
 from memberscan.models.own_network import is_wrapped
-from memberscan.models.target_head import for_target, require_fits
+from memberscan.models.target_head import class_head, for_target, require_fits
 from memberscan.models.trial import require_predicts
 from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.output_directory import claim
@@ -124,17 +124,9 @@ def import_run(
     path = Path(path)
     assigned = chosen_roles(cohort, roles, 0.0, 0)
     federation = None if transcript is None else open_transcript(Path(transcript), assigned)
-    if cohort.target.classes and not head and model not in MODELS:
-        head = f"{Classes.name}:count={len(cohort.target.classes)}"
-    if predictor:
-        spec = ModelSpec(predictor, cohort.shape, predictor=True, head=head)
-    elif Path(model).is_dir():
-        spec = replace(_of_bundle(Path(model), cohort, options, output), head=head)
+    spec = _spec(model, predictor, cohort, federation, options, output, head)
+    if not predictor and Path(model).is_dir():
         weights = weights or Path(model) / BUNDLED
-    elif model in MODELS and head:
-        spec = _spec(model, cohort, {**(options or {}), "head": head}, federation, output)
-    else:
-        spec = replace(_spec(model, cohort, options, federation, output), head=head)
     spec, code = replace(spec, inputs=taken), spec.name
     network = build(spec, code=code).eval()
     state = None if weights is None else _weights(spec, Path(weights))
@@ -205,21 +197,29 @@ def _require_sense(
 
 def _spec(
     model: str,
+    predictor: str,
     cohort: Cohort,
-    options: Mapping[str, Any] | None,
     federation: Imported | None,
+    options: Mapping[str, Any] | None,
     output: str,
+    head: str,
 ) -> ModelSpec:
+    """Return how to build the network; the parameters are those of :func:`import_run`."""
+    if model in MODELS:
+        known = {} if federation is None else federation.options_of(model)
+        asked = {**known, **(options or {}), **({"head": head} if head else {})}
+        return ModelSpec(model, cohort.shape, for_target(asked, cohort.target), output)
+    head = head or class_head(cohort.target)
+    if predictor:
+        return ModelSpec(predictor, cohort.shape, predictor=True, head=head)
+    if Path(model).is_dir():
+        return replace(_of_bundle(Path(model), cohort, options, output), head=head)
     if ":" in model and options:
         raise ModelError(
             f"{model!r} is called without arguments, so {', '.join(options)} cannot be passed to it; set "
             "them in your own function"
         )
-    known = {} if federation is None else federation.options_of(model)
-    chosen = {**known, **(options or {})}
-    if model in MODELS:
-        chosen = for_target(chosen, cohort.target)
-    return ModelSpec(model, cohort.shape, chosen, output)
+    return ModelSpec(model, cohort.shape, dict(options or {}), output, head=head)
 
 
 def _weights(spec: ModelSpec, path: Path) -> dict[str, Tensor]:

@@ -17,12 +17,13 @@ from memberscan import seeds
 from memberscan.cohort.answers import answer_columns, answers_in
 from memberscan.errors import BadInputError, MemberscanError, ReferencesError
 from memberscan.files import fingerprint
-from memberscan.models import ModelSpec
+from memberscan.models import AgeRegressor, ModelSpec
 from memberscan.models.copies import copies
 from memberscan.models.given_head import give_head
 from memberscan.models.inputs import predict_scans
 from memberscan.models.network_inputs import NetworkInputs
 from memberscan.models.output_part import choose_output
+from memberscan.models.target_head import class_head
 from memberscan.runs import Role
 from memberscan.training.central import finish_with_defence, new_network, write_weights
 from memberscan.training.config import TrainingConfig
@@ -221,7 +222,10 @@ class UserRecipe(Recipe):
     def _predictions(self, made: Any, cohort: Cohort) -> Answers:
         """Return predictions in the order of the cohort's scans, from whatever the function returned."""
         if isinstance(made, torch.nn.Module):
-            read = give_head(choose_output(made, self.output), self.head)
+            # Networks of memberscan's own have their head.
+            own = isinstance(made, AgeRegressor)
+            head = self.head or ("" if own else class_head(cohort.target))
+            read = give_head(choose_output(made, self.output), head)
             return answers_of(self.inputs.give(read), self.inputs.of(cohort), self.device)
         if hasattr(made, "predict"):
             # scikit-learn and its like take one row of numbers per scan.

@@ -6,7 +6,6 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from memberscan.evidence.rounding import YEARS
 from memberscan.report.content.bounds_json import HiddenDifference, Overlap
 from memberscan.report.content.exposure_json import PersonExposure
 from memberscan.report.content.federation_json import Federation
@@ -29,6 +28,7 @@ from memberscan.report.content.parts import (
     Text,
 )
 from memberscan.report.content.references_json import References
+from memberscan.report.content.variable_json import AGE, Variable
 
 SCHEMA: Final = "memberscan.audit/1"
 MOST_FINDINGS = 1000
@@ -42,27 +42,6 @@ class Disclosure(Part):
 
     smallest_cell: Annotated[int, Field(ge=1)]
     """Fewest people on each side of a group whose numbers are given."""
-
-
-class Variable(Part):
-    """What the model predicts."""
-
-    name: Text
-    """Name of the column, such as "age"."""
-    unit: Text
-    """Unit of a number; empty for classes."""
-    classes: Many[Text]
-    """Names of the classes; empty for a number."""
-    step: Annotated[float, Field(gt=0)]
-    """The finest step of values and errors."""
-
-    @property
-    def is_age(self) -> bool:
-        """Whether it is the age at the scan."""
-        return (self.name, self.unit) == ("age", "years")
-
-
-_AGE = Variable(name="age", unit="years", classes=(), step=YEARS)
 
 
 class Target(Part):
@@ -94,7 +73,7 @@ class Target(Part):
     """The same on non-members."""
     predictions_from: Literal["one-pass", "unknown"] | None = None
     """How a file's predictions were made, as its owner says; null for a run. Absent in early versions."""
-    variable: Variable = _AGE
+    variable: Variable = AGE
     """What the model predicts; absent where it is age."""
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memberscan.report import words
-from memberscan.report.content.audit_json import AuditContent, Variable
+from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.content.federation_json import Federation, Learner, LeftOut
 from memberscan.report.content.parts import Environment
+from memberscan.report.content.variable_json import Variable
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table, counted
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from memberscan.report import ranking, words
-from memberscan.report.content.audit_json import AuditContent, Exposure, Variable
+from memberscan.report.content.audit_json import AuditContent, Exposure
+from memberscan.report.content.variable_json import Variable
 from memberscan.report.drawings import Drawing, both
 from memberscan.report.interval_plot import Row, draw_intervals
 from memberscan.report.page_section import Section

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from memberscan.report import svg, words
-from memberscan.report.content.audit_json import AuditContent, Band, Quantiles, Target, Variable
+from memberscan.report.content.audit_json import AuditContent, Band, Quantiles, Target
+from memberscan.report.content.variable_json import Variable
 from memberscan.report.drawings import Drawing, both
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from memberscan.report import words
-from memberscan.report.content.audit_json import AuditContent, Variable
+from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.content.exposure_json import (
     ExposedGroup,
     ExposedList,
@@ -19,6 +19,7 @@ from memberscan.report.content.exposure_json import (
     RankingStability,
 )
 from memberscan.report.content.parts import Estimate
+from memberscan.report.content.variable_json import Variable
 from memberscan.report.drawings import Drawing, both
 from memberscan.report.interval_plot import Row, draw_intervals
 from memberscan.report.page_section import Section

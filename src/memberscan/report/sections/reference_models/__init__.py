@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memberscan.report import words
-from memberscan.report.content.audit_json import AuditContent, Variable
+from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.content.finding_json import Gain
 from memberscan.report.content.references_json import References
+from memberscan.report.content.variable_json import Variable
 from memberscan.report.outcome import WITH_WEIGHTS
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table

@@ -15,12 +15,12 @@ from memberscan.report.content.audit_json import (
     Provenance,
     Target,
     Threat,
-    Variable,
     Verdict,
 )
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.parts import Auc
+from memberscan.report.content.variable_json import Variable
 from memberscan.report.page_section import Section
 
 
