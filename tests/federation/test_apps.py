@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flwr.app import Context, RecordDict
+from flwr.app import ConfigRecord, Context, RecordDict
 
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, RolesError
+from memberscan.errors import BadInputError, ModelError, RolesError
 from memberscan.federation import apps, deploy
 from memberscan.federation.apps import locate
+from memberscan.federation.client import introduce
 from memberscan.federation.run_config import run_config
 from memberscan.federation.settings import Settings
 from memberscan.federation.site import Site
+from memberscan.target_variable import AGE, TargetVariable
 
 
 @pytest.fixture
@@ -71,3 +73,19 @@ def test_the_server_of_separate_machines_takes_nobody_with_fewer_than_five_peopl
     config = run_config(Settings("mlp"), run=tmp_path, learners=2)
     apps.main(None, Context(1, 1, {}, RecordDict(), dict(config)))  # type: ignore[arg-type]
     assert asked == [{"expected": 2, "public": None, "fewest_people": 5}]
+
+
+def test_a_site_says_what_it_predicts(node: Any, table: Cohort) -> None:
+    assert node().cohort.target is AGE
+    name = "sex"
+    assert node(target=name, classes="F, M, X").cohort.target == TargetVariable(name, classes=("F", "M", "X"))
+    assert node(target=name).cohort.fingerprint == table.with_target(name).fingerprint
+    with pytest.raises(BadInputError, match="holds text"):
+        node(target=name, unit="points")
+
+
+def test_a_site_trains_no_network_that_does_not_fit_its_target(node: Any) -> None:
+    site = node(target="sex")
+    facts = ConfigRecord({"settings": Settings("mlp").to_json()})
+    with pytest.raises(ModelError, match="predicts a number, but the target 'sex' is 2 classes"):
+        introduce(RecordDict({"facts": facts}), site)

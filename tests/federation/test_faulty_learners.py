@@ -180,6 +180,14 @@ ROUNDS = {
 }
 
 
+def test_who_predicts_another_target_is_left_out(three: Consortium, tmp_path: Path) -> None:
+    other = state(target='{"name": "mmse", "unit": "points", "classes": []}')
+    transcript = three.federate(tmp_path / "run", settings(rounds=1), around=lies(("query.introduce", other)))
+    (its,) = transcript.rounds
+    assert list(its.took_part) == ["learner-1", "learner-3"]
+    assert its.left_out == {"learner-2": "it predicts another target, in another unit or with other classes"}
+
+
 @pytest.mark.parametrize("lie", ROUNDS)
 def test_who_lies_in_a_round_is_left_out_by_name_and_the_round_is_that_of_the_others(
     three: Consortium, tmp_path: Path, lie: str
