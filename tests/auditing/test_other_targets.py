@@ -77,7 +77,7 @@ def test_a_model_of_another_target_is_audited_and_its_page_speaks_of_it(
     assert "true age" not in page and name in page
     assert ("points" in page) == (name == "mmse")
     by = {group["by"] for group in result.content["exposure"]["groups"]}
-    assert {"target", "age"} <= by
+    assert {"target", "age"} <= by and ("sex" in by) == (name != "sex")
     covariates = {each["name"] for each in result.content["checks"]["blind"]["covariates"]}
     assert "age" in " ".join(covariates) and name in " ".join(covariates)
 
@@ -126,6 +126,7 @@ def test_a_file_of_probabilities_needs_no_ages(tmp_path: Path) -> None:
         ({}, {"target": "dx", "unit": "points"}, PredictionsError, "no column prediction"),
         ({"prediction": 1}, {"target": "dx", "unit": "points"}, BadInputError, "'dx' holds text"),
         ({}, {"unit": "points"}, BadInputError, "name its column too, with --target"),
+        ({}, {"target": "member"}, BadInputError, "another meaning in a file of predictions"),
         ({}, {}, PredictionsError, "no column age, prediction"),
     ],
 )

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError
+from memberscan.errors import BadInputError, ModelError
+from memberscan.models.network_inputs import NetworkInputs
 from memberscan.target_variable import AGE, TargetVariable
 
 
@@ -90,3 +91,27 @@ def test_many_numbers_without_a_unit_and_two_with_one_are_refused(tmp_path: Path
         made.with_target("two", unit="points")
     with pytest.raises(BadInputError, match="open it again"):
         made.with_target("two").with_target("score", unit="points")
+
+
+def test_a_covariate_may_be_called_label(tmp_path: Path) -> None:
+    table = pd.DataFrame({"id": [f"p{n}" for n in range(20)], "age": np.linspace(50, 80, 20)})
+    table["x"], table["dx"], table["label"] = (
+        np.arange(20) ** 0.5,
+        ["AD", "CN"] * 10,
+        ["u", "v", "w", "w"] * 5,
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    made = Cohort.from_table(
+        tmp_path / "t.csv", tmp_path / "c", subject="id", age="age", covariates=["dx", "label"]
+    )
+    assert made.with_target("dx").scans["label"].tolist() == table["label"].tolist()
+    assert made.with_target("label").labels.tolist() == [0.0, 1.0, 2.0, 2.0] * 5
+
+
+def test_age_may_enter_a_network_that_predicts_something_else(people: Cohort) -> None:
+    seen = NetworkInputs(("image", "age")).of(people.with_target("mmse", unit="points"))
+    assert seen.shape == (4,)
+    np.testing.assert_allclose(seen.read(["p01"])[0, 3], people.scans.loc["p01", "age"], rtol=1e-6)
+    for target, name in (("dx", "dx"), ("age", "age")):
+        with pytest.raises(ModelError, match=f"names the {name}, which is what the network predicts"):
+            NetworkInputs(("image", name)).of(people.with_target(target))

@@ -181,7 +181,7 @@ def test_a_predictor_gets_them_too(cohort: Cohort, roles: Roles, tmp_path: Path)
         ({"codes": {}}, r"'sex' is text; .*--codes sex:F=0,M=1"),
         ({"codes": {"sex": {"F": 0}}}, "gives no number for 'sex' = 'M'"),
         ({"inputs": ("image", "sex"), "codes": {"teeth": {"1": 1}}}, "the network does not take it"),
-        ({"inputs": ("image", "age")}, "what the network predicts"),
+        ({"inputs": ("image", "age"), "codes": {}}, "what the network predicts"),
         ({"inputs": ("sex", "teeth")}, "name the image once"),
         ({"inputs": ("image", "sex", "sex")}, "each covariate once"),
         ({"inputs": ("image", "")}, "name the image once"),

@@ -79,8 +79,9 @@ def summarise_people(target: Target, view: View) -> PeopleSummary:
         residual=people.mean(residual),
         mean_absolute=people.mean(np.abs(residual)),
         mean_square=people.mean(residual**2),
-        sex=_written(covariates, SEX),
-        site=_written(covariates, SITE),
+        # The target has groups of its own.
+        sex=_written(covariates.drop(columns=variable.name), SEX),
+        site=_written(covariates.drop(columns=variable.name), SITE),
         scans=people.scan_count,
         variable=_variable(variable, label),
         age=_age(covariates, variable),

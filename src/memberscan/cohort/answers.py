@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 PREDICTION = "prediction"
 _OF_CLASS = "p_"
-_SUM = 0.01
-"""Probabilities of a row may miss 1 by this: two decimals and many classes."""
+_ROUNDING = 0.005
+"""Each probability of a row may miss its value by this, that of two decimals, so that their sum misses 1."""
 
 
 def answer_columns(variable: TargetVariable) -> list[str]:
@@ -46,7 +46,9 @@ def answers_in(
     if not variable.classes:
         return np.asarray(numbers[:, 0])
     # Between 0 and 1 and with sum 1, but for rounding; NaN fails every comparison.
-    proper = (numbers >= 0).all(axis=1) & (np.abs(numbers.sum(axis=1) - 1) <= _SUM)
+    proper = (numbers >= 0).all(axis=1) & (
+        np.abs(numbers.sum(axis=1) - 1) <= _ROUNDING * numbers.shape[1] + 1e-9
+    )
     own = numbers[np.arange(len(numbers)), label.astype(int)]
     # Rounded to zero, a probability would have an infinite logarithm: it is at most half of the last digit.
     least = np.finfo(float).tiny if (own > 0).all() else float(own[own > 0].min(initial=1.0)) / 2

@@ -63,7 +63,6 @@ class Cohort:
         Digest of ids, ages, covariates and inputs: equal only for equal cohorts.
     target
         What models of this cohort predict: the age, unless :meth:`with_target` chose another column.
-        ``scans`` then has a column ``label`` with its values, or the positions of its classes.
     """
 
     path: Path
@@ -291,10 +290,12 @@ class Cohort:
         """Ids of the subjects, each once, in the order of their first scan."""
         return self.scans["subject_id"].drop_duplicates().tolist()
 
-    @property
+    @cached_property
     def labels(self) -> pd.Series:
         """True value of the target of each scan, in its unit; of classes, the position of the class."""
-        return self.scans["age" if self.target.is_age else "label"]
+        from memberscan.cohort.target_column import labels_of
+
+        return labels_of(self.scans[self.target.name], self.target)
 
     def with_target(
         self, target: str | TargetVariable, *, unit: str | None = None, classes: Sequence[str] = ()

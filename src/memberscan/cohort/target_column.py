@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from memberscan import files
@@ -99,6 +98,8 @@ def variable_of(
 
 def labels_of(column: pd.Series, variable: TargetVariable) -> pd.Series:
     """Return the label of each row: the number, or the position of the class; NaN where there is none."""
+    if variable.is_age:
+        return column
     return variable.read(_as_class(column) if variable.classes else column)
 
 
@@ -138,12 +139,11 @@ def as_target(cohort: Cohort, variable: TargetVariable) -> Cohort:
     lacking = cohort.scans[label.isna()]
     reasons = pd.DataFrame({"scan_id": lacking.index, "subject_id": lacking["subject_id"].tolist()})
     covariates = (AGE.name, *(column for column in cohort.covariates if column != variable.name))
-    kept = cohort.scans[label.notna()].assign(label=label[label.notna()])
-    if not np.isfinite(kept["label"]).any():
+    if label.isna().all():
         raise BadInputError(f"no scan of {cohort.path} has a value of {variable.name!r}")
     return replace(
         cohort,
-        scans=kept,
+        scans=cohort.scans[label.notna()],
         excluded=pd.concat(
             [cohort.excluded, reasons.assign(reason=f"no value of {variable.name}")], ignore_index=True
         ),

@@ -43,8 +43,6 @@ class NetworkInputs:
                 f"--inputs {','.join(self.names)}: name the image once, and each covariate once, in the "
                 "order of the network's forward(), such as --inputs image,sex"
             )
-        if "age" in self.names:
-            raise ModelError("--inputs names the age, which is what the network predicts; leave it out")
         if stray := sorted(set(self.codes) - set(self.covariates)):
             raise ModelError(f"--codes {stray[0]}: the network does not take it; add it to --inputs")
 
@@ -60,7 +58,13 @@ class NetworkInputs:
         ------
         BadInputError
             If a covariate is not in the cohort, or a level of it has no number.
+        ModelError
+            If one is the target.
         """
+        if cohort.target.name in self.names:
+            raise ModelError(
+                f"--inputs names the {cohort.target.name}, which is what the network predicts; leave it out"
+            )
         return with_covariates(cohort, self.covariates, self.codes) if self.covariates else cohort
 
     def give(self, network: nn.Module) -> nn.Module:

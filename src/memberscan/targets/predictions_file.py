@@ -17,13 +17,20 @@ from memberscan.cohort.covariates import select_covariates, typed
 from memberscan.cohort.ids import alike, is_nobody, same_person
 from memberscan.cohort.target_column import Asked, labels_of, variable_of
 from memberscan.cohort.text_table import read_text_table
-from memberscan.errors import DataLeakageError, MemberscanError, NonFiniteError, PredictionsError
+from memberscan.errors import (
+    BadInputError,
+    DataLeakageError,
+    MemberscanError,
+    NonFiniteError,
+    PredictionsError,
+)
 from memberscan.target_variable import AGE, TargetVariable
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 _IDS = ("subject_id", "member")
+_OWN = (*_IDS, "scan_id", PREDICTION)
 _SMALL_CODES = (-1.0, -9.0)
 _CODES = (*_SMALL_CODES, -77.0, -88.0, -99.0, -777.0, -888.0, -999.0, -9999.0, 777.0, 888.0, 999.0, 9999.0)
 _ENOUGH = 30
@@ -100,6 +107,8 @@ def read_predictions(path: Path, asked: Asked = Asked()) -> Predictions:
     except MemberscanError as error:
         raise PredictionsError(str(error)) from error
     target = asked.name
+    if target in _OWN:
+        raise BadInputError(f"--target {target}: that column has another meaning in a file of predictions")
     # Which columns hold the answers follows from the target's column, except for age.
     expected = [PREDICTION] if asked.unit or target == AGE.name else []
     _require_columns(path, table, ["subject_id", target, *expected, "member"])

@@ -27,6 +27,7 @@ class ModelErrors:
     """
 
     name: str
+    capital: str
     errors: Table
     smallest: int
     figure: Drawing | None
@@ -41,8 +42,10 @@ def data(audit: AuditContent) -> ModelErrors:
     drawable = any(side is not None and side.q50 is not None for side in sides)
     figure = draw(bands, audit.target) if drawable else None
     tails = any(side is not None and side.q10 is not None for side in sides)
-    values = quantile_table(bands, smallest, audit.target.variable)
-    return ModelErrors(audit.target.variable.name, error_table(audit.target), smallest, figure, tails, values)
+    variable = audit.target.variable
+    values = quantile_table(bands, smallest, variable)
+    errors = error_table(audit.target)
+    return ModelErrors(variable.name, _capital(variable), errors, smallest, figure, tails, values)
 
 
 def error_table(target: Target) -> Table:

@@ -29,7 +29,7 @@ class PartyPairs:
     victims: Table | None
     sources: str | None
     coverage: Drawing | None
-    coverlabel_table: Table
+    coverage_table: Table
 
 
 def data(audit: AuditContent) -> PartyPairs | None:
@@ -55,11 +55,11 @@ def _of(federation: Federation, attack: str) -> PartyPairs:
         victims=party_tables.victims(victims) if victims else None,
         sources=party_words.sources(federation.sources) if federation.sources else None,
         coverage=line_plot.coverage(lines) if lines else None,
-        coverlabel_table=coverlabel_table(federation.coverage),
+        coverage_table=coverage_table(federation.coverage),
     )
 
 
-def coverlabel_table(rows: tuple[AtCoverage, ...]) -> Table:
+def coverage_table(rows: tuple[AtCoverage, ...]) -> Table:
     """Return the AUC of each attack by coverage."""
     cells = [
         [Cell(row.attack), Cell(words.percent(row.coverage)), estimate(row.auc, words.rough)] for row in rows
