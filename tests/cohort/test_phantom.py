@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import nibabel as nib
@@ -114,9 +115,36 @@ def test_brain_age_gaps_and_covariates_are_drawn_as_documented() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"subjects": 0}, {"scans_per_subject": 0}, {"seed": -1}, {"spacing": 0.1}, {"subjects": 10**6}],
+    [
+        {"subjects": 0},
+        {"scans_per_subject": 0},
+        {"seed": -1},
+        {"spacing": 0.1},
+        {"subjects": 10**6},
+        {"patients": 1.5},
+    ],
 )
 def test_numbers_out_of_range_are_refused(tmp_path: Path, options: dict[str, int]) -> None:
     with pytest.raises(BadInputError, match=next(iter(options))):
         Cohort.phantom(tmp_path / "c", **options)
     assert not (tmp_path / "c").exists()
+
+
+def test_a_disease_ages_the_brains_of_patients_and_lowers_their_score(tmp_path: Path) -> None:
+    plain = Cohort.phantom(tmp_path / "plain", subjects=40, spacing=SPACING, seed=2)
+    some = Cohort.phantom(tmp_path / "some", subjects=40, spacing=SPACING, seed=2, patients=0.5)
+    assert "diagnosis" not in plain.covariates and {"diagnosis", "mmse"} <= {*some.covariates}
+    ill = (some.scans["diagnosis"] == "patient").to_numpy()
+    assert 10 < ill.sum() < 30
+    ids = some.scans.index
+    same = (some.read(ids.tolist()) == plain.read(ids.tolist())).all(axis=(1, 2, 3))
+    np.testing.assert_array_equal(same, ~ill)
+    assert some.scans["age"].tolist() == plain.scans["age"].tolist()
+    score = some.scans["mmse"]
+    assert score.between(0, 30).all() and score[~ill].mean() > score[ill].mean() + 3
+    person = next(n for n in range(40) if ill[n])
+    found = draw_subject(2, person, 0.5)
+    healthy = dataclasses.replace(found, severity=0.0)
+    older = volume(dataclasses.replace(healthy, brain_age_gap=found.brain_age_gap + found.severity), 60.0, 1)
+    np.testing.assert_array_equal(volume(found, 60.0, 1), older)
+    assert some.with_target("diagnosis").target.classes == ("control", "patient")

@@ -127,6 +127,7 @@ def phantom(
     subjects: Annotated[int, typer.Option(help="Number of people.")] = 200,
     spacing: Annotated[float, typer.Option(help="Edge of a voxel of the cohort's grid, mm.")] = 6.0,
     scans_per_subject: Annotated[int, typer.Option(help="Number of scans per person.")] = 1,
+    patients: Annotated[float, typer.Option(help="Share of the people with a simulated disease.")] = 0.0,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -137,7 +138,12 @@ def phantom(
     from memberscan.cohort import Cohort
 
     made = Cohort.phantom(
-        cohort, subjects=subjects, spacing=spacing, scans_per_subject=scans_per_subject, seed=seed
+        cohort,
+        subjects=subjects,
+        spacing=spacing,
+        scans_per_subject=scans_per_subject,
+        seed=seed,
+        patients=patients,
     )
     _print(made, json)
 

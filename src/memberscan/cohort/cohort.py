@@ -247,6 +247,7 @@ class Cohort:
         spacing: float = 6.0,
         scans_per_subject: int = 1,
         seed: int = 0,
+        patients: float = 0.0,
         workers: int | None = None,
     ) -> Cohort:
         """Build a cohort of synthetic, T1-like brains; see :mod:`memberscan.cohort.phantom`.
@@ -261,6 +262,8 @@ class Cohort:
             Edge of a voxel of the cohort's grid, mm.
         seed
             Everything about a scan follows from the seed, the subject's number and the scan's number.
+        patients
+            Share of the people with a simulated disease: the covariates ``diagnosis`` and ``mmse`` say more.
         workers
             Number of scans made at a time; by default the number of cores.
         """
@@ -268,7 +271,7 @@ class Cohort:
 
         build_phantom(
             Path(path), subjects=subjects, spacing=spacing, scans_per_subject=scans_per_subject, seed=seed,
-            workers=workers,
+            patients=patients, workers=workers,
         )  # fmt: skip
         return cls.open(path)
 

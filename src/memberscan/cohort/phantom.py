@@ -33,6 +33,10 @@ ANATOMY_SD_MM = 2.0
 VENTRICLE_MM_PER_YEAR = 0.15
 THINNING_PER_YEAR = 0.02
 INTENSITY = 600.0
+SEVERITY_YEARS, SEVERITY_SD = 12.0, 4.0
+"""How much older the brains of patients are than those of controls, years."""
+BEST_SCORE, POINTS_PER_YEAR, SCORE_SD = 29.0, 0.4, 1.0
+"""Of the score: at no severity, what a year of it costs, and what a person varies by."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,10 @@ class Subject:
         Scale along each axis.
     anatomy
         Coefficients of the smooth displacement field that gives the subject an individual anatomy, mm.
+    severity
+        Years by which a simulated disease ages the brain; 0 for a control.
+    score
+        A simulated cognition score from 0 to 30, as of an MMSE: it falls with the severity.
     """
 
     age: float
@@ -60,6 +68,8 @@ class Subject:
     site: str
     size: Float[np.ndarray, " 3"]
     anatomy: Float[np.ndarray, "3 modes modes modes"]
+    severity: float = 0.0
+    score: float = BEST_SCORE
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,7 @@ def build_phantom(
     spacing: float,
     scans_per_subject: int,
     seed: int,
+    patients: float = 0.0,
     workers: int | None = None,
 ) -> None:
     """Build a cohort of phantoms: MNI152 tissue maps, deformed and aged; it has no scan of any person.
@@ -107,6 +118,9 @@ def build_phantom(
         Edge of a voxel of the cohort's grid, mm.
     seed
         Root of all randomness.
+    patients
+        Share of the people with a simulated disease, which makes a brain look years older. If there are any,
+        the covariates ``diagnosis`` and ``mmse`` say who has it, and how well a person scores.
     workers
         Number of threads; by default the number of cores that this process may use.
 
@@ -120,6 +134,8 @@ def build_phantom(
             raise BadInputError(f"{name} is {value}; choose from 1 to {most}")
     if seed < 0:
         raise BadInputError(f"seed is {seed}; choose a number that is at least 0")
+    if not 0 <= patients <= 1:
+        raise BadInputError(f"patients is {patients}; it is a share of the people, from 0 to 1")
     prepare = Conformed(float(spacing))
     request = {
         "command": "cohort phantom",
@@ -128,7 +144,9 @@ def build_phantom(
         "scans_per_subject": scans_per_subject,
         "seed": seed,
     }
-    people = [draw_subject(seed, number) for number in range(subjects)]
+    if patients:
+        request["patients"] = patients
+    people = [draw_subject(seed, number, patients) for number in range(subjects)]
     names = [f"sub-{number + 1:05d}" for number in range(subjects)]
     sources = [
         _scan_source(names[number], people[number], seed, number, scan, spacing, scans_per_subject)
@@ -136,14 +154,17 @@ def build_phantom(
         for scan in range(scans_per_subject)
     ]
     table = pd.DataFrame({"sex": [p.sex for p in people], "site": [p.site for p in people]}, index=names)
+    if patients:
+        table["diagnosis"] = ["patient" if p.severity else "control" for p in people]
+        table["mmse"] = [p.score for p in people]
     build_volumes(
         path, sources, table,
         request=request, prepare=prepare, source="phantoms", synthetic=True, workers=workers,
     )  # fmt: skip
 
 
-def draw_subject(seed: int, number: int) -> Subject:
-    """Draw one subject; the result depends only on the seed and the subject's number."""
+def draw_subject(seed: int, number: int, patients: float = 0.0) -> Subject:
+    """Draw one subject; the result depends only on the seed, the number and the share of patients."""
     rng = seeds.generator(seed, "phantom", "subject", number)
     sex = str(rng.choice(["F", "M"]))
     wavelength = np.indices((MODES,) * 3).sum(axis=0)
@@ -151,6 +172,11 @@ def draw_subject(seed: int, number: int) -> Subject:
     # A product of three cosines has variance 1/8 over the grid. The lowest mode is a constant, a shift of the
     # whole brain; it is scaled like the others.
     anatomy *= ANATOMY_SD_MM / np.sqrt((1 / (1 + wavelength) ** 3).sum() / 8)
+    # From another branch of the seed, so that the same people without a disease look the same.
+    health = seeds.generator(seed, "phantom", "disease", number)
+    ill = health.random() < patients
+    severity = max(1.0, float(health.normal(SEVERITY_YEARS, SEVERITY_SD))) if ill else 0.0
+    score = BEST_SCORE - POINTS_PER_YEAR * severity + health.normal(0, SCORE_SD)
     return Subject(
         age=round(float(rng.uniform(YOUNGEST, OLDEST)), 2),
         brain_age_gap=float(rng.normal(0, BRAIN_AGE_GAP_SD)),
@@ -158,6 +184,8 @@ def draw_subject(seed: int, number: int) -> Subject:
         site=str(rng.choice(["A", "B"])),
         size=rng.normal(1.02 if sex == "M" else 0.98, 0.03) * rng.normal(1, 0.02, 3),
         anatomy=anatomy,
+        severity=severity,
+        score=float(np.clip(score, 0, 30).round()),
     )
 
 
@@ -188,7 +216,7 @@ def make_scan(subject: Subject, age: float, spacing: float, rng: np.random.Gener
         Background exactly 0; the head's position is in the affine, which is oblique.
     """
     template = _template(max(2.0, spacing * 2 / 3))
-    older = age + subject.brain_age_gap - YOUNGEST
+    older = age + subject.brain_age_gap + subject.severity - YOUNGEST
     where = template.points / subject.size[:, None].astype(np.float32)
     where += _smooth_field(subject.anatomy, template)
     where -= VENTRICLE_MM_PER_YEAR * older * template.outward
