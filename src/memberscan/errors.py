@@ -108,7 +108,7 @@ class MisalignedError(BadInputError):
 
 
 class NotARegressorError(RefusedError):
-    """The target looks like a classifier, or does not predict years; its residuals would mislead an audit."""
+    """The target's answers are not in the unit of what it predicts; its residuals would mislead an audit."""
 
 
 class OutputConflictError(RefusedError):

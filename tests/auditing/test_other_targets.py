@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from memberscan.auditing import AuditResult, audit
+from memberscan.auditing.forecast import forecast
 from memberscan.auditing.making_references import train_references
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError, PredictionsError, ReferencesError
@@ -64,8 +65,14 @@ def test_a_model_of_another_target_is_audited_and_its_page_speaks_of_it(
 ) -> None:
     run = Run.open(runs[name].path)
     assert run.target.name == name
-    made = train_references(run.path, tmp_path / "refs", count=4, workers=1)
+    announced: list[str] = []
+    made = train_references(
+        run.path, tmp_path / "refs", count=4, workers=1, announce=lambda said: announced.append(str(said))
+    )
     assert made is not None and made.variable == run.target
+    (said,) = announced
+    unit = "(deviance residual)" if run.target.classes else "points"
+    assert f"{unit} on members" in said and "year" not in said
     threat = ThreatModel(access=Access.WEIGHTS, repeats=1)
     result = audit(run.path, threat=threat, references=tmp_path / "refs")
     found = {each["attack"]: each["auc"]["value"] for each in result.content["findings"]}
@@ -191,7 +198,7 @@ def test_what_was_computed_from_the_answers_is_no_covariate(tmp_path: Path) -> N
     table.to_csv(tmp_path / "p.tsv", sep="\t", index=False)
     result = audit(tmp_path / "p.tsv", target="dx", attacks=["error:zero-knowledge"])
     reasons = dict(result.content["checks"]["blind"]["reasons"])
-    assert {reasons.pop(name) for name in computed} == {"computed from the model's answers"}
+    assert {reasons.pop(name) for name in computed} == {"computed from the model's predictions"}
     assert not {*kept} & {*reasons}
 
 

@@ -162,9 +162,7 @@ def test_weights_that_do_not_fit(foreign, refused: Refused, tmp_path: Path):
 
 def test_a_classifier_given_as_a_regressor(foreign, refused: Refused, tmp_path: Path):
     weights = state(tmp_path, **{"2_weight": (4, 1), "2_bias": (4,)})
-    refused(
-        *foreign("classes", weights), code=3, says="memberscan audits regressors of age, one number per scan"
-    )
+    refused(*foreign("classes", weights), code=3, says="memberscan reads one number per scan, unless")
     assert not (tmp_path / "mine").exists()
 
 

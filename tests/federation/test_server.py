@@ -321,7 +321,7 @@ def test_a_learner_of_too_few_people_is_left_out_by_the_server_too(three: Consor
     (its,) = three.federate(tmp_path / "run", settings(rounds=1), fewest_people=8).rounds
     assert list(its.took_part) == ["learner-1", "learner-2"]
     (reason,) = its.left_out.values()
-    assert reason == "trains on 7 people, and at least 8 are needed: sums over fewer are nearly their ages"
+    assert reason == "trains on 7 people, and at least 8 are needed: sums over fewer are nearly their values"
     with pytest.raises(FederationError, match="trains on 9 people, and at least 10"):
         three.federate(tmp_path / "none", settings(rounds=1), fewest_people=10)
     assert not (tmp_path / "none").exists()

@@ -196,7 +196,9 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_errors_name_the_shapes_of_all_arguments(cohort: Cohort, roles: Roles, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"enters as \(n, 1\), \(n, 1, 7, 8, 9\), \(n, 1\), and ages leave"):
+    with pytest.raises(
+        ModelError, match=r"enters as \(n, 1\), \(n, 1, 7, 8, 9\), \(n, 1\), and predictions leave"
+    ):
         imported(cohort, roles, tmp_path / "run", inputs=("sex", "image", "teeth"))
 
 

@@ -126,7 +126,7 @@ def test_an_imported_network_keeps_its_part(run: Run, volumes: Cohort, tmp_path:
 
 
 def test_a_built_in_model_has_one_output(run: Run, volumes: Cohort, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="has one output, the age: leave out --output 0"):
+    with pytest.raises(ModelError, match="has one output, its prediction: leave out --output 0"):
         import_run(
             tmp_path / "run",
             cohort=volumes,

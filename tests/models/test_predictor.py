@@ -96,7 +96,7 @@ def test_images_arrive_with_a_channel(volumes: Cohort, run: Run, tmp_path: Path)
     ("changes", "error", "message"),
     [
         ({"predictor": f"{HERE}:two_each"}, ModelError, "returns 4 numbers for 2 scans"),
-        ({"predictor": f"{HERE}:names"}, ModelError, "returns a list; return one age"),
+        ({"predictor": f"{HERE}:names"}, ModelError, "returns a list; return one number"),
         ({"predictor": f"{HERE}:fails"}, ModelError, "OSError: no session"),
         ({"predictor": f"{HERE}:absent"}, ModelError, "cannot import the predictor"),
         ({"model": "mlp"}, BadInputError, "one of them"),

@@ -83,13 +83,13 @@ def summarise_people(target: Target, view: View) -> PeopleSummary:
         sex=_written(covariates.drop(columns=variable.name), SEX),
         site=_written(covariates.drop(columns=variable.name), SITE),
         scans=people.scan_count,
-        variable=_variable(variable, label),
+        variable=reported_variable(variable, label),
         age=_age(covariates, variable),
     )
     return PeopleSummary(facts, covariates, left_out)
 
 
-def _variable(variable: TargetVariable, label: Float[np.ndarray, " people"]) -> Variable:
+def reported_variable(variable: TargetVariable, label: Float[np.ndarray, " people"]) -> Variable:
     """Return the target, with a step of about a thirtieth of its spread: 0.1 years for most ages."""
     if variable.is_age:
         return variable_json.AGE

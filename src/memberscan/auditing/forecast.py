@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from memberscan.auditing.facts import reported_variable
 from memberscan.auditing.scratch import scratch
 from memberscan.evidence.expected_power import expected_auc
 from memberscan.evidence.gap import auc_of_ratio
 from memberscan.progress import clock
 from memberscan.received import JSON_LIMIT, read_limited
+from memberscan.report.content.variable_json import Variable
+from memberscan.report.words import amount, error_of_model
 from memberscan.signals import PREDICTION, see
 from memberscan.targets import Target
 
@@ -25,16 +28,19 @@ class Forecast:
 
     Parameters
     ----------
+    variable
+        What the target predicts.
     count
         How many.
     seconds
         In all, if each takes as long as the run's own training did; None where that was not recorded.
     rmse_members, rmse_nonmembers
-        Errors of the target, years.
+        Errors of the target, in the unit of what it predicts; of classes, root mean square deviance residuals.
     error_auc, references_auc
         AUC that follows from these errors in a linear model, without references and with as many.
     """
 
+    variable: Variable
     count: int
     seconds: float | None
     rmse_members: float
@@ -44,12 +50,12 @@ class Forecast:
 
     def __str__(self) -> str:
         length = "an unknown time" if self.seconds is None else f"about {clock(self.seconds)}"
+        inside = error_of_model(self.rmse_members, self.variable)
         return (
-            f"training {self.count} references takes {length}. The target's errors are "
-            f"{self.rmse_members:.1f} years on members and {self.rmse_nonmembers:.1f} on others: in a linear "
-            f"model, an attack has an AUC of {self.error_auc:.2f} without references and of "
-            f"{self.references_auc:.2f} with {self.count}; on networks attacks with references usually find "
-            "more"
+            f"training {self.count} references takes {length}. The target's errors are {inside} on members "
+            f"and {amount(self.rmse_nonmembers, self.variable)} on others: in a linear model, an attack "
+            f"has an AUC of {self.error_auc:.2f} without references and of {self.references_auc:.2f} with "
+            f"{self.count}; on networks attacks with references usually find more"
         )
 
 
@@ -72,6 +78,7 @@ def forecast(target: Target, count: int, workers: int) -> Forecast:
     ratio = outside / inside if inside > 0 else np.inf
     own = _seconds(target)
     return Forecast(
+        variable=reported_variable(target.variable, target.people.mean(view.label)),
         count=count,
         seconds=None if own is None else own * -(-count // workers),
         rmse_members=inside,

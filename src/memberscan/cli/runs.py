@@ -140,7 +140,7 @@ def import_(
     head: Annotated[
         str,
         typer.Option(
-            help="What it returns, if not an age: gaussian:second=sd, quantiles:levels=0.05/0.5/0.95 or "
+            help="What it returns, if not one prediction: gaussian:second=sd, quantiles:levels=0.05/0.5/0.95 or "
             "bins:first=42,width=1."
         ),
     ] = "",

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float
 
-COMPUTED = "computed from age and prediction"
-COMPUTED_CLASS = "computed from the model's answers"
+COMPUTED = "computed from the model's predictions"
 COPY = "a copy of membership"
 _FEWEST, _FEWEST_ANSWERS = 20, 3
 """With fewer people a column could agree with the predictions by chance."""
@@ -126,7 +125,7 @@ def computed_from_answers(
             right = (column.astype(str) == label.astype(str)).to_numpy()
             if right[surely].all() and not right[never].any():
                 found.append(str(name))
-    return dict.fromkeys(found, COMPUTED_CLASS)
+    return dict.fromkeys(found, COMPUTED)
 
 
 def _follows(column: pd.Series, age: np.ndarray, prediction: np.ndarray) -> bool:

@@ -25,7 +25,7 @@ _PYPROJECT = """\
 [project]
 name = "memberscan-federation"
 version = "{version}"
-description = "Federated training of a brain-age model, with a transcript that can be audited"
+description = "Federated training of a neuroimaging model, with a transcript that can be audited"
 license = "Apache-2.0"
 dependencies = ["memberscan[federated]=={version}"]
 

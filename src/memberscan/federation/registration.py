@@ -146,7 +146,7 @@ def _introduction(node: int, content: RecordDict, nodes: Sequence[int], fewest_p
     if people < fewest_people:
         raise ModelError(
             f"trains on {people} people, and at least {fewest_people} are needed: sums over fewer are nearly "
-            "their ages"
+            "their values"
         )
     # The record names learners without a name 'node-N', so no learner may use the name of another node.
     others = {f"node-{other}" for other in nodes if other != node}

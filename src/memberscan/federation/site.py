@@ -13,9 +13,9 @@ from memberscan.federation.records import fact
 from memberscan.federation.settings import Settings
 
 FEWEST_PEOPLE = 10
-"""Fewest people that a site trains on, unless it sets another number: sums over few reveal their ages."""
+"""Fewest people that a site trains on, unless it sets another number: sums over few reveal their values."""
 LEAST_FEWEST = 5
-"""Lowest number that a site may set, and that the server accepts: sums over fewer nearly are their ages."""
+"""Lowest number that a site may set, and that the server accepts: sums over fewer nearly are their values."""
 MOST_SCANS = 10_000_000
 """More scans than any federation has; larger counts are errors or false claims."""
 
@@ -99,7 +99,7 @@ class Site:
         if self.people < self.fewest:
             raise RefusedError(
                 f"this site would train on {self.people} people, fewer than the {self.fewest} that it "
-                "insists on: sums over few people reveal their ages"
+                "insists on: sums over few people reveal their values"
             )
         return settings
 

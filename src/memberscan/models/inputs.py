@@ -118,7 +118,7 @@ def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
     Raises
     ------
     NotARegressorError
-        If the output is not one tensor with one value per scan, as for a classifier.
+        If the output is not one tensor with one value per scan, as that of a classifier without a head.
     """
     if (head := given_head(model)) is not None:
         return head.prediction(outputs_of(model, inputs))
@@ -126,14 +126,14 @@ def predict(model: nn.Module, inputs: Tensor) -> Float[Tensor, " n"]:
     output = model(inputs.clone())
     if not isinstance(output, Tensor):
         raise NotARegressorError(
-            f"the model returns {described(output)}, but memberscan reads one tensor, the ages; name the "
-            "part that holds them when it is imported, such as --output 0 or --output age"
+            f"the model returns {described(output)}, but memberscan reads one tensor, the predictions; name "
+            "the part that holds them when it is imported, such as --output 0 or --output age"
         )
     if output.numel() != len(inputs) or output.is_complex():
         raise NotARegressorError(
             f"the model gives an output of shape {tuple(output.shape)} for {len(inputs)} scans; memberscan "
-            "audits regressors of age, one number per scan: a classifier's scores have no residual, and an "
-            "audit of them would be meaningless"
+            "reads one number per scan, unless it is told what several mean: name the column of a "
+            "classifier's classes with --target, or a variance, quantiles or bins with --head"
         )
     return output.flatten() if output.is_floating_point() else output.flatten().float()
 

@@ -1,4 +1,4 @@
-"""Choose which part of a network's output is the predicted age, for one that returns several."""
+"""Choose which part of a network's output is the prediction, for one that returns several."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Predictor(nn.Module):
-    """Calls a function with a batch of inputs as numpy arrays, one for each argument, for predicted ages.
+    """Calls a function with a batch of inputs as numpy arrays, one for each argument, for its predictions.
 
     It has no parameters, so that attacks on weights are listed as not run.
 
@@ -24,7 +24,7 @@ class Predictor(nn.Module):
     ----------
     function
         From float32 inputs, (n, 1, i, j, k) for volumes or (n, features) for tables, and covariates that it
-        takes beside them, (n, 1) each, to n ages in years.
+        takes beside them, (n, 1) each, to n predictions in the unit of the target.
     name
         What it is called in errors.
     several
@@ -38,23 +38,23 @@ class Predictor(nn.Module):
         self._several = several
 
     def forward(self, *arguments: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
-        """Predict ages in years, or what a head reads."""
+        """Return predictions in the unit of the target, or what a head reads."""
         inputs = arguments[0]
         given = self._function(*(each.detach().cpu().numpy() for each in arguments))
         try:
             if self._several:
                 whole = np.column_stack(given) if isinstance(given, tuple) else np.asarray(given)
                 return torch.from_numpy(whole.astype(np.float32)).to(inputs.device)
-            ages = np.asarray(given, dtype=np.float32).reshape(-1)
+            predictions = np.asarray(given, dtype=np.float32).reshape(-1)
         except (TypeError, ValueError) as error:
-            wanted = "the numbers that its head reads" if self._several else "one age"
+            wanted = "the numbers that its head reads" if self._several else "one number"
             raise ModelError(
                 f"the predictor {self._name!r} returns a {type(given).__name__}; return {wanted} for each "
                 "scan"
             ) from error
-        if len(ages) != len(inputs):
+        if len(predictions) != len(inputs):
             raise ModelError(
-                f"the predictor {self._name!r} returns {len(ages)} numbers for {len(inputs)} scans; return "
-                "one age for each"
+                f"the predictor {self._name!r} returns {len(predictions)} numbers for {len(inputs)} scans; "
+                "return one for each"
             )
-        return torch.from_numpy(ages).to(inputs.device)
+        return torch.from_numpy(predictions).to(inputs.device)

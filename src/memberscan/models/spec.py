@@ -51,7 +51,7 @@ class ModelSpec:
     options
         Keyword arguments of a built-in model; a user's factory takes none.
     output
-        Part of a user's network's output that is the age, or that its head reads, for
+        Part of a user's network's output that is the prediction, or that its head reads, for
         :func:`.choose_output`; "" for all of it.
     predictor
         Whether the name is that of a user's function that predicts, and not of one that returns a network.
@@ -61,7 +61,8 @@ class ModelSpec:
         Whether memberscan trains the user's network, so that its output is a standardised age: see
         :class:`.OwnNetwork`.
     head
-        What the output of a user's network means, for :func:`.head_from`; "" if it is the age.
+        What the output of a user's network means, for :func:`.head_from`; "" if it is the
+        prediction itself.
     """
 
     name: str
@@ -165,7 +166,9 @@ def build(spec: ModelSpec, *, code: str | None = None) -> nn.Module:
             )
         return spec.wired(OnnxModel())
     if spec.output:
-        raise ModelError(f"model {spec.name!r} has one output, the age: leave out --output {spec.output}")
+        raise ModelError(
+            f"model {spec.name!r} has one output, its prediction: leave out --output {spec.output}"
+        )
     if spec.inputs.covariates:
         raise ModelError(f"model {spec.name!r} takes the image alone: leave out --inputs")
     if spec.head:

@@ -75,6 +75,6 @@ def _run(model: nn.Module, inputs: Tensor, what: str, enter: str) -> Tensor:
         if isinstance(error, TypeError) and "positional argument" in str(error):
             hint = "; name what its forward() takes beside the image, in order: --inputs image,sex"
         raise ModelError(
-            f"{what} ({type(error).__name__}: {error}); a batch enters as {enter}, and ages leave as "
-            f"(n,){hint}"
+            f"{what} ({type(error).__name__}: {error}); a batch enters as {enter}, and "
+            f"predictions leave as (n,){hint}"
         ) from error
