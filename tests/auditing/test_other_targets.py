@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from memberscan.auditing import AuditResult, audit
-from memberscan.auditing.forecast import forecast
 from memberscan.auditing.making_references import train_references
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ModelError, PredictionsError, ReferencesError

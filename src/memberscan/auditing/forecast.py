@@ -35,7 +35,8 @@ class Forecast:
     seconds
         In all, if each takes as long as the run's own training did; None where that was not recorded.
     rmse_members, rmse_nonmembers
-        Errors of the target, in the unit of what it predicts; of classes, root mean square deviance residuals.
+        Errors of the target, in the unit of what it predicts; for classes, root mean square deviance
+        residuals.
     error_auc, references_auc
         AUC that follows from these errors in a linear model, without references and with as many.
     """

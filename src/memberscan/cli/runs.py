@@ -140,8 +140,8 @@ def import_(
     head: Annotated[
         str,
         typer.Option(
-            help="What it returns, if not one prediction: gaussian:second=sd, quantiles:levels=0.05/0.5/0.95 or "
-            "bins:first=42,width=1."
+            help="What it returns, if not one prediction: gaussian:second=sd, "
+            "quantiles:levels=0.05/0.5/0.95 or bins:first=42,width=1."
         ),
     ] = "",
     inputs: Annotated[
