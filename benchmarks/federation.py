@@ -31,6 +31,7 @@ from benchmarks.harness import (
 )
 from memberscan import seeds
 from memberscan.cohort import Cohort
+from memberscan.defences.defence import Defence
 from memberscan.federation.client import regressor
 from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import federate
@@ -59,7 +60,7 @@ def bare_fedavg(run: Run, cohort: Cohort, data: dict[str, tuple[Tensor, Tensor]]
     settings = how(ROUNDS)
     model = regressor(settings, cohort.shape)
     everyone = [scan for name in data for scan in _scans(run, cohort, name)]
-    model.calibrate(moments_of(model, cohort, everyone), len(everyone))
+    model.calibrate(moments_of(model, cohort, everyone, Defence()), len(everyone))
     state = copy.deepcopy(model.state_dict())
     for number in range(ROUNDS):
         states = []

@@ -14,7 +14,15 @@ from torch import Tensor
 from memberscan.cohort import Cohort
 from memberscan.configuration import configuration
 from memberscan.defences import DEFENCES, defence_from, written_in_full
-from memberscan.defences.defence import Defence, Guarantee, Step, Update, generator_of, mean_gradient
+from memberscan.defences.defence import (
+    Defence,
+    Guarantee,
+    Step,
+    TrainingSize,
+    Update,
+    generator_of,
+    mean_gradient,
+)
 from memberscan.errors import BadInputError, OutputConflictError
 from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import federate
@@ -41,8 +49,8 @@ class Noise(Defence):
             p.grad += self.scale * torch.randn(p.shape, generator=step.generator, device=p.device)
         return loss
 
-    def guarantee(self, *, scans: int, batch_size: int, epochs: int) -> Guarantee | None:
-        steps = epochs * -(-scans // batch_size)
+    def guarantee(self, size: TrainingSize) -> Guarantee | None:
+        steps = size.epochs * -(-size.scans // size.batch_size)
         return Guarantee(f"Noise of {self.scale} in each of {steps} steps.", "whoever trains")
 
 
@@ -89,9 +97,10 @@ def go(table: Cohort, path: Path, defence: str | None, seed: int | None = 4, **c
 def step(**changes: Any) -> Step:
     torch.manual_seed(0)
     model = MLP((4,), width=5)
-    parts = {"inputs": torch.randn(6, 4), "targets": torch.randn(6), "scans": 6}
+    parts = {"inputs": torch.randn(6, 4), "targets": torch.randn(6), "people": torch.arange(6)}
     precise = torch.autocast("cpu", dtype=torch.bfloat16, enabled=False)
-    return Step(**{"model": model, **parts, "autocast": precise, "generator": generator_of(1), **changes})
+    whole = {"size": TrainingSize(6, 6, 6, 1), "epoch": 0, "autocast": precise, "generator": generator_of(1)}
+    return Step(**{"model": model, **parts, **whole, **changes})
 
 
 def gradients_of(model: AgeRegressor) -> Tensor:
@@ -169,6 +178,8 @@ def test_steps_are_noisy_and_an_interrupted_training_ends_in_the_same_weights(
     assert whole.training["guarantee"] == {
         "statement": "Noise of 0.1 in each of 9 steps.",
         "enforced_by": "whoever trains",
+        "epsilon": None,
+        "delta": None,
     }
     with interrupted_in_epoch(2):
         go(table, tmp_path / "part", "noise", precision=precision)
@@ -231,3 +242,27 @@ def test_learners_draw_their_own_noise_and_a_federation_resumes(table: Cohort, t
     assert digests == {path: path.read_bytes() for path in digests}
     with pytest.raises(OutputConflictError, match="training"):
         federated(table, whole.path, None)
+
+
+def test_several_defences_are_applied_in_their_order(table: Cohort, tmp_path: Path) -> None:
+    text = "noise+halve"
+    assert written_in_full(text) == "noise:scale=0.1+halve"
+    run = go(table, tmp_path / "run", text)
+    assert run.training["defence"] == "noise:scale=0.1+halve"
+    assert run.load().state_dict()["output.bias"].tolist() == [1.0]
+    assert run.training["guarantee"]["statement"].startswith("Noise of 0.1")
+    before, after = {"w": torch.zeros(1)}, {"w": torch.ones(1)}
+    update = Update(before, after, 1, 1, 1, generator_of(0))
+    assert defence_from("halve+halve").update(update)["w"] == 0.25 and after["w"] == 1
+
+
+@pytest.mark.parametrize("text", ["noise+clip:norm=1", "noise:scale=1e+2+clip:norm=1", "noise+noise"])
+def test_two_defences_that_decide_the_same_are_refused(text: str) -> None:
+    with pytest.raises(BadInputError, match="both decide the gradients"):
+        defence_from(text)
+
+
+@pytest.mark.parametrize("text", ["noise+", "+noise", "noise+gloves"])
+def test_every_part_must_be_a_defence(text: str) -> None:
+    with pytest.raises(BadInputError, match="unknown"):
+        defence_from(text)

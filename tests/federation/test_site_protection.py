@@ -14,6 +14,7 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from memberscan.cohort import Cohort
+from memberscan.defences.defence import Defence
 from memberscan.federation import ckks, client, records
 from memberscan.federation.client import client_app
 from memberscan.federation.flower_private import task_identity
@@ -282,7 +283,7 @@ def test_whoever_asks_twice_learns_nothing_new(three: Consortium, kind: str) -> 
 def test_a_site_scales_no_model_by_an_impossible_number_of_scans(three: Consortium, samples: Any) -> None:
     secret, _ = ckks.make_keys()
     network = client.regressor(settings(), three.cohort.shape)
-    moments = client.moments_of(network, three.cohort, site(three).members)
+    moments = client.moments_of(network, three.cohort, site(three).members, Defence())
     encrypted = ckks.encrypt({k: v.float() for k, v in moments.items()}, secret)
     content = RecordDict(
         {

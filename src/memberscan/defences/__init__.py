@@ -2,12 +2,14 @@
 
 A defence is a class of :class:`~memberscan.defences.defence.Defence`, made by
 :func:`~memberscan.configuration.configuration` so that its parameters are declared once, and one line in
-:data:`DEFENCES`. Configurations name it, with its parameters, as ``name:parameter=value,parameter=value``.
+:data:`DEFENCES`. Configurations name it, with its parameters, as ``name:parameter=value,parameter=value``;
+several, in the order in which they are applied, are joined by ``+``.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 from typing import TYPE_CHECKING
 
 from memberscan.errors import BadInputError
@@ -19,14 +21,35 @@ DEFENCES: dict[str, str] = {}
 """The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""
 
 
-def defence_from(text: str) -> Defence:
-    """Return the defence that a configuration names.
+def defence_from(text: str | None) -> Defence:
+    """Return the defence that a configuration names; for None, one that changes nothing.
 
     Raises
     ------
     BadInputError
-        If there is no defence of that name, or a parameter is unknown, missing or out of range.
+        If there is no defence of that name, a parameter is unknown, missing or out of range, or several
+        defences do not go together.
     """
+    from memberscan.defences.composed import compose
+
+    return compose([_single(part) for part in parts_of(text)])
+
+
+def written_in_full(text: str | None) -> str | None:
+    """Return the text that names defences with all their parameters, including those left at a default."""
+    if text is None:
+        return None
+    defence_from(text)
+    return "+".join(map(_in_full, parts_of(text)))
+
+
+def parts_of(text: str | None) -> list[str]:
+    """Return the texts of the single defences."""
+    # A plus sign before a digit is part of a number, such as 1e+16.
+    return [] if text is None else re.split(r"\+(?=\D|$)", text)
+
+
+def _single(text: str) -> Defence:
     name, _, rest = text.partition(":")
     if name not in DEFENCES:
         known = f"choose {' or '.join(DEFENCES)}" if DEFENCES else "this version has none; leave it out"
@@ -45,10 +68,8 @@ def defence_from(text: str) -> Defence:
         raise BadInputError(f"defence {name!r} cannot be made: {error}") from error
 
 
-def written_in_full(text: str | None) -> str | None:
-    """Return the text that names a defence with all its parameters, including those left at their default."""
-    if text is None:
-        return None
-    defence = defence_from(text)
-    values = [f"{name}={getattr(defence, name)}" for name in getattr(defence, "__dataclass_fields__", ())]
-    return f"{text.partition(':')[0]}:{','.join(values)}" if values else text.partition(":")[0]
+def _in_full(text: str) -> str:
+    name, defence = text.partition(":")[0], _single(text)
+    values = {key: getattr(defence, key) for key in getattr(defence, "__dataclass_fields__", ())}
+    given = ",".join(f"{key}={value}" for key, value in values.items() if value is not None)
+    return f"{name}:{given}" if given else name

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,30 @@ from memberscan.models.gradients import sample_gradients
 from memberscan.models.regressor import AgeRegressor
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    import numpy as np
+    from jaxtyping import Float, Int
+
+    from memberscan.cohort import Cohort
+
+
+@dataclass(frozen=True)
+class TrainingSize:
+    """How long a training is, and on how many people; all of it is taken to be public.
+
+    Parameters
+    ----------
+    people, scans
+        Number of people, and of their scans, in the training set.
+    batch_size
+        Number of scans of a step; of people, where a defence draws people.
+    epochs
+        Number of epochs of the whole training; in a federation, of all rounds together.
+    """
+
+    people: int
+    scans: int
+    batch_size: int
+    epochs: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +48,13 @@ class Step:
     model
         In training mode; the gradients of its parameters are empty.
     inputs, targets
-        The batch, and its standardised ages.
-    scans
-        Number of scans in the whole training set.
+        The batch, and its standardised labels. A defence that draws people at random may draw nobody.
+    people
+        Whose scan each row is: the place of the person among all that are trained on.
+    size
+        Of the whole training.
+    epoch
+        Number of epochs before this one.
     autocast
         The precision of forward passes.
     generator
@@ -39,9 +66,11 @@ class Step:
     model: AgeRegressor
     inputs: Tensor
     targets: Float[Tensor, " n"]
-    scans: int
+    people: Int[Tensor, " n"]
+    size: TrainingSize
+    epoch: int
     autocast: torch.autocast
-    generator: torch.Generator | None = None
+    generator: torch.Generator
 
     def outputs(self) -> Float[Tensor, "n k"]:
         """Run the model on the batch."""
@@ -74,6 +103,8 @@ class Update:
         Parameters of the model by name, as received and after the local epochs.
     scans
         Number of scans that the learner trained on.
+    round, rounds
+        Number of this round, from 1, and of all rounds.
     generator
         Random numbers of the defence, on the parameters' device.
     """
@@ -81,7 +112,13 @@ class Update:
     before: Mapping[str, Tensor]
     after: Mapping[str, Tensor]
     scans: int
+    round: int
+    rounds: int
     generator: torch.Generator
+
+    def sending(self, parameters: Mapping[str, Tensor]) -> Update:
+        """Return the update with other parameters to send."""
+        return replace(self, after={**self.after, **parameters})
 
 
 @dataclass(frozen=True)
@@ -94,14 +131,57 @@ class Guarantee:
         The guarantee in one sentence, with its numbers.
     enforced_by
         Who applied the defence, and must be trusted for the statement to hold.
+    epsilon, delta
+        Of differential privacy for each person under adding or removing that person; None for another kind
+        of guarantee.
     """
 
     statement: str
     enforced_by: str
+    epsilon: float | None = None
+    delta: float | None = None
 
 
 class Defence:
-    """A defence that changes nothing; sub-classes override what they change, and state their guarantee."""
+    """A defence that changes nothing; sub-classes override what they change, and state their guarantee.
+
+    Attributes
+    ----------
+    keeps_people_apart
+        Whether each row of a prepared step still depends on one person only.
+    """
+
+    keeps_people_apart: ClassVar[bool] = True
+
+    def require(self, model: AgeRegressor, cohort: Cohort) -> None:
+        """Raise :class:`~memberscan.errors.ModelError` if this model cannot be trained with the defence."""
+
+    def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:  # noqa: ARG002
+        """Return the moments that set the model's scale, in place of those of the people trained on."""
+        return own
+
+    def batches(
+        self,
+        people: Int[np.ndarray, " scans"],  # noqa: ARG002
+        size: TrainingSize,  # noqa: ARG002
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> Sequence[Int[np.ndarray, " n"]] | None:
+        """Return the places of the scans of each step of an epoch; None for all scans in random order.
+
+        Parameters
+        ----------
+        people
+            Whose scan each is, as in :class:`Step`.
+        size
+            Of the whole training.
+        rng
+            Random numbers of the defence; secret, as those of steps are.
+        """
+        return None
+
+    def prepared(self, step: Step) -> Step:
+        """Return the step with other inputs or targets, before its gradients are taken."""
+        return step
 
     def gradients(self, step: Step) -> Tensor:
         """Set ``grad`` of the model's parameters for this step, and return the batch's mean loss."""
@@ -114,8 +194,8 @@ class Defence:
     def finished(self, model: AgeRegressor, generator: torch.Generator) -> None:
         """Change a finished model, before its weights are written."""
 
-    def guarantee(self, *, scans: int, batch_size: int, epochs: int) -> Guarantee | None:  # noqa: ARG002
-        """Return the guarantee after this training, or None if there is none."""
+    def guarantee(self, size: TrainingSize) -> Guarantee | None:  # noqa: ARG002
+        """Return the guarantee after a training of this size, or None if there is none."""
         return None
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from memberscan import seeds
 from memberscan.defences import defence_from
-from memberscan.defences.defence import Update, generator_of
+from memberscan.defences.defence import Defence, Update, generator_of
 from memberscan.errors import MemberscanError, ModelError, RefusedError
 from memberscan.federation.records import (
     CIPHERTEXTS,
@@ -39,7 +39,6 @@ from memberscan.files import OWNER_ONLY, fingerprint, write_bytes
 from memberscan.models import AgeRegressor, ModelSpec, build, load_weights
 from memberscan.models.inputs import resolve_device
 from memberscan.models.target_head import require_fits
-from memberscan.training.config import TrainingConfig
 from memberscan.training.loop import moments_of, train_epoch
 from memberscan.training.optimizers import new_optimizer
 
@@ -94,7 +93,9 @@ def introduce(content: RecordDict, site: Site) -> RecordDict:
     network = regressor(settings, site.cohort.shape, site.code)
     target = site.cohort.target
     require_fits(network.head, target)
-    moments = moments_of(network, site.cohort, site.members)
+    defence = defence_from(settings.training.defence)
+    defence.require(network, site.cohort)
+    moments = moments_of(network, site.cohort, site.members, defence)
     facts = ConfigRecord(
         {
             "learner": site.learner,
@@ -125,7 +126,7 @@ def start(content: RecordDict, site: Site) -> RecordDict:
             "start the federation with --secure ckks"
         )
     network = regressor(settings, site.cohort.shape, site.code)
-    template = moments_of(network, site.cohort, site.members[:1])
+    template = moments_of(network, site.cohort, site.members[:1], defence_from(settings.training.defence))
     load_weights(network, read_model(content, network.state_dict()), source="the server")
     network.calibrate(_decrypted(content, template, site), whole_number(content, "samples", 1, MOST_SCANS))
     return RecordDict({**_protected(network.state_dict(), settings, site)})
@@ -147,14 +148,25 @@ def train(content: RecordDict, site: Site) -> RecordDict:
     # The seed is secret: a server that knew it could remove the defence's noise.
     secret = seeds.secret() if site.defence_seed is None else site.defence_seed
     defence_seed = seeds.integer(secret, "learner", site.learner, number)
-    before = {n: p.detach().clone() for n, p in network.named_parameters()} if config.defence else {}
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
     optimizer = new_optimizer(config, network)
     loss = 0.0
     for epoch in range((number - 1) * config.epochs, number * config.epochs):
         loss = train_epoch(
-            network, optimizer, site.cohort, site.members, config, device, epoch, defence_seed=defence_seed
+            network,
+            optimizer,
+            site.cohort,
+            site.members,
+            config,
+            device,
+            epoch,
+            defence_seed=defence_seed,
+            rounds=settings.rounds,
         )
-    _defend_update(network, before, config, len(site.members), defence_seed)
+    generator = generator_of(seeds.integer(defence_seed, "update"), device)
+    after = dict(network.named_parameters())
+    update = Update(before, after, len(site.members), number, settings.rounds, generator)
+    _defend(defence_from(config.defence), update)
     facts = ConfigRecord(
         {"samples": len(site.members), "steps": steps_of(settings, len(site.members)), "loss": loss}
     )
@@ -162,17 +174,10 @@ def train(content: RecordDict, site: Site) -> RecordDict:
 
 
 @torch.no_grad()
-def _defend_update(
-    network: AgeRegressor, before: Mapping[str, Tensor], config: TrainingConfig, scans: int, seed: int
-) -> None:
+def _defend(defence: Defence, update: Update) -> None:
     """Let the defence change the parameters before they are sent."""
-    if config.defence is None:
-        return
-    after = dict(network.named_parameters())
-    device = next(network.parameters()).device
-    update = Update(before, after, scans, generator_of(seeds.integer(seed, "update"), device))
-    for name, sent in defence_from(config.defence).update(update).items():
-        after[name].copy_(sent)
+    for name, sent in defence.update(update).items():
+        update.after[name].copy_(sent)
 
 
 def steps_of(settings: Settings, samples: int) -> int:

@@ -25,6 +25,7 @@ from memberscan.runs.run import DONE, ROLES
 from memberscan.runs.transcript import ROUNDS, Transcript
 from memberscan.training.central import finish_with_defence, guaranteed, write_weights
 from memberscan.training.kept_seeds import DEFENCE_SEED, MEMBERSHIP_SEED, defence_request, kept_seed
+from memberscan.training.loop import size_of
 
 TIMINGS = "timings.jsonl"
 
@@ -137,14 +138,16 @@ def _finish(
     transcript = Transcript.open(path / ROUNDS)
     spec = ModelSpec.to_train(settings.model, cohort.shape, settings.options)
     network = final_network(settings, cohort.shape, path / ROUNDS, defence_seed)
-    epochs = settings.training.epochs * settings.rounds
     subject = cohort.scans["subject_id"]
-    scans = {name: int(subject.isin(roles.members_of(name)).sum()) for name in roles.learners}
+    scans = {name: cohort.scans.index[subject.isin(roles.members_of(name))] for name in roles.learners}
+    sizes = {
+        name: size_of(cohort, own.tolist(), settings.training, settings.rounds) for name, own in scans.items()
+    }
     training = {
         **asdict(settings.training),
         "threads": threads,
         "torch": torch.__version__,
-        "guarantee": {name: guaranteed(settings.training, count, epochs) for name, count in scans.items()}
+        "guarantee": {name: guaranteed(settings.training, size) for name, size in sizes.items()}
         if settings.training.defence
         else None,
     }

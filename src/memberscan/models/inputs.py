@@ -19,7 +19,7 @@ from memberscan.models.output_part import described
 from memberscan.models.regressor import AgeRegressor
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 
 def as_inputs(cohort: Cohort, scan_ids: Sequence[str]) -> Float[Tensor, "n ..."]:
@@ -32,18 +32,30 @@ def batches(
     cohort: Cohort, scan_ids: Sequence[str], size: int, *, order: np.ndarray | None = None
 ) -> Iterator[tuple[Float[Tensor, "n ..."], Float[Tensor, " n"]]]:
     """Yield batches of inputs and labels; the next batch is read in the background."""
+    yield from chosen_batches(cohort, scan_ids, parts_of(len(scan_ids), size, order))
+
+
+def parts_of(
+    count: int, size: int, order: Int[np.ndarray, " n"] | None = None
+) -> list[Int[np.ndarray, " k"]]:
+    """Return the places of ``count`` scans in parts of at most ``size``, in their order or in another."""
+    places = np.arange(count) if order is None else order
+    return [places[start : start + size] for start in range(0, count, size)]
+
+
+def chosen_batches(
+    cohort: Cohort, scan_ids: Sequence[str], parts: Sequence[Int[np.ndarray, " k"]]
+) -> Iterator[tuple[Float[Tensor, "n ..."], Float[Tensor, " n"]]]:
+    """Yield inputs and labels of the scans at some places; the next batch is read in the background."""
     ids = np.asarray(scan_ids, dtype=object)
-    if order is not None:
-        ids = ids[order]
     labels = torch.from_numpy(cohort.labels[ids].to_numpy(np.float32, copy=True))
-    starts = range(0, len(ids), size)
     with ThreadPoolExecutor(1) as reader:
-        ahead = reader.submit(as_inputs, cohort, ids[:size].tolist())
-        for start in starts:
-            inputs = ahead.result()
-            if start + size < len(ids):
-                ahead = reader.submit(as_inputs, cohort, ids[start + size : start + 2 * size].tolist())
-            yield inputs, labels[start : start + size]
+        ahead = None
+        for number, part in enumerate(parts):
+            inputs = as_inputs(cohort, ids[part].tolist()) if ahead is None else ahead.result()
+            if number + 1 < len(parts):
+                ahead = reader.submit(as_inputs, cohort, ids[parts[number + 1]].tolist())
+            yield inputs, labels[part]
 
 
 _PREFERRED: ContextVar[str] = ContextVar("device", default="auto")

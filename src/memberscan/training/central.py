@@ -15,7 +15,7 @@ from safetensors.torch import save
 from memberscan import seeds, threads
 from memberscan.cohort import Cohort
 from memberscan.defences import defence_from
-from memberscan.defences.defence import generator_of
+from memberscan.defences.defence import TrainingSize, generator_of
 from memberscan.errors import BadInputError, ModelError
 from memberscan.files import OWNER_ONLY, append_line, write_bytes, write_text
 from memberscan.models import AgeRegressor, ModelSpec, build
@@ -28,7 +28,7 @@ from memberscan.runs import Role, Roles, Run
 from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
 from memberscan.training.config import TrainingConfig
 from memberscan.training.kept_seeds import DEFENCE_SEED, MEMBERSHIP_SEED, defence_request, kept_seed
-from memberscan.training.loop import fit
+from memberscan.training.loop import fit, size_of
 from memberscan.training.optimizers import learning_rate
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -138,7 +138,7 @@ def _train(
         "kept_epoch": state.best_epoch if config.keep == "best" else state.epoch,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "guarantee": guaranteed(config, len(members), config.epochs),
+        "guarantee": guaranteed(config, size_of(cohort, members, config)),
     }
     write_weights(path, network)
     run = Run(
@@ -153,17 +153,14 @@ def _train(
 
 def finish_with_defence(network: AgeRegressor, config: TrainingConfig, defence_seed: int) -> None:
     """Apply the configuration's defence to a finished network."""
-    if config.defence is not None:
-        device = next(network.parameters()).device
-        generator = generator_of(seeds.integer(defence_seed, "finished"), device)
-        defence_from(config.defence).finished(network, generator)
+    device = next(network.parameters()).device
+    generator = generator_of(seeds.integer(defence_seed, "finished"), device)
+    defence_from(config.defence).finished(network, generator)
 
 
-def guaranteed(config: TrainingConfig, scans: int, epochs: int) -> dict[str, str] | None:
-    """Return what the configuration's defence guarantees after training on some scans, as JSON values."""
-    if config.defence is None:
-        return None
-    found = defence_from(config.defence).guarantee(scans=scans, batch_size=config.batch_size, epochs=epochs)
+def guaranteed(config: TrainingConfig, size: TrainingSize) -> dict[str, Any] | None:
+    """Return what the configuration's defence guarantees after a training of some size, as JSON values."""
+    found = defence_from(config.defence).guarantee(size)
     return None if found is None else asdict(found)
 
 

@@ -40,8 +40,8 @@ class TrainingConfig:
     optimizer
         "adam" or "sgd".
     defence
-        The defence that changes each step to protect people, as ``name:parameter=value,...``: see
-        :mod:`memberscan.defences`.
+        What changes steps, updates or the finished model to protect people, as ``name:parameter=value,...``,
+        several joined by ``+``: see :mod:`memberscan.defences`.
     """
 
     epochs: Annotated[int, Field(description="Largest number of epochs.", ge=1), at_most_for_sites(1_000)] = (
@@ -77,8 +77,8 @@ class TrainingConfig:
         Literal["adam", "sgd"], Field(description="adam, or sgd with a momentum of 0.9.")
     ] = "adam"
     defence: Annotated[
-        Word | None,
-        Field(description="Defence that changes each step to protect people, as name:parameter=value."),
+        Annotated[str, Field(max_length=400)] | None,
+        Field(description="What protects people: name:parameter=value,...; several are joined by +."),
         OneOf(DEFENCES, shown_from=1),
         AfterValidator(written_in_full),
     ] = None

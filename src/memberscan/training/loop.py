@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.defences import defence_from
-from memberscan.defences.defence import Step, generator_of, mean_gradient
+from memberscan.defences.defence import Defence, Step, TrainingSize, generator_of
 from memberscan.errors import ModelError
 from memberscan.models import AgeRegressor
-from memberscan.models.inputs import as_inputs, batches, full_precision, resolve_device
+from memberscan.models.inputs import (
+    as_inputs,
+    batches,
+    chosen_batches,
+    full_precision,
+    parts_of,
+    resolve_device,
+)
 from memberscan.progress import progress as progress_bar
 from memberscan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from memberscan.training.config import TrainingConfig
@@ -58,7 +66,9 @@ def fit(
         If the loss stops being finite.
     """
     device = resolve_device(config.device)
-    model.calibrate(moments_of(model, cohort, members), len(members))
+    defence = defence_from(config.defence)
+    defence.require(model, cohort)
+    model.calibrate(moments_of(model, cohort, members, defence), len(members))
     model.to(device)
     optimizer = new_optimizer(config, model)
     state = load_checkpoint(checkpoint, model, optimizer) if checkpoint.exists() else Progress()
@@ -90,10 +100,22 @@ def fit(
     return state
 
 
-def moments_of(model: AgeRegressor, cohort: Cohort, scan_ids: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Return the sums that set a model's scale, over some scans: see :meth:`AgeRegressor.moments`."""
+def moments_of(
+    model: AgeRegressor, cohort: Cohort, scan_ids: Sequence[str], defence: Defence
+) -> Mapping[str, torch.Tensor]:
+    """Return what sets a model's scale: moments of some scans, or what a defence puts in their place.
+
+    See :meth:`AgeRegressor.moments`.
+    """
     labels = torch.from_numpy(cohort.labels[list(scan_ids)].to_numpy(np.float32, copy=True))
-    return model.moments(labels, as_inputs(cohort, scan_ids) if cohort.kind == "table" else None)
+    own = model.moments(labels, as_inputs(cohort, scan_ids) if cohort.kind == "table" else None)
+    return defence.moments(own, cohort)
+
+
+def size_of(cohort: Cohort, members: Sequence[str], config: TrainingConfig, rounds: int = 1) -> TrainingSize:
+    """Return how long a training on some scans is; of a federation with so many rounds, for one learner."""
+    people = cohort.scans.loc[list(members), "subject_id"].nunique()
+    return TrainingSize(int(people), len(members), config.batch_size, config.epochs * rounds)
 
 
 def _exhausted(state: Progress, config: TrainingConfig) -> bool:
@@ -119,31 +141,37 @@ def train_epoch(
     epoch: int,
     *,
     defence_seed: int = 0,
+    rounds: int = 1,
 ) -> float:
     """Train once over all members; return the mean training loss in the target's unit, or its square.
 
     The order of scans and dropout depend only on the seed and on ``epoch``; a defence's random numbers depend
-    only on its own seed and on ``epoch``. An epoch can therefore be repeated exactly.
+    only on its own seed and on ``epoch``. An epoch can therefore be repeated exactly. ``rounds`` is the
+    number of rounds of a federation, each of which has the configuration's epochs.
     """
-    defence = None if config.defence is None else defence_from(config.defence)
-    generator = (
-        None if defence is None else generator_of(seeds.integer(defence_seed, "defence", epoch), device)
-    )
-    gradients = mean_gradient if defence is None else defence.gradients
-    order = seeds.generator(config.seed, "order", epoch).permutation(len(members))
+    defence = defence_from(config.defence)
+    generator = generator_of(seeds.integer(defence_seed, "defence", epoch), device)
+    size = size_of(cohort, members, config, rounds)
+    people = pd.factorize(cohort.scans.loc[list(members), "subject_id"])[0]
+    parts = defence.batches(people, size, seeds.generator(defence_seed, "batches", epoch))
+    if parts is None:
+        order = seeds.generator(config.seed, "order", epoch).permutation(len(members))
+        parts = parts_of(len(members), config.batch_size, order)
     model.train()
-    total = 0.0
+    total = trained_on = 0.0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         _seed(device, seeds.integer(config.seed, "dropout", epoch))
-        for inputs, labels in batches(cohort, members, config.batch_size, order=order):
+        for part, (inputs, labels) in zip(parts, chosen_batches(cohort, members, parts), strict=True):
             targets = (labels.to(device) - model.age_mean) / model.age_spread
             optimizer.zero_grad(set_to_none=True)
             autocast = _autocast(config, device)
-            step = Step(model, inputs.to(device), targets, len(members), autocast, generator)
-            loss = gradients(step)
+            whose = torch.from_numpy(people[part]).to(device)
+            step = Step(model, inputs.to(device), targets, whose, size, epoch, autocast, generator)
+            loss = defence.gradients(defence.prepared(step))
             optimizer.step()
             total += loss.item() * len(labels)
-    return model.head.loss_in_unit(total / len(members), float(model.age_spread))
+            trained_on += len(labels)
+    return model.head.loss_in_unit(total / max(trained_on, 1), float(model.age_spread))
 
 
 def _seed(device: torch.device, seed: int) -> None:

@@ -1,0 +1,100 @@
+"""Several defences of one training, applied one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from memberscan.defences.defence import Defence, Guarantee, Step, TrainingSize, Update
+from memberscan.errors import BadInputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from jaxtyping import Int
+    from torch import Tensor
+
+    from memberscan.cohort import Cohort
+    from memberscan.models.regressor import AgeRegressor
+
+_ONLY_ONE = ("moments", "batches", "gradients")
+"""What only one of several defences can decide; they change steps, updates and models one after the other."""
+
+
+def compose(parts: Sequence[Defence]) -> Defence:
+    """Return one defence that applies several in their order.
+
+    Raises
+    ------
+    BadInputError
+        If two of them decide the same, or if one changes steps so that the guarantee of another is void.
+    """
+    if len(parts) <= 1:
+        return parts[0] if parts else Defence()
+    for hook in _ONLY_ONE:
+        if len(deciding := [part for part in parts if overrides(part, hook)]) > 1:
+            names = " and ".join(type(part).__name__ for part in deciding)
+            raise BadInputError(f"{names} both decide the {hook} of a training; choose one of them")
+    guards = [part for part in parts if overrides(part, "guarantee")]
+    mixing = [part for part in parts if overrides(part, "prepared") and not part.keeps_people_apart]
+    if guards and mixing:
+        raise BadInputError(
+            f"{type(mixing[0]).__name__} mixes people within a step, so the guarantee of "
+            f"{type(guards[0]).__name__} would not hold for one person; choose one of them"
+        )
+    return Composed(tuple(parts))
+
+
+def overrides(defence: Defence, hook: str) -> bool:
+    """Return whether a defence does anything in a hook."""
+    return getattr(type(defence), hook) is not getattr(Defence, hook)
+
+
+class Composed(Defence):
+    """Defences that are applied in their order."""
+
+    def __init__(self, parts: Sequence[Defence]) -> None:
+        self.parts = parts
+
+    def _deciding(self, hook: str) -> Defence:
+        return next((part for part in self.parts if overrides(part, hook)), Defence())
+
+    def require(self, model: AgeRegressor, cohort: Cohort) -> None:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        for part in self.parts:
+            part.require(model, cohort)
+
+    def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return self._deciding("moments").moments(own, cohort)
+
+    def batches(
+        self, people: Int[np.ndarray, " scans"], size: TrainingSize, rng: np.random.Generator
+    ) -> Sequence[Int[np.ndarray, " n"]] | None:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return self._deciding("batches").batches(people, size, rng)
+
+    def prepared(self, step: Step) -> Step:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        for part in self.parts:
+            step = part.prepared(step)
+        return step
+
+    def gradients(self, step: Step) -> Tensor:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return self._deciding("gradients").gradients(step)
+
+    def update(self, update: Update) -> Mapping[str, Tensor]:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        for part in self.parts:
+            update = update.sending(part.update(update))
+        return update.after
+
+    def finished(self, model: AgeRegressor, generator: torch.Generator) -> None:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        for part in self.parts:
+            part.finished(model, generator)
+
+    def guarantee(self, size: TrainingSize) -> Guarantee | None:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return self._deciding("guarantee").guarantee(size)
