@@ -23,7 +23,7 @@ from memberscan.output_directory import claim
 from memberscan.runs import Roles, Run
 from memberscan.runs.run import DONE, ROLES
 from memberscan.runs.transcript import ROUNDS, Transcript
-from memberscan.training.central import finish_with_defence, guaranteed, write_weights
+from memberscan.training.central import finish_with_defence, guaranteed, scans_of, write_weights
 from memberscan.training.kept_seeds import DEFENCE_SEED, MEMBERSHIP_SEED, defence_request, kept_seed
 from memberscan.training.loop import size_of
 
@@ -90,6 +90,7 @@ def federate(
         roles = draw_roles(cohort, environment, learners, held_out, rng)
     roles.require_both_sides()
     engines.check(cohort, roles, settings, engine)
+    guarantee = _guarantees(cohort, roles, settings)
     request = {
         "command": "federate",
         "cohort": cohort.fingerprint,
@@ -122,7 +123,9 @@ def federate(
             )
             count = torch.get_num_threads() if engine == "local" else 1
         seconds = round(time.perf_counter() - started, 3)
-        return _finish(path, cohort, roles, settings, environment, seconds, count, defence_seed or 0)
+        return _finish(
+            path, cohort, roles, settings, environment, seconds, count, defence_seed or 0, guarantee
+        )
 
 
 def _finish(
@@ -134,22 +137,16 @@ def _finish(
     seconds: float,
     threads: int,
     defence_seed: int,
+    guarantee: dict[str, Any] | None,
 ) -> Run:
     transcript = Transcript.open(path / ROUNDS)
     spec = ModelSpec.to_train(settings.model, cohort.shape, settings.options)
     network = final_network(settings, cohort.shape, path / ROUNDS, defence_seed)
-    subject = cohort.scans["subject_id"]
-    scans = {name: cohort.scans.index[subject.isin(roles.members_of(name))] for name in roles.learners}
-    sizes = {
-        name: size_of(cohort, own.tolist(), settings.training, settings.rounds) for name, own in scans.items()
-    }
     training = {
         **asdict(settings.training),
         "threads": threads,
         "torch": torch.__version__,
-        "guarantee": {name: guaranteed(settings.training, size) for name, size in sizes.items()}
-        if settings.training.defence
-        else None,
+        "guarantee": guarantee,
     }
     write_weights(path, network)
     federation: Mapping[str, Any] = {
@@ -174,6 +171,16 @@ def _finish(
     ).finish()
     append_line(path / TIMINGS, json.dumps({"stage": "federate", "seconds": seconds}))
     return run
+
+
+def _guarantees(cohort: Cohort, roles: Roles, settings: Settings) -> dict[str, Any] | None:
+    """Return what the defence of each learner guarantees; None without a defence."""
+    if settings.training.defence is None:
+        return None
+    training, scans = settings.training, {n: scans_of(cohort, roles.members_of(n)) for n in roles.learners}
+    return {
+        n: guaranteed(training, size_of(cohort, own, training, settings.rounds)) for n, own in scans.items()
+    }
 
 
 def final_network(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,9 @@ def train(
     if spec.trained_here:
         require_predicts(network.eval(), as_inputs(cohort, cohort.scans.index[:2].tolist()), spec.name)
     config = replace(config, learning_rate=learning_rate(config, network))
+    defence_from(config.defence).require(network, cohort)
+    ids = {role: scans_of(cohort, roles.subjects(role)) for role in Role}
+    guarantee = guaranteed(config, size_of(cohort, ids[Role.MEMBER], config))
     request = {
         "command": "train",
         "cohort": cohort.fingerprint,
@@ -109,7 +112,18 @@ def train(
             return Run.open(path, model=spec.code)
         defence_seed = extra.get(DEFENCE_SEED, 0)
         with threads.suited(cohort.shape):
-            return _train(network, cohort, path, spec, roles, config, defence_seed, randomised=randomised)
+            return _train(
+                network,
+                cohort,
+                path,
+                spec,
+                roles,
+                ids,
+                config,
+                defence_seed,
+                guarantee,
+                randomised=randomised,
+            )
 
 
 def _train(
@@ -118,14 +132,15 @@ def _train(
     path: Path,
     spec: ModelSpec,
     roles: Roles,
+    ids: Mapping[Role, Sequence[str]],
     config: TrainingConfig,
     defence_seed: int,
+    guarantee: Mapping[str, Any] | None,
     *,
     randomised: bool,
 ) -> Run:
     roles.write(path / ROLES)
-    started, scans = time.perf_counter(), cohort.scans
-    ids = {role: scans.index[scans["subject_id"].isin(roles.subjects(role))].tolist() for role in Role}
+    started = time.perf_counter()
     members, validation = ids[Role.MEMBER], ids[Role.VALIDATION]
     state = fit(network, cohort, members, validation, config, path / CHECKPOINT, defence_seed=defence_seed)
     finish_with_defence(network, config, defence_seed)
@@ -138,7 +153,7 @@ def _train(
         "kept_epoch": state.best_epoch if config.keep == "best" else state.epoch,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "guarantee": guaranteed(config, size_of(cohort, members, config)),
+        "guarantee": guarantee,
     }
     write_weights(path, network)
     run = Run(
@@ -149,6 +164,12 @@ def _train(
     append_line(path / TIMINGS, json.dumps({"stage": "train", "seconds": seconds}))
     (path / CHECKPOINT).unlink(missing_ok=True)
     return run
+
+
+def scans_of(cohort: Cohort, subjects: Sequence[str]) -> list[str]:
+    """Return the ids of some subjects' scans, in the order of the cohort."""
+    scans: list[str] = cohort.scans.index[cohort.scans["subject_id"].isin(list(subjects))].tolist()
+    return scans
 
 
 def finish_with_defence(network: AgeRegressor, config: TrainingConfig, defence_seed: int) -> None:

@@ -67,7 +67,6 @@ def fit(
     """
     device = resolve_device(config.device)
     defence = defence_from(config.defence)
-    defence.require(model, cohort)
     model.calibrate(moments_of(model, cohort, members, defence), len(members))
     model.to(device)
     optimizer = new_optimizer(config, model)

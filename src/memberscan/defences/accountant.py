@@ -1,0 +1,94 @@
+"""How much privacy noise buys: epsilon from noise, and the noise for an epsilon, by Opacus' accountant."""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+
+from memberscan.errors import BadInputError, MissingExtraError
+
+_LARGEST_NOISE = 1e4
+_SMALLEST_NOISE = 1e-2
+_PRECISION = 1e-3
+
+
+@functools.lru_cache(maxsize=256)
+def epsilon_of(noise: float, rate: float, steps: int, delta: float) -> float:
+    """Return epsilon of the subsampled Gaussian mechanism, by Renyi differential privacy.
+
+    It is an upper bound: the true epsilon is smaller, by a tenth or so. Adjacent training sets differ by
+    adding or removing one person, whom each step draws with probability ``rate``, on its own (Poisson).
+
+    Parameters
+    ----------
+    noise
+        Standard deviation of the noise in each step, in units of the clipping norm.
+    rate
+        Probability that a step draws a person.
+    steps
+        Number of steps.
+    delta
+        Probability with which the bound may fail.
+
+    Raises
+    ------
+    MissingExtraError
+        If Opacus is not installed.
+    BadInputError
+        If the noise is so small that epsilon overflows.
+
+    Notes
+    -----
+    Source: Mironov, Talwar and Zhang, "Renyi Differential Privacy of the Sampled Gaussian Mechanism" (2019).
+    """
+    try:
+        from opacus.accountants import RDPAccountant
+        from opacus.accountants.analysis import rdp
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("dp-sgd needs Opacus: pip install 'memberscan[dp]'") from error
+    orders = RDPAccountant.DEFAULT_ALPHAS
+    with warnings.catch_warnings():
+        # It says that the best order is the first or last one, so a tighter bound may exist; this one holds.
+        warnings.simplefilter("ignore")
+        spent = rdp.compute_rdp(q=rate, noise_multiplier=noise, steps=steps, orders=orders)
+        found = float(rdp.get_privacy_spent(orders=orders, rdp=spent, delta=delta)[0])
+    if not math.isfinite(found):
+        raise BadInputError(f"noise is {noise:g}, too little for any epsilon; give more")
+    # With much noise, delta alone covers everything, and the conversion from Renyi's form goes below zero.
+    return max(found, 0.0)
+
+
+@functools.lru_cache(maxsize=256)
+def noise_for(epsilon: float, rate: float, steps: int, delta: float) -> float:
+    """Return the least noise whose :func:`epsilon_of` is at most ``epsilon``, to a thousandth.
+
+    Raises
+    ------
+    BadInputError
+        If no noise between a hundredth and ten thousand clipping norms gives this epsilon.
+    """
+    # Epsilon falls as noise grows, so bisection on the logarithm of the noise finds it. Starting from 1 and
+    # doubling avoids very small noise, for which the accountant is slow and may overflow.
+    least = most = 1.0
+    while epsilon_of(most, rate, steps, delta) > epsilon:
+        least, most = most, 2 * most
+        if most > _LARGEST_NOISE:
+            raise BadInputError(
+                f"epsilon is {epsilon:g}, which no noise up to {_LARGEST_NOISE:g} clipping norms gives at "
+                f"delta {delta:g}; give a larger epsilon or delta"
+            )
+    while epsilon_of(least, rate, steps, delta) <= epsilon:
+        least, most = least / 2, least
+        if least < _SMALLEST_NOISE:
+            raise BadInputError(
+                f"epsilon is {epsilon:g}, and noise of {_SMALLEST_NOISE:g} clipping norms gives less, so it "
+                "protects nobody: leave out dp-sgd, or give a smaller epsilon"
+            )
+    while most / least > 1 + _PRECISION:
+        middle = math.sqrt(least * most)
+        if epsilon_of(middle, rate, steps, delta) <= epsilon:
+            most = middle
+        else:
+            least = middle
+    return most

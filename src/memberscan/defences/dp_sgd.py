@@ -1,0 +1,230 @@
+"""Differentially private training: each person's gradient is clipped, and noise hides whether it was there.
+
+Source: Abadi et al., "Deep Learning with Differential Privacy" (CCS 2016), with the person in place of the
+example: all scans of a person are clipped as one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from memberscan.configuration import configuration
+from memberscan.defences.accountant import epsilon_of, noise_for
+from memberscan.defences.defence import Defence, Guarantee, Step, TrainingSize
+from memberscan.errors import BadInputError, ModelError
+from memberscan.models.gradients import agrees_with_autograd, parameter_layers, set_gradients
+from memberscan.models.inputs import as_inputs
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from memberscan.cohort import Cohort
+    from memberscan.models.regressor import AgeRegressor
+
+_AGE_CENTER, _AGE_SPREAD = 50.0, 20.0
+_ROWS_AT_ONCE = 8
+_LARGEST_FEATURE = 10.0
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@configuration
+class DPSGD(Defence):
+    """Differential privacy for each person, by clipped gradients and Gaussian noise.
+
+    A step draws each person independently with probability batch_size / people, so its size varies and it
+    may be empty. The gradient of a person is the mean over the person's scans, scaled down to the length
+    ``clip`` if it is longer. Gaussian noise of standard deviation noise x clip is added to the sum over
+    people, which is divided by the expected number of people.
+
+    Parameters
+    ----------
+    epsilon
+        Epsilon of the whole training; the noise is found from it. Give it or ``noise``.
+    noise
+        Standard deviation of the noise in units of ``clip``.
+    delta
+        Probability with which the guarantee may fail; by default the largest power of ten below one over the
+        number of people.
+    clip
+        Greatest length of a person's gradient, of standardised labels.
+    center, spread
+        Constants that standardise the labels, in the unit of the target; by default 50 and 20 for ages in
+        years. They must be public, since moments of the training set tell something of its people.
+    """
+
+    epsilon: Positive | None = None
+    noise: Positive | None = None
+    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
+    clip: Positive = 1.0
+    center: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    spread: Positive | None = None
+
+    def __post_init__(self) -> None:
+        if (self.epsilon is None) == (self.noise is None):
+            raise BadInputError("give either epsilon, from which the noise is found, or noise")
+        if (self.center is None) != (self.spread is None):
+            raise BadInputError("give both center and spread, or neither")
+
+    def require(self, model: AgeRegressor, cohort: Cohort) -> None:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        for path, layer in model.named_modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm) or (
+                isinstance(layer, nn.modules.instancenorm._InstanceNorm) and layer.track_running_stats
+            ):
+                raise ModelError(
+                    f"the layer {path} ({type(layer).__name__}) keeps averages over people without noise, so "
+                    "dp-sgd cannot protect them; use GroupNorm, or InstanceNorm without running statistics"
+                )
+        self._scale(cohort)
+        few = as_inputs(cohort, cohort.scans.index[:3].tolist())
+        training = model.training
+        fits = agrees_with_autograd(model.eval(), few, parameter_layers(model))
+        model.train(training)
+        if not fits:
+            raise ModelError(
+                "dp-sgd cannot compute each person's gradient in this network: its layers mix the scans of a "
+                "batch, share parameters or hold parameters outside modules"
+            )
+
+    def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
+        """Return moments of public constants; features of a table are taken as they are."""
+        center, spread = self._scale(cohort)
+        found = {name: torch.zeros_like(value) for name, value in own.items()}
+        found["age"] += center
+        found["age_square"] += center**2 + spread**2
+        if "feature_square" in own:
+            size = float(own["feature_square"].max().sqrt())
+            if size > _LARGEST_FEATURE:
+                raise ModelError(
+                    f"a feature of the table has values of about {size:.3g}, and dp-sgd does not scale "
+                    "features by the people trained on; standardise the table with public constants first"
+                )
+            found["feature_square"] += 1.0
+        return found
+
+    def _scale(self, cohort: Cohort) -> tuple[float, float]:
+        if self.center is not None and self.spread is not None:
+            return self.center, self.spread
+        if cohort.target.is_age or cohort.target.classes:
+            return _AGE_CENTER, _AGE_SPREAD
+        raise BadInputError(
+            f"dp-sgd needs public constants for the target {cohort.target.name!r}: add center=... and "
+            f"spread=..., in {cohort.target.unit}"
+        )
+
+    def batches(
+        self, people: Int[np.ndarray, " scans"], size: TrainingSize, rng: np.random.Generator
+    ) -> Sequence[Int[np.ndarray, " n"]]:
+        """Draw the people of each step independently, with all of their scans."""
+        drawn = rng.random((_steps(size), size.people)) < _rate(size)
+        return [np.flatnonzero(inside[people]) for inside in drawn]
+
+    def gradients(self, step: Step) -> Tensor:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        total: dict[str, Tensor] = {}
+        losses = []
+        for part in _by_people(step):
+            own, rows = part.sample_gradients()
+            for path, clipped in clipped_sum(rows, part.people, self.clip).items():
+                total[path] = total[path] + clipped if path in total else clipped
+            losses.append(own)
+        noise, expected = self._noise(step.size) * self.clip, _rate(step.size) * step.size.people
+        for path, zero in _zeros(step.model).items():
+            drawn = torch.empty_like(zero).normal_(generator=step.generator)
+            total[path] = (total.get(path, zero) + noise * drawn) / expected
+        set_gradients(step.model, total)
+        return torch.cat(losses).mean() if losses else torch.zeros((), device=step.inputs.device)
+
+    def guarantee(self, size: TrainingSize) -> Guarantee:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        delta, noise = self._delta(size), self._noise(size)
+        epsilon = epsilon_of(noise, _rate(size), size.epochs * _steps(size), delta)
+        return Guarantee(
+            f"Differential privacy with epsilon {epsilon:.3g} and delta {delta:g} for each person, with all "
+            f"scans of that person, who is added or removed: noise {noise:.3g} times the clipping norm in "
+            f"each of {size.epochs * _steps(size)} steps, each of which draws a person with probability "
+            f"{_rate(size):.3g}. The number of people is taken to be public.",
+            "whoever trains",
+            epsilon,
+            delta,
+        )
+
+    def _delta(self, size: TrainingSize) -> float:
+        # 10^(-k) with the least k that makes it smaller than 1 / people.
+        return self.delta or 10.0 ** -(math.floor(math.log10(size.people)) + 1)
+
+    def _noise(self, size: TrainingSize) -> float:
+        if self.noise is not None:
+            return self.noise
+        assert self.epsilon is not None  # checked when it was made
+        return noise_for(self.epsilon, _rate(size), size.epochs * _steps(size), self._delta(size))
+
+
+def clipped_sum(
+    rows: Mapping[str, Float[Tensor, "n p"]], people: Int[Tensor, " n"], norm: float
+) -> dict[str, Float[Tensor, " p"]]:
+    """Return the sum over people of their gradients, each of length ``norm`` at most.
+
+    Parameters
+    ----------
+    rows
+        Gradient of each scan, by layer.
+    people
+        Whose scan each is. A person's gradient is the mean over the scans given here, so all scans of a
+        person must be given together.
+    norm
+        Greatest length over all layers together.
+    """
+    whose, counts = torch.unique(people, return_inverse=True, return_counts=True)[1:]
+    if len(counts) < len(people):
+        rows = {path: _mean_by(each, whose, counts) for path, each in rows.items()}
+    lengths = torch.stack([each.norm(dim=1) for each in rows.values()]).norm(dim=0)
+    factors = (norm / lengths.clamp_min(torch.finfo(lengths.dtype).tiny)).clamp_max(1)
+    return {path: factors @ each for path, each in rows.items()}
+
+
+def _mean_by(rows: Tensor, whose: Tensor, counts: Tensor) -> Tensor:
+    total = rows.new_zeros(len(counts), rows.shape[1]).index_add_(0, whose, rows)
+    return total / counts[:, None]
+
+
+def _by_people(step: Step) -> Iterator[Step]:
+    """Yield parts of a step with few scans each, so that memory does not grow; nobody's scans are divided."""
+    order = torch.argsort(step.people, stable=True)
+    counts = torch.unique(step.people, return_counts=True)[1].tolist()
+    start = count = 0
+    for own in [*counts, None]:
+        if count and (own is None or count + own > _ROWS_AT_ONCE):
+            part = order[start : start + count]
+            yield replace(
+                step, inputs=step.inputs[part], targets=step.targets[part], people=step.people[part]
+            )
+            start, count = start + count, 0
+        count += own or 0
+
+
+def _zeros(model: nn.Module) -> dict[str, Tensor]:
+    """Return a zero gradient of each layer, flattened."""
+    modules = dict(model.named_modules())
+    return {
+        path: torch.cat([torch.zeros_like(p).flatten() for p in modules[path].parameters(recurse=False)])
+        for path in parameter_layers(model)
+    }
+
+
+def _rate(size: TrainingSize) -> float:
+    return min(1.0, size.batch_size / size.people)
+
+
+def _steps(size: TrainingSize) -> int:
+    """Return the number of steps of an epoch."""
+    return math.ceil(size.people / size.batch_size)
