@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Sides = Literal["in", "both"]
 _FEWEST = 8
 """The default numbers of guesses end above this; fewer right guesses show little."""
+_POINTS_OF_CURVES = 63
+"""The recursion over guesses is a loop of small steps, which cost as much for one parameter as for many."""
 
 
 def default_guesses(canaries: int, sides: Sides = "both") -> tuple[int, ...]:
@@ -73,7 +75,7 @@ def epsilon_one_run(
 
     With delta = 0, right guesses are no more likely than heads of a coin with chance e^epsilon / (1 +
     e^epsilon), whatever the mechanism does with all canaries together. Source: Steinke, Nasr and Jagielski,
-    NeurIPS 2023, theorem 5.2 (see :func:`memberscan.evidence.one_run_rejection.p_values`).
+    NeurIPS 2023 (see :func:`memberscan.evidence.one_run_rejection.p_values`).
 
     Parameters
     ----------
@@ -147,9 +149,9 @@ def epsilon_one_run_fdp(
         return lambda values: rejected_by_curve(values, run.canaries, guessed, right, run.alpha, curve)
 
     # The curve of a Gaussian mechanism has the parameter mu, which is turned into epsilon at the end.
-    if gaussian:
-        return run.bound("one run, f-DP, Gaussian", delta, rejected, partial(gaussian_epsilon, delta=delta))
-    return run.bound("one run, f-DP", delta, rejected, float)
+    method: Method = "one run, f-DP, Gaussian" if gaussian else "one run, f-DP"
+    to_epsilon = partial(gaussian_epsilon, delta=delta) if gaussian else float
+    return run.bound(method, delta, rejected, to_epsilon, points=_POINTS_OF_CURVES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,15 +200,17 @@ class _Guessed:
         delta: float,
         rejected: Callable[[int, int], Rejected],
         to_epsilon: Callable[[float], float],
+        *,
+        points: int = 7,
     ) -> EpsilonBound:
         """Return the greatest bound over the numbers of guesses, and that of perfect separation."""
         value, ceiling = 0.0, 0.0
         made: tuple[int, int] | tuple[None, None] = (None, None)
         for guessed, right, most in zip(self.numbers, self.right, self.best, strict=True):
-            found = largest_rejected(rejected(guessed, right), value)
+            found = largest_rejected(rejected(guessed, right), value, points=points)
             if found > value:
                 value, made = found, (guessed, right)
-            ceiling = largest_rejected(rejected(guessed, most), ceiling)
+            ceiling = largest_rejected(rejected(guessed, most), ceiling, points=points)
         return EpsilonBound(
             to_epsilon(value),
             self.level,

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
         [Float[np.ndarray, " parameters"], Parameters], Float[np.ndarray, " parameters"]
     ]
 
-_POINTS = 7
-"""Inner points at which an interval is divided in one pass."""
-_PRECISION = 1e-9
+_PRECISION = 1e-8
 
 
 def p_values(
@@ -31,7 +29,7 @@ def p_values(
 
         p = P(B >= correct) + 2 canaries delta max_i [P(B >= correct - i) - P(B >= correct)] / i.
 
-    Source: Steinke, Nasr and Jagielski, NeurIPS 2023, theorem 5.2, for guesses of "in" and of "out".
+    Source: Steinke, Nasr and Jagielski, NeurIPS 2023, for guesses of "in" and of "out".
 
     Parameters
     ----------
@@ -57,10 +55,10 @@ def rejected_by_curve(
 ) -> Bool[np.ndarray, " parameters"]:
     """Return which curves of rates make so many right guesses less likely than ``alpha``.
 
-    Source: Mahloujifar, Melis and Chaudhuri, ICML 2025, algorithm 3. From ``correct`` downwards it follows
-    what share of the canaries are guessed rightly (``right``) and wrongly (``wrong``) in those outcomes that
-    have at least so many right guesses, if these had the chance alpha. Where both come to more than all
-    guesses, that is impossible, so the chance is smaller.
+    Source: Mahloujifar, Melis and Chaudhuri, ICML 2025, with guesses of two sides. From ``correct`` downwards
+    it follows what share of the canaries are guessed rightly (``right``) and wrongly (``wrong``) in those
+    outcomes that have at least so many right guesses, if these had the chance alpha. Where both come to more
+    than all guesses, that is impossible, so the chance is smaller.
 
     Parameters
     ----------
@@ -77,15 +75,15 @@ def rejected_by_curve(
     wrong = np.full(len(parameter), alpha * (guesses - correct) / canaries)
     for left in range(correct - 1, -1, -1):
         larger = np.maximum(wrong, curve(right, parameter))
-        # Where the wrong ones do not grow, the right ones do not, and nothing changes any more.
-        if (larger == wrong).all():
+        # Both shares only grow. Where the wrong ones stand still, the right ones do too, for good.
+        if ((larger == wrong) | (right + wrong > guesses / canaries)).all():
             break
         right = np.minimum(right + left / (guesses - left) * (larger - wrong), 1)
         wrong = larger
     return np.asarray(right + wrong > guesses / canaries)
 
 
-def largest_rejected(rejected: Rejected, start: float = 0.0) -> float:
+def largest_rejected(rejected: Rejected, start: float = 0.0, *, points: int = 7) -> float:
     """Return the largest parameter that is rejected, or ``start`` if not even that one is.
 
     A mechanism with a parameter has all greater ones too. So it is enough that one value is rejected, and
@@ -97,6 +95,9 @@ def largest_rejected(rejected: Rejected, start: float = 0.0) -> float:
         Which of several values are rejected.
     start
         At least 0; smaller values are of no interest.
+    points
+        At how many inner points an interval is divided in one pass. Many are better for tests whose price
+        hardly depends on the number of values.
     """
     if not rejected(np.array([start]))[0]:
         return start
@@ -105,7 +106,7 @@ def largest_rejected(rejected: Rejected, start: float = 0.0) -> float:
         low, step = start + step, 2 * step
     high = start + step
     while high - low > _PRECISION:
-        inner = np.linspace(low, high, _POINTS + 2)[1:-1]
+        inner = np.linspace(low, high, points + 2)[1:-1]
         # How many values in a row are rejected, from the lowest.
         leading = int(np.argmin(np.r_[rejected(inner), False]))
         low, high = float(np.r_[low, inner][leading]), float(np.r_[inner, high][leading])

@@ -91,7 +91,7 @@ def rate_bounds(
     members, others = checked_scores("inside", inside), checked_scores("outside", outside)
     if thresholds is None:
         # The rate of scores strictly above the k-th largest of n is at most a beta variable (k, n - k + 1),
-        # whatever the distribution and with ties (David and Nagaraja, Order Statistics, 2003, section 2.5).
+        # whatever the distribution and with ties (David and Nagaraja, Order Statistics, 2003).
         # Its quantile is Clopper and Pearson's limit for k - 1 of n.
         ranks = ranks_of_thresholds(len(others))
         above, at = ranks - 1, np.sort(others)[::-1][ranks - 1]
