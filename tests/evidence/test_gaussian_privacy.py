@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from memberscan.evidence.gaussian_privacy import gaussian_epsilon, log_delta, smallest_fpr_gaussian
+
+
+@pytest.mark.parametrize("mu", [0.3, 1.0, 2.5])
+@pytest.mark.parametrize("epsilon", [0.0, 0.5, 3.0])
+def test_delta_is_the_integral_of_what_one_law_has_beyond_the_other(mu, epsilon):
+    x = np.linspace(-12, 15, 400_001)
+    beyond = np.maximum(stats.norm.pdf(x - mu) - np.exp(epsilon) * stats.norm.pdf(x), 0)
+    assert np.exp(log_delta(epsilon, mu)) == pytest.approx(np.trapezoid(beyond, x), abs=1e-8)
+
+
+@given(st.floats(0.01, 8), st.floats(1e-12, 0.5))
+def test_epsilon_and_delta_are_inverse(mu, delta):
+    epsilon = gaussian_epsilon(mu, delta)
+    if epsilon > 0:
+        assert log_delta(epsilon, mu) == pytest.approx(np.log(delta), abs=1e-6)
+    else:
+        assert 2 * stats.norm.cdf(mu / 2) - 1 <= delta * (1 + 1e-9)
+
+
+def test_a_grid_finds_the_same_epsilon():
+    grid = np.linspace(0, 10, 20_001)
+    for mu, delta in [(1.0, 1e-5), (0.5, 1e-3), (1.5, 0.05)]:
+        enough = [epsilon for epsilon in grid if log_delta(epsilon, mu) <= np.log(delta)]
+        assert gaussian_epsilon(mu, delta) == pytest.approx(enough[0], abs=5e-4)
+
+
+def test_the_ends():
+    assert gaussian_epsilon(0.0, 1e-5) == gaussian_epsilon(-1.0, 1e-5) == gaussian_epsilon(1e-6, 1e-5) == 0
+    assert log_delta(800.0, 0.01) == -np.inf or log_delta(800.0, 0.01) < -1e6
+    assert 1000 < gaussian_epsilon(45.0, 1e-5) < 1300
+
+
+@given(st.floats(0.001, 0.999), st.floats(0, 6))
+def test_the_curve_is_the_power_of_a_test_of_two_normal_laws(fpr, mu):
+    tpr = stats.norm.sf(stats.norm.isf(fpr) - mu)
+    assert float(smallest_fpr_gaussian(np.array(tpr), mu)) == pytest.approx(fpr, rel=1e-6, abs=1e-9)
