@@ -80,3 +80,18 @@ def test_an_encrypted_federation_says_what_encryption_costs(
     assert said["seconds_a_round"] > 0 and said["seconds_in_the_clear"] >= 0
     clear = json.loads(command("federate", table.path, tmp_path / "clear", *arguments, "--json").out)
     assert "bytes_a_round" not in clear and clear["learners"] == 2
+
+
+def test_a_pruned_federation_prints_its_sparsity_by_round(
+    command: Command, tmp_path: Path, table: Cohort
+) -> None:
+    arguments = ("--model", "mlp", "--width", 8, "--learners", 2, "--held-out", 0.3, "--rounds", 2)
+    defence = ("--local-epochs", 1, "--defence", "fedsparsify:sparsity=0.5,where=server")
+    done = command("federate", table.path, tmp_path / "run", *arguments, *defence, "--json")
+    assert done.code == 0, done.err
+    first, last = json.loads(done.out)["sparsity"]
+    assert (first["round"], first["planned"], last["round"], last["planned"]) == (1, 0, 2, 0.5)
+    assert first["reached"] < 0.02 and last["reached"] == pytest.approx(0.5, abs=0.01)
+    printed = command("federate", table.path, tmp_path / "run", *arguments, *defence).out.splitlines()
+    assert printed[-3].split() == ["round", "planned", "reached"]
+    assert printed[-1].split() == ["2", "50.00%", f"{last['reached']:.2%}"]

@@ -251,6 +251,13 @@ def test_more_rounds_of_the_same_settings_go_on(recorded: Transcript) -> None:
     assert Transcript.open(recorded.path) == longer
 
 
+def test_one_that_does_not_grow_refuses_more_rounds(recorded: Transcript) -> None:
+    settings = {**SETTINGS, "rounds": 4}
+    with pytest.raises(OutputConflictError, match="rounds"):
+        Transcript.begin(recorded.path, learners=NAMES, secure="none", settings=settings, grows=False)
+    assert Transcript.open(recorded.path) == recorded
+
+
 def test_a_round_is_recorded_without_reading_the_earlier_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

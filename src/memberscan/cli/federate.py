@@ -17,6 +17,7 @@ from memberscan.cli.options import (
     Unit,
     answer,
     of_federations,
+    say,
     stated_settings,
     with_target,
 )
@@ -56,6 +57,7 @@ def federate(
     Example: `memberscan federate cohort run --model cnn3d --environment uniform-iid --learners 8 --rounds 25`
     """
     from memberscan.federation.simulated_run import federate as run_federation
+    from memberscan.federation.sparsity_by_round import sparsity_by_round
     from memberscan.runs import Role
 
     stated = stated_settings(model, seed or 0, settings, training, options)
@@ -86,4 +88,10 @@ def federate(
         from memberscan.federation.ckks_cost import encryption_cost
 
         facts |= encryption_cost(made)
-    answer(facts, json)
+    sparsity = sparsity_by_round(made)
+    answer(facts | ({"sparsity": sparsity} if sparsity and json else {}), json)
+    if sparsity and not json:
+        say("zeros among the weights of the global model:")
+        say(f"{'round':>6}{'planned':>10}{'reached':>10}")
+        for row in sparsity:
+            say(f"{row['round']:>6}{row['planned']:>10.2%}{row['reached']:>10.2%}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DEFENCES: dict[str, str] = {
     "dp-sgd": "memberscan.defences.dp_sgd:DPSGD",
+    "fedsparsify": "memberscan.defences.fedsparsify:FedSparsify",
 }
 """The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from memberscan.defences.defence import Defence, Guarantee, Step, TrainingSize, Update
+from memberscan.defences.defence import Defence, Guarantee, Merge, Step, TrainingSize, Update
 from memberscan.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -64,6 +64,15 @@ class Composed(Defence):
         for part in self.parts:
             part.require(model, cohort)
 
+    def require_training(self, rounds: int | None, *, encrypted: bool = False) -> None:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        for part in self.parts:
+            part.require_training(rounds, encrypted=encrypted)
+
+    def extendable(self) -> bool:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return all(part.extendable() for part in self.parts)
+
     def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
         """See :class:`~memberscan.defences.defence.Defence`."""
         return self._deciding("moments").moments(own, cohort)
@@ -84,11 +93,22 @@ class Composed(Defence):
         """See :class:`~memberscan.defences.defence.Defence`."""
         return self._deciding("gradients").gradients(step)
 
+    def restrict(self, step: Step) -> None:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        for part in self.parts:
+            part.restrict(step)
+
     def update(self, update: Update) -> Mapping[str, Tensor]:
         """See :class:`~memberscan.defences.defence.Defence`."""
         for part in self.parts:
             update = update.sending(part.update(update))
         return update.after
+
+    def merged(self, merge: Merge) -> Mapping[str, Tensor]:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        for part in self.parts:
+            merge = merge.giving(part.merged(merge))
+        return merge.average
 
     def finished(self, model: AgeRegressor, generator: torch.Generator) -> None:
         """See :class:`~memberscan.defences.defence.Defence`."""

@@ -31,12 +31,15 @@ class TrainingSize:
         Number of scans of a step; of people, where a defence draws people.
     epochs
         Number of epochs of the whole training; in a federation, of all rounds together.
+    rounds
+        Number of rounds of a federation, which have the same number of epochs; 1 for a training in one place.
     """
 
     people: int
     scans: int
     batch_size: int
     epochs: int
+    rounds: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,11 @@ class Step:
     autocast: torch.autocast
     generator: torch.Generator
 
+    @property
+    def round(self) -> int:
+        """Number of the round of a federation, from 1."""
+        return self.epoch // (self.size.epochs // self.size.rounds) + 1
+
     def outputs(self) -> Float[Tensor, "n k"]:
         """Run the model on the batch."""
         with self.autocast:
@@ -100,7 +108,7 @@ class Update:
     Parameters
     ----------
     before, after
-        Parameters of the model by name, as received and after the local epochs.
+        Trainable parameters of the model by name, as received and after the local epochs.
     scans
         Number of scans that the learner trained on.
     round, rounds
@@ -119,6 +127,30 @@ class Update:
     def sending(self, parameters: Mapping[str, Tensor]) -> Update:
         """Return the update with other parameters to send."""
         return replace(self, after={**self.after, **parameters})
+
+
+@dataclass(frozen=True, eq=False)
+class Merge:
+    """The models of one round, as a server that sees them holds them.
+
+    Parameters
+    ----------
+    models
+        Trainable parameters by name, of each learner that took part.
+    average
+        Their average, weighted by scans: the next global model.
+    round, rounds
+        Number of this round, from 1, and of all rounds.
+    """
+
+    models: Sequence[Mapping[str, Tensor]]
+    average: Mapping[str, Tensor]
+    round: int
+    rounds: int
+
+    def giving(self, parameters: Mapping[str, Tensor]) -> Merge:
+        """Return the merge with other parameters of the next global model."""
+        return replace(self, average={**self.average, **parameters})
 
 
 @dataclass(frozen=True)
@@ -156,6 +188,21 @@ class Defence:
     def require(self, model: AgeRegressor, cohort: Cohort) -> None:
         """Raise :class:`~memberscan.errors.ModelError` if this model cannot be trained with the defence."""
 
+    def require_training(self, rounds: int | None, *, encrypted: bool = False) -> None:
+        """Raise :class:`~memberscan.errors.BadInputError` if the defence cannot be part of such a training.
+
+        Parameters
+        ----------
+        rounds
+            Number of rounds of a federation; None for a training in one place.
+        encrypted
+            Whether the server of the federation sees ciphertexts only.
+        """
+
+    def extendable(self) -> bool:
+        """Return whether a finished federation can be continued for more rounds than it was asked for."""
+        return True
+
     def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:  # noqa: ARG002
         """Return the moments that set the model's scale, in place of those of the people trained on."""
         return own
@@ -187,9 +234,16 @@ class Defence:
         """Set ``grad`` of the model's parameters for this step, and return the batch's mean loss."""
         return mean_gradient(step)
 
+    def restrict(self, step: Step) -> None:
+        """Change the ``grad`` that :meth:`gradients` set, so that chosen weights do not move."""
+
     def update(self, update: Update) -> Mapping[str, Tensor]:
         """Return the parameters that a learner sends after its local epochs."""
         return update.after
+
+    def merged(self, merge: Merge) -> Mapping[str, Tensor]:
+        """Return the parameters of the next global model, at a server that sees the learners' models."""
+        return merge.average
 
     def finished(self, model: AgeRegressor, generator: torch.Generator) -> None:
         """Change a finished model, before its weights are written."""

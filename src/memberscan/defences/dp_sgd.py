@@ -95,6 +95,10 @@ class DPSGD(Defence):
                 "batch, share parameters or hold parameters outside modules"
             )
 
+    def extendable(self) -> bool:
+        """Return whether the noise does not follow from the number of rounds."""
+        return self.epsilon is None
+
     def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
         """Return moments of public constants; features of a table are taken as they are."""
         center, spread = self._scale(cohort)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,8 @@ import torch
 from flwr.app import ConfigRecord, RecordDict
 from torch import Tensor
 
+from memberscan.defences import defence_from
+from memberscan.defences.defence import Merge
 from memberscan.errors import FederationError, ModelError
 from memberscan.federation.averaging import federated_average, norm, outsized, shares, weights_of
 from memberscan.federation.records import (
@@ -29,6 +31,7 @@ from memberscan.runs.transcript import Participation, Transcript
 
 if TYPE_CHECKING:
     from memberscan.federation.messaging import Learner, Messenger
+    from memberscan.federation.settings import Settings
     from memberscan.models import AgeRegressor
 
 _LOG = logging.getLogger("memberscan.federation")
@@ -119,7 +122,7 @@ class Plain(Aggregator):
 
     def combine(
         self,
-        messenger: Messenger,  # noqa: ARG002
+        messenger: Messenger,
         learners: Sequence[Learner],
         contents: Mapping[str, RecordDict],  # noqa: ARG002
         number: int,
@@ -132,7 +135,22 @@ class Plain(Aggregator):
             list(models.values()), weights_of([took_part[name].samples for name in models])
         )
         _require_finite(average, number)
+        average |= self._defended(messenger.settings, models.values(), average, number)
+        _require_finite(average, number)
         self.transcript = self.transcript.record(number, average, models, took_part, left_out)
+
+    def _defended(
+        self,
+        settings: Settings,
+        models: Iterable[Mapping[str, Tensor]],
+        average: Mapping[str, Tensor],
+        number: int,
+    ) -> Mapping[str, Tensor]:
+        """Return the parameters of the average after the defence's part at the server."""
+        names = [name for name, p in self.initial.named_parameters() if p.requires_grad]
+        own, *others = ({name: model[name] for name in names} for model in (average, *models))
+        merge = Merge(others, own, number, settings.rounds)
+        return defence_from(settings.training.defence).merged(merge)
 
 
 class Encrypted(Aggregator):

@@ -148,7 +148,8 @@ def train(content: RecordDict, site: Site) -> RecordDict:
     # The seed is secret: a server that knew it could remove the defence's noise.
     secret = seeds.secret() if site.defence_seed is None else site.defence_seed
     defence_seed = seeds.integer(secret, "learner", site.learner, number)
-    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    after = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    before = {name: p.detach().clone() for name, p in after.items()}
     optimizer = new_optimizer(config, network)
     loss = 0.0
     for epoch in range((number - 1) * config.epochs, number * config.epochs):
@@ -164,7 +165,6 @@ def train(content: RecordDict, site: Site) -> RecordDict:
             rounds=settings.rounds,
         )
     generator = generator_of(seeds.integer(defence_seed, "update"), device)
-    after = dict(network.named_parameters())
     update = Update(before, after, len(site.members), number, settings.rounds, generator)
     _defend(defence_from(config.defence), update)
     facts = ConfigRecord(

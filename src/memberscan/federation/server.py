@@ -12,6 +12,7 @@ from pathlib import Path
 from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
+from memberscan.defences import defence_from
 from memberscan.errors import FederationError, MemberscanError, ModelError
 from memberscan.federation.aggregators import Aggregator, Encrypted, Plain, moments_form
 from memberscan.federation.client import regressor, steps_of
@@ -104,6 +105,7 @@ def _coordinate(
         secure=settings.secure,
         settings=asdict(settings),
         nodes=registered.nodes if lasting_nodes else {},
+        grows=defence_from(settings.training.defence).extendable(),
     )
     gone = Reason.ours("is not connected")
     absent = {name: gone for name in transcript.learners if name not in registered.names} | registered.absent

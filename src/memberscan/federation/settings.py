@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from memberscan.configuration import Word, at_most_for_sites, configuration, received
+from memberscan.defences import defence_from
 from memberscan.errors import BadInputError, TooLargeError
 from memberscan.models.model_options import ModelOptions
 from memberscan.training.config import TrainingConfig
@@ -65,6 +66,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.training.keep != "last" or self.training.patience:
             raise BadInputError("a learner keeps the last of its local epochs; leave keep and patience out")
+        encrypted = self.secure != "none"
+        defence_from(self.training.defence).require_training(self.rounds, encrypted=encrypted)
 
     def to_json(self) -> str:
         """Return the settings as the parties send them to each other."""

@@ -13,6 +13,7 @@ import torch
 
 from memberscan import seeds, threads
 from memberscan.cohort import Cohort
+from memberscan.defences import defence_from
 from memberscan.errors import MissingExtraError
 from memberscan.federation.environments import BY_COLUMN, draw_roles, roles_by_column
 from memberscan.federation.settings import Settings
@@ -50,7 +51,8 @@ def federate(
         The cohort, or its directory; each learner gets a part of it.
     path
         Directory of the run. An unfinished federation there is resumed; a finished one is returned unchanged.
-        One with fewer ``rounds`` but otherwise equal settings continues from its last round.
+        One with fewer ``rounds`` but otherwise equal settings continues from its last round, unless what the
+        defence does depends on the number of rounds.
     settings
         Model, rounds, how a learner trains, and what is protected.
     environment, learners
@@ -101,7 +103,8 @@ def federate(
         **asdict(settings),
         **extra,
     }
-    with claim(path, request, done=DONE, grows="rounds") as finished:
+    grows = "rounds" if defence_from(settings.training.defence).extendable() else ""
+    with claim(path, request, done=DONE, grows=grows) as finished:
         if finished:
             return Run.open(
                 path, model=ModelSpec.to_train(settings.model, cohort.shape, settings.options).code

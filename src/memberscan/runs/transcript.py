@@ -127,10 +127,12 @@ class Transcript:
         secure: str,
         settings: Mapping[str, Any],
         nodes: Mapping[str, str] = _NOTHING,
+        grows: bool = True,
     ) -> Transcript:
         """Begin a transcript, or continue one that was interrupted; learners may join when it continues.
 
-        A transcript continues from its last round also if only ``rounds`` was increased in the settings.
+        A transcript that ``grows`` continues from its last round also if only ``rounds`` was increased in the
+        settings.
 
         Raises
         ------
@@ -143,7 +145,7 @@ class Transcript:
         if (path / MANIFEST).exists():
             earlier = cls.open(path)
             changes = differences({**earlier.settings, "secure": earlier.secure}, wanted)
-            longer = list(changes) == ["rounds"] and changes["rounds"][0] < changes["rounds"][1]
+            longer = grows and list(changes) == ["rounds"] and changes["rounds"][0] < changes["rounds"][1]
             if changes and not longer:
                 raise OutputConflictError(
                     f"{path} belongs to a federation with other settings: {in_words(changes)}; "

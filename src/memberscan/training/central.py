@@ -82,6 +82,7 @@ def train(
     spec = ModelSpec.to_train(model, cohort.shape, for_target(options or {}, cohort.target))
     randomised = isinstance(members, (int, float))
     resolve_device(config.device)
+    defence_from(config.defence).require_training(None)
     extra = defence_request(path, config, seed)
     seed = kept_seed(path, MEMBERSHIP_SEED, seed) if randomised else None
     roles = chosen_roles(cohort, members, validation, seed or 0)

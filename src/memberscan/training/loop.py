@@ -114,7 +114,7 @@ def moments_of(
 def size_of(cohort: Cohort, members: Sequence[str], config: TrainingConfig, rounds: int = 1) -> TrainingSize:
     """Return how long a training on some scans is; of a federation with so many rounds, for one learner."""
     people = cohort.scans.loc[list(members), "subject_id"].nunique()
-    return TrainingSize(int(people), len(members), config.batch_size, config.epochs * rounds)
+    return TrainingSize(int(people), len(members), config.batch_size, config.epochs * rounds, rounds)
 
 
 def _exhausted(state: Progress, config: TrainingConfig) -> bool:
@@ -167,6 +167,7 @@ def train_epoch(
             whose = torch.from_numpy(people[part]).to(device)
             step = Step(model, inputs.to(device), targets, whose, size, epoch, autocast, generator)
             loss = defence.gradients(defence.prepared(step))
+            defence.restrict(step)
             optimizer.step()
             total += loss.item() * len(labels)
             trained_on += len(labels)
