@@ -11,11 +11,12 @@ from memberscan.errors import BadInputError
 if TYPE_CHECKING:
     import numpy as np
     import torch
-    from jaxtyping import Int
+    from jaxtyping import Float, Int
     from torch import Tensor
 
     from memberscan.cohort import Cohort
     from memberscan.models.regressor import AgeRegressor
+    from memberscan.target_variable import TargetVariable
 
 _ONLY_ONE = ("moments", "batches", "gradients")
 """What only one of several defences can decide; they change steps, updates and models one after the other."""
@@ -63,6 +64,14 @@ class Composed(Defence):
         """See :class:`~memberscan.defences.defence.Defence`."""
         for part in self.parts:
             part.require(model, cohort)
+
+    def labels(
+        self, own: Float[np.ndarray, " scans"], target: TargetVariable, rng: np.random.Generator | None
+    ) -> Float[np.ndarray, " scans"]:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        for part in self.parts:
+            own = part.labels(own, target, rng)
+        return own
 
     def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
         """See :class:`~memberscan.defences.defence.Defence`."""
