@@ -196,7 +196,7 @@ class Defence:
         Parameters
         ----------
         people
-            Whose scan each is, as in :class:`Step`.
+            Whose scan each is, as in ``Step``.
         size
             Of the whole training.
         rng
