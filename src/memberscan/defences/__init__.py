@@ -18,7 +18,7 @@ from memberscan.errors import BadInputError
 if TYPE_CHECKING:
     from memberscan.defences.defence import Defence
 
-DEFENCES: dict[str, str] = {}
+DEFENCES: dict[str, str] = {"unique-gradient": "memberscan.defences.unique_gradient:UniqueGradient"}
 """The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""
 
 
