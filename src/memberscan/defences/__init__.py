@@ -18,7 +18,11 @@ from memberscan.errors import BadInputError
 if TYPE_CHECKING:
     from memberscan.defences.defence import Defence
 
-DEFENCES: dict[str, str] = {"unique-gradient": "memberscan.defences.unique_gradient:UniqueGradient"}
+DEFENCES: dict[str, str] = {
+    "unique-gradient": "memberscan.defences.unique_gradient:UniqueGradient",
+    "label-noise": "memberscan.defences.label_noise:LabelNoise",
+    "randomised-response": "memberscan.defences.randomised_response:RandomisedResponse",
+}
 """The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""
 
 
