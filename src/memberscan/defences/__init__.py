@@ -22,6 +22,7 @@ DEFENCES: dict[str, str] = {
     "unique-gradient": "memberscan.defences.unique_gradient:UniqueGradient",
     "label-noise": "memberscan.defences.label_noise:LabelNoise",
     "randomised-response": "memberscan.defences.randomised_response:RandomisedResponse",
+    "mixup": "memberscan.defences.mixup:Mixup",
 }
 """The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""
 
