@@ -23,6 +23,7 @@ DEFENCES: dict[str, str] = {
     "label-noise": "memberscan.defences.label_noise:LabelNoise",
     "randomised-response": "memberscan.defences.randomised_response:RandomisedResponse",
     "mixup": "memberscan.defences.mixup:Mixup",
+    "loss-floor": "memberscan.defences.loss_floor:LossFloor",
 }
 """The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""
 
