@@ -24,6 +24,8 @@ DEFENCES: dict[str, str] = {
     "randomised-response": "memberscan.defences.randomised_response:RandomisedResponse",
     "mixup": "memberscan.defences.mixup:Mixup",
     "loss-floor": "memberscan.defences.loss_floor:LossFloor",
+    "prune": "memberscan.defences.prune:Prune",
+    "quantize": "memberscan.defences.quantize:Quantize",
 }
 """The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""
 
