@@ -127,6 +127,16 @@ def test_a_last_batch_of_one_scan_changes_nothing_and_batches_of_one_scan_are_re
         go(table, tmp_path / "run", "unique-gradient", batch_size=1)
 
 
+def test_frozen_layers_stay_frozen() -> None:
+    frozen = step()
+    frozen.model.get_submodule("output").requires_grad_(False)
+    defence_from("unique-gradient").gradients(frozen)
+    assert [name for name, p in frozen.model.named_parameters() if p.grad is None] == [
+        "output.weight",
+        "output.bias",
+    ]
+
+
 def test_gradients_that_are_not_finite_are_a_typed_error() -> None:
     with pytest.raises(ModelError, match="not finite"):
         unique_parts(torch.tensor([[1.0, float("nan")], [0.0, 1.0]]))
