@@ -21,6 +21,7 @@ from memberscan.attacks.attempt import observe
 from memberscan.attacks.availability import needed_access, obstacle, suits
 from memberscan.cli import app
 from memberscan.cli.root import prepared
+from memberscan.defences import DEFENCES
 from memberscan.errors import MemberscanError
 from memberscan.signals.activations import ACTIVATION
 from memberscan.studies import STUDIES
@@ -88,6 +89,14 @@ def test_every_page_of_an_attack_is_of_a_registered_one_and_listed() -> None:
         learns = "yes" if attack.learns else "no"
         row = rf"\| \[`{re.escape(name)}`\]\({page_of(name).name}\) \| {access_of(attack)} \| {learns}"
         assert re.search(row, index.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", DEFENCES)
+def test_every_defence_has_a_page_that_is_listed(name: str) -> None:
+    folder = ROOT / "docs" / "defences"
+    assert (folder / f"{name}.md").read_text("utf-8").startswith(f"# `{name}`\n")
+    index = (folder / "index.md").read_text("utf-8")
+    assert f"| [`{name}`]({name}.md) | " in index and f"\n{name}\n" in index
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

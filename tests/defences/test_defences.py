@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 import torch
@@ -24,14 +24,12 @@ from memberscan.defences.defence import (
     mean_gradient,
 )
 from memberscan.errors import BadInputError, OutputConflictError
-from memberscan.federation.settings import Settings
-from memberscan.federation.simulated_run import federate
-from memberscan.models import MLP, AgeRegressor
+from memberscan.models import AgeRegressor
 from memberscan.models.gradients import set_gradients
-from memberscan.runs import Run
-from memberscan.training import TrainingConfig, train
+from memberscan.training import TrainingConfig
 
 from ..conftest import Interrupted
+from .lab import federated, go, gradients_of, step
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -87,24 +85,6 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(DEFENCES, name)
     for name, kind in {"noise": Noise, "clip": Clip, "halve": Halve}.items():
         monkeypatch.setitem(DEFENCES, name, f"{__name__}:{kind.__name__}")
-
-
-def go(table: Cohort, path: Path, defence: str | None, seed: int | None = 4, **changes: Any) -> Run:
-    config = TrainingConfig(**{"epochs": 3, "device": "cpu", "defence": defence, **changes})
-    return train(table, path, model="mlp", options={"width": 5}, config=config, seed=seed)
-
-
-def step(**changes: Any) -> Step:
-    torch.manual_seed(0)
-    model = MLP((4,), width=5)
-    parts = {"inputs": torch.randn(6, 4), "targets": torch.randn(6), "people": torch.arange(6)}
-    precise = torch.autocast("cpu", dtype=torch.bfloat16, enabled=False)
-    whole = {"size": TrainingSize(6, 6, 6, 1), "epoch": 0, "autocast": precise, "generator": generator_of(1)}
-    return Step(**{"model": model, **parts, **whole, **changes})
-
-
-def gradients_of(model: AgeRegressor) -> Tensor:
-    return torch.cat([p.grad.flatten() for p in model.parameters()])  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -209,12 +189,6 @@ def test_without_a_seed_the_noise_is_drawn_in_secret_and_kept_for_the_owner(
 def test_a_finished_model_is_changed_before_it_is_written(table: Cohort, tmp_path: Path) -> None:
     weights = go(table, tmp_path / "run", "halve").load().state_dict()
     assert weights["output.bias"].tolist() == [1.0]
-
-
-def federated(table: Cohort, path: Path, defence: str | None, **changes: Any) -> Run:
-    training = TrainingConfig(epochs=1, device="cpu", learning_rate=0.01, defence=defence)
-    settings = Settings("mlp", {"width": 5}, training, rounds=2, **changes)
-    return federate(table, path, settings=settings, learners=2, held_out=0.35, seed=0)
 
 
 def test_every_learner_changes_its_update_before_it_leaves(table: Cohort, tmp_path: Path) -> None:

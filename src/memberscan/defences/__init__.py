@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from typing import TYPE_CHECKING
+from dataclasses import Field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
 from memberscan.errors import BadInputError
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 DEFENCES: dict[str, str] = {
     "dp-sgd": "memberscan.defences.dp_sgd:DPSGD",
     "fedsparsify": "memberscan.defences.fedsparsify:FedSparsify",
+    "unique-gradient": "memberscan.defences.unique_gradient:UniqueGradient",
+    "label-noise": "memberscan.defences.label_noise:LabelNoise",
+    "randomised-response": "memberscan.defences.randomised_response:RandomisedResponse",
+    "mixup": "memberscan.defences.mixup:Mixup",
+    "loss-floor": "memberscan.defences.loss_floor:LossFloor",
+    "prune": "memberscan.defences.prune:Prune",
+    "quantize": "memberscan.defences.quantize:Quantize",
 }
 """The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""
 
@@ -73,6 +81,8 @@ def _single(text: str) -> Defence:
 
 def _in_full(text: str) -> str:
     name, defence = text.partition(":")[0], _single(text)
-    values = {key: getattr(defence, key) for key in getattr(defence, "__dataclass_fields__", ())}
+    # Unlike __dataclass_fields__, this leaves out what belongs to the class, such as keeps_people_apart.
+    declared: tuple[Field[Any], ...] = fields(defence) if is_dataclass(defence) else ()
+    values = {field.name: getattr(defence, field.name) for field in declared}
     given = ",".join(f"{key}={value}" for key, value in values.items() if value is not None)
     return f"{name}:{given}" if given else name

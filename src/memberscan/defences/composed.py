@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from memberscan.defences.defence import Defence, Guarantee, Merge, Step, TrainingSize, Update
@@ -11,11 +12,12 @@ from memberscan.errors import BadInputError
 if TYPE_CHECKING:
     import numpy as np
     import torch
-    from jaxtyping import Int
+    from jaxtyping import Float, Int
     from torch import Tensor
 
     from memberscan.cohort import Cohort
     from memberscan.models.regressor import AgeRegressor
+    from memberscan.target_variable import TargetVariable
 
 _ONLY_ONE = ("moments", "batches", "gradients")
 """What only one of several defences can decide; they change steps, updates and models one after the other."""
@@ -73,6 +75,14 @@ class Composed(Defence):
         """See :class:`~memberscan.defences.defence.Defence`."""
         return all(part.extendable() for part in self.parts)
 
+    def labels(
+        self, own: Float[np.ndarray, " scans"], target: TargetVariable, rng: np.random.Generator | None
+    ) -> Float[np.ndarray, " scans"]:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        for part in self.parts:
+            own = part.labels(own, target, rng)
+        return own
+
     def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
         """See :class:`~memberscan.defences.defence.Defence`."""
         return self._deciding("moments").moments(own, cohort)
@@ -117,4 +127,9 @@ class Composed(Defence):
 
     def guarantee(self, size: TrainingSize) -> Guarantee | None:
         """See :class:`~memberscan.defences.defence.Defence`."""
-        return self._deciding("guarantee").guarantee(size)
+        # A guarantee about labels must not hide one about people.
+        found = [stated for part in self.parts if (stated := part.guarantee(size)) is not None]
+        if not found:
+            return None
+        of_people = next((stated for stated in found if stated.epsilon is not None), found[0])
+        return replace(of_people, statement=" ".join(stated.statement for stated in found))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from memberscan.cohort import Cohort
+    from memberscan.target_variable import TargetVariable
 
 
 @dataclass(frozen=True)
@@ -203,8 +204,32 @@ class Defence:
         """Return whether a finished federation can be continued for more rounds than it was asked for."""
         return True
 
+    def labels(
+        self,
+        own: Float[np.ndarray, " scans"],
+        target: TargetVariable,  # noqa: ARG002
+        rng: np.random.Generator | None,  # noqa: ARG002
+    ) -> Float[np.ndarray, " scans"]:
+        """Return the labels that a training uses everywhere, in place of those of the people trained on.
+
+        Parameters
+        ----------
+        own
+            The label of each scan that is trained on: in the unit of the target, or the position of a class.
+        target
+            What is predicted.
+        rng
+            Random numbers of the defence, secret as those of steps are. Unlike these, they are the same in
+            every epoch of a training, so that a scan keeps its label. None at a site of a deployed
+            federation, which keeps no seed from one round to the next.
+        """
+        return own
+
     def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:  # noqa: ARG002
-        """Return the moments that set the model's scale, in place of those of the people trained on."""
+        """Return the moments that set the model's scale, in place of those of the people trained on.
+
+        ``own`` is made of what :meth:`labels` returns.
+        """
         return own
 
     def batches(
@@ -218,7 +243,7 @@ class Defence:
         Parameters
         ----------
         people
-            Whose scan each is, as in :class:`Step`.
+            Whose scan each is, as in ``Step``.
         size
             Of the whole training.
         rng

@@ -95,7 +95,7 @@ def introduce(content: RecordDict, site: Site) -> RecordDict:
     require_fits(network.head, target)
     defence = defence_from(settings.training.defence)
     defence.require(network, site.cohort)
-    moments = moments_of(network, site.cohort, site.members, defence)
+    moments = moments_of(network, site.cohort, site.members, defence, _label_seed(site))
     facts = ConfigRecord(
         {
             "learner": site.learner,
@@ -126,7 +126,8 @@ def start(content: RecordDict, site: Site) -> RecordDict:
             "start the federation with --secure ckks"
         )
     network = regressor(settings, site.cohort.shape, site.code)
-    template = moments_of(network, site.cohort, site.members[:1], defence_from(settings.training.defence))
+    defence = defence_from(settings.training.defence)
+    template = moments_of(network, site.cohort, site.members[:1], defence, _label_seed(site))
     load_weights(network, read_model(content, network.state_dict()), source="the server")
     network.calibrate(_decrypted(content, template, site), whole_number(content, "samples", 1, MOST_SCANS))
     return RecordDict({**_protected(network.state_dict(), settings, site)})
@@ -162,6 +163,7 @@ def train(content: RecordDict, site: Site) -> RecordDict:
             device,
             epoch,
             defence_seed=defence_seed,
+            label_seed=_label_seed(site),
             rounds=settings.rounds,
         )
     generator = generator_of(seeds.integer(defence_seed, "update"), device)
@@ -171,6 +173,11 @@ def train(content: RecordDict, site: Site) -> RecordDict:
         {"samples": len(site.members), "steps": steps_of(settings, len(site.members)), "loss": loss}
     )
     return RecordDict({FACTS: facts, **_protected(network.state_dict(), settings, site)})
+
+
+def _label_seed(site: Site) -> int | None:
+    """Return the seed of a defence's labels, the same in every round; None if the site keeps no seed."""
+    return None if site.defence_seed is None else seeds.integer(site.defence_seed, "labels", site.learner)
 
 
 @torch.no_grad()

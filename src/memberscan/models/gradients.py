@@ -141,13 +141,17 @@ def sample_gradients(
 
 
 def set_gradients(model: nn.Module, gradients: Mapping[str, Float[Tensor, " p"]]) -> None:
-    """Write gradients of layers, flattened as by :func:`sample_gradients`, to ``grad`` of the parameters."""
+    """Write gradients of layers, flattened as by :func:`sample_gradients`, to ``grad`` of the parameters.
+
+    Parameters that are frozen get none, so that the optimizer leaves them as they are.
+    """
     modules = modules_of(model)
     for path, flat in gradients.items():
         parameters = list(modules[path].parameters(recurse=False))
         parts = torch.split(flat, [p.numel() for p in parameters])
         for p, part in zip(parameters, parts, strict=True):
-            p.grad = part.reshape(p.shape).clone()
+            if p.requires_grad:
+                p.grad = part.reshape(p.shape).clone()
 
 
 def _backward(

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,9 @@ from memberscan.progress import progress as progress_bar
 from memberscan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from memberscan.training.config import TrainingConfig
 from memberscan.training.optimizers import new_optimizer
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
@@ -67,16 +71,17 @@ def fit(
     """
     device = resolve_device(config.device)
     defence = defence_from(config.defence)
-    model.calibrate(moments_of(model, cohort, members, defence), len(members))
+    model.calibrate(moments_of(model, cohort, members, defence, defence_seed), len(members))
     model.to(device)
     optimizer = new_optimizer(config, model)
+    seeds_of_defence = {"defence_seed": defence_seed, "label_seed": defence_seed}
     state = load_checkpoint(checkpoint, model, optimizer) if checkpoint.exists() else Progress()
     saved = time.monotonic()
     with progress_bar("training", config.epochs, done=state.epoch) as advance:
         while state.epoch < config.epochs and not _exhausted(state, config):
             losses = {
                 "train": train_epoch(
-                    model, optimizer, cohort, members, config, device, state.epoch, defence_seed=defence_seed
+                    model, optimizer, cohort, members, config, device, state.epoch, **seeds_of_defence
                 )
             }
             if validation:
@@ -99,14 +104,37 @@ def fit(
     return state
 
 
+def labels_of(
+    cohort: Cohort, scan_ids: Sequence[str], defence: Defence, seed: int | None
+) -> Float[torch.Tensor, " n"]:
+    """Return the labels of some scans, or what a defence puts in their place.
+
+    Parameters
+    ----------
+    cohort, scan_ids
+        The scans that are trained on, all of them and always in the same order.
+    defence
+        The defence.
+    seed
+        Its seed for labels: the same in a whole training. None if there is no such seed.
+    """
+    labels = cohort.labels[list(scan_ids)].to_numpy(np.float64, copy=True)
+    rng = None if seed is None else seeds.generator(seed, "labels")
+    return torch.from_numpy(defence.labels(labels, cohort.target, rng).astype(np.float32))
+
+
 def moments_of(
-    model: AgeRegressor, cohort: Cohort, scan_ids: Sequence[str], defence: Defence
+    model: AgeRegressor,
+    cohort: Cohort,
+    scan_ids: Sequence[str],
+    defence: Defence,
+    label_seed: int | None = None,
 ) -> Mapping[str, torch.Tensor]:
     """Return what sets a model's scale: moments of some scans, or what a defence puts in their place.
 
-    See :meth:`AgeRegressor.moments`.
+    See :meth:`AgeRegressor.moments`, and :func:`labels_of` for the seed.
     """
-    labels = torch.from_numpy(cohort.labels[list(scan_ids)].to_numpy(np.float32, copy=True))
+    labels = labels_of(cohort, scan_ids, defence, label_seed)
     own = model.moments(labels, as_inputs(cohort, scan_ids) if cohort.kind == "table" else None)
     return defence.moments(own, cohort)
 
@@ -140,17 +168,20 @@ def train_epoch(
     epoch: int,
     *,
     defence_seed: int = 0,
+    label_seed: int | None = None,
     rounds: int = 1,
 ) -> float:
     """Train once over all members; return the mean training loss in the target's unit, or its square.
 
     The order of scans and dropout depend only on the seed and on ``epoch``; a defence's random numbers depend
-    only on its own seed and on ``epoch``. An epoch can therefore be repeated exactly. ``rounds`` is the
-    number of rounds of a federation, each of which has the configuration's epochs.
+    only on its own seed and on ``epoch``; the labels that it gives, only on ``label_seed``. An epoch can
+    therefore be repeated exactly. ``rounds`` is the number of rounds of a federation, each of which has the
+    configuration's epochs.
     """
     defence = defence_from(config.defence)
     generator = generator_of(seeds.integer(defence_seed, "defence", epoch), device)
     size = size_of(cohort, members, config, rounds)
+    own_labels = labels_of(cohort, members, defence, label_seed)
     people = pd.factorize(cohort.scans.loc[list(members), "subject_id"])[0]
     parts = defence.batches(people, size, seeds.generator(defence_seed, "batches", epoch))
     if parts is None:
@@ -160,8 +191,8 @@ def train_epoch(
     total = trained_on = 0.0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         _seed(device, seeds.integer(config.seed, "dropout", epoch))
-        for part, (inputs, labels) in zip(parts, chosen_batches(cohort, members, parts), strict=True):
-            targets = (labels.to(device) - model.age_mean) / model.age_spread
+        for part, (inputs, _) in zip(parts, chosen_batches(cohort, members, parts), strict=True):
+            targets = (own_labels[part].to(device) - model.age_mean) / model.age_spread
             optimizer.zero_grad(set_to_none=True)
             autocast = _autocast(config, device)
             whose = torch.from_numpy(people[part]).to(device)
@@ -169,8 +200,8 @@ def train_epoch(
             loss = defence.gradients(defence.prepared(step))
             defence.restrict(step)
             optimizer.step()
-            total += loss.item() * len(labels)
-            trained_on += len(labels)
+            total += loss.item() * len(part)
+            trained_on += len(part)
     return model.head.loss_in_unit(total / max(trained_on, 1), float(model.age_spread))
 
 

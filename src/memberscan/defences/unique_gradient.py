@@ -1,0 +1,134 @@
+"""Remove from each scan's gradient what no combination of the other scans' gradients explains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import torch
+from pydantic import Field
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from memberscan.configuration import configuration
+from memberscan.defences.defence import Defence, Step
+from memberscan.errors import BadInputError, ModelError
+from memberscan.models.gradients import agrees_with_autograd, parameter_layers, set_gradients
+from memberscan.models.inputs import as_inputs
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+    from torch import Tensor
+
+    from memberscan.cohort import Cohort
+    from memberscan.models.regressor import AgeRegressor
+
+_FEWEST = 2
+_LEAST_EIGENVALUE = 1e-10
+"""Of the Gram matrix of rows of length 1. Gradients are float32, so a part shorter than 1e-5 is rounding."""
+_LEAST_SHARE = 1e-6
+"""Squared weight of a scan in the linear dependencies of a batch, below which it takes no part in them."""
+_COLUMNS = 1 << 16
+
+
+@configuration
+class UniqueGradient(Defence):
+    """Removes the part of each scan's gradient that lies outside the span of the batch's other gradients.
+
+    This is done for each layer on its own, with weight and bias together. After Stripelis et al., "Secure &
+    Private Federated Neuroimaging" (arXiv:2205.05249), whose full text was not read: it does not claim to
+    reproduce that defence.
+
+    Parameters
+    ----------
+    keep
+        Share of the unique part that is kept: 0 removes all of it, 1 changes nothing.
+    """
+
+    keep: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    def require(self, model: AgeRegressor, cohort: Cohort) -> None:
+        """Refuse networks in which a scan has no gradient of its own."""
+        norms = [path for path, module in model.named_modules() if isinstance(module, _BatchNorm)]
+        inputs, training = as_inputs(cohort, cohort.scans.index[:_FEWEST].tolist()), model.training
+        model.eval()
+        separate = not norms and agrees_with_autograd(model, inputs, parameter_layers(model))
+        model.train(training)
+        if not separate:
+            found = f"batch norm ({norms[0]})" if norms else "layers that mix scans or share parameters"
+            raise ModelError(
+                f"unique-gradient needs a gradient of each scan, but the network has {found}; take group "
+                "norm or instance norm, and layers that are called once and as modules"
+            )
+
+    def gradients(self, step: Step) -> Tensor:
+        """Set the mean of the scans' gradients without their unique parts.
+
+        A last batch of one scan has only a unique part.
+
+        Raises
+        ------
+        BadInputError
+            If every batch has one scan.
+        ModelError
+            If a gradient is not finite.
+        """
+        if min(step.size.batch_size, step.size.scans) < _FEWEST:
+            raise BadInputError(
+                "unique-gradient compares the scans of a batch, and in a batch of one scan all of the "
+                "gradient is unique: give a --batch-size of at least 2"
+            )
+        losses, gradients = step.sample_gradients()
+        set_gradients(step.model, {path: self._mean(rows) for path, rows in gradients.items()})
+        return losses.mean()
+
+    def _mean(self, rows: Float[Tensor, "n p"]) -> Float[Tensor, " p"]:
+        """Return the mean of rows g_i - (1 - keep) u_i, with the unique part u_i of each."""
+        weights = (1 - (1 - self.keep) * unique_parts(rows).sum(dim=0)) / len(rows)
+        return weights.to(rows.dtype) @ rows
+
+
+def unique_parts(rows: Float[Tensor, "n p"]) -> Float[Tensor, "n n"]:
+    """Return C, so that row i of C @ rows is the part of row i that is orthogonal to all other rows.
+
+    Parameters
+    ----------
+    rows
+        Gradients of the scans of a batch, of any number p of parameters.
+
+    Returns
+    -------
+    Tensor
+        In double precision. Row i is zero if other rows explain row i, as they do for a duplicate, and for
+        all rows if there are more of them than parameters.
+
+    Raises
+    ------
+    ModelError
+        If a gradient is not finite.
+    """
+    gram = rows.new_zeros(len(rows), len(rows), dtype=torch.float64)
+    for columns in torch.split(rows, _COLUMNS, dim=1):
+        gram += columns.double() @ columns.double().T
+    if not bool(gram.isfinite().all()):
+        raise ModelError("the gradients of a batch are not finite; lower the learning rate")
+    lengths = gram.diagonal().sqrt()
+    lengths = torch.where(lengths > 0, lengths, 1.0)
+    # Rows of length 1 have the same spans, and one tolerance suits them all.
+    values, vectors = torch.linalg.eigh(gram / lengths / lengths[:, None])
+    kept = values > _LEAST_EIGENVALUE
+    vectors, inverse = vectors[:, kept], _inverse(values[kept], vectors[:, kept])
+    factors = torch.where(_independent(vectors), 1 / inverse.diagonal().clamp_min(_LEAST_EIGENVALUE), 0.0)
+    return factors[:, None] * inverse * lengths[:, None] / lengths
+
+
+def _inverse(values: Float[Tensor, " r"], vectors: Float[Tensor, "n r"]) -> Float[Tensor, "n n"]:
+    """Return the pseudo-inverse P of the Gram matrix.
+
+    The rows of P @ rows are dual to independent rows: row i has the product 1 with row i, and 0 with every
+    other. Divided by P_ii, the square of its length, it is the residual of row i projected on the others.
+    """
+    return (vectors / values) @ vectors.T
+
+
+def _independent(vectors: Float[Tensor, "n r"]) -> Bool[Tensor, " n"]:
+    """Return which rows take part in no linear dependency: those whose unit vector is in the Gram's range."""
+    return 1 - vectors.square().sum(dim=1) < _LEAST_SHARE

@@ -1,0 +1,56 @@
+"""Small trainings, steps and federations on which defences are tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memberscan.cohort import Cohort
+from memberscan.defences.defence import Step, TrainingSize, generator_of
+from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import federate
+from memberscan.models import MLP, AgeRegressor
+from memberscan.runs import Run
+from memberscan.training import TrainingConfig, train
+
+from ..conftest import Interrupted
+
+
+def go(table: Cohort, path: Path, defence: str | None, seed: int | None = 4, **changes: Any) -> Run:
+    config = TrainingConfig(**{"epochs": 3, "device": "cpu", "defence": defence, **changes})
+    return train(table, path, model="mlp", options={"width": 5}, config=config, seed=seed)
+
+
+def step(**changes: Any) -> Step:
+    torch.manual_seed(0)
+    model = MLP((4,), width=5)
+    parts = {"inputs": torch.randn(6, 4), "targets": torch.randn(6), "people": torch.arange(6)}
+    precise = torch.autocast("cpu", dtype=torch.bfloat16, enabled=False)
+    whole = {"size": TrainingSize(6, 6, 6, 1), "epoch": 0, "autocast": precise, "generator": generator_of(1)}
+    return Step(**{"model": model, **parts, **whole, **changes})
+
+
+def gradients_of(model: AgeRegressor) -> Tensor:
+    return torch.cat([p.grad.flatten() for p in model.parameters()])  # type: ignore[union-attr]
+
+
+def federated(table: Cohort, path: Path, defence: str | None, **changes: Any) -> Run:
+    training = TrainingConfig(epochs=1, device="cpu", learning_rate=0.01, defence=defence)
+    settings = Settings("mlp", {"width": 5}, training, rounds=2, **changes)
+    return federate(table, path, settings=settings, learners=2, held_out=0.35, seed=0)
+
+
+def assert_resumes(
+    cohort: Cohort, folder: Path, interrupted_in_epoch: Interrupted, defence: str, **changes: Any
+) -> None:
+    """Assert that a defence changes the weights, and that an interrupted training ends in the same ones."""
+    plain = go(cohort, folder / "plain", None, **changes)
+    whole = go(cohort, folder / "whole", defence, **changes)
+    assert whole.weights_fingerprint != plain.weights_fingerprint
+    with interrupted_in_epoch(2):
+        go(cohort, folder / "part", defence, **changes)
+    resumed = go(cohort, folder / "part", defence, **changes)
+    assert resumed.weights_fingerprint == whole.weights_fingerprint
