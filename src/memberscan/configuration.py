@@ -100,6 +100,8 @@ def _sentence(error: ValidationError) -> str:
             wanted = f"it must be above {limits['gt']:g}"
         case "extra_forbidden" | "unexpected_keyword_argument":
             return f"{name} is unknown; leave it out"
+        case "missing":
+            return f"{name} is missing; give it a value"
         case "value_error" if not name:
             return str(limits["error"])
         case _:

@@ -105,7 +105,7 @@ def test_a_configuration_names_a_defence_with_all_its_parameters(text: str | Non
         ("noise:size=1", "size is unknown"),
         ("noise:scale", "of the form name:parameter=value"),
         ("noise:scale=1,scale=2", "of the form name:parameter=value"),
-        ("clip", "norm"),
+        ("clip", "norm is missing; give it a value"),
     ],
 )
 def test_a_defence_that_cannot_be_made_is_refused_by_name(text: str, message: str) -> None:
