@@ -17,14 +17,13 @@ from memberscan.defences import defence_from
 from memberscan.defences.accountant import epsilon_of, noise_for
 from memberscan.defences.defence import Step, TrainingSize, generator_of
 from memberscan.errors import BadInputError, FederationError, ModelError
-from memberscan.federation.settings import Settings
-from memberscan.federation.simulated_run import federate
 from memberscan.models import CNN3D, MLP, AgeRegressor
 from memberscan.models.gradients import parameter_layers
-from memberscan.runs import Role, Run
+from memberscan.runs import Role
 from memberscan.training import TrainingConfig, train
 
 from ..conftest import Interrupted
+from .lab import assert_resumes, federated, go, gradients_of
 
 WITHOUT_NOISE = "dp-sgd:noise=1e-9,clip={}"
 
@@ -34,10 +33,6 @@ def step(model: AgeRegressor, inputs: Tensor, people: list[int], *, among: int, 
     precise = torch.autocast("cpu", dtype=torch.bfloat16, enabled=False)
     targets = torch.linspace(-1, 2, len(people))
     return Step(model.train(), inputs, targets, torch.tensor(people), size, 0, precise, generator_of(seed))
-
-
-def gradient_of(model: AgeRegressor) -> Tensor:
-    return torch.cat([p.grad.flatten() for p in model.parameters()])  # type: ignore[union-attr]
 
 
 def slow_sum(step: Step, clip: float) -> Tensor:
@@ -63,7 +58,7 @@ def mlp() -> AgeRegressor:
 def test_all_scans_of_a_person_are_clipped_as_one(mlp: AgeRegressor, clip: float, people: list[int]) -> None:
     one = step(mlp, torch.randn(len(people), 4), people, among=20)
     defence_from(WITHOUT_NOISE.format(clip)).gradients(one)
-    torch.testing.assert_close(gradient_of(mlp), slow_sum(one, clip) / 20, rtol=1e-4, atol=1e-7 * clip)
+    torch.testing.assert_close(gradients_of(mlp), slow_sum(one, clip) / 20, rtol=1e-4, atol=1e-7 * clip)
 
 
 @pytest.mark.parametrize("grid", [(7, 8, 9), (16, 18, 17)])
@@ -72,7 +67,7 @@ def test_gradients_of_a_network_on_images_are_clipped(grid: tuple[int, int, int]
     model, people = CNN3D(grid, width=2), [0, 1, 1, 2]
     one = step(model, torch.randn(4, 1, *grid), people, among=10)
     defence_from(WITHOUT_NOISE.format(0.3)).gradients(one)
-    torch.testing.assert_close(gradient_of(model), slow_sum(one, 0.3) / 10, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(gradients_of(model), slow_sum(one, 0.3) / 10, rtol=1e-3, atol=1e-6)
 
 
 def test_the_noise_of_a_step_has_the_stated_law(mlp: AgeRegressor) -> None:
@@ -82,7 +77,7 @@ def test_the_noise_of_a_step_has_the_stated_law(mlp: AgeRegressor) -> None:
     for seed in range(300):
         one = step(mlp, inputs, people, among=8, seed=seed)
         defence.gradients(one)
-        drawn.append(gradient_of(mlp))
+        drawn.append(gradients_of(mlp))
     spread = noise * clip / 8
     z = ((torch.stack(drawn) - slow_sum(one, clip) / 8) / spread).double().numpy()
     # All parameters of all steps together are independent standard normal numbers.
@@ -95,7 +90,7 @@ def test_a_step_that_draws_nobody_is_noise(mlp: AgeRegressor) -> None:
     one = step(mlp, torch.zeros(0, 4), [], among=8)
     one = Step(**{**one.__dict__, "people": torch.zeros(0, dtype=torch.long), "targets": torch.zeros(0)})
     assert defence_from("dp-sgd:noise=2").gradients(one) == 0
-    assert float(gradient_of(mlp).std()) == pytest.approx(2 / 8, rel=0.4)
+    assert float(gradients_of(mlp).std()) == pytest.approx(2 / 8, rel=0.4)
 
 
 def test_people_are_drawn_independently_with_all_their_scans() -> None:
@@ -166,11 +161,6 @@ def test_an_epsilon_that_no_noise_gives_is_refused_before_training(
     assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
 
 
-def go(cohort: Cohort, path: Path, defence: str | None, seed: int = 4, **changes: object) -> Run:
-    config = TrainingConfig(**{"epochs": 3, "device": "cpu", "defence": defence, **changes})
-    return train(cohort, path, model="mlp", options={"width": 5}, config=config, seed=seed)
-
-
 def test_a_run_states_its_guarantee(table: Cohort, tmp_path: Path) -> None:
     run = go(table, tmp_path / "run", "dp-sgd:epsilon=8")
     stated, people = run.training["guarantee"], len(run.roles.subjects(Role.MEMBER))
@@ -183,13 +173,7 @@ def test_a_run_states_its_guarantee(table: Cohort, tmp_path: Path) -> None:
 def test_an_interrupted_training_ends_in_the_same_weights(
     table: Cohort, tmp_path: Path, interrupted_in_epoch: Interrupted
 ) -> None:
-    whole = go(table, tmp_path / "whole", "dp-sgd:epsilon=8")
-    with interrupted_in_epoch(2):
-        go(table, tmp_path / "part", "dp-sgd:epsilon=8")
-    assert go(table, tmp_path / "part", "dp-sgd:epsilon=8").weights_fingerprint == whole.weights_fingerprint
-    assert go(table, tmp_path / "other", "dp-sgd:epsilon=8", seed=5).weights_fingerprint != (
-        whole.weights_fingerprint
-    )
+    assert_resumes(table, tmp_path, interrupted_in_epoch, "dp-sgd:epsilon=8")
 
 
 def test_no_scale_depends_on_the_people_trained_on(table: Cohort, tmp_path: Path) -> None:
@@ -273,12 +257,6 @@ def test_networks_that_mix_people_are_refused(
     config = TrainingConfig(epochs=1, device="cpu", defence="dp-sgd:noise=1")
     with pytest.raises(ModelError, match=message):
         train(table, tmp_path / "run", model=f"{__name__}:{factory}", config=config, seed=0)
-
-
-def federated(table: Cohort, path: Path, defence: str) -> Run:
-    training = TrainingConfig(epochs=1, device="cpu", learning_rate=0.01, defence=defence)
-    settings = Settings("mlp", {"width": 5}, training, rounds=2)
-    return federate(table, path, settings=settings, learners=2, held_out=0.35, seed=0)
 
 
 def test_each_learner_of_a_federation_has_its_own_guarantee(table: Cohort, tmp_path: Path) -> None:

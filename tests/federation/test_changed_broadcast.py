@@ -181,3 +181,26 @@ def test_an_encrypted_federation_has_no_model_to_change(encrypted: Run, tmp_path
     assert result.content["federation"]["simulated"] is False
     (row,) = result.content["not_run"]
     assert row["attack"] == "gradient-ascent" and "ciphertexts only" in row["reason"]
+
+
+@pytest.mark.parametrize("defence", ["label-noise:spread=5", "dp-sgd:noise=1", "prune:sparsity=0.5"])
+def test_answers_of_defended_learners_are_repeatable_but_not_equal(
+    table: Cohort, tmp_path: Path, defence: str
+):
+    training = dataclasses.replace(settings().training, defence=defence)
+    run = federate(
+        table, tmp_path / "run", settings=settings(training=training), learners=2, held_out=0.35, seed=0
+    )
+    group = table.scans.index[3:20].tolist()
+    first, again, other = (
+        changed_broadcast.answers(run, table, group, place, tmp_path / name)
+        for place, name in ((1, "a"), (1, "b"), (2, "c"))
+    )
+    learner = run.transcript.learners[0]
+    sent = [flat(run, answered.learner_model(1, learner)) for answered in (first, again, other)]
+    assert torch.equal(sent[0], sent[1]) and not torch.equal(sent[0], sent[2])
+    if defence.startswith("dp-sgd"):
+        # Equal noise in two answers would cancel in their difference.
+        start = flat(run, first.global_model(0))
+        moved = [answer - start for answer in sent]
+        assert abs(float(torch.corrcoef(torch.stack([moved[0], moved[2]]))[0, 1])) < 0.9

@@ -26,6 +26,7 @@ from memberscan.models.inputs import as_inputs, batches, full_precision, outputs
 from memberscan.output_directory import claim
 from memberscan.runs import Run
 from memberscan.runs.transcript import ROUNDS, Transcript
+from memberscan.training.kept_seeds import DEFENCE_SEED, stored_seed
 
 REACH = 1.0
 """Length of the ascent step, in multiples of the global model's change in the last round."""
@@ -75,7 +76,10 @@ def answers(run: Run, cohort: Cohort, group: Sequence[str], place: int, director
             begun = Transcript.begin(path, learners=federation.learners, secure="none", settings=asked)
             if not begun.begun:
                 begun.record(0, ascended(run, cohort, group))
-            engines.simulate(cohort, run.roles, settings, path, code=run.code)
+            # A learner's labels stay those of the federation; without its seed, others of the same law.
+            kept = stored_seed(run.path, DEFENCE_SEED)
+            own = seeds.integer(honest.training.seed, "defence") if kept is None else kept
+            engines.simulate(cohort, run.roles, settings, path, defence_seed=own, code=run.code)
         return Transcript.open(path)
 
 

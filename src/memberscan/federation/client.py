@@ -148,7 +148,9 @@ def train(content: RecordDict, site: Site) -> RecordDict:
     network.to(device)
     # The seed is secret: a server that knew it could remove the defence's noise.
     secret = seeds.secret() if site.defence_seed is None else site.defence_seed
-    defence_seed = seeds.integer(secret, "learner", site.learner, number)
+    # The training's seed is another one for each broadcast of an active server: equal noise in two answers
+    # would cancel in their difference.
+    defence_seed = seeds.integer(secret, "learner", site.learner, settings.training.seed, number)
     after = {name: p for name, p in network.named_parameters() if p.requires_grad}
     before = {name: p.detach().clone() for name, p in after.items()}
     optimizer = new_optimizer(config, network)

@@ -34,6 +34,12 @@ def kept_seed(path: Path, name: str, given: int | None) -> int:
         if given < 0:
             raise BadInputError(f"seed is {given}; give a whole number that is at least 0")
         return given
+    earlier = stored_seed(path, name)
+    return seeds.secret() if earlier is None else earlier
+
+
+def stored_seed(path: Path, name: str) -> int | None:
+    """Return the seed in the request of the run at ``path``; None if it holds none."""
     stored = load_json(path / REQUEST) if (path / REQUEST).is_file() else None
     earlier = stored.get(name) if isinstance(stored, dict) else None
-    return earlier if type(earlier) is int and earlier >= 0 else seeds.secret()
+    return earlier if type(earlier) is int and earlier >= 0 else None
