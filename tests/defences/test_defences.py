@@ -16,7 +16,6 @@ from memberscan.configuration import configuration
 from memberscan.defences import DEFENCES, defence_from, written_in_full
 from memberscan.defences.defence import (
     Defence,
-    Guarantee,
     Step,
     TrainingSize,
     Update,
@@ -24,6 +23,7 @@ from memberscan.defences.defence import (
     mean_gradient,
 )
 from memberscan.errors import BadInputError, OutputConflictError
+from memberscan.guarantee import Guarantee
 from memberscan.models import AgeRegressor
 from memberscan.models.gradients import set_gradients
 from memberscan.training import TrainingConfig

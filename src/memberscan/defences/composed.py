@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from memberscan.defences.defence import Defence, Guarantee, Merge, Step, TrainingSize, Update
+from memberscan.defences.defence import Defence, Merge, Step, TrainingSize, Update
 from memberscan.errors import BadInputError
+from memberscan.guarantee import Guarantee
 
 if TYPE_CHECKING:
     import numpy as np

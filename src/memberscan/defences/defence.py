@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from memberscan.guarantee import Guarantee
 from memberscan.models.gradients import sample_gradients
 from memberscan.models.regressor import AgeRegressor
 
@@ -152,27 +153,6 @@ class Merge:
     def giving(self, parameters: Mapping[str, Tensor]) -> Merge:
         """Return the merge with other parameters of the next global model."""
         return replace(self, average={**self.average, **parameters})
-
-
-@dataclass(frozen=True)
-class Guarantee:
-    """What a defence guarantees.
-
-    Parameters
-    ----------
-    statement
-        The guarantee in one sentence, with its numbers.
-    enforced_by
-        Who applied the defence, and must be trusted for the statement to hold.
-    epsilon, delta
-        Of differential privacy for each person under adding or removing that person; None for another kind
-        of guarantee.
-    """
-
-    statement: str
-    enforced_by: str
-    epsilon: float | None = None
-    delta: float | None = None
 
 
 class Defence:

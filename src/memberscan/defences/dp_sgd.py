@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from memberscan.configuration import configuration
 from memberscan.defences.accountant import epsilon_of, noise_for
-from memberscan.defences.defence import Defence, Guarantee, Step, TrainingSize
+from memberscan.defences.defence import Defence, Step, TrainingSize
 from memberscan.errors import BadInputError, ModelError
+from memberscan.guarantee import Guarantee
 from memberscan.models.gradients import agrees_with_autograd, parameter_layers, set_gradients
 from memberscan.models.inputs import as_inputs
 

@@ -9,9 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from memberscan.configuration import configuration
-from memberscan.defences.defence import Defence, Guarantee, TrainingSize
+from memberscan.defences.defence import Defence, TrainingSize
 from memberscan.defences.label_noise import lasting
 from memberscan.errors import ModelError
+from memberscan.guarantee import Guarantee
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from memberscan.evidence.prediction_scale import PredictionScale
     from memberscan.evidence.recipe_fit import RecipeFit
     from memberscan.evidence.verdict import Verdict
+    from memberscan.guarantee import Guarantee
     from memberscan.report.content.parts import Access, Attacker, Environment, Secure
 
 SMALLEST_CELL = 10
@@ -59,6 +60,8 @@ class TargetFacts:
         How given predictions were made, "one-pass" or "unknown"; None for a run.
     left_out
         Columns that must not be covariates, with the reason: see :mod:`memberscan.evidence.admissible`.
+    defence, guarantee
+        What protected people in training, and what that guarantees; None where nothing did, or unknown.
     """
 
     kind: Literal["run", "predictions"]
@@ -70,6 +73,8 @@ class TargetFacts:
     ignored: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     predictions_from: Literal["one-pass", "unknown"] | None = None
+    defence: str | None = None
+    guarantee: Guarantee | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -101,6 +101,12 @@ def _exact(outcome: Outcome) -> AuditContent:
 def _target(outcome: Outcome) -> audit_json.Target:
     people, member, target = outcome.people, outcome.people.member, outcome.target
     step, variable = people.variable.step, people.variable
+    # What says nothing is left out, as files of earlier versions leave it out.
+    also: dict[str, Any] = {} if variable.is_age else {"variable": variable}
+    if target.defence is not None:
+        also["defence"] = target.defence
+    if target.guarantee is not None:
+        also["guarantee"] = audit_json.Guarantee(**asdict(target.guarantee))
     return audit_json.Target(
         kind=target.kind,
         model=target.model,
@@ -115,7 +121,7 @@ def _target(outcome: Outcome) -> audit_json.Target:
         rmse_members=root_mean_square_error(people.mean_square[member], step),
         rmse_nonmembers=root_mean_square_error(people.mean_square[~member], step),
         predictions_from=target.predictions_from,
-        **({} if variable.is_age else {"variable": variable}),
+        **also,
     )
 
 

@@ -12,6 +12,7 @@ from memberscan.cohort import Cohort
 from memberscan.cohort.manifest import MANIFEST
 from memberscan.errors import BadInputError, CohortError, StaleError, TranscriptError, UntrustedCodeError
 from memberscan.files import fingerprint, write_json
+from memberscan.guarantee import Guarantee, weakest
 from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.output_directory import REQUEST
@@ -200,6 +201,28 @@ class Run:
             content["training_error"] = self.training_error
         write_json(self.path / DONE, content)
         return replace(self, training=training)
+
+    @property
+    def defence(self) -> str | None:
+        """What protected people in training, with all options; :class:`BadInputError` if it is no text."""
+        return stated(str | None, self.training.get("defence"), str(self.path / DONE))  # type: ignore[arg-type]
+
+    @property
+    def guarantee(self) -> Guarantee | None:
+        """What the training guarantees everybody; in a federation, by the learner with the largest epsilon.
+
+        Raises
+        ------
+        BadInputError
+            If run.json does not state it in the form that memberscan writes.
+        """
+        found = self.training.get("guarantee")
+        if found is None:
+            return None
+        of = stated(
+            dict[str, Guarantee | None], found if self.federation else {"": found}, str(self.path / DONE)
+        )
+        return weakest(of.values())
 
     @property
     def imported(self) -> bool:

@@ -136,6 +136,8 @@ class TrainedModel(Target):
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "synthetic": self.cohort.synthetic,
             "randomised": self.randomised,
+            "defence": self.run.defence,
+            "guarantee": self.run.guarantee,
         }
 
     def provenance(self) -> dict[str, Any]:

@@ -44,6 +44,19 @@ class Disclosure(Part):
     """Fewest people on each side of a group whose numbers are given."""
 
 
+class Guarantee(Part):
+    """What the defence of the training guarantees."""
+
+    statement: Text
+    """The guarantee in words; in a federation, that of the learner with the largest epsilon."""
+    enforced_by: Text
+    """Who applied the defence, and must be trusted for the statement to hold."""
+    epsilon: Size | None
+    """Of differential privacy for each person who is added or removed; null for another kind of guarantee."""
+    delta: Fraction | None
+    """The same."""
+
+
 class Target(Part):
     """What was audited."""
 
@@ -75,6 +88,10 @@ class Target(Part):
     """How a file's predictions were made, as its owner says; null for a run. Absent in early versions."""
     variable: Variable = AGE
     """What the model predicts; absent where it is age."""
+    defence: Text | None = None
+    """What protected people in training, with all its options; absent where nothing did, or unknown."""
+    guarantee: Guarantee | None = None
+    """What that guarantees; absent where it guarantees nothing."""
 
 
 class Threat(Part):

@@ -18,6 +18,7 @@ _OF_AN_AUDIT = (
     "round_curves",
     "federation_about",
     "false_alarms",
+    "training_defence",
     "group_exposure",
     "model_errors",
     "reference_models",

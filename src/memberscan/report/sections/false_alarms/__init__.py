@@ -12,12 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from memberscan.evidence.privacy_region import largest_tpr
 from memberscan.report import ranking, svg, words
-from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.audit_json import AuditContent, Guarantee
 from memberscan.report.content.finding_json import Finding, Rate, Roc
 from memberscan.report.content.parts import Estimate
 from memberscan.report.disclosure import ROC_RATES
 from memberscan.report.drawings import Drawing, both
+from memberscan.report.guaranteed import private
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import NONE, Cell, Table, estimate
 
@@ -44,6 +46,7 @@ class FalseAlarms:
     curve_values: Table
     precision: Table | None
     precision_of_all: Table | None
+    guarantee: bool
 
 
 def data(audit: AuditContent) -> FalseAlarms | None:
@@ -64,6 +67,7 @@ def data(audit: AuditContent) -> FalseAlarms | None:
         curve_values=curve_table(audit),
         precision=precision if precision.rows else None,
         precision_of_all=everybody if precision.rows and len(audit.findings) > 1 else None,
+        guarantee=private(audit) is not None,
     )
 
 
@@ -175,6 +179,8 @@ def draw(audit: AuditContent) -> Drawing:
     def paint(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots()
         _roc_axes(axes, floor, narrow)
+        if (limit := private(audit)) is not None:
+            _forbidden(axes, limit)
         for finding in audit.findings:
             if finding is not first and finding is not second:
                 _curve(axes, finding, color=svg.MUTED, linewidth=1, alpha=0.5)
@@ -224,6 +230,14 @@ def _roc_axes(axes: Axes, floor: float, narrow: bool) -> None:
         axis.set_major_formatter(FuncFormatter(lambda x, _: words.percent(x)))
     axes.set_xlabel("non-members wrongly named")
     axes.set_ylabel("members found")
+
+
+def _forbidden(axes: Axes, limit: Guarantee) -> None:
+    """Hatch what differential privacy does not allow."""
+    rates = np.geomspace(axes.get_xlim()[0], 1, 160)
+    allowed = largest_tpr(rates, limit.epsilon or 0.0, limit.delta or 0.0)
+    axes.fill_between(rates, allowed, 1, facecolor="none", edgecolor=svg.RULE, hatch="///", linewidth=0)
+    axes.plot(rates, allowed, color=svg.SIGNAL, linewidth=1.4)
 
 
 def _curve(axes: Axes, finding: Finding, **style: Any) -> None:

@@ -1,0 +1,73 @@
+"""How the training protected people, what that guarantees, and whether an attack did more than it allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memberscan.evidence.privacy_region import largest_tpr
+from memberscan.report import ranking, words
+from memberscan.report.content.audit_json import AuditContent, Guarantee
+from memberscan.report.content.finding_json import Finding
+from memberscan.report.content.parts import Estimate
+from memberscan.report.guaranteed import private
+from memberscan.report.page_section import Section
+from memberscan.report.table_cells import Cell, Table, estimate
+
+
+@dataclass(frozen=True)
+class TrainingDefence:
+    """What the section shows; no table where there is no epsilon, or no rate of an attack to compare.
+
+    ``beyond`` is whether an attack found more members than the guarantee allows.
+    """
+
+    defence: str
+    guarantee: Guarantee | None
+    limits: Table | None
+    beyond: bool
+    of_a_party: bool
+
+
+def data(audit: AuditContent) -> TrainingDefence | None:
+    """Return what the section shows; None where nothing protected people, or that is not known."""
+    if audit.target.defence is None:
+        return None
+    limit, best = private(audit), ranking.strongest(audit)
+    compared = limit is not None and best is not None and any(rate.value is not None for rate in best.tpr)
+    return TrainingDefence(
+        defence=audit.target.defence,
+        guarantee=audit.target.guarantee,
+        limits=limits(limit, best) if compared and limit is not None and best is not None else None,
+        beyond=limit is not None and any(exceeds(limit, finding) for finding in audit.findings),
+        of_a_party=ranking.of_a_party(audit),
+    )
+
+
+def allowed(limit: Guarantee, fpr: float) -> float:
+    """Return the largest true-positive rate that the guarantee allows at a false-positive rate."""
+    return float(largest_tpr(fpr, limit.epsilon or 0.0, limit.delta or 0.0))
+
+
+def exceeds(limit: Guarantee, finding: Finding) -> bool:
+    """Return whether the interval of a true-positive rate lies above what the guarantee allows."""
+    return any(rate.low is not None and rate.low > allowed(limit, rate.fpr) for rate in finding.tpr)
+
+
+def limits(limit: Guarantee, finding: Finding) -> Table:
+    """Return what the strongest attack found, beside what the guarantee allows."""
+    rows = []
+    for rate in sorted(finding.tpr, key=lambda rate: rate.fpr):
+        if rate.value is None or rate.low is None or rate.high is None:
+            continue
+        found = Estimate(value=rate.value, low=rate.low, high=rate.high)
+        most = Cell(words.percent(allowed(limit, rate.fpr)))
+        rows.append([Cell(words.percent(rate.fpr)), most, estimate(found, words.percent)])
+    caption = (
+        f"Members found by {finding.attack}, the strongest attack, with 95% intervals, beside the most that "
+        "any attack may find under the guarantee: e^epsilon × false alarms + delta, or less where few "
+        "non-members are left."
+    )
+    return Table(caption, ("False alarms", "Allowed at most", "Found"), rows)
+
+
+SECTION = Section(__name__, "defence", "Protection in training", data)
