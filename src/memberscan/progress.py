@@ -43,16 +43,31 @@ _stages: list[Stage] = []
 """The stages in progress; each is nested in those before it."""
 
 
+_bars = True
+
+
+@contextlib.contextmanager
+def without_bars() -> Iterator[None]:
+    """Draw no bar in this context, as in one of several processes that share a terminal; lines are logged."""
+    global _bars
+    before, _bars = _bars, False
+    try:
+        yield
+    finally:
+        _bars = before
+
+
 @contextlib.contextmanager
 def progress(what: str, total: int, *, done: int = 0) -> Iterator[Callable[[int], None]]:
     """Show progress over ``total`` steps, ``done`` of them finished; yield a function that advances it."""
     stage = Stage(what, total, done, done)
     console = Console(stderr=True)
+    hidden = not (_bars and console.is_terminal)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     _stages.append(stage)
     LOG.info("%s", stage)
     try:
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
             task = bar.add_task(what, total=total, completed=done)
 
             def advance(steps: int) -> None:

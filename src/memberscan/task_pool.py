@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from typing import Any, Literal, TypeVar, get_args
 
 from memberscan.errors import BadInputError, MissingExtraError
+from memberscan.progress import without_bars
 from memberscan.threads import one_for_each_process
 
 Engine = Literal["local", "ray"]
@@ -30,7 +31,8 @@ def carry_out(
 ) -> Iterator[tuple[T, R]]:
     """Carry out tasks in parallel, and yield each with its result as soon as it is done.
 
-    Every task computes with one thread, so that its result does not depend on how many run at a time.
+    Every task computes with one thread, so that its result does not depend on how many run at a time. The
+    tasks of a task are carried out in its own process, one after the other.
 
     Parameters
     ----------
@@ -57,12 +59,32 @@ def carry_out(
         raise BadInputError(f"workers is {workers}; give at least 1")
     if engine not in get_args(Engine):
         raise BadInputError(f"engine {engine!r} is unknown; choose {' or '.join(get_args(Engine))}")
+    if engine != "ray" and address is not None:
+        raise BadInputError("an address is for --engine ray; leave it out")
+    if _within_a_task:
+        for task in tasks:
+            if not go_on():
+                return
+            yield task, function(task)
+        return
     if engine == "ray":
         yield from _on_ray(function, tasks, workers, address, go_on)
-        return
-    if address is not None:
-        raise BadInputError("an address is for --engine ray; leave it out")
-    yield from _in_processes(function, tasks, workers, go_on)
+    else:
+        yield from _in_processes(function, tasks, workers, go_on)
+
+
+_within_a_task = False
+
+
+def within_a_task(function: Callable[[T], R], task: T) -> R:
+    """Carry out one task of many: without bars of its own, and with all of its own tasks in this process."""
+    global _within_a_task
+    before, _within_a_task = _within_a_task, True
+    try:
+        with without_bars():
+            return function(task)
+    finally:
+        _within_a_task = before
 
 
 def in_order(function: Callable[[T], R], tasks: Sequence[T], workers: int) -> Iterator[R]:
@@ -100,7 +122,7 @@ def _in_processes(
             while left or running:
                 while left and len(running) < workers and go_on():
                     task = left.pop(0)
-                    running[pool.submit(function, task)] = task
+                    running[pool.submit(within_a_task, function, task)] = task
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -147,13 +169,13 @@ def _on_ray(
         one_thread = {"env_vars": {"OMP_NUM_THREADS": "1"}}
         ray.init(address=address, log_to_driver=False, runtime_env=one_thread, **local)
     try:
-        remote = ray.remote(num_cpus=1)(function)
+        remote = ray.remote(num_cpus=1)(within_a_task)
         left = list(tasks)
         running: dict[Any, T] = {}
         while left or running:
             while left and len(running) < workers and go_on():
                 task = left.pop(0)
-                running[remote.remote(task)] = task
+                running[remote.remote(function, task)] = task
             if not running:
                 return
             for finished in ray.wait(list(running), num_returns=1)[0]:

@@ -17,6 +17,7 @@ from memberscan.cli import (
     demonstration,
     federate,
     federation,
+    frontiers,
     references,
     root,
     runs,
@@ -41,7 +42,7 @@ app = typer.Typer(
 app.add_typer(cohorts.app, name="cohort")
 app.add_typer(federation.app, name="federation")
 app.add_typer(references.app, name="references")
-for commands in (demonstration, runs, federate, audits, studies):
+for commands in (demonstration, runs, federate, audits, frontiers, studies):
     commands.register(app)
 
 

@@ -89,8 +89,10 @@ def train(
 
     Example: `memberscan train cohort run --model cnn3d --members 0.5 --epochs 60`
     """
+    from memberscan.defences import allow_own
     from memberscan.training import train as train_run
 
+    allow_own(training.get("defence"))
     config = TrainingConfig(**training, seed=seed or 0)
     made = train_run(
         with_target(cohort, target, unit, classes),

@@ -3,7 +3,8 @@
 A defence is a class of :class:`~memberscan.defences.defence.Defence`, made by
 :func:`~memberscan.configuration.configuration` so that its parameters are declared once, and one line in
 :data:`DEFENCES`. Configurations name it, with its parameters, as ``name:parameter=value,parameter=value``;
-several, in the order in which they are applied, are joined by ``+``.
+several, in the order in which they are applied, are joined by ``+``. A class of the user's own, which is in
+no registry, is named ``package.module:Class:parameter=value``; its code runs only after :func:`allow_own`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 from dataclasses import Field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from memberscan.defences import own
 from memberscan.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -60,13 +62,53 @@ def parts_of(text: str | None) -> list[str]:
     return [] if text is None else re.split(r"\+(?=\D|$)", text)
 
 
-def _single(text: str) -> Defence:
+def allow_own(text: str | None) -> None:
+    """Let this process run the classes of the user's own that a text names.
+
+    Call it with a text from the user only: on the command line, or in a call. Configurations are also read
+    from runs and messages of others, and naming a class there does not run it.
+    """
+    for part in parts_of(text):
+        if part.partition(":")[0] not in DEFENCES and (found := own.split_own(part)):
+            own.allow(found[0])
+
+
+def own_code(text: str | None) -> dict[str, str]:
+    """Return digests of the files of the user's own classes in a text, by class; requests record them."""
+    named = [own.split_own(part) for part in parts_of(text) if part.partition(":")[0] not in DEFENCES]
+    return {found[0]: own.digest(found[0]) for found in named if found}
+
+
+def strengths(name: str) -> list[str]:
+    """Return the texts of a defence at each of its strengths: see :attr:`.Defence.strengths`.
+
+    Raises
+    ------
+    BadInputError
+        If there is no such defence, or it cannot be made at one of its strengths.
+    """
+    _, kind, _ = _named(name)
+    texts = [f"{name}:{given}" if given else name for given in kind.strengths]
+    for text in texts:
+        defence_from(text)
+    return texts
+
+
+def _named(text: str) -> tuple[str, type[Defence], str]:
+    """Return the name of a single defence, its class, and the text of its parameters."""
     name, _, rest = text.partition(":")
-    if name not in DEFENCES:
-        known = f"choose {' or '.join(DEFENCES)}" if DEFENCES else "this version has none; leave it out"
-        raise BadInputError(f"defence {name!r} is unknown; {known}")
-    module, _, attribute = DEFENCES[name].partition(":")
-    kind: type[Defence] = getattr(importlib.import_module(module), attribute)
+    if name in DEFENCES:
+        module, _, attribute = DEFENCES[name].partition(":")
+        kind: type[Defence] = getattr(importlib.import_module(module), attribute)
+        return name, kind, rest
+    if found := own.split_own(text):
+        return found[0], own.own_class(found[0]), found[1]
+    known = f"choose {' or '.join(DEFENCES)}" if DEFENCES else "this version has none; leave it out"
+    raise BadInputError(f"defence {name!r} is unknown; {known}, or package.module:Class of your own")
+
+
+def _single(text: str) -> Defence:
+    name, kind, rest = _named(text)
     parameters = {}
     for part in rest.split(",") if rest else ():
         parameter, given, value = part.partition("=")
@@ -75,12 +117,12 @@ def _single(text: str) -> Defence:
         parameters[parameter] = value
     try:
         return kind(**parameters)
-    except BadInputError as error:
+    except (BadInputError, TypeError) as error:
         raise BadInputError(f"defence {name!r} cannot be made: {error}") from error
 
 
 def _in_full(text: str) -> str:
-    name, defence = text.partition(":")[0], _single(text)
+    name, defence = _named(text)[0], _single(text)
     # Unlike __dataclass_fields__, this leaves out what belongs to the class, such as keeps_people_apart.
     declared: tuple[Field[Any], ...] = fields(defence) if is_dataclass(defence) else ()
     values = {field.name: getattr(defence, field.name) for field in declared}

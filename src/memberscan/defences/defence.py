@@ -162,9 +162,13 @@ class Defence:
     ----------
     keeps_people_apart
         Whether each row of a prepared step still depends on one person only.
+    strengths
+        Parameters of the points that ``memberscan frontier`` trains, such as ``("scale=0.1", "scale=1")``; by
+        default one point with the default parameters.
     """
 
     keeps_people_apart: ClassVar[bool] = True
+    strengths: ClassVar[tuple[str, ...]] = ("",)
 
     def require(self, model: AgeRegressor, cohort: Cohort) -> None:
         """Raise :class:`~memberscan.errors.ModelError` if this model cannot be trained with the defence."""

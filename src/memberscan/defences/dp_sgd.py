@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -61,6 +61,8 @@ class DPSGD(Defence):
         Constants that standardise the labels, in the unit of the target; by default 50 and 20 for ages in
         years. They must be public, since moments of the training set tell something of its people.
     """
+
+    strengths: ClassVar = ("epsilon=1", "epsilon=8", "epsilon=100", "epsilon=10000")
 
     epsilon: Positive | None = None
     noise: Positive | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ class LabelNoise(Defence):
     spread
         Standard deviation of the noise, in the unit of the target.
     """
+
+    strengths: ClassVar = ("spread=5", "spread=15")
 
     spread: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -33,6 +33,8 @@ class LossFloor(Defence):
         With squared error, the root of the mean squared residual of a batch, in the unit of the target. With
         another head, its mean loss: nats for classes and bins, the unit of the target for quantiles.
     """
+
+    strengths: ClassVar = ("floor=3", "floor=6")
 
     floor: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -39,6 +39,8 @@ class Mixup(Defence):
         scan of the batch is as likely a partner.
     """
 
+    strengths: ClassVar = ("alpha=1", "alpha=1,kernel=5")
+
     alpha: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
     kernel: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
     keeps_people_apart: ClassVar[bool] = False

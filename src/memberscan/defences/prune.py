@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -28,6 +28,8 @@ class Prune(Defence):
         Share of the weights that are set to zero. Biases, scales of norms and buffers are neither changed nor
         counted.
     """
+
+    strengths: ClassVar = ("sparsity=0.5", "sparsity=0.8", "sparsity=0.9")
 
     sparsity: Annotated[float, Field(gt=0, lt=1)] = 0.5
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
@@ -29,6 +29,8 @@ class Quantize(Defence):
         "8" or "4", for whole multiples of a scale from -127 to 127, or from -7 to 7; or "ternary", for a
         scale times -1, 0 or 1.
     """
+
+    strengths: ClassVar = ("bits=8", "bits=4", "bits=ternary")
 
     bits: Literal["8", "4", "ternary"] = "8"
 

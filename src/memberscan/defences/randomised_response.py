@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -37,6 +37,8 @@ class RandomisedResponse(Defence):
     epsilon
         Of the privacy of one scan's label. It does not protect who was in the training set.
     """
+
+    strengths: ClassVar = ("epsilon=1", "epsilon=3")
 
     epsilon: Annotated[float, Field(gt=0, le=50)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -42,6 +42,8 @@ class UniqueGradient(Defence):
     keep
         Share of the unique part that is kept: 0 removes all of it, 1 changes nothing.
     """
+
+    strengths: ClassVar = ("keep=0", "keep=0.5")
 
     keep: Annotated[float, Field(ge=0, le=1)] = 0.0
 

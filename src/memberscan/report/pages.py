@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from memberscan.report import sections, words
@@ -16,22 +16,27 @@ from memberscan.report.validation import agreeing, check, check_consortium
 
 C = TypeVar("C")
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("memberscan.report", ""),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
 
 def _breakable(name: str) -> Markup:
     """Return the name of an attack so that a line may break after each "+"."""
     return escape(name).replace("+", Markup("+<wbr>"))
 
 
-_ENVIRONMENT.filters["breakable"] = _breakable
-_ENVIRONMENT.globals["words"] = words
+def environment(*packages: str) -> Environment:
+    """Return what renders the report's templates, and those of other packages with pages of their own."""
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader(name, "") for name in ("memberscan.report", *packages)]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["breakable"] = _breakable
+    made.globals["words"] = words
+    return made
+
+
+_ENVIRONMENT = environment()
 
 
 @agreeing

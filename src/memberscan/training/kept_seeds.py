@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from memberscan import seeds
+from memberscan.defences import own_code
 from memberscan.errors import BadInputError
 from memberscan.output_directory import REQUEST
 from memberscan.received import load_json
@@ -12,14 +14,20 @@ from memberscan.training.config import TrainingConfig
 
 MEMBERSHIP_SEED = "membership_seed"
 DEFENCE_SEED = "defence_seed"
+DEFENCE_CODE = "defence_code"
 
 
-def defence_request(path: Path, config: TrainingConfig, given: int | None) -> dict[str, int]:
-    """Return the part of a request with the seed of the defence's random numbers; empty without a defence."""
+def defence_request(path: Path, config: TrainingConfig, given: int | None) -> dict[str, Any]:
+    """Return the part of a request about the defence; empty without one.
+
+    It holds the seed of the defence's random numbers and, for classes of the user's own, digests of their
+    files.
+    """
     if config.defence is None:
         return {}
     own = None if given is None else seeds.integer(given, "defence")
-    return {DEFENCE_SEED: kept_seed(path, DEFENCE_SEED, own)}
+    code = own_code(config.defence)
+    return {DEFENCE_SEED: kept_seed(path, DEFENCE_SEED, own), **({DEFENCE_CODE: code} if code else {})}
 
 
 def kept_seed(path: Path, name: str, given: int | None) -> int:

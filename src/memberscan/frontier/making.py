@@ -1,0 +1,217 @@
+"""Make a frontier: train and audit every point with every seed, and write what was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memberscan import seeds as seed_tree
+from memberscan import threads
+from memberscan.attacks import named
+from memberscan.cohort import Cohort
+from memberscan.defences import own_code
+from memberscan.errors import BadInputError
+from memberscan.files import append_line, write_json, write_text
+from memberscan.frontier.content import FrontierContent
+from memberscan.frontier.curve import Measured, collect
+from memberscan.frontier.page import render
+from memberscan.frontier.points import Base, Point, read_points
+from memberscan.frontier.table import table_of
+from memberscan.frontier.tasks import Task, carry_out_task
+from memberscan.models import ModelSpec
+from memberscan.models.inputs import resolve_device
+from memberscan.models.target_head import for_target
+from memberscan.output_directory import claim
+from memberscan.progress import progress
+from memberscan.received import load_json
+from memberscan.references.plan import FEWEST, MOST
+from memberscan.task_pool import Engine, carry_out
+from memberscan.threat import Access, ThreatModel
+from memberscan.training import TrainingConfig
+from memberscan.training.central import chosen_roles
+from memberscan.training.kept_seeds import kept_seed
+from memberscan.user_code import named_function, source_digest
+
+DONE, TABLE, PAGE = "frontier.json", "table.csv", "index.html"
+POINTS, TIMINGS = "points", "timings.jsonl"
+ROOT_SEED = "root_seed"
+ATTACKS = ("stacking", "lira:regression", "empirical-bayes", "base", "error:zero-knowledge")
+"""The attacks with references that found most in the study of references, and one without any."""
+
+
+def frontier(
+    cohort: Cohort | Path | str,
+    path: Path | str,
+    *,
+    model: str,
+    defences: Sequence[str] = (),
+    references: int = 8,
+    seeds: int = 3,
+    attacks: Sequence[str] = (),
+    access: Access | str = Access.OUTPUTS,
+    members: float = 0.5,
+    validation: float = 0.1,
+    options: Mapping[str, Any] | None = None,
+    config: TrainingConfig | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+) -> FrontierContent:
+    """Train every defence at several strengths, attack each, and lay error against leakage.
+
+    Every point is trained with the same seeds, and so on the same draws of the same people. Its references
+    are trained with its own recipe, defence included, so that the attacks are adapted to the defence.
+
+    Parameters
+    ----------
+    cohort
+        The cohort, or its directory; as for :func:`memberscan.train`.
+    path
+        Where all is kept; an unfinished frontier there is continued. With more ``seeds``, further ones are
+        added.
+    model, members, validation, options, config
+        See :func:`memberscan.train`; points change ``options`` and ``config``. The people held out for
+        validation are the same for all points, and are on neither side.
+    defences
+        A table of points, or names: see :func:`memberscan.frontier.points.read_points`. By default all.
+    references
+        How many are trained for each point and seed; even. With fewer than four, nothing can be said of the
+        most exposed people.
+    seeds
+        How often each point is trained, each time on another draw of members.
+    attacks
+        Names; by default :data:`ATTACKS`.
+    access
+        What the attacker sees: "outputs" or "weights".
+    seed
+        Root seed of the draws of members and of the defences' random numbers; by default a secret one, kept
+        for the owner. Whoever knows it can repeat the draws.
+    workers, engine, address
+        How many tasks (a point with a seed) run at a time, and where; see
+        :func:`memberscan.task_pool.carry_out`.
+
+    Raises
+    ------
+    MemberscanError
+        One of its kinds, if an argument makes no sense. A point that fails is shown as failed instead.
+    """
+    cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
+    path, config = Path(path), config or TrainingConfig()
+    if config.defence is not None:
+        raise BadInputError("the configuration has a defence; name it among the defences instead")
+    access = Access.parse(access)
+    chosen = tuple(attacks) or ATTACKS
+    ThreatModel(access)
+    _require_sense(chosen, references, seeds, config)
+    spec = ModelSpec.to_train(model, cohort.shape, for_target(options or {}, cohort.target))
+    points = read_points(list(defences), Base(model, config, validation))
+    root = kept_seed(path, ROOT_SEED, seed)
+    # All points have these people, so that too few of them are no fault of a point.
+    chosen_roles(cohort, members, validation, membership_seed(root, 1))
+    request = {
+        "command": "frontier",
+        "memberscan": version("memberscan"),
+        "cohort": cohort.fingerprint,
+        "target": asdict(cohort.target),
+        "model": spec.to_dict(),
+        "model_code": source_digest(named_function(model, "model", BadInputError)) if spec.code else None,
+        "members": members,
+        "validation": validation,
+        "points": [[point.name, point.defence, dict(point.settings)] for point in points],
+        "defence_code": {name: code for p in points for name, code in own_code(p.defence).items()},
+        "training": asdict(config),
+        "references": references,
+        "attacks": list(chosen),
+        "access": access.value,
+        "seeds": seeds,
+        ROOT_SEED: root,
+    }
+    with claim(path, request, done=DONE, grows="seeds") as finished:
+        if finished:
+            return FrontierContent.model_validate(load_json(path / DONE))
+        tasks = [
+            Task(
+                point=point,
+                number=number,
+                membership_seed=membership_seed(root, number),
+                directory=(path / POINTS / f"point-{place + 1:03d}" / f"seed-{number}").resolve(),
+                cohort=cohort.path.resolve(),
+                target=cohort.target,
+                model=model,
+                members=members,
+                validation=validation,
+                options=dict(options or {}),
+                config=config,
+                references=references,
+                attacks=chosen,
+                access=access,
+            )
+            for number in range(1, seeds + 1)
+            for place, point in enumerate(points)
+        ]
+        parallel = _default_workers(config) if workers is None else workers
+        failed = _carry_out_all(path, tasks, parallel, engine, address)
+        content = collect([_measured(point, tasks, failed) for point in points], cohort, tasks[0], seeds)
+        _write(path, content)
+        return content
+
+
+def membership_seed(root: int, number: int) -> int:
+    """Return the seed of one draw of members: 63 bits, so that a secret root is not found by trying."""
+    state = seed_tree.sequence(root, "frontier", number).generate_state(1, np.uint64)
+    return int(state[0]) >> 1
+
+
+def _require_sense(attacks: Sequence[str], references: int, seeds: int, config: TrainingConfig) -> None:
+    for name in attacks:
+        named(name)
+    if seeds < 1:
+        raise BadInputError(f"seeds is {seeds}; give at least 1")
+    if references % 2 or not FEWEST <= references <= MOST:
+        raise BadInputError(f"references is {references}; give an even number from {FEWEST} to {MOST}")
+    resolve_device(config.device)
+
+
+def _default_workers(config: TrainingConfig) -> int:
+    return 1 if resolve_device(config.device).type == "cuda" else threads.available()
+
+
+def _carry_out_all(
+    path: Path, tasks: Sequence[Task], workers: int, engine: Engine, address: str | None
+) -> dict[Path, str]:
+    """Carry out all tasks, and return why some failed, by their directory."""
+    failed: dict[Path, str] = {}
+    (path / POINTS).mkdir(mode=0o700, exist_ok=True)
+    with progress("points and seeds", len(tasks)) as advance:
+        results = carry_out(carry_out_task, tasks, workers=workers, engine=engine, address=address)
+        for task, (reason, seconds) in results:
+            if reason is not None:
+                failed[task.directory] = reason
+            about = {"point": task.point.name, "seed": task.number, "seconds": round(seconds, 3)}
+            append_line(path / TIMINGS, json.dumps(about))
+            advance(1)
+    return failed
+
+
+def _measured(point: Point, tasks: Sequence[Task], failed: Mapping[Path, str]) -> Measured:
+    """Return what was found at a point; a point of which one seed failed has failed."""
+    mine = [task for task in tasks if task.point is point]
+    for task in mine:
+        if reason := failed.get(task.directory):
+            seed = f" (seed {task.number} of {len(mine)})" if len(mine) > 1 else ""
+            return Measured(point, f"{reason}{seed}", ())
+    return Measured(point, None, tuple(task.directory for task in mine))
+
+
+def _write(path: Path, content: FrontierContent) -> None:
+    """Write the table and the page, and last frontier.json, which says that the frontier is finished."""
+    write_text(path / TABLE, table_of(content).to_csv(index=False))
+    write_text(path / PAGE, render(content))
+    write_json(path / DONE, content.dump())

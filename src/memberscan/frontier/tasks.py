@@ -1,0 +1,168 @@
+"""One task of a frontier: one point with one seed, from the training to what was found of each person."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from memberscan.auditing import audit
+from memberscan.auditing.computing import computing
+from memberscan.auditing.making_references import train_references
+from memberscan.auditing.result import SCORES
+from memberscan.auditing.tables import KEY
+from memberscan.cohort import Cohort
+from memberscan.defences import allow_own
+from memberscan.errors import (
+    BusyError,
+    DiskFullError,
+    MemberscanError,
+    OutputConflictError,
+    StaleError,
+)
+from memberscan.files import OWNER_ONLY, read_table, write_table
+from memberscan.frontier.points import Point
+from memberscan.shown import plain
+from memberscan.signals import see
+from memberscan.target_variable import TargetVariable
+from memberscan.targets import open_target
+from memberscan.threat import Access, ThreatModel
+from memberscan.training import TrainingConfig, train
+
+PEOPLE = "people.tsv"
+RUN, REFERENCES, AUDIT = "run", "references", "audit"
+_LONGEST = 300
+_NOT_THE_POINTS_FAULT = (BusyError, DiskFullError, OutputConflictError, StaleError, OSError, MemoryError)
+"""Errors that end the whole frontier: the same command goes on once their cause is gone."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One point with one seed.
+
+    Parameters
+    ----------
+    point
+        The recipe.
+    number
+        Of the seed, from 1: it decides initial weights and order of scans, who is in each reference, and the
+        draws of the audit. These are the same for all points.
+    membership_seed
+        Decides who is a member: the same for all points.
+    directory
+        For the run, its references and its audit.
+    cohort, target, model, members, validation, options, config
+        See :func:`memberscan.train`; the point changes the last two.
+    references
+        How many are trained with the point's recipe.
+    attacks, access
+        See :func:`memberscan.audit`.
+    """
+
+    point: Point
+    number: int
+    membership_seed: int
+    directory: Path
+    cohort: Path
+    target: TargetVariable
+    model: str
+    members: float
+    validation: float
+    options: Mapping[str, Any]
+    config: TrainingConfig
+    references: int
+    attacks: tuple[str, ...]
+    access: Access
+
+
+def carry_out_task(task: Task) -> tuple[str | None, float]:
+    """Carry out one task; return why it failed, or None, and the seconds that it took."""
+    started = time.perf_counter()
+    reason = None
+    try:
+        # Only tasks of the user's own call reach this process, so the user named these classes.
+        allow_own(task.point.defence)
+        _carry_out(task)
+    except _NOT_THE_POINTS_FAULT:
+        raise
+    except Exception as error:  # a defence of the user's own may fail in any way
+        reason = _reason(error, task)
+    return reason, time.perf_counter() - started
+
+
+def _carry_out(task: Task) -> None:
+    made = task.directory
+    if (made / PEOPLE).is_file():
+        return
+    made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cohort = Cohort.open(task.cohort).with_target(task.target)
+    config = task.point.config(task.config)
+    train(
+        cohort,
+        made / RUN,
+        model=task.model,
+        members=task.members,
+        validation=task.validation,
+        options=task.point.options(task.options),
+        config=config,
+        seed=task.membership_seed,
+    )
+    code = task.model if ":" in task.model else None
+    train_references(
+        made / RUN, made / REFERENCES, count=task.references, model=code, workers=1, seed=task.number
+    )
+    audit(
+        made / RUN,
+        made / AUDIT,
+        threat=ThreatModel(task.access),
+        attacks=task.attacks,
+        model=code,
+        pseudonyms=True,
+        device=config.device,
+        seed=task.number,
+        references=made / REFERENCES,
+    )
+    write_table(made / PEOPLE, people_table(made, code, config.device), mode=OWNER_ONLY)
+    # What attacks read can be computed again, and is by far the largest part.
+    shutil.rmtree(made / AUDIT / "signals", ignore_errors=True)
+
+
+def people_table(made: Path, code: str | None, device: str) -> pd.DataFrame:
+    """Return one row per person: membership, mean absolute error, score by attack, and exposure.
+
+    Exposure is empty where the references are too few to say anything of single people.
+    """
+    target = open_target(made / RUN, ThreatModel(), model=code)
+    with computing(target, device):
+        view = see(target, [], made / AUDIT / "signals")
+    error = target.people.mean(np.abs(view.residual))
+    found = pd.DataFrame(
+        {"subject": target.people.ids, "error": error, "label": target.people.mean(view.label)}
+    )
+    scores = read_table(made / AUDIT / SCORES, dtype={"pseudonym": str})
+    key = read_table(made / AUDIT / KEY, dtype=str)
+    scores = key.merge(scores, on="pseudonym", validate="1:1").drop(columns="pseudonym")
+    return found.merge(scores, on="subject", validate="1:1").sort_values("subject", ignore_index=True)
+
+
+def read_people(directory: Path) -> pd.DataFrame:
+    """Read what :func:`people_table` returned, indexed by subject."""
+    return read_table(directory / PEOPLE, dtype={"subject": str}).set_index("subject")
+
+
+def _reason(error: Exception, task: Task) -> str:
+    """Return why a point failed, without paths of this machine and ids of people: pages show it."""
+    text = str(error) if isinstance(error, MemberscanError) else f"{type(error).__name__}: {error}"
+    for path in (task.directory, task.cohort):
+        text = text.replace(f"{path}/", "").replace(str(path), path.name)
+    cohort = Cohort.open(task.cohort)
+    for name in (*cohort.subjects, *cohort.scans.index):
+        text = text.replace(repr(name), "(a person)")
+    text = " ".join(plain(text).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
