@@ -191,6 +191,10 @@ def test_a_table_whose_features_are_not_standardised_is_refused(tmp_path: Path) 
     cohort = Cohort.from_table(tmp_path / "t.csv", tmp_path / "c", subject="id", age="age")
     with pytest.raises(ModelError, match="standardise the table with public constants"):
         go(cohort, tmp_path / "run", "dp-sgd:noise=1")
+    given = "dp-sgd:noise=1,feature_center=1200,feature_spread=50"
+    network = go(cohort, tmp_path / "other", given).load()
+    assert network.get_buffer("feature_mean").tolist() == [1200]
+    assert network.get_buffer("feature_spread").tolist() == pytest.approx([50], rel=0.05)
 
 
 def scored(path: Path) -> Cohort:

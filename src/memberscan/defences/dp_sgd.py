@@ -60,6 +60,9 @@ class DPSGD(Defence):
     center, spread
         Constants that standardise the labels, in the unit of the target; by default 50 and 20 for ages in
         years. They must be public, since moments of the training set tell something of its people.
+    feature_center, feature_spread
+        Public constants that standardise the features of a table, all by the same; by default they are used
+        as they are.
     """
 
     strengths: ClassVar = ("epsilon=1", "epsilon=8", "epsilon=100", "epsilon=10000")
@@ -70,6 +73,8 @@ class DPSGD(Defence):
     clip: Positive = 1.0
     center: Annotated[float, Field(allow_inf_nan=False)] | None = None
     spread: Positive | None = None
+    feature_center: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    feature_spread: Positive = 1.0
 
     def __post_init__(self) -> None:
         if (self.epsilon is None) == (self.noise is None):
@@ -103,19 +108,24 @@ class DPSGD(Defence):
         return self.epsilon is None
 
     def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
-        """Return moments of public constants; features of a table are taken as they are."""
+        """Return moments of public constants, for labels and for the features of a table."""
         center, spread = self._scale(cohort)
         found = {name: torch.zeros_like(value) for name, value in own.items()}
         found["age"] += center
         found["age_square"] += center**2 + spread**2
-        if "feature_square" in own:
-            size = float(own["feature_square"].max().sqrt())
+        if "feature" in own:
+            middle, width = self.feature_center, self.feature_spread
+            # The mean of (x - c)^2, from the means of x and of x^2.
+            square = own["feature_square"] - 2 * middle * own["feature"] + middle**2
+            size = float(square.max().sqrt()) / width
             if size > _LARGEST_FEATURE:
                 raise ModelError(
-                    f"a feature of the table has values of about {size:.3g}, and dp-sgd does not scale "
-                    "features by the people trained on; standardise the table with public constants first"
+                    f"a feature of the table is {size:.3g} times feature_spread, and dp-sgd does not scale "
+                    "features by the people trained on; standardise the table with public constants first, "
+                    "or give feature_center=... and feature_spread=... for features of one kind"
                 )
-            found["feature_square"] += 1.0
+            found["feature"] += middle
+            found["feature_square"] += middle**2 + width**2
         return found
 
     def _scale(self, cohort: Cohort) -> tuple[float, float]:
