@@ -31,7 +31,7 @@ from memberscan.frontier.content import (
 )
 from memberscan.frontier.people import SeedsOfPeople
 from memberscan.frontier.points import EARLY_STOPPING, UNDEFENDED, Point
-from memberscan.frontier.tasks import AUDIT, RUN, Task, read_people
+from memberscan.frontier.tasks import AUDIT, RUN, Shared, read_people
 from memberscan.report.content.parts import Estimate
 from memberscan.report.disclosure import few
 from memberscan.report.outcome import SMALLEST_CELL
@@ -77,7 +77,7 @@ class _Found:
         return self.measured.point.family
 
 
-def collect(measured: Sequence[Measured], cohort: Cohort, task: Task, seeds: int) -> FrontierContent:
+def collect(measured: Sequence[Measured], cohort: Cohort, shared: Shared, seeds: int) -> FrontierContent:
     """Return the content of frontier.json.
 
     Parameters
@@ -86,8 +86,8 @@ def collect(measured: Sequence[Measured], cohort: Cohort, task: Task, seeds: int
         Every point.
     cohort
         The cohort.
-    task
-        Any of the tasks, for what all have in common.
+    shared
+        What all tasks have in common.
     seeds
         How often each point was trained.
     """
@@ -101,7 +101,7 @@ def collect(measured: Sequence[Measured], cohort: Cohort, task: Task, seeds: int
     return FrontierContent(
         schema=FRONTIER_SCHEMA,
         memberscan=version("memberscan"),
-        model=task.model,
+        model=shared.model,
         cohort=cohort.fingerprint,
         synthetic=cohort.synthetic,
         variable=variable,
@@ -109,9 +109,9 @@ def collect(measured: Sequence[Measured], cohort: Cohort, task: Task, seeds: int
         members=members,
         nonmembers=len(first[0]) - members if first else 0,
         validation=len(cohort.subjects) - len(first[0]) if first else 0,
-        references=task.references,
-        access="outputs" if task.access.value == "outputs" else "weights",
-        attacks=task.attacks,
+        references=shared.references,
+        access="outputs" if shared.access.value == "outputs" else "weights",
+        attacks=shared.attacks,
         smallest_cell=SMALLEST_CELL,
         constant_error=rounded(float(np.mean(guesses)), variable.step) if guesses else 0.0,
         points=_points(measured, found, variable),

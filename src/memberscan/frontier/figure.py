@@ -35,7 +35,6 @@ def draw(content: FrontierContent, numbers: dict[str, int]) -> Drawing:
     shown = [point for point in content.points if point.everybody is not None]
     families = list(dict.fromkeys(point.family for point in shown))
     said = "; ".join(f"{numbers[p.name]} {p.name}: {_place(p, content)}" for p in shown)
-    unit = content.variable.unit or "deviance residual"
 
     def paint(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots()
@@ -46,15 +45,7 @@ def draw(content: FrontierContent, numbers: dict[str, int]) -> Drawing:
         _staircase(axes, shown)
         for point in shown:
             _number(axes, point, numbers[point.name])
-        axes.set_xlabel("leakage: AUC of the strongest attack")
-        axes.set_ylabel(f"error on non-members ({unit})")
-        axes.legend(
-            loc="lower left",
-            bbox_to_anchor=(0, 1.01),
-            ncols=1 if narrow else 3,
-            frameon=False,
-            borderaxespad=0,
-        )
+        _labels(axes, f"error on non-members ({content.variable.unit or 'deviance residual'})", narrow)
 
     rows = len(families) + 1
     return both(
@@ -63,6 +54,18 @@ def draw(content: FrontierContent, numbers: dict[str, int]) -> Drawing:
         "Error against leakage",
         f"Mean absolute error on non-members over the AUC of the strongest attack, 0.5 is chance. {said}.",
         paint,
+    )
+
+
+def _labels(axes: Axes, error: str, narrow: bool) -> None:
+    axes.set_xlabel("leakage: AUC of the strongest attack")
+    axes.set_ylabel(error)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.01),
+        ncols=1 if narrow else 3,
+        frameon=False,
+        borderaxespad=0,
     )
 
 

@@ -23,7 +23,7 @@ from memberscan.frontier.curve import Measured, collect
 from memberscan.frontier.page import render
 from memberscan.frontier.points import Base, Point, read_points
 from memberscan.frontier.table import table_of
-from memberscan.frontier.tasks import Task, carry_out_task
+from memberscan.frontier.tasks import Shared, Task, carry_out_task
 from memberscan.models import ModelSpec
 from memberscan.models.inputs import resolve_device
 from memberscan.models.target_head import for_target
@@ -106,61 +106,70 @@ def frontier(
     path, config = Path(path), config or TrainingConfig()
     if config.defence is not None:
         raise BadInputError("the configuration has a defence; name it among the defences instead")
-    access = Access.parse(access)
-    chosen = tuple(attacks) or ATTACKS
-    ThreatModel(access)
-    _require_sense(chosen, references, seeds, config)
-    spec = ModelSpec.to_train(model, cohort.shape, for_target(options or {}, cohort.target))
+    shared = Shared(
+        cohort=cohort.path.resolve(),
+        target=cohort.target,
+        model=model,
+        members=members,
+        validation=validation,
+        options=dict(options or {}),
+        config=config,
+        references=references,
+        attacks=tuple(attacks) or ATTACKS,
+        access=Access.parse(access),
+    )
+    _require_sense(shared, seeds)
     points = read_points(list(defences), Base(model, config, validation))
     root = kept_seed(path, ROOT_SEED, seed)
     # All points have these people, so that too few of them are no fault of a point.
     chosen_roles(cohort, members, validation, membership_seed(root, 1))
-    request = {
-        "command": "frontier",
-        "memberscan": version("memberscan"),
-        "cohort": cohort.fingerprint,
-        "target": asdict(cohort.target),
-        "model": spec.to_dict(),
-        "model_code": source_digest(named_function(model, "model", BadInputError)) if spec.code else None,
-        "members": members,
-        "validation": validation,
-        "points": [[point.name, point.defence, dict(point.settings)] for point in points],
-        "defence_code": {name: code for p in points for name, code in own_code(p.defence).items()},
-        "training": asdict(config),
-        "references": references,
-        "attacks": list(chosen),
-        "access": access.value,
-        "seeds": seeds,
-        ROOT_SEED: root,
-    }
+    request = {**_request(shared, points, cohort), "seeds": seeds, ROOT_SEED: root}
     with claim(path, request, done=DONE, grows="seeds") as finished:
         if finished:
             return FrontierContent.model_validate(load_json(path / DONE))
-        tasks = [
-            Task(
-                point=point,
-                number=number,
-                membership_seed=membership_seed(root, number),
-                directory=(path / POINTS / f"point-{place + 1:03d}" / f"seed-{number}").resolve(),
-                cohort=cohort.path.resolve(),
-                target=cohort.target,
-                model=model,
-                members=members,
-                validation=validation,
-                options=dict(options or {}),
-                config=config,
-                references=references,
-                attacks=chosen,
-                access=access,
-            )
-            for number in range(1, seeds + 1)
-            for place, point in enumerate(points)
-        ]
+        tasks = _tasks(path / POINTS, points, shared, root, seeds)
         parallel = _default_workers(config) if workers is None else workers
         failed = _carry_out_all(path, tasks, parallel, engine, address)
-        content = collect([_measured(point, tasks, failed) for point in points], cohort, tasks[0], seeds)
+        content = collect([_measured(point, tasks, failed) for point in points], cohort, shared, seeds)
         _write(path, content)
         return content
+
+
+def _request(shared: Shared, points: Sequence[Point], cohort: Cohort) -> dict[str, Any]:
+    """Return what decides the result, apart from the seeds."""
+    spec = ModelSpec.to_train(shared.model, cohort.shape, for_target(shared.options, cohort.target))
+    factory = named_function(shared.code, "model", BadInputError) if shared.code else None
+    return {
+        "command": "frontier",
+        "memberscan": version("memberscan"),
+        "cohort": cohort.fingerprint,
+        "target": asdict(shared.target),
+        "model": spec.to_dict(),
+        "model_code": None if factory is None else source_digest(factory),
+        "members": shared.members,
+        "validation": shared.validation,
+        "points": [[point.name, point.defence, dict(point.settings)] for point in points],
+        "defence_code": {name: code for p in points for name, code in own_code(p.defence).items()},
+        "training": asdict(shared.config),
+        "references": shared.references,
+        "attacks": list(shared.attacks),
+        "access": shared.access.value,
+    }
+
+
+def _tasks(folder: Path, points: Sequence[Point], shared: Shared, root: int, seeds: int) -> list[Task]:
+    """Return one task for each seed and point, all points of the first seed first."""
+    return [
+        Task(
+            point=point,
+            number=number,
+            membership_seed=membership_seed(root, number),
+            directory=(folder / f"point-{place:03d}" / f"seed-{number}").resolve(),
+            shared=shared,
+        )
+        for number in range(1, seeds + 1)
+        for place, point in enumerate(points, start=1)
+    ]
 
 
 def membership_seed(root: int, number: int) -> int:
@@ -169,14 +178,17 @@ def membership_seed(root: int, number: int) -> int:
     return int(state[0]) >> 1
 
 
-def _require_sense(attacks: Sequence[str], references: int, seeds: int, config: TrainingConfig) -> None:
-    for name in attacks:
+def _require_sense(shared: Shared, seeds: int) -> None:
+    for name in shared.attacks:
         named(name)
+    # An outsider cannot have every kind of access.
+    ThreatModel(shared.access)
     if seeds < 1:
         raise BadInputError(f"seeds is {seeds}; give at least 1")
-    if references % 2 or not FEWEST <= references <= MOST:
-        raise BadInputError(f"references is {references}; give an even number from {FEWEST} to {MOST}")
-    resolve_device(config.device)
+    count = shared.references
+    if count % 2 or not FEWEST <= count <= MOST:
+        raise BadInputError(f"references is {count}; give an even number from {FEWEST} to {MOST}")
+    resolve_device(shared.config.device)
 
 
 def _default_workers(config: TrainingConfig) -> int:

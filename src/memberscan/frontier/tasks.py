@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,39 @@ _NOT_THE_POINTS_FAULT = (BusyError, DiskFullError, OutputConflictError, StaleErr
 
 
 @dataclass(frozen=True)
+class Shared:
+    """What all tasks of a frontier have in common.
+
+    Parameters
+    ----------
+    cohort, target
+        Directory of the cohort, and what the models predict.
+    model, members, validation, options, config
+        See :func:`memberscan.train`; points change the last two.
+    references
+        How many are trained for each task, with the recipe of its point.
+    attacks, access
+        Names, and what the attacker sees.
+    """
+
+    cohort: Path
+    target: TargetVariable
+    model: str
+    members: float
+    validation: float
+    options: Mapping[str, Any]
+    config: TrainingConfig
+    references: int
+    attacks: tuple[str, ...]
+    access: Access
+
+    @property
+    def code(self) -> str | None:
+        """The factory of the user's own network; None for a built-in model."""
+        return self.model if ":" in self.model else None
+
+
+@dataclass(frozen=True)
 class Task:
     """One point with one seed.
 
@@ -57,28 +90,15 @@ class Task:
         Decides who is a member: the same for all points.
     directory
         For the run, its references and its audit.
-    cohort, target, model, members, validation, options, config
-        See :func:`memberscan.train`; the point changes the last two.
-    references
-        How many are trained with the point's recipe.
-    attacks, access
-        See :func:`memberscan.audit`.
+    shared
+        What all tasks have in common.
     """
 
     point: Point
     number: int
     membership_seed: int
     directory: Path
-    cohort: Path
-    target: TargetVariable
-    model: str
-    members: float
-    validation: float
-    options: Mapping[str, Any]
-    config: TrainingConfig
-    references: int
-    attacks: tuple[str, ...]
-    access: Access
+    shared: Shared
 
 
 def carry_out_task(task: Task) -> tuple[str | None, float]:
@@ -97,40 +117,49 @@ def carry_out_task(task: Task) -> tuple[str | None, float]:
 
 
 def _carry_out(task: Task) -> None:
-    made = task.directory
+    """Train, train references, audit: each goes on where it was interrupted."""
+    made, shared = task.directory, task.shared
     if (made / PEOPLE).is_file():
         return
     made.mkdir(mode=0o700, parents=True, exist_ok=True)
-    cohort = Cohort.open(task.cohort).with_target(task.target)
-    config = task.point.config(task.config)
     train(
-        cohort,
+        Cohort.open(shared.cohort).with_target(shared.target),
         made / RUN,
-        model=task.model,
-        members=task.members,
-        validation=task.validation,
-        options=task.point.options(task.options),
-        config=config,
+        model=shared.model,
+        members=shared.members,
+        validation=shared.validation,
+        options=task.point.options(shared.options),
+        config=replace(task.point.config(shared.config), seed=task.number),
         seed=task.membership_seed,
     )
-    code = task.model if ":" in task.model else None
     train_references(
-        made / RUN, made / REFERENCES, count=task.references, model=code, workers=1, seed=task.number
+        made / RUN,
+        made / REFERENCES,
+        count=shared.references,
+        model=shared.code,
+        workers=1,
+        seed=task.number,
     )
+    _audit(task)
+    people = people_table(made, shared.code, shared.config.device)
+    write_table(made / PEOPLE, people, mode=OWNER_ONLY)
+    # What attacks read can be computed again, and is by far the largest part.
+    shutil.rmtree(made / AUDIT / "signals", ignore_errors=True)
+
+
+def _audit(task: Task) -> None:
+    made, shared = task.directory, task.shared
     audit(
         made / RUN,
         made / AUDIT,
-        threat=ThreatModel(task.access),
-        attacks=task.attacks,
-        model=code,
+        threat=ThreatModel(shared.access),
+        attacks=shared.attacks,
+        model=shared.code,
         pseudonyms=True,
-        device=config.device,
+        device=shared.config.device,
         seed=task.number,
         references=made / REFERENCES,
     )
-    write_table(made / PEOPLE, people_table(made, code, config.device), mode=OWNER_ONLY)
-    # What attacks read can be computed again, and is by far the largest part.
-    shutil.rmtree(made / AUDIT / "signals", ignore_errors=True)
 
 
 def people_table(made: Path, code: str | None, device: str) -> pd.DataFrame:
@@ -159,9 +188,9 @@ def read_people(directory: Path) -> pd.DataFrame:
 def _reason(error: Exception, task: Task) -> str:
     """Return why a point failed, without paths of this machine and ids of people: pages show it."""
     text = str(error) if isinstance(error, MemberscanError) else f"{type(error).__name__}: {error}"
-    for path in (task.directory, task.cohort):
+    for path in (task.directory, task.shared.cohort):
         text = text.replace(f"{path}/", "").replace(str(path), path.name)
-    cohort = Cohort.open(task.cohort)
+    cohort = Cohort.open(task.shared.cohort)
     for name in (*cohort.subjects, *cohort.scans.index):
         text = text.replace(repr(name), "(a person)")
     text = " ".join(plain(text).split())
