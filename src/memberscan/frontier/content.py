@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from memberscan.report.content.audit_json import Guarantee
 from memberscan.report.content.parts import Count, Estimate, Fraction, Many, Part, Size, Text
 from memberscan.report.content.variable_json import Variable
 
@@ -37,19 +38,6 @@ class Leakage(Part):
     people only."""
     rates: Many[TruePositiveRate]
     """True-positive rates at low false-positive rates."""
-
-
-class PointGuarantee(Part):
-    """What the defence guarantees, as it states itself."""
-
-    statement: Text
-    """In one sentence."""
-    enforced_by: Text
-    """Who applied it, and must be trusted."""
-    epsilon: float | None
-    """Of differential privacy; null for another kind of guarantee."""
-    delta: float | None
-    """Likewise."""
 
 
 class Change(Part):
@@ -99,7 +87,7 @@ class FrontierPoint(Part):
     """Why there is none."""
     verdicts: dict[str, Count]
     """How many seeds' audits had which verdict."""
-    guarantee: PointGuarantee | None
+    guarantee: Guarantee | None
     """What the defence guarantees; null for nothing."""
     on_frontier: bool
     """Whether no other point has no more error and no more leakage, and less of one, in these estimates."""

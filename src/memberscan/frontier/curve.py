@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,12 +26,12 @@ from memberscan.frontier.content import (
     FrontierContent,
     FrontierPoint,
     Leakage,
-    PointGuarantee,
     TruePositiveRate,
 )
 from memberscan.frontier.people import SeedsOfPeople
 from memberscan.frontier.points import EARLY_STOPPING, UNDEFENDED, Point
 from memberscan.frontier.tasks import AUDIT, RUN, Shared, read_people
+from memberscan.report.content.audit_json import Guarantee
 from memberscan.report.content.parts import Estimate
 from memberscan.report.disclosure import few
 from memberscan.report.outcome import SMALLEST_CELL
@@ -182,7 +182,7 @@ def _point(one: _Found, variable: Variable) -> FrontierPoint:
     elif seeds.fewest(exposed) < SMALLEST_CELL:
         reason = few(SMALLEST_CELL)
     verdicts = Counter(AuditResult.load(path / AUDIT).verdict for path in directories)
-    guarantee = Run.open(directories[0] / RUN).training.get("guarantee")
+    guarantee = Run.open(directories[0] / RUN).guarantee
     return _failed(one.measured).model_copy(
         update={
             "error": published(one.error.interval(), finest=finest),
@@ -191,7 +191,7 @@ def _point(one: _Found, variable: Variable) -> FrontierPoint:
             "most_exposed": None if reason else _leakage(seeds, seeds.auc(exposed), exposed),
             "most_exposed_reason": reason,
             "verdicts": dict(sorted(verdicts.items())),
-            "guarantee": PointGuarantee(**guarantee) if guarantee else None,
+            "guarantee": Guarantee(**asdict(guarantee)) if guarantee else None,
         }
     )
 
