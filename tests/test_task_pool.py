@@ -52,6 +52,21 @@ def test_each_task_computes_with_one_thread() -> None:
     assert list(carry_out(threads_of, [0], workers=1)) == [(0, "1")]
 
 
+def processes_of_tasks_within(_: int) -> list[tuple[int, bool]]:
+    inner = carry_out(process_of, [0, 1], workers=2)
+    return [(pid, pid == os.getpid()) for _, pid in inner]
+
+
+def process_of(_: int) -> int:
+    return os.getpid()
+
+
+def test_the_tasks_of_a_task_are_carried_out_in_its_own_process() -> None:
+    ((_, found),) = carry_out(processes_of_tasks_within, [0], workers=1)
+    assert len(found) == 2 and all(own for _, own in found)
+    assert found[0][0] != os.getpid()
+
+
 def test_an_error_of_a_task_passes_through() -> None:
     with pytest.raises(BadInputError, match="task 7 is bad"):
         list(carry_out(fails, [7, 8], workers=1))

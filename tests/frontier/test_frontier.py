@@ -72,7 +72,7 @@ def test_every_point_is_measured_on_the_same_people_and_a_failed_one_says_why(
         asked = [
             json.loads(path.read_text()) for path in out.glob(f"points/*/seed-{number}/run/request.json")
         ]
-        assert {request["seed"] for request in asked} == {number}
+        assert {each["seed"] for each in asked} == {number} and len(asked) == 4
     for point in by_name.values():
         assert point.error and point.everybody and point.failed is None
         assert point.error.low <= point.error.value <= point.error.high

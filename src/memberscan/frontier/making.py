@@ -80,22 +80,23 @@ def frontier(
         See :func:`memberscan.train`; points change ``options`` and ``config``. The people held out for
         validation are the same for all points, and are on neither side.
     defences
-        A table of points, or names: see :func:`memberscan.frontier.points.read_points`. By default all.
+        A table of points, or names: see the guide to frontiers. By default all.
     references
         How many are trained for each point and seed; even. With fewer than four, nothing can be said of the
         most exposed people.
     seeds
         How often each point is trained, each time on another draw of members.
     attacks
-        Names; by default :data:`ATTACKS`.
+        Names; by default those with references that found most, and the error alone.
     access
         What the attacker sees: "outputs" or "weights".
     seed
         Root seed of the draws of members and of the defences' random numbers; by default a secret one, kept
         for the owner. Whoever knows it can repeat the draws.
-    workers, engine, address
-        How many tasks (a point with a seed) run at a time, and where; see
-        :func:`memberscan.task_pool.carry_out`.
+    workers
+        How many tasks (a point with a seed) run at a time; by default one per core, or one on a CUDA card.
+    engine, address
+        "local", or "ray" for a Ray cluster at an address.
 
     Raises
     ------
