@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -228,3 +229,11 @@ def test_the_most_exposed_are_chosen_by_references_and_only_among_those_compared
     everybody = found.rate(0.05, found.counted)
     assert everybody is not None and everybody[1] <= everybody[0] <= everybody[2]
     assert found.rate(0.01, found.counted) is None
+
+
+def test_a_damaged_result_is_refused_in_words(whole: Whole, make: Make, points: str, tmp_path: Path) -> None:
+    shutil.copytree(whole.path, tmp_path / "out", ignore=shutil.ignore_patterns("points"))
+    content = json.loads((tmp_path / "out" / DONE).read_text())
+    (tmp_path / "out" / DONE).write_text(json.dumps(content | {"points": [{"name": 3}]}))
+    with pytest.raises(BadInputError, match=r"frontier\.json is damaged"):
+        make(tmp_path / "out", points)

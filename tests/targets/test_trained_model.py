@@ -121,6 +121,8 @@ def test_what_it_is_and_where_it_comes_from(target: TrainedModel, run: Run, volu
         "parameters": sum(p.numel() for p in run.load().parameters()),
         "synthetic": True,
         "randomised": True,
+        "defence": None,
+        "guarantee": None,
     }
     assert target.provenance() == {
         "cohort": volumes.fingerprint,

@@ -29,7 +29,7 @@ from memberscan.models.inputs import resolve_device
 from memberscan.models.target_head import for_target
 from memberscan.output_directory import claim
 from memberscan.progress import progress
-from memberscan.received import load_json
+from memberscan.received import load_json, stated
 from memberscan.references.plan import FEWEST, MOST
 from memberscan.task_pool import Engine, carry_out
 from memberscan.threat import Access, ThreatModel
@@ -127,7 +127,7 @@ def frontier(
     request = {**_request(shared, points, cohort), "seeds": seeds, ROOT_SEED: root}
     with claim(path, request, done=DONE, grows="seeds") as finished:
         if finished:
-            return FrontierContent.model_validate(load_json(path / DONE))
+            return stated(FrontierContent, load_json(path / DONE), str(path / DONE))
         tasks = _tasks(path / POINTS, points, shared, root, seeds)
         parallel = _default_workers(config) if workers is None else workers
         failed = _carry_out_all(path, tasks, parallel, engine, address)
