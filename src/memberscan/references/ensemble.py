@@ -298,9 +298,29 @@ def read_answers(
 
 
 def finish(
-    directory: Path, *, recipe: str, cohort: str | None, plan: Plan, digests: Mapping[str, str]
+    directory: Path,
+    *,
+    recipe: str,
+    cohort: str | None,
+    plan: Plan,
+    digests: Mapping[str, str],
+    keeps_to_plan: bool = False,
 ) -> Ensemble:
     """Write ``references.json``, whose presence means that all references are finished.
+
+    Parameters
+    ----------
+    directory
+        Of the references, with all their predictions.
+    recipe, cohort
+        What they are, in words, and the fingerprint of what they were trained on.
+    plan
+        Who was to be in each.
+    digests
+        Of the predictions, by reference.
+    keeps_to_plan
+        Whether memberscan itself trained them on the people of the plan. Others' are checked by who they fit,
+        which a defence may turn around: after noise on labels, a model can fit its own people worst.
 
     Raises
     ------
@@ -311,8 +331,9 @@ def finish(
     found = {name: read_predictions(directory, name, len(scans), digest) for name, digest in digests.items()}
     places = pd.Index(plan.subjects).get_indexer(pd.Index(scans["subject_id"]))
     require_different(found)
-    errors = variable.errors(scans["label"].to_numpy(float), found)
-    spot_check(errors, plan.inside[:, places], list(digests))
+    if not keeps_to_plan:
+        errors = variable.errors(scans["label"].to_numpy(float), found)
+        spot_check(errors, plan.inside[:, places], list(digests))
     content: dict[str, Any] = {
         "schema": _SCHEMA,
         "recipe": recipe,

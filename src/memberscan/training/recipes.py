@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,15 @@ if TYPE_CHECKING:
 
 
 class Recipe(ABC):
-    """A way to train a model on some people; a frozen value that can be sent to other processes."""
+    """A way to train a model on some people; a frozen value that can be sent to other processes.
+
+    Attributes
+    ----------
+    keeps_to_plan
+        Whether it is memberscan's own code, which trains on the given people only.
+    """
+
+    keeps_to_plan: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -173,6 +181,7 @@ class UserRecipe(Recipe):
     inputs: NetworkInputs = field(default_factory=NetworkInputs)
     output: str = ""
     head: str = ""
+    keeps_to_plan: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self._function()

@@ -168,7 +168,14 @@ def train_all(
     if len(digests) < len(tasks):
         return None
     ordered = {task.name: digests[task.name] for task in tasks}
-    return finish(directory, recipe=recipe.title, cohort=cohort.fingerprint, plan=plan, digests=ordered)
+    return finish(
+        directory,
+        recipe=recipe.title,
+        cohort=cohort.fingerprint,
+        plan=plan,
+        digests=ordered,
+        keeps_to_plan=recipe.keeps_to_plan,
+    )
 
 
 def _record(directory: Path, name: str) -> Path:
