@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from memberscan.cohort import Cohort
-from memberscan.defences.defence import Step, TrainingSize, generator_of
+from memberscan.configuration import configuration
+from memberscan.defences.defence import Defence, Step, TrainingSize, generator_of
 from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import federate
+from memberscan.guarantee import Guarantee
 from memberscan.models import MLP, AgeRegressor
 from memberscan.runs import Run
 from memberscan.training import TrainingConfig, train
 
 from ..conftest import Interrupted
+
+
+@configuration
+class Noise(Defence):
+    """Adds Gaussian noise to the gradient of every step."""
+
+    strengths = ("scale=0.1", "scale=3")
+    scale: Annotated[float, Field(gt=0)] = 0.1
+
+    def gradients(self, step: Step) -> Tensor:
+        loss = super().gradients(step)
+        for p in step.model.parameters():
+            assert p.grad is not None
+            p.grad += self.scale * torch.randn(p.shape, generator=step.generator, device=p.device)
+        return loss
+
+    def guarantee(self, size: TrainingSize) -> Guarantee | None:
+        steps = size.epochs * -(-size.scans // size.batch_size)
+        said = f"Noise of {self.scale} in each of {steps} steps, on {size.people} people."
+        return Guarantee(said, "whoever trains")
 
 
 def go(table: Cohort, path: Path, defence: str | None, seed: int | None = 4, **changes: Any) -> Run:

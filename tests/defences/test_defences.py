@@ -17,39 +17,19 @@ from memberscan.defences import DEFENCES, defence_from, written_in_full
 from memberscan.defences.defence import (
     Defence,
     Step,
-    TrainingSize,
     Update,
     generator_of,
     mean_gradient,
 )
 from memberscan.errors import BadInputError, OutputConflictError
-from memberscan.guarantee import Guarantee
 from memberscan.models import AgeRegressor
 from memberscan.models.gradients import set_gradients
 from memberscan.training import TrainingConfig
 
 from ..conftest import Interrupted
-from .lab import federated, go, gradients_of, step
+from .lab import Noise, federated, go, gradients_of, step
 
 Positive = Annotated[float, Field(gt=0)]
-
-
-@configuration
-class Noise(Defence):
-    """Adds Gaussian noise to the gradient of every step."""
-
-    scale: Positive = 0.1
-
-    def gradients(self, step: Step) -> Tensor:
-        loss = super().gradients(step)
-        for p in step.model.parameters():
-            assert p.grad is not None
-            p.grad += self.scale * torch.randn(p.shape, generator=step.generator, device=p.device)
-        return loss
-
-    def guarantee(self, size: TrainingSize) -> Guarantee | None:
-        steps = size.epochs * -(-size.scans // size.batch_size)
-        return Guarantee(f"Noise of {self.scale} in each of {steps} steps.", "whoever trains")
 
 
 @configuration
@@ -84,7 +64,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tuple(DEFENCES):
         monkeypatch.delitem(DEFENCES, name)
     for name, kind in {"noise": Noise, "clip": Clip, "halve": Halve}.items():
-        monkeypatch.setitem(DEFENCES, name, f"{__name__}:{kind.__name__}")
+        monkeypatch.setitem(DEFENCES, name, f"{kind.__module__}:{kind.__name__}")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +136,7 @@ def test_steps_are_noisy_and_an_interrupted_training_ends_in_the_same_weights(
     assert whole.weights_fingerprint != plain.weights_fingerprint
     assert whole.training["defence"] == "noise:scale=0.1" and plain.training["guarantee"] is None
     assert whole.training["guarantee"] == {
-        "statement": "Noise of 0.1 in each of 9 steps.",
+        "statement": "Noise of 0.1 in each of 9 steps, on 20 people.",
         "enforced_by": "whoever trains",
         "epsilon": None,
         "delta": None,

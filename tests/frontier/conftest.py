@@ -4,41 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-import torch
-from pydantic import Field
 from torch import Tensor
 
 from memberscan import report
 from memberscan.cohort import Cohort
 from memberscan.configuration import configuration
 from memberscan.defences import DEFENCES
-from memberscan.defences.defence import Defence, Guarantee, Step, TrainingSize
+from memberscan.defences.defence import Defence, Step
 from memberscan.frontier import FrontierContent, frontier, making
 from memberscan.task_pool import within_a_task
 from memberscan.training import TrainingConfig
 
+from ..defences.lab import Noise
+
 Make = Callable[..., FrontierContent]
-
-
-@configuration
-class Noise(Defence):
-    """Adds Gaussian noise to the gradient of every step."""
-
-    strengths = ("scale=0.1", "scale=3")
-    scale: Annotated[float, Field(gt=0)] = 0.1
-
-    def gradients(self, step: Step) -> Tensor:
-        loss = super().gradients(step)
-        for p in step.model.parameters():
-            assert p.grad is not None
-            p.grad += self.scale * torch.randn(p.shape, generator=step.generator, device=p.device)
-        return loss
-
-    def guarantee(self, size: TrainingSize) -> Guarantee | None:
-        return Guarantee(f"Noise of {self.scale} for {size.people} people.", "whoever trains")
 
 
 @configuration
@@ -59,7 +41,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tuple(DEFENCES):
         monkeypatch.delitem(DEFENCES, name)
     for name, kind in {"noise": Noise, "broken": Broken, "still": Still}.items():
-        monkeypatch.setitem(DEFENCES, name, f"{__name__}:{kind.__name__}")
+        monkeypatch.setitem(DEFENCES, name, f"{kind.__module__}:{kind.__name__}")
 
 
 def in_this_process(function: Callable[[Any], Any], tasks: Sequence[Any], **_: Any) -> Iterator[Any]:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from memberscan.report.content.audit_json import Guarantee
+from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.content.parts import Count, Estimate, Fraction, Many, Part, Size, Text
 from memberscan.report.content.variable_json import Variable
 

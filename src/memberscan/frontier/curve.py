@@ -31,7 +31,7 @@ from memberscan.frontier.content import (
 from memberscan.frontier.people import SeedsOfPeople
 from memberscan.frontier.points import EARLY_STOPPING, UNDEFENDED, Point
 from memberscan.frontier.tasks import AUDIT, RUN, Shared, read_people
-from memberscan.report.content.audit_json import Guarantee
+from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.content.parts import Estimate
 from memberscan.report.disclosure import few
 from memberscan.report.outcome import SMALLEST_CELL

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from memberscan.report.content.audit_json import AuditContent, Guarantee
+from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.guarantee_json import Guarantee
 
 
 def private(audit: AuditContent) -> Guarantee | None:

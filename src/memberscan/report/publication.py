@@ -25,6 +25,7 @@ from memberscan.evidence.verdict import Basis
 from memberscan.report import disclosure
 from memberscan.report.content import audit_json, bounds_json, finding_json
 from memberscan.report.content.audit_json import SCHEMA, AuditContent
+from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.content.parts import Auc, Bound, Estimate, NotRun
 from memberscan.report.exposure import exposure, residual_bands
 from memberscan.report.outcome import AttackFacts, Outcome, ProvenanceFacts, TargetFacts
@@ -106,7 +107,7 @@ def _target(outcome: Outcome) -> audit_json.Target:
     if target.defence is not None:
         also["defence"] = target.defence
     if target.guarantee is not None:
-        also["guarantee"] = audit_json.Guarantee(**asdict(target.guarantee))
+        also["guarantee"] = Guarantee(**asdict(target.guarantee))
     return audit_json.Target(
         kind=target.kind,
         model=target.model,

@@ -10,6 +10,7 @@ from memberscan.report.content.bounds_json import HiddenDifference, Overlap
 from memberscan.report.content.exposure_json import PersonExposure
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.finding_json import Finding, Gain
+from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.content.parts import (
     Access,
     Attacker,
@@ -42,19 +43,6 @@ class Disclosure(Part):
 
     smallest_cell: Annotated[int, Field(ge=1)]
     """Fewest people on each side of a group whose numbers are given."""
-
-
-class Guarantee(Part):
-    """What the defence of the training guarantees."""
-
-    statement: Text
-    """The guarantee in words; in a federation, that of the learner with the largest epsilon."""
-    enforced_by: Text
-    """Who applied the defence, and must be trusted for the statement to hold."""
-    epsilon: Size | None
-    """Of differential privacy for each person who is added or removed; null for another kind of guarantee."""
-    delta: Fraction | None
-    """The same."""
 
 
 class Target(Part):

@@ -14,8 +14,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from memberscan.evidence.privacy_region import largest_tpr
 from memberscan.report import ranking, svg, words
-from memberscan.report.content.audit_json import AuditContent, Guarantee
+from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.content.finding_json import Finding, Rate, Roc
+from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.content.parts import Estimate
 from memberscan.report.disclosure import ROC_RATES
 from memberscan.report.drawings import Drawing, both

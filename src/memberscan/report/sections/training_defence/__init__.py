@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from memberscan.evidence.privacy_region import largest_tpr
 from memberscan.report import ranking, words
-from memberscan.report.content.audit_json import AuditContent, Guarantee
+from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.content.finding_json import Finding
+from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.content.parts import Estimate
 from memberscan.report.guaranteed import private
 from memberscan.report.page_section import Section
