@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from memberscan.training.reproduction import require_reproduces
 from memberscan.training.transcript_checks import LeftOut
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 def import_run(
@@ -117,9 +117,8 @@ def import_run(
         the roles, or has implausible global models.
     """
     _require_sense(model, predictor, weights, transcript, needless=bool(options or output))
+    _require_error(training_error)
     taken = NetworkInputs(tuple(inputs), codes or {})
-    if training_error is not None and not 0 <= training_error < math.inf:
-        raise BadInputError(f"--training-error is {training_error}; give a mean absolute error")
     cohort = taken.of(cohort if isinstance(cohort, Cohort) else Cohort.open(cohort))
     path = Path(path)
     assigned = chosen_roles(cohort, roles, 0.0, 0)
@@ -127,13 +126,10 @@ def import_run(
     spec = _spec(model, predictor, cohort, federation, options, output, head)
     if not predictor and Path(model).is_dir():
         weights = weights or Path(model) / BUNDLED
-    spec, code = replace(spec, inputs=taken), spec.name
-    network = build(spec, code=code).eval()
     state = None if weights is None else _weights(spec, Path(weights))
-    if is_wrapped(federation.names if state is None and federation is not None else state or (), network):
-        # memberscan trained it: its output is a standardised label, and the scale is among its weights.
-        spec = replace(spec, trained_here=True)
-        network = build(spec, code=code).eval()
+    given = federation.names if state is None and federation is not None else state or ()
+    spec, network = _built(replace(spec, inputs=taken), given)
+    code = spec.name
     require_fits(head_of(network), cohort.target)
     request: dict[str, Any] = {
         "command": "import",
@@ -195,6 +191,11 @@ def _require_sense(
         raise BadInputError("give the weights of a model (--weights), or a federation's --transcript")
 
 
+def _require_error(stated: float | None) -> None:
+    if stated is not None and not 0 <= stated < math.inf:
+        raise BadInputError(f"--training-error is {stated}; give a mean absolute error")
+
+
 def _spec(
     model: str,
     predictor: str,
@@ -220,6 +221,16 @@ def _spec(
             "them in your own function"
         )
     return ModelSpec(model, cohort.shape, dict(options or {}), output, head=head)
+
+
+def _built(spec: ModelSpec, names: Iterable[str]) -> tuple[ModelSpec, nn.Module]:
+    """Build the network that weights of these names are of; return it with how it was built."""
+    network = build(spec, code=spec.name).eval()
+    if is_wrapped(names, network):
+        # memberscan trained it: its output is a standardised label, and the scale is among its weights.
+        spec = replace(spec, trained_here=True)
+        network = build(spec, code=spec.name).eval()
+    return spec, network
 
 
 def _weights(spec: ModelSpec, path: Path) -> dict[str, Tensor]:
