@@ -252,7 +252,7 @@ def centered() -> nn.Module:
     [
         ("batch_norm", r"norm \(BatchNorm1d\).*GroupNorm"),
         ("running_instance_norm", "InstanceNorm1d"),
-        ("centered", "mix the scans of a batch"),
+        ("centered", "its layers mix scans"),
     ],
 )
 def test_networks_that_mix_people_are_refused(

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from memberscan.configuration import configuration
 from memberscan.defences.accountant import epsilon_of, noise_for
 from memberscan.defences.defence import Defence, Step, TrainingSize
+from memberscan.defences.own_gradients import require_own_gradients
 from memberscan.errors import BadInputError, ModelError
 from memberscan.guarantee import Guarantee
-from memberscan.models.gradients import agrees_with_autograd, parameter_layers, set_gradients
-from memberscan.models.inputs import as_inputs
+from memberscan.models.gradients import parameter_layers, set_gradients
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -84,24 +84,8 @@ class DPSGD(Defence):
 
     def require(self, model: AgeRegressor, cohort: Cohort) -> None:
         """See :class:`~memberscan.defences.defence.Defence`."""
-        for path, layer in model.named_modules():
-            if isinstance(layer, nn.modules.batchnorm._BatchNorm) or (
-                isinstance(layer, nn.modules.instancenorm._InstanceNorm) and layer.track_running_stats
-            ):
-                raise ModelError(
-                    f"the layer {path} ({type(layer).__name__}) keeps averages over people without noise, so "
-                    "dp-sgd cannot protect them; use GroupNorm, or InstanceNorm without running statistics"
-                )
         self._scale(cohort)
-        few = as_inputs(cohort, cohort.scans.index[:3].tolist())
-        training = model.training
-        fits = agrees_with_autograd(model.eval(), few, parameter_layers(model))
-        model.train(training)
-        if not fits:
-            raise ModelError(
-                "dp-sgd cannot compute each person's gradient in this network: its layers mix the scans of a "
-                "batch, share parameters or hold parameters outside modules"
-            )
+        require_own_gradients(model, cohort, "dp-sgd")
 
     def extendable(self) -> bool:
         """Return whether the noise does not follow from the number of rounds."""

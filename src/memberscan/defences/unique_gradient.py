@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from pydantic import Field
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from memberscan.configuration import configuration
 from memberscan.defences.defence import Defence, Step
+from memberscan.defences.own_gradients import require_own_gradients
 from memberscan.errors import BadInputError, ModelError
-from memberscan.models.gradients import agrees_with_autograd, parameter_layers, set_gradients
-from memberscan.models.inputs import as_inputs
+from memberscan.models.gradients import set_gradients
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -49,17 +48,7 @@ class UniqueGradient(Defence):
 
     def require(self, model: AgeRegressor, cohort: Cohort) -> None:
         """Refuse networks in which a scan has no gradient of its own."""
-        norms = [path for path, module in model.named_modules() if isinstance(module, _BatchNorm)]
-        inputs, training = as_inputs(cohort, cohort.scans.index[:_FEWEST].tolist()), model.training
-        model.eval()
-        separate = not norms and agrees_with_autograd(model, inputs, parameter_layers(model))
-        model.train(training)
-        if not separate:
-            found = f"batch norm ({norms[0]})" if norms else "layers that mix scans or share parameters"
-            raise ModelError(
-                f"unique-gradient needs a gradient of each scan, but the network has {found}; take group "
-                "norm or instance norm, and layers that are called once and as modules"
-            )
+        require_own_gradients(model, cohort, "unique-gradient")
 
     def gradients(self, step: Step) -> Tensor:
         """Set the mean of the scans' gradients without their unique parts.
