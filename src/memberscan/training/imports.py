@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,9 +126,7 @@ def import_run(
     spec = _spec(model, predictor, cohort, federation, options, output, head)
     if not predictor and Path(model).is_dir():
         weights = weights or Path(model) / BUNDLED
-    state = None if weights is None else _weights(spec, Path(weights))
-    given = federation.names if state is None and federation is not None else state or ()
-    spec, network = _built(replace(spec, inputs=taken), given)
+    spec, network, state = _built(replace(spec, inputs=taken), weights, federation)
     code = spec.name
     require_fits(head_of(network), cohort.target)
     request: dict[str, Any] = {
@@ -223,14 +221,18 @@ def _spec(
     return ModelSpec(model, cohort.shape, dict(options or {}), output, head=head)
 
 
-def _built(spec: ModelSpec, names: Iterable[str]) -> tuple[ModelSpec, nn.Module]:
-    """Build the network that weights of these names are of; return it with how it was built."""
+def _built(
+    spec: ModelSpec, weights: Path | str | None, federation: Imported | None
+) -> tuple[ModelSpec, nn.Module, dict[str, Tensor] | None]:
+    """Build the network that the weights are of; return how it was built, the network, and the weights."""
+    # First, because a factory that cannot be imported is the clearer error.
     network = build(spec, code=spec.name).eval()
-    if is_wrapped(names, network):
+    state = None if weights is None else _weights(spec, Path(weights))
+    if is_wrapped(federation.names if state is None and federation is not None else state or (), network):
         # memberscan trained it: its output is a standardised label, and the scale is among its weights.
         spec = replace(spec, trained_here=True)
         network = build(spec, code=spec.name).eval()
-    return spec, network
+    return spec, network, state
 
 
 def _weights(spec: ModelSpec, path: Path) -> dict[str, Tensor]:
