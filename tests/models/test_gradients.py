@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from memberscan.models import ModelSpec, build
 from memberscan.models.gradients import (
+    _both_ways_agree,
     agrees_with_autograd,
     capture,
     capture_slowly,
@@ -141,3 +142,28 @@ def test_a_prediction_that_happens_to_be_right_does_not_hide_a_wrong_gradient() 
             return super().forward(inputs) * 1e-4
 
     assert not agrees_with_autograd(Right(), sample(VECTOR, 2), ["hidden"])
+
+
+class NearlyTied(nn.Module):
+    """Takes the larger of two equal values, of which one is rounded as the size of the batch says."""
+
+    def __init__(self, *, mixes: float = 0.0) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 1), nn.Linear(6, 1)
+        self.second.load_state_dict(self.first.state_dict())
+        self.mixes = mixes
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        first, second = self.first(inputs), self.second(inputs)
+        if inputs.dtype == torch.float32:
+            second = second * (1 + (len(inputs) - 1.5) * 1e-6)
+        larger = torch.maximum(first, second)
+        return larger + self.mixes * larger.mean()
+
+
+def test_a_tie_that_rounding_decides_is_no_disagreement() -> None:
+    model, inputs = NearlyTied(), sample(VECTOR, 2)
+    layers = parameter_layers(model)
+    assert not _both_ways_agree(model, inputs, layers, [])
+    assert agrees_with_autograd(model, inputs, layers)
+    assert not agrees_with_autograd(NearlyTied(mixes=1e-2), inputs, layers)
