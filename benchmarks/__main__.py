@@ -10,6 +10,7 @@ import sys
 NAMES = (
     "gradients",
     "memory",
+    "dp_sgd",
     "loading",
     "as_is",
     "predictions",

@@ -10,6 +10,9 @@ import typer
 from memberscan.cli.options import Json, Seed, answer, console
 from memberscan.errors import BadInputError
 
+_WITH_LONG = ("verdict", "references", "reference-calibration", "defences")
+_WITH_DATA = ("references", "queries", "heads", "encoder", "defences")
+
 
 def register(app: typer.Typer) -> None:
     """Add this command."""
@@ -23,7 +26,7 @@ def study(
             metavar="NAME",
             help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining, "
             "hidden-difference, exposure, reference-calibration, references, queries, another-visit, "
-            "heads or encoder.",
+            "heads, encoder, defences or federated-defences.",
         ),
     ],
     out: Annotated[
@@ -34,11 +37,9 @@ def study(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="For references, queries, heads and encoder: a folder with data to train on."),
+        typer.Option(help=f"For {', '.join(_WITH_DATA)}: a folder with data to train on."),
     ] = None,
-    long: Annotated[
-        bool, typer.Option("--long", help="For verdict, references and reference-calibration: much more.")
-    ] = False,
+    long: Annotated[bool, typer.Option("--long", help=f"For {', '.join(_WITH_LONG)}: much more.")] = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -50,10 +51,10 @@ def study(
 
     from memberscan.studies import STUDIES
 
-    if long and name not in ("verdict", "references", "reference-calibration"):
-        raise BadInputError("--long is for verdict, references and reference-calibration; leave it out")
-    if data and name not in ("references", "queries", "heads", "encoder"):
-        raise BadInputError("--data is for references, queries, heads and encoder; leave it out")
+    if long and name not in _WITH_LONG:
+        raise BadInputError(f"--long is for {', '.join(_WITH_LONG)}; leave it out")
+    if data and name not in _WITH_DATA:
+        raise BadInputError(f"--data is for {', '.join(_WITH_DATA)}; leave it out")
     if name not in STUDIES:
         raise BadInputError(f"study {name!r} is unknown; choose one of {', '.join(STUDIES)}")
     options = ({"long": True} if long else {}) | ({"data": data} if data else {})

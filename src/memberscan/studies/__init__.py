@@ -131,6 +131,24 @@ def _encoder(out: Path, *, seed: int, run: Path | None, data: Path | None = None
     return encoder(out, data=data, seed=seed, processes=threads.available())
 
 
+def _defences(
+    out: Path, *, seed: int, run: Path | None, data: Path | None = None, long: bool = False
+) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.defences import defences
+
+    del run
+    return defences(out, data=data, seed=seed, processes=threads.available(), long=long)
+
+
+def _federated_defences(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.federated_defences import federated_defences
+
+    del run
+    return federated_defences(out, seed=seed, processes=threads.available())
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -148,4 +166,6 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "another-visit": _another_visit,
     "heads": _heads,
     "encoder": _encoder,
+    "defences": _defences,
+    "federated-defences": _federated_defences,
 }
