@@ -36,6 +36,10 @@ FEDERATION = (
     *("--model", "cnn3d", "--width", str(WIDTH), "--learners", "2"),
     *("--held-out", "0.5", "--rounds", "10", "--seed", "0"),
 )
+FRONTIER = (
+    *("--model", "cnn3d", "--width", str(WIDTH), "--epochs", "4", "--defences", "early-stopping"),
+    *("--references", "2", "--seeds", "2", "--seed", "0", "--workers", "1"),
+)
 SALTS = ("roles.salt", "salt.txt")
 TITLE = "kill -9 at random moments, the same command again"
 
@@ -160,10 +164,10 @@ def difference(expected: dict[str, str], found: dict[str, str]) -> str:
 def run_all(folder: Path, options: argparse.Namespace) -> list[Outcome]:
     """Kill each stage, on small sizes; training is long enough to have written checkpoints, one every 5 s."""
     study = Study(folder, options.seed, options.threads)
-    if options.only == "federations":
+    if options.only:
         phantoms = ("cohort", "phantom", str(folder / "cohort"), "--subjects", str(SUBJECTS))
         subprocess.run([sys.executable, "-m", "memberscan", *phantoms], check=True, capture_output=True)
-        return _federations(study)
+        return _federations(study) if options.only == "federations" else [_frontier(study)]
     bids = []
     if options.bids:
         before = ("cohort", "bids", str(options.bids.resolve()))
@@ -180,8 +184,13 @@ def run_all(folder: Path, options: argparse.Namespace) -> list[Outcome]:
         study.stage("audit", "audit", ("audit", "run"), ("--access", "weights")),
         study.stage("references", "references", ("references", "run"), ("--count", "4", "--workers", "1")),
         study.stage("audit --references", "compared", ("audit", "run"), ("--references", "references")),
+        _frontier(study),
         *_federations(study),
     ]
+
+
+def _frontier(study: Study) -> Outcome:
+    return study.stage("frontier", "frontier", ("frontier", "cohort"), FRONTIER)
 
 
 def _federations(study: Study) -> list[Outcome]:
@@ -215,7 +224,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--bids", type=Path, help="a BIDS dataset to build a cohort from as well")
-    parser.add_argument("--only", choices=["federations"], help="these stages, and no others")
+    parser.add_argument("--only", choices=["federations", "frontier"], help="these stages, and no others")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument(
         "--threads", type=int, default=1, help="of each process (OMP_NUM_THREADS); more is slower"
