@@ -23,7 +23,7 @@ def study(
             metavar="NAME",
             help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining, "
             "hidden-difference, exposure, reference-calibration, references, queries, another-visit, "
-            "heads or encoder.",
+            "heads, encoder or canaries.",
         ),
     ],
     out: Annotated[

@@ -131,6 +131,14 @@ def _encoder(out: Path, *, seed: int, run: Path | None, data: Path | None = None
     return encoder(out, data=data, seed=seed, processes=threads.available())
 
 
+def _canaries(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.canaries import canaries
+
+    del run
+    return canaries(out, seed=seed, processes=threads.available())
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -148,4 +156,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "another-visit": _another_visit,
     "heads": _heads,
     "encoder": _encoder,
+    "canaries": _canaries,
 }
