@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from memberscan.auditing.heading import Heading
     from memberscan.auditing.selection import Selection
     from memberscan.auditing.weighing import Weighed
+    from memberscan.evidence.canary_bounds import CanaryEvidence
     from memberscan.targets import Target
 
 _ENOUGH = 10_000
@@ -138,6 +139,7 @@ def outcome(
     found: Weighed,
     federation: FederationFacts | None,
     references: ReferenceFacts | None,
+    canaries: CanaryEvidence | None,
     *,
     origin: str,
     heading: Heading,
@@ -170,6 +172,7 @@ def outcome(
         gains=found.gains,
         federation=federation,
         references=references,
+        canaries=canaries,
         smallest_cell=smallest_cell,
     )
 

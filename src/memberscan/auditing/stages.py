@@ -12,7 +12,7 @@ from typing import Any
 from memberscan.attacks import Attack, attacks_on, named
 from memberscan.attacks.attempt import attempt, observe, one_thread
 from memberscan.attacks.identity import identity
-from memberscan.auditing import facts, federation_results, selection
+from memberscan.auditing import canary_results, facts, federation_results, selection
 from memberscan.auditing.computing import computing
 from memberscan.auditing.heading import Heading
 from memberscan.auditing.reference_results import compare_with_references
@@ -122,7 +122,7 @@ def audit(
     _require_both_sides(audited, smallest_cell)
     origin = source.resolve().name
     directory = None if directory is None else Path(directory)
-    run = getattr(audited, "run", None)
+    run, canaries = getattr(audited, "run", None), canary_results.canaries_of(audited)
     request = {
         "command": "audit",
         "memberscan": version("memberscan"),
@@ -130,6 +130,7 @@ def audit(
         # Weights do not say what the outputs mean.
         **({} if run is None else run.spec.reading),
         **({} if audited.variable.is_age else {"target": asdict(audited.variable)}),
+        **({} if canaries is None else {"canaries": canaries.fingerprint}),
         "predictions_from": audited.predictions_from,
         "references": None if audited.references is None else audited.references.fingerprint,
         "threat": asdict(threat),
@@ -223,6 +224,7 @@ def _work(
         # 2. What the attacker sees of every scan.
         wanted = [signal for attack in selected.attacks.values() for signal in attack.reads]
         view = see(target, [*wanted, *also], directory / "signals")
+        canaries = canary_results.read_back(target)
     # Residuals in another unit would give a false answer, whatever the attack.
     unproven = target.own_images is not None and target.own_images.reproduced is None
     require_plausible(target.variable, view.label, view[PREDICTION], images_unproven=unproven)
@@ -249,6 +251,7 @@ def _work(
         found,
         federation,
         references,
+        canaries,
         origin=origin,
         heading=heading,
         smallest_cell=smallest_cell,

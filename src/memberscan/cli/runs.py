@@ -82,6 +82,12 @@ def train(
     *,
     training: Given,
     options: Given,
+    canaries: Annotated[
+        int,
+        typer.Option(
+            help="Made-up people, each put in by a coin, with which audit reads the guarantee back; 200, say."
+        ),
+    ] = 0,
     seed: DrawSeed = None,
     json: Json = False,
 ) -> None:
@@ -103,6 +109,7 @@ def train(
         options=options,
         config=config,
         seed=seed,
+        canaries=canaries,
     )
     _print(made, json)
 
@@ -231,6 +238,8 @@ def _print(run: Run, as_json: bool, landmarks: Mapping[str, str] | None = None) 
         "weights": run.weights_fingerprint,
     }
     facts |= landmarks or {}
+    if (planted := run.canaries) is not None:
+        facts["canaries"] = len(planted)
     if run.reproduced is not None:
         facts["reproduced"] = (
             f"{run.reproduced.scans} predictions, largest difference {run.reproduced.largest:.2g} "

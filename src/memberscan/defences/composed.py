@@ -134,3 +134,7 @@ class Composed(Defence):
             return None
         of_people = next((stated for stated in found if stated.epsilon is not None), found[0])
         return replace(of_people, statement=" ".join(stated.statement for stated in found))
+
+    def gaussian_noise(self) -> bool:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return any(part.gaussian_noise() for part in self.parts)

@@ -261,6 +261,13 @@ class Defence:
         """Return the guarantee after a training of this size, or None if there is none."""
         return None
 
+    def gaussian_noise(self) -> bool:
+        """Return whether the epsilon of the guarantee is that of Gaussian noise.
+
+        An audit with canaries may then use bounds that hold for such mechanisms only.
+        """
+        return False
+
 
 def generator_of(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a generator of random numbers on a device."""

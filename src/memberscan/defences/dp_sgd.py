@@ -159,6 +159,10 @@ class DPSGD(Defence):
             delta,
         )
 
+    def gaussian_noise(self) -> bool:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return True
+
     def _delta(self, size: TrainingSize) -> float:
         # 10^(-k) with the least k that makes it smaller than 1 / people.
         return self.delta or 10.0 ** -(math.floor(math.log10(size.people)) + 1)

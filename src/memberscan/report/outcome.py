@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
     from memberscan.evidence.blind import Blind
+    from memberscan.evidence.canary_bounds import CanaryEvidence
     from memberscan.evidence.estimates import Difference, Estimates
     from memberscan.evidence.findings import Finding
     from memberscan.evidence.gap import Gap
@@ -362,6 +363,7 @@ class Outcome:
     images: OwnImages | None = None
     overlap: Overlap | None = None
     references: ReferenceFacts | None = None
+    canaries: CanaryEvidence | None = None
 
     @property
     def person_exposure(self) -> PersonExposure | None:

@@ -29,6 +29,7 @@ from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.content.parts import Auc, Bound, Estimate, NotRun
 from memberscan.report.exposure import exposure, residual_bands
 from memberscan.report.outcome import AttackFacts, Outcome, ProvenanceFacts, TargetFacts
+from memberscan.report.published_canaries import canaries
 from memberscan.report.published_parties import federation
 from memberscan.report.published_people import person_exposure
 from memberscan.report.published_references import references
@@ -57,6 +58,8 @@ def publish(outcome: Outcome) -> AuditContent:
 def _exact(outcome: Outcome) -> AuditContent:
     """Return what an audit says, with numbers that are not rounded yet."""
     smallest = outcome.smallest_cell
+    # What says nothing is left out, as files of earlier versions leave it out.
+    also = {} if outcome.canaries is None else {"canaries": canaries(outcome.canaries)}
     return AuditContent(
         schema=SCHEMA,
         disclosure=audit_json.Disclosure(smallest_cell=smallest),
@@ -96,6 +99,7 @@ def _exact(outcome: Outcome) -> AuditContent:
         federation=federation(outcome.federation, outcome.threat.attacker, smallest, outcome.people.variable),
         provenance=_provenance(outcome.provenance),
         references=references(outcome.references, outcome.people.variable.step),
+        **also,
     )
 
 

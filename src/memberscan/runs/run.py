@@ -17,6 +17,7 @@ from memberscan.models import ModelSpec, build, load_weights, read_weights
 from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.output_directory import REQUEST
 from memberscan.received import load_json, read_limited, stated
+from memberscan.runs.canaries import CANARIES, Canaries
 from memberscan.runs.roles import Roles
 from memberscan.runs.transcript import MANIFEST as TRANSCRIPT
 from memberscan.runs.transcript import ROUNDS, Transcript
@@ -223,6 +224,21 @@ class Run:
             dict[str, Guarantee | None], found if self.federation else {"": found}, str(self.path / DONE)
         )
         return weakest(of.values())
+
+    @property
+    def canaries(self) -> Canaries | None:
+        """The canaries of the training, and which were in; None where it had none.
+
+        None too where the secret file that says so is not beside the run, since only the owner has it.
+        """
+        path = self.path / CANARIES
+        return Canaries.read(path) if "canaries" in self.training and path.exists() else None
+
+    @property
+    def gaussian_noise(self) -> bool:
+        """Whether a run with canaries states that its epsilon is that of Gaussian noise."""
+        said = stated(dict[str, Any], self.training.get("canaries", {}), str(self.path / DONE))
+        return said.get("gaussian_noise") is True
 
     @property
     def imported(self) -> bool:

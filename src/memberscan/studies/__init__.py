@@ -149,6 +149,14 @@ def _federated_defences(out: Path, *, seed: int, run: Path | None) -> pd.DataFra
     return federated_defences(out, seed=seed, processes=threads.available())
 
 
+def _canaries(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.canaries import canaries
+
+    del run
+    return canaries(out, seed=seed, processes=threads.available())
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -168,4 +176,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "encoder": _encoder,
     "defences": _defences,
     "federated-defences": _federated_defences,
+    "canaries": _canaries,
 }

@@ -25,9 +25,18 @@ from memberscan.models.trial import require_predicts
 from memberscan.models.weights import writable
 from memberscan.output_directory import claim
 from memberscan.runs import Role, Roles, Run
+from memberscan.runs.canaries import CANARIES, Canaries
 from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
+from memberscan.training.canaries import WHAT, draw_canaries, require_canaries
 from memberscan.training.config import TrainingConfig
-from memberscan.training.kept_seeds import DEFENCE_SEED, MEMBERSHIP_SEED, defence_request, kept_seed
+from memberscan.training.kept_seeds import (
+    CANARY_SEED,
+    DEFENCE_SEED,
+    MEMBERSHIP_SEED,
+    canary_request,
+    defence_request,
+    kept_seed,
+)
 from memberscan.training.loop import fit, size_of
 from memberscan.training.optimizers import learning_rate
 
@@ -45,6 +54,7 @@ def train(
     options: Mapping[str, Any] | None = None,
     config: TrainingConfig | None = None,
     seed: int | None = None,
+    canaries: int = 0,
 ) -> Run:
     """Train a target model and write a run.
 
@@ -69,6 +79,10 @@ def train(
         Seed of the draw of members, and of a defence's random numbers. By default a secret seed, which is
         kept in ``request.json``, readable only by its owner. If a seed can be guessed, anyone with the list
         of subjects can repeat the draw of members, and remove a defence's noise.
+    canaries
+        Number of made-up people, of whom each is put in or left out by a fair coin, so that an audit can read
+        back what the training guarantees: see :func:`memberscan.training.canaries.draw_canaries`. The people
+        that they are made from, at most half of the non-members, are on neither side of other findings.
 
     Raises
     ------
@@ -76,16 +90,23 @@ def train(
         If ``path`` holds a run made with another configuration.
     TooFewSubjectsError
         If fewer than ten members or non-members remain.
+    BadInputError
+        If the number of canaries is not accepted.
     """
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path, config = Path(path), config or TrainingConfig()
     spec = ModelSpec.to_train(model, cohort.shape, for_target(options or {}, cohort.target))
     randomised = isinstance(members, (int, float))
     resolve_device(config.device)
+    require_canaries(canaries)
     defence_from(config.defence).require_training(None)
-    extra = defence_request(path, config, seed)
+    extra = defence_request(path, config, seed) | canary_request(path, canaries, seed)
     seed = kept_seed(path, MEMBERSHIP_SEED, seed) if randomised else None
     roles = chosen_roles(cohort, members, validation, seed or 0)
+    planted = None
+    if canaries:
+        planted, roles = draw_canaries(cohort, roles, canaries, extra[CANARY_SEED], config)
+        roles.require_both_sides()
     if (config.keep == "best" or config.patience) and not roles.subjects(Role.VALIDATION):
         raise BadInputError(
             "keep best and patience need validation subjects to choose the epoch; add --validation 0.1, "
@@ -97,6 +118,9 @@ def train(
     config = replace(config, learning_rate=learning_rate(config, network))
     defence_from(config.defence).require(network, cohort)
     ids = {role: scans_of(cohort, roles.subjects(role)) for role in Role}
+    if planted is not None:
+        cohort = planted.added_to(cohort)
+        ids[Role.MEMBER] = ids[Role.MEMBER] + planted.scans(planted.inside)
     guarantee = guaranteed(config, size_of(cohort, ids[Role.MEMBER], config))
     request = {
         "command": "train",
@@ -123,6 +147,7 @@ def train(
                 config,
                 defence_seed,
                 guarantee,
+                planted,
                 randomised=randomised,
             )
 
@@ -137,10 +162,13 @@ def _train(
     config: TrainingConfig,
     defence_seed: int,
     guarantee: Mapping[str, Any] | None,
+    planted: Canaries | None,
     *,
     randomised: bool,
 ) -> Run:
     roles.write(path / ROLES)
+    if planted is not None:
+        planted.write(path / CANARIES)
     started = time.perf_counter()
     members, validation = ids[Role.MEMBER], ids[Role.VALIDATION]
     state = fit(network, cohort, members, validation, config, path / CHECKPOINT, defence_seed=defence_seed)
@@ -155,6 +183,7 @@ def _train(
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "guarantee": guarantee,
+        **({} if planted is None else {"canaries": _about(planted, config)}),
     }
     write_weights(path, network)
     run = Run(
@@ -165,6 +194,12 @@ def _train(
     append_line(path / TIMINGS, json.dumps({"stage": "train", "seconds": seconds}))
     (path / CHECKPOINT).unlink(missing_ok=True)
     return run
+
+
+def _about(canaries: Canaries, config: TrainingConfig) -> dict[str, Any]:
+    """Return what everybody may know of canaries; who was in is only in the owner's file."""
+    gaussian = defence_from(config.defence).gaussian_noise()
+    return {"count": len(canaries), "what": WHAT, "gaussian_noise": gaussian}
 
 
 def scans_of(cohort: Cohort, subjects: Sequence[str]) -> list[str]:

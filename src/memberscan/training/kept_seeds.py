@@ -15,6 +15,7 @@ from memberscan.training.config import TrainingConfig
 MEMBERSHIP_SEED = "membership_seed"
 DEFENCE_SEED = "defence_seed"
 DEFENCE_CODE = "defence_code"
+CANARY_SEED = "canary_seed"
 
 
 def defence_request(path: Path, config: TrainingConfig, given: int | None) -> dict[str, Any]:
@@ -28,6 +29,14 @@ def defence_request(path: Path, config: TrainingConfig, given: int | None) -> di
     own = None if given is None else seeds.integer(given, "defence")
     code = own_code(config.defence)
     return {DEFENCE_SEED: kept_seed(path, DEFENCE_SEED, own), **({DEFENCE_CODE: code} if code else {})}
+
+
+def canary_request(path: Path, count: int, given: int | None) -> dict[str, Any]:
+    """Return the part of a request about canaries: how many, and the seed of their coins; empty without."""
+    if not count:
+        return {}
+    own = None if given is None else seeds.integer(given, "canaries")
+    return {"canaries": count, CANARY_SEED: kept_seed(path, CANARY_SEED, own)}
 
 
 def kept_seed(path: Path, name: str, given: int | None) -> int:

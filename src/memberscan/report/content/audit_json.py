@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from memberscan.report.content.bounds_json import HiddenDifference, Overlap
+from memberscan.report.content.canaries_json import Canaries
 from memberscan.report.content.exposure_json import PersonExposure
 from memberscan.report.content.federation_json import Federation
 from memberscan.report.content.finding_json import Finding, Gain
@@ -392,3 +393,5 @@ class AuditContent(Part):
     """How to obtain the same result again."""
     references: References | None = None
     """The reference models; null where there were none. Absent in early versions."""
+    canaries: Canaries | None = None
+    """What canaries show of the guarantee; absent where there are none, or who was in is not known."""

@@ -1,4 +1,4 @@
-"""How the training protected people, what that guarantees, and whether an attack did more than it allows."""
+"""How the training protected people, what that guarantees, and whether attacks or canaries show otherwise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from memberscan.evidence.privacy_region import largest_tpr
 from memberscan.report import ranking, words
 from memberscan.report.content.audit_json import AuditContent
+from memberscan.report.content.canaries_json import Canaries, CanaryBound
 from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.content.parts import Estimate
@@ -19,19 +20,25 @@ from memberscan.report.table_cells import Cell, Table, estimate
 class TrainingDefence:
     """What the section shows; no table where there is no epsilon, or no rate of an attack to compare.
 
-    ``beyond`` is whether an attack found more members than the guarantee allows.
+    ``beyond`` is whether an attack found more members than the guarantee allows, and ``stated`` the epsilon
+    with which canaries are compared; ``cannot_break`` is whether so few canaries can't show more than it.
     """
 
-    defence: str
+    defence: str | None
     guarantee: Guarantee | None
     limits: Table | None
     beyond: bool
     of_a_party: bool
+    canaries: Canaries | None
+    bounds: Table | None
+    stated: str | None
+    cannot_break: bool
 
 
 def data(audit: AuditContent) -> TrainingDefence | None:
-    """Return what the section shows; None where nothing protected people, or that is not known."""
-    if audit.target.defence is None:
+    """Return what the section shows; None where nothing protected people and there are no canaries."""
+    planted = audit.canaries
+    if audit.target.defence is None and planted is None:
         return None
     limit, best = private(audit), ranking.strongest(audit)
     compared = limit is not None and best is not None and any(rate.value is not None for rate in best.tpr)
@@ -41,6 +48,10 @@ def data(audit: AuditContent) -> TrainingDefence | None:
         limits=limits(limit, best) if compared and limit is not None and best is not None else None,
         beyond=limit is not None and any(exceeds(limit, finding) for finding in audit.findings),
         of_a_party=ranking.of_a_party(audit),
+        canaries=planted,
+        bounds=None if planted is None else canary_bounds(planted),
+        stated=None if limit is None or limit.epsilon is None else f"{limit.epsilon:.3g}",
+        cannot_break=limit is not None and planted is not None and not can_break(planted, limit),
     )
 
 
@@ -69,6 +80,32 @@ def limits(limit: Guarantee, finding: Finding) -> Table:
         "non-members are left."
     )
     return Table(caption, ("False alarms", "Allowed at most", "Found"), rows)
+
+
+def can_break(planted: Canaries, limit: Guarantee) -> bool:
+    """Return whether a bound would have been above the guarantee if all guesses had been right."""
+    return any(each.ceiling > (limit.epsilon or 0.0) for each in planted.bounds)
+
+
+def canary_bounds(planted: Canaries) -> Table:
+    """Return the lower bounds of epsilon that the canaries give."""
+    caption = (
+        f"Lower bounds of epsilon at delta {planted.delta:g}. With {words.percent(planted.level)} confidence "
+        "all of them hold together."
+    )
+    columns = ("Seen", "Method", "Epsilon at least", "Right guesses", "Can show at most")
+    return Table(caption, columns, [_row(each) for each in planted.bounds])
+
+
+def _row(bound: CanaryBound) -> list[Cell]:
+    right = "none" if bound.guesses is None else f"{bound.correct} of {bound.guesses}"
+    return [
+        Cell(bound.scores),
+        Cell(bound.method),
+        Cell(f"{bound.epsilon:.2f}" + (" (above the stated one)" if bound.broken else "")),
+        Cell(right),
+        Cell(f"{bound.ceiling:.2f}"),
+    ]
 
 
 SECTION = Section(__name__, "defence", "Protection in training", data)

@@ -1,0 +1,45 @@
+"""Turn what canaries show of epsilon into the content of audit.json."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memberscan.evidence.rounding import floored
+from memberscan.report.content.canaries_json import Canaries, CanaryBound
+
+if TYPE_CHECKING:
+    from memberscan.evidence import canary_bounds
+
+STEP = 0.01
+"""To which epsilons are rounded down."""
+
+
+def canaries(found: canary_bounds.CanaryEvidence) -> Canaries:
+    """Return the bounds, rounded down; whether one breaks the guarantee was decided on exact numbers.
+
+    Canaries are made up, so their counts say nothing about people.
+    """
+    return Canaries(
+        inside=found.inside,
+        outside=found.outside,
+        level=found.level,
+        delta=found.delta,
+        bounds=tuple(_bound(each, found.epsilon) for each in found.bounds),
+        broken=found.broken,
+    )
+
+
+def _bound(each: canary_bounds.CanaryBound, stated: float | None) -> CanaryBound:
+    bound = each.bound
+    return CanaryBound.model_validate(
+        {
+            "scores": each.scores,
+            "method": bound.method,
+            # On the same side of the stated epsilon as the exact number.
+            "epsilon": floored(bound.value, STEP, side=stated),
+            "ceiling": floored(bound.ceiling, STEP),
+            "guesses": bound.guesses,
+            "correct": bound.correct,
+            "broken": each.broken,
+        }
+    )
