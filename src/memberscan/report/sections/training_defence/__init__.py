@@ -19,7 +19,8 @@ from memberscan.report.table_cells import Cell, Table, estimate
 class TrainingDefence:
     """What the section shows; no table where there is no epsilon, or no rate of an attack to compare.
 
-    ``beyond`` is whether an attack found more members than the guarantee allows.
+    ``beyond`` is whether an attack found more members than the guarantee allows; ``answers`` how answers of
+    the model are changed, and ``bypassed`` whether this attacker reads the model itself.
     """
 
     defence: str
@@ -27,6 +28,8 @@ class TrainingDefence:
     limits: Table | None
     beyond: bool
     of_a_party: bool
+    answers: str | None
+    bypassed: bool
 
 
 def data(audit: AuditContent) -> TrainingDefence | None:
@@ -41,6 +44,8 @@ def data(audit: AuditContent) -> TrainingDefence | None:
         limits=limits(limit, best) if compared and limit is not None and best is not None else None,
         beyond=limit is not None and any(exceeds(limit, finding) for finding in audit.findings),
         of_a_party=ranking.of_a_party(audit),
+        answers=audit.target.answers,
+        bypassed=audit.threat.access != "outputs",
     )
 
 
