@@ -47,7 +47,9 @@ def seen(references: int) -> tuple[Any, View, np.ndarray]:
     given = SimpleNamespace(
         predictions=values[REFERENCE_PREDICTIONS], inside=values[REFERENCE_MEMBERS], recipe="linear models"
     )
-    target = SimpleNamespace(people=people, seed=3, member=member, scans=scans, references=given)
+    target = SimpleNamespace(
+        people=people, seed=3, member=member, scans=scans, references=given, service=None
+    )
     return target, View(scans, values), residuals
 
 

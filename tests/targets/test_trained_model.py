@@ -123,6 +123,7 @@ def test_what_it_is_and_where_it_comes_from(target: TrainedModel, run: Run, volu
         "randomised": True,
         "defence": None,
         "guarantee": None,
+        "answers": None,
     }
     assert target.provenance() == {
         "cohort": volumes.fingerprint,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from memberscan.signals import by_provider
+from memberscan.signals import Provider, Signal, by_provider
 from memberscan.signals.reference_models import REFERENCES
 from memberscan.threat import Access, ThreatModel
 
@@ -30,6 +31,8 @@ def obstacle(attack: Attack, target: Target) -> str | None:
     for provider in asked:
         if not provider.seen_by(threat):
             return provider.out_of_sight(threat)
+    if (service := target.service) is not None and (hidden := _hidden(asked)):
+        return f"needs more than predictions ({hidden}), and a service ({service.name}) gives only these"
     if attack.others > (others := target.most_others()):
         return (
             f"needs at least {attack.others} other learners in a round; this attacker sees at most {others}"
@@ -44,6 +47,12 @@ def obstacle(attack: Attack, target: Target) -> str | None:
         if failing := provider.not_taken(signals, target):
             return failing
     return None
+
+
+def _hidden(asked: Mapping[Provider, Sequence[Signal]]) -> str:
+    """Return the names of the signals that a service does not show, or an empty text."""
+    every = [(provider, signal) for provider, signals in asked.items() for signal in signals]
+    return " and ".join(str(signal) for by, signal in every if by.behind_service(signal) == "hidden")
 
 
 def needed_access(attack: Attack, threat: ThreatModel) -> Access:

@@ -32,7 +32,8 @@ def scores_of_outputs(target: TrainedModel, canaries: Canaries) -> Float[np.ndar
     Of a number it is the prediction, minus what a straight line through all canaries predicts from the true
     label, times the direction in which the label was moved: what a model learns of the target is taken away,
     and what it learns of the canary is left. Of classes it is the log-probability of the canary's class. The
-    mean over a canary's scans is taken. Nothing here depends on who was in.
+    mean over a canary's scans is taken. Nothing here depends on who was in. A defence of answers is not
+    applied, because what canaries test is the training.
     """
     cohort = canaries.added_to(target.cohort)
     answers = predict_scans(target.model, cohort, canaries.scans())[:, 0]

@@ -12,7 +12,7 @@ from memberscan import seeds
 from memberscan.attacks.references.empirical_bayes import EMPIRICAL_BAYES
 from memberscan.attacks.references.stacking import STACKING
 from memberscan.attacks.with_references import Compared
-from memberscan.errors import MisalignedError, TooFewSubjectsError
+from memberscan.errors import MisalignedError, NonFiniteError, TooFewSubjectsError
 from memberscan.evidence.naming import name_members
 from memberscan.evidence.person_exposure import PersonExposure, person_exposure
 from memberscan.evidence.recipe_fit import compare_recipe
@@ -20,7 +20,7 @@ from memberscan.evidence.reference_power import ReferencePower, measure_power
 from memberscan.evidence.roc import aucs_of_rows
 from memberscan.evidence.scores import Scores
 from memberscan.report.outcome import PeopleFacts, ReferenceFacts
-from memberscan.signals import View
+from memberscan.signals import View, as_answered
 from memberscan.signals.reference_models import REFERENCE_PREDICTIONS
 from memberscan.targets import Target
 
@@ -57,7 +57,10 @@ def compare_with_references(
     found = target.references
     if found is None:
         return None
-    residuals, inside = by_person(view.residuals(found.predictions), found.inside, target.people)
+    seen = view.values
+    if REFERENCE_PREDICTIONS not in seen:
+        seen = as_answered(target, {REFERENCE_PREDICTIONS: found.predictions})
+    residuals, inside = by_person(view.residuals(seen[REFERENCE_PREDICTIONS]), found.inside, target.people)
     exposure = _exposure(target, view, scores, people, residuals, inside)
     fit = compare_recipe(people.residual, people.member, residuals, inside)
     return ReferenceFacts(found.recipe, fit, exposure)
@@ -78,6 +81,11 @@ def _exposure(
         found = person_exposure(residuals, inside, people.label, rng)
     except TooFewSubjectsError:
         # Two references say nothing of single people; the attacks with them still count.
+        return None
+    except NonFiniteError:
+        # A service may answer the same to everybody of one age; this says nothing of single people either.
+        if target.service is None:
+            raise
         return None
     # The attack is chosen beforehand: the best of many would name too many by luck.
     naming = next((each for each in scores if each.attack == STACKING.name and not each.pairs), None)

@@ -1,4 +1,4 @@
-"""Defences: each changes a training step, an update or a finished model to protect people; one file each.
+"""Defences: each changes a step, an update, a finished model or its answers to protect people; one file each.
 
 A defence is a class of :class:`~memberscan.defences.defence.Defence`, made by
 :func:`~memberscan.configuration.configuration` so that its parameters are declared once, and one line in
@@ -30,6 +30,9 @@ DEFENCES: dict[str, str] = {
     "loss-floor": "memberscan.defences.loss_floor:LossFloor",
     "prune": "memberscan.defences.prune:Prune",
     "quantize": "memberscan.defences.quantize:Quantize",
+    "round": "memberscan.defences.round:Round",
+    "clip": "memberscan.defences.clip:Clip",
+    "answer-noise": "memberscan.defences.answer_noise:AnswerNoise",
 }
 """The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""
 
@@ -46,6 +49,19 @@ def defence_from(text: str | None) -> Defence:
     from memberscan.defences.composed import compose
 
     return compose([_single(part) for part in parts_of(text)])
+
+
+def answering(text: str | None) -> tuple[str, Defence] | None:
+    """Return those of a text's defences that change answers, with their text; None if there are none.
+
+    The text may come from a run of others, so classes of the user's own count only after :func:`allow_own`.
+    """
+    from memberscan.defences.composed import compose
+    from memberscan.defences.defence import Defence
+
+    known = [part for part in parts_of(text) if part.partition(":")[0] in DEFENCES or own.allowed(part)]
+    found = [part for part in known if _named(part)[1].answered is not Defence.answered]
+    return ("+".join(found), compose([_single(part) for part in found])) if found else None
 
 
 def written_in_full(text: str | None) -> str | None:

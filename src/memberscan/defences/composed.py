@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from memberscan.cohort import Cohort
+    from memberscan.defences.answers import Answers
     from memberscan.models.regressor import AgeRegressor
     from memberscan.target_variable import TargetVariable
 
@@ -125,6 +126,17 @@ class Composed(Defence):
         """See :class:`~memberscan.defences.defence.Defence`."""
         for part in self.parts:
             part.finished(model, generator)
+
+    def answered(self, answers: Answers) -> Float[np.ndarray, " n"]:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        for place, part in enumerate(self.parts):
+            # Two parts that draw noise must not draw the same.
+            answers = replace(answers, values=part.answered(replace(answers, place=place)))
+        return answers.values
+
+    def changes_answers(self) -> str:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return " ".join(part.changes_answers() for part in self.parts if overrides(part, "answered"))
 
     def guarantee(self, size: TrainingSize) -> Guarantee | None:
         """See :class:`~memberscan.defences.defence.Defence`."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from memberscan.cohort import Cohort
+    from memberscan.defences.answers import Answers
     from memberscan.target_variable import TargetVariable
 
 
@@ -256,6 +257,17 @@ class Defence:
 
     def finished(self, model: AgeRegressor, generator: torch.Generator) -> None:
         """Change a finished model, before its weights are written."""
+
+    def answered(self, answers: Answers) -> Float[np.ndarray, " n"]:
+        """Return what a service answers in place of the model's predictions, in the unit of the target.
+
+        It protects against those who only read answers; whoever has the weights computes the predictions.
+        """
+        return answers.values
+
+    def changes_answers(self) -> str:
+        """Return in a sentence what :meth:`answered` does, for reports."""
+        return "Every answer is changed."
 
     def guarantee(self, size: TrainingSize) -> Guarantee | None:  # noqa: ARG002
         """Return the guarantee after a training of this size, or None if there is none."""

@@ -26,6 +26,12 @@ def allow(name: str) -> None:
     _allowed.add(name)
 
 
+def allowed(text: str) -> bool:
+    """Tell whether a text names a class that the user named."""
+    found = split_own(text)
+    return found is not None and found[0] in _allowed
+
+
 def own_class(name: str) -> type[Defence]:
     """Import a class of the user's own.
 

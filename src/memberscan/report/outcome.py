@@ -63,6 +63,8 @@ class TargetFacts:
         Columns that must not be covariates, with the reason: see :mod:`memberscan.evidence.admissible`.
     defence, guarantee
         What protected people in training, and what that guarantees; None where nothing did, or unknown.
+    answers
+        How the defence changes answers of a model that is offered as a service; None where it does not.
     """
 
     kind: Literal["run", "predictions"]
@@ -76,6 +78,7 @@ class TargetFacts:
     predictions_from: Literal["one-pass", "unknown"] | None = None
     defence: str | None = None
     guarantee: Guarantee | None = None
+    answers: str | None = None
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,8 @@ def _target(outcome: Outcome) -> audit_json.Target:
         also["defence"] = target.defence
     if target.guarantee is not None:
         also["guarantee"] = Guarantee(**asdict(target.guarantee))
+    if target.answers is not None:
+        also["answers"] = target.answers
     return audit_json.Target(
         kind=target.kind,
         model=target.model,

@@ -5,7 +5,7 @@ A new kind of signal is one module with its key and its provider, and one line i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from memberscan.signals.of_final_model import OfFinalModel, observe_final
 from memberscan.signals.predictions import PREDICTION, PREDICTIONS
 from memberscan.signals.reference_models import REFERENCES
 from memberscan.signals.round_predictions import PREDICTIONS_BY_ROUND
-from memberscan.signals.signal import Observed, Provider, Signal
+from memberscan.signals.signal import COPY, REFERENCE, Observed, Provider, Signal
 from memberscan.signals.view import View
 
 if TYPE_CHECKING:
@@ -87,7 +87,31 @@ def see(target: Target, signals: Iterable[Signal], directory: Path) -> View:
         seen = provider.observe(those, target, directory)
         values |= seen.values
         learners, rounds = seen.learners or learners, seen.rounds or rounds
-    return View(target.scans[["subject_id", "label"]], values, learners, rounds, target.variable)
+    seen_by_attacker = as_answered(target, values)
+    return View(target.scans[["subject_id", "label"]], seen_by_attacker, learners, rounds, target.variable)
+
+
+def as_answered(target: Target, values: Mapping[Signal, Any]) -> dict[Signal, Any]:
+    """Return signals as the attacker sees them: all that a service answers has gone through its defence.
+
+    Nothing of a model reaches an attack in another way.
+
+    Raises
+    ------
+    BadInputError
+        If a service hides one of the signals; attacks that read it are not run.
+    """
+    service = target.service
+    if service is None:
+        return dict(values)
+    seen: dict[Signal, Any] = {}
+    for signal, raw in values.items():
+        kind = _OF_KIND[signal.kind].behind_service(signal)
+        if kind == "hidden":
+            raise BadInputError(f"the signal {signal} is hidden by {service.name}; choose another attack")
+        change = service.of_references if REFERENCE in signal.dimensions else service.of_model
+        seen[signal] = raw if kind == "unchanged" else change(raw, of_copies=COPY in signal.dimensions)
+    return seen
 
 
 __all__ = [
@@ -97,6 +121,7 @@ __all__ = [
     "Provider",
     "Signal",
     "View",
+    "as_answered",
     "by_provider",
     "made_of",
     "see",

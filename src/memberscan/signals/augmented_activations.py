@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from memberscan.signals.activations import ACTIVATIONS, OUTPUT
 from memberscan.signals.augmented_predictions import PREDICTIONS_OF_COPIES
 from memberscan.signals.of_final_model import FINAL
-from memberscan.signals.signal import SCAN, Observed, Provider, Signal
+from memberscan.signals.signal import COPY, SCAN, Observed, Provider, Signal
 from memberscan.threat import Access, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.targets.target import Target
 
-AUGMENTED_ACTIVATIONS = Signal("augmented-activation", (SCAN, "copy", "feature"))
+AUGMENTED_ACTIVATIONS = Signal("augmented-activation", (SCAN, COPY, "feature"))
 """Of the scan mirrored left to right, and moved by a voxel forward, backward, up and down."""
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memberscan.signals.of_final_model import FINAL, no_people_of_its_own
-from memberscan.signals.signal import SCAN, Observed, Provider, Signal
+from memberscan.signals.signal import COPY, SCAN, BehindService, Observed, Provider, Signal
 from memberscan.threat import Access, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.targets.target import Target
 
-AUGMENTED_PREDICTIONS = Signal("augmented-predictions", (SCAN, "copy"))
+AUGMENTED_PREDICTIONS = Signal("augmented-predictions", (SCAN, COPY))
 """Of the scan mirrored left to right, and moved by a voxel forward, backward, up and down."""
 
 
@@ -25,6 +25,10 @@ class AugmentedPredictions(Provider):
     def out_of_sight(self, threat: ThreatModel) -> str:
         """See :class:`~memberscan.signals.signal.Provider`; an outsider may always query the model."""
         return no_people_of_its_own(threat)
+
+    def behind_service(self, signal: Signal) -> BehindService:  # noqa: ARG002
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        return "changed"
 
     def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from memberscan.evidence.design_matrix import columns_of, standardise_covariates
 from memberscan.signals.of_final_model import FINAL, no_people_of_its_own
-from memberscan.signals.signal import SCAN, Observed, Provider, Signal
+from memberscan.signals.signal import SCAN, BehindService, Observed, Provider, Signal
 from memberscan.threat import Access, ThreatModel
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ class Covariates(Provider):
     def out_of_sight(self, threat: ThreatModel) -> str:
         """See :class:`~memberscan.signals.signal.Provider`; an outsider always sees them."""
         return no_people_of_its_own(threat)
+
+    def behind_service(self, signal: Signal) -> BehindService:  # noqa: ARG002
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        return "unchanged"
 
     def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`."""

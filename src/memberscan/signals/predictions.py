@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memberscan.signals.of_final_model import FINAL, OfFinalModel
-from memberscan.signals.signal import SCAN, Signal
+from memberscan.signals.signal import SCAN, BehindService, Signal
 from memberscan.threat import Access
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ class Predictions(OfFinalModel):
 
     def absent(self, signals: Sequence[Signal], target: Target) -> None:
         """See :class:`~memberscan.signals.signal.Provider`; every target has predictions."""
+
+    def behind_service(self, signal: Signal) -> BehindService:  # noqa: ARG002
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        return "changed"
 
     def reading(self, signal: Signal, target: TrainedModel) -> Reading:  # noqa: ARG002
         """See :class:`.OfFinalModel`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memberscan.signals.signal import REFERENCE, SCAN, Observed, Provider, Signal
+from memberscan.signals.signal import COPY, REFERENCE, SCAN, BehindService, Observed, Provider, Signal
 from memberscan.threat import WITH_REFERENCES, Access, ThreatModel
 
 if TYPE_CHECKING:
@@ -18,13 +18,17 @@ REFERENCE_PREDICTIONS = Signal("reference-predictions", (REFERENCE, SCAN))
 REFERENCE_MEMBERS = Signal("reference-members", (REFERENCE, SCAN))
 """Whether each reference model was trained on each scan. Rows 2j and 2j + 1 are twins: the second was trained
 on the person of each matched pair that the first was not trained on."""
-REFERENCE_COPIES = Signal("reference-copies", (REFERENCE, SCAN, "copy"))
+REFERENCE_COPIES = Signal("reference-copies", (REFERENCE, SCAN, COPY))
 """Of the same changed copies of each scan as the model's own, by each reference model."""
 
 
 @dataclass(frozen=True)
 class ReferenceModels(Provider):
     """Predictions of reference models, which an attacker trains for itself on people of its own choice."""
+
+    def behind_service(self, signal: Signal) -> BehindService:
+        """See :class:`~memberscan.signals.signal.Provider`."""
+        return "unchanged" if signal == REFERENCE_MEMBERS else "changed"
 
     def absent(self, signals: Sequence[Signal], target: Target) -> str | None:
         """See :class:`~memberscan.signals.signal.Provider`."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from memberscan.threat import Access, Attacker, ThreatModel
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 SCAN, ROUND, LEARNER, LAYER, REFERENCE = "scan", "round", "learner", "layer", "reference"
 """Dimensions whose entries have names; others, such as the parameters of a layer, are only numbered."""
+COPY = "copy"
+"""The dimension of changed copies of a scan."""
+
+
+BehindService = Literal["hidden", "changed", "unchanged"]
+"""What an outsider sees of a signal where a service changes the model's answers."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,17 @@ class Provider(ABC):
     @abstractmethod
     def out_of_sight(self, threat: ThreatModel) -> str:
         """Return why an attacker does not see the signal, to follow the name of an attack."""
+
+    def behind_service(self, signal: Signal) -> BehindService:  # noqa: ARG002
+        """Return what an outsider sees of a signal where a service changes the model's answers.
+
+        Returns
+        -------
+        BehindService
+            "hidden" for all that the model says besides its predictions; "changed" for predictions of scans
+            or of copies, by the model or by references; "unchanged" for what does not come from a model.
+        """
+        return "hidden"
 
     def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """Return why the target has no such signals for any attacker, or None."""

@@ -25,6 +25,8 @@ from memberscan.threat import Access, ThreatModel
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
+    from memberscan.targets.service import Service
+
 PredictionsFrom = Literal["one-pass", "unknown"]
 """Whether all predictions come from one pass of the final model over all scans, in evaluation mode."""
 
@@ -150,6 +152,11 @@ class Target(ABC):
     @property
     def conceals(self) -> str | None:
         """Why this attacker sees nothing that an attack could use, or None."""
+        return None
+
+    @property
+    def service(self) -> Service | None:
+        """The service that changes answers before this attacker reads them; None if it reads the model's."""
         return None
 
     @property

@@ -13,14 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
+from memberscan.defences import answering
 from memberscan.evidence.own_images import OwnImages
 from memberscan.models.gradient_trial import GradientTrial, try_activation, try_gradients
 from memberscan.models.gradients import parameter_layers
 from memberscan.models.inputs import as_inputs
 from memberscan.models.landmarks import landmarks_of
 from memberscan.runs import Role, Run
+from memberscan.targets.service import Service
 from memberscan.targets.target import Target
-from memberscan.threat import Access, ThreatModel
+from memberscan.threat import Access, Attacker, ThreatModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,15 @@ class TrainedModel(Target):
         """Everything except its training."""
         return Access.WEIGHTS
 
+    @cached_property
+    def service(self) -> Service | None:
+        """See :class:`.Target`; an attacker with the weights computes answers that nothing has changed."""
+        changes = answering(self.run.defence)
+        reads_only = self.threat.attacker is Attacker.OUTSIDER and self.threat.access is Access.OUTPUTS
+        if changes is None or not reads_only:
+            return None
+        return Service(*changes, self.run, self.cohort, tuple(self.scans.index), self.seed)
+
     @property
     def landmarks(self) -> Mapping[str, str]:
         """See :class:`.Target`."""
@@ -130,6 +141,7 @@ class TrainedModel(Target):
 
     def describe(self) -> dict[str, Any]:
         """See :class:`.Target`."""
+        changes = answering(self.run.defence)
         return {
             "kind": "run",
             "model": self.run.spec.name,
@@ -138,11 +150,14 @@ class TrainedModel(Target):
             "randomised": self.randomised,
             "defence": self.run.defence,
             "guarantee": self.run.guarantee,
+            "answers": None if changes is None else changes[1].changes_answers(),
         }
 
     def provenance(self) -> dict[str, Any]:
         """See :class:`.Target`; the thread count too, since sums depend on it in their last bits."""
         return {
+            # Models that differ in their answers alone have equal weights.
+            **({} if self.service is None else {"service": self.service.fingerprint}),
             "cohort": self.cohort.fingerprint,
             "roles": self.run.roles.fingerprint,
             "weights": self.run.weights_fingerprint,

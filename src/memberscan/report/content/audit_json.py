@@ -81,6 +81,9 @@ class Target(Part):
     """What protected people in training, with all its options; absent where nothing did, or unknown."""
     guarantee: Guarantee | None = None
     """What that guarantees; absent where it guarantees nothing."""
+    answers: Text | None = None
+    """How the defence changes answers of a model that is offered as a service, before an attacker with access
+    to outputs reads them; absent where it does not."""
 
 
 class Threat(Part):

@@ -20,8 +20,9 @@ from memberscan.report.table_cells import Cell, Table, estimate
 class TrainingDefence:
     """What the section shows; no table where there is no epsilon, or no rate of an attack to compare.
 
-    ``beyond`` is whether an attack found more members than the guarantee allows, and ``stated`` the epsilon
-    with which canaries are compared; ``cannot_break`` is whether so few canaries can't show more than it.
+    ``beyond`` is whether an attack found more members than the guarantee allows; ``answers`` how answers of
+    the model are changed, and ``bypassed`` whether this attacker reads the model itself. ``stated`` is the
+    epsilon with which canaries are compared, and ``cannot_break`` whether they are too few to show more.
     """
 
     defence: str | None
@@ -29,6 +30,8 @@ class TrainingDefence:
     limits: Table | None
     beyond: bool
     of_a_party: bool
+    answers: str | None
+    bypassed: bool
     canaries: Canaries | None
     bounds: Table | None
     stated: str | None
@@ -48,6 +51,8 @@ def data(audit: AuditContent) -> TrainingDefence | None:
         limits=limits(limit, best) if compared and limit is not None and best is not None else None,
         beyond=limit is not None and any(exceeds(limit, finding) for finding in audit.findings),
         of_a_party=ranking.of_a_party(audit),
+        answers=audit.target.answers,
+        bypassed=audit.threat.access != "outputs",
         canaries=planted,
         bounds=None if planted is None else canary_bounds(planted),
         stated=None if limit is None or limit.epsilon is None else f"{limit.epsilon:.3g}",

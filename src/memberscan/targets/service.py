@@ -1,0 +1,139 @@
+"""A service between a model and an outsider: the only way by which a defence's answers reach an attack."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memberscan.defences.answers import Answers, digests_of
+from memberscan.defences.defence import Defence
+from memberscan.errors import BadInputError
+from memberscan.models.copies import copies
+from memberscan.models.inputs import batches
+from memberscan.progress import progress
+from memberscan.runs.run import SALT
+from memberscan.salts import keyed, read_salt
+from memberscan.training.kept_seeds import DEFENCE_SEED, stored_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import UInt8
+
+    from memberscan.cohort import Cohort
+    from memberscan.runs import Run
+
+_BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Service:
+    """Changes what a model answers, and what the attacker's references answer, by the same defence.
+
+    Parameters
+    ----------
+    name, defence
+        The defences that change answers.
+    run
+        The model's run, which keeps the secret of the service.
+    cohort, scan_ids
+        The scans that the attacker asks about.
+    seed
+        Root seed of the audit, for the secrets of the attacker's own references.
+    """
+
+    name: str
+    defence: Defence
+    run: Run
+    cohort: Cohort
+    scan_ids: tuple[str, ...]
+    seed: int
+
+    def of_model(self, raw: np.ndarray, *, of_copies: bool) -> np.ndarray:
+        """Return what the service answers.
+
+        Parameters
+        ----------
+        raw
+            Predictions of the scans, (scans), or of their changed copies, (scans, copies).
+        of_copies
+            Whether they are of copies.
+        """
+        return self._changed(raw, lambda: str(self._seed()).encode(), of_copies)
+
+    def of_references(self, raw: np.ndarray, *, of_copies: bool) -> np.ndarray:
+        """Return what reference models answer behind services of their own.
+
+        The attacker knows the defence, but not the secret of the target's service, so that each of its
+        references has a secret that it drew itself.
+
+        Parameters
+        ----------
+        raw
+            Predictions of the scans, (references, scans), or of copies, (references, scans, copies).
+        of_copies
+            Whether they are of copies.
+        """
+        root = str(self.seed).encode()
+        keys = [hmac.digest(root, f"reference/{k}".encode(), "sha256") for k in range(len(raw))]
+        rows = []
+        with progress("answers of references", len(raw)) as advance:
+            for row, key in zip(raw, keys, strict=True):
+                rows.append(self._changed(row, partial(bytes, key), of_copies))
+                advance(1)
+        return np.stack(rows)
+
+    def _changed(self, raw: np.ndarray, secret: Callable[[], bytes], of_copies: bool) -> np.ndarray:
+        values = np.asarray(raw, dtype=float)
+        answers = Answers(values.reshape(-1), partial(self._digests_of, of_copies), secret)
+        found = np.asarray(self.defence.answered(answers), dtype=float)
+        if found.shape != answers.values.shape:
+            raise BadInputError(
+                f"{self.name} gives answers of shape {found.shape} for {len(answers.values)} predictions; "
+                "return one for each"
+            )
+        return found.reshape(values.shape)
+
+    def _digests_of(self, of_copies: bool) -> UInt8[np.ndarray, "n 32"]:
+        return (self._digests_of_copies if of_copies else self._digests_of_scans).reshape(-1, 32)
+
+    def _seed(self) -> int:
+        found = stored_seed(self.run.path, DEFENCE_SEED)
+        if found is None:
+            raise BadInputError(
+                f"{self.run.path} lacks the secret of {self.name} (defence_seed in request.json), so what a "
+                "service answers is not known; restore the file, or audit with --access weights"
+            )
+        return found
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """The defence, and a digest of the secret that nobody can check a guess with."""
+        seed = stored_seed(self.run.path, DEFENCE_SEED)
+        return {
+            "defence": self.name,
+            "secret": None if seed is None else keyed(read_salt(self.run.path / SALT), str(seed)),
+        }
+
+    @cached_property
+    def _digests_of_scans(self) -> UInt8[np.ndarray, "scans 32"]:
+        return np.concatenate(self._of_batches("digests of scans", lambda x: digests_of(x.numpy())))
+
+    @cached_property
+    def _digests_of_copies(self) -> UInt8[np.ndarray, "scans copies 32"]:
+        def each(inputs: Any) -> np.ndarray:
+            return np.stack([digests_of(copy.numpy()) for copy in copies(inputs)], axis=1)
+
+        return np.concatenate(self._of_batches("digests of changed copies", each))
+
+    def _of_batches(self, what: str, digest: Callable[[Any], np.ndarray]) -> list[np.ndarray]:
+        found = []
+        with progress(what, len(self.scan_ids)) as advance:
+            for inputs, _ in batches(self.cohort, self.scan_ids, _BATCH):
+                found.append(digest(inputs))
+                advance(len(inputs))
+        return found
