@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from memberscan.models.regressor import AgeRegressor
     from memberscan.target_variable import TargetVariable
 
-_ONLY_ONE = ("moments", "batches", "gradients")
+_ONLY_ONE = ("moments", "step_size", "batches", "gradients")
 """What only one of several defences can decide; they change steps, updates and models one after the other."""
 
 
@@ -87,6 +87,10 @@ class Composed(Defence):
     def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
         """See :class:`~memberscan.defences.defence.Defence`."""
         return self._deciding("moments").moments(own, cohort)
+
+    def step_size(self, epoch: int) -> float:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return self._deciding("step_size").step_size(epoch)
 
     def batches(
         self, people: Int[np.ndarray, " scans"], size: TrainingSize, rng: np.random.Generator

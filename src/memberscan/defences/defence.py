@@ -216,6 +216,16 @@ class Defence:
         """
         return own
 
+    def step_size(self, epoch: int) -> float:  # noqa: ARG002
+        """Return a factor of the configured learning rate in an epoch.
+
+        Parameters
+        ----------
+        epoch
+            Number of epochs before this one, in all rounds of a federation together.
+        """
+        return 1.0
+
     def batches(
         self,
         people: Int[np.ndarray, " scans"],  # noqa: ARG002

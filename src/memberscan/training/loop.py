@@ -29,7 +29,7 @@ from memberscan.models.inputs import (
 from memberscan.progress import progress as progress_bar
 from memberscan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from memberscan.training.config import TrainingConfig
-from memberscan.training.optimizers import new_optimizer
+from memberscan.training.optimizers import learning_rate, new_optimizer
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -89,7 +89,7 @@ def fit(
             if not all(map(math.isfinite, losses.values())):
                 raise ModelError(
                     f"the loss is not finite in epoch {state.epoch + 1}; "
-                    f"lower the learning rate ({optimizer.param_groups[0]['lr']})"
+                    f"lower the learning rate ({learning_rate(config, model)})"
                 )
             state.history.append({"epoch": state.epoch + 1, **losses})
             if validation and losses["validation"] < state.best_loss:
@@ -187,6 +187,8 @@ def train_epoch(
     if parts is None:
         order = seeds.generator(config.seed, "order", epoch).permutation(len(members))
         parts = parts_of(len(members), config.batch_size, order)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(config, model) * defence.step_size(epoch)
     model.train()
     total = trained_on = 0.0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
