@@ -29,6 +29,8 @@ DEFENCES: dict[str, str] = {
     "randomised-response": "memberscan.defences.randomised_response:RandomisedResponse",
     "mixup": "memberscan.defences.mixup:Mixup",
     "loss-floor": "memberscan.defences.loss_floor:LossFloor",
+    "distillation": "memberscan.defences.distillation:Distillation",
+    "teachers": "memberscan.defences.teachers:Teachers",
     "prune": "memberscan.defences.prune:Prune",
     "quantize": "memberscan.defences.quantize:Quantize",
 }

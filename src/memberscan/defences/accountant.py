@@ -77,6 +77,12 @@ def epsilon_of(noise: float, rate: float, steps: Steps, delta: float) -> float:
     return max(found, 0.0)
 
 
+def default_delta(people: int) -> float:
+    """Return the largest power of ten below one over the number of people."""
+    # 10^(-k) with the least k that makes it smaller than 1 / people.
+    return float(10.0 ** -(math.floor(math.log10(people)) + 1))
+
+
 @functools.lru_cache(maxsize=256)
 def noise_for(epsilon: float, rate: float, steps: Steps, delta: float) -> float:
     """Return the least noise whose :func:`epsilon_of` is at most ``epsilon``, to a thousandth.

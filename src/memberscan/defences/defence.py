@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from memberscan.cohort import Cohort
+    from memberscan.defences.distillation import Distillation
     from memberscan.target_variable import TargetVariable
 
 
@@ -35,6 +36,8 @@ class TrainingSize:
         Number of epochs of the whole training; in a federation, of all rounds together.
     rounds
         Number of rounds of a federation, which have the same number of epochs; 1 for a training in one place.
+    held_out
+        Number of scans of the people with the role validation.
     """
 
     people: int
@@ -42,6 +45,7 @@ class TrainingSize:
     batch_size: int
     epochs: int
     rounds: int = 1
+    held_out: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +191,10 @@ class Defence:
     def extendable(self) -> bool:
         """Return whether a finished federation can be continued for more rounds than it was asked for."""
         return True
+
+    def teaching(self) -> Distillation | None:
+        """Return how to train teachers on the members, and the model as a student; None without teachers."""
+        return None
 
     def labels(
         self,

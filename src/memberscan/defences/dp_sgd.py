@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from memberscan.configuration import configuration
-from memberscan.defences.accountant import Steps, epsilon_of, noise_for
+from memberscan.defences.accountant import Steps, default_delta, epsilon_of, noise_for
 from memberscan.defences.defence import Defence, Step, TrainingSize
 from memberscan.defences.own_gradients import require_own_gradients
 from memberscan.errors import BadInputError, ModelError
@@ -169,8 +169,7 @@ class DPSGD(Defence):
         )
 
     def _delta(self, size: TrainingSize) -> float:
-        # 10^(-k) with the least k that makes it smaller than 1 / people.
-        return self.delta or 10.0 ** -(math.floor(math.log10(size.people)) + 1)
+        return self.delta or default_delta(size.people)
 
     def _noise(self, size: TrainingSize) -> float:
         if self.noise is not None:
