@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from memberscan.evidence.epsilon_bounds import epsilon_clopper_pearson, epsilon_gaussian, largest_epsilon
-from memberscan.evidence.gaussian_privacy import gaussian_epsilon, log_delta
+from memberscan.gaussian_privacy import gaussian_epsilon, log_delta
 
 from .mechanisms import gaussian, randomized_response
 

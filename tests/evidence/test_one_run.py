@@ -11,13 +11,13 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from memberscan.evidence.epsilon_bounds import epsilon_clopper_pearson
-from memberscan.evidence.gaussian_privacy import gaussian_epsilon
 from memberscan.evidence.one_run import (
     default_guesses,
     epsilon_one_run,
     epsilon_one_run_fdp,
     right_guesses,
 )
+from memberscan.gaussian_privacy import gaussian_epsilon
 
 from .mechanisms import coins, gaussian, randomized_response, reveals_at_times
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from memberscan.evidence.gaussian_privacy import smallest_fpr_gaussian
 from memberscan.evidence.one_run_rejection import largest_rejected, p_values, rejected_by_curve
 from memberscan.evidence.privacy_region import smallest_fpr
+from memberscan.gaussian_privacy import smallest_fpr_gaussian
 
 counts = st.integers(1, 40).flatmap(
     lambda canaries: st.integers(1, canaries).flatmap(

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from memberscan.evidence.gaussian_privacy import gaussian_epsilon
 from memberscan.evidence.privacy_region import epsilons_at, largest_tpr, region_test, smallest_fpr
+from memberscan.gaussian_privacy import gaussian_epsilon
 
 from .mechanisms import gaussian, randomized_response
 

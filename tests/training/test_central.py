@@ -136,7 +136,7 @@ def test_a_killed_training_goes_on_with_its_secret_draw(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(importlib.import_module("memberscan.training.central"), "fit", die)
+        patch.setattr(importlib.import_module("memberscan.training.central"), "fit_or_teach", die)
         with pytest.raises(KeyboardInterrupt):
             go(volumes, tmp_path / "run", seed=None)
     drawn = Roles.read(tmp_path / "run" / "roles.tsv")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from memberscan import files
@@ -15,6 +16,8 @@ from memberscan.limits import MOST_CLASSES
 from memberscan.target_variable import AGE, TargetVariable
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from memberscan.cohort.cohort import Cohort
 
 _FEWEST_VALUES = 3
@@ -153,6 +156,20 @@ def as_target(cohort: Cohort, variable: TargetVariable) -> Cohort:
             {"cohort": cohort.fingerprint, "target": [variable.name, variable.unit, list(variable.classes)]}
         ),
     )
+
+
+def with_labels(cohort: Cohort, scan_ids: Sequence[str], labels: Float[np.ndarray, " scans"]) -> Cohort:
+    """Return a cohort in which some scans have other labels, in the form of :attr:`.Cohort.labels`.
+
+    It is for trainings only: its files and its fingerprint are those of the true labels.
+    """
+    target = cohort.target
+    values = [target.classes[int(label)] for label in labels] if target.classes else labels
+    kind = object if target.classes else float
+    changed = pd.Series(list(values), index=pd.Index(scan_ids), dtype=kind)
+    kept = cohort.scans[target.name].drop(changed.index).astype(kind)
+    column = pd.concat([kept, changed]).reindex(cohort.scans.index)
+    return replace(cohort, scans=cohort.scans.assign(**{target.name: column}))
 
 
 def _as_class(column: pd.Series) -> pd.Series:

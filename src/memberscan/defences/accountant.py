@@ -6,6 +6,8 @@ import functools
 import math
 import warnings
 
+import numpy as np
+
 from memberscan.errors import BadInputError, MissingExtraError
 
 _LARGEST_NOISE = 1e4
@@ -13,8 +15,12 @@ _SMALLEST_NOISE = 1e-2
 _PRECISION = 1e-3
 
 
+Steps = int | tuple[tuple[float, int], ...]
+"""A number of steps with the same noise; or several numbers of steps, each after a factor of their noise."""
+
+
 @functools.lru_cache(maxsize=256)
-def epsilon_of(noise: float, rate: float, steps: int, delta: float) -> float:
+def epsilon_of(noise: float, rate: float, steps: Steps, delta: float) -> float:
     """Return epsilon of the subsampled Gaussian mechanism, by Renyi differential privacy.
 
     It is an upper bound: the true epsilon is smaller, by a tenth or so. Adjacent training sets differ by
@@ -27,7 +33,8 @@ def epsilon_of(noise: float, rate: float, steps: int, delta: float) -> float:
     rate
         Probability that a step draws a person.
     steps
-        Number of steps.
+        Number of steps; or pairs of a factor, by which ``noise`` is multiplied, and the number of steps that
+        have this noise.
     delta
         Probability with which the bound may fail.
 
@@ -41,17 +48,28 @@ def epsilon_of(noise: float, rate: float, steps: int, delta: float) -> float:
     Notes
     -----
     Source: Mironov, Talwar and Zhang, "Renyi Differential Privacy of the Sampled Gaussian Mechanism" (2019).
+    Renyi divergences of steps add up, whatever the noise of each: Mironov, "Renyi Differential Privacy"
+    (2017), Proposition 1.
     """
     try:
         from opacus.accountants import RDPAccountant
         from opacus.accountants.analysis import rdp
     except ModuleNotFoundError as error:
-        raise MissingExtraError("dp-sgd needs Opacus: pip install 'memberscan[dp]'") from error
+        raise MissingExtraError(
+            "the accountant of dp-sgd needs Opacus: pip install 'memberscan[dp]'"
+        ) from error
     orders = RDPAccountant.DEFAULT_ALPHAS
     with warnings.catch_warnings():
         # It says that the best order is the first or last one, so a tighter bound may exist; this one holds.
         warnings.simplefilter("ignore")
-        spent = rdp.compute_rdp(q=rate, noise_multiplier=noise, steps=steps, orders=orders)
+        groups = ((1.0, steps),) if isinstance(steps, int) else steps
+        spent = np.sum(
+            [
+                rdp.compute_rdp(q=rate, noise_multiplier=factor * noise, steps=count, orders=orders)
+                for factor, count in groups
+            ],
+            axis=0,
+        )
         found = float(rdp.get_privacy_spent(orders=orders, rdp=spent, delta=delta)[0])
     if not math.isfinite(found):
         raise BadInputError(f"noise is {noise:g}, too little for any epsilon; give more")
@@ -59,8 +77,14 @@ def epsilon_of(noise: float, rate: float, steps: int, delta: float) -> float:
     return max(found, 0.0)
 
 
+def default_delta(people: int) -> float:
+    """Return the largest power of ten below one over the number of people."""
+    # 10^(-k) with the least k that makes it smaller than 1 / people.
+    return float(10.0 ** -(math.floor(math.log10(people)) + 1))
+
+
 @functools.lru_cache(maxsize=256)
-def noise_for(epsilon: float, rate: float, steps: int, delta: float) -> float:
+def noise_for(epsilon: float, rate: float, steps: Steps, delta: float) -> float:
     """Return the least noise whose :func:`epsilon_of` is at most ``epsilon``, to a thousandth.
 
     Raises
@@ -83,7 +107,7 @@ def noise_for(epsilon: float, rate: float, steps: int, delta: float) -> float:
         if least < _SMALLEST_NOISE:
             raise BadInputError(
                 f"epsilon is {epsilon:g}, and noise of {_SMALLEST_NOISE:g} clipping norms gives less, so it "
-                "protects nobody: leave out dp-sgd, or give a smaller epsilon"
+                "protects nobody: leave out the defence, or give a smaller epsilon"
             )
     while most / least > 1 + _PRECISION:
         middle = math.sqrt(least * most)

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
     from memberscan.cohort import Cohort
     from memberscan.defences.answers import Answers
+    from memberscan.defences.distillation import Distillation
     from memberscan.models.regressor import AgeRegressor
     from memberscan.target_variable import TargetVariable
 
-_ONLY_ONE = ("moments", "batches", "gradients")
+_ONLY_ONE = ("teaching", "moments", "step_size", "batches", "gradients")
 """What only one of several defences can decide; they change steps, updates and models one after the other."""
+
+
+_OF_STEPS = ("labels", "moments", "step_size", "batches", "prepared", "gradients", "restrict")
 
 
 def compose(parts: Sequence[Defence]) -> Defence:
@@ -39,6 +43,13 @@ def compose(parts: Sequence[Defence]) -> Defence:
         if len(deciding := [part for part in parts if overrides(part, hook)]) > 1:
             names = " and ".join(type(part).__name__ for part in deciding)
             raise BadInputError(f"{names} both decide the {hook} of a training; choose one of them")
+    for part in parts:
+        beside = [other for other in parts if any(overrides(other, hook) for hook in _OF_STEPS)]
+        if overrides(part, "teaching") and beside:
+            raise BadInputError(
+                f"{type(part).__name__} trains teachers and a student without another defence, so "
+                f"{type(beside[0]).__name__} would have no effect; choose one of them"
+            )
     guards = [part for part in parts if overrides(part, "guarantee")]
     mixing = [part for part in parts if overrides(part, "prepared") and not part.keeps_people_apart]
     if guards and mixing:
@@ -77,6 +88,10 @@ class Composed(Defence):
         """See :class:`~memberscan.defences.defence.Defence`."""
         return all(part.extendable() for part in self.parts)
 
+    def teaching(self) -> Distillation | None:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return self._deciding("teaching").teaching()
+
     def labels(
         self, own: Float[np.ndarray, " scans"], target: TargetVariable, rng: np.random.Generator | None
     ) -> Float[np.ndarray, " scans"]:
@@ -88,6 +103,10 @@ class Composed(Defence):
     def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
         """See :class:`~memberscan.defences.defence.Defence`."""
         return self._deciding("moments").moments(own, cohort)
+
+    def step_size(self, epoch: int) -> float:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return self._deciding("step_size").step_size(epoch)
 
     def batches(
         self, people: Int[np.ndarray, " scans"], size: TrainingSize, rng: np.random.Generator

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from memberscan.cohort import Cohort
     from memberscan.defences.answers import Answers
+    from memberscan.defences.distillation import Distillation
     from memberscan.target_variable import TargetVariable
 
 
@@ -36,6 +37,8 @@ class TrainingSize:
         Number of epochs of the whole training; in a federation, of all rounds together.
     rounds
         Number of rounds of a federation, which have the same number of epochs; 1 for a training in one place.
+    held_out
+        Number of scans of the people with the role validation.
     """
 
     people: int
@@ -43,6 +46,7 @@ class TrainingSize:
     batch_size: int
     epochs: int
     rounds: int = 1
+    held_out: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +193,10 @@ class Defence:
         """Return whether a finished federation can be continued for more rounds than it was asked for."""
         return True
 
+    def teaching(self) -> Distillation | None:
+        """Return how to train teachers on the members, and the model as a student; None without teachers."""
+        return None
+
     def labels(
         self,
         own: Float[np.ndarray, " scans"],
@@ -216,6 +224,16 @@ class Defence:
         ``own`` is made of what :meth:`labels` returns.
         """
         return own
+
+    def step_size(self, epoch: int) -> float:  # noqa: ARG002
+        """Return a factor of the configured learning rate in an epoch.
+
+        Parameters
+        ----------
+        epoch
+            Number of epochs before this one, in all rounds of a federation together.
+        """
+        return 1.0
 
     def batches(
         self,

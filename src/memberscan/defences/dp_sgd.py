@@ -7,6 +7,7 @@ example: all scans of a person are clipped as one.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -17,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from memberscan.configuration import configuration
-from memberscan.defences.accountant import epsilon_of, noise_for
+from memberscan.defences.accountant import Steps, default_delta, epsilon_of, noise_for
 from memberscan.defences.defence import Defence, Step, TrainingSize
 from memberscan.defences.own_gradients import require_own_gradients
 from memberscan.errors import BadInputError, ModelError
@@ -65,6 +66,7 @@ class DPSGD(Defence):
         as they are.
     """
 
+    name: ClassVar[str] = "dp-sgd"
     strengths: ClassVar = ("epsilon=1", "epsilon=8", "epsilon=100", "epsilon=10000")
 
     epsilon: Positive | None = None
@@ -85,7 +87,7 @@ class DPSGD(Defence):
     def require(self, model: AgeRegressor, cohort: Cohort) -> None:
         """See :class:`~memberscan.defences.defence.Defence`."""
         self._scale(cohort)
-        require_own_gradients(model, cohort, "dp-sgd")
+        require_own_gradients(model, cohort, self.name)
 
     def extendable(self) -> bool:
         """Return whether the noise does not follow from the number of rounds."""
@@ -104,9 +106,9 @@ class DPSGD(Defence):
             size = float(square.max().sqrt()) / width
             if size > _LARGEST_FEATURE:
                 raise ModelError(
-                    f"a feature of the table is {size:.3g} times feature_spread, and dp-sgd does not scale "
-                    "features by the people trained on; standardise the table with public constants first, "
-                    "or give feature_center=... and feature_spread=... for features of one kind"
+                    f"a feature of the table is {size:.3g} times feature_spread, and {self.name} does not "
+                    "scale features by the people trained on; standardise the table with public constants "
+                    "first, or give feature_center=... and feature_spread=... for features of one kind"
                 )
             found["feature"] += middle
             found["feature_square"] += middle**2 + width**2
@@ -118,7 +120,7 @@ class DPSGD(Defence):
         if cohort.target.is_age or cohort.target.classes:
             return _AGE_CENTER, _AGE_SPREAD
         raise BadInputError(
-            f"dp-sgd needs public constants for the target {cohort.target.name!r}: add center=... and "
+            f"{self.name} needs public constants for the target {cohort.target.name!r}: add center=... and "
             f"spread=..., in {cohort.target.unit}"
         )
 
@@ -138,20 +140,27 @@ class DPSGD(Defence):
             for path, clipped in clipped_sum(rows, part.people, self.clip).items():
                 total[path] = total[path] + clipped if path in total else clipped
             losses.append(own)
-        noise, expected = self._noise(step.size) * self.clip, _rate(step.size) * step.size.people
+        noise = self._noise(step.size) * self.relative_noise(step.epoch) * self.clip
+        expected = _rate(step.size) * step.size.people
         for path, zero in _zeros(step.model).items():
             drawn = torch.empty_like(zero).normal_(generator=step.generator)
             total[path] = (total.get(path, zero) + noise * drawn) / expected
         set_gradients(step.model, total)
         return torch.cat(losses).mean() if losses else torch.zeros((), device=step.inputs.device)
 
+    def relative_noise(self, epoch: int) -> float:  # noqa: ARG002
+        """Return the noise in an epoch, counted from 0, divided by that in the first epoch."""
+        return 1.0
+
     def guarantee(self, size: TrainingSize) -> Guarantee:
         """See :class:`~memberscan.defences.defence.Defence`."""
         delta, noise = self._delta(size), self._noise(size)
-        epsilon = epsilon_of(noise, _rate(size), size.epochs * _steps(size), delta)
+        epsilon = epsilon_of(noise, _rate(size), self._all_steps(size), delta)
+        last = noise * self.relative_noise(size.epochs - 1)
+        sizes = f"{noise:.3g}" if last == noise else f"{noise:.3g} (first epoch) to {last:.3g} (last epoch)"
         return Guarantee(
             f"Differential privacy with epsilon {epsilon:.3g} and delta {delta:g} for each person, with all "
-            f"scans of that person, who is added or removed: noise {noise:.3g} times the clipping norm in "
+            f"scans of that person, who is added or removed: noise {sizes} times the clipping norm in "
             f"each of {size.epochs * _steps(size)} steps, each of which draws a person with probability "
             f"{_rate(size):.3g}. The number of people is taken to be public.",
             "whoever trains",
@@ -164,14 +173,18 @@ class DPSGD(Defence):
         return True
 
     def _delta(self, size: TrainingSize) -> float:
-        # 10^(-k) with the least k that makes it smaller than 1 / people.
-        return self.delta or 10.0 ** -(math.floor(math.log10(size.people)) + 1)
+        return self.delta or default_delta(size.people)
 
     def _noise(self, size: TrainingSize) -> float:
         if self.noise is not None:
             return self.noise
         assert self.epsilon is not None  # checked when it was made
-        return noise_for(self.epsilon, _rate(size), size.epochs * _steps(size), self._delta(size))
+        return noise_for(self.epsilon, _rate(size), self._all_steps(size), self._delta(size))
+
+    def _all_steps(self, size: TrainingSize) -> Steps:
+        """Return the number of steps of the whole training, for each relative noise."""
+        epochs = Counter(self.relative_noise(epoch) for epoch in range(size.epochs))
+        return tuple((factor, count * _steps(size)) for factor, count in epochs.items())
 
 
 def clipped_sum(

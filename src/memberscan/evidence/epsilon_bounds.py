@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import ndtri
 
 from memberscan.evidence.audit_inputs import check_delta, check_level, checked_scores
-from memberscan.evidence.gaussian_privacy import gaussian_epsilon
 from memberscan.evidence.privacy_region import epsilons_at
 from memberscan.evidence.rate_bounds import (
     CONFIDENCE,
@@ -18,6 +17,7 @@ from memberscan.evidence.rate_bounds import (
     rate_bounds,
     upper_limit,
 )
+from memberscan.gaussian_privacy import gaussian_epsilon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,10 +11,10 @@ import numpy as np
 from memberscan.errors import BadInputError
 from memberscan.evidence.audit_inputs import check_delta, check_level, checked_guesses, checked_scores
 from memberscan.evidence.epsilon_bounds import GAUSSIAN_ONLY, NOT_AN_ESTIMATE, EpsilonBound
-from memberscan.evidence.gaussian_privacy import gaussian_epsilon, smallest_fpr_gaussian
 from memberscan.evidence.one_run_rejection import largest_rejected, p_values, rejected_by_curve
 from memberscan.evidence.privacy_region import smallest_fpr
 from memberscan.evidence.rate_bounds import CONFIDENCE
+from memberscan.gaussian_privacy import gaussian_epsilon, smallest_fpr_gaussian
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

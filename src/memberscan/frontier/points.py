@@ -17,6 +17,7 @@ from memberscan.models import MODELS
 from memberscan.models.model_options import ModelOptions
 from memberscan.shown import plain
 from memberscan.training.config import TrainingConfig
+from memberscan.training.teaching import require_students
 
 ALL = "all"
 UNDEFENDED, EARLY_STOPPING = "undefended", "early stopping"
@@ -74,7 +75,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Base:
-    """What points change: the model, how it is trained, and the share held out to choose the epoch."""
+    """What points change: the model, how it is trained, and the share held out for the epoch or a student."""
 
     model: str
     config: TrainingConfig
@@ -120,6 +121,7 @@ def _require_sense(points: Sequence[Point], base: Base) -> None:
     for point in points:
         try:
             config = point.config(base.config)
+            require_students(config, bool(base.validation))
         except BadInputError as error:
             raise BadInputError(f"point {point.name!r}: {error}") from error
         if (config.keep == "best" or config.patience) and not base.validation:
@@ -176,7 +178,7 @@ def _value(option: Option, text: str) -> Any:
 def _of_name(name: str, base: Base) -> list[Point]:
     if name == ALL:
         kinds = [point for kind in _KINDS for point in _KINDS[kind](base)]
-        texts = [text for defence in DEFENCES for text in strengths(defence) if _in_one_place(text)]
+        texts = [text for defence in DEFENCES for text in strengths(defence) if _possible(text, base)]
         return kinds + [_point(text, text, "") for text in texts]
     if name in _KINDS:
         return _KINDS[name](base)
@@ -189,10 +191,11 @@ def _of_name(name: str, base: Base) -> list[Point]:
     return [_point(text, text, "") for text in texts]
 
 
-def _in_one_place(text: str) -> bool:
-    """Return whether a defence can be part of a training without rounds."""
+def _possible(text: str, base: Base) -> bool:
+    """Return whether a defence can be part of a training without rounds, with the people held out."""
     try:
         defence_from(text).require_training(None)
+        require_students(replace(base.config, defence=text), bool(base.validation))
     except BadInputError:
         return False
     return True

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from memberscan.runs import Role, Roles, Run
 from memberscan.runs.canaries import CANARIES, Canaries
 from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
 from memberscan.training.canaries import WHAT, draw_canaries, require_canaries
+from memberscan.training.checkpoint import remove_checkpoint
 from memberscan.training.config import TrainingConfig
 from memberscan.training.kept_seeds import (
     CANARY_SEED,
@@ -37,8 +39,9 @@ from memberscan.training.kept_seeds import (
     defence_request,
     kept_seed,
 )
-from memberscan.training.loop import fit, size_of
+from memberscan.training.loop import size_of
 from memberscan.training.optimizers import learning_rate
+from memberscan.training.teaching import fit_or_teach, require_students
 
 CHECKPOINT = "checkpoint.safetensors"
 TIMINGS = "timings.jsonl"
@@ -70,7 +73,7 @@ def train(
     members
         Share of the subjects to train on, drawn at random; or the roles themselves, or a roles file.
     validation
-        Share of the members held out to choose the epoch.
+        Share of the members held out to choose the epoch, or to train the student of a defence.
     options
         Keyword arguments of the model, such as ``width``.
     config
@@ -118,10 +121,12 @@ def train(
     config = replace(config, learning_rate=learning_rate(config, network))
     defence_from(config.defence).require(network, cohort)
     ids = {role: scans_of(cohort, roles.subjects(role)) for role in Role}
+    require_students(config, bool(ids[Role.VALIDATION]))
     if planted is not None:
         cohort = planted.added_to(cohort)
         ids[Role.MEMBER] = ids[Role.MEMBER] + planted.scans(planted.inside)
-    guarantee = guaranteed(config, size_of(cohort, ids[Role.MEMBER], config))
+    size = size_of(cohort, ids[Role.MEMBER], config, held_out=len(ids[Role.VALIDATION]))
+    guarantee = guaranteed(config, size)
     request = {
         "command": "train",
         "cohort": cohort.fingerprint,
@@ -133,7 +138,7 @@ def train(
     }
     with claim(path, request, done=DONE) as finished:
         if finished:
-            (path / CHECKPOINT).unlink(missing_ok=True)
+            remove_checkpoint(path / CHECKPOINT)
             return Run.open(path, model=spec.code)
         defence_seed = extra.get(DEFENCE_SEED, 0)
         with threads.suited(cohort.shape):
@@ -171,7 +176,8 @@ def _train(
         planted.write(path / CANARIES)
     started = time.perf_counter()
     members, validation = ids[Role.MEMBER], ids[Role.VALIDATION]
-    state = fit(network, cohort, members, validation, config, path / CHECKPOINT, defence_seed=defence_seed)
+    checkpoint, initial = path / CHECKPOINT, partial(new_network, spec)
+    state = fit_or_teach(network, cohort, members, validation, config, checkpoint, initial, defence_seed)
     finish_with_defence(network, config, defence_seed)
     # The exact errors of every epoch identify the training set: whoever can repeat the training with a
     # guessed set of members can compare them.
@@ -192,7 +198,7 @@ def _train(
     ).finish()  # fmt: skip
     seconds = round(time.perf_counter() - started, 3)
     append_line(path / TIMINGS, json.dumps({"stage": "train", "seconds": seconds}))
-    (path / CHECKPOINT).unlink(missing_ok=True)
+    remove_checkpoint(path / CHECKPOINT)
     return run
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,17 @@ from memberscan.received import load_safetensors, stated
 _SLOTS = {torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"}, torch.optim.SGD: {"momentum_buffer"}}
 """The state that each optimizer keeps per parameter. Missing state would only be noticed in the next step."""
 _DAMAGE = (KeyError, IndexError, ValueError, TypeError, RuntimeError)
+
+
+def teachers_folder(checkpoint: Path) -> Path:
+    """Return the folder for the states and the answers of the teachers of a training, beside its state."""
+    return checkpoint.with_name(f"{checkpoint.stem}-teachers")
+
+
+def remove_checkpoint(checkpoint: Path) -> None:
+    """Remove the state of a training, and all of its teachers."""
+    checkpoint.unlink(missing_ok=True)
+    shutil.rmtree(teachers_folder(checkpoint), ignore_errors=True)
 
 
 @dataclass

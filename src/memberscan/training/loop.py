@@ -16,7 +16,7 @@ from memberscan import seeds
 from memberscan.cohort import Cohort
 from memberscan.defences import defence_from
 from memberscan.defences.defence import Defence, Step, TrainingSize, generator_of
-from memberscan.errors import ModelError
+from memberscan.errors import BadInputError, ModelError
 from memberscan.models import AgeRegressor
 from memberscan.models.inputs import (
     as_inputs,
@@ -29,7 +29,7 @@ from memberscan.models.inputs import (
 from memberscan.progress import progress as progress_bar
 from memberscan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from memberscan.training.config import TrainingConfig
-from memberscan.training.optimizers import new_optimizer
+from memberscan.training.optimizers import learning_rate, new_optimizer
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -46,6 +46,7 @@ def fit(
     checkpoint: Path,
     *,
     defence_seed: int = 0,
+    title: str = "training",
 ) -> Progress:
     """Train a model in place on the scans of the members, resuming from ``checkpoint`` if it exists.
 
@@ -63,21 +64,29 @@ def fit(
         File for the state between epochs; the caller removes it when its own work is done.
     defence_seed
         Seed of the defence's random numbers.
+    title
+        What the progress is called.
 
     Raises
     ------
+    BadInputError
+        If the defence releases the student of other networks.
     ModelError
         If the loss stops being finite.
     """
     device = resolve_device(config.device)
     defence = defence_from(config.defence)
+    if (teaching := defence.teaching()) is not None:
+        raise BadInputError(
+            f"the defence {teaching.name!r} trains several networks, and fit trains one; use memberscan.train"
+        )
     model.calibrate(moments_of(model, cohort, members, defence, defence_seed), len(members))
     model.to(device)
     optimizer = new_optimizer(config, model)
     seeds_of_defence = {"defence_seed": defence_seed, "label_seed": defence_seed}
     state = load_checkpoint(checkpoint, model, optimizer) if checkpoint.exists() else Progress()
     saved = time.monotonic()
-    with progress_bar("training", config.epochs, done=state.epoch) as advance:
+    with progress_bar(title, config.epochs, done=state.epoch) as advance:
         while state.epoch < config.epochs and not _exhausted(state, config):
             losses = {
                 "train": train_epoch(
@@ -89,7 +98,7 @@ def fit(
             if not all(map(math.isfinite, losses.values())):
                 raise ModelError(
                     f"the loss is not finite in epoch {state.epoch + 1}; "
-                    f"lower the learning rate ({optimizer.param_groups[0]['lr']})"
+                    f"lower the learning rate ({learning_rate(config, model)})"
                 )
             state.history.append({"epoch": state.epoch + 1, **losses})
             if validation and losses["validation"] < state.best_loss:
@@ -139,10 +148,13 @@ def moments_of(
     return defence.moments(own, cohort)
 
 
-def size_of(cohort: Cohort, members: Sequence[str], config: TrainingConfig, rounds: int = 1) -> TrainingSize:
+def size_of(
+    cohort: Cohort, members: Sequence[str], config: TrainingConfig, rounds: int = 1, held_out: int = 0
+) -> TrainingSize:
     """Return how long a training on some scans is; of a federation with so many rounds, for one learner."""
     people = cohort.scans.loc[list(members), "subject_id"].nunique()
-    return TrainingSize(int(people), len(members), config.batch_size, config.epochs * rounds, rounds)
+    epochs = config.epochs * rounds
+    return TrainingSize(int(people), len(members), config.batch_size, epochs, rounds, held_out)
 
 
 def _exhausted(state: Progress, config: TrainingConfig) -> bool:
@@ -187,6 +199,8 @@ def train_epoch(
     if parts is None:
         order = seeds.generator(config.seed, "order", epoch).permutation(len(members))
         parts = parts_of(len(members), config.batch_size, order)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(config, model) * defence.step_size(epoch)
     model.train()
     total = trained_on = 0.0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

@@ -6,6 +6,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,7 +28,7 @@ from memberscan.models.target_head import class_head
 from memberscan.runs import Role
 from memberscan.training.central import finish_with_defence, new_network, write_weights
 from memberscan.training.config import TrainingConfig
-from memberscan.training.loop import fit
+from memberscan.training.teaching import fit_or_teach
 from memberscan.user_code import named_function, source_digest
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class RunRecipe(Recipe):
     config
         How it is trained; its seed is replaced by each reference's.
     validation
-        Subjects that choose the epoch, as for the run itself.
+        Subjects that choose the epoch, or train the student of a defence, as for the run itself.
     """
 
     spec: ModelSpec
@@ -149,13 +150,14 @@ class RunRecipe(Recipe):
     def network(self, cohort: Cohort, members: Sequence[str], seed: int, checkpoint: Path) -> torch.nn.Module:
         """Train a model on these subjects; parameters are those of :meth:`train`."""
         config = replace(self.config, seed=seed)
-        network = new_network(self.spec, seed)
+        initial = partial(new_network, self.spec)
+        network = initial(seed)
         subjects = cohort.scans["subject_id"]
         inside, choosing = (
             cohort.scans.index[subjects.isin(list(those))].tolist() for those in (members, self.validation)
         )
         defence_seed = seeds.integer(seed, "defence")
-        fit(network, cohort, inside, choosing, config, checkpoint, defence_seed=defence_seed)
+        fit_or_teach(network, cohort, inside, choosing, config, checkpoint, initial, defence_seed)
         finish_with_defence(network, config, defence_seed)
         return network
 

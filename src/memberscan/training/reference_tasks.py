@@ -21,6 +21,7 @@ from memberscan.references.plan import Plan, name_of
 from memberscan.target_variable import TargetVariable
 from memberscan.task_pool import Engine, carry_out
 from memberscan.training.central import TIMINGS
+from memberscan.training.checkpoint import remove_checkpoint
 
 if TYPE_CHECKING:
     from memberscan.training.recipes import Answers, Recipe
@@ -79,7 +80,7 @@ def train_task(task: Task) -> tuple[Answers, float]:
         task.checkpoint,
         task.weights,
     )
-    task.checkpoint.unlink(missing_ok=True)
+    remove_checkpoint(task.checkpoint)
     return found, time.perf_counter() - started
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from memberscan.evidence.gaussian_privacy import gaussian_epsilon, log_delta, smallest_fpr_gaussian
+from memberscan.gaussian_privacy import gaussian_epsilon, gaussian_mu, log_delta, smallest_fpr_gaussian
 
 
 @pytest.mark.parametrize("mu", [0.3, 1.0, 2.5])
@@ -43,3 +43,10 @@ def test_the_ends():
 def test_the_curve_is_the_power_of_a_test_of_two_normal_laws(fpr, mu):
     tpr = stats.norm.sf(stats.norm.isf(fpr) - mu)
     assert float(smallest_fpr_gaussian(np.array(tpr), mu)) == pytest.approx(fpr, rel=1e-6, abs=1e-9)
+
+
+@given(st.floats(1e-3, 1e4), st.floats(1e-12, 0.5))
+def test_the_largest_mu_for_an_epsilon_gives_that_epsilon(epsilon, delta):
+    mu = gaussian_mu(epsilon, delta)
+    assert gaussian_epsilon(mu, delta) <= epsilon * (1 + 1e-9)
+    assert gaussian_epsilon(mu * 1.001, delta) > epsilon

@@ -43,3 +43,16 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
     # Phi(-x) <= exp(-x^2 / 2) for x >= 0, so at this epsilon delta is no greater than wanted.
     highest = mu**2 / 2 + mu * np.sqrt(-2 * wanted)
     return float(brentq(lambda epsilon: log_delta(epsilon, mu) - wanted, 0.0, highest, xtol=1e-12))
+
+
+def gaussian_mu(epsilon: float, delta: float) -> float:
+    """Return the largest mu whose :func:`gaussian_epsilon` is at most ``epsilon``, which is above 0."""
+    wanted, highest = float(np.log(delta)), 1.0
+    # Delta rises from 0 to 1 with mu, and is below any positive number for a small one.
+    while log_delta(epsilon, highest) <= wanted:
+        highest *= 2
+    lowest = highest
+    while log_delta(epsilon, lowest) > wanted:
+        lowest /= 2
+    found = brentq(lambda mu: log_delta(epsilon, mu) - wanted, lowest, highest, rtol=1e-12)
+    return float(found * (1 - 1e-9))
