@@ -38,7 +38,7 @@ def reproduce(
     cohort: CohortDir,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Directory for models, audits, table and page.")],
     quick: Annotated[
-        bool, typer.Option("--quick", help="Two draws, and a fifth of the epochs and rounds.")
+        bool, typer.Option("--quick", help="Three draws, and a fifth of the epochs and rounds.")
     ] = False,
     draws: Annotated[
         int | None, typer.Option(help="Draws of members in one place; by default 5, as in the paper.")

@@ -56,16 +56,18 @@ class OverDraws:
     def half_width(self, level: float = LEVEL) -> float:
         """Return half the width of the interval of the mean.
 
-        The errors over people are averaged, and not divided by the number of draws: who is easily told in one
-        draw may be so in all. The variance between draws is added in full, with Student's t, although a part
-        of it comes from people too. Both make the interval wide rather than narrow; tests simulate it.
+        Two errors add up, as in :class:`memberscan.evidence.over_seeds.OverSeeds`. The errors over people are
+        averaged, and not divided by the number of draws: who is easily told in one draw may be so in all.
+        What the variance between draws exceeds the errors over people by is due to other draws and trainings;
+        draws are few, so that Student's t applies to it. Tests simulate the coverage.
         """
         draws = len(self.values)
-        half = float(stats.norm.ppf((1 + level) / 2) * self.errors.mean())
+        variance = float(stats.norm.ppf((1 + level) / 2) * self.errors.mean()) ** 2
         if draws > 1:
-            between = float(self.values.std(ddof=1)) / np.sqrt(draws)
-            half = float(np.hypot(half, stats.t.ppf((1 + level) / 2, draws - 1) * between))
-        return half
+            between = float(self.values.var(ddof=1)) / draws
+            within = float((self.errors**2).sum()) / draws**2
+            variance += float(stats.t.ppf((1 + level) / 2, draws - 1)) ** 2 * max(0.0, between - within)
+        return float(np.sqrt(variance))
 
     def interval(self, level: float = LEVEL, *, within: tuple[float, float] = ANYTHING) -> Interval:
         """Return the mean over draws with its interval, which is cut to the values that are possible."""

@@ -39,7 +39,7 @@ TASKS, TIMINGS = "tasks", "timings.jsonl"
 ROOT_SEED = "root_seed"
 LENGTHS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Shares of the epochs after which leakage is laid against overfitting."""
-QUICK_DRAWS, QUICK_LENGTH = 2, 0.2
+QUICK_DRAWS, QUICK_LENGTH = 3, 0.2
 PAPERS = (paper.NAME,)
 
 
@@ -79,7 +79,7 @@ def reproduce(
         Where all is kept; an unfinished reproduction there is continued. With more ``draws``, further ones
         are added.
     quick
-        Two draws and a fifth of the epochs and rounds, unless ``draws`` and ``length`` say otherwise.
+        Three draws and a fifth of the epochs and rounds, unless ``draws`` and ``length`` say otherwise.
     draws
         How often members are drawn anew in one place, each time with trainings of its own; by default 5.
     federated_draws

@@ -38,6 +38,15 @@ _CONTENTS = (
 
 
 @dataclass(frozen=True)
+class Asserted:
+    """Claims of one kind: their title, what they say by name, and what was found."""
+
+    title: str
+    said: dict[str, list[str]]
+    outcomes: Table
+
+
+@dataclass(frozen=True)
 class Shown:
     """What the templates show."""
 
@@ -45,7 +54,7 @@ class Shown:
     title: str
     answer: str
     reservations: list[str]
-    claims: list[Table]
+    claims: list[Asserted]
     central: Table | None
     overfitting: Drawing | None
     lengths: Table | None
@@ -123,29 +132,38 @@ def reservations(content: ReproductionContent) -> list[str]:
     return said
 
 
-def _claims(content: ReproductionContent) -> list[Table]:
-    """Return one table for training in one place, and one for federations."""
+def _claims(content: ReproductionContent) -> list[Asserted]:
+    """Return the claims about training in one place, and those about federations."""
     central = [claim for claim in content.claims if claim.environment is None]
     federated = [claim for claim in content.claims if claim.environment is not None]
-    columns = ("Claim", "Measured by", "Paper", "Agrees if", "Here", "Outcome")
-    return [
-        Table(f"Claims about {what}, each with the one figure that it is judged by.", columns, _rows(claims))
-        for what, claims in (("training in one place", central), ("federations", federated))
-    ]
+    parts = (("In one place", central), ("In federations", federated))
+    return [Asserted(title, _said(claims), _outcomes(title, claims)) for title, claims in parts]
 
 
-def _rows(claims: list[Claim]) -> list[list[Cell]]:
-    return [
+def _said(claims: list[Claim]) -> dict[str, list[str]]:
+    """Return by name the claims in full, each once, with the figure and the rule."""
+    said: dict[str, list[str]] = {}
+    for claim in claims:
+        mine = said.setdefault(claim.name, [])
+        text = f"{claim.claim} Judged by: {claim.measure}. Agrees if {claim.rule}."
+        if text not in mine:
+            mine.append(text)
+    return said
+
+
+def _outcomes(title: str, claims: list[Claim]) -> Table:
+    notes = list(dict.fromkeys(claim.reason for claim in claims if claim.reason))
+    rows = [
         [
-            Cell(claim.claim, _about(claim)),
-            Cell(claim.measure),
+            Cell(claim.name, _about(claim)),
             Cell(claim.paper),
-            Cell(claim.rule),
             estimate(claim.found, words.rough),
-            Cell(claim.outcome, claim.reason or ""),
+            Cell(claim.outcome, mark=notes.index(claim.reason) + 1 if claim.reason else 0),
         ]
         for claim in claims
     ]
+    caption = f"{title}: the paper’s figures and those found here, with 95% intervals below."
+    return Table(caption, ("Claim", "Paper", "Here", "Outcome"), rows, tuple(notes))
 
 
 def _about(claim: Claim) -> str:
