@@ -68,7 +68,9 @@ def test_what_age_alone_tells_is_no_leak() -> None:
     told = found_with(federated={"told": 3, "half": 0.005})
     claim = of(told, "federations leak", "cnn3d", "skewed-noniid")
     assert claim.outcome == "cannot be judged" and claim.found and claim.found.low > 0.5
-    assert claim.reason and "3 learners" in claim.reason
+    assert claim.reason == "covariates alone, such as age, tell the people of 3 learners"
+    alone = of(found_with(federated={"told": 1}), "federations leak", "cnn3d", "skewed-noniid")
+    assert str(alone.reason).endswith("of 1 learner")
 
 
 def test_one_draw_has_no_interval_of_its_correlation() -> None:
@@ -117,6 +119,8 @@ def test_the_correlation_is_that_of_each_draw() -> None:
         x, y = np.array(gaps[d]) - np.mean(gaps[d]), np.array(accuracies[d]) - np.mean(accuracies[d])
         assert found.values[d] == pytest.approx((x * y).sum() / np.sqrt((x**2).sum() * (y**2).sum()))
     assert correlation_of(lengths[:2]) is None
+    few = of(replace(found_with(), lengths={}), "overfitting leaks", "cnn3d")
+    assert (few.found, few.outcome) == (None, "cannot be judged") and "three lengths" in str(few.reason)
     still = [central_of([central_audit(0.7)] * 2, n) for n in (1, 2, 3)]
     assert correlation_of(still) is None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from memberscan.evidence.intervals import LEVEL, Interval
 from memberscan.evidence.over_draws import ANYTHING, FRACTION, OverDraws
 from memberscan.federation.environments import ENVIRONMENTS
+from memberscan.report import words
 from memberscan.report.content.parts import Estimate
 from memberscan.reproduction import paper
 from memberscan.reproduction.content import Claim
@@ -19,6 +20,7 @@ LARGE_CORRELATION = 0.5
 IID = "uniform-iid"
 _ACCURACY = "accuracy"
 _ONE_DRAW = "one draw has no interval over draws"
+_NO_CORRELATION = "fewer than three lengths of training, or no difference between them"
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,7 @@ def _success(found: Found, model: str) -> Iterator[_Asked]:
 
 def _of_model(found: Found, model: str) -> Iterator[_Asked]:
     """Yield what is claimed of one model beside the success of attacks."""
-    one = found.central.get(model)
+    one, correlation = found.central.get(model), correlation_of(found.lengths.get(model, ()))
     yield _Asked(
         "the weights add",
         "The attack’s success depends on what the attacker sees: the model tells more than predictions.",
@@ -143,10 +145,11 @@ def _of_model(found: Found, model: str) -> Iterator[_Asked]:
         f"correlation of the error’s difference with the {_ACCURACY} of {paper.BLACK_BOX}, over lengths of "
         "training",
         above(LARGE_CORRELATION),
-        correlation_of(found.lengths.get(model, ())),
+        correlation,
         model,
         within=(-1.0, 1.0),
         grows=False,
+        reason=_NO_CORRELATION if one and correlation is None else None,
     )
 
 
@@ -182,7 +185,9 @@ def _of_federations(found: Found) -> Iterator[_Asked]:
                 one.rounds[max(one.rounds)] if one and one.rounds else None,
                 model,
                 environment,
-                reason=f"covariates alone, such as age, tell the people of {told} learners" if told else None,
+                reason=f"covariates alone, such as age, tell the people of {words.people(told, 'learner')}"
+                if told
+                else None,
             )
         yield from _of_curve(found, model)
     yield _ahead(found)
@@ -193,7 +198,7 @@ def _of_curve(found: Found, model: str) -> Iterator[_Asked]:
     one, curve = found.federated.get((model, IID)), paper.CURVES[model]
     last, rounds = paper.ROUNDS[model], one.rounds if one else {}
     there = 1 in rounds and last in rounds
-    short = None if there or not rounds else f"after {max(rounds)} rounds and not {last}"
+    short = None if there or not rounds else f"after {words.people(max(rounds), 'round')} and not {last}"
     rise = curve[last] - 0.504
     yield _Asked(
         "rises with rounds",
