@@ -19,6 +19,7 @@ from memberscan.cli import (
     federation,
     frontiers,
     references,
+    reproductions,
     root,
     runs,
     studies,
@@ -42,7 +43,7 @@ app = typer.Typer(
 app.add_typer(cohorts.app, name="cohort")
 app.add_typer(federation.app, name="federation")
 app.add_typer(references.app, name="references")
-for commands in (demonstration, runs, federate, audits, frontiers, studies):
+for commands in (demonstration, runs, federate, audits, frontiers, reproductions, studies):
     commands.register(app)
 
 

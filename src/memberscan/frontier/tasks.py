@@ -14,21 +14,14 @@ import pandas as pd
 
 from memberscan.auditing import audit
 from memberscan.auditing.computing import computing
+from memberscan.auditing.failures import NOT_THE_TASKS_FAULT, reason_to_show
 from memberscan.auditing.making_references import train_references
 from memberscan.auditing.result import SCORES
 from memberscan.auditing.tables import KEY
 from memberscan.cohort import Cohort
 from memberscan.defences import allow_own
-from memberscan.errors import (
-    BusyError,
-    DiskFullError,
-    MemberscanError,
-    OutputConflictError,
-    StaleError,
-)
 from memberscan.files import OWNER_ONLY, read_table, write_table
 from memberscan.frontier.points import Point
-from memberscan.shown import plain
 from memberscan.signals import see
 from memberscan.target_variable import TargetVariable
 from memberscan.targets import open_target
@@ -37,9 +30,6 @@ from memberscan.training import TrainingConfig, train
 
 PEOPLE = "people.tsv"
 RUN, REFERENCES, AUDIT = "run", "references", "audit"
-_LONGEST = 300
-_NOT_THE_POINTS_FAULT = (BusyError, DiskFullError, OutputConflictError, StaleError, OSError, MemoryError)
-"""Errors that end the whole frontier: the same command goes on once their cause is gone."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +99,10 @@ def carry_out_task(task: Task) -> tuple[str | None, float]:
         # Only tasks of the user's own call reach this process, so the user named these classes.
         allow_own(task.point.defence)
         _carry_out(task)
-    except _NOT_THE_POINTS_FAULT:
+    except NOT_THE_TASKS_FAULT:
         raise
     except Exception as error:  # a defence of the user's own may fail in any way
-        reason = _reason(error, task)
+        reason = reason_to_show(error, [task.directory], task.shared.cohort)
     return reason, time.perf_counter() - started
 
 
@@ -183,15 +173,3 @@ def people_table(made: Path, code: str | None, device: str) -> pd.DataFrame:
 def read_people(directory: Path) -> pd.DataFrame:
     """Read what :func:`people_table` returned, indexed by subject."""
     return read_table(directory / PEOPLE, dtype={"subject": str}).set_index("subject")
-
-
-def _reason(error: Exception, task: Task) -> str:
-    """Return why a point failed, without paths of this machine and ids of people: pages show it."""
-    text = str(error) if isinstance(error, MemberscanError) else f"{type(error).__name__}: {error}"
-    for path in (task.directory, task.shared.cohort):
-        text = text.replace(f"{path}/", "").replace(str(path), path.name)
-    cohort = Cohort.open(task.shared.cohort)
-    for name in (*cohort.subjects, *cohort.scans.index):
-        text = text.replace(repr(name), "(a person)")
-    text = " ".join(plain(text).split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -43,9 +43,12 @@ def lines(rows: Iterable[tuple[str, float, Estimate | None]]) -> list[Line]:
     return [Line(name, [x for x, _ in mine], [e for _, e in mine]) for name, mine in ordered.items()]
 
 
-def by_round(shown: Sequence[Line], *, band: bool) -> Drawing:
-    """Draw balanced accuracy by round, if asked with the interval of the first line as a band."""
-    return _figure("rounds", shown, "Accuracy by round", "round", "accuracy", words.percent, band=band)
+def by_round(shown: Sequence[Line], *, band: bool, name: str = "rounds") -> Drawing:
+    """Draw balanced accuracy by round, if asked with the interval of the first line as a band.
+
+    The name is unique in the page.
+    """
+    return _figure(name, shown, "Accuracy by round", "round", "accuracy", words.percent, band=band)
 
 
 def coverage(shown: Sequence[Line]) -> Drawing:
@@ -88,7 +91,7 @@ def _figure(
         axes.set_ylim(min(low, 0.45), max(high, 0.65))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: form(y)))
-        if name == "rounds":
+        if across == "round":
             axes.xaxis.set_major_locator(MaxNLocator(6 if narrow else 10, integer=True))
         else:
             axes.xaxis.set_major_locator(FixedLocator(sorted({x for line in shown for x in line.x})))

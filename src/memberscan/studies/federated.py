@@ -17,6 +17,7 @@ from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import federate
 from memberscan.files import write_table
 from memberscan.report.outcome import FederationFacts, Outcome
+from memberscan.reproduction import paper
 from memberscan.task_pool import in_order
 from memberscan.threat import Attacker, ThreatModel
 from memberscan.training import TrainingConfig
@@ -25,10 +26,9 @@ if TYPE_CHECKING:
     from memberscan.report.content.parts import Environment
 
 SUBJECTS, SPACING, WIDTH = 400, 8.0, 16
-LEARNERS, HELD_OUT, LOCAL_EPOCHS, LEARNING_RATE = 8, 0.25, 4, 1e-3
-ROUNDS = {"cnn3d": 25, "slice-mean": 40}
-"""The paper's."""
-FOLLOWED = "prediction+label"
+LEARNERS, LOCAL_EPOCHS, ROUNDS = paper.LEARNERS, paper.LOCAL_EPOCHS, paper.ROUNDS
+HELD_OUT, LEARNING_RATE = 0.25, 1e-3
+FOLLOWED = paper.BLACK_BOX
 ATTACKS = (FOLLOWED, "gradient-magnitude", "loss-series")
 
 

@@ -14,13 +14,14 @@ from memberscan.auditing.stages import measure
 from memberscan.cohort import Cohort
 from memberscan.files import write_table
 from memberscan.report.outcome import Outcome
+from memberscan.reproduction import paper
 from memberscan.task_pool import in_order
 from memberscan.threat import Access, ThreatModel
 from memberscan.training import TrainingConfig, train
 
 SUBJECTS, SPACING, WIDTH = 200, 8.0, 16
 EPOCHS = (5, 10, 20, 40, 80)
-BLACK_BOX, WHITE_BOX = "prediction+label", "prediction+label+gradient:conv6+gradient:output"
+BLACK_BOX, WHITE_BOX = paper.BLACK_BOX, paper.WHITE_BOX
 _COLOURS = {BLACK_BOX: "#0072B2", WHITE_BOX: "#D55E00"}
 
 
@@ -35,7 +36,7 @@ def overfitting(out: Path, *, seed: int = 0, processes: int = 1) -> pd.DataFrame
         paired 95% interval. The table and its figure are written to ``out``. The brains are synthetic.
     """
     Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
-    cases = list(itertools.product(("cnn3d", "slice-mean"), EPOCHS))
+    cases = list(itertools.product(paper.MODELS, EPOCHS))
     table = pd.DataFrame(list(in_order(functools.partial(_case, out, seed), cases, processes)))
     write_table(out / "overfitting.tsv", table.round(4))
     _figure(table).savefig(out / "overfitting.svg", metadata={"Date": None})

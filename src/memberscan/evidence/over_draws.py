@@ -1,0 +1,80 @@
+"""Means over draws of estimates that come with an interval over people, when the people are not at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from scipy import stats
+
+from memberscan.evidence.intervals import LEVEL, Interval
+from memberscan.evidence.rounding import error_of
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+ANYTHING = (-np.inf, np.inf)
+FRACTION = (0.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class OverDraws:
+    """An estimate for each draw of members, with its standard error over people.
+
+    Parameters
+    ----------
+    values
+        The estimates.
+    errors
+        Their standard errors over people, given the trained model; 0 where only draws are covered.
+    """
+
+    values: Float[np.ndarray, " draws"]
+    errors: Float[np.ndarray, " draws"]
+
+    @classmethod
+    def of(cls, intervals: Sequence[Interval]) -> Self:
+        """Return the estimates of all draws, from their 95% intervals over people."""
+        values = np.array([each.value for each in intervals])
+        return cls(values, np.array([error_of(each.low, each.high) for each in intervals]))
+
+    @classmethod
+    def alone(cls, values: Sequence[float]) -> Self:
+        """Return estimates whose interval covers other draws only."""
+        return cls(np.asarray(values, dtype=float), np.zeros(len(values)))
+
+    def __sub__(self, other: Self) -> OverDraws:
+        """Return the difference, draw by draw, as if both estimates were of different people.
+
+        Estimates of the same people rise and fall together, so that the interval is too wide for them rather
+        than too narrow.
+        """
+        return OverDraws(self.values - other.values, np.hypot(self.errors, other.errors))
+
+    def half_width(self, level: float = LEVEL) -> float:
+        """Return half the width of the interval of the mean.
+
+        Two errors add up, as in :class:`memberscan.evidence.over_seeds.OverSeeds`. The errors over people are
+        averaged, and not divided by the number of draws: who is easily told in one draw may be so in all.
+        What the variance between draws exceeds the errors over people by is due to other draws and trainings;
+        draws are few, so that Student's t applies to it. Tests simulate the coverage.
+        """
+        draws = len(self.values)
+        variance = float(stats.norm.ppf((1 + level) / 2) * self.errors.mean()) ** 2
+        if draws > 1:
+            between = float(self.values.var(ddof=1)) / draws
+            within = float((self.errors**2).sum()) / draws**2
+            variance += float(stats.t.ppf((1 + level) / 2, draws - 1)) ** 2 * max(0.0, between - within)
+        return float(np.sqrt(variance))
+
+    def interval(self, level: float = LEVEL, *, within: tuple[float, float] = ANYTHING) -> Interval:
+        """Return the mean over draws with its interval, which is cut to the values that are possible."""
+        value, half = float(self.values.mean()), self.half_width(level)
+        return Interval(value, max(within[0], value - half), min(within[1], value + half))
+
+    @property
+    def covers_something(self) -> bool:
+        """Whether there is an interval: one draw without errors over people has none."""
+        return len(self.values) > 1 or bool((self.errors > 0).all())
