@@ -33,7 +33,6 @@ def test_points_on_the_frontier_come_first_and_failed_ones_last(
     board = defences.Board("Toy", "mlp", points, config=TrainingConfig(epochs=4, device="cpu"))
     monkeypatch.setattr(defences, "SHORT", (board,))
     monkeypatch.setattr(defences, "SEEDS", 1)
-    monkeypatch.setattr(defences, "REFERENCES", 2)
     out = tmp_path / "out"
     found = STUDIES["defences"](out, seed=0, run=None, data=measures(tmp_path))
     done = found[found["error"] != ""]

@@ -21,19 +21,21 @@ if TYPE_CHECKING:
 
 MEASURES = Path("morphometry") / "openneuro.csv"
 """Within the user's data: cortical measures of seven datasets, one row per scan."""
-SEEDS, REFERENCES = 3, 4
+SEEDS = 3
 RATE = 0.05
 """The false-positive rate of the table: the networks on images have too few non-members for 0.01."""
-_PRIVATE = ("dp-sgd:epsilon=8", "dp-sgd:epsilon=100", "dp-sgd:epsilon=10000")
+_PRIVATE = ("dp-sgd:epsilon=100", "dp-sgd:epsilon=10000", "adaptive-dp:epsilon=10000")
 _OTHERS = (
-    "dropout",
     "unique-gradient:keep=0.5",
     "label-noise:spread=15",
     "mixup:alpha=1",
     "loss-floor:floor=3",
     "prune:sparsity=0.8",
     "quantize:bits=4",
+    "round:step=5",
+    "answer-noise:scale=3",
 )
+_ALSO = ("dropout", "distillation", "teachers:noise=0", "teachers:epsilon=100")
 _THICKNESS = "feature_center=2.5,feature_spread=0.3"
 """Public constants of cortical thickness, in millimetres: dp-sgd must not read them from the people."""
 
@@ -54,6 +56,10 @@ class Board:
         Voxel size of the images, in mm; None for the table of measures.
     config
         How undefended models are trained.
+    validation
+        Share of the members held out: to choose an epoch, or to train students on.
+    references
+        Number of reference models of each point and seed.
     """
 
     name: str
@@ -61,6 +67,8 @@ class Board:
     points: tuple[str, ...]
     spacing: float | None = None
     config: TrainingConfig = field(default_factory=TrainingConfig)
+    validation: float = 0.1
+    references: int = 2
 
     @property
     def folder(self) -> str:
@@ -87,8 +95,10 @@ SHORT = (
     Board(
         "Perceptron, cortical thickness",
         "mlp",
-        (*(f"{text},{_THICKNESS}" for text in _PRIVATE), *_OTHERS),
+        (*(f"{text},{_THICKNESS}" for text in ("dp-sgd:epsilon=8", *_PRIVATE)), *_OTHERS, *_ALSO),
         config=TrainingConfig(device="cpu"),
+        validation=0.3,
+        references=4,
     ),
 )
 LONG = (
@@ -149,9 +159,10 @@ def drawn(board: Board, out: Path, data: Path, *, seed: int, processes: int) -> 
         out / board.folder,
         model=board.model,
         defences=board.points,
-        references=REFERENCES,
+        references=board.references,
         seeds=SEEDS,
         config=board.config,
+        validation=board.validation,
         seed=seed,
         workers=processes,
     )
