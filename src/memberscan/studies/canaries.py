@@ -42,24 +42,24 @@ _BUGS = "memberscan.studies.planted_bugs"
 
 
 @dataclass(frozen=True)
-class _Case:
-    """One row: a training, the epsilon that it states, and how many scans each person has."""
+class Case:
+    """One row: a training, the epsilon that it states, scans of a person, and whether its runs are few."""
 
     training: str
     defence: str
     epsilon: float
     scans: int = 1
-    runs: str = "all"
+    few: bool = False
 
 
 CASES = (
-    _Case("dp-sgd, coins drawn after it", "dp-sgd", 0.0),
-    _Case("dp-sgd", "dp-sgd", 1.0),
-    _Case("dp-sgd", "dp-sgd", STATED),
-    _Case("noise left out", f"{_BUGS}:WithoutNoise", STATED, runs="few"),
-    _Case("clipped by scan", f"{_BUGS}:ClippedByScan", STATED, SCANS, runs="few"),
-    _Case("each person twice", f"{_BUGS}:PersonTwice", STATED, runs="few"),
-    _Case("each person twice", f"{_BUGS}:PersonTwice", 6.0, runs="few"),
+    Case("dp-sgd, coins drawn after it", "dp-sgd", 0.0),
+    Case("dp-sgd", "dp-sgd", 1.0),
+    Case("dp-sgd", "dp-sgd", STATED),
+    Case("noise left out", f"{_BUGS}:WithoutNoise", STATED, few=True),
+    Case("clipped by scan", f"{_BUGS}:ClippedByScan", STATED, SCANS, few=True),
+    Case("each person twice", f"{_BUGS}:PersonTwice", STATED, few=True),
+    Case("each person twice", f"{_BUGS}:PersonTwice", 6.0, few=True),
 )
 
 
@@ -82,7 +82,7 @@ def canaries(
     tasks = [
         (case, integer(seed, case.training, str(case.epsilon), k))
         for case in CASES
-        for k in range(runs if case.runs == "all" else of_bugs)
+        for k in range(of_bugs if case.few else runs)
     ]
     for scans in sorted({case.scans for case in CASES}):
         _people(out, scans, seed)
@@ -118,7 +118,7 @@ def _people(out: Path, scans: int, seed: int) -> None:
     Cohort.from_table(out / f"people-{scans}.csv", place, subject="person", age="age")
 
 
-def _one_run(out: Path, task: tuple[_Case, int]) -> dict[str, float]:
+def _one_run(out: Path, task: tuple[Case, int]) -> dict[str, float]:
     case, seed = task
     # Coins that are drawn after a training say nothing about it, whatever its own epsilon.
     defence = f"{case.defence}:epsilon={case.epsilon or STATED:g},delta={DELTA:g}"

@@ -22,7 +22,9 @@ class TrainingDefence:
 
     ``beyond`` is whether an attack found more members than the guarantee allows; ``answers`` how answers of
     the model are changed, and ``bypassed`` whether this attacker reads the model itself. ``stated`` is the
-    epsilon with which canaries are compared, and ``cannot_break`` whether they are too few to show more.
+    epsilon with which canaries are compared, ``cannot_break`` whether they are too few to show more,
+    ``only_if_independent`` whether only the bound that takes canaries for independent does, and ``gaussian``
+    whether some bounds assume Gaussian noise.
     """
 
     defence: str | None
@@ -36,6 +38,8 @@ class TrainingDefence:
     bounds: Table | None
     stated: str | None
     cannot_break: bool
+    only_if_independent: bool
+    gaussian: bool
 
 
 def data(audit: AuditContent) -> TrainingDefence | None:
@@ -44,6 +48,7 @@ def data(audit: AuditContent) -> TrainingDefence | None:
     if audit.target.defence is None and planted is None:
         return None
     limit, best = private(audit), ranking.strongest(audit)
+    bounds = () if planted is None else planted.bounds
     compared = limit is not None and best is not None and any(rate.value is not None for rate in best.tpr)
     return TrainingDefence(
         defence=audit.target.defence,
@@ -56,6 +61,8 @@ def data(audit: AuditContent) -> TrainingDefence | None:
         canaries=planted,
         bounds=None if planted is None else canary_bounds(planted),
         stated=None if limit is None or limit.epsilon is None else f"{limit.epsilon:.3g}",
+        only_if_independent={"Gaussian"} == {each.method for each in bounds if each.broken},
+        gaussian=any(each.method.endswith("Gaussian") for each in bounds),
         cannot_break=limit is not None and planted is not None and not can_break(planted, limit),
     )
 
