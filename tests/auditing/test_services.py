@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, OutputConflictError
 from memberscan.report import check, render_html
 from memberscan.runs import Run
-from memberscan.signals import PREDICTION, PROVIDERS, by_provider, see
+from memberscan.signals import PREDICTION, by_provider, see
 from memberscan.signals.head_outputs import HEAD_OUTPUTS
-from memberscan.signals.reference_models import REFERENCE_MEMBERS
+from memberscan.signals.signal import BehindService
 from memberscan.targets import Target, open_target
 from memberscan.threat import Access
 from memberscan.training import TrainingConfig, train
@@ -30,41 +31,43 @@ CONSTANT = "round:step=1000"
 ONCE = ThreatModel(repeats=1)
 
 
-def images(cohort: Cohort, folder: Path, defence: str | None) -> Target:
+def images(cohort: Cohort, folder: Path, defence: str | None, seed: int = 0) -> Target:
     """Return a model of images with an uncertainty, and references that predict copies too."""
-    config = TrainingConfig(epochs=2, device="cpu", defence=defence)
+    config = TrainingConfig(epochs=2, device="cpu", defence=defence, seed=seed)
     options = {"width": 4, "head": "gaussian"}
     run = train(cohort, folder / "run", model="cnn3d", options=options, config=config, seed=1)
     train_references(run.path, folder / "references", count=2, workers=1)
     return open_target(run.path, ONCE, references=folder / "references")
 
 
-def of_models(target: Target, folder: Path) -> dict[str, np.ndarray]:
-    """Return all that any registered attack reads of the model and of references, by signal."""
+def read_by_attacks(target: Target, folder: Path) -> dict[BehindService, dict[str, np.ndarray]]:
+    """Return all that any registered attack reads, by name and by what a service does with it."""
     attacks = [attack for attack in REGISTRY.values() if obstacle(attack, target) is None]
     signals = list(dict.fromkeys(signal for attack in attacks for signal in attack.reads))
-    view = see(target, signals, folder)
-    provider = {signal: by for by, those in by_provider(signals).items() for signal in those}
-    return {str(s): np.asarray(view[s]) for s in signals if provider[s].behind_service(s) != "unchanged"}
+    view, found = see(target, signals, folder), defaultdict[BehindService, dict[str, np.ndarray]](dict)
+    for provider, those in by_provider(signals).items():
+        for signal in those:
+            found[provider.behind_service(signal)][str(signal)] = np.asarray(view[signal])
+    return found
 
 
 def test_behind_a_constant_answer_no_attack_reads_anything_of_the_model(
     volumes: Cohort, tmp_path: Path
 ) -> None:
-    plain = of_models(images(volumes, tmp_path / "plain", None), tmp_path / "a")
-    found = of_models(images(volumes, tmp_path / "constant", CONSTANT), tmp_path / "b")
-    assert {"prediction", "augmented-predictions", "reference-predictions", "reference-copies"} == set(found)
-    assert set(plain) - set(found) == {str(HEAD_OUTPUTS)}
-    for name, values in plain.items():
-        assert np.ptp(values) > 0, name
-    for name, values in found.items():
-        assert values.shape == plain[name].shape and np.unique(values).tolist() == [0], name
-
-
-def test_what_no_provider_declares_is_hidden() -> None:
-    shown = {s for p in PROVIDERS for a in REGISTRY.values() for s in a.reads if s.kind in p.kinds
-             if p.behind_service(s) == "unchanged"}  # fmt: skip
-    assert {str(signal) for signal in shown} == {"covariates", str(REFERENCE_MEMBERS)}
+    plain = read_by_attacks(images(volumes, tmp_path / "plain", None), tmp_path / "a")
+    found = read_by_attacks(images(volumes, tmp_path / "constant", CONSTANT, seed=1), tmp_path / "b")
+    assert str(HEAD_OUTPUTS) in plain["hidden"] and not found["hidden"]
+    assert {"prediction", "augmented-predictions", "reference-predictions", "reference-copies"} <= set(
+        found["changed"]
+    )
+    assert set(plain["changed"]) == set(found["changed"])
+    for name, values in found["changed"].items():
+        assert np.ptp(plain["changed"][name]) > 0, name
+        assert values.shape == plain["changed"][name].shape and np.unique(values).tolist() == [0], name
+    # What is shown unchanged does not depend on the model: the two have other weights.
+    assert found["unchanged"] and set(found["unchanged"]) == set(plain["unchanged"])
+    for name, values in found["unchanged"].items():
+        np.testing.assert_array_equal(values, plain["unchanged"][name], name)
 
 
 def test_uncertainty_is_hidden_from_readers_of_answers_only(volumes: Cohort, tmp_path: Path) -> None:

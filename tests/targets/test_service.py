@@ -137,6 +137,11 @@ def test_a_defence_of_ones_own_must_give_one_answer_for_each_prediction(noisy: R
         service.of_model(np.zeros(33), of_copies=False)
 
 
+def test_a_stated_defence_of_answers_of_classes_is_refused(noisy: Run, volumes: Cohort) -> None:
+    with pytest.raises(BadInputError, match="target 'sex' has classes; audit with --access weights"):
+        dataclasses.replace(service_of(noisy), cohort=volumes.with_target("sex"))
+
+
 def test_the_fingerprint_does_not_show_the_secret(noisy: Run) -> None:
     secret = json.loads((noisy.path / "request.json").read_text())["defence_seed"]
     assert str(secret) not in json.dumps(service_of(noisy).fingerprint)

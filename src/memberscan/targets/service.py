@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memberscan.defences import own_code
 from memberscan.defences.answers import Answers, digests_of
 from memberscan.defences.defence import Defence
 from memberscan.errors import BadInputError
@@ -44,6 +45,11 @@ class Service:
         The scans that the attacker asks about.
     seed
         Root seed of the audit, for the secrets of the attacker's own references.
+
+    Raises
+    ------
+    BadInputError
+        If the model predicts classes.
     """
 
     name: str
@@ -52,6 +58,13 @@ class Service:
     cohort: Cohort
     scan_ids: tuple[str, ...]
     seed: int
+
+    def __post_init__(self) -> None:
+        if self.cohort.target.classes:
+            raise BadInputError(
+                f"{self.run.path} states the defence {self.name}, which changes answers that are numbers, "
+                f"but its target {self.cohort.target.name!r} has classes; audit with --access weights"
+            )
 
     def of_model(self, raw: np.ndarray, *, of_copies: bool) -> np.ndarray:
         """Return what the service answers.
@@ -112,10 +125,11 @@ class Service:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """The defence, and a digest of the secret that nobody can check a guess with."""
-        seed = stored_seed(self.run.path, DEFENCE_SEED)
+        """The defence, a digest of the user's own code, and one of the secret that shows nothing of it."""
+        seed, code = stored_seed(self.run.path, DEFENCE_SEED), own_code(self.name)
         return {
             "defence": self.name,
+            **({"code": code} if code else {}),
             "secret": None if seed is None else keyed(read_salt(self.run.path / SALT), str(seed)),
         }
 
