@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,12 @@ def test_age_may_enter_a_network_that_predicts_something_else(people: Cohort) ->
     for target, name in (("dx", "dx"), ("age", "age")):
         with pytest.raises(ModelError, match=f"names the {name}, which is what the network predicts"):
             NetworkInputs(("image", name)).of(people.with_target(target))
+
+
+def test_the_images_of_those_who_have_a_value_can_be_read(phantoms: Cohort) -> None:
+    scans = phantoms.scans.astype({"site": object})
+    scans.loc[scans.index[3], "site"] = None
+    seen = replace(phantoms, scans=scans).with_target("site")
+    left = seen.scans.index.tolist()
+    assert len(left) == len(phantoms) - 1
+    np.testing.assert_array_equal(seen.read(left), phantoms.read(left))

@@ -372,10 +372,12 @@ class Cohort:
         if not ledger.exists():
             self._compare_whole_store()
             return Recorded(self._store_path, [])
-        digests = recorded_digests(ledger, dict(self.scans["row"]))
-        if files.fingerprint(list(zip(self.scans.index, digests, strict=True))) != self.content:
+        # The digest is of all scans that were built; a cohort with another target may lack some of them.
+        built = manifest.read_scans(self.path, manifest.read(self.path).covariates)
+        digests = dict(zip(built.index, recorded_digests(ledger, dict(built["row"])), strict=True))
+        if files.fingerprint(list(digests.items())) != self.content:
             raise changed(ledger)
-        return Recorded(self._store_path, digests)
+        return Recorded(self._store_path, [digests[scan] for scan in self.scans.index])
 
     def _compare_whole_store(self) -> None:
         with self._store_path.open("rb") as stream:

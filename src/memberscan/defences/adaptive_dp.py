@@ -38,7 +38,7 @@ class AdaptiveDP(DPSGD):
     Cauchy-Schwarz inequality, (sum e_t)^2 <= (sum e_t^2 a_t^2) (sum 1 / a_t^2), with equality only if
     a_t^2 is in proportion to 1 / e_t. So the exponent 1/2 adds the least noise at a given cost of privacy.
     This holds for gradient descent. Adam divides steps by their recent size, for which it is a rule of thumb.
-    Epsilon itself is exact for any a_t: it is composed over the steps by the accountant.
+    Epsilon does not depend on it: the accountant composes it over the steps, whatever a_t is.
     """
 
     name: ClassVar[str] = "adaptive-dp"

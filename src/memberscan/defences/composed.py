@@ -27,6 +27,7 @@ _ONLY_ONE = ("teaching", "moments", "step_size", "batches", "gradients")
 
 
 _OF_STEPS = ("labels", "moments", "step_size", "batches", "prepared", "gradients", "restrict")
+"""What has no effect where a defence trains teachers and a student."""
 
 
 def compose(parts: Sequence[Defence]) -> Defence:
