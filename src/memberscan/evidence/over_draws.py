@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ANYTHING = (-np.inf, np.inf)
 FRACTION = (0.0, 1.0)
+DIFFERENCE = (-1.0, 1.0)
+"""What a fraction, and a difference of two or a correlation, can be."""
 
 
 @dataclass(frozen=True, eq=False)

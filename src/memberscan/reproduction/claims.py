@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from memberscan.evidence.intervals import LEVEL, Interval
-from memberscan.evidence.over_draws import ANYTHING, FRACTION, OverDraws
+from memberscan.evidence.over_draws import DIFFERENCE, FRACTION, OverDraws
 from memberscan.federation.environments import ENVIRONMENTS
 from memberscan.report import words
 from memberscan.report.content.parts import Estimate
@@ -104,7 +104,7 @@ def _central(found: Found) -> Iterator[_Asked]:
         f"{_ACCURACY} of {paper.BLACK_BOX} on the 3D-CNN minus that on the 2D-slice-mean",
         different(),
         _difference(found),
-        within=ANYTHING,
+        within=DIFFERENCE,
         grows=False,
     )
 
@@ -136,7 +136,7 @@ def _of_model(found: Found, model: str) -> Iterator[_Asked]:
         above(0.0),
         one.gain if one else None,
         model,
-        within=ANYTHING,
+        within=DIFFERENCE,
         grows=False,
     )
     yield _Asked(
@@ -147,7 +147,7 @@ def _of_model(found: Found, model: str) -> Iterator[_Asked]:
         above(LARGE_CORRELATION),
         correlation,
         model,
-        within=(-1.0, 1.0),
+        within=DIFFERENCE,
         grows=False,
         reason=_NO_CORRELATION if one and correlation is None else None,
     )
@@ -209,7 +209,7 @@ def _of_curve(found: Found, model: str) -> Iterator[_Asked]:
         model,
         IID,
         paper=f"{rise:+.3f}",
-        within=ANYTHING,
+        within=DIFFERENCE,
         reason=short,
     )
     yield _Asked(
@@ -241,6 +241,6 @@ def _ahead(found: Found) -> _Asked:
         None,
         IID,
         paper=f"{ahead:+.3f}",
-        within=ANYTHING,
+        within=DIFFERENCE,
         reason=None if both or not trained else f"trained for fewer than {at} rounds",
     )
