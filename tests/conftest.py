@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from memberscan import files, threads
 from memberscan.cohort import Cohort, manifest
 from memberscan.runs import Run
-from memberscan.training import TrainingConfig, loop, train
+from memberscan.task_pool import within_a_task
+from memberscan.training import TrainingConfig, loop, reference_tasks, train
 
 from .recorded import write_vectors
 
@@ -180,6 +181,21 @@ def interrupted_in_epoch(monkeypatch: pytest.MonkeyPatch) -> Interrupted:
             yield
 
     return context
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train references in this process, for tests that are not about processes, which take long to start."""
+
+    def carry_out(
+        function: Callable[[Any], Any], tasks: Iterable[Any], *, go_on: Callable[[], bool], **_: Any
+    ) -> Iterator[tuple[Any, Any]]:
+        for task in tasks:
+            if not go_on():
+                return
+            yield task, within_a_task(function, task)
+
+    monkeypatch.setattr(reference_tasks, "carry_out", carry_out)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import shlex
 import tomllib
@@ -50,9 +51,15 @@ def commands(page: Path) -> list[list[str]]:
     return [w for w in words if w and Path(w[0]).name == "memberscan"]
 
 
+@functools.cache
+def root() -> click.Command:
+    """Return all commands, whose making takes longer than parsing."""
+    return typer.main.get_command(app)
+
+
 def parse(words: list[str]) -> click.Context:
     """Parse a command without running it."""
-    command: click.Command = typer.main.get_command(app)
+    command = root()
     context = command.make_context(words[0], prepared(words[1:]))
     while isinstance(command, click.Group):
         name, *rest = [*context._protected_args, *context.args]

@@ -58,6 +58,7 @@ def words_of(result: AuditResult) -> str:
     return re.sub(r"(under \d+|\d+ to \d+|\d+ and over) years", "", text)
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_model_of_another_target_is_audited_and_its_page_speaks_of_it(
     runs: dict[str, Run], name: str, tmp_path: Path
@@ -152,6 +153,7 @@ def test_a_run_says_itself_what_it_predicts(runs: dict[str, Run], people: Cohort
         train(people.with_target("dx"), tmp_path / "r", model="mlp", options={"head": "bins"})
 
 
+@pytest.mark.usefixtures("here")
 def test_references_of_another_target_are_refused(runs: dict[str, Run], tmp_path: Path) -> None:
     train_references(runs["sex"].path, tmp_path / "refs", count=2, workers=1)
     with pytest.raises(ReferencesError, match="the references predict 'sex' and the target 'dx'"):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +20,7 @@ from memberscan.auditing import result, stages, weighing
 from memberscan.errors import BadInputError, DiskFullError
 from memberscan.runs import Run
 
+from ..children import start
 from .conftest import MakePredictions
 
 THREAT = ThreatModel(Access.WEIGHTS, repeats=1)
@@ -125,20 +123,27 @@ def test_a_full_disk_loses_nothing(
     assert read(tmp_path / "audit") == whole
 
 
-COMMAND = "from memberscan.cli import main; main()"
+COMMAND = "import sys; sys.argv = words; from memberscan.cli import main; main()"
 
 
-@pytest.mark.parametrize("delay", [0.3, 1.5, 3.0])
 def test_an_audit_killed_by_the_system_ends_in_the_same_bytes(
-    delay: float, run: Run, whole: dict[str, bytes], tmp_path: Path
+    run: Run, whole: dict[str, bytes], tmp_path: Path
 ):
-    command = [sys.executable, "-c", COMMAND, "audit", str(run.path), str(tmp_path / "audit")]
-    command += ["--access", "weights", "--repeats", "1", "--attacks", *ATTACKS]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    options = ["--access", "weights", "--repeats", "1", "--attacks", *ATTACKS]
+    started = time.monotonic()
+    child = start(COMMAND, words=["memberscan", "audit", str(run.path), str(tmp_path / "one"), *options])
+    child.join()
+    assert child.exitcode == 0 and read(tmp_path / "one") == whole
+    duration, killed = time.monotonic() - started, 0
+    for share in (0.2, 0.4, 0.7):
+        child = start(
+            COMMAND, words=["memberscan", "audit", str(run.path), str(tmp_path / "audit"), *options]
+        )
+        time.sleep(duration * share)
+        child.kill()
+        child.join()
+        killed += child.exitcode == -signal.SIGKILL
+    assert killed, "all were faster than the kill, so the test shows nothing"
     audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
     assert read(tmp_path / "audit") == whole
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
+from multiprocessing import Pipe
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -15,27 +15,32 @@ import pytest
 from memberscan.auditing import scratch as scratches
 from memberscan.auditing.scratch import PREFIX, scratch
 
+from .. import children
+
 CHILD = """
-import sys, tempfile, time
-tempfile.tempdir = sys.argv[1]
+import tempfile, time
+tempfile.tempdir = place
 from memberscan.auditing.scratch import scratch
 with scratch() as folder:
     (folder / "signals").mkdir()
-    print(folder, flush=True)
+    answer.send(folder)
     time.sleep(60)
 """
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # It keeps a folder among the temporary files of its own.
+    children.context()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
-def start(place: Path) -> tuple[subprocess.Popen[str], Path]:
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(place)], stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    return child, Path(child.stdout.readline().strip())
+def start(place: Path) -> tuple[BaseProcess, Path]:
+    question, answer = Pipe()
+    child = children.start(CHILD, place=str(place), answer=answer)
+    answer.close()
+    return child, question.recv()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
@@ -50,7 +55,8 @@ def test_a_terminated_audit_removes_its_folder(place: Path):
     child, folder = start(place)
     assert folder.is_dir()
     child.terminate()
-    assert child.wait(20) == 128 + signal.SIGTERM
+    child.join(20)
+    assert child.exitcode == 128 + signal.SIGTERM
     assert list(place.iterdir()) == []
 
 
@@ -58,7 +64,7 @@ def test_the_next_audit_removes_what_a_killed_one_left(place: Path, monkeypatch:
     monkeypatch.setattr(scratches, "_SETTLED_SECONDS", -1)
     (killed, left), (alive, used) = start(place), start(place)
     killed.kill()
-    killed.wait(20)
+    killed.join(20)
     assert left.is_dir()
     mine = place / f"{PREFIX}file"
     mine.write_text("somebody's own")
@@ -67,7 +73,7 @@ def test_the_next_audit_removes_what_a_killed_one_left(place: Path, monkeypatch:
     with scratch():
         assert not left.exists() and used.is_dir() and mine.exists() and tmp.is_dir()
     alive.terminate()
-    alive.wait(20)
+    alive.join(20)
 
 
 def test_a_folder_that_is_about_to_be_locked_is_left_alone(place: Path):

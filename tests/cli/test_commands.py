@@ -257,8 +257,11 @@ def test_demo_prints_all_findings_and_reports(command: Command, tmp_path: Path, 
 
 
 def test_studies_print_json_even_where_a_number_is_missing(command: Command, tmp_path: Path, monkeypatch):
+    from memberscan import threads
     from memberscan.studies import verdict_rates
 
+    # Processes take long to start.
+    monkeypatch.setattr(threads, "available", lambda: 1)
     monkeypatch.setattr(verdict_rates, "NO_LEAK", {"exchangeable": verdict_rates.nothing})
     monkeypatch.setattr(verdict_rates, "CONFOUNDED_LEAKS", ())
     monkeypatch.setattr(verdict_rates, "POWER", (0.65,))

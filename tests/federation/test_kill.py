@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 import random
 import signal
 import time
@@ -8,26 +7,23 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from memberscan.cohort import Cohort
-from memberscan.federation.simulated_run import federate
 
+from .. import children
 from .consortium import contents, settings
 
-MODULES = ["memberscan.federation.engines", "memberscan.federation.simulated_run"]
+CHILD = """
+from memberscan.federation.simulated_run import federate
+federate(cohort, run, settings=settings, learners=3, held_out=0.3, seed=0)
+"""
 
 
 def start(cohort: Path, run: Path) -> BaseProcess:
-    # The modules are loaded once, so that a kill falls into the work and not into imports.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(MODULES)
-    options = {"settings": settings(rounds=8), "learners": 3, "held_out": 0.3, "seed": 0}
-    child = context.Process(target=federate, args=(cohort, run), kwargs=options)
-    child.start()
-    return child
+    return children.start(CHILD, cohort=cohort, run=run, settings=settings(rounds=8))
 
 
 def test_a_federation_killed_at_random_moments_ends_in_the_same_bytes(table: Cohort, tmp_path: Path) -> None:
-    child = start(table.path, tmp_path / "whole")
     started = time.monotonic()
+    child = start(table.path, tmp_path / "whole")
     child.join()
     assert child.exitcode == 0
     duration = time.monotonic() - started

@@ -63,7 +63,8 @@ def change(content: RecordDict, data: st.DataObject) -> None:
             del content[data.draw(st.sampled_from(sorted(content)))]
 
 
-@FUZZ
+# Each example is a federation.
+@settings(FUZZ, max_examples=20)
 @given(st.data(), st.sampled_from(["query.introduce", "train"]))
 def test_any_answer_costs_its_learner_the_round_at_most(
     three: Consortium, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, kind: str

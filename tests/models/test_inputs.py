@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, NotARegressorError
+from memberscan.models import inputs
 from memberscan.models.inputs import as_inputs, batches, full_precision, predict, resolve_device
 
 
@@ -16,8 +17,12 @@ def test_volumes_get_a_channel_and_tables_stay_as_they_are(volumes: Cohort, tabl
     assert as_inputs(table, table.scans.index[:3].tolist()).shape == (3, *table.shape)
 
 
+@pytest.mark.parametrize("ahead", [0, inputs.READ_AHEAD])
 @pytest.mark.parametrize("size", [1, 4, 5, 100])
-def test_batches_hold_every_scan_once_in_the_order_asked_for(volumes: Cohort, size: int) -> None:
+def test_batches_hold_every_scan_once_in_the_order_asked_for(
+    volumes: Cohort, size: int, ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "READ_AHEAD", ahead)
     ids = volumes.scans.index.tolist()[::-1][:11]
     order = np.random.default_rng(0).permutation(11)
     parts = list(batches(volumes, ids, size, order=order))
@@ -28,7 +33,9 @@ def test_batches_hold_every_scan_once_in_the_order_asked_for(volumes: Cohort, si
     np.testing.assert_array_equal(torch.cat([y for _, y in parts]), expected)
 
 
-def test_no_scans_give_no_batches(volumes: Cohort) -> None:
+@pytest.mark.parametrize("ahead", [0, inputs.READ_AHEAD])
+def test_no_scans_give_no_batches(volumes: Cohort, ahead: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "READ_AHEAD", ahead)
     assert list(batches(volumes, [], 4)) == []
 
 

@@ -17,6 +17,7 @@ from memberscan.references.spot_check import spot_check
 from memberscan.training import TrainingConfig, train
 
 
+@pytest.mark.usefixtures("here")
 def test_noise_on_labels_turns_the_fit_around_and_is_no_exchange_of_files(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(120, 40)), columns=[f"m{k}" for k in range(40)])

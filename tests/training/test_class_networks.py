@@ -166,6 +166,7 @@ def test_a_network_that_does_not_fit_its_target_is_refused(
         imported(people.with_target(target), tmp_path / "run", factory, **options)
 
 
+@pytest.mark.usefixtures("here")
 def test_an_own_network_is_trained_on_classes_and_its_references_repeat_it(
     people: Cohort, tmp_path: Path
 ) -> None:

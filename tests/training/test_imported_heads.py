@@ -241,6 +241,7 @@ def test_an_onnx_file_may_have_two_outputs(given: dict[str, Any], tmp_path: Path
     assert set(result.findings["attack"]) == ATTACKS
 
 
+@pytest.mark.usefixtures("here")
 def test_a_recipe_s_network_is_read_as_the_target_is(given: dict[str, Any], tmp_path: Path) -> None:
     made = import_run(tmp_path / "run", **given)
     train_references(

@@ -5,12 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -23,19 +19,17 @@ from memberscan.runs import Run
 from memberscan.training import TrainingConfig, reference_tasks, train
 from memberscan.training.reference_tasks import TASKS, seconds_of
 
+from ..children import start
 from .user_recipes import __name__ as recipes
 
-T = TypeVar("T")
-R = TypeVar("R")
-
+# Its worker is forked from it, and so has all modules.
 CHILD = """
-import sys
-from pathlib import Path
+import multiprocessing
 from memberscan.auditing.making_references import train_references
 
-if __name__ == "__main__":
-    print("ready", flush=True)
-    train_references(sys.argv[1], sys.argv[2], count=4, workers=1)
+fork = multiprocessing.get_context("fork")
+multiprocessing.get_context = lambda _: fork
+train_references(target, refs, count=4, workers=1)
 """
 
 
@@ -47,22 +41,11 @@ def target(table: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def whole(target: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """References of two workers."""
     directory = tmp_path_factory.mktemp("whole") / "refs"
     made = train_references(target.path, directory, count=4, workers=2)
     assert made is not None and len(made) == 4
     return directory
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Carry out tasks in this process, for tests that are not about processes, which take long to start."""
-
-    def carry_out(function: Callable[[T], R], tasks: Sequence[T], **options: Any) -> Iterator[tuple[T, R]]:
-        for task in tasks:
-            if options["go_on"]():
-                yield task, function(task)
-
-    monkeypatch.setattr(reference_tasks, "carry_out", carry_out)
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -79,6 +62,7 @@ def test_references_are_models_of_the_targets_recipe(target: Run, whole: Path, t
     assert "mlp" in found.recipe and target.spec.name == "mlp"
 
 
+@pytest.mark.usefixtures("here")
 def test_the_number_of_workers_does_not_change_a_byte(target: Run, whole: Path, tmp_path: Path) -> None:
     train_references(target.path, tmp_path / "refs", count=4, workers=1)
     assert contents(tmp_path / "refs") == contents(whole)
@@ -91,27 +75,25 @@ def test_a_finished_directory_is_left_alone(target: Run, whole: Path) -> None:
 
 
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(target: Run, whole: Path, tmp_path: Path) -> None:
-    script, refs = tmp_path / "child.py", tmp_path / "refs"
-    script.write_text(CHILD)
-
-    def start() -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, str(script), str(target.path), str(refs)], stdout=subprocess.PIPE, text=True
-        )
-        assert child.stdout is not None and child.stdout.readline() == "ready\n"
-        return child
-
+    started = time.monotonic()
+    child = start(CHILD, target=target.path, refs=tmp_path / "whole")
+    child.join()
+    duration = time.monotonic() - started
+    assert child.exitcode == 0 and contents(tmp_path / "whole") == contents(whole)
     moments, killed = random.Random(0), 0
-    for _ in range(2):
-        child = start()
-        time.sleep(moments.uniform(0.5, 4))
-        child.send_signal(signal.SIGKILL)
-        killed += child.wait() == -signal.SIGKILL
+    for _ in range(4):
+        child = start(CHILD, target=target.path, refs=tmp_path / "refs")
+        time.sleep(duration * moments.uniform(0.05, 0.5))
+        child.kill()
+        child.join()
+        killed += child.exitcode == -signal.SIGKILL
     assert killed, "all were faster than the kill, so the test shows nothing"
-    assert start().wait() == 0
-    assert contents(refs) == contents(whole)
+    child = start(CHILD, target=target.path, refs=tmp_path / "refs")
+    child.join()
+    assert child.exitcode == 0 and contents(tmp_path / "refs") == contents(whole)
 
 
+@pytest.mark.usefixtures("here")
 def test_only_missing_references_are_trained(
     target: Run, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from memberscan.evidence.epsilon_bounds import Method
-    from memberscan.evidence.one_run_rejection import Rejected
 
 Sides = Literal["in", "both"]
 _FEWEST = 8
@@ -100,13 +99,7 @@ def epsilon_one_run(
         If a side is empty, a score is not finite, or an option makes no sense.
     """
     check_delta(delta)
-
-    run = _Guessed.of(inside, outside, level, guesses, sides)
-
-    def rejected(guessed: int, right: int) -> Rejected:
-        return lambda epsilon: p_values(epsilon, run.canaries, guessed, right, delta) <= run.alpha
-
-    return run.bound("one run", delta, rejected, float)
+    return _Guessed.of(inside, outside, level, guesses, sides).bound("one run", delta, float)
 
 
 def epsilon_one_run_fdp(
@@ -142,16 +135,11 @@ def epsilon_one_run_fdp(
         As of :func:`epsilon_one_run`, or if delta is 0 with ``gaussian``.
     """
     check_delta(delta, positive=gaussian)
-    curve = smallest_fpr_gaussian if gaussian else partial(smallest_fpr, delta=delta)
     run = _Guessed.of(inside, outside, level, guesses, sides)
-
-    def rejected(guessed: int, right: int) -> Rejected:
-        return lambda values: rejected_by_curve(values, run.canaries, guessed, right, run.alpha, curve)
-
     # The curve of a Gaussian mechanism has the parameter mu, which is turned into epsilon at the end.
     method: Method = "one run, f-DP, Gaussian" if gaussian else "one run, f-DP"
     to_epsilon = partial(gaussian_epsilon, delta=delta) if gaussian else float
-    return run.bound(method, delta, rejected, to_epsilon, points=_POINTS_OF_CURVES)
+    return run.bound(method, delta, to_epsilon)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,23 +182,16 @@ class _Guessed:
         """Chance of error of one number of guesses."""
         return (1 - self.level) / len(self.numbers)
 
-    def bound(
-        self,
-        method: Method,
-        delta: float,
-        rejected: Callable[[int, int], Rejected],
-        to_epsilon: Callable[[float], float],
-        *,
-        points: int = 7,
-    ) -> EpsilonBound:
+    def bound(self, method: Method, delta: float, to_epsilon: Callable[[float], float]) -> EpsilonBound:
         """Return the greatest bound over the numbers of guesses, and that of perfect separation."""
         value, ceiling = 0.0, 0.0
         made: tuple[int, int] | tuple[None, None] = (None, None)
         for guessed, right, most in zip(self.numbers, self.right, self.best, strict=True):
-            found = largest_rejected(rejected(guessed, right), value, points=points)
+            tested = method, delta, self.alpha, self.canaries, guessed
+            found = _largest_rejected(*tested, right, value)
             if found > value:
                 value, made = found, (guessed, right)
-            ceiling = largest_rejected(rejected(guessed, most), ceiling, points=points)
+            ceiling = _largest_rejected(*tested, most, ceiling)
         return EpsilonBound(
             to_epsilon(value),
             self.level,
@@ -223,3 +204,22 @@ class _Guessed:
             GAUSSIAN_ONLY if method == "one run, f-DP, Gaussian" else NOT_AN_ESTIMATE,
             *made,
         )
+
+
+# Runs that are repeated with as many canaries, and the ceilings of two runs, ask for the same again.
+@lru_cache(maxsize=4096)
+def _largest_rejected(
+    method: Method, delta: float, alpha: float, canaries: int, guessed: int, right: int, start: float
+) -> float:
+    """Return the largest parameter that so many right guesses reject, or ``start``."""
+    if method == "one run":
+        return largest_rejected(
+            lambda epsilon: p_values(epsilon, canaries, guessed, right, delta) <= alpha, start
+        )
+    gaussian = method == "one run, f-DP, Gaussian"
+    curve = smallest_fpr_gaussian if gaussian else partial(smallest_fpr, delta=delta)
+    return largest_rejected(
+        lambda values: rejected_by_curve(values, canaries, guessed, right, alpha, curve),
+        start,
+        points=_POINTS_OF_CURVES,
+    )

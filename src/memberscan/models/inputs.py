@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
+READ_AHEAD = 1 << 20
+"""Bytes of a batch from which on a thread reads the next: of less, threads wait longer than reading takes."""
+
+
 def as_inputs(cohort: Cohort, scan_ids: Sequence[str]) -> Float[Tensor, "n ..."]:
     """Read scans in the form of network inputs: volumes get a channel axis, unless they have channels."""
     values = torch.from_numpy(cohort.read(scan_ids))
@@ -46,16 +50,33 @@ def parts_of(
 def chosen_batches(
     cohort: Cohort, scan_ids: Sequence[str], parts: Sequence[Int[np.ndarray, " k"]]
 ) -> Iterator[tuple[Float[Tensor, "n ..."], Float[Tensor, " n"]]]:
-    """Yield inputs and labels of the scans at some places; the next batch is read in the background."""
+    """Yield inputs and labels of the scans at some places; the next batch is read in the background.
+
+    Batches of fewer than ``READ_AHEAD`` bytes are read where they are used.
+    """
     ids = np.asarray(scan_ids, dtype=object)
     labels = torch.from_numpy(cohort.labels[ids].to_numpy(np.float32, copy=True))
+
+    def read(part: Int[np.ndarray, " k"]) -> Float[Tensor, "k ..."]:
+        return as_inputs(cohort, ids[part].tolist())
+
+    largest = 4 * int(np.prod(cohort.shape)) * max(map(len, parts), default=0)
+    inputs = map(read, parts) if largest < READ_AHEAD else _ahead(read, parts)
+    for part, values in zip(parts, inputs, strict=True):
+        yield values, labels[part]
+
+
+def _ahead(
+    read: Callable[[Int[np.ndarray, " k"]], Tensor], parts: Sequence[Int[np.ndarray, " k"]]
+) -> Iterator[Tensor]:
+    """Yield what is read of each part, while a thread reads the next."""
     with ThreadPoolExecutor(1) as reader:
         ahead = None
         for number, part in enumerate(parts):
-            inputs = as_inputs(cohort, ids[part].tolist()) if ahead is None else ahead.result()
+            values = read(part) if ahead is None else ahead.result()
             if number + 1 < len(parts):
-                ahead = reader.submit(as_inputs, cohort, ids[parts[number + 1]].tolist())
-            yield inputs, labels[part]
+                ahead = reader.submit(read, parts[number + 1])
+            yield values
 
 
 _PREFERRED: ContextVar[str] = ContextVar("device", default="auto")

@@ -12,7 +12,6 @@ import matplotlib.style
 from markupsafe import Markup
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 # Matplotlib needs real colours to draw with. CSS variables replace these in the SVG.
 INK, MUTED, RULE, PAPER, SHADE = "#010203", "#010204", "#010205", "#010206", "#010207"
@@ -45,6 +44,8 @@ _STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
     "text.color": INK,
+    # Names may hold dollar signs, and matplotlib would read the text between two of them as a formula.
+    "text.parse_math": False,
     "xtick.color": RULE,
     "ytick.color": RULE,
     "xtick.labelcolor": MUTED,
@@ -84,13 +85,11 @@ def draw(
         paint(figure)
         for axes in figure.axes:
             axes.set_facecolor("none")
-        # Names may hold dollar signs, and matplotlib would read the text between two of them as a formula.
-        for text in figure.findobj(Text):
-            text.set_parse_math(False)
         stream = io.StringIO()
-        FigureCanvasSVG(figure)
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(stream, format="svg", metadata=nothing)
+        # ``savefig`` would draw everything once more, to lay it out.
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(stream, metadata=nothing)
     return Markup(_inline(stream.getvalue(), name, width, title, description))
 
 
