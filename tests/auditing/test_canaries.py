@@ -100,13 +100,16 @@ def test_a_false_statement_is_reported_as_broken(remembering: Run) -> None:
 
 
 def test_a_private_training_is_not_contradicted(people: Cohort, tmp_path: Path) -> None:
-    config = TrainingConfig(epochs=3, device="cpu", defence="dp-sgd:epsilon=2,delta=1e-5", batch_size=40)
+    config = TrainingConfig(epochs=3, device="cpu", defence="dp-sgd:epsilon=1,delta=1e-5", batch_size=40)
     options: dict[str, Any] = {"options": {"width": 5}, "members": 0.2, "config": config}
-    run = train(people, tmp_path / "run", model="mlp", seed=2, canaries=20, **options)
+    run = train(people, tmp_path / "run", model="mlp", seed=2, canaries=60, **options)
     result = read(run)
     assert result.content["canaries"]["broken"] is False and len(result.content["canaries"]["bounds"]) == 8
     shown = page(result)
     assert BROKEN not in shown and "so few canaries" not in shown and "do not contradict" in shown
+    # No 60 canaries can contradict an epsilon of 50.
+    stating(run, guarantee={**run.training["guarantee"], "epsilon": 50.0})
+    assert "so few canaries" in page(read(run))
     # Without the owner's file nothing is known of them, and the audit says nothing.
     (run.path / "canaries.json").unlink()
     assert "canaries" not in read(run).content

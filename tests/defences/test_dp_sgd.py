@@ -282,3 +282,16 @@ def test_layers_of_a_network_are_all_protected(mlp: AgeRegressor) -> None:
     defence_from("dp-sgd:noise=1").gradients(one)
     assert len(parameter_layers(mlp)) == 3
     assert all(p.grad is not None and p.grad.abs().min() > 0 for p in mlp.parameters())
+
+
+@pytest.mark.parametrize(
+    ("text", "gaussian"),
+    [
+        ("dp-sgd:noise=2", True),
+        ("label-noise:spread=3+dp-sgd:noise=2", True),
+        ("label-noise:spread=3", False),
+        (None, False),
+    ],
+)
+def test_it_says_that_its_noise_is_gaussian(text: str | None, gaussian: bool) -> None:
+    assert defence_from(text).gaussian_noise() is gaussian
