@@ -37,6 +37,9 @@ def test_tasks_are_carried_out_by_several_workers(
     if as_json:
         found = json.loads(out)
         assert (found["draws"], found["length"]) == (1, 0.2)
+        # What the command leaves out is as in the paper.
+        same = {each["name"] for each in found["settings"] if each["same"]}
+        assert {"learning rate", "dropout", "weight decay", "batch size", "optimizer"} <= same
         assert [(each["model"], each["epochs"]) for each in found["lengths"]] == [("cnn3d", 1)]
         assert list((tmp_path / "out" / "tasks" / "cnn3d-1").glob("draw-1/audit/audit.html"))
     else:
