@@ -44,7 +44,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 @pytest.fixture(scope="module")
 def runs(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    folder, config = tmp_path_factory.mktemp("runs"), TrainingConfig(epochs=60)
+    folder, config = tmp_path_factory.mktemp("runs"), TrainingConfig(epochs=40)
     return {
         name: train(people.with_target(name, **options), folder / name, model="mlp", config=config, seed=1)
         for name, options in TARGETS.items()
@@ -181,8 +181,7 @@ def test_a_federation_of_another_target_is_audited_by_its_parties(
     ):
         result = audit(run.path, attacks=sorted(wanted), threat=ThreatModel(attacker=attacker, repeats=1))
         assert set(result.findings["attack"]) == wanted
-        assert not re.search(r"\byears?\b", words_of(result))
-        assert not re.search(r"\bages\b", words_of(result))
+        assert not re.search(r"\b(years?|ages)\b", words_of(result))
 
 
 def test_what_was_computed_from_the_answers_is_no_covariate(tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ def test_an_audit_killed_by_the_system_ends_in_the_same_bytes(
     run: Run, whole: dict[str, bytes], tmp_path: Path
 ):
     options = ["--access", "weights", "--repeats", "1", "--attacks", *ATTACKS]
-    started = time.monotonic()
     child = start(COMMAND, words=["memberscan", "audit", str(run.path), str(tmp_path / "one"), *options])
+    started = time.monotonic()
     child.join()
     assert child.exitcode == 0 and read(tmp_path / "one") == whole
     duration, killed = time.monotonic() - started, 0

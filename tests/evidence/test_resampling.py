@@ -112,7 +112,7 @@ def test_intervals_cover_where_pairs_taken_for_independent_would_not(shift):
     rng, repetitions = np.random.default_rng([8, int(shift)]), 300
     truth, within = stats.norm.cdf(shift / np.sqrt(2)), float(stats.norm.cdf(shift / 2))
     covered = bootstrapped = independent = accurate = 0
-    for _ in range(repetitions):
+    for repetition in range(repetitions):
         attacks, _ = federate(rng, [20] * 6, 40, shift=shift, shared=0.8)
         errors = Resampling.draw(attacks, rng, resamples=200)
         estimates, (accuracy,) = estimate_aucs(attacks, errors), estimate_accuracies(attacks, errors)
@@ -120,6 +120,9 @@ def test_intervals_cover_where_pairs_taken_for_independent_would_not(shift):
         covered += interval.low <= truth <= interval.high
         bootstrapped += abs(estimates.auc[0] - truth) <= 1.96 * estimates.standard_error[0]
         accurate += accuracy.low <= within <= accuracy.high
+        # So many pairs take longer than all the rest, and a third of them shows enough.
+        if repetition % 3:
+            continue
         variances = [
             delong(np.r_[x, y][None], np.repeat([True, False], [20, 40]))[1][0, 0]
             for x, y, _ in large_pairs(attacks[0])
@@ -128,7 +131,7 @@ def test_intervals_cover_where_pairs_taken_for_independent_would_not(shift):
         independent += abs(estimates.auc[0] - truth) <= 1.96 * alone
     assert min(covered, accurate) / repetitions >= 0.92
     assert bootstrapped / repetitions >= 0.9
-    assert independent / repetitions < 0.75
+    assert independent / (repetitions / 3) < 0.75
 
 
 def test_differences_cover_and_use_that_people_are_the_same():

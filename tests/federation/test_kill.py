@@ -22,8 +22,8 @@ def start(cohort: Path, run: Path) -> BaseProcess:
 
 
 def test_a_federation_killed_at_random_moments_ends_in_the_same_bytes(table: Cohort, tmp_path: Path) -> None:
-    started = time.monotonic()
     child = start(table.path, tmp_path / "whole")
+    started = time.monotonic()
     child.join()
     assert child.exitcode == 0
     duration = time.monotonic() - started

@@ -26,8 +26,8 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 def test_training_killed_at_random_moments_ends_in_the_same_bytes(volumes: Cohort, tmp_path: Path) -> None:
-    started = time.monotonic()
     child = start(CHILD, cohort=volumes.path, run=tmp_path / "whole")
+    started = time.monotonic()
     child.join()
     assert child.exitcode == 0
     duration = time.monotonic() - started

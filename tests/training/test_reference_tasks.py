@@ -75,8 +75,8 @@ def test_a_finished_directory_is_left_alone(target: Run, whole: Path) -> None:
 
 
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(target: Run, whole: Path, tmp_path: Path) -> None:
-    started = time.monotonic()
     child = start(CHILD, target=target.path, refs=tmp_path / "whole")
+    started = time.monotonic()
     child.join()
     duration = time.monotonic() - started
     assert child.exitcode == 0 and contents(tmp_path / "whole") == contents(whole)

@@ -185,8 +185,9 @@ def _variance_by_chance(
 
 def _learned(attack: Scores) -> bool:
     """Whether the scores of draws differ by more than a constant, which only moves the threshold."""
+    compared = attack.compared
     for one, other in itertools.combinations(range(len(attack.rows)), 2):
-        both = attack.compared[one] & attack.compared[other]
+        both = compared[one] & compared[other]
         if both.any():
             difference = np.ptp(attack.values[one, both] - attack.values[other, both])
             if difference > 1e-9 * np.abs(attack.values[one, both]).max():

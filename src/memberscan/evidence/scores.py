@@ -117,9 +117,10 @@ class Scores:
                 f"shape {self.sides.shape} and thresholds of shape {self.thresholds.shape}; give values and "
                 "sides as rows x people, and one threshold per row"
             )
+        # ``numpy.isin`` takes longer than these on the few people of most audits, and scores are made often.
         if (
             not np.issubdtype(self.sides.dtype, np.signedinteger)
-            or not np.isin(self.sides, (IN, OUT, ASIDE)).all()
+            or not ((self.sides == IN) | (self.sides == OUT) | (self.sides == ASIDE)).all()
         ):
             raise MisalignedError(
                 f"attack {self.attack}: sides are {self.sides.dtype}; give {IN} for a member, {OUT} for a "
