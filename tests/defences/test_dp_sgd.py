@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -295,3 +297,12 @@ def test_layers_of_a_network_are_all_protected(mlp: AgeRegressor) -> None:
 )
 def test_it_says_that_its_noise_is_gaussian(text: str | None, gaussian: bool) -> None:
     assert defence_from(text).gaussian_noise() is gaussian
+
+
+def test_the_accountant_leaves_the_messages_of_other_libraries_alone() -> None:
+    code = (
+        "import logging\nfrom memberscan.defences.accountant import epsilon_of\n"
+        "epsilon_of(1.0, 0.1, 10, 1e-5)\nprint(logging.root.handlers)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

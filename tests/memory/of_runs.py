@@ -19,6 +19,7 @@ from memberscan.output_directory import claim, locked
 from memberscan.received import load_json
 from memberscan.report import terminal_table
 from memberscan.runs import Run, Transcript
+from memberscan.runs.canaries import Canaries
 from memberscan.runs.foreign import ForeignTranscript
 from memberscan.salts import read_salt
 from memberscan.signals.passes.stored_rows import stored_rows
@@ -77,6 +78,7 @@ def show(path: Path) -> None:
 for kind, content in JSONS.items():
     add(f"json, {kind}", "received", one("x.json", content), load_json, either=True)
 add("run.json", "runs.run", spoilt("run", "run.json", DEEP), read_run)
+add("canaries.json", "runs.canaries", one("canaries.json", DEEP), Canaries.read)
 for name in ("transcript.json", "0001/round.json"):
     add(name, "runs.transcript", spoilt("rounds", name, DEEP), read_transcript)
 add(

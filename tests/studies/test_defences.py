@@ -32,7 +32,6 @@ def test_points_on_the_frontier_come_first_and_failed_ones_last(
     points = ("prune:sparsity=0.5", "dp-sgd:epsilon=8,feature_center=1e30")
     board = defences.Board("Toy", "mlp", points, config=TrainingConfig(epochs=4, device="cpu"))
     monkeypatch.setattr(defences, "SHORT", (board,))
-    monkeypatch.setattr(defences, "SEEDS", 1)
     out = tmp_path / "out"
     found = STUDIES["defences"](out, seed=0, run=None, data=measures(tmp_path))
     done = found[found["error"] != ""]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memberscan.evidence.canary_bounds import CanaryEvidence, canary_evidence
-from memberscan.runs.canaries import Canaries
 from memberscan.targets import Target
 from memberscan.threat import Access, Attacker
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
+
+    from memberscan.runs.canaries import Canaries
 
 
 def canaries_of(target: Target) -> Canaries | None:

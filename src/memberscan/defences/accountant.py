@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -51,14 +53,8 @@ def epsilon_of(noise: float, rate: float, steps: Steps, delta: float) -> float:
     Renyi divergences of steps add up, whatever the noise of each: Mironov, "Renyi Differential Privacy"
     (2017), Proposition 1.
     """
-    try:
-        from opacus.accountants import RDPAccountant
-        from opacus.accountants.analysis import rdp
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "the accountant of dp-sgd needs Opacus: pip install 'memberscan[dp]'"
-        ) from error
-    orders = RDPAccountant.DEFAULT_ALPHAS
+    accountant, rdp = _opacus()
+    orders = accountant.DEFAULT_ALPHAS
     with warnings.catch_warnings():
         # It says that the best order is the first or last one, so a tighter bound may exist; this one holds.
         warnings.simplefilter("ignore")
@@ -116,3 +112,20 @@ def noise_for(epsilon: float, rate: float, steps: Steps, delta: float) -> float:
         else:
             least = middle
     return most
+
+
+def _opacus() -> tuple[Any, Any]:
+    """Return Opacus' accountant and its functions of Renyi divergences."""
+    # When imported, Opacus sends the messages of all libraries to the terminal, unless there is a handler.
+    handler = logging.NullHandler()
+    logging.root.addHandler(handler)
+    try:
+        from opacus.accountants import RDPAccountant
+        from opacus.accountants.analysis import rdp
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "the accountant of dp-sgd needs Opacus: pip install 'memberscan[dp]'"
+        ) from error
+    finally:
+        logging.root.removeHandler(handler)
+    return RDPAccountant, rdp

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MEASURES = Path("morphometry") / "openneuro.csv"
 """Within the user's data: cortical measures of seven datasets, one row per scan."""
-SEEDS = 3
 RATE = 0.05
 """The false-positive rate of the table: the networks on images have too few non-members for 0.01."""
 _PRIVATE = ("dp-sgd:epsilon=100", "dp-sgd:epsilon=10000", "adaptive-dp:epsilon=10000")
@@ -58,8 +57,8 @@ class Board:
         How undefended models are trained.
     validation
         Share of the members held out: to choose an epoch, or to train students on.
-    references
-        Number of reference models of each point and seed.
+    references, seeds
+        Number of reference models of each point and seed, and of seeds.
     """
 
     name: str
@@ -69,6 +68,7 @@ class Board:
     config: TrainingConfig = field(default_factory=TrainingConfig)
     validation: float = 0.1
     references: int = 2
+    seeds: int = 1
 
     @property
     def folder(self) -> str:
@@ -99,6 +99,7 @@ SHORT = (
         config=TrainingConfig(device="cpu"),
         validation=0.3,
         references=4,
+        seeds=3,
     ),
 )
 LONG = (
@@ -160,7 +161,7 @@ def drawn(board: Board, out: Path, data: Path, *, seed: int, processes: int) -> 
         model=board.model,
         defences=board.points,
         references=board.references,
-        seeds=SEEDS,
+        seeds=board.seeds,
         config=board.config,
         validation=board.validation,
         seed=seed,
@@ -175,7 +176,7 @@ def ranked(content: FrontierContent) -> pd.DataFrame:
 
 
 def _row(point: FrontierPoint, content: FrontierContent) -> dict[str, str]:
-    row = {"point": point.name, "frontier": "yes" if point.on_frontier else ""}
+    row = {"point": _short(point.name), "frontier": "yes" if point.on_frontier else ""}
     if point.error is None or point.everybody is None:
         return (
             row
@@ -192,8 +193,13 @@ def _row(point: FrontierPoint, content: FrontierContent) -> dict[str, str]:
         "AUC": f"{words.fraction(point.everybody.auc.value)} ({words.span(point.everybody.auc)})",
         f"TPR@{RATE:.0%}": "" if rate is None else words.fraction(rate),
         "exposed AUC": "" if exposed is None else words.fraction(exposed.auc.value),
-        "dominated by": "; ".join(f"{d.point}{' (certain)' * d.certain}" for d in point.dominated_by),
+        "dominated by": "; ".join(f"{_short(d.point)}{' (certain)' * d.certain}" for d in point.dominated_by),
     }
+
+
+def _short(point: str) -> str:
+    """Return the name of a point without the constants that all of a kind have."""
+    return point.removesuffix(f",{_THICKNESS}")
 
 
 def _markdown(table: pd.DataFrame) -> Iterator[str]:
