@@ -66,8 +66,9 @@ def reproduce(
     """Do what a paper did on another cohort, and lay the figures beside the paper's claims.
 
     Both models are trained in one place on several draws of members, and attacked by the paper's eight
-    attacks; and federated in its four environments, where every learner attacks every other one. How many
-    people a model or a learner has follows from the cohort. Defaults are the paper's settings.
+    attacks; and federated in its three environments and a fourth one, where every learner attacks every other
+    one. How many people a model or a learner has follows from the cohort. Defaults are the paper's settings
+    where they are known.
 
     Parameters
     ----------

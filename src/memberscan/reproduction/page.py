@@ -111,8 +111,9 @@ def answer(content: ReproductionContent) -> str:
     """Return the answer in one sentence."""
     count = {name: sum(claim.outcome == name for claim in content.claims) for name in OUTCOMES}
     return (
-        f"Of {len(content.claims)} claims, these figures agree with {count['agrees']} and disagree with "
-        f"{count['disagrees']}; {count['cannot be judged']} cannot be judged here."
+        f"Of {len(content.claims)} claims, each counted for every model and environment that it is about, "
+        f"these figures agree with {count['agrees']} and disagree with {count['disagrees']}; "
+        f"{count['cannot be judged']} cannot be judged here."
     )
 
 
@@ -127,8 +128,14 @@ def reservations(content: ReproductionContent) -> list[str]:
             f"Trainings had {words.percent(content.length)} of the paper’s epochs and rounds. Leakage grows "
             "with training, so that a claim of more leakage is not called wrong here."
         )
-    if content.draws == 1:
-        said.append("With one draw of members, intervals are over people only.")
+    if differing := [each.name for each in content.settings if not each.same and each.name != "people"]:
+        said.append(f"These settings are not the paper’s: {words.listed(differing)}.")
+    once = {"members": content.draws == 1, "each federation": content.federated_draws == 1}
+    if names := [name for name, alone in once.items() if alone]:
+        said.append(
+            f"There was one draw of {words.listed(names)}: those intervals are for other people, and not for "
+            "other draws and trainings."
+        )
     return said
 
 

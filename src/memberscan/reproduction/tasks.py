@@ -86,6 +86,15 @@ class Shared:
         """Which epoch is kept: as in the paper the best one, if people are held out to choose it."""
         return "best" if self.validation else "last"
 
+    @property
+    def weaker(self) -> str | None:
+        """Why models may leak less than the paper's, where that is known beforehand."""
+        if self.length < 1:
+            return "training was shorter than the paper’s, and leakage grows with it"
+        if self.options.get("width", paper.WIDTH) < paper.WIDTH:
+            return "models were narrower than the paper’s, and may leak less"
+        return None
+
     def rounds(self, model: str) -> int:
         """Return the rounds of a federation of this model."""
         return max(1, round(self.length * paper.ROUNDS[model]))
