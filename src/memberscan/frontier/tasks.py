@@ -108,10 +108,20 @@ def carry_out_task(task: Task) -> tuple[str | None, float]:
 
 def _carry_out(task: Task) -> None:
     """Train, train references, audit: each goes on where it was interrupted."""
+    made = task.directory
+    if not (made / PEOPLE).is_file():
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _train(task)
+        _audit(task)
+        people = people_table(made, task.shared.code, task.shared.config.device)
+        write_table(made / PEOPLE, people, mode=OWNER_ONLY)
+    # What attacks read can be computed again, and is by far the largest part.
+    shutil.rmtree(made / AUDIT / "signals", ignore_errors=True)
+
+
+def _train(task: Task) -> None:
+    """Train the model of the point, and its references."""
     made, shared = task.directory, task.shared
-    if (made / PEOPLE).is_file():
-        return
-    made.mkdir(mode=0o700, parents=True, exist_ok=True)
     train(
         Cohort.open(shared.cohort).with_target(shared.target),
         made / RUN,
@@ -130,11 +140,6 @@ def _carry_out(task: Task) -> None:
         workers=1,
         seed=task.number,
     )
-    _audit(task)
-    people = people_table(made, shared.code, shared.config.device)
-    write_table(made / PEOPLE, people, mode=OWNER_ONLY)
-    # What attacks read can be computed again, and is by far the largest part.
-    shutil.rmtree(made / AUDIT / "signals", ignore_errors=True)
 
 
 def _audit(task: Task) -> None:

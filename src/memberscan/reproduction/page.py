@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
-
-from markupsafe import Markup
 
 from memberscan.federation.environments import ENVIRONMENTS
 from memberscan.report import words
 from memberscan.report.content.parts import Estimate
 from memberscan.report.drawings import Drawing
-from memberscan.report.pages import environment
+from memberscan.report.pages import Link, environment, page_of
 from memberscan.report.table_cells import NONE, Cell, Table, estimate
 from memberscan.reproduction import paper
 from memberscan.reproduction.content import CentralRow, Claim, Curve, ReproductionContent
@@ -20,20 +17,14 @@ from memberscan.reproduction.figure import draw_curves, draw_overfitting
 _ENVIRONMENT = environment("memberscan.reproduction")
 OUTCOMES = ("agrees", "disagrees", "cannot be judged")
 
-
-class _Link(NamedTuple):
-    anchor: str
-    link: str
-
-
 _CONTENTS = (
-    _Link("claims", "The paper’s claims"),
-    _Link("central", "In one place"),
-    _Link("growth", "Overfitting"),
-    _Link("federations", "Federations"),
-    _Link("settings", "What was done as in the paper"),
-    _Link("undone", "What failed"),
-    _Link("procedure", "How this was measured"),
+    Link("claims", "The paper’s claims"),
+    Link("central", "In one place"),
+    Link("growth", "Overfitting"),
+    Link("federations", "Federations"),
+    Link("settings", "What was done as in the paper"),
+    Link("undone", "What failed"),
+    Link("procedure", "How this was measured"),
 )
 
 
@@ -69,18 +60,13 @@ def render(content: ReproductionContent) -> str:
     shown = shown_of(content)
     absent = {"undone": not shown.failed, "growth": not shown.lengths}
     contents = [link for link in _CONTENTS if not absent.get(link.anchor)]
-    parts = [
-        Markup(_ENVIRONMENT.get_template(f"templates/{name}.html.j2").render(section=shown))
-        for name in ("title", *(link.anchor for link in contents))
-    ]
-    return _ENVIRONMENT.get_template("templates/page.html.j2").render(
+    return page_of(
+        _ENVIRONMENT,
+        shown,
+        "title",
+        contents,
         title=f"Reproduction of {paper.TITLE}",
-        tone="",
         version=content.memberscan,
-        styles=["templates/style.css"],
-        summary=parts[0],
-        sections=parts[1:],
-        contents=contents,
     )
 
 
