@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 
 from memberscan.auditing import audit
 from memberscan.auditing.computing import computing
-from memberscan.auditing.failures import NOT_THE_TASKS_FAULT, reason_to_show
+from memberscan.auditing.failures import attempt
 from memberscan.auditing.making_references import train_references
 from memberscan.auditing.result import SCORES
 from memberscan.auditing.tables import KEY
@@ -93,21 +92,13 @@ class Task:
 
 def carry_out_task(task: Task) -> tuple[str | None, float]:
     """Carry out one task; return why it failed, or None, and the seconds that it took."""
-    started = time.perf_counter()
-    reason = None
-    try:
-        # Only tasks of the user's own call reach this process, so the user named these classes.
-        allow_own(task.point.defence)
-        _carry_out(task)
-    except NOT_THE_TASKS_FAULT:
-        raise
-    except Exception as error:  # a defence of the user's own may fail in any way
-        reason = reason_to_show(error, [task.directory], task.shared.cohort)
-    return reason, time.perf_counter() - started
+    return attempt(lambda: _carry_out(task), task.directory, task.shared.cohort)
 
 
 def _carry_out(task: Task) -> None:
     """Train, train references, audit: each goes on where it was interrupted."""
+    # Only tasks of the user's own call reach this process, so the user named these classes.
+    allow_own(task.point.defence)
     made = task.directory
     if not (made / PEOPLE).is_file():
         made.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from memberscan.auditing import audit
-from memberscan.auditing.failures import NOT_THE_TASKS_FAULT, reason_to_show
+from memberscan.auditing.failures import attempt
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.cohort import Cohort
 from memberscan.federation.settings import Settings
@@ -136,15 +135,7 @@ class Task:
 
 def carry_out_task(task: Task) -> tuple[str | None, float]:
     """Carry out one task; return why it failed, or None, and the seconds that it took."""
-    started = time.perf_counter()
-    reason = None
-    try:
-        _carry_out(task)
-    except NOT_THE_TASKS_FAULT:
-        raise
-    except Exception as error:  # one failed task must not end the others
-        reason = reason_to_show(error, [task.directory], task.shared.cohort)
-    return reason, time.perf_counter() - started
+    return attempt(lambda: _carry_out(task), task.directory, task.shared.cohort)
 
 
 def _carry_out(task: Task) -> None:
