@@ -11,7 +11,6 @@ import pytest
 
 from memberscan import report
 from memberscan.cohort import Cohort
-from memberscan.federation.environments import ENVIRONMENTS
 from memberscan.reproduction import ReproductionContent, making, paper, reproduce
 from memberscan.reproduction.found import Found, central_of, federated_of
 from memberscan.reproduction.tasks import Cell
@@ -111,7 +110,7 @@ def federated_audit(
 
 
 def found_with(
-    draws: int = 5, *, length: float = 1.0, federated: Mapping[str, Any] | None = None, **central: Any
+    draws: int = 5, *, weaker: str | None = None, federated: Mapping[str, Any] | None = None, **central: Any
 ) -> Found:
     """Return findings in which all that the paper claims is true, apart from what is changed."""
     epochs = (12, 25, 50, 100)
@@ -131,7 +130,7 @@ def found_with(
         federated={
             (model, environment): federated_of([federated_audit(model, **(federated or {}))])
             for model in paper.MODELS
-            for environment in ENVIRONMENTS
+            for environment in paper.ENVIRONMENTS
         },
-        length=length,
+        weaker=weaker,
     )

@@ -59,6 +59,7 @@ def test_the_page_says_what_its_numbers_rest_on_and_promises_nothing(content: Re
         "The paper had 10,446 people and this cohort has 26",
         "covariates alone, such as age, tell the people of 4 learners",
         "which says nothing against it",
+        "There was one draw of each federation: those intervals are for other people",
         "A claim that disagrees here may hold there",
         "uniform-iid in the paper",
     ):
@@ -77,7 +78,8 @@ def test_the_answer_counts_the_outcomes(content: ReproductionContent) -> None:
 def test_a_short_reproduction_of_one_draw_says_so(volumes: Cohort) -> None:
     text = Checked(render(content_of(volumes, length=0.2, draws=1))).text
     assert "Trainings had 20% of the paper’s epochs and rounds" in text
-    assert "With one draw of members, intervals are over people only" in text
+    assert "There was one draw of members and each federation: those intervals are for other people" in text
+    assert "These settings are not the paper’s: grid, dropout, epochs in one place," in text
     assert "one draw has no interval over draws" in text
 
 
@@ -101,7 +103,14 @@ def test_the_table_has_all_figures_of_the_page(content: ReproductionContent) -> 
     rounds = parts["federated"]
     failed = rounds["reason"].notna()
     assert rounds.loc[failed, "reason"].str.contains("no|not measured").all()
-    assert (~failed).sum() == sum(len(curve.rounds) for curve in content.curves)
+    measured = rounds[~failed]
+    black = measured[measured["attack"] == paper.BLACK_BOX]
+    assert len(black) == sum(len(curve.rounds) for curve in content.curves)
+    white = measured[measured["attack"] == paper.WHITE_BOX]
+    assert white["value"].tolist() == [c.white_box.value for c in content.curves if c.white_box]
+    told = measured[measured["measure"] == "learners told without the model"]
+    assert told["value"].tolist() == [curve.told_blind for curve in content.curves if not curve.failed]
+    assert len(measured) == len(black) + len(white) + len(told)
     values = parts["claim"]["value"].to_numpy(float)
     given = [np.nan if claim.found is None else claim.found.value for claim in content.claims]
     np.testing.assert_array_equal(values, given)

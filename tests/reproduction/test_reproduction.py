@@ -62,7 +62,7 @@ def test_it_holds_what_the_audits_found(whole: Whole) -> None:
     assert set(curves) == {("cnn3d", "uniform-iid"), ("slice-mean", "skewed-noniid")}
     assert [entry.round for entry in curves["cnn3d", "uniform-iid"].rounds] == [1]
     assert [entry.round for entry in curves["slice-mean", "skewed-noniid"].rounds] == [1, 2]
-    assert not found.failed and len(found.claims) == 23
+    assert not found.failed and len(found.claims) == 21
     here = {each.name: each for each in found.settings}
     assert here["epochs in one place"].here == "5" and here["dropout"].same and not here["learners"].same
 

@@ -45,6 +45,11 @@ def test_points_on_the_frontier_come_first_and_failed_ones_last(
     last = found.iloc[-1]
     assert last["dominated by"].startswith("failed: a feature of the table is")
     assert last["error"] == ""
+    for column in ("error", "AUC"):
+        assert done[column].str.fullmatch(r"\S+ \(\S+ to \S+\)").all()
+    # Too few people to resolve a rate, or to say who is exposed, leave a cell empty.
+    for column in ("TPR@5%", "exposed AUC"):
+        assert done[column].str.fullmatch(r"|\S+ \(\S+ to \S+\)").all()
     lines = (out / "leaderboard.md").read_text().splitlines()
     assert sum(line.startswith("| ") for line in lines) == len(found) + 2
     assert (out / "cohort-measures").is_dir()
@@ -62,3 +67,6 @@ def test_it_says_what_data_it_needs(tmp_path: Path) -> None:
     for data in (None, tmp_path):
         with pytest.raises(BadInputError, match=r"openneuro.csv: give the folder that has it as --data"):
             defences.defences(tmp_path / "out", data=data)
+    with pytest.raises(BadInputError, match=r"needs ixi for --long"):
+        defences.defences(tmp_path / "out", data=measures(tmp_path), long=True)
+    assert not (tmp_path / "out").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from memberscan.errors import OutputConflictError
 from memberscan.studies import STUDIES, federated
 from memberscan.studies import federated_defences as module
 
@@ -35,3 +36,7 @@ def test_each_defence_has_a_row_and_is_paired_with_no_defence(
     # What was found is kept, so that the same table is made without any training.
     monkeypatch.setattr(module, "federate", None)
     assert STUDIES["federated-defences"](tmp_path, seed=0, run=None).equals(table)
+    # What was found with one defence is not taken for another one's.
+    monkeypatch.setattr(module, "POINTS", [points[0], module.Point("noise", "dp-sgd:epsilon=100")])
+    with pytest.raises(OutputConflictError, match="fedsparsify"):
+        STUDIES["federated-defences"](tmp_path, seed=0, run=None)

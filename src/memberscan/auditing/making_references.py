@@ -282,8 +282,7 @@ def _require_everybody(target: Target, cohort: Cohort) -> None:
 
 
 def _default_workers(recipe: Recipe) -> int:
-    from memberscan.models.inputs import resolve_device
+    from memberscan.models.inputs import trainings_at_a_time
 
     config = getattr(recipe, "config", None)
-    on_card = config is not None and resolve_device(config.device).type == "cuda"
-    return 1 if on_card else threads.available()
+    return threads.available() if config is None else trainings_at_a_time(config.device)

@@ -40,9 +40,7 @@ def reproduce(
     quick: Annotated[
         bool, typer.Option("--quick", help="Three draws, and a fifth of the epochs and rounds.")
     ] = False,
-    draws: Annotated[
-        int | None, typer.Option(help="Draws of members in one place; by default 5, as in the paper.")
-    ] = None,
+    draws: Annotated[int | None, typer.Option(help="Draws of members in one place; by default 5.")] = None,
     federated_draws: Annotated[int, typer.Option(help="Draws of each federation.")] = 1,
     length: Annotated[
         float | None, typer.Option(help="Share of the paper's epochs and rounds; by default 1.")

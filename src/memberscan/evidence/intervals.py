@@ -31,6 +31,38 @@ class Interval:
         return asdict(self)
 
 
+def half_width_of_mean(
+    values: Float[np.ndarray, " trainings"],
+    variances: Float[np.ndarray, " trainings"],
+    of_people: float,
+    level: float = LEVEL,
+) -> float:
+    """Return half the width of the interval of a mean over trainings, for other people and other trainings.
+
+    Two errors add up: that over people, and what the variance between trainings exceeds it by, which is due
+    to other draws and trainings. Trainings are few, so that Student's t applies to the second one. With one
+    training there is no second part.
+
+    Parameters
+    ----------
+    values
+        The estimates.
+    variances
+        Of each over people, given its trained model.
+    of_people
+        Variance of the mean over people, which are the same or others in each training.
+    level
+        Of the interval.
+    """
+    count = len(values)
+    variance = float(stats.norm.ppf((1 + level) / 2)) ** 2 * of_people
+    if count > 1:
+        between = float(values.var(ddof=1)) / count
+        within = float(variances.sum()) / count**2
+        variance += float(stats.t.ppf((1 + level) / 2, count - 1)) ** 2 * max(0.0, between - within)
+    return float(np.sqrt(variance))
+
+
 def auc_bounds(
     auc: float, standard_error: float, members: int, nonmembers: int, critical: float
 ) -> tuple[float, float]:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from scipy import stats
 
-from memberscan.evidence.intervals import LEVEL, Interval
+from memberscan.evidence.intervals import LEVEL, Interval, half_width_of_mean
 from memberscan.evidence.rounding import error_of
 
 if TYPE_CHECKING:
@@ -60,16 +59,9 @@ class OverDraws:
 
         Two errors add up, as in :class:`memberscan.evidence.over_seeds.OverSeeds`. The errors over people are
         averaged, and not divided by the number of draws: who is easily told in one draw may be so in all.
-        What the variance between draws exceeds the errors over people by is due to other draws and trainings;
-        draws are few, so that Student's t applies to it. Tests simulate the coverage.
+        Tests simulate the coverage.
         """
-        draws = len(self.values)
-        variance = float(stats.norm.ppf((1 + level) / 2) * self.errors.mean()) ** 2
-        if draws > 1:
-            between = float(self.values.var(ddof=1)) / draws
-            within = float((self.errors**2).sum()) / draws**2
-            variance += float(stats.t.ppf((1 + level) / 2, draws - 1)) ** 2 * max(0.0, between - within)
-        return float(np.sqrt(variance))
+        return half_width_of_mean(self.values, self.errors**2, float(self.errors.mean()) ** 2, level)
 
     def interval(self, level: float = LEVEL, *, within: tuple[float, float] = ANYTHING) -> Interval:
         """Return the mean over draws with its interval, which is cut to the values that are possible."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from memberscan.evidence.intervals import LEVEL, Interval, auc_bounds
+from memberscan.evidence.intervals import LEVEL, Interval, auc_bounds, half_width_of_mean
 from memberscan.evidence.roc import influences
 
 if TYPE_CHECKING:
@@ -46,18 +46,11 @@ class OverSeeds:
         """Return half the width of the interval of the mean.
 
         Two errors add up. A person's contributions are averaged over seeds before they are squared, because a
-        person whom one model fits is often fitted by the next one too. What the variance between seeds
-        exceeds the errors of people in single seeds by is due to other draws and trainings; seeds are few, so
-        that Student's t applies to it. With one seed there is no second part. Tests simulate the coverage.
+        person whom one model fits is often fitted by the next one too. With one seed there is no second part.
+        Tests simulate the coverage.
         """
-        seeds = len(self.values)
-        people = float((self.influence.mean(axis=0) ** 2).sum())
-        variance = stats.norm.ppf((1 + level) / 2) ** 2 * people
-        if seeds > 1:
-            between = float(self.values.var(ddof=1)) / seeds
-            within = float((self.influence**2).sum()) / seeds**2
-            variance += stats.t.ppf((1 + level) / 2, seeds - 1) ** 2 * max(0.0, between - within)
-        return float(np.sqrt(variance))
+        of_people = float((self.influence.mean(axis=0) ** 2).sum())
+        return half_width_of_mean(self.values, (self.influence**2).sum(axis=1), of_people, level)
 
     def interval(self, level: float = LEVEL) -> Interval:
         """Return the mean over seeds with its interval; an AUC's lies within 0 and 1."""

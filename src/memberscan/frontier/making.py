@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from memberscan import seeds as seed_tree
-from memberscan import threads
 from memberscan.attacks import named
 from memberscan.cohort import Cohort
 from memberscan.defences import own_code
@@ -25,7 +24,7 @@ from memberscan.frontier.points import Base, Point, read_points
 from memberscan.frontier.table import table_of
 from memberscan.frontier.tasks import Shared, Task, carry_out_task
 from memberscan.models import ModelSpec
-from memberscan.models.inputs import resolve_device
+from memberscan.models.inputs import resolve_device, trainings_at_a_time
 from memberscan.models.target_head import for_target
 from memberscan.output_directory import claim
 from memberscan.progress import progress
@@ -129,7 +128,7 @@ def frontier(
         if finished:
             return stated(FrontierContent, load_json(path / DONE), str(path / DONE))
         tasks = _tasks(path / POINTS, points, shared, root, seeds)
-        parallel = _default_workers(config) if workers is None else workers
+        parallel = trainings_at_a_time(config.device) if workers is None else workers
         failed = _carry_out_all(path, tasks, parallel, engine, address)
         content = collect([_measured(point, tasks, failed) for point in points], cohort, shared, seeds)
         _write(path, content)
@@ -190,10 +189,6 @@ def _require_sense(shared: Shared, seeds: int) -> None:
     if count % 2 or not FEWEST <= count <= MOST:
         raise BadInputError(f"references is {count}; give an even number from {FEWEST} to {MOST}")
     resolve_device(shared.config.device)
-
-
-def _default_workers(config: TrainingConfig) -> int:
-    return 1 if resolve_device(config.device).type == "cuda" else threads.available()
 
 
 def _carry_out_all(

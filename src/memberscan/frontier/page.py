@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
-
-from markupsafe import Markup
 
 from memberscan.frontier.content import Dominating, FrontierContent, FrontierPoint, Leakage
 from memberscan.frontier.figure import draw
@@ -13,23 +10,17 @@ from memberscan.frontier.points import EARLY_STOPPING, UNDEFENDED
 from memberscan.report import words
 from memberscan.report.content.parts import Estimate
 from memberscan.report.drawings import Drawing
-from memberscan.report.pages import environment
+from memberscan.report.pages import Link, environment, page_of
 from memberscan.report.table_cells import NONE, Cell, Table, estimate
 
 _ENVIRONMENT = environment("memberscan.frontier")
 
-
-class _Link(NamedTuple):
-    anchor: str
-    link: str
-
-
 _CONTENTS = (
-    _Link("frontier", "The frontier"),
-    _Link("changes", "What each point changes"),
-    _Link("exposed", "The most exposed tenth"),
-    _Link("failed", "What failed"),
-    _Link("method", "How this was measured"),
+    Link("frontier", "The frontier"),
+    Link("changes", "What each point changes"),
+    Link("exposed", "The most exposed tenth"),
+    Link("failed", "What failed"),
+    Link("method", "How this was measured"),
 )
 
 
@@ -60,18 +51,13 @@ def render(content: FrontierContent) -> str:
         "method": True,
     }
     contents = [link for link in _CONTENTS if there[link.anchor]]
-    parts = [
-        Markup(_ENVIRONMENT.get_template(f"templates/{name}.html.j2").render(section=shown))
-        for name in ("header", *(link.anchor for link in contents))
-    ]
-    return _ENVIRONMENT.get_template("templates/page.html.j2").render(
+    return page_of(
+        _ENVIRONMENT,
+        shown,
+        "header",
+        contents,
         title=f"Error against leakage of {content.model}",
-        tone="",
         version=content.memberscan,
-        styles=["templates/style.css"],
-        summary=parts[0],
-        sections=parts[1:],
-        contents=contents,
     )
 
 

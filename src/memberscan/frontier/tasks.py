@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 
 from memberscan.auditing import audit
 from memberscan.auditing.computing import computing
-from memberscan.auditing.failures import NOT_THE_TASKS_FAULT, reason_to_show
+from memberscan.auditing.failures import attempt
 from memberscan.auditing.making_references import train_references
 from memberscan.auditing.result import SCORES
 from memberscan.auditing.tables import KEY
@@ -93,25 +92,27 @@ class Task:
 
 def carry_out_task(task: Task) -> tuple[str | None, float]:
     """Carry out one task; return why it failed, or None, and the seconds that it took."""
-    started = time.perf_counter()
-    reason = None
-    try:
-        # Only tasks of the user's own call reach this process, so the user named these classes.
-        allow_own(task.point.defence)
-        _carry_out(task)
-    except NOT_THE_TASKS_FAULT:
-        raise
-    except Exception as error:  # a defence of the user's own may fail in any way
-        reason = reason_to_show(error, [task.directory], task.shared.cohort)
-    return reason, time.perf_counter() - started
+    return attempt(lambda: _carry_out(task), task.directory, task.shared.cohort)
 
 
 def _carry_out(task: Task) -> None:
     """Train, train references, audit: each goes on where it was interrupted."""
+    # Only tasks of the user's own call reach this process, so the user named these classes.
+    allow_own(task.point.defence)
+    made = task.directory
+    if not (made / PEOPLE).is_file():
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _train(task)
+        _audit(task)
+        people = people_table(made, task.shared.code, task.shared.config.device)
+        write_table(made / PEOPLE, people, mode=OWNER_ONLY)
+    # What attacks read can be computed again, and is by far the largest part.
+    shutil.rmtree(made / AUDIT / "signals", ignore_errors=True)
+
+
+def _train(task: Task) -> None:
+    """Train the model of the point, and its references."""
     made, shared = task.directory, task.shared
-    if (made / PEOPLE).is_file():
-        return
-    made.mkdir(mode=0o700, parents=True, exist_ok=True)
     train(
         Cohort.open(shared.cohort).with_target(shared.target),
         made / RUN,
@@ -130,11 +131,6 @@ def _carry_out(task: Task) -> None:
         workers=1,
         seed=task.number,
     )
-    _audit(task)
-    people = people_table(made, shared.code, shared.config.device)
-    write_table(made / PEOPLE, people, mode=OWNER_ONLY)
-    # What attacks read can be computed again, and is by far the largest part.
-    shutil.rmtree(made / AUDIT / "signals", ignore_errors=True)
 
 
 def _audit(task: Task) -> None:

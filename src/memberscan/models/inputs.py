@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from memberscan import threads
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, NotARegressorError
 from memberscan.models.heads import given_head, head_of
@@ -97,6 +98,11 @@ def on_device(name: str) -> Iterator[None]:
         yield
     finally:
         _PREFERRED.reset(before)
+
+
+def trainings_at_a_time(device: str) -> int:
+    """Return how many trainings run at a time by default: one per core, or one on a CUDA card."""
+    return 1 if resolve_device(device).type == "cuda" else threads.available()
 
 
 def resolve_device(name: str) -> torch.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -34,6 +34,46 @@ def environment(*packages: str) -> Environment:
     made.filters["breakable"] = _breakable
     made.globals["words"] = words
     return made
+
+
+class Link(NamedTuple):
+    """A section of a page: the name of its template and anchor, and its title in the list of contents."""
+
+    anchor: str
+    link: str
+
+
+def page_of(
+    made: Environment, shown: object, header: str, contents: Sequence[Link], *, title: str, version: str
+) -> str:
+    """Return a page of another package: its templates, each given all that is shown, below each other.
+
+    Parameters
+    ----------
+    made
+        From :func:`environment`, with the package's templates.
+    shown
+        What the templates read as ``section``.
+    header
+        Name of the first template, which is not in the list of contents.
+    contents
+        The sections.
+    title, version
+        Of the page, and of memberscan.
+    """
+    summary, *sections = (
+        Markup(made.get_template(f"templates/{name}.html.j2").render(section=shown))
+        for name in (header, *(link.anchor for link in contents))
+    )
+    return made.get_template("templates/page.html.j2").render(
+        title=title,
+        tone="",
+        version=version,
+        styles=["templates/style.css"],
+        summary=summary,
+        sections=sections,
+        contents=contents,
+    )
 
 
 _ENVIRONMENT = environment()

@@ -107,7 +107,7 @@ def found_of(
             if cell.environment is not None
         },
         failed={cell: reason for (cell, _), reason in reversed(list(failed.items()))},
-        length=shared.length,
+        weaker=shared.weaker,
     )
 
 
@@ -135,7 +135,9 @@ def settings_of(cohort: Cohort, shared: Shared, draws: tuple[int, int]) -> Itera
         "attacks that are averaged": _both(str(paper.DRAWS), f"5 on each of {draws[0]} models"),
         "learners": _both(str(paper.LEARNERS), str(shared.learners)),
         "people held out of a federation": _both(f"{paper.HELD_OUT:.0%}", f"{shared.held_out:.0%}"),
+        "local epochs of a round": _both(str(paper.LOCAL_EPOCHS), str(paper.LOCAL_EPOCHS)),
         "rounds": _both(_rounds(1.0, shared), _rounds(shared.length, shared)),
+        "environments": _both(", ".join(paper.ENVIRONMENTS), ", ".join(ENVIRONMENTS)),
     }
     for name, (theirs, ours) in every.items():
         yield Setting(name=name, paper=theirs, here=ours, same=theirs == ours)

@@ -146,7 +146,7 @@ class ReproductionContent(Part):
     length: Fraction
     """Share of the paper's epochs and rounds."""
     settings: Many[Setting]
-    """What was done as in the paper, and what was not."""
+    """Settings of the paper that are known, beside those here."""
     central: Many[CentralRow]
     """The centralized table."""
     lengths: Many[Length]

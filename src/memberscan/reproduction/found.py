@@ -99,15 +99,15 @@ class Found:
         By model and environment.
     failed
         Why a cell has no figures.
-    length
-        Share of the paper's epochs and rounds.
+    weaker
+        Why models may leak less here than the paper's, so that no figure can disagree; None if they do not.
     """
 
     central: Mapping[str, Central]
     lengths: Mapping[str, Sequence[Central]]
     federated: Mapping[tuple[str, str], Federated]
     failed: Mapping[Cell, str] = field(default_factory=dict)
-    length: float = 1.0
+    weaker: str | None = None
 
 
 def central_of(audits: Sequence[Content], epochs: int) -> Central:

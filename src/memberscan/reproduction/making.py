@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from memberscan import seeds as seed_tree
-from memberscan import threads
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError
 from memberscan.federation.environments import ENVIRONMENTS, draw_roles
 from memberscan.federation.simulated_run import flower_engines
 from memberscan.files import append_line, write_json, write_text
 from memberscan.models import ModelSpec
-from memberscan.models.inputs import resolve_device
+from memberscan.models.inputs import resolve_device, trainings_at_a_time
 from memberscan.output_directory import claim
 from memberscan.progress import progress
 from memberscan.received import load_json, stated
@@ -66,8 +65,9 @@ def reproduce(
     """Do what a paper did on another cohort, and lay the figures beside the paper's claims.
 
     Both models are trained in one place on several draws of members, and attacked by the paper's eight
-    attacks; and federated in its four environments, where every learner attacks every other one. How many
-    people a model or a learner has follows from the cohort. Defaults are the paper's settings.
+    attacks; and federated in its three environments and a fourth one, where every learner attacks every other
+    one. How many people a model or a learner has follows from the cohort. Defaults are the paper's settings
+    where they are known.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def reproduce(
         if finished:
             return stated(ReproductionContent, load_json(path / DONE), str(path / DONE))
         tasks = _tasks(path / TASKS, shared, root, times)
-        parallel = _default_workers(shared.config) if workers is None else workers
+        parallel = trainings_at_a_time(shared.config.device) if workers is None else workers
         failed = _carry_out_all(path, tasks, parallel, engine, address)
         content = collect(_audits(tasks, failed), failed, cohort, shared, times)
         _write(path, content)
@@ -212,10 +212,6 @@ def membership_seed(root: int, place: str, draw: int) -> int:
     """Return the seed of one draw of people, the same for both models: 63 bits, so that it is not guessed."""
     state = seed_tree.sequence(root, "reproduction", place, draw).generate_state(1, np.uint64)
     return int(state[0]) >> 1
-
-
-def _default_workers(config: TrainingConfig) -> int:
-    return 1 if resolve_device(config.device).type == "cuda" else threads.available()
 
 
 def _carry_out_all(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
-
-from markupsafe import Markup
 
 from memberscan.federation.environments import ENVIRONMENTS
 from memberscan.report import words
 from memberscan.report.content.parts import Estimate
 from memberscan.report.drawings import Drawing
-from memberscan.report.pages import environment
+from memberscan.report.pages import Link, environment, page_of
 from memberscan.report.table_cells import NONE, Cell, Table, estimate
 from memberscan.reproduction import paper
 from memberscan.reproduction.content import CentralRow, Claim, Curve, ReproductionContent
@@ -20,20 +17,14 @@ from memberscan.reproduction.figure import draw_curves, draw_overfitting
 _ENVIRONMENT = environment("memberscan.reproduction")
 OUTCOMES = ("agrees", "disagrees", "cannot be judged")
 
-
-class _Link(NamedTuple):
-    anchor: str
-    link: str
-
-
 _CONTENTS = (
-    _Link("claims", "The paper’s claims"),
-    _Link("central", "In one place"),
-    _Link("growth", "Overfitting"),
-    _Link("federations", "Federations"),
-    _Link("settings", "What was done as in the paper"),
-    _Link("undone", "What failed"),
-    _Link("procedure", "How this was measured"),
+    Link("claims", "The paper’s claims"),
+    Link("central", "In one place"),
+    Link("growth", "Overfitting"),
+    Link("federations", "Federations"),
+    Link("settings", "What was done as in the paper"),
+    Link("undone", "What failed"),
+    Link("procedure", "How this was measured"),
 )
 
 
@@ -69,18 +60,13 @@ def render(content: ReproductionContent) -> str:
     shown = shown_of(content)
     absent = {"undone": not shown.failed, "growth": not shown.lengths}
     contents = [link for link in _CONTENTS if not absent.get(link.anchor)]
-    parts = [
-        Markup(_ENVIRONMENT.get_template(f"templates/{name}.html.j2").render(section=shown))
-        for name in ("title", *(link.anchor for link in contents))
-    ]
-    return _ENVIRONMENT.get_template("templates/page.html.j2").render(
+    return page_of(
+        _ENVIRONMENT,
+        shown,
+        "title",
+        contents,
         title=f"Reproduction of {paper.TITLE}",
-        tone="",
         version=content.memberscan,
-        styles=["templates/style.css"],
-        summary=parts[0],
-        sections=parts[1:],
-        contents=contents,
     )
 
 
@@ -111,8 +97,9 @@ def answer(content: ReproductionContent) -> str:
     """Return the answer in one sentence."""
     count = {name: sum(claim.outcome == name for claim in content.claims) for name in OUTCOMES}
     return (
-        f"Of {len(content.claims)} claims, these figures agree with {count['agrees']} and disagree with "
-        f"{count['disagrees']}; {count['cannot be judged']} cannot be judged here."
+        f"Of {len(content.claims)} claims, each counted for every model and environment that it is about, "
+        f"these figures agree with {count['agrees']} and disagree with {count['disagrees']}; "
+        f"{count['cannot be judged']} cannot be judged here."
     )
 
 
@@ -127,8 +114,14 @@ def reservations(content: ReproductionContent) -> list[str]:
             f"Trainings had {words.percent(content.length)} of the paper’s epochs and rounds. Leakage grows "
             "with training, so that a claim of more leakage is not called wrong here."
         )
-    if content.draws == 1:
-        said.append("With one draw of members, intervals are over people only.")
+    if differing := [each.name for each in content.settings if not each.same and each.name != "people"]:
+        said.append(f"These settings are not the paper’s: {words.listed(differing)}.")
+    once = {"members": content.draws == 1, "each federation": content.federated_draws == 1}
+    if names := [name for name, alone in once.items() if alone]:
+        said.append(
+            f"There was one draw of {words.listed(names)}: those intervals are for other people, and not for "
+            "other draws and trainings."
+        )
     return said
 
 

@@ -63,7 +63,7 @@ def near(value: float) -> Rule:
 
 def different() -> Rule:
     """Return the rule that a difference is not zero; one within :data:`CLOSE` of zero disagrees."""
-    return Rule("not 0.00", -CLOSE, CLOSE, outside=True)
+    return Rule(f"not 0.00; disagrees if it is, to within {CLOSE:.2f}", -CLOSE, CLOSE, outside=True)
 
 
 def outward(found: Interval) -> Interval:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from memberscan.report.content.parts import Estimate
+from memberscan.reproduction import paper
 from memberscan.reproduction.content import ReproductionContent
 
 COLUMNS = (
@@ -47,7 +48,7 @@ def _lengths(content: ReproductionContent) -> Iterator[dict[str, Any]]:
         about = {"part": "length", "model": one.model, "epochs": one.epochs}
         yield {**about, "measure": "error on members", "value": one.error_members}
         yield {**about, "measure": "error on non-members", "value": one.error_nonmembers}
-        yield {**about, "measure": "accuracy", **_ends(one.accuracy)}
+        yield {**about, "attack": paper.BLACK_BOX, "measure": "accuracy", **_ends(one.accuracy)}
 
 
 def _federated(content: ReproductionContent) -> Iterator[dict[str, Any]]:
@@ -55,8 +56,14 @@ def _federated(content: ReproductionContent) -> Iterator[dict[str, Any]]:
         about = {"part": "federated", "model": curve.model, "environment": curve.environment}
         if curve.failed:
             yield {**about, "reason": curve.failed}
+            continue
         for entry in curve.rounds:
-            yield {**about, "round": entry.round, "measure": "accuracy", **_ends(entry.accuracy)}
+            black = {"attack": paper.BLACK_BOX, "round": entry.round, "measure": "accuracy"}
+            yield {**about, **black, **_ends(entry.accuracy)}
+        if curve.white_box:
+            white = {"attack": paper.WHITE_BOX, "round": curve.rounds[-1].round if curve.rounds else None}
+            yield {**about, **white, "measure": "accuracy", **_ends(curve.white_box)}
+        yield {**about, "measure": "learners told without the model", "value": curve.told_blind}
 
 
 def _claims(content: ReproductionContent) -> Iterator[dict[str, Any]]:

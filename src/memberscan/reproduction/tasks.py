@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from memberscan.auditing import audit
-from memberscan.auditing.failures import NOT_THE_TASKS_FAULT, reason_to_show
+from memberscan.auditing.failures import attempt
 from memberscan.auditing.result import DONE, AuditResult
 from memberscan.cohort import Cohort
 from memberscan.federation.settings import Settings
@@ -86,6 +85,15 @@ class Shared:
         """Which epoch is kept: as in the paper the best one, if people are held out to choose it."""
         return "best" if self.validation else "last"
 
+    @property
+    def weaker(self) -> str | None:
+        """Why models may leak less than the paper's, where that is known beforehand."""
+        if self.length < 1:
+            return "training was shorter than the paper’s, and leakage grows with it"
+        if self.options.get("width", paper.WIDTH) < paper.WIDTH:
+            return "models were narrower than the paper’s, and may leak less"
+        return None
+
     def rounds(self, model: str) -> int:
         """Return the rounds of a federation of this model."""
         return max(1, round(self.length * paper.ROUNDS[model]))
@@ -127,15 +135,7 @@ class Task:
 
 def carry_out_task(task: Task) -> tuple[str | None, float]:
     """Carry out one task; return why it failed, or None, and the seconds that it took."""
-    started = time.perf_counter()
-    reason = None
-    try:
-        _carry_out(task)
-    except NOT_THE_TASKS_FAULT:
-        raise
-    except Exception as error:  # one failed task must not end the others
-        reason = reason_to_show(error, [task.directory], task.shared.cohort)
-    return reason, time.perf_counter() - started
+    return attempt(lambda: _carry_out(task), task.directory, task.shared.cohort)
 
 
 def _carry_out(task: Task) -> None:

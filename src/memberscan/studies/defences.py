@@ -17,10 +17,13 @@ from memberscan.report import words
 from memberscan.training import TrainingConfig
 
 if TYPE_CHECKING:
-    from memberscan.frontier.content import FrontierContent, FrontierPoint
+    from memberscan.frontier.content import FrontierContent, FrontierPoint, TruePositiveRate
+    from memberscan.report.content.parts import Estimate
 
 MEASURES = Path("morphometry") / "openneuro.csv"
 """Within the user's data: cortical measures of seven datasets, one row per scan."""
+IMAGES = "ixi"
+"""Within the user's data: a BIDS dataset."""
 RATE = 0.05
 """The false-positive rate of the table: the networks on images have too few non-members for 0.01."""
 _PRIVATE = ("dp-sgd:epsilon=100", "dp-sgd:epsilon=10000", "adaptive-dp:epsilon=10000")
@@ -78,7 +81,7 @@ class Board:
     def cohort(self, data: Path, path: Path) -> Cohort:
         """Build or open the cohort."""
         if self.spacing is not None:
-            return Cohort.from_bids(data / "ixi", path, spacing=self.spacing, recentre=True)
+            return Cohort.from_bids(data / IMAGES, path, spacing=self.spacing, recentre=True)
         columns = pd.read_csv(data / MEASURES, nrows=0).columns
         return Cohort.from_table(
             data / MEASURES,
@@ -130,9 +133,9 @@ def defences(
     Returns
     -------
     DataFrame
-        One row per board and point: those on the frontier first, then the others, by error. Error is the mean
-        absolute error on non-members in years, AUC and true-positive rate are of the strongest attack, each
-        with its 95% interval; see :class:`.FrontierPoint`.
+        One row per board and point: those on the frontier first, then the others, by error, and those that
+        failed last. Error is the mean absolute error on non-members in years, AUC and true-positive rate are
+        of the strongest attack, each with its 95% interval; see :class:`.FrontierPoint`.
 
     Raises
     ------
@@ -141,6 +144,8 @@ def defences(
     """
     if data is None or not (data / MEASURES).is_file():
         raise BadInputError(f"the study of defences needs {MEASURES}: give the folder that has it as --data")
+    if long and not (data / IMAGES).is_dir():
+        raise BadInputError(f"the study of defences needs {IMAGES} for --long: {data} does not have it")
     tables = []
     for board in LONG if long else SHORT:
         found = drawn(board, out, data, seed=seed, processes=processes)
@@ -186,13 +191,13 @@ def _row(point: FrontierPoint, content: FrontierContent) -> dict[str, str]:
     years = [
         words.amount(v, content.variable) for v in (point.error.value, point.error.low, point.error.high)
     ]
-    rate = next((r.value for r in point.everybody.rates if r.fpr == RATE), None)
+    rate = next((r for r in point.everybody.rates if r.fpr == RATE), None)
     exposed = point.most_exposed
     return row | {
         "error": f"{years[0]} ({years[1]} to {years[2]})",
-        "AUC": f"{words.fraction(point.everybody.auc.value)} ({words.span(point.everybody.auc)})",
-        f"TPR@{RATE:.0%}": "" if rate is None else words.fraction(rate),
-        "exposed AUC": "" if exposed is None else words.fraction(exposed.auc.value),
+        "AUC": _written(point.everybody.auc),
+        f"TPR@{RATE:.0%}": _written(rate),
+        "exposed AUC": _written(exposed.auc if exposed else None),
         "dominated by": "; ".join(f"{_short(d.point)}{' (certain)' * d.certain}" for d in point.dominated_by),
     }
 
@@ -200,6 +205,14 @@ def _row(point: FrontierPoint, content: FrontierContent) -> dict[str, str]:
 def _short(point: str) -> str:
     """Return the name of a point without the constants that all of a kind have."""
     return point.removesuffix(f",{_THICKNESS}")
+
+
+def _written(found: Estimate | TruePositiveRate | None) -> str:
+    """Return an estimate with its interval; nothing where it was not measured."""
+    if found is None or found.value is None or found.low is None or found.high is None:
+        return ""
+    low, high = (words.fraction(end) for end in (found.low, found.high))
+    return f"{words.fraction(found.value)} ({low} to {high})"
 
 
 def _markdown(table: pd.DataFrame) -> Iterator[str]:

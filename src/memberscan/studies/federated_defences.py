@@ -1,4 +1,4 @@
-"""What defences of a federation buy against its learners and its server, and what they cost: on phantoms."""
+"""How much defences of a federation reduce what its learners and its server find: on phantoms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import itertools
 import math
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import pandas as pd
 
 from memberscan.auditing.stages import measure
 from memberscan.cohort import Cohort
+from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import federate
 from memberscan.files import write_json, write_table
 from memberscan.frontier.people import strongest_elsewhere
+from memberscan.output_directory import claim
 from memberscan.received import load_json
 from memberscan.runs import Run
 from memberscan.studies.federated import settings
@@ -26,6 +29,7 @@ from memberscan.threat import Attacker, ThreatModel
 
 SUBJECTS, SPACING, LEARNERS, HELD_OUT, MODEL = 200, 8.0, 4, 0.4, "slice-mean"
 SEEDS = 3
+FOUND = "found.json"
 ATTACKS = {
     Attacker.LEARNER: ("prediction+label", "gradient-magnitude", "loss-series"),
     Attacker.SERVER: ("local-error", "gradient-cosine", "least-squares"),
@@ -93,20 +97,37 @@ def federated_defences(out: Path, *, seed: int = 0, processes: int = 1) -> pd.Da
 def _case(out: Path, case: tuple[int, int]) -> dict[str, Any]:
     """Return error, sparsity and the AUC of every attack of one federation; kept, so that it is made once."""
     seed, place = case
-    point, name = POINTS[place], f"{place}-seed-{seed}"
-    kept = out / f"{name}.json"
-    if kept.is_file():
-        done: dict[str, Any] = load_json(kept)
-        return done
-    usual = settings(MODEL, seed)
+    point, usual = POINTS[place], settings(MODEL, seed)
+    how = dataclasses.replace(
+        usual,
+        rounds=max(1, round(usual.rounds * point.rounds)),
+        training=dataclasses.replace(usual.training, defence=point.defence),
+    )
+    kept = out / f"{place}-seed-{seed}-found"
+    request = {
+        "command": "study federated-defences",
+        "memberscan": version("memberscan"),
+        "cohort": Cohort.open(out / f"cohort-{seed}").fingerprint,
+        "settings": dataclasses.asdict(how),
+        "attacks": {str(attacker): list(names) for attacker, names in ATTACKS.items()},
+        "learners": LEARNERS,
+        "held_out": HELD_OUT,
+    }
+    with claim(kept, request, done=FOUND) as finished:
+        if not finished:
+            write_json(kept / FOUND, _attacked(out, case, how))
+        found: dict[str, Any] = load_json(kept / FOUND)
+        return found
+
+
+def _attacked(out: Path, case: tuple[int, int], how: Settings) -> dict[str, Any]:
+    """Train one federation, and attack it as a learner and as the server."""
+    seed, place = case
+    name = f"{place}-seed-{seed}"
     run = federate(
         out / f"cohort-{seed}",
         out / name,
-        settings=dataclasses.replace(
-            usual,
-            rounds=max(1, round(usual.rounds * point.rounds)),
-            training=dataclasses.replace(usual.training, defence=point.defence),
-        ),
+        settings=how,
         learners=LEARNERS,
         held_out=HELD_OUT,
         seed=seed,
@@ -115,9 +136,9 @@ def _case(out: Path, case: tuple[int, int]) -> dict[str, Any]:
     for attacker, attacks in ATTACKS.items():
         threat = ThreatModel(attacker=attacker)
         outcome = measure(run.path, out / f"{name}-{attacker}", threat=threat, attacks=attacks, seed=seed)
+        # The error on held-out people is the same for both.
         found["error"] = float(outcome.people.mean_absolute[~outcome.people.member].mean())
         found[str(attacker)] = {finding.attack: finding.auc.value for finding in outcome.findings}
-    write_json(kept, found)
     return found
 
 
