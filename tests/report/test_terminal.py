@@ -79,3 +79,46 @@ def test_columns_that_were_not_used_are_named_with_the_reason(leaking: dict[str,
     )
     blind["ignored"] = []
     assert "Not used as covariates" not in shown({"a": leaking})
+
+
+def planted(audit: AuditContent, *, stated: float | None, method: str = "one run", shown: float = 2.5) -> str:
+    """Return what the terminal says of an audit with one bound from canaries, in one line."""
+    bound = {"scores": "weights", "method": method, "epsilon": shown, "ceiling": 3.0, "guesses": 20}
+    broken = None if stated is None else shown > stated
+    canaries = {"inside": 30, "outside": 30, "level": 0.95, "delta": 1e-5, "broken": broken}
+    content = audit.dump()
+    content["canaries"] = canaries | {"bounds": [bound | {"correct": 19, "broken": broken}]}
+    said = {"statement": "Noise.", "enforced_by": "whoever trains", "epsilon": stated, "delta": 1e-5}
+    content["target"] |= {} if stated is None else {"defence": "dp-sgd", "guarantee": said}
+    return " ".join(shown_lines({"a": content}))
+
+
+def shown_lines(audits: Mapping[str, Any]) -> list[str]:
+    return shown(audits).split()
+
+
+@pytest.mark.parametrize(
+    ("stated", "method", "says"),
+    [
+        (1.0, "one run", "The guarantee is broken: canaries show an epsilon of at least 2.5, and the"),
+        (1.0, "Gaussian", "The guarantee may be broken: canaries show an epsilon of at least 2.5, and the"),
+        (2.75, "one run", "Canaries do not contradict epsilon 2.75, which is no proof of it."),
+        (8.0, "one run", "Too few canaries: they could not contradict epsilon 8."),
+        (None, "one run", "Canaries show an epsilon of at least 2.5 at delta 1e-05; the training"),
+    ],
+)
+def test_what_canaries_show_is_said(
+    examples: dict[str, AuditContent], stated: float | None, method: str, says: str
+) -> None:
+    assert says in planted(examples["tiny"], stated=stated, method=method)
+    assert "anaries" not in " ".join(shown_lines({"a": examples["tiny"]}))
+
+
+def test_an_attack_beyond_the_guarantee_is_said(examples: dict[str, AuditContent]) -> None:
+    said = "more members than the guarantee allows"
+    best = examples["leaks"].findings[0]
+    rates = [rate.model_copy(update={"low": 0.9, "value": 0.95, "high": 1.0}) for rate in best.tpr]
+    found = (best.model_copy(update={"tpr": tuple(rates)}), *examples["leaks"].findings[1:])
+    audit = examples["leaks"].model_copy(update={"findings": found})
+    assert said in planted(audit, stated=0.01) and said not in planted(audit, stated=50.0)
+    assert said not in planted(audit, stated=None)
