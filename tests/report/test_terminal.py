@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from memberscan.errors import AuditFileError
-from memberscan.report import AuditContent, ranking, terminal_table, words
+from memberscan.report import AuditContent, ranking, render_html, terminal_table, words
 
 
 def shown(audits: Mapping[str, Any], width: int = 80) -> str:
@@ -81,20 +81,20 @@ def test_columns_that_were_not_used_are_named_with_the_reason(leaking: dict[str,
     assert "Not used as covariates" not in shown({"a": leaking})
 
 
-def planted(audit: AuditContent, *, stated: float | None, method: str = "one run", shown: float = 2.5) -> str:
-    """Return what the terminal says of an audit with one bound from canaries, in one line."""
-    bound = {"scores": "weights", "method": method, "epsilon": shown, "ceiling": 3.0, "guesses": 20}
-    broken = None if stated is None else shown > stated
+def planted(audit: AuditContent, *, stated: float | None, method: str = "one run") -> dict[str, Any]:
+    """Return an audit with one bound of 2.5 from canaries."""
+    bound = {"scores": "weights", "method": method, "epsilon": 2.5, "ceiling": 3.0, "guesses": 20}
+    broken = None if stated is None else stated < 2.5
     canaries = {"inside": 30, "outside": 30, "level": 0.95, "delta": 1e-5, "broken": broken}
     content = audit.dump()
     content["canaries"] = canaries | {"bounds": [bound | {"correct": 19, "broken": broken}]}
     said = {"statement": "Noise.", "enforced_by": "whoever trains", "epsilon": stated, "delta": 1e-5}
     content["target"] |= {} if stated is None else {"defence": "dp-sgd", "guarantee": said}
-    return " ".join(shown_lines({"a": content}))
+    return content
 
 
-def shown_lines(audits: Mapping[str, Any]) -> list[str]:
-    return shown(audits).split()
+def in_one_line(audit: AuditContent | dict[str, Any]) -> str:
+    return " ".join(shown({"a": audit}).split())
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,11 @@ def shown_lines(audits: Mapping[str, Any]) -> list[str]:
 def test_what_canaries_show_is_said(
     examples: dict[str, AuditContent], stated: float | None, method: str, says: str
 ) -> None:
-    assert says in planted(examples["tiny"], stated=stated, method=method)
-    assert "anaries" not in " ".join(shown_lines({"a": examples["tiny"]}))
+    audit = planted(examples["tiny"], stated=stated, method=method)
+    page, said = render_html(audit), in_one_line(audit)
+    assert says in said and "anaries" not in in_one_line(examples["tiny"])
+    for warning in ("The guarantee is broken", "The guarantee may be broken"):
+        assert (warning in page) == (warning in said)
 
 
 def test_an_attack_beyond_the_guarantee_is_said(examples: dict[str, AuditContent]) -> None:
@@ -120,5 +123,6 @@ def test_an_attack_beyond_the_guarantee_is_said(examples: dict[str, AuditContent
     rates = [rate.model_copy(update={"low": 0.9, "value": 0.95, "high": 1.0}) for rate in best.tpr]
     found = (best.model_copy(update={"tpr": tuple(rates)}), *examples["leaks"].findings[1:])
     audit = examples["leaks"].model_copy(update={"findings": found})
-    assert said in planted(audit, stated=0.01) and said not in planted(audit, stated=50.0)
-    assert said not in planted(audit, stated=None)
+    for stated, found in ((0.01, True), (50.0, False), (None, False)):
+        content = planted(audit, stated=stated)
+        assert (said in in_one_line(content)) == (said in render_html(content)) == found
