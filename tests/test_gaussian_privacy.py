@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from memberscan.gaussian_privacy import gaussian_epsilon, gaussian_mu, log_delta, smallest_fpr_gaussian
 
@@ -50,3 +52,26 @@ def test_the_largest_mu_for_an_epsilon_gives_that_epsilon(epsilon, delta):
     mu = gaussian_mu(epsilon, delta)
     assert gaussian_epsilon(mu, delta) <= epsilon * (1 + 1e-9)
     assert gaussian_epsilon(mu * 1.001, delta) > epsilon
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.95])
+@pytest.mark.parametrize("noise", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("delta", [1e-5, 1e-3])
+def test_a_step_that_draws_people_leaks_no_more_than_its_gaussian_curve(
+    rate: float, noise: float, delta: float
+) -> None:
+    """One step of dp-sgd: bounds that take the curve of a Gaussian mechanism are not too large for it.
+
+    The curve is that with the epsilon of the step at the same delta. It is compared up to delta.
+    """
+    threshold = np.linspace(-30 * noise, 1 + 30 * noise, 20_001)
+    fpr = ndtr(-threshold / noise)
+    tpr = (1 - rate) * fpr + rate * ndtr((1 - threshold) / noise)
+
+    def beyond(epsilon: float) -> float:
+        grown = np.exp(epsilon)
+        return float(max((tpr - grown * fpr).max(), (1 - fpr - grown * (1 - tpr)).max())) - delta
+
+    mu = gaussian_mu(brentq(beyond, 0, 100), delta)
+    assert (fpr >= smallest_fpr_gaussian(tpr, mu) - delta).all()
+    assert (1 - tpr >= smallest_fpr_gaussian(1 - fpr, mu) - delta).all()

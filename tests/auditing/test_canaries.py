@@ -15,6 +15,7 @@ from memberscan import ThreatModel
 from memberscan.auditing import AuditResult, audit
 from memberscan.auditing.canary_scores import scores_of_outputs, scores_of_weights
 from memberscan.cohort import Cohort
+from memberscan.errors import OutputConflictError, StaleError
 from memberscan.models.inputs import as_inputs
 from memberscan.report import check, render_html
 from memberscan.runs import Run
@@ -113,6 +114,35 @@ def test_a_private_training_is_not_contradicted(people: Cohort, tmp_path: Path) 
     # Without the owner's file nothing is known of them, and the audit says nothing.
     (run.path / "canaries.json").unlink()
     assert "canaries" not in read(run).content
+
+
+def test_canaries_of_another_training_are_refused(remembering: Run) -> None:
+    path = remembering.path / "canaries.json"
+    before = path.read_bytes()
+    content = json.loads(before)
+    for canary in content["canaries"]:
+        canary["inside"] = not canary["inside"]
+    path.write_text(json.dumps(content))
+    try:
+        with pytest.raises(StaleError, match="changed after training"):
+            read(remembering)
+    finally:
+        path.write_bytes(before)
+
+
+def test_an_audit_is_not_taken_for_that_of_another_guarantee(people: Cohort, tmp_path: Path) -> None:
+    """With the same noise, equal weights have another epsilon at another delta."""
+    audited: dict[str, Any] = {"threat": WEIGHTS, "attacks": ("error:zero-knowledge",)}
+    runs = []
+    for delta in ("1e-5", "1e-3"):
+        config = TrainingConfig(epochs=1, device="cpu", defence=f"dp-sgd:noise=2,delta={delta}")
+        options: dict[str, Any] = {"options": {"width": 5}, "members": 0.2, "config": config}
+        runs.append(train(people, tmp_path / delta, model="mlp", seed=2, **options))
+    one, other = runs
+    assert one.weights_fingerprint == other.weights_fingerprint and one.guarantee != other.guarantee
+    audit(one.path, tmp_path / "audit", **audited)
+    with pytest.raises(OutputConflictError, match="guarantee"):
+        audit(other.path, tmp_path / "audit", **audited)
 
 
 def test_the_scores_of_weights_are_those_of_a_plain_ridge_regression(remembering: Run) -> None:

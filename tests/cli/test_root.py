@@ -198,3 +198,20 @@ def test_a_verdict_to_fail_on_that_is_none_ends_before_the_audit(refused, leakin
     arguments = ("audit", leaking, tmp_path / "audit", "--fail-on", "leak")
     refused(*arguments, code=2, says="'leak' is not a verdict; choose from leaks, no-leak-shown,")
     assert not (tmp_path / "audit").exists()
+
+
+def test_a_broken_guarantee_can_fail_and_one_that_was_not_tested_is_named(
+    command: Command, leaking: Path, tmp_path: Path
+):
+    audit, asked = tmp_path / "audit", ("--fail-on", "broken-guarantee")
+    done = command("audit", leaking, audit, "--attacks", "error", *asked)
+    assert done.code == 0 and "broken-guarantee was not tested" in done.err
+    content = json.loads((audit / "audit.json").read_text())
+    bound = {"scores": "weights", "method": "one run", "epsilon": 2.0, "ceiling": 3.0, "broken": True}
+    canaries = {"inside": 30, "outside": 30, "level": 0.95, "delta": 1e-5, "broken": True}
+    content["canaries"] = canaries | {"bounds": [bound | {"guesses": 20, "correct": 19}]}
+    (audit / "audit.json").write_text(json.dumps(content))
+    done = command("report", audit, *asked)
+    assert done.code == 4 and "canaries contradict the stated epsilon (--fail-on)" in done.err
+    assert command("report", "--merge", audit, "--out", tmp_path / "joined", *asked).code == 4
+    assert command("report", audit, "--fail-on", "confounded").code == 0

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import pairwise, permutations
+from itertools import pairwise, permutations, product
 
 import numpy as np
 import pytest
@@ -104,6 +104,22 @@ def test_several_numbers_of_guesses_cost_their_correction():
     assert together.value == pytest.approx(max(alone.values()))
     assert alone[together.guesses] == pytest.approx(together.value)
     assert together.value < epsilon_one_run(*scores, guesses=[together.guesses]).value
+
+
+@pytest.mark.parametrize("guesses", [3, 6, 8])
+def test_an_attack_that_knows_how_many_are_in_makes_no_more_right_guesses(guesses):
+    """As in a training whose number of people is public: right guesses stay heads of fair coins."""
+    order, counts = np.random.default_rng(30), np.zeros(guesses + 1)
+    scores = order.normal(size=(9, 8))
+    for coin in product([False, True], repeat=8):
+        inside = np.array(coin)
+        mine = scores[inside.sum()]
+        if inside.all() or not inside.any():
+            right = (guesses + 1) // 2 if inside.all() else guesses // 2
+        else:
+            right = int(right_guesses(mine[inside], mine[~inside], [guesses])[0])
+        counts[right] += 1
+    np.testing.assert_allclose(counts / 2**8, stats.binom.pmf(np.arange(guesses + 1), guesses, 0.5))
 
 
 def values_of(method, draw, runs):

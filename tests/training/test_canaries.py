@@ -46,11 +46,14 @@ def test_canaries_are_made_of_people_who_are_then_on_no_side(sixty: Cohort, coun
     assert left.subjects(Role.MEMBER) == roles.subjects(Role.MEMBER)
     # Copied as they are while there are people, then mixed of two.
     assert [each.sources == each.mixed_with for each in made.canaries] == [n < 15 for n in range(count)]
-    spread = sixty.labels[person.isin(roles.subjects(Role.MEMBER))].std()
+    spread = sixty.labels[person.isin(roles.subjects(Role.NONMEMBER))].std()
     moved = np.concatenate([np.subtract(each.labels, each.true) for each in made.canaries])
     np.testing.assert_allclose(np.abs(moved), SHIFT * spread)
     assert all(len(set(np.sign(np.subtract(each.labels, each.true)))) == 1 for each in made.canaries)
     assert draw_canaries(sixty, roles, count, seed, CONFIG)[0] == made
+    # No canary changes with the members, so that a guarantee for one member stays true.
+    fewer = Roles({s: role for s, role in roles.of.items() if s not in roles.subjects(Role.MEMBER)[:5]})
+    assert draw_canaries(sixty, fewer, count, seed, CONFIG)[0] == made
 
 
 def test_coins_are_fair_and_independent_of_what_canaries_are(sixty: Cohort) -> None:

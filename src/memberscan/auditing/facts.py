@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from memberscan.auditing.selection import Selection
     from memberscan.auditing.weighing import Weighed
     from memberscan.evidence.canary_bounds import CanaryEvidence
+    from memberscan.runs import Run
     from memberscan.targets import Target
 
 _ENOUGH = 10_000
@@ -59,6 +60,18 @@ class PeopleSummary:
     facts: PeopleFacts
     covariates: pd.DataFrame
     left_out: Mapping[str, str]
+
+
+def stated_of_training(run: Run) -> dict[str, Any]:
+    """Return what a report repeats of the defence of a run, for requests; empty without one.
+
+    Weights do not determine it: at another delta, the same noise has another epsilon.
+    """
+    guarantee = run.guarantee
+    if run.defence is None and guarantee is None:
+        return {}
+    said = None if guarantee is None else asdict(guarantee)
+    return {"defence": run.defence, "guarantee": said, "gaussian_noise": run.gaussian_noise}
 
 
 def summarise_people(target: Target, view: View) -> PeopleSummary:

@@ -131,6 +131,7 @@ def audit(
         **({} if run is None else run.spec.reading),
         **({} if audited.variable.is_age else {"target": asdict(audited.variable)}),
         **({} if canaries is None else {"canaries": canaries.fingerprint}),
+        **({} if run is None else facts.stated_of_training(run)),
         "predictions_from": audited.predictions_from,
         "references": None if audited.references is None else audited.references.fingerprint,
         "threat": asdict(threat),

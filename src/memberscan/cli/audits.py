@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -26,17 +26,20 @@ from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.auditing import AuditResult
+    from memberscan.report import AuditContent
     from memberscan.targets import PredictionsFrom
 
 
 FAILED = 4
-"""Exit code if the verdict is one that ``--fail-on`` names."""
+"""Exit code if the audit found what ``--fail-on`` names."""
+BROKEN = "broken guarantee"
+"""What ``--fail-on`` can name besides verdicts: canaries that show more than the training states."""
 FailOn = Annotated[
     str | None,
     typer.Option(
         metavar="VERDICT,...",
         help=f"Exit with {FAILED} if the verdict is one of these: leaks, no-leak-shown, inconclusive, "
-        "confounded.",
+        "confounded; or, with broken-guarantee, if canaries contradict the stated epsilon.",
     ),
 ]
 
@@ -142,7 +145,7 @@ def audit(
         classes=names_in(classes),
     )
     _show(result, directory, json)
-    _fail_on(failing, [result.verdict])
+    _fail_on(failing, {directory.name: result.content})
 
 
 def report(
@@ -187,7 +190,7 @@ def report(
         result.write(directory)
     result.render(directory)
     _show(result, directory, json)
-    _fail_on(failing, [result.verdict])
+    _fail_on(failing, {directory.name: result.content})
 
 
 def _labels(text: str | None) -> set[str]:
@@ -197,36 +200,49 @@ def _labels(text: str | None) -> set[str]:
     from memberscan.report.words import LABELS
 
     labels = {part.strip().replace("-", " ") for part in text.split(",") if part.strip()}
-    if unknown := sorted(labels - set(LABELS)):
+    if unknown := sorted(labels - {*LABELS, BROKEN}):
         raise BadInputError(
             f"--fail-on {unknown[0]!r} is not a verdict; choose from "
-            f"{', '.join(label.replace(' ', '-') for label in LABELS)}, separated by commas"
+            f"{', '.join(label.replace(' ', '-') for label in (*LABELS, BROKEN))}, separated by commas"
         )
     return labels
 
 
-def _fail_on(failing: set[str], verdicts: Iterable[str]) -> None:
-    """Exit with code :data:`FAILED` if a verdict is one that ``--fail-on`` names."""
-    found = sorted(set(verdicts) & failing)
-    if found:
-        typer.echo(f"memberscan: the verdict is {' and '.join(found)} (--fail-on)", err=True)
+def _fail_on(failing: set[str], audits: Mapping[str, AuditContent | Mapping[str, Any]]) -> None:
+    """Exit with code :data:`FAILED` if an audit found what ``--fail-on`` names."""
+    if not failing:
+        return
+    from memberscan.report import check
+
+    checked = [check(audit) for audit in audits.values()]
+    found = sorted({audit.verdict.label for audit in checked} & failing)
+    said = [f"the verdict is {' and '.join(found)}"] if found else []
+    if BROKEN in failing:
+        # None where there are no canaries, or no epsilon is stated.
+        broken = [None if audit.canaries is None else audit.canaries.broken for audit in checked]
+        if any(broken):
+            said.append("canaries contradict the stated epsilon")
+        if None in broken:
+            untested = "an audit has no canaries or no stated epsilon, so broken-guarantee was not tested"
+            typer.echo(f"memberscan: {untested} (--fail-on)", err=True)
+    if said:
+        typer.echo(f"memberscan: {', and '.join(said)} (--fail-on)", err=True)
         raise typer.Exit(FAILED)
 
 
-def _merge(sources: list[Path], out: Path, as_json: bool) -> list[str]:
-    """Join audits, show them, and return their verdicts."""
+def _merge(sources: list[Path], out: Path, as_json: bool) -> Mapping[str, AuditContent]:
+    """Join audits, show them, and return them."""
     from memberscan.auditing.merging import PAGE, load_audits, merge
     from memberscan.report import terminal_table
 
     audits = load_audits(sources)
-    verdicts: list[str] = [audit.verdict.label for audit in audits.values()]
     content = merge(audits, out)
     if as_json:
         answer(content, as_json=True)
-        return verdicts
+        return audits
     console().print(terminal_table(audits))
     say(f"report: {out / PAGE}")
-    return verdicts
+    return audits
 
 
 def _show(result: AuditResult, directory: Path, as_json: bool) -> None:

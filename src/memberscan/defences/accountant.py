@@ -25,8 +25,8 @@ Steps = int | tuple[tuple[float, int], ...]
 def epsilon_of(noise: float, rate: float, steps: Steps, delta: float) -> float:
     """Return epsilon of the subsampled Gaussian mechanism, by Renyi differential privacy.
 
-    It is an upper bound: the true epsilon is smaller, by a tenth or so. Adjacent training sets differ by
-    adding or removing one person, whom each step draws with probability ``rate``, on its own (Poisson).
+    It is an upper bound: the true epsilon is smaller. Adjacent training sets differ by adding or removing one
+    person, whom each step draws with probability ``rate``, on its own (Poisson).
 
     Parameters
     ----------

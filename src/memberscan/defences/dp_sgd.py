@@ -162,7 +162,8 @@ class DPSGD(Defence):
             f"Differential privacy with epsilon {epsilon:.3g} and delta {delta:g} for each person, with all "
             f"scans of that person, who is added or removed: noise {sizes} times the clipping norm in "
             f"each of {size.epochs * _steps(size)} steps, each of which draws a person with probability "
-            f"{_rate(size):.3g}. The number of people is taken to be public.",
+            f"{_rate(size):.3g}. It assumes that nobody can guess the seeds of the noise, and takes the "
+            "numbers of people and of scans to be public.",
             "whoever trains",
             epsilon,
             delta,

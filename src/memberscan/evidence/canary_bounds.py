@@ -50,7 +50,7 @@ class CanaryEvidence:
     inside, outside
         How many canaries were in and out.
     level
-        Confidence with which all bounds hold together.
+        Confidence with which all bounds hold together, where what they assume is true.
     delta
         Of all bounds: that of the stated guarantee, else :data:`DELTA`.
     epsilon
@@ -70,7 +70,8 @@ class CanaryEvidence:
     def broken(self) -> bool | None:
         """Whether a bound lies above the stated epsilon; None where none is stated.
 
-        False says that these canaries showed nothing, and not that the guarantee holds.
+        False says that these canaries showed nothing, and not that the guarantee holds. Where only the bound
+        that takes canaries for independent lies above it, that assumption may be what is wrong.
         """
         return None if self.epsilon is None else any(each.broken for each in self.bounds)
 
@@ -88,15 +89,16 @@ def canary_evidence(
 
     Each bound has the level 1 - (1 - ``level``) / number of bounds, so that all hold together (Bonferroni);
     within each, the numbers of guesses that are tried are paid for in the same way. The bound of Steinke et
-    al. loses 2 m delta for m canaries, which is much where delta is near 1 / m; that from the curve of rates
-    does not.
+    al. loses up to 2 m delta for m canaries, which is much where delta is near 1 / m; that from the curve of
+    rates does not.
 
     Parameters
     ----------
     scores
         By name, a score of each canary, higher for "in".
     inside
-        Whether each canary was in; by a fair coin of its own, which no score depends on otherwise.
+        Whether each canary was in, by a fair coin of its own, on which scores may depend through the model
+        only.
     epsilon, delta
         The stated guarantee.
     gaussian

@@ -35,9 +35,9 @@ def _bound(each: canary_bounds.CanaryBound, stated: float | None) -> CanaryBound
         {
             "scores": each.scores,
             "method": bound.method,
-            # On the same side of the stated epsilon as the exact number.
+            # Both on the same side of the stated epsilon as the exact numbers.
             "epsilon": floored(bound.value, STEP, side=stated),
-            "ceiling": floored(bound.ceiling, STEP),
+            "ceiling": floored(bound.ceiling, STEP, side=stated),
             "guesses": bound.guesses,
             "correct": bound.correct,
             "broken": each.broken,

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from memberscan.report import ranking, words
+from memberscan.report import guaranteed, ranking, words
 from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.validation import agreeing, check
 from memberscan.shown import plain
@@ -26,7 +26,7 @@ _COLOURS = {
 
 @agreeing
 def terminal_table(audits: Mapping[str, AuditContent | Mapping[str, Any]]) -> RenderableType:
-    """Return a renderable with the verdict and the findings of each audit, strongest first.
+    """Return a renderable with the verdict, what canaries show, and the findings, strongest first.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def _one(name: str, audit: AuditContent) -> list[RenderableType]:
     if target.synthetic:
         about += ", synthetic phantom"
     heading.append(f"  {about}", "dim")
-    parts: list[RenderableType] = [heading, Text(verdict.sentence)]
+    parts: list[RenderableType] = [heading, Text(verdict.sentence), *_of_guarantee(audit)]
     if audit.findings:
         parts.append(_findings(audit))
     if hidden := words.hidden_difference(verdict):
@@ -64,6 +64,17 @@ def _one(name: str, audit: AuditContent) -> list[RenderableType]:
         names = words.listed([entry.attack for entry in audit.not_run])
         parts.append(Text(f"Not run: {names} (the report says why).", "dim"))
     return [*parts[:-1], Padding(parts[-1], (0, 0, 1, 0))]
+
+
+def _of_guarantee(audit: AuditContent) -> list[Text]:
+    """Return whether canaries or attacks go beyond what the training guarantees."""
+    parts = []
+    if (said := guaranteed.in_words(audit)) is not None:
+        sentence, warning = said
+        parts.append(Text(sentence, "bold red" if warning else "dim"))
+    if guaranteed.beyond(audit):
+        parts.append(Text("An attack found more members than the guarantee allows (see the report).", "red"))
+    return parts
 
 
 def _findings(audit: AuditContent) -> Table:

@@ -45,7 +45,9 @@ class Canary:
 
     def __post_init__(self) -> None:
         if not len(self.sources) == len(self.mixed_with) == len(self.true) == len(self.labels) > 0:
-            raise BadInputError(f"the canary {self.name!r} has not one source and one label for each scan")
+            raise BadInputError(
+                f"the canary {self.name!r} does not have one source and one label for each scan"
+            )
 
     @property
     def scans(self) -> list[str]:

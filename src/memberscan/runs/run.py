@@ -230,15 +230,30 @@ class Run:
         """The canaries of the training, and which were in; None where it had none.
 
         None too where the secret file that says so is not beside the run, since only the owner has it.
+
+        Raises
+        ------
+        StaleError
+            If the file is not the one that the training wrote.
         """
         path = self.path / CANARIES
-        return Canaries.read(path) if "canaries" in self.training and path.exists() else None
+        if not self._planted or not path.exists():
+            return None
+        found = Canaries.read(path)
+        # Coins of another training would show nothing, whatever this one leaks.
+        if self._planted.get("digest") != keyed(read_salt(self.path / SALT), found.fingerprint):
+            raise StaleError(f"{path} was changed after training, or is of another run; restore it")
+        return found
+
+    @property
+    def _planted(self) -> dict[str, Any]:
+        """What run.json says of canaries; empty without them."""
+        return stated(dict[str, Any], self.training.get("canaries", {}), str(self.path / DONE))
 
     @property
     def gaussian_noise(self) -> bool:
         """Whether a run with canaries states that its epsilon is that of Gaussian noise."""
-        said = stated(dict[str, Any], self.training.get("canaries", {}), str(self.path / DONE))
-        return said.get("gaussian_noise") is True
+        return self._planted.get("gaussian_noise") is True
 
     @property
     def imported(self) -> bool:

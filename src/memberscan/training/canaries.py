@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FEWEST, MOST = 10, 2_000
 """Numbers of canaries that are accepted: with fewer, even perfect guesses show next to nothing."""
 SHIFT = 3.0
-"""How far labels are moved, in standard deviations of the labels of members."""
+"""How far labels are moved, in standard deviations of the labels of non-members."""
 WHAT = (
     "made-up people with scans of people outside the training and labels far from the true ones, each put in "
     "or left out by a fair coin"
@@ -43,8 +43,9 @@ def draw_canaries(
     At most half of the non-members are used. Each gives one canary with copies of all of that person's scans.
     Where there are not enough, further canaries are mixed from two of these people.
 
-    Labels of a number move by :data:`SHIFT` standard deviations of the members' labels, up or down by a coin;
-    instead of a class another one is drawn.
+    Labels of a number move by :data:`SHIFT` standard deviations of the non-members' labels, up or down by a
+    coin; instead of a class another one is drawn. Nothing of a canary depends on the members: otherwise each
+    member would change all canaries, and so the model more than a guarantee for one person allows.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def draw_canaries(
             "the training, with a smaller share of members"
         )
     inside = seeds.generator(seed, "coins").random(count) < 0.5
-    of_members = cohort.labels[cohort.scans["subject_id"].isin(roles.subjects(Role.MEMBER))]
+    spread = float(cohort.labels[cohort.scans["subject_id"].isin(outside)].std())
     labels, classes = cohort.labels.to_dict(), len(cohort.target.classes)
     scans = dict(list(cohort.scans.groupby("subject_id", sort=False).groups.items()))
     made = []
@@ -81,7 +82,7 @@ def draw_canaries(
         own = scans[first].tolist()
         beside = [scans[second][k % len(scans[second])] for k in range(len(own))]
         pairs = [(labels[one], labels[other]) for one, other in zip(own, beside, strict=True)]
-        true, given = _labels(pairs, classes, float(of_members.std()), rng)
+        true, given = _labels(pairs, classes, spread, rng)
         made.append(
             Canary(f"canary {number + 1}", tuple(own), tuple(beside), true, given, bool(inside[number]))
         )

@@ -27,7 +27,8 @@ from memberscan.models.weights import writable
 from memberscan.output_directory import claim
 from memberscan.runs import Role, Roles, Run
 from memberscan.runs.canaries import CANARIES, Canaries
-from memberscan.runs.run import DONE, HISTORY, ROLES, WEIGHTS
+from memberscan.runs.run import DONE, HISTORY, ROLES, SALT, WEIGHTS
+from memberscan.salts import get_or_create, keyed
 from memberscan.training.canaries import WHAT, draw_canaries, require_canaries
 from memberscan.training.checkpoint import remove_checkpoint
 from memberscan.training.config import TrainingConfig
@@ -189,7 +190,7 @@ def _train(
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "guarantee": guarantee,
-        **({} if planted is None else {"canaries": _about(planted, config)}),
+        **({} if planted is None else {"canaries": _about(path, planted, config)}),
     }
     write_weights(path, network)
     run = Run(
@@ -202,10 +203,11 @@ def _train(
     return run
 
 
-def _about(canaries: Canaries, config: TrainingConfig) -> dict[str, Any]:
+def _about(path: Path, canaries: Canaries, config: TrainingConfig) -> dict[str, Any]:
     """Return what everybody may know of canaries; who was in is only in the owner's file."""
     gaussian = defence_from(config.defence).gaussian_noise()
-    return {"count": len(canaries), "what": WHAT, "gaussian_noise": gaussian}
+    digest = keyed(get_or_create(path / SALT), canaries.fingerprint)
+    return {"count": len(canaries), "what": WHAT, "gaussian_noise": gaussian, "digest": digest}
 
 
 def scans_of(cohort: Cohort, subjects: Sequence[str]) -> list[str]:

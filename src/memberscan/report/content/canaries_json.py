@@ -35,10 +35,11 @@ class Canaries(Part):
     outside: Count
     """How many were left out."""
     level: Fraction
-    """Confidence with which all bounds hold together."""
+    """Confidence with which all bounds hold together, where what they assume is true."""
     delta: Fraction
     """Of all bounds: that of the stated guarantee, or 1e-5 where none is stated."""
     bounds: Many[CanaryBound]
     """All bounds that were made."""
     broken: bool | None
-    """Whether one lies above the epsilon that is stated; null where none is. False is no proof of safety."""
+    """Whether one lies above the epsilon that is stated; null where none is. False is no proof of safety.
+    True shows less where only the bound "Gaussian" does, which takes canaries for independent."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memberscan.evidence.privacy_region import largest_tpr
-from memberscan.report import ranking, words
+from memberscan.report import guaranteed, ranking, words
 from memberscan.report.content.audit_json import AuditContent
 from memberscan.report.content.canaries_json import Canaries, CanaryBound
 from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.content.parts import Estimate
-from memberscan.report.guaranteed import private
+from memberscan.report.guaranteed import allowed, private
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import Cell, Table, estimate
 
@@ -20,7 +19,8 @@ from memberscan.report.table_cells import Cell, Table, estimate
 class TrainingDefence:
     """What the section shows; no table where there is no epsilon, or no rate of an attack to compare.
 
-    ``beyond`` is whether an attack found more members than the guarantee allows; ``answers`` how answers of
+    ``beyond`` is whether an attack found more members than the guarantee allows, and ``compared`` how many
+    rates were compared with it; ``answers`` how answers of
     the model are changed, and ``bypassed`` whether this attacker reads the model itself. ``stated`` is the
     epsilon with which canaries are compared, ``cannot_break`` whether they are too few to show more,
     ``only_if_independent`` whether only the bound that takes canaries for independent does, and ``gaussian``
@@ -31,6 +31,7 @@ class TrainingDefence:
     guarantee: Guarantee | None
     limits: Table | None
     beyond: bool
+    compared: int
     of_a_party: bool
     answers: str | None
     bypassed: bool
@@ -54,27 +55,18 @@ def data(audit: AuditContent) -> TrainingDefence | None:
         defence=audit.target.defence,
         guarantee=audit.target.guarantee,
         limits=limits(limit, best) if compared and limit is not None and best is not None else None,
-        beyond=limit is not None and any(exceeds(limit, finding) for finding in audit.findings),
+        beyond=guaranteed.beyond(audit),
+        compared=guaranteed.compared_rates(audit),
         of_a_party=ranking.of_a_party(audit),
         answers=audit.target.answers,
         bypassed=audit.threat.access != "outputs",
         canaries=planted,
         bounds=None if planted is None else canary_bounds(planted),
-        stated=None if limit is None or limit.epsilon is None else f"{limit.epsilon:.3g}",
-        only_if_independent={"Gaussian"} == {each.method for each in bounds if each.broken},
+        stated=None if limit is None else guaranteed.limit_of(limit),
+        only_if_independent=planted is not None and guaranteed.only_if_independent(planted),
         gaussian=any(each.method.endswith("Gaussian") for each in bounds),
-        cannot_break=limit is not None and planted is not None and not can_break(planted, limit),
+        cannot_break=limit is not None and planted is not None and not guaranteed.can_break(planted, limit),
     )
-
-
-def allowed(limit: Guarantee, fpr: float) -> float:
-    """Return the largest true-positive rate that the guarantee allows at a false-positive rate."""
-    return float(largest_tpr(fpr, limit.epsilon or 0.0, limit.delta or 0.0))
-
-
-def exceeds(limit: Guarantee, finding: Finding) -> bool:
-    """Return whether the interval of a true-positive rate lies above what the guarantee allows."""
-    return any(rate.low is not None and rate.low > allowed(limit, rate.fpr) for rate in finding.tpr)
 
 
 def limits(limit: Guarantee, finding: Finding) -> Table:
@@ -94,16 +86,11 @@ def limits(limit: Guarantee, finding: Finding) -> Table:
     return Table(caption, ("False alarms", "Allowed at most", "Found"), rows)
 
 
-def can_break(planted: Canaries, limit: Guarantee) -> bool:
-    """Return whether a bound would have been above the guarantee if all guesses had been right."""
-    return any(each.ceiling > (limit.epsilon or 0.0) for each in planted.bounds)
-
-
 def canary_bounds(planted: Canaries) -> Table:
     """Return the lower bounds of epsilon that the canaries give."""
     caption = (
-        f"Lower bounds of epsilon at delta {planted.delta:g}. With {words.percent(planted.level)} confidence "
-        "all of them hold together."
+        f"Lower bounds of epsilon at delta {planted.delta:g}. Where what they assume is true, all of them "
+        f"hold together with {words.percent(planted.level)} confidence."
     )
     columns = ("Seen", "Method", "Epsilon at least", "Right guesses", "Can show at most")
     return Table(caption, columns, [_row(each) for each in planted.bounds])
