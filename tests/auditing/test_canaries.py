@@ -80,6 +80,19 @@ def test_an_attacker_on_outputs_sees_outputs_only(remembering: Run) -> None:
     assert {each["scores"] for each in found["bounds"]} == {"outputs"}
 
 
+def test_behind_a_service_the_page_says_that_canaries_were_read_from_the_model_itself(
+    remembering: Run,
+) -> None:
+    said, plain = "read from answers that nothing changed", read(remembering, ThreatModel(repeats=1))
+    before = stating(remembering, defence="round:step=1000")
+    try:
+        outputs, weights = read(remembering, ThreatModel(repeats=1)), read(remembering)
+    finally:
+        stating(remembering, **before)
+    assert outputs.content["canaries"] == plain.content["canaries"]
+    assert said in page(outputs) and said not in page(weights) and said not in page(plain)
+
+
 def test_canaries_and_their_people_count_nowhere_else(remembering: Run) -> None:
     target = read(remembering).content["target"]
     # 36 of 180 people are members; 60 of the 144 others became canaries.

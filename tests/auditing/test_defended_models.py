@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError
 from memberscan.guarantee import Guarantee, weakest
 from memberscan.report import check, render_html
-from memberscan.runs import Run
+from memberscan.runs import Role, Run
 from memberscan.training import TrainingConfig, train
 
 from ..defences.lab import federated
@@ -70,6 +71,21 @@ def test_a_guarantee_is_shown_beside_what_attacks_found(people: Cohort, tmp_path
     # Twenty of a hundred false alarms may not find more than e^2 x .2 + delta, or 1 - e^-2 (.8 - delta).
     assert result.content["verdict"]["label"] != "leaks" and BEYOND not in shown
     assert "Hatched" in shown
+
+
+@pytest.mark.parametrize("defence", ["distillation", "teachers:epsilon=8,count=3"])
+def test_a_student_is_said_to_be_trained_on_people_of_whom_nothing_is_known(
+    people: Cohort, tmp_path: Path, defence: str
+) -> None:
+    config = TrainingConfig(epochs=2, device="cpu", defence=defence)
+    run = train(people, tmp_path / "run", model="mlp", config=config, seed=1, members=0.6, validation=0.3)
+    held_out = len(run.roles.subjects(Role.VALIDATION))
+    result = audit(run.path, threat=THREAT, attacks=ATTACKS)
+    assert held_out == 29 and result.content["target"]["taught_on"] == held_out
+    assert "scans of 29 people held out" in page(result)
+    plain = train(people, tmp_path / "plain", model="mlp", config=replace(config, defence=None), seed=1)
+    content = audit(plain.path, threat=THREAT, attacks=ATTACKS).content
+    assert "taught_on" not in content["target"]
 
 
 def test_a_defence_without_a_guarantee_is_said_to_have_none(people: Cohort, tmp_path: Path) -> None:

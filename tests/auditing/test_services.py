@@ -17,7 +17,10 @@ from memberscan.attacks.availability import obstacle
 from memberscan.auditing import AuditResult, audit
 from memberscan.auditing.making_references import train_references
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError, OutputConflictError
+from memberscan.defences import allow_own, own
+from memberscan.defences.answers import Answers
+from memberscan.defences.defence import Defence
+from memberscan.errors import BadInputError, OutputConflictError, UntrustedCodeError
 from memberscan.report import check, render_html
 from memberscan.runs import Run
 from memberscan.signals import PREDICTION, by_provider, see
@@ -156,3 +159,29 @@ def test_audits_of_models_that_differ_in_their_answers_alone_are_not_mixed_up(
     for run in (plain, noisy):
         with pytest.raises(OutputConflictError):
             audit(run.path, tmp_path / "audit", threat=ONCE, attacks=("error",))
+
+
+class Fixed(Defence):
+    """A defence of a user's own: it answers 50 to everybody."""
+
+    def answered(self, answers: Answers) -> np.ndarray:
+        return np.full_like(answers.values, 50)
+
+
+@pytest.mark.parametrize("beside", ["", "round:step=1+"])
+def test_answers_that_a_class_of_ones_own_changes_are_not_attacked_as_if_it_did_not(
+    people: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: str
+) -> None:
+    text = f"{beside}{__name__}:Fixed"
+    monkeypatch.setattr(own, "_allowed", set())
+    allow_own(text)
+    run = trained(people, tmp_path / "run", text)
+    monkeypatch.setattr(own, "_allowed", set())
+    with pytest.raises(UntrustedCodeError, match=r"Fixed, whose code would run.*--access weights"):
+        audit(run.path, threat=ONCE, attacks=("error",))
+    inside = audit(run.path, threat=dataclasses.replace(ONCE, access=Access.WEIGHTS), attacks=("error",))
+    assert f"changed by {run.defence}" in inside.content["target"]["answers"]
+    allow_own(text)
+    found = audit(run.path, threat=ONCE, attacks=("error",))
+    assert found.content["target"]["answers"].endswith("Every answer is changed.")
+    assert found.content["verdict"]["label"] != "leaks"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,19 @@ def test_the_noise_for_an_epsilon_gives_it(epsilon: float) -> None:
     assert stated.enforced_by == "whoever trains"
 
 
+def test_the_least_noise_has_an_epsilon() -> None:
+    stated = Teachers(noise=1e-4).guarantee(replace(SIZE, held_out=10**6))
+    assert stated is not None and stated.epsilon is not None and 1e13 < stated.epsilon < np.inf
+
+
+@pytest.mark.parametrize(
+    ("text", "gaussian"), [("noise=2", True), ("epsilon=8", True), ("noise=0", False), ("noise=0.0", False)]
+)
+def test_it_says_whether_it_adds_gaussian_noise(text: str, gaussian: bool) -> None:
+    for defence in (f"teachers:{text}", f"teachers:{text}+quantize"):
+        assert defence_from(defence).gaussian_noise() is gaussian
+
+
 def test_each_person_has_one_teacher_with_all_scans(volumes: Cohort) -> None:
     scans = volumes.scans.index.tolist()
     parts = shares(volumes, scans, 5, np.random.default_rng(0))
@@ -185,6 +199,7 @@ def test_more_teachers_than_people_leave_some_without_an_answer(table: Cohort, t
         ("teachers:epsilon=nan", "epsilon"),
         ("teachers:noise=-1", "noise"),
         ("teachers:noise=inf", "noise"),
+        ("teachers:noise=1e-200", "too little for any epsilon"),
         ("teachers:noise=1,count=1", "count"),
         ("teachers:noise=1,low=3", "both low and high"),
         ("teachers:noise=1,low=3,high=3", "low must be below high"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from memberscan.defences import DEFENCES
 from memberscan.frontier.content import FrontierContent
 from memberscan.frontier.page import render, shown_of
 from memberscan.frontier.table import table_of
@@ -134,6 +135,16 @@ def test_the_page_says_what_its_numbers_rest_on_and_promises_nothing() -> None:
     ):
         assert said in text, said
     assert not re.search(r"\b(safe|secure|anonymous)", text, re.IGNORECASE)
+
+
+def test_of_students_it_says_whose_privacy_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, kind in (("distillation", "Distillation"), ("teachers", "Teachers")):
+        monkeypatch.setitem(DEFENCES, name, f"memberscan.defences.{name}:{kind}")
+    drawn = [("a", "distillation"), ("b", "teachers:epsilon=8+quantize"), ("c", "prune")]
+    points = [point(name, "some", 5.0, defence=text, on_frontier=True) for name, text in drawn]
+    said = "a and b: these models were trained on the scans of the 10 people held out"
+    assert said in Checked(render(content(*points))).text
+    assert "held out. What" not in Checked(render(EXAMPLE)).text
 
 
 def test_with_one_seed_it_says_that_intervals_are_over_people_only() -> None:

@@ -17,7 +17,7 @@ import pytest
 from memberscan.cohort import Cohort
 from memberscan.defences.answers import Answers
 from memberscan.defences.defence import Defence
-from memberscan.errors import BadInputError
+from memberscan.errors import BadInputError, NonFiniteError
 from memberscan.models.copies import copies
 from memberscan.models.inputs import as_inputs
 from memberscan.runs import Run
@@ -135,6 +135,26 @@ def test_a_defence_of_ones_own_must_give_one_answer_for_each_prediction(noisy: R
     service = dataclasses.replace(service_of(noisy), name="lab:First", defence=First())
     with pytest.raises(BadInputError, match=r"lab:First gives answers of shape \(1,\) for 33 predictions"):
         service.of_model(np.zeros(33), of_copies=False)
+
+
+def test_a_defence_of_ones_own_cannot_change_what_the_model_said(noisy: Run) -> None:
+    class InPlace(Defence):
+        def answered(self, answers: Answers) -> np.ndarray:
+            answers.values[:] = 0
+            return answers.values
+
+    service, raw = dataclasses.replace(service_of(noisy), name="lab:InPlace", defence=InPlace()), np.ones(33)
+    assert (service.of_model(raw, of_copies=False) == 0).all() and (raw == 1).all()
+
+
+def test_a_defence_of_ones_own_must_answer_with_numbers(noisy: Run) -> None:
+    class Nothing(Defence):
+        def answered(self, answers: Answers) -> np.ndarray:
+            return answers.values * np.nan
+
+    service = dataclasses.replace(service_of(noisy), name="lab:Nothing", defence=Nothing())
+    with pytest.raises(NonFiniteError, match="lab:Nothing gives answers that are NaN or infinite"):
+        service.of_references(np.ones((2, 33)), of_copies=False)
 
 
 def test_a_stated_defence_of_answers_of_classes_is_refused(noisy: Run, volumes: Cohort) -> None:

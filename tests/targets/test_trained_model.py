@@ -124,6 +124,7 @@ def test_what_it_is_and_where_it_comes_from(target: TrainedModel, run: Run, volu
         "defence": None,
         "guarantee": None,
         "answers": None,
+        "taught_on": None,
     }
     assert target.provenance() == {
         "cohort": volumes.fingerprint,

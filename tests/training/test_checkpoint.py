@@ -13,7 +13,13 @@ from safetensors.torch import load_file, save, save_file
 from torch import nn
 
 from memberscan.errors import ModelError
-from memberscan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from memberscan.training.checkpoint import (
+    Progress,
+    load_checkpoint,
+    remove_checkpoint,
+    save_checkpoint,
+    teachers_folder,
+)
 
 
 def step(model: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
@@ -118,3 +124,12 @@ def test_any_damage_to_a_checkpoint_is_a_typed_error_or_goes_on(
     path.write_bytes(bytes(data))
     with contextlib.suppress(ModelError):
         load_checkpoint(path, *make())
+
+
+def test_a_teacher_that_cannot_be_removed_is_said(tmp_path: Path) -> None:
+    state = tmp_path / "c.safetensors"
+    remove_checkpoint(state)
+    # A file in place of the folder cannot be removed as one.
+    teachers_folder(state).write_text("")
+    with pytest.raises(OSError, match="c-teachers"):
+        remove_checkpoint(state)

@@ -75,7 +75,9 @@ def train(
     run: RunDir,
     model: Annotated[str, typer.Option(help="cnn3d, slice-mean, mlp or package.module:factory.")],
     members: Annotated[str, typer.Option(help="Share of the subjects to train on, or a roles file.")] = "0.5",
-    validation: Annotated[float, typer.Option(help="Share of the members held out for validation.")] = 0.0,
+    validation: Annotated[
+        float, typer.Option(help="Share of the members held out to choose the epoch, or to train a student.")
+    ] = 0.0,
     target: TargetColumn = None,
     unit: Unit = None,
     classes: Classes = "",

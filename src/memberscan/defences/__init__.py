@@ -62,9 +62,23 @@ def answering(text: str | None) -> tuple[str, Defence] | None:
     from memberscan.defences.composed import compose
     from memberscan.defences.defence import Defence
 
-    known = [part for part in parts_of(text) if part.partition(":")[0] in DEFENCES or own.allowed(part)]
-    found = [part for part in known if _named(part)[1].answered is not Defence.answered]
+    found = [part for part in _known(text) if _named(part)[1].answered is not Defence.answered]
     return ("+".join(found), compose([_single(part) for part in found])) if found else None
+
+
+def teaches(text: str | None) -> bool:
+    """Return whether one of a text's defences releases a student.
+
+    Classes of the user's own count only after :func:`allow_own`, as in :func:`answering`.
+    """
+    from memberscan.defences.defence import Defence
+
+    return any(_named(part)[1].teaching is not Defence.teaching for part in _known(text))
+
+
+def _known(text: str | None) -> list[str]:
+    """Return the texts of those single defences whose code may be run."""
+    return [part for part in parts_of(text) if part.partition(":")[0] in DEFENCES or own.allowed(part)]
 
 
 def written_in_full(text: str | None) -> str | None:

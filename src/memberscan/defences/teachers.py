@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from memberscan.target_variable import TargetVariable
 
 _LOWEST_AGE, _HIGHEST_AGE = 20.0, 90.0
+_LEAST_NOISE = 1e-4
+"""Less noise gives an epsilon of tens of millions even for a single answer."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -75,6 +77,10 @@ class Teachers(Distillation):
     def __post_init__(self) -> None:
         if (self.epsilon is None) == (self.noise is None):
             raise BadInputError("give either epsilon, from which the noise is found, or noise")
+        if self.noise is not None and 0 < self.noise < _LEAST_NOISE:
+            raise BadInputError(
+                f"noise is {self.noise:g}, too little for any epsilon; give more, or 0 for no guarantee"
+            )
         if (self.low is None) != (self.high is None):
             raise BadInputError("give both low and high, or neither")
         if self.low is not None and self.high is not None and self.low >= self.high:
@@ -141,6 +147,10 @@ class Teachers(Distillation):
             epsilon,
             delta,
         )
+
+    def gaussian_noise(self) -> bool:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return self.noise != 0
 
     def _delta(self, size: TrainingSize) -> float:
         return self.delta or default_delta(size.people)

@@ -119,7 +119,7 @@ class FrontierContent(Part):
     nonmembers: Count
     """People outside, on whom error and false alarms are measured."""
     validation: Count
-    """People held out to choose an epoch; on neither side."""
+    """People held out to choose an epoch or to train a student; on neither side."""
     references: Count
     """Reference models of each point and seed, trained with the point's own recipe."""
     access: Literal["outputs", "weights"]

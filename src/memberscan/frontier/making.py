@@ -76,8 +76,8 @@ def frontier(
         Where all is kept; an unfinished frontier there is continued. With more ``seeds``, further ones are
         added.
     model, members, validation, options, config
-        See :func:`memberscan.train`; points change ``options`` and ``config``. The people held out for
-        validation are the same for all points, and are on neither side.
+        See :func:`memberscan.train`; points change ``options`` and ``config``. The people held out
+        are the same for all points, and are on neither side.
     defences
         A table of points, or names: see the guide to frontiers. By default all.
     references

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memberscan.defences import teaches
 from memberscan.frontier.content import Dominating, FrontierContent, FrontierPoint, Leakage
 from memberscan.frontier.figure import draw
 from memberscan.frontier.points import EARLY_STOPPING, UNDEFENDED
@@ -111,6 +112,12 @@ def reservations(content: FrontierContent) -> list[str]:
         said.append(
             f"The interval of {words.listed(at_chance)} includes chance. That is not evidence of no leakage: "
             f"with {content.members + content.nonmembers} people, a leak inside the interval cannot be seen."
+        )
+    if students := [p.name for p in content.points if p.everybody and teaches(p.defence)]:
+        said.append(
+            f"{words.listed(students)}: these models were trained on the scans of the "
+            f"{words.people(content.validation, 'person', 'people')} held out. What gives these people away "
+            "is not part of the leakage here."
         )
     return said
 

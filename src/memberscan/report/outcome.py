@@ -65,6 +65,9 @@ class TargetFacts:
         What protected people in training, and what that guarantees; None where nothing did, or unknown.
     answers
         How the defence changes answers of a model that is offered as a service; None where it does not.
+    taught_on
+        Number of people held out on whose scans the model was trained, as the student of teachers; None
+        where there are none.
     """
 
     kind: Literal["run", "predictions"]
@@ -79,6 +82,7 @@ class TargetFacts:
     defence: str | None = None
     guarantee: Guarantee | None = None
     answers: str | None = None
+    taught_on: int | None = None
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,8 @@ def _target(outcome: Outcome) -> audit_json.Target:
         also["guarantee"] = Guarantee(**asdict(target.guarantee))
     if target.answers is not None:
         also["answers"] = target.answers
+    if target.taught_on is not None:
+        also["taught_on"] = target.taught_on
     return audit_json.Target(
         kind=target.kind,
         model=target.model,

@@ -209,6 +209,11 @@ class Run:
         return stated(str | None, self.training.get("defence"), str(self.path / DONE))  # type: ignore[arg-type]
 
     @property
+    def answers_changed_by(self) -> str | None:
+        """Those of :attr:`defence` that change answers; :class:`BadInputError` if it is no text."""
+        return stated(str | None, self.training.get("answers_changed_by"), str(self.path / DONE))  # type: ignore[arg-type]
+
+    @property
     def guarantee(self) -> Guarantee | None:
         """What the training guarantees everybody; in a federation, by the learner with the largest epsilon.
 

@@ -12,7 +12,7 @@ import numpy as np
 from memberscan.defences import own_code
 from memberscan.defences.answers import Answers, digests_of
 from memberscan.defences.defence import Defence
-from memberscan.errors import BadInputError
+from memberscan.errors import BadInputError, NonFiniteError
 from memberscan.models.copies import copies
 from memberscan.models.inputs import batches
 from memberscan.progress import progress
@@ -101,7 +101,8 @@ class Service:
         return np.stack(rows)
 
     def _changed(self, raw: np.ndarray, secret: Callable[[], bytes], of_copies: bool) -> np.ndarray:
-        values = np.asarray(raw, dtype=float)
+        # A copy, because a defence of the user's own may change what it gets in place.
+        values = np.array(raw, dtype=float)
         answers = Answers(values.reshape(-1), partial(self._digests_of, of_copies), secret)
         found = np.asarray(self.defence.answered(answers), dtype=float)
         if found.shape != answers.values.shape:
@@ -109,6 +110,8 @@ class Service:
                 f"{self.name} gives answers of shape {found.shape} for {len(answers.values)} predictions; "
                 "return one for each"
             )
+        if not np.isfinite(found).all():
+            raise NonFiniteError(f"{self.name} gives answers that are NaN or infinite; return numbers")
         return found.reshape(values.shape)
 
     def _digests_of(self, of_copies: bool) -> UInt8[np.ndarray, "n 32"]:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from memberscan.cohort import Cohort
-from memberscan.defences import answering
+from memberscan.defences import answering, teaches
+from memberscan.errors import UntrustedCodeError
 from memberscan.evidence.own_images import OwnImages
 from memberscan.models.gradient_trial import GradientTrial, try_activation, try_gradients
 from memberscan.models.gradients import parameter_layers
@@ -81,10 +82,23 @@ class TrainedModel(Target):
 
     @cached_property
     def service(self) -> Service | None:
-        """See :class:`.Target`; an attacker with the weights computes answers that nothing has changed."""
+        """See :class:`.Target`; an attacker with the weights computes answers that nothing has changed.
+
+        Raises
+        ------
+        UntrustedCodeError
+            If a class of the user's own changes the answers, and the user has not named it.
+        """
+        if self.threat.attacker is not Attacker.OUTSIDER or self.threat.access is not Access.OUTPUTS:
+            return None
         changes = answering(self.run.defence)
-        reads_only = self.threat.attacker is Attacker.OUTSIDER and self.threat.access is Access.OUTPUTS
-        if changes is None or not reads_only:
+        if self._unnamed is not None:
+            raise UntrustedCodeError(
+                f"the answers of {self.run.path} are changed by {self._unnamed}, whose code would run, but "
+                "only run.json names it; if you trust it, call memberscan.defences.allow_own with this text "
+                "before memberscan.audit, or audit with --access weights"
+            )
+        if changes is None:
             return None
         return Service(*changes, self.run, self.cohort, tuple(self.scans.index), self.seed)
 
@@ -141,7 +155,6 @@ class TrainedModel(Target):
 
     def describe(self) -> dict[str, Any]:
         """See :class:`.Target`."""
-        changes = answering(self.run.defence)
         return {
             "kind": "run",
             "model": self.run.spec.name,
@@ -150,8 +163,23 @@ class TrainedModel(Target):
             "randomised": self.randomised,
             "defence": self.run.defence,
             "guarantee": self.run.guarantee,
-            "answers": None if changes is None else changes[1].changes_answers(),
+            "answers": self._changed_answers,
+            "taught_on": len(self.run.roles.subjects(Role.VALIDATION)) if teaches(self.run.defence) else None,
         }
+
+    @property
+    def _unnamed(self) -> str | None:
+        """What changes answers, if it includes a class of the user's own that the user has not named."""
+        changes, stated = answering(self.run.defence), self.run.answers_changed_by
+        return None if changes is not None and changes[0] == stated else stated
+
+    @property
+    def _changed_answers(self) -> str | None:
+        """How answers are changed, in a sentence, or None."""
+        if self._unnamed is not None:
+            return f"Every answer is changed by {self._unnamed}."
+        changes = answering(self.run.defence)
+        return None if changes is None else changes[1].changes_answers()
 
     def provenance(self) -> dict[str, Any]:
         """See :class:`.Target`; the thread count too, since sums depend on it in their last bits."""

@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 from memberscan import seeds, threads
 from memberscan.cohort import Cohort
-from memberscan.defences import defence_from
+from memberscan.defences import answering, defence_from
 from memberscan.defences.defence import TrainingSize, generator_of
 from memberscan.errors import BadInputError, ModelError
 from memberscan.files import OWNER_ONLY, append_line, write_bytes, write_text
@@ -82,7 +82,8 @@ def train(
     seed
         Seed of the draw of members, and of a defence's random numbers. By default a secret seed, which is
         kept in ``request.json``, readable only by its owner. If a seed can be guessed, anyone with the list
-        of subjects can repeat the draw of members, and remove a defence's noise.
+        of subjects can repeat the draw of members, and remove a defence's noise. From a seed that is given,
+        32 bits are made for the noise, which can all be tried.
     canaries
         Number of made-up people, of whom each is put in or left out by a fair coin, so that an audit can read
         back what the training guarantees: see :func:`memberscan.training.canaries.draw_canaries`. The people
@@ -184,12 +185,14 @@ def _train(
     # guessed set of members can compare them.
     lines = "".join(json.dumps(row) + "\n" for row in state.history)
     write_text(path / HISTORY, lines, mode=OWNER_ONLY)
+    changes = answering(config.defence)
     training = {
         **asdict(config),
         "kept_epoch": state.best_epoch if config.keep == "best" else state.epoch,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "guarantee": guarantee,
+        **({} if changes is None else {"answers_changed_by": changes[0]}),
         **({} if planted is None else {"canaries": _about(path, planted, config)}),
     }
     write_weights(path, network)

@@ -29,9 +29,16 @@ def teachers_folder(checkpoint: Path) -> Path:
 
 
 def remove_checkpoint(checkpoint: Path) -> None:
-    """Remove the state of a training, and all of its teachers."""
+    """Remove the state of a training, and all of its teachers.
+
+    Raises
+    ------
+    OSError
+        If something cannot be removed. A teacher that stayed would be a model without any defence.
+    """
     checkpoint.unlink(missing_ok=True)
-    shutil.rmtree(teachers_folder(checkpoint), ignore_errors=True)
+    if (folder := teachers_folder(checkpoint)).exists():
+        shutil.rmtree(folder)
 
 
 @dataclass

@@ -84,6 +84,9 @@ class Target(Part):
     answers: Text | None = None
     """How the defence changes answers of a model that is offered as a service, before an attacker with access
     to outputs reads them; absent where it does not."""
+    taught_on: Count | None = None
+    """People held out on whose scans the model was trained, as the student of teachers. They are on neither
+    side, so the audit says nothing of them. Absent where there are none."""
 
 
 class Threat(Part):

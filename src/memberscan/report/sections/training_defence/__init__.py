@@ -20,11 +20,11 @@ class TrainingDefence:
     """What the section shows; no table where there is no epsilon, or no rate of an attack to compare.
 
     ``beyond`` is whether an attack found more members than the guarantee allows, and ``compared`` how many
-    rates were compared with it; ``answers`` how answers of
-    the model are changed, and ``bypassed`` whether this attacker reads the model itself. ``stated`` is the
-    epsilon with which canaries are compared, ``cannot_break`` whether they are too few to show more,
-    ``only_if_independent`` whether only the bound that takes canaries for independent does, and ``gaussian``
-    whether some bounds assume Gaussian noise.
+    rates were compared with it; ``answers`` how answers of the model are changed, and ``bypassed`` whether
+    this attacker reads the model itself. ``taught_on`` is the number of people held out whose scans a student
+    was trained on. ``stated`` is the epsilon with which canaries are compared, ``cannot_break`` whether they
+    are too few to show more, ``only_if_independent`` whether only the bound that takes canaries for
+    independent does, and ``gaussian`` whether some bounds assume Gaussian noise.
     """
 
     defence: str | None
@@ -35,6 +35,7 @@ class TrainingDefence:
     of_a_party: bool
     answers: str | None
     bypassed: bool
+    taught_on: int | None
     canaries: Canaries | None
     bounds: Table | None
     stated: str | None
@@ -60,6 +61,7 @@ def data(audit: AuditContent) -> TrainingDefence | None:
         of_a_party=ranking.of_a_party(audit),
         answers=audit.target.answers,
         bypassed=audit.threat.access != "outputs",
+        taught_on=audit.target.taught_on,
         canaries=planted,
         bounds=None if planted is None else canary_bounds(planted),
         stated=None if limit is None else guaranteed.limit_of(limit),
