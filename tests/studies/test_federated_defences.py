@@ -15,13 +15,12 @@ from memberscan.studies import federated_defences as module
 def test_each_defence_has_a_row_and_is_paired_with_no_defence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"SUBJECTS": 70, "HELD_OUT": 0.35, "SPACING": 12.0, "SEEDS": 2}.items():
+    for name, value in {"SUBJECTS": 70, "HELD_OUT": 0.35, "SPACING": 12.0, "SEEDS": 2, "ROUNDS": 2}.items():
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(federated, "WIDTH", 4)
     monkeypatch.setattr(federated, "LOCAL_EPOCHS", 1)
-    monkeypatch.setattr(federated, "ROUNDS", {"slice-mean": 2})
-    points = [module.POINTS[0], module.POINTS[5]]
-    assert points[1].defence == "fedsparsify:sparsity=0.95,where=server"
+    points = [module.POINTS[0], module.POINTS[2]]
+    assert points[1].defence == "fedsparsify:sparsity=0.95"
     monkeypatch.setattr(module, "POINTS", points)
     table = STUDIES["federated-defences"](tmp_path, seed=0, run=None)
     assert table["defence"].tolist() == [point.name for point in points]
