@@ -82,11 +82,9 @@ class Target(Part):
     guarantee: Guarantee | None = None
     """What that guarantees; absent where it guarantees nothing."""
     answers: Text | None = None
-    """How the defence changes answers of a model that is offered as a service, before an attacker with access
-    to outputs reads them; absent where it does not."""
+    """How the defence changes what a service answers to readers of outputs; absent where it does not."""
     taught_on: Count | None = None
-    """People held out on whose scans the model was trained, as the student of teachers. They are on neither
-    side, so the audit says nothing of them. Absent where there are none."""
+    """People held out on whose scans it was trained, as a student; on neither side. Absent for none."""
 
 
 class Threat(Part):
@@ -222,8 +220,7 @@ class Checks(Part):
     blind: Blind
     """How well members are told from non-members without the model."""
     predictions: PredictionCheck | None = None
-    """Whether given predictions look as if they were made in one way; null for a run. Absent in early
-    versions."""
+    """Whether given predictions look made in one way; null for a run. Absent in early versions."""
     images: ImageCheck | None = None
     """Whether a model that was trained elsewhere gets the images that it was trained on; null for others, and
     absent in early versions."""
