@@ -30,7 +30,7 @@ napoleon_use_rtype = False
 # Types of other packages, whose documentation is not fetched: building needs no network. And names that
 # annotations take from where only type checkers look.
 nitpick_ignore_regex = [
-    ("py:class", r"(np|numpy|pd|pandas|torch|pathlib|collections|typing)\..*|Any|Bool|Float|Int8?|'.*"),
+    ("py:class", r"(np|numpy|pd|pandas|torch|pathlib|collections|typing)\..*|Any|Bool|Float|U?Int8?|'.*"),
     ("py:class", "Row|Ensemble|PredictionsFrom"),
 ]
 

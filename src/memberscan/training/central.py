@@ -86,7 +86,7 @@ def train(
         32 bits are made for the noise, which can all be tried.
     canaries
         Number of made-up people, of whom each is put in or left out by a fair coin, so that an audit can read
-        back what the training guarantees: see :func:`memberscan.training.canaries.draw_canaries`. The people
+        back what the training guarantees: see ``memberscan.training.canaries``. The people
         that they are made from, at most half of the non-members, are on neither side of other findings.
 
     Raises
