@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,3 +32,10 @@ def test_neighbouring_places_are_not_correlated() -> None:
 
 def test_the_numbers_are_those_of_every_other_day() -> None:
     assert seeds.integer(0, "weights") == 3840280661
+
+
+def test_seeds_that_nobody_guesses_have_63_bits_and_differ_by_root_and_name() -> None:
+    found = {seeds.unguessable(root, "a", k) for root in (1, 2) for k in range(100)}
+    assert len(found) == 200 and all(0 <= seed < 1 << 63 for seed in found)
+    assert sum(seed > 1 << 62 for seed in found) == pytest.approx(100, abs=40)
+    assert seeds.unguessable(1, "a", 0) == seeds.unguessable(1, "a", 0)

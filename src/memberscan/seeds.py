@@ -24,6 +24,11 @@ def integer(root: int, *names: str | int) -> int:
     return int(sequence(root, *names).generate_state(1)[0])
 
 
+def unguessable(root: int, *names: str | int) -> int:
+    """Return a 63-bit seed, which nobody finds by trying if the root is secret."""
+    return int(sequence(root, *names).generate_state(1, np.uint64)[0]) >> 1
+
+
 def secret() -> int:
     """Return a seed that cannot be guessed, for draws that others must not be able to repeat."""
     return secrets.randbits(63)

@@ -10,11 +10,12 @@ import pytest
 from torch import Tensor
 
 from memberscan import report
+from memberscan.auditing import failures
 from memberscan.cohort import Cohort
 from memberscan.configuration import configuration
 from memberscan.defences import DEFENCES
 from memberscan.defences.defence import Defence, Step
-from memberscan.frontier import FrontierContent, frontier, making
+from memberscan.frontier import FrontierContent, frontier
 from memberscan.task_pool import within_a_task
 from memberscan.training import TrainingConfig
 
@@ -53,7 +54,7 @@ def in_this_process(function: Callable[[Any], Any], tasks: Sequence[Any], **_: A
 @pytest.fixture
 def make(sixty: Cohort, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Return a function that makes a tiny frontier in this process."""
-    monkeypatch.setattr(making, "carry_out", in_this_process)
+    monkeypatch.setattr(failures, "carry_out", in_this_process)
     # The pages of single audits take half of the time, and have tests of their own.
     monkeypatch.setattr(report, "render_html", lambda _: "")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from memberscan import report
+from memberscan.auditing import failures
 from memberscan.cohort import Cohort
 from memberscan.reproduction import ReproductionContent, making, paper, reproduce
 from memberscan.reproduction.found import Found, central_of, federated_of
@@ -43,7 +44,7 @@ def few(cohort_maker: Callable[..., Cohort], tmp_path_factory: pytest.TempPathFa
 @pytest.fixture
 def make(few: Cohort, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Return a function that makes a tiny reproduction of some cells in this process."""
-    monkeypatch.setattr(making, "carry_out", in_this_process)
+    monkeypatch.setattr(failures, "carry_out", in_this_process)
     monkeypatch.setattr(making, "cells_of", lambda _: CELLS)
     monkeypatch.setattr(paper, "ATTACKS", ("error", paper.BLACK_BOX, paper.WHITE_BOX))
     # The pages of single audits take time, and have tests of their own.

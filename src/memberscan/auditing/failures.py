@@ -1,11 +1,13 @@
-"""Why one of many tasks failed, in words that a page may show."""
+"""Many tasks of which some may fail, and why they did, in words that a page may show."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from memberscan.cohort import Cohort
 from memberscan.errors import (
@@ -15,12 +17,56 @@ from memberscan.errors import (
     OutputConflictError,
     StaleError,
 )
+from memberscan.files import append_line
+from memberscan.progress import progress
 from memberscan.shown import plain
+from memberscan.task_pool import Engine, carry_out
+
+T = TypeVar("T")
 
 LONGEST = 300
 _SOMEBODY = "(a person)"
 NOT_THE_TASKS_FAULT = (BusyError, DiskFullError, OutputConflictError, StaleError, OSError, MemoryError)
 """Errors that end all tasks: the same command goes on once their cause is gone."""
+
+
+def carry_out_all(
+    function: Callable[[T], tuple[str | None, float]],
+    tasks: Sequence[T],
+    timings: Path,
+    about: Callable[[T], dict[str, str | int]],
+    *,
+    title: str,
+    workers: int,
+    engine: Engine,
+    address: str | None,
+) -> list[tuple[T, str]]:
+    """Carry out all tasks; return those that failed, in their order, and why.
+
+    Parameters
+    ----------
+    function
+        Carries out one, as :func:`attempt` does.
+    tasks
+        What to do.
+    timings
+        A file to which the seconds of each task are added.
+    about
+        Says which task a line of that file is about.
+    title
+        Of the progress bar.
+    workers, engine, address
+        See :func:`memberscan.task_pool.carry_out`.
+    """
+    failed: dict[int, str] = {}
+    with progress(title, len(tasks)) as advance:
+        results = carry_out(function, tasks, workers=workers, engine=engine, address=address)
+        for task, (reason, seconds) in results:
+            if reason is not None:
+                failed[id(task)] = reason
+            append_line(timings, json.dumps({**about(task), "seconds": round(seconds, 3)}))
+            advance(1)
+    return [(task, failed[id(task)]) for task in tasks if id(task) in failed]
 
 
 def attempt(work: Callable[[], None], directory: Path, cohort: Path) -> tuple[str | None, float]:

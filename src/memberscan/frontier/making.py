@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from memberscan import seeds as seed_tree
 from memberscan.attacks import named
+from memberscan.auditing.failures import carry_out_all
 from memberscan.cohort import Cohort
 from memberscan.defences import own_code
 from memberscan.errors import BadInputError
-from memberscan.files import append_line, write_json, write_text
+from memberscan.files import write_json, write_text
 from memberscan.frontier.content import FrontierContent
 from memberscan.frontier.curve import Measured, collect
 from memberscan.frontier.page import render
@@ -27,10 +25,9 @@ from memberscan.models import ModelSpec
 from memberscan.models.inputs import resolve_device, trainings_at_a_time
 from memberscan.models.target_head import for_target
 from memberscan.output_directory import claim
-from memberscan.progress import progress
 from memberscan.received import load_json, stated
 from memberscan.references.plan import FEWEST, MOST
-from memberscan.task_pool import Engine, carry_out
+from memberscan.task_pool import Engine
 from memberscan.threat import Access, ThreatModel
 from memberscan.training import TrainingConfig
 from memberscan.training.central import chosen_roles
@@ -39,7 +36,7 @@ from memberscan.user_code import named_function, source_digest
 
 DONE, TABLE, PAGE = "frontier.json", "table.csv", "index.html"
 POINTS, TIMINGS = "points", "timings.jsonl"
-ROOT_SEED = "root_seed"
+ROOT_SEED, NAMED = "root_seed", "frontier"
 ATTACKS = ("stacking", "lira:regression", "empirical-bayes", "base", "error:zero-knowledge")
 """The attacks with references that found most in the study of references, and one without any."""
 
@@ -122,7 +119,7 @@ def frontier(
     points = read_points(list(defences), Base(model, config, validation))
     root = kept_seed(path, ROOT_SEED, seed)
     # All points have these people, so that too few of them are no fault of a point.
-    chosen_roles(cohort, members, validation, membership_seed(root, 1))
+    chosen_roles(cohort, members, validation, seed_tree.unguessable(root, NAMED, 1))
     request = {**_request(shared, points, cohort), "seeds": seeds, ROOT_SEED: root}
     with claim(path, request, done=DONE, grows="seeds") as finished:
         if finished:
@@ -163,19 +160,13 @@ def _tasks(folder: Path, points: Sequence[Point], shared: Shared, root: int, see
         Task(
             point=point,
             number=number,
-            membership_seed=membership_seed(root, number),
+            membership_seed=seed_tree.unguessable(root, NAMED, number),
             directory=(folder / f"point-{place:03d}" / f"seed-{number}").resolve(),
             shared=shared,
         )
         for number in range(1, seeds + 1)
         for place, point in enumerate(points, start=1)
     ]
-
-
-def membership_seed(root: int, number: int) -> int:
-    """Return the seed of one draw of members: 63 bits, so that a secret root is not found by trying."""
-    state = seed_tree.sequence(root, "frontier", number).generate_state(1, np.uint64)
-    return int(state[0]) >> 1
 
 
 def _require_sense(shared: Shared, seeds: int) -> None:
@@ -195,17 +186,18 @@ def _carry_out_all(
     path: Path, tasks: Sequence[Task], workers: int, engine: Engine, address: str | None
 ) -> dict[Path, str]:
     """Carry out all tasks, and return why some failed, by their directory."""
-    failed: dict[Path, str] = {}
     (path / POINTS).mkdir(mode=0o700, exist_ok=True)
-    with progress("points and seeds", len(tasks)) as advance:
-        results = carry_out(carry_out_task, tasks, workers=workers, engine=engine, address=address)
-        for task, (reason, seconds) in results:
-            if reason is not None:
-                failed[task.directory] = reason
-            about = {"point": task.point.name, "seed": task.number, "seconds": round(seconds, 3)}
-            append_line(path / TIMINGS, json.dumps(about))
-            advance(1)
-    return failed
+    failed = carry_out_all(
+        carry_out_task,
+        tasks,
+        path / TIMINGS,
+        lambda task: {"point": task.point.name, "seed": task.number},
+        title="points and seeds",
+        workers=workers,
+        engine=engine,
+        address=address,
+    )
+    return {task.directory: reason for task, reason in failed}
 
 
 def _measured(point: Point, tasks: Sequence[Task], failed: Mapping[Path, str]) -> Measured:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from memberscan import seeds as seed_tree
+from memberscan.auditing.failures import carry_out_all
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError
 from memberscan.federation.environments import ENVIRONMENTS, draw_roles
 from memberscan.federation.simulated_run import flower_engines
-from memberscan.files import append_line, write_json, write_text
+from memberscan.files import write_json, write_text
 from memberscan.models import ModelSpec
 from memberscan.models.inputs import resolve_device, trainings_at_a_time
 from memberscan.output_directory import claim
-from memberscan.progress import progress
 from memberscan.received import load_json, stated
 from memberscan.reproduction import paper
 from memberscan.reproduction.collect import collect
@@ -28,14 +25,14 @@ from memberscan.reproduction.content import ReproductionContent
 from memberscan.reproduction.page import render
 from memberscan.reproduction.table import table_of
 from memberscan.reproduction.tasks import Cell, Shared, Task, carry_out_task
-from memberscan.task_pool import Engine, carry_out
+from memberscan.task_pool import Engine
 from memberscan.training import TrainingConfig
 from memberscan.training.central import chosen_roles
 from memberscan.training.kept_seeds import kept_seed
 
 DONE, TABLE, PAGE = "reproduction.json", "table.csv", "index.html"
 TASKS, TIMINGS = "tasks", "timings.jsonl"
-ROOT_SEED = "root_seed"
+ROOT_SEED, NAMED = "root_seed", "reproduction"
 LENGTHS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Shares of the epochs after which leakage is laid against overfitting."""
 QUICK_DRAWS, QUICK_LENGTH = 3, 0.2
@@ -156,7 +153,7 @@ def _require_sense(cohort: Cohort, shared: Shared, times: tuple[int, int]) -> No
 
 def _require_people(cohort: Cohort, shared: Shared, root: int) -> None:
     """Refuse a cohort with too few people before anything is trained."""
-    first = membership_seed(root, "central", 1)
+    first = seed_tree.unguessable(root, NAMED, "central", 1)
     chosen_roles(cohort, shared.members, shared.validation, first).require_both_sides()
     for environment in ENVIRONMENTS:
         rng = seed_tree.generator(first, "check")
@@ -198,7 +195,7 @@ def _tasks(folder: Path, shared: Shared, root: int, times: tuple[int, int]) -> l
         Task(
             cell=cell,
             draw=draw,
-            membership_seed=membership_seed(root, cell.environment or "central", draw),
+            membership_seed=seed_tree.unguessable(root, NAMED, cell.environment or "central", draw),
             directory=(folder / cell.directory / f"draw-{draw}").resolve(),
             shared=shared,
         )
@@ -208,28 +205,22 @@ def _tasks(folder: Path, shared: Shared, root: int, times: tuple[int, int]) -> l
     ]
 
 
-def membership_seed(root: int, place: str, draw: int) -> int:
-    """Return the seed of one draw of people, the same for both models: 63 bits, so that it is not guessed."""
-    state = seed_tree.sequence(root, "reproduction", place, draw).generate_state(1, np.uint64)
-    return int(state[0]) >> 1
-
-
 def _carry_out_all(
     path: Path, tasks: Sequence[Task], workers: int, engine: Engine, address: str | None
 ) -> dict[tuple[Cell, int], str]:
     """Carry out all tasks, and return why some failed, in the order of the tasks."""
-    failed: dict[tuple[Cell, int], str] = {}
     (path / TASKS).mkdir(mode=0o700, exist_ok=True)
-    with progress("models and draws", len(tasks)) as advance:
-        results = carry_out(carry_out_task, tasks, workers=workers, engine=engine, address=address)
-        for task, (reason, seconds) in results:
-            if reason is not None:
-                failed[task.cell, task.draw] = reason
-            about = {"task": task.cell.directory, "draw": task.draw, "seconds": round(seconds, 3)}
-            append_line(path / TIMINGS, json.dumps(about))
-            advance(1)
-    places = [(task.cell, task.draw) for task in tasks]
-    return {place: failed[place] for place in places if place in failed}
+    failed = carry_out_all(
+        carry_out_task,
+        tasks,
+        path / TIMINGS,
+        lambda task: {"task": task.cell.directory, "draw": task.draw},
+        title="models and draws",
+        workers=workers,
+        engine=engine,
+        address=address,
+    )
+    return {(task.cell, task.draw): reason for task, reason in failed}
 
 
 def _audits(
