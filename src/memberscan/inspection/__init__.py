@@ -1,0 +1,1 @@
+"""What the files of a release say about people, found without executing anything in them."""

@@ -1,0 +1,1 @@
+"""What is looked for in files, one file each kind of finding."""
