@@ -6,11 +6,14 @@ from typing import Final
 
 from memberscan.inspection.readers.archives import Compressed, Packed, Tar, Zip
 from memberscan.inspection.readers.base import Reader
+from memberscan.inspection.readers.dicom import Dicom
 from memberscan.inspection.readers.excel import Excel
 from memberscan.inspection.readers.hdf5 import Hdf5
+from memberscan.inspection.readers.images import Image
 from memberscan.inspection.readers.json_yaml import Ini, Json, Toml, Yaml
 from memberscan.inspection.readers.machine_code import MachineCode
 from memberscan.inspection.readers.matlab import Matlab
+from memberscan.inspection.readers.nifti import Mgh, Nifti
 from memberscan.inspection.readers.notebooks import Notebook
 from memberscan.inspection.readers.onnx_files import Onnx
 from memberscan.inspection.readers.r_files import RFile
@@ -19,6 +22,10 @@ from memberscan.inspection.readers.text import Text
 
 READERS: Final[tuple[Reader, ...]] = (
     # Formats within zip archives and compressed files come before those.
+    Dicom(),
+    Nifti(),
+    Mgh(),
+    Image(),
     Hdf5(),
     Matlab(),
     RFile(),
