@@ -142,6 +142,8 @@ def test_hostile_files_end_early(tmp_path: Path) -> None:
         nested = np.array([nested, 1], object)
     with pytest.raises(TooLargeError, match="nested"):
         read(source(written({"a": nested}), "a.mat", tmp_path))
+    empty = np.array([1, 2**30, 0, 0, 2], "<i4").tobytes() + b"a\0"
+    assert values(source(empty, "a.mat", tmp_path))["a"].shape == (2**30, 0)
     cells = bytearray(written({"a": np.array(["x", "y"], object)}))
     at = cells.find(np.array([1, 2], "<i4").tobytes())
     cells[at : at + 8] = np.array([2**30, 2**30], "<i4").tobytes()

@@ -89,7 +89,7 @@ def test_large_tables_come_in_parts_of_the_same_names(
     monkeypatch.setattr(table_columns, "CELLS", 300)
     text = "id,age\n" + "".join(f"sub-{i:04},{i}\n" for i in range(1000))
     parts = read(source(text.encode(), "people.csv", tmp_path))
-    assert len(parts) == 10
+    assert len(parts) == 7
     ids = [one for part in parts if isinstance(part, Item) for one in part.value.columns["id"]]
     assert ids == [f"sub-{i:04}" for i in range(1000)]
 
@@ -100,6 +100,23 @@ def test_large_tables_come_in_parts_of_the_same_names(
 )
 def test_prose_is_no_table(text: str, tmp_path: Path) -> None:
     assert not isinstance(reader_of(source(text.encode(), "notes.txt", tmp_path)), Table)
+
+
+def test_one_long_row_does_not_make_all_rows_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_columns, "CELLS", 300)
+    text = "id,age\n" + "sub-01,1\n" * 90 + "sub-02" + ",2" * 250 + "\n" + "sub-03,3\n"
+    tables = [
+        part.value for part in read(source(text.encode(), "people.csv", tmp_path)) if isinstance(part, Item)
+    ]
+    assert sum(table.rows * len(table.columns) for table in tables) < 1200
+    assert [one for table in tables for one in table.columns["id"]] == ["sub-01"] * 90 + ["sub-02", "sub-03"]
+
+
+def test_lines_of_old_macintoshs_are_told_apart(tmp_path: Path) -> None:
+    assert columns("id,age\rsub-01,51\rsub-02,52\r", tmp_path) == {
+        "id": ["sub-01", "sub-02"],
+        "age": [51, 52],
+    }
 
 
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,8 +91,16 @@ def lines(source: Source) -> Iterator[str]:
         If a line is longer than :data:`LONGEST_LINE` characters.
     """
     with opened(source) as text:
-        while line := text.readline(LONGEST_LINE):
-            if len(line) == LONGEST_LINE:
-                raise TooLargeError(f"a line has more than {LONGEST_LINE:,} characters")
+        left, old = "", None
+        while block := text.read(BLOCK):
             source.budget.in_time()
-            yield line
+            # Before 2001, lines on a Macintosh ended by a carriage return alone.
+            old = "\r" in block and "\n" not in block if old is None else old
+            whole_lines = (left + (block.replace("\r", "\n") if old else block)).split("\n")
+            left = whole_lines.pop()
+            if len(left) > LONGEST_LINE:
+                raise TooLargeError(f"a line has more than {LONGEST_LINE:,} characters")
+            for line in whole_lines:
+                yield line + "\n"
+        if left:
+            yield left

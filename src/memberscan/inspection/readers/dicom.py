@@ -25,7 +25,8 @@ class Dicom:
         """Return whether it has the mark of DICOM, or is named so and begins with one of its first tags."""
         if head[128:132] == b"DICM":
             return True
-        return source.suffix in (".dcm", ".ima", "") and head[:2] in (b"\2\0", b"\x08\0") and _is_tag(head)
+        first = head[:2] in (b"\2\0", b"\x08\0")
+        return first and (source.suffix == ".dcm" or (source.suffix in (".ima", "") and _is_tag(head)))
 
     def read(self, source: Source) -> Iterator[Item | Partly]:
         """Yield all tags by keyword, nested sequences as lists, and the image as a picture."""
@@ -44,9 +45,10 @@ class Dicom:
             )
             values |= _tags(found, source, 0)
         yield Item("", values)
-        shape = tuple(int(values.get(name) or 0) for name in ("NumberOfFrames", "Rows", "Columns"))
-        if shape[1] and shape[2]:
-            yield Item("", Picture("dicom", shape if shape[0] else shape[1:]))
+        frames, rows, columns = (values.get(name) for name in ("NumberOfFrames", "Rows", "Columns"))
+        if isinstance(rows, int) and isinstance(columns, int):
+            shape = (frames, rows, columns) if isinstance(frames, int) else (rows, columns)
+            yield Item("", Picture("dicom", shape))
 
 
 def _is_tag(head: bytes) -> bool:

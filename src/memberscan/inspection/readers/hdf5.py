@@ -23,6 +23,8 @@ _LARGEST_CHUNK: Final = 256 << 20
 _VARIABLE: Final = 4096
 """Bytes that a value of variable length is taken to have."""
 _DEEPEST: Final = 100
+_DAMAGE: Final = (OSError, ValueError, TypeError, RuntimeError, LookupError, OverflowError)
+"""What h5py raises on damaged files."""
 
 
 class Hdf5:
@@ -57,26 +59,31 @@ class _Walk:
         self._seen: set[Any] = set()
 
     def of(self, file: Any) -> Iterator[Item | Partly | Source]:
-        """Yield what is in a file."""
-        import h5py
-
+        """Yield what is in a file; an object that is damaged does not hide the others."""
         waiting = [(file, "")]
         while waiting:
             node, place = waiting.pop()
-            # An object that is linked from several groups, or from within itself, has one address.
-            address = h5py.h5o.get_info(node.id).addr
-            if address in self._seen:
-                continue
-            self._seen.add(address)
             self._source.budget.look()
-            yield from self._attributes(node, place)
-            if isinstance(node, h5py.Group):
-                yield from self._group(node, place, waiting)
-            elif isinstance(node, h5py.Dataset):
-                try:
-                    yield from self._dataset(node, place)
-                except (OSError, ValueError, TypeError, RuntimeError) as error:
-                    yield Partly(place, f"it cannot be read: {error}")
+            try:
+                yield from self._object(node, place, waiting)
+            except _DAMAGE as error:
+                yield Partly(place, f"it cannot be read: {error}")
+
+    def _object(
+        self, node: Any, place: str, waiting: list[tuple[Any, str]]
+    ) -> Iterator[Item | Partly | Source]:
+        import h5py
+
+        # An object that is linked from several groups, or from within itself, has one address.
+        address = h5py.h5o.get_info(node.id).addr
+        if address in self._seen:
+            return
+        self._seen.add(address)
+        yield from self._attributes(node, place)
+        if isinstance(node, h5py.Group):
+            yield from self._group(node, place, waiting)
+        elif isinstance(node, h5py.Dataset):
+            yield from self._dataset(node, place)
 
     def _group(self, group: Any, place: str, waiting: list[tuple[Any, str]]) -> Iterator[Item | Partly]:
         import h5py
@@ -93,7 +100,7 @@ class _Walk:
                     continue
                 try:
                     waiting.append((group[name], inner))
-                except (KeyError, OSError, RuntimeError) as error:
+                except _DAMAGE as error:
                     yield Partly(inner, f"it cannot be read: {error}")
         yield from _frame(group, place)
 
@@ -102,7 +109,7 @@ class _Walk:
             try:
                 value = node.attrs[name]
                 value = value if isinstance(value, str | bytes | np.ndarray | np.generic) else None
-            except (OSError, ValueError, TypeError, RuntimeError) as error:
+            except _DAMAGE as error:
                 yield Partly(f"{place}@{name}", f"it cannot be read: {error}")
                 continue
             if isinstance(value, bytes | np.bytes_) and _is_pickle(bytes(value)):

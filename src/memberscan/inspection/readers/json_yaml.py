@@ -16,8 +16,9 @@ from memberscan.inspection.readers.text import read_text
 from memberscan.inspection.sources import Source
 from memberscan.inspection.values import Columns, Instance
 
-_LARGEST_JSON: Final = 256 << 20
-_LARGEST_YAML: Final = 16 << 20
+_LARGEST_JSON: Final = 64 << 20
+"""Parsed, it takes about 15 times as much memory."""
+_LARGEST_YAML: Final = 4 << 20
 _RECORDS: Final = 10_000
 """JSON lines that are made into a table at a time."""
 _NOT_PARSED: Final = (ValueError, RecursionError, TooLargeError, configparser.Error)

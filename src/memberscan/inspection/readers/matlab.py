@@ -53,9 +53,11 @@ class Matlab:
 
 def _variable(source: Source, element: Element, order: str) -> Iterator[Item | Partly]:
     if element.kind == COMPRESSED:
-        element = next(elements(_expanded(source, element.data), order))
+        element = next(
+            elements(_expanded(source, element.data), order), Element(COMPRESSED, element.data[:0])
+        )
     if element.kind != MATRIX:
-        return
+        raise ValueError(f"a variable of unknown type {element.kind}")
     matrices = Matrices(order, source.budget)
     name, value = matrices.read(element.data)
     if not name:
@@ -112,7 +114,7 @@ def _version_4(content: memoryview, order: str) -> Iterator[Item | Partly]:
             np.frombuffer(part, data_type).reshape((rows, columns), order="F") for part in parts if len(part)
         ]
         found = values[0] if values else np.zeros((rows, columns))
-        if kind % 10 == 1:
+        if kind % 10 == 1 and found.size:
             lines = ["".join(chr(int(code)) for code in row if 0 < code < 0x110000).rstrip() for row in found]
             yield Item(name, lines[0] if len(lines) == 1 else lines)
         else:

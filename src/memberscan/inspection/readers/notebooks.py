@@ -16,7 +16,7 @@ from memberscan.inspection.readers.text import read_text
 from memberscan.inspection.sources import Source
 from memberscan.inspection.values import Columns, Picture
 
-_LARGEST: Final = 256 << 20
+_LARGEST: Final = 128 << 20
 
 
 class Notebook:

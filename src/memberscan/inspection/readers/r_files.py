@@ -13,7 +13,7 @@ from memberscan.inspection.readers.compression import all_bytes, first_bytes
 from memberscan.inspection.readers.r_values import Values
 from memberscan.inspection.sources import Source
 
-_LARGEST: Final = 1 << 30
+_LARGEST: Final = 512 << 20
 _WORKSPACES: Final = (b"RDX2\n", b"RDX3\n", b"RDA2\n", b"RDA3\n", b"RDB2\n", b"RDB3\n")
 _OBJECTS: Final = (b"X\n\0\0\0\2", b"X\n\0\0\0\3", b"A\n2\n", b"A\n3\n", b"B\n\2\0\0\0", b"B\n\3\0\0\0")
 _DEEPEST: Final = 100_000
@@ -42,7 +42,7 @@ class RFile:
         content = all_bytes(source, _LARGEST)
         with _deep(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            top = parse(content)
+            top = parse(content, source.budget)
         items = Values(source.budget).items(top, content.startswith(_WORKSPACES))
         while True:
             # Whoever takes the item does not run under the higher limit.

@@ -12,6 +12,8 @@ from rdata.parser import parse_data as _parse_data
 from rdata.parser._binary import ParserBinary
 from rdata.parser._xdr import ParserXDR
 
+from memberscan.inspection.sources import Budget
+
 _MOST: Final = 50_000_000
 """Most values of a sequence that is written as its ends."""
 _RAW, _WEAK = 24, 23
@@ -41,6 +43,7 @@ class _More:
     """Adds what the package's parsers of binary files do not know."""
 
     file: Any
+    budget: Budget
     parse_int: Any
     _parse_vector_value: Any
     _order = "big"
@@ -49,6 +52,8 @@ class _More:
         self, reference_list: Any = None, bytecode_rep_list: Any = None, info_int: int | None = None
     ) -> RObject:
         """Return the next object."""
+        self.budget.look()
+        self.budget.in_time()
         references = [] if reference_list is None else reference_list
         if info_int not in _COMPILED:
             flags = self.file.read(4)
@@ -89,8 +94,15 @@ class _Binary(_More, ParserBinary):
         self._order = "little" if self.byteorder == "<" else "big"
 
 
-def parse(content: bytes) -> RObject:
+def parse(content: bytes, budget: Budget) -> RObject:
     """Return the object in an expanded rds file, or the list of variables of an RData file.
+
+    Parameters
+    ----------
+    content
+        The file.
+    budget
+        Charged with every object.
 
     Raises
     ------
@@ -105,6 +117,7 @@ def parse(content: bytes) -> RObject:
     if kind is None:
         return _parse_data(content, altrep_constructor_dict=representations, extension=".rds").object
     parser = kind(data[2:], expand_altrep=True, altrep_constructor_dict=representations)
+    parser.budget = budget
     found: RObject = parser.parse_all().object
     if parser.file.read(1):
         raise ValueError("there is more after the object, which is not read")

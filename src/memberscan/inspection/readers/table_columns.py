@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice, zip_longest
+from itertools import chain, islice
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +15,7 @@ CELLS: Final = 1 << 20
 """About how many cells are made into columns at a time."""
 _MISSING: Final = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "."})
 # A number with leading zeros is an id rather than a number, and so is one of more digits than a float keeps.
+_ID: Final = re.compile(r"\n(?:[ +-]*0\d|[ +-]*\d{16})")
 _NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9]\d{0,14}|(?=\.\d))(?:\.\d*)?(?:[eE][+-]?\d{1,3})?")
 
 
@@ -33,24 +34,42 @@ def tables(rows: Iterable[Sequence[Any]]) -> Iterator[Columns]:
         return
     header = is_header(first)
     names = _names(first) if header else []
-    stream = chain(first[header:], stream)
     empty = True
-    while chunk := _some(stream):
+    for chunk in _chunks(chain(first[header:], stream)):
         empty = False
-        yield Columns(_columns(names, chunk))
+        yield Columns(_named(names, chunk))
     if empty:
         yield Columns({name: [] for name in names})
 
 
-def _some(stream: Iterator[Sequence[Any]]) -> list[Sequence[Any]]:
-    chunk: list[Sequence[Any]] = []
-    cells = 0
-    for row in stream:
-        chunk.append(row)
-        cells += len(row) + 1
-        if cells >= CELLS:
-            break
-    return chunk
+def _chunks(rows: Iterable[Sequence[Any]]) -> Iterator[list[list[Any]]]:
+    """Yield the columns of some rows at a time; where a row is shorter than others, its cells are None."""
+    # One list of all cells takes a third of the time that a list of rows and its transposition take.
+    cells: list[Any] = []
+    width = 0
+    for row in rows:
+        if len(row) > width:
+            if cells and len(cells) // width * len(row) > 4 * CELLS:
+                # One long row would make all rows before it long.
+                yield [cells[number::width] for number in range(width)]
+                cells = []
+            cells = _widened(cells, width, len(row))
+            width = len(row)
+        cells += row
+        if len(row) < width:
+            cells += [None] * (width - len(row))
+        if len(cells) >= CELLS:
+            yield [cells[number::width] for number in range(width)]
+            cells, width = [], 0
+    if cells:
+        yield [cells[number::width] for number in range(width)]
+
+
+def _widened(cells: list[Any], width: int, wider: int) -> list[Any]:
+    if not cells:
+        return cells
+    rows = (cells[start : start + width] for start in range(0, len(cells), width))
+    return [cell for row in rows for cell in (*row, *[None] * (wider - width))]
 
 
 def is_header(rows: Sequence[Sequence[Any]]) -> bool:
@@ -82,14 +101,14 @@ def _names(rows: Sequence[Sequence[Any]]) -> list[str]:
     return names
 
 
-def _columns(names: list[str], rows: list[Sequence[Any]]) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for number, cells in enumerate(zip_longest(*rows)):
+def _named(names: list[str], columns: list[list[Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for number, cells in enumerate(columns):
         name = names[number] if number < len(names) else str(number + 1)
-        while name in columns:
+        while name in found:
             name += "'"
-        columns[name] = column(cells)
-    return columns
+        found[name] = column(cells)
+    return found
 
 
 def column(cells: Sequence[Any]) -> Any:
@@ -97,22 +116,29 @@ def column(cells: Sequence[Any]) -> Any:
 
     Text with leading zeros or with more than 15 digits is kept as text, since it may be an id.
     """
-    if all(isinstance(cell, str | None) for cell in cells):
+    kinds = set(map(type, cells))
+    if kinds <= {str, type(None)}:
         return _of_text(cells)
-    if all(isinstance(cell, int | float | None) and not isinstance(cell, bool) for cell in cells):
+    if kinds <= {int, float, type(None)}:
         return np.array([np.nan if cell is None else float(cell) for cell in cells])
     return list(cells)
 
 
 def _of_text(cells: Sequence[str | None]) -> Any:
-    numbers = []
-    for cell in cells:
-        if cell is None or (text := cell.strip()) in _MISSING:
-            numbers.append(np.nan)
-        elif _NUMBER.fullmatch(text):
-            numbers.append(float(text))
-        else:
+    filled: Any = cells
+    try:
+        numbers = list(map(float, filled))
+    except (ValueError, TypeError):
+        # Most columns of text show it in their first cells.
+        if not all(cell is None or _number_or_missing(cell) for cell in cells[:100]):
             return list(cells)
-    if np.isnan(numbers).all():
-        return list(cells)
-    return np.array(numbers)
+        filled = ["nan" if cell is None or cell.strip() in _MISSING else cell for cell in cells]
+        try:
+            numbers = list(map(float, filled))
+        except ValueError:
+            return list(cells)
+        if np.isnan(numbers).all():
+            return list(cells)
+    # Python takes 1_000 for a number, and ids of digits, too.
+    joined = "\n" + "\n".join(filled)
+    return list(cells) if "_" in joined or _ID.search(joined) else np.array(numbers)
