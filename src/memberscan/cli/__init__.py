@@ -18,6 +18,7 @@ from memberscan.cli import (
     federate,
     federation,
     frontiers,
+    inspections,
     references,
     reproductions,
     root,
@@ -43,7 +44,7 @@ app = typer.Typer(
 app.add_typer(cohorts.app, name="cohort")
 app.add_typer(federation.app, name="federation")
 app.add_typer(references.app, name="references")
-for commands in (demonstration, runs, federate, audits, frontiers, reproductions, studies):
+for commands in (demonstration, runs, federate, audits, inspections, frontiers, reproductions, studies):
     commands.register(app)
 
 

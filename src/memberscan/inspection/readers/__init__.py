@@ -12,6 +12,7 @@ from memberscan.inspection.readers.machine_code import MachineCode
 from memberscan.inspection.readers.notebooks import Notebook
 from memberscan.inspection.readers.tables import ColumnFile, Table
 from memberscan.inspection.readers.text import Text
+from memberscan.inspection.readers.unjudged import Font, LoosePicture
 
 READERS: Final[tuple[Reader, ...]] = (
     # Formats within zip archives and compressed files come before those.
@@ -22,6 +23,8 @@ READERS: Final[tuple[Reader, ...]] = (
     Packed(),
     ColumnFile(),
     MachineCode(),
+    LoosePicture(),
+    Font(),
     # Formats of text come from the most to the least particular.
     Notebook(),
     Json(),
