@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 """Findings that the terminal shows; the page shows more."""
+_WIDTH = 40
+"""Most characters of a file's name."""
 
 
 def register(app: typer.Typer) -> None:
@@ -98,8 +100,12 @@ def _show(content: InspectionContent) -> None:
     table = Table("grade", "what", "file", "people", "found")
     for each in content.findings[:_SHOWN]:
         people = "" if each.people is None else f"{each.people:,}"
-        place = f"{each.file} ({each.place})" if each.place else each.file
-        table.add_row(each.grade, each.kind, plain(place), people, plain(each.what))
+        table.add_row(each.grade, each.kind, plain(_end(each.file)), people, plain(each.what))
     console().print(table)
     if len(content.findings) > _SHOWN:
         say(f"and {len(content.findings) - _SHOWN:,} more; --out DIR writes all")
+
+
+def _end(name: str) -> str:
+    """Return a name that fits into a column; its end says more than its beginning."""
+    return name if len(name) <= _WIDTH else f"…{name[1 - _WIDTH :]}"

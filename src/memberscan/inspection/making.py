@@ -132,7 +132,7 @@ def _judged(
     mask = Mask(index.search if index else None)
     files = sorted((file for report in reports for file in report.files), key=lambda file: file.file)
     findings = [finding for report in reports for finding in report.findings]
-    findings += [*_names(files, index), *_unread(files)]
+    findings = [*_together(findings), *_names(files, index), *_unread(files)]
     findings.sort(key=lambda each: (_ORDER[each.grade], -(each.people or 0), each.file, each.place))
     ids = frozenset().union(*(report.ids for report in reports))
     shown = [
@@ -159,6 +159,19 @@ def verdict_of(findings: Sequence[InspectionFinding]) -> Verdict:
     """Return the worst grade of the findings; notes alone are no finding about people."""
     grades = {each.grade for each in findings}
     return "leaks" if "leaks" in grades else "look" if "look" in grades else "nothing found"
+
+
+def _together(findings: Sequence[InspectionFinding]) -> Iterator[InspectionFinding]:
+    """Yield findings, with notes of the same kind joined into one, since they stand in many files alike."""
+    notes: dict[str, list[InspectionFinding]] = {}
+    for finding in findings:
+        if finding.grade == "note":
+            notes.setdefault(finding.kind, []).append(finding)
+        else:
+            yield finding
+    for alike in notes.values():
+        more = f" The same in {words.people(len(alike) - 1, 'other file')}." if len(alike) > 1 else ""
+        yield alike[0].model_copy(update={"what": alike[0].what + more})
 
 
 def _names(files: Sequence[ReadFile], index: CohortIndex | None) -> Iterator[InspectionFinding]:
