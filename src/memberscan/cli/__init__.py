@@ -15,6 +15,7 @@ from memberscan.cli import (
     audits,
     cohorts,
     demonstration,
+    dossiers,
     federate,
     federation,
     frontiers,
@@ -44,7 +45,17 @@ app = typer.Typer(
 app.add_typer(cohorts.app, name="cohort")
 app.add_typer(federation.app, name="federation")
 app.add_typer(references.app, name="references")
-for commands in (demonstration, runs, federate, audits, inspections, frontiers, reproductions, studies):
+for commands in (
+    demonstration,
+    runs,
+    federate,
+    audits,
+    inspections,
+    frontiers,
+    reproductions,
+    dossiers,
+    studies,
+):
     commands.register(app)
 
 

@@ -14,7 +14,7 @@ import typer
 from memberscan import __version__, threads
 
 _BEFORE_THE_COMMAND = ("--threads", "--log-file")
-_SEVERAL_VALUES = ("--attacks", "--merge", "--defences")
+_SEVERAL_VALUES = ("--attacks", "--merge", "--defences", "--frontier", "--export")
 
 
 def _version(asked: bool) -> None:
