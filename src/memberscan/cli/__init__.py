@@ -37,7 +37,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    add_completion=False,
     callback=root.options,
 )
 app.add_typer(cohorts.app, name="cohort")

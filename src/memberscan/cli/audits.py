@@ -19,10 +19,11 @@ from memberscan.cli.options import (
     answer,
     console,
     names_in,
+    one_of,
     say,
 )
 from memberscan.errors import BadInputError
-from memberscan.threat import Access, Attacker, ThreatModel
+from memberscan.threat import OF_OUTSIDERS, Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.auditing import AuditResult
@@ -65,9 +66,15 @@ def audit(
     directory: AuditDir,
     attacker: Annotated[
         str,
-        typer.Option(help="outsider, or for a federation: learner, server, aggregate or active-server."),
+        typer.Option(
+            help="outsider, or for a federation: learner, server, aggregate or active-server.",
+            autocompletion=one_of(Attacker),
+        ),
     ] = "outsider",
-    access: Annotated[str, typer.Option(help="What an outsider sees: outputs or weights.")] = "outputs",
+    access: Annotated[
+        str,
+        typer.Option(help="What an outsider sees: outputs or weights.", autocompletion=one_of(OF_OUTSIDERS)),
+    ] = "outputs",
     leaked: Annotated[float, typer.Option(help="Share of the smaller side that the attacker knows.")] = 0.5,
     repeats: Annotated[int, typer.Option(help="How many times to draw the subjects that it knows.")] = 5,
     rounds: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -53,6 +53,12 @@ Classes = Annotated[
     typer.Option(help="Its classes in the order of the model's outputs; default: as in the column, sorted."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def one_of(values: Iterable[object]) -> Callable[[], list[str]] | None:
+    """Return a function with the values that a shell completes, or None if there are none to choose from."""
+    words = [str(value) for value in values]
+    return (lambda: words) if words else None
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -148,7 +154,9 @@ def _parameter(name: str, option: Option, defaults: object) -> inspect.Parameter
     default = option.default if defaults is None else getattr(defaults, option.name)
     kind: Any = option.kind | None if option.optional else option.kind
     words = "|".join(option.choices) or None
-    about = typer.Option(help=option.help, metavar=words, hidden=option.hidden)
+    about = typer.Option(
+        help=option.help, metavar=words, hidden=option.hidden, autocompletion=one_of(option.choices)
+    )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, about]
     )
