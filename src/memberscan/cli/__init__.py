@@ -15,6 +15,7 @@ from memberscan.cli import (
     audits,
     cohorts,
     demonstration,
+    diagnosis,
     federate,
     federation,
     frontiers,
@@ -42,7 +43,7 @@ app = typer.Typer(
 app.add_typer(cohorts.app, name="cohort")
 app.add_typer(federation.app, name="federation")
 app.add_typer(references.app, name="references")
-for commands in (demonstration, runs, federate, audits, frontiers, reproductions, studies):
+for commands in (demonstration, runs, federate, audits, frontiers, reproductions, studies, diagnosis):
     commands.register(app)
 
 

@@ -15,7 +15,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TextIO
 
-from memberscan.files import OWNER_ONLY
 from memberscan.progress import SECONDS, Stage, clock, reporting, without_bars
 from memberscan.shown import plain
 
@@ -101,6 +100,9 @@ class LogFile(logging.Handler):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        # Imported here because files loads numpy and pandas, without which doctor must work.
+        from memberscan.files import OWNER_ONLY
+
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, OWNER_ONLY)
         self.stream = os.fdopen(descriptor, "a", encoding="utf-8", errors="replace")

@@ -17,7 +17,7 @@ from memberscan.configuration import Option, options_of
 from memberscan.federation.run_config import LOCAL_NAMES, NOT_FOR_LEARNERS
 from memberscan.federation.settings import LOCAL, Settings
 from memberscan.models.model_options import ModelOptions
-from memberscan.shown import escaped, plain
+from memberscan.shown import escaped, plain, to_json
 from memberscan.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -170,8 +170,6 @@ def console() -> Console:
 def answer(facts: Mapping[str, Any], as_json: bool) -> None:
     """Print facts as JSON, or one per line."""
     if as_json:
-        from memberscan.files import to_json
-
         typer.echo(escaped(to_json(facts)), nl=False)
         return
     width = max(map(len, facts), default=0)

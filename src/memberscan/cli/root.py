@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memberscan import __version__, threads
+from memberscan import threads
 from memberscan.errors import BadInputError
+from memberscan.version import __version__
 
 if TYPE_CHECKING:
     from memberscan.cli.logs import Shown
@@ -61,7 +62,7 @@ def options(
     del version
     if threads_ is not None:
         threads.use(threads_)
-    # Imported here because files and progress load pandas and rich, which --version and --help do not need.
+    # Imported here because progress loads rich's bars, which --version and --help do not need.
     from memberscan.cli.logs import logging_to
 
     assert isinstance(context.obj, contextlib.ExitStack)
