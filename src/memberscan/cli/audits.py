@@ -151,7 +151,7 @@ def audit(
         unit=unit,
         classes=names_in(classes),
     )
-    _show(result, directory, json)
+    show_audit(result, directory, json)
     _fail_on(failing, {directory.name: result.content})
 
 
@@ -196,7 +196,7 @@ def report(
         result = result.renamed(name, note)
         result.write(directory)
     result.render(directory)
-    _show(result, directory, json)
+    show_audit(result, directory, json)
     _fail_on(failing, {directory.name: result.content})
 
 
@@ -252,7 +252,8 @@ def _merge(sources: list[Path], out: Path, as_json: bool) -> Mapping[str, AuditC
     return audits
 
 
-def _show(result: AuditResult, directory: Path, as_json: bool) -> None:
+def show_audit(result: AuditResult, directory: Path, as_json: bool) -> None:
+    """Print an audit as JSON, or as a table and the path of its page."""
     from memberscan.report import terminal_table
 
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +23,8 @@ _WITHOUT = ("--quiet", "--verbose")
 _SEVERAL_VALUES = ("--attacks", "--merge", "--defences")
 
 
-def _version(asked: bool) -> None:
+def print_version(asked: bool) -> None:
+    """Print the version and end, if it was asked for."""
     if asked:
         typer.echo(f"memberscan {__version__}")
         raise typer.Exit
@@ -55,7 +56,7 @@ def options(
     ] = "auto",
     version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version),
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=print_version),
     ] = False,
 ) -> None:
     """Apply these options before the command runs, and so before torch is loaded."""
@@ -90,9 +91,15 @@ def _shown(quiet: bool, verbose: bool, progress: str) -> Shown:
 def prepared(arguments: Sequence[str]) -> list[str]:
     """Return the arguments in the form that the parser needs: common options first, one value per option."""
     # In this order, because a common option also ends the values of the option before it.
-    for option in _SEVERAL_VALUES:
-        arguments = several_values(arguments, option)
-    return common_first(arguments)
+    return common_first(each_value_named(arguments, _SEVERAL_VALUES))
+
+
+def each_value_named(arguments: Sequence[str], options: Iterable[str]) -> list[str]:
+    """Return the arguments with each of these options repeated before each of its values."""
+    expanded = list(arguments)
+    for option in options:
+        expanded = several_values(expanded, option)
+    return expanded
 
 
 def common_first(arguments: Sequence[str]) -> list[str]:
