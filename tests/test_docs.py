@@ -20,7 +20,7 @@ import memberscan
 from memberscan.attacks import REGISTRY, Attack
 from memberscan.attacks.attempt import observe
 from memberscan.attacks.availability import needed_access, obstacle, suits
-from memberscan.cli import app
+from memberscan.cli import app, bids_app
 from memberscan.cli.root import prepared
 from memberscan.defences import DEFENCES
 from memberscan.errors import MemberscanError
@@ -115,7 +115,8 @@ def test_every_command_parses(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_option_and_command_named_in_the_text_exists(page: Path) -> None:
     root: click.Command = typer.main.get_command(app)
-    parameters = [p for command in every_command(root) for p in command.params]
+    commands_of_both = (*every_command(root), typer.main.get_command(bids_app.app))
+    parameters = [p for command in commands_of_both for p in command.params]
     known = {"--help", *(option for p in parameters for option in (*p.opts, *p.secondary_opts))}
     prose = FENCE.sub("", page.read_text("utf-8"))
     for span in re.findall(r"`([^`\n]+)`", prose):

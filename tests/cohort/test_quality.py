@@ -66,6 +66,7 @@ def test_kept_and_excluded_scans_are_listed(bids: BidsMaker, tmp_path: Path) -> 
     write_quality(table, tmp_path / "quality.tsv")
     assert (tmp_path / "quality.tsv").stat().st_mode & 0o777 == 0o600
     assert read_table(tmp_path / "quality.tsv")["scan_id"].tolist() == ["sub-1", "sub-2", "sub-3"]
+    assert "\t\t" not in (tmp_path / "quality.tsv").read_text()
     assert set(json.loads((tmp_path / "quality.json").read_text())) == set(COLUMNS)
 
 

@@ -95,5 +95,6 @@ def modified_z(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
 
 def write_quality(table: pd.DataFrame, path: Path) -> None:
     """Write the table, which names people, and a sidecar that describes its columns, as BIDS asks."""
-    write_table(path, table, mode=OWNER_ONLY)
+    # BIDS allows no empty cells.
+    write_table(path, table.replace("", np.nan), mode=OWNER_ONLY)
     write_json(path.with_suffix(".json"), {name: {"Description": COLUMNS[name]} for name in table.columns})
