@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from packaging.requirements import Requirement
 
+from memberscan.doctor.packages import PURPOSES
 from memberscan.version import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -18,7 +19,6 @@ RECIPE = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text("utf-8"))
 NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "ray": "ray-core"}
 """Names of packages on conda-forge that differ from those on PyPI."""
 WITHOUT_PACKAGE = {"flwr", "tenseal"}
-EXTRAS = ("federated", "simulation", "he", "dp", "onnx")
 
 
 def filled(text: str) -> str:
@@ -54,7 +54,7 @@ def test_what_is_needed_is_what_is_declared():
 
 def test_optional_packages_have_the_bounds_of_the_extras():
     optional = PROJECT["project"]["optional-dependencies"]
-    every = wanted([each for name in EXTRAS for each in optional[name]])
+    every = wanted([each for name in PURPOSES for each in optional[name]])
     found = stated(RECIPE["requirements"]["run_constraints"])
     assert found == {name: bounds for name, bounds in every.items() if name not in WITHOUT_PACKAGE}
 

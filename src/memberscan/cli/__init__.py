@@ -19,6 +19,7 @@ from memberscan.cli import (
     federate,
     federation,
     frontiers,
+    inspections,
     references,
     reproductions,
     root,
@@ -43,7 +44,17 @@ app = typer.Typer(
 app.add_typer(cohorts.app, name="cohort")
 app.add_typer(federation.app, name="federation")
 app.add_typer(references.app, name="references")
-for module in (demonstration, runs, federate, audits, frontiers, reproductions, studies, diagnosis):
+for module in (
+    demonstration,
+    runs,
+    federate,
+    audits,
+    inspections,
+    frontiers,
+    reproductions,
+    studies,
+    diagnosis,
+):
     module.register(app)
 
 

@@ -16,6 +16,7 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
         "he": "--secure ckks: homomorphic encryption",
         "dp": "--defence dp-sgd and adaptive-dp: differentially private training",
         "onnx": "import --model onnx: models in ONNX files",
+        "inspect": "inspect: HDF5, Excel, DICOM, R and YAML files, and the history in git",
     }
 )
 """What each extra is for, in words; extras for developers are left out."""

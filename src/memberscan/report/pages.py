@@ -44,7 +44,14 @@ class Link(NamedTuple):
 
 
 def page_of(
-    made: Environment, shown: object, header: str, contents: Sequence[Link], *, title: str, version: str
+    made: Environment,
+    shown: object,
+    header: str,
+    contents: Sequence[Link],
+    *,
+    title: str,
+    version: str,
+    tone: str = "",
 ) -> str:
     """Return a page of another package: its templates, each given all that is shown, below each other.
 
@@ -60,6 +67,8 @@ def page_of(
         The sections.
     title, version
         Of the page, and of memberscan.
+    tone
+        The verdict whose colour the page has; by default that of no verdict.
     """
     summary, *sections = (
         Markup(made.get_template(f"templates/{name}.html.j2").render(section=shown))
@@ -67,7 +76,7 @@ def page_of(
     )
     return made.get_template("templates/page.html.j2").render(
         title=title,
-        tone="",
+        tone=tone,
         version=version,
         styles=["templates/style.css"],
         summary=summary,
