@@ -183,6 +183,17 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_every_page_is_in_the_navigation_once() -> None:
+    docs = ROOT / "docs"
+    named: list[Path] = []
+    for page in (page for page in PAGES if docs in page.parents):
+        trees = re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        lines = [line for tree in trees for line in tree.splitlines()]
+        named += [page.parent / f"{line}.md" for line in lines if line and not line.startswith(":")]
+    pages = [page for page in PAGES if docs in page.parents and page != docs / "index.md"]
+    assert sorted(named) == sorted(pages)
+
+
 def test_no_page_calls_a_model_safe() -> None:
     for page in PAGES:
         prose = page.read_text("utf-8").replace("“safe”", "").replace("called safe", "")
