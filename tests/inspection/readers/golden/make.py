@@ -1,6 +1,6 @@
 """Writes the pickles in this folder; each was written by running this with the versions in its name.
 
-Usage: python make.py NAME, where NAME is a version of pandas such as "pandas-1.0".
+Usage: python make.py NAME, where NAME is a version such as "pandas-1.0" or "dill-0.4".
 """
 
 from __future__ import annotations
@@ -43,5 +43,17 @@ def tables() -> dict[str, object]:
     }
 
 
+def function(argument: str, default: str = "of the default") -> str:
+    """Return text; dill writes functions of the main module as a whole."""
+    return argument + default + "of the constants"
+
+
 if __name__ == "__main__":
-    (Path(__file__).parent / f"{sys.argv[1]}.pkl").write_bytes(pickle.dumps(tables(), protocol=4))
+    folder, name = Path(__file__).parent, sys.argv[1]
+    if name.startswith("dill"):
+        import dill
+
+        function.__code__ = function.__code__.replace(co_filename="make.py")
+        (folder / f"{name}.dill").write_bytes(dill.dumps(function, protocol=4))
+    else:
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps(tables(), protocol=4))
