@@ -4,17 +4,51 @@ from __future__ import annotations
 
 from typing import Final
 
-from memberscan.inspection.readers.arrays import NpyReader, NpzReader
+from memberscan.inspection.readers.archives import Compressed, Packed, Tar, Zip
+from memberscan.inspection.readers.arrays import Npy, Npz
 from memberscan.inspection.readers.base import Reader
-from memberscan.inspection.readers.pickles import PickleReader
-from memberscan.inspection.readers.safetensors_files import SafetensorsReader
-from memberscan.inspection.readers.torch_files import TorchReader
+from memberscan.inspection.readers.excel import Excel
+from memberscan.inspection.readers.hdf5 import Hdf5
+from memberscan.inspection.readers.json_yaml import Ini, Json, Toml, Yaml
+from memberscan.inspection.readers.machine_code import MachineCode
+from memberscan.inspection.readers.matlab import Matlab
+from memberscan.inspection.readers.notebooks import Notebook
+from memberscan.inspection.readers.onnx_files import Onnx
+from memberscan.inspection.readers.pickles import Pickle
+from memberscan.inspection.readers.r_files import RFile
+from memberscan.inspection.readers.safetensors_files import Safetensors
+from memberscan.inspection.readers.tables import ColumnFile, Table
+from memberscan.inspection.readers.text import Text
+from memberscan.inspection.readers.torch_files import TorchFile
+from memberscan.inspection.readers.unjudged import Font, LoosePicture
 
 READERS: Final[tuple[Reader, ...]] = (
-    TorchReader(),
-    NpyReader(),
-    NpzReader(),
-    SafetensorsReader(),
-    PickleReader(),
+    # Formats within zip archives and compressed files come before those.
+    TorchFile(),
+    Npy(),
+    Npz(),
+    Safetensors(),
+    Hdf5(),
+    RFile(),
+    Pickle(),
+    Matlab(),
+    Onnx(),
+    Excel(),
+    Zip(),
+    Tar(),
+    Compressed(),
+    Packed(),
+    ColumnFile(),
+    MachineCode(),
+    LoosePicture(),
+    Font(),
+    # Formats of text come from the most to the least particular.
+    Notebook(),
+    Json(),
+    Yaml(),
+    Toml(),
+    Ini(),
+    Table(),
+    Text(),
 )
-"""All readers; the first that knows a file reads it."""
+"""All readers; a file is read by the first that knows it."""

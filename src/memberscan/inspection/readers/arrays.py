@@ -24,7 +24,7 @@ _MAGIC: Final = b"\x93NUMPY"
 _LONGEST_HEADER: Final = 1 << 20
 
 
-class NpyReader:
+class Npy:
     """A file of one array, or of several one after the other."""
 
     name = "npy"
@@ -43,7 +43,7 @@ class NpyReader:
             number, ended = number + 1, stream.at_end()
 
 
-class NpzReader:
+class Npz:
     """An archive of arrays by their names."""
 
     name = "npz"

@@ -19,7 +19,7 @@ _ENOUGH: Final = 8
 """Number of opcodes by which a pickle without a header is known if its first bytes do not hold all of it."""
 
 
-class PickleReader:
+class Pickle:
     """Pickles of all protocols, one or several in a file."""
 
     name = "pickle"

@@ -38,7 +38,7 @@ _TYPES: Final = {
 }
 
 
-class SafetensorsReader:
+class Safetensors:
     """Files of tensors by their names."""
 
     name = "safetensors"

@@ -24,7 +24,7 @@ _PICKLES: Final = {"data.pkl": "data/", "constants.pkl": "constants/"}
 _FACTS: Final = {"version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id"}
 
 
-class TorchReader:
+class TorchFile:
     """Files that ``torch.save`` or ``torch.jit.save`` wrote."""
 
     name = "torch"
