@@ -70,11 +70,18 @@ def plain(value: Any) -> Any:
 
 
 def instances(value: Any) -> list[Instance]:
-    """All records in a value."""
-    if isinstance(value, Instance):
-        return [value, *instances(value.arguments), *instances(value.state)]
-    if isinstance(value, dict):
-        return instances([*value.keys(), *value.values()])
-    if isinstance(value, list | tuple | set | frozenset):
-        return [instance for part in value for instance in instances(part)]
-    return []
+    """All records in a value, each once."""
+    records: list[Instance] = []
+    seen: set[int] = set()
+    parts = [value]
+    while parts:
+        part = parts.pop(0)
+        if isinstance(part, Instance) and id(part) not in seen:
+            records.append(part)
+            parts += [part.arguments, part.state]
+        elif isinstance(part, dict) and id(part) not in seen:
+            parts += [*part.keys(), *part.values()]
+        elif isinstance(part, list | tuple | set | frozenset) and id(part) not in seen:
+            parts += part
+        seen.add(id(part))
+    return records
