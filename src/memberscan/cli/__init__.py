@@ -16,6 +16,7 @@ from memberscan.cli import (
     cohorts,
     demonstration,
     diagnosis,
+    dossiers,
     federate,
     federation,
     frontiers,
@@ -52,6 +53,7 @@ for module in (
     inspections,
     frontiers,
     reproductions,
+    dossiers,
     studies,
     diagnosis,
 ):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _WITH_A_VALUE = ("--threads", "--log-file", "--progress")
 _WITHOUT = ("--quiet", "--verbose")
-_SEVERAL_VALUES = ("--attacks", "--merge", "--defences")
+_SEVERAL_VALUES = ("--attacks", "--merge", "--defences", "--frontier", "--export")
 
 
 def print_version(asked: bool) -> None:

@@ -13,7 +13,7 @@ _FEWEST_VALUES = 5
 _SHARE = 0.9
 """Share of a column that must be labels."""
 _LIKELY = 0.5
-"""Values are no proof if a random number of the same range and precision is a label this often."""
+"""Values are no proof if a random number of their range and precision is a label this often."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,34 @@ def _in_order(column: np.ndarray, labels: np.ndarray) -> LabelMatch | None:
 
 
 def _as_values(column: np.ndarray, labels: np.ndarray) -> LabelMatch | None:
-    """Match a column with labels in any order, if their precision makes chance agreement unlikely."""
-    different = np.unique(labels[np.isfinite(labels)])
-    if len(different) < FEWEST:
+    """Match a column with labels in any order, if its precision makes chance agreement unlikely."""
+    known = np.unique(labels[np.isfinite(labels)])
+    values = column[np.isfinite(column)]
+    step = _step(values)
+    if step is None or len(known) < FEWEST:
         return None
-    # As many numbers as there are between the smallest and the largest label, at the smallest step between
-    # two of them: the share of these that are labels is how often a random number agrees.
-    step = max(float(np.diff(different).min()), 1e-9)
-    chance = len(different) / max((different[-1] - different[0]) / step + 1, 1)
-    nearest = np.clip(np.searchsorted(different, column), 1, len(different) - 1)
-    closest = np.where(
-        np.abs(different[nearest] - column) < np.abs(different[nearest - 1] - column), nearest, nearest - 1
-    )
-    agrees = np.isclose(different[closest], column, rtol=1e-6, atol=0)
-    if chance > _LIKELY or agrees.mean() < _SHARE:
+    # How often a random number of the column's range and precision is a label.
+    candidates = known[(known >= values.min()) & (known <= values.max())]
+    on_grid = candidates[np.isclose(candidates / step, np.round(candidates / step), rtol=0, atol=1e-6)]
+    chance = len(on_grid) / (round((values.max() - values.min()) / step) + 1)
+    agrees = np.isin(np.round(column / step), np.round(on_grid / step))
+    if chance > _LIKELY or agrees.sum() < _SHARE * len(column):
         return None
-    return LabelMatch(
-        np.flatnonzero(np.isin(labels, different[np.unique(closest[agrees])])), "as values, in another order"
-    )
+    return LabelMatch(_scans(column[agrees], labels, step), "as values, in another order")
+
+
+def _step(values: np.ndarray) -> float | None:
+    """Return the last decimal that a column's numbers use; None if they use more than are compared."""
+    for step in (1.0, 0.1, 0.01, 0.001, 1e-4, 1e-5):
+        if np.isclose(values / step, np.round(values / step), rtol=0, atol=1e-3).all():
+            return step
+    return None
+
+
+def _scans(values: np.ndarray, labels: np.ndarray, step: float) -> np.ndarray:
+    """Return a scan for each number; where several scans have a label, as many as there are numbers."""
+    left: dict[float, list[int]] = {}
+    for scan, label in enumerate(np.round(labels / step).tolist()):
+        left.setdefault(label, []).append(scan)
+    found = [left[each].pop(0) for each in np.round(values / step).tolist() if left.get(each)]
+    return np.array(found, dtype=np.int64)

@@ -28,11 +28,11 @@ _INTRODUCTIONS: dict[Grade, str] = {
 
 @dataclass(frozen=True)
 class Part:
-    """The findings of one grade."""
+    """The findings of one grade, each with the sentence of its proof."""
 
     heading: str
     introduction: str
-    table: Table
+    findings: list[tuple[InspectionFinding, str]]
     left_out: int
 
 
@@ -63,6 +63,7 @@ def render(content: InspectionContent) -> str:
         title=f"Inspection of {words.listed(content.release)}: {content.verdict}",
         version=content.memberscan,
         tone=_TONES[content.verdict],
+        styles=["templates/findings.css"],
     )
 
 
@@ -78,10 +79,10 @@ def shown_of(content: InspectionContent) -> Shown:
         facts=f"{words.people(len(content.files), 'file')}, {_bytes(size)}",
         parts=[
             Part(
-                _HEADINGS[grade],
-                _INTRODUCTIONS[grade],
-                _table(found[:_MOST_ROWS]),
-                max(len(found) - _MOST_ROWS, 0),
+                heading=_HEADINGS[grade],
+                introduction=_INTRODUCTIONS[grade],
+                findings=[(each, _proven(each)) for each in found[:_MOST_ROWS]],
+                left_out=max(len(found) - _MOST_ROWS, 0),
             )
             for grade, found in by_grade.items()
             if found
@@ -94,16 +95,16 @@ def shown_of(content: InspectionContent) -> Shown:
 def answer(content: InspectionContent) -> str:
     """Return the answer in one sentence."""
     worst = [each for each in content.findings if each.grade == content.verdict]
-    files = len({each.file for each in worst})
-    where = words.people(files, "file")
+    where = words.people(len({each.file for each in worst}), "file")
     if content.verdict == "leaks":
-        proven = [each for each in worst if each.proof is not None and each.proof.people]
+        proven = [each for each in worst if each.proof is not None]
         if proven:
             most = max(proven, key=lambda each: each.proof.people if each.proof else 0).proof
             assert most is not None
+            of = words.people(most.of, "person", "people")
             return (
-                f"The release holds its training data or names its people: {most.people:,} of the "
-                f"{words.people(most.of, 'person', 'people')} searched for are proven to be in {where}."
+                f"The release holds data of {most.people:,} of the {of} "
+                f"searched for: this is proven, in {words.people(len({e.file for e in proven}), 'file')}."
             )
         return f"The release names people or holds their data, in {where}."
     if content.verdict == "look":
@@ -136,29 +137,14 @@ def reservations(content: InspectionContent) -> list[str]:
     return said
 
 
-def _table(findings: list[InspectionFinding]) -> Table:
-    return Table(
-        "The file and the place in it, what is there, and what to do.",
-        ("File", "What", "People", "What to do"),
-        [
-            [
-                Cell(each.file, each.place),
-                Cell(each.kind.capitalize(), _said(each)),
-                Cell(words.count(each.people) if each.people is not None else "n/a"),
-                Cell(each.mend),
-            ]
-            for each in findings
-        ],
-    )
-
-
-def _said(finding: InspectionFinding) -> str:
+def _proven(finding: InspectionFinding) -> str:
+    """Return what of the cohort was proven to be there, in a sentence; empty without a proof."""
     proof = finding.proof
     if proof is None:
-        return finding.what
-    said = f"{finding.what} Proven for {proof.people:,} of {words.people(proof.of, 'person', 'people')}"
+        return ""
+    said = f"Proven for {proof.people:,} of {words.people(proof.of, 'person', 'people')}"
     if proof.members is not None and proof.members_of is not None:
-        said += f", {proof.members:,} of them members (of {proof.members_of:,})"
+        said += f", {proof.members:,} of the {words.people(proof.members_of, 'member')} among them"
     return f"{said}: {proof.exact}."
 
 

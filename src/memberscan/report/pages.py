@@ -52,6 +52,7 @@ def page_of(
     title: str,
     version: str,
     tone: str = "",
+    styles: Sequence[str] = (),
 ) -> str:
     """Return a page of another package: its templates, each given all that is shown, below each other.
 
@@ -69,6 +70,8 @@ def page_of(
         Of the page, and of memberscan.
     tone
         The verdict whose colour the page has; by default that of no verdict.
+    styles
+        Style sheets of the package, after that of all pages.
     """
     summary, *sections = (
         Markup(made.get_template(f"templates/{name}.html.j2").render(section=shown))
@@ -78,7 +81,7 @@ def page_of(
         title=title,
         tone=tone,
         version=version,
-        styles=["templates/style.css"],
+        styles=["templates/style.css", *styles],
         summary=summary,
         sections=sections,
         contents=contents,

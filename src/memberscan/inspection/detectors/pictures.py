@@ -10,11 +10,14 @@ from memberscan.inspection.detectors.base import Detector, FileContext
 from memberscan.inspection.detectors.id_patterns import ids_in
 from memberscan.inspection.nodes import Node
 from memberscan.inspection.values import Picture
+from memberscan.report import words
 
 _NOT_OF_A_PERSON = re.compile(
     r"mni|icbm|template|atlas|mask|average|avg|talairach|colin27|fsaverage|parcel|label|aal|harvard|schaefer|juelich|prior|tpm|synthetic|phantom",
     re.IGNORECASE,
 )
+_WEB_PAGE = re.compile(r"\.(html?|xhtml|svg|css|jinja2?|j2|md)$", re.IGNORECASE)
+"""Web pages and their templates, in which most images are icons."""
 _VOLUMES = {"nifti", "analyze", "mgh", "minc", "dicom"}
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
 """First bytes of PNG, JPEG and GIF."""
@@ -52,11 +55,12 @@ class Pictures(Detector):
                 "Remove it, unless it is a template, or of somebody who agreed; faces can be recognised.",
                 people=len(self._volumes),
             )
-        if self._embedded:
+        if self._embedded and not self.file.program:
+            drawn = _WEB_PAGE.search(self.file.name) is not None
             yield self.file.finding(
                 "pictures",
-                "look",
+                "note" if drawn else "look",
                 self._embedded[0],
-                f"{len(self._embedded):,} embedded image{'s' if len(self._embedded) > 1 else ''}.",
+                f"It holds {words.people(len(self._embedded), 'embedded image', 'embedded images')}.",
                 "Look at them: slices of brains and scatter plots are about people.",
             )

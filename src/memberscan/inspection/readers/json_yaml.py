@@ -144,24 +144,26 @@ def _loader() -> Any:
         def flatten_mapping(self, node: Any) -> None:
             """Leave merged keys as they are: merging copies, perhaps exponentially often."""
 
-    def as_text(loader: Any, node: Any) -> str:
-        return str(loader.construct_scalar(node))
-
-    def record(loader: Any, node: Any) -> Iterator[Instance]:
-        # The record is given before its state is constructed, since the state may hold the record.
-        made = Instance(node.tag.removeprefix("tag:yaml.org,2002:"))
-        yield made
-        if isinstance(node, yaml.MappingNode):
-            made.state.update({str(k): v for k, v in loader.construct_mapping(node, deep=True).items()})
-        elif isinstance(node, yaml.SequenceNode):
-            made.state["items"] = loader.construct_sequence(node, deep=True)
-        else:
-            made.state["value"] = loader.construct_scalar(node)
-
-    Loader.add_constructor("tag:yaml.org,2002:timestamp", as_text)
-    Loader.add_constructor("tag:yaml.org,2002:merge", as_text)
-    Loader.add_constructor(None, record)
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
+    Loader.add_constructor("tag:yaml.org,2002:merge", _as_text)
+    Loader.add_constructor(None, _record)
     return Loader
+
+
+def _as_text(loader: Any, node: Any) -> str:
+    return str(loader.construct_scalar(node))
+
+
+def _record(loader: Any, node: Any) -> Iterator[Instance]:
+    # The record is given before its state is constructed, since the state may hold the record.
+    made = Instance(node.tag.removeprefix("tag:yaml.org,2002:"))
+    yield made
+    if node.id == "mapping":
+        made.state.update({str(k): v for k, v in loader.construct_mapping(node, deep=True).items()})
+    elif node.id == "sequence":
+        made.state["items"] = loader.construct_sequence(node, deep=True)
+    else:
+        made.state["value"] = loader.construct_scalar(node)
 
 
 class _Settings:
