@@ -78,7 +78,9 @@ def run(commands: typer.Typer, arguments: list[str]) -> NoReturn:
     as_json = "--json" in arguments
     with contextlib.ExitStack() as stack:
         try:
-            code = commands(arguments, standalone_mode=False, obj=stack)
+            command = typer.main.get_command(commands)
+            root.complete_everywhere(command)
+            code = command(arguments, standalone_mode=False, obj=stack)
         except click.ClickException as error:
             rich_format_error(error)
             _end(error.format_message(), "UsageError", error.exit_code, as_json=as_json)
