@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from memberscan.inspection.readers.archives import Compressed, Packed, Tar, Zip
+from memberscan.inspection.readers.arrays import Npy, Npz
 from memberscan.inspection.readers.base import Reader
 from memberscan.inspection.readers.excel import Excel
 from memberscan.inspection.readers.hdf5 import Hdf5
@@ -13,16 +14,24 @@ from memberscan.inspection.readers.machine_code import MachineCode
 from memberscan.inspection.readers.matlab import Matlab
 from memberscan.inspection.readers.notebooks import Notebook
 from memberscan.inspection.readers.onnx_files import Onnx
+from memberscan.inspection.readers.pickles import Pickle
 from memberscan.inspection.readers.r_files import RFile
+from memberscan.inspection.readers.safetensors_files import Safetensors
 from memberscan.inspection.readers.tables import ColumnFile, Table
 from memberscan.inspection.readers.text import Text
+from memberscan.inspection.readers.torch_files import TorchFile
 from memberscan.inspection.readers.unjudged import Font, LoosePicture
 
 READERS: Final[tuple[Reader, ...]] = (
     # Formats within zip archives and compressed files come before those.
+    TorchFile(),
+    Npy(),
+    Npz(),
+    Safetensors(),
     Hdf5(),
-    Matlab(),
     RFile(),
+    Pickle(),
+    Matlab(),
     Onnx(),
     Excel(),
     Zip(),
