@@ -10,6 +10,8 @@ import click
 import typer
 
 from memberscan.cli import app as command_line
+from memberscan.cli.bids_app import app as bids_app
+from memberscan.dossier.schema import published as of_dossiers
 from memberscan.report.schema import published
 
 if TYPE_CHECKING:
@@ -50,8 +52,9 @@ def _after_napoleon(
 
 def commands() -> str:
     """Return a section for each command: what it does, its arguments and its options."""
-    root = typer.main.get_command(command_line)
-    return "\n".join(_command(path, command) for path, command in walk(root, "memberscan"))
+    both = (command_line, "memberscan"), (bids_app, "memberscan-bids")
+    found = [each for app, name in both for each in walk(typer.main.get_command(app), name)]
+    return "\n".join(_command(path, command) for path, command in found)
 
 
 def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
@@ -86,23 +89,25 @@ def _default(option: click.Parameter) -> str:
     return "" if empty else f"`{option.default}`"
 
 
-def schema() -> str:
-    """Return a section for the top level of audit.json, and one for each part."""
-    rules = published()
+def schema(rules: dict[str, Any]) -> str:
+    """Return a section for the top level of a file, and one for each part."""
     parts = {"Top level": rules, **rules["$defs"]}
-    return "\n".join(_part(name, rule) for name, rule in parts.items())
+    return "\n".join(_part(name, rule, rules["$defs"]) for name, rule in parts.items())
 
 
-def _part(name: str, rule: dict[str, Any]) -> str:
-    rows = [f"| `{key}` | {_kind(inner)} | {_meaning(inner)} |" for key, inner in rule["properties"].items()]
+def _part(name: str, rule: dict[str, Any], shared: dict[str, Any]) -> str:
+    rows = [
+        f"| `{key}` | {_kind(inner)} | {_meaning(inner, shared)} |"
+        for key, inner in rule["properties"].items()
+    ]
     return "\n".join(
         [f"## {name}", "", rule["description"], "", "| Key | Type | Meaning |", "|---|---|---|", *rows, ""]
     )
 
 
-def _meaning(rule: dict[str, Any]) -> str:
-    shared = published()["$defs"].get(rule.get("$ref", "").rpartition("/")[2], {})
-    return str(rule.get("description") or shared.get("description", ""))
+def _meaning(rule: dict[str, Any], shared: dict[str, Any]) -> str:
+    referred = shared.get(rule.get("$ref", "").rpartition("/")[2], {})
+    return str(rule.get("description") or referred.get("description", ""))
 
 
 def _kind(rule: dict[str, Any]) -> str:
@@ -121,5 +126,6 @@ _NO_FIELDS = ("property", "attribute", "data")
 _kept: dict[str, list[str]] = {}
 _PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "reference/command-line": ("<!-- commands -->", commands),
-    "reference/audit-json": ("<!-- schema -->", schema),
+    "reference/audit-json": ("<!-- schema -->", lambda: schema(published())),
+    "reference/dossier-json": ("<!-- schema -->", lambda: schema(of_dossiers())),
 }

@@ -119,5 +119,13 @@ class StaleError(RefusedError):
     """Stored results no longer belong to the data they were made from, because one of them has changed."""
 
 
+class UndeclaredContextError(RefusedError):
+    """A dossier was asked for without the context in which the model will be released."""
+
+
+class DossierError(RefusedError):
+    """The files of a dossier are not those that were written, or its content does not follow from them."""
+
+
 class DiskFullError(RefusedError):
     """The disk is full; everything finished so far is kept and the same command resumes."""

@@ -15,9 +15,12 @@ from memberscan.cli import (
     audits,
     cohorts,
     demonstration,
+    diagnosis,
+    dossiers,
     federate,
     federation,
     frontiers,
+    inspections,
     references,
     reproductions,
     root,
@@ -30,6 +33,9 @@ from memberscan.shown import plain
 
 _LINES = "\n\t"
 """Control characters that messages with several lines may contain."""
+_ERRORS = logging.getLogger("memberscan.errors")
+# Without a handler, logging would print an error a second time that comes before there is a log.
+_ERRORS.addHandler(logging.NullHandler())
 
 app = typer.Typer(
     name="memberscan",
@@ -37,28 +43,44 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    add_completion=False,
     callback=root.options,
 )
 app.add_typer(cohorts.app, name="cohort")
 app.add_typer(federation.app, name="federation")
 app.add_typer(references.app, name="references")
-for commands in (demonstration, runs, federate, audits, frontiers, reproductions, studies):
-    commands.register(app)
+for module in (
+    demonstration,
+    runs,
+    federate,
+    audits,
+    inspections,
+    frontiers,
+    reproductions,
+    dossiers,
+    studies,
+    diagnosis,
+):
+    module.register(app)
 
 
 def main() -> None:
-    """Run the command line.
+    """Run the command line ``memberscan``."""
+    run(app, root.prepared(sys.argv[1:]))
+
+
+def run(commands: typer.Typer, arguments: list[str]) -> NoReturn:
+    """Run commands, and exit.
 
     The exit code is 0 on success, 2 for bad input, 3 if the command refuses to continue, and 4 if the verdict
     is one that ``--fail-on`` names. Errors go to standard error as text and, with ``--json``, also to
     standard output as a JSON object.
     """
-    arguments = root.prepared(sys.argv[1:])
     as_json = "--json" in arguments
     with contextlib.ExitStack() as stack:
         try:
-            code = app(arguments, standalone_mode=False, obj=stack)
+            command = typer.main.get_command(commands)
+            root.complete_everywhere(command)
+            code = command(arguments, standalone_mode=False, obj=stack)
         except click.ClickException as error:
             rich_format_error(error)
             _end(error.format_message(), "UsageError", error.exit_code, as_json=as_json)
@@ -81,7 +103,7 @@ def _fail(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
 
 def _end(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
     """Exit with a code; with ``--json``, write one JSON document to standard output also after an error."""
-    logging.getLogger("memberscan.errors").error("%s (exit code %d)", plain(message, keep=_LINES), code)
+    _ERRORS.error("%s (exit code %d)", plain(message, keep=_LINES), code)
     if as_json and code:
         answer({"error": {"type": kind, "message": message, "exit_code": code}}, as_json=True)
     sys.exit(code)

@@ -34,6 +34,7 @@ Kind = Literal[
     "embeddings",
     "batch statistics",
     "optimizer state",
+    "memberscan's own secrets",
     "user names",
     "pictures",
     "code in data",
@@ -106,10 +107,21 @@ class ComparedCohort(Part):
     """Digest of the cohort's manifest."""
 
 
+class CleanedFile(Part):
+    """What became of one file in the cleaned copy."""
+
+    file: Text
+    """Its path within the release."""
+    action: Literal["copied", "cleaned", "left out"]
+    """Whether it was copied byte for byte, written again without what was found, or left out."""
+    said: Text
+    """What was taken out, what proves that predictions are unchanged, or why it was left out."""
+
+
 class InspectionContent(Part):
     """What the files of a release say about people."""
 
-    schema_: Annotated[Literal["memberscan.inspection/1"], Field(alias="schema")] = INSPECTION_SCHEMA
+    schema_name: Literal["memberscan.inspection/1"] = Field(alias="schema")
     """Name and version of this format."""
     memberscan: Text
     """Version that wrote it."""
@@ -127,3 +139,5 @@ class InspectionContent(Part):
     """The cohort it was compared with; null without one, in which case nothing is proven."""
     searched_ids: Count
     """How many ids were searched for: the cohort's and those of a list."""
+    cleaned: Many[CleanedFile] = ()
+    """What became of each file in the cleaned copy; absent where none was made."""

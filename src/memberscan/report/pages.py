@@ -44,7 +44,15 @@ class Link(NamedTuple):
 
 
 def page_of(
-    made: Environment, shown: object, header: str, contents: Sequence[Link], *, title: str, version: str
+    made: Environment,
+    shown: object,
+    header: str,
+    contents: Sequence[Link],
+    *,
+    title: str,
+    version: str,
+    tone: str = "",
+    styles: Sequence[str] = (),
 ) -> str:
     """Return a page of another package: its templates, each given all that is shown, below each other.
 
@@ -60,6 +68,10 @@ def page_of(
         The sections.
     title, version
         Of the page, and of memberscan.
+    tone
+        The verdict whose colour the page has; by default that of no verdict.
+    styles
+        Style sheets of the package, after that of all pages.
     """
     summary, *sections = (
         Markup(made.get_template(f"templates/{name}.html.j2").render(section=shown))
@@ -67,9 +79,9 @@ def page_of(
     )
     return made.get_template("templates/page.html.j2").render(
         title=title,
-        tone="",
+        tone=tone,
         version=version,
-        styles=["templates/style.css"],
+        styles=["templates/style.css", *styles],
         summary=summary,
         sections=sections,
         contents=contents,

@@ -23,7 +23,12 @@ _CONTENTS: dict[str, type[Part]] = {SCHEMA: AuditContent, CONSORTIUM_SCHEMA: Con
 @functools.cache
 def published(name: str = SCHEMA) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of that name."""
-    generated = _CONTENTS[name].model_json_schema(by_alias=True, schema_generator=_Generator)
+    return schema_of(_CONTENTS[name], name)
+
+
+def schema_of(content: type[Part], name: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a type of content, under the name that files state."""
+    generated = content.model_json_schema(by_alias=True, schema_generator=_Generator)
     kind, _, number = name.removeprefix("memberscan.").partition("/")
     about = {
         "$schema": GenerateJsonSchema.schema_dialect,

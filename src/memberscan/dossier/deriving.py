@@ -1,0 +1,116 @@
+"""Derive the content of a dossier from its inputs and its declaration, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memberscan import __version__
+from memberscan.dossier.content import (
+    DOSSIER_SCHEMA,
+    ControlRow,
+    Declared,
+    DossierContent,
+    Files,
+    Measure,
+    OtherContext,
+)
+from memberscan.dossier.contexts import CONTEXTS, ReleaseContext, declared_context
+from memberscan.dossier.controls import control_rows
+from memberscan.dossier.coverage import coverage_rows
+from memberscan.dossier.deciding import decide, unanswered
+from memberscan.dossier.declaration import Declaration
+from memberscan.dossier.evidence import attacker_rows
+from memberscan.dossier.frameworks import Known, frameworks_of
+from memberscan.dossier.inspected import files_of
+from memberscan.dossier.limits import limits_of
+from memberscan.dossier.measures import alternatives_of, measures_of
+from memberscan.dossier.sources import Sources
+from memberscan.report import words
+
+
+def derive(sources: Sources, declaration: Declaration) -> DossierContent:
+    """Return the content of dossier.json; the same inputs and declaration give the same content.
+
+    Nothing is measured and nothing is judged anew: verdicts, bounds and intervals are those of the inputs.
+    """
+    context = declared_context(declaration.context)
+    files = files_of(sources)
+    attackers = attacker_rows(context.attackers, sources, files)
+    coverage = coverage_rows(context.name, sources, attackers, files)
+    measures, controls = measures_of(sources.audits), control_rows(sources.audits)
+    alternatives = alternatives_of(sources)
+    known = Known(sources.audits, attackers, coverage, files, measures, alternatives, controls)
+    return DossierContent(
+        schema=DOSSIER_SCHEMA,
+        memberscan=__version__,
+        declared=Declared(
+            context=context.name,
+            meaning=context.meaning,
+            name=declaration.name,
+            note=declaration.note,
+            date=declaration.date,
+        ),
+        model=_model(sources),
+        synthetic=_synthetic(sources),
+        people=_people(sources),
+        decision=decide(context, sources, attackers, coverage, measures, controls),
+        other_contexts=tuple(
+            _other(each, sources, files, measures, controls)
+            for each in CONTEXTS.values()
+            if each.name != context.name
+        ),
+        attackers=tuple(attackers),
+        coverage=tuple(coverage),
+        files=files,
+        measures=tuple(measures),
+        alternatives=tuple(alternatives),
+        controls=tuple(controls),
+        frameworks=tuple(frameworks_of(known)),
+        limits=tuple(limits_of(sources)),
+        inputs=tuple(given.described for given in sources.given),
+    )
+
+
+def _other(
+    context: ReleaseContext,
+    sources: Sources,
+    files: Files | None,
+    measures: Sequence[Measure],
+    controls: Sequence[ControlRow],
+) -> OtherContext:
+    """Return what the same inputs say in a context that was not declared."""
+    attackers = attacker_rows(context.attackers, sources, files)
+    coverage = coverage_rows(context.name, sources, attackers, files)
+    return OtherContext(
+        context=context.name,
+        outcome=decide(context, sources, attackers, coverage, measures, controls).outcome,
+        succeeding=tuple(row.name for row in attackers if row.outcome == "leaks"),
+        unanswered=tuple(row.name for row in attackers if unanswered(row)),
+    )
+
+
+def _model(sources: Sources) -> str:
+    """Return the name of the model: that of the audits, or of joined audits."""
+    names = [audit.content.target.model for audit in sources.audits]
+    names += [entry.model for _, content in sources.consortia for entry in content.entries]
+    return words.listed(list(dict.fromkeys(names)))
+
+
+def _synthetic(sources: Sources) -> bool:
+    joined = [audit for _, content in sources.consortia for audit in content.audits]
+    return any(audit.content.target.synthetic for audit in sources.audits) or any(a.synthetic for a in joined)
+
+
+def _people(sources: Sources) -> str:
+    """Return who was trained on and who was compared, in words; of several audits each count once."""
+    targets = [audit.content.target for audit in sources.audits]
+    counts = [(target.members, target.nonmembers) for target in targets]
+    counts += [
+        (audit.members, audit.nonmembers) for _, content in sources.consortia for audit in content.audits
+    ]
+    said = [
+        f"{words.people(members, 'person', 'people')} trained on, compared with "
+        f"{words.people(nonmembers, 'person', 'people')}"
+        for members, nonmembers in dict.fromkeys(counts)
+    ]
+    return "; ".join(said)
