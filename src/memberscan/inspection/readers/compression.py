@@ -106,7 +106,7 @@ def first_bytes(source: Source, head: bytes) -> bytes:
     try:
         with expanded(source) as stream:
             return stream.read(HEAD)
-    except _DAMAGE:
+    except (*_DAMAGE, MemoryError):
         return b""
 
 

@@ -191,7 +191,7 @@ class Matrices:
 
         The second list has, for each column, where its values begin, and at its end their number.
         """
-        rows, starts, values = (self._numbers(next(parts)) for _ in range(3))
+        rows, starts, values = [self._numbers(next(parts)) for _ in range(3)]
         if imaginary:
             values = values + 1j * self._numbers(next(parts))
         counts = np.diff(starts)

@@ -31,8 +31,8 @@ class Text:
     needs = ""
 
     def knows(self, source: Source, head: bytes) -> bool:  # noqa: ARG002
-        """Return whether it is empty, or text in UTF-8, Latin-1, or UTF-16 or UTF-32 with a mark."""
-        return not head or is_text(head)
+        """Return whether the first bytes are text in UTF-8, Latin-1, or UTF-16 or UTF-32 with a mark."""
+        return is_text(head)
 
     def read(self, source: Source) -> Iterator[Item]:
         """Yield the text, at most about 1 MiB at a time, and its images."""
