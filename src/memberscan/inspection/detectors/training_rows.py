@@ -10,6 +10,7 @@ import numpy as np
 from memberscan.inspection.content import InspectionFinding
 from memberscan.inspection.detectors.base import Detector, FileContext
 from memberscan.inspection.detectors.stored_rows import STORED_ROWS, StoredRows
+from memberscan.inspection.detectors.stored_rows_elsewhere import STORED_ROWS_ELSEWHERE
 from memberscan.inspection.nodes import Node
 from memberscan.inspection.values import Columns
 from memberscan.report import words
@@ -27,9 +28,9 @@ class TrainingRows(Detector):
         if node.owner is None or not isinstance(node.value, (np.ndarray, Columns)):
             return
         rows = node.value.rows if isinstance(node.value, Columns) else len(np.atleast_1d(node.value))
-        for stored in STORED_ROWS:
+        for stored in (*STORED_ROWS, *STORED_ROWS_ELSEWHERE):
             if stored.attribute == node.name and stored.matches(node.owner.class_name):
-                model = node.owner.class_name.rpartition(".")[2]
+                model = _short(node.owner.class_name)
                 kept = self._found.setdefault((model, node.name), _Stored(node.place, stored))
                 kept.rows, kept.objects = max(kept.rows, rows), kept.objects + 1
                 return
@@ -59,6 +60,12 @@ class TrainingRows(Detector):
             f"{model}{of} keeps {kept.stored.what}.",
             "Remove it if the model predicts without it; otherwise know that it is there.",
         )
+
+
+def _short(class_name: str) -> str:
+    """Return the last part of a class's name; of several of an R object, the first that has only one part."""
+    single = [name for name in class_name.split() if "." not in name]
+    return single[0] if single else class_name.rpartition(".")[2]
 
 
 @dataclass
