@@ -70,12 +70,21 @@ def test_text_records_and_attributes(tmp_path: Path) -> None:
 
 def test_nothing_outside_of_the_file_is_opened(tmp_path: Path) -> None:
     secret = tmp_path / "secret.h5"
-    secret.write_bytes(written(lambda file: file.create_dataset("x", data=np.full(4, 7.0))))
+
+    def hidden(file: h5py.File) -> None:
+        file["x"] = np.full(4, 7.0)
+        file["block0_items"], file["block0_values"] = [b"age"], [[51.5], [52]]
+
+    secret.write_bytes(written(hidden))
     (tmp_path / "raw").write_bytes(np.full(4, 7.0).tobytes())
 
     def fill(file: h5py.File) -> None:
         file["link"] = h5py.ExternalLink(str(secret), "x")
         file["soft"] = h5py.SoftLink("/nowhere")
+        for name in ("items", "values"):
+            # They look like a frame of pandas.
+            file[f"block0_{name}"] = h5py.ExternalLink(str(secret), f"block0_{name}")
+        file.create_group("frame")["block0_items"] = h5py.SoftLink("/link")
         layout = h5py.VirtualLayout((4,), "f8")
         layout[:] = h5py.VirtualSource(str(secret), "x", (4,))
         file.create_virtual_dataset("virtual", layout)
@@ -83,7 +92,7 @@ def test_nothing_outside_of_the_file_is_opened(tmp_path: Path) -> None:
 
     content = written(fill)
     file = source(content, "model.h5", tmp_path)
-    assert {*reasons(file)} == {"link", "virtual", "external"}
+    assert {*reasons(file)} == {"link", "virtual", "external", "block0_items", "block0_values"}
     assert values(file) == {}
     path = tmp_path / "model.h5"
     path.write_bytes(content)

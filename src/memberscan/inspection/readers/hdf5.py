@@ -208,24 +208,32 @@ def _is_pickle(value: bytes) -> bool:
 
 def _frame(group: Any, place: str) -> Iterator[Item]:
     """Yield the table of a frame that pandas wrote: blocks of columns of one type, with the names beside."""
-    import h5py
-
     columns: dict[str, Any] = {}
     for number in range(1000):
-        items, values = (group.get(f"block{number}_{part}") for part in ("items", "values"))
-        if not (isinstance(items, h5py.Dataset) and isinstance(values, h5py.Dataset)):
+        items, values = (_small(group, f"block{number}_{part}") for part in ("items", "values"))
+        if items is None or values is None:
             break
-        fits = values.ndim == 2 and items.shape == values.shape[1:] and values.nbytes <= _BLOCK
-        if (
-            fits
-            and values.dtype.kind in "biuf"
-            and not (values.is_virtual or values.external or values.chunks)
-        ):
+        if values.ndim == 2 and items.shape == values.shape[1:] and values.dtype.kind in "biuf":
             block = values[()]
             names = [str(_cell(name)) for name in items[()].tolist()]
             columns |= {name: block[:, i] for i, name in enumerate(names)}
-    index = group.get("axis1")
-    if columns and isinstance(index, h5py.Dataset) and index.dtype.kind in "biufS" and index.nbytes <= _BLOCK:
+    index = _small(group, "axis1")
+    if columns and index is not None and index.dtype.kind in "biufS":
         columns = {"": index[()]} | columns
     if columns:
         yield Item(place, Columns(columns))
+
+
+def _small(group: Any, name: str) -> Any:
+    """Return a data set that lies in this group and is read at once, or None.
+
+    Only direct links are followed: all others may lead to another file.
+    """
+    import h5py
+
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        return None
+    found = group[name]
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+        return None
+    return found if not found.chunks and found.nbytes <= _BLOCK else None
