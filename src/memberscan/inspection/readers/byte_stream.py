@@ -184,10 +184,15 @@ class ByteStream:
         BadInputError
             If there are fewer.
         """
-        data: bytes = self._raw.read(max(count, 0)) if count < _BLOCK else self._large(count)
+        data: bytes = self._raw.read(count) if 0 <= count < _BLOCK else self._large(count)
         if len(data) != count:
             raise BadInputError("the file ends in the middle of a value")
         return data
+
+    def byte(self) -> bytes:
+        """Return the next byte; empty at the end."""
+        byte: bytes = self._raw.read(1)
+        return byte
 
     def line(self) -> bytes:
         """Return the rest of the line without its end.
@@ -242,7 +247,7 @@ class ByteStream:
 
     def _large(self, count: int) -> bytes:
         if self._size is not None:
-            return self._raw.read(count) if count <= self._left() else b""
+            return self._raw.read(count) if 0 <= count <= self._left() else b""
         blocks = []
         while count > 0 and (block := self._raw.read(min(count, _BLOCK))):
             blocks.append(block)

@@ -104,14 +104,14 @@ class PickleMachine(PickleStack):
         TooLargeError
             If the budget is spent.
         """
-        take, handlers = self.stream.take, _HANDLERS
+        next_byte, handlers = self.stream.byte, _HANDLERS
         while self.steps < _MOST_STEPS:
-            code = take(1)
+            code = next_byte()
             if code == b".":
                 return self.pop()
             handler = handlers.get(code)
             if handler is None:
-                raise BadInputError(f"it has the unknown opcode {code!r}")
+                raise BadInputError(f"it has the unknown opcode {code!r}" if code else "the file ends early")
             handler(self)
             self.steps += 1
             if not self.steps % _CLOCK:
