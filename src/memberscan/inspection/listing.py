@@ -40,7 +40,7 @@ def listed(paths: Sequence[Path]) -> tuple[list[Task], list[ReadFile]]:
 def _sort(path: Path, name: str, tasks: list[Task], unread: list[ReadFile]) -> None:
     about = path.lstat()
     if stat.S_ISDIR(about.st_mode):
-        unread.append(ReadFile(file=name, format="", size=0, sha256="", unread="its history is not read"))
+        tasks.append(Task(path, name, 0, is_history=True))
     elif stat.S_ISREG(about.st_mode):
         tasks.append(Task(path, name, about.st_size))
     else:

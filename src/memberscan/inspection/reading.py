@@ -15,6 +15,7 @@ from memberscan.inspection.detectors import DETECTORS, FileContext
 from memberscan.inspection.nodes import Node, nodes
 from memberscan.inspection.readers import READERS
 from memberscan.inspection.readers.base import Item, Partly
+from memberscan.inspection.readers.git_history import history
 from memberscan.inspection.sources import HEAD, Budget, Source
 
 _PROGRAMS = {
@@ -37,6 +38,8 @@ class Task:
     """Its path within the release."""
     size: int
     """Its bytes."""
+    is_history: bool = False
+    """Whether it is the folder of a git repository."""
 
     def carry_out(self, index: CohortIndex | None, scratch: Path) -> FileReport:
         """Read it; whatever a damaged or hostile file raises becomes the reason why it was not read.
@@ -49,7 +52,12 @@ class Task:
             Directory for large files from archives.
         """
         report = FileReport()
-        _read(Source.on_disk(self.path, self.name, Budget(scratch)), index, report, _sha256(self.path))
+        budget = Budget(scratch)
+        if self.is_history:
+            found = history(self.path, self.name, budget)
+            _collect(found, "git history", self.name, self.size, "", index, budget, report)
+        else:
+            _read(Source.on_disk(self.path, self.name, budget), index, report, _sha256(self.path))
         return report
 
     def given_up(self, reason: str) -> FileReport:

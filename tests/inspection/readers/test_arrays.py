@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from memberscan.errors import BadInputError
-from memberscan.inspection.readers.arrays import NpzReader
+from memberscan.inspection.readers.arrays import Npz
 from memberscan.inspection.readers.base import Item, Partly
 from memberscan.inspection.sources import Source
 
@@ -117,7 +117,7 @@ def test_archives_of_other_files_are_not_of_arrays() -> None:
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("people.csv", "id\nsub-01\n")
     assert reader_of(source_of(stream.getvalue(), "x.zip")) is None
-    assert isinstance(reader_of(source_of(stream.getvalue(), "x.npz")), NpzReader)
+    assert isinstance(reader_of(source_of(stream.getvalue(), "x.npz")), Npz)
 
 
 def _with_header(header: bytes, version: bytes = b"\x01\x00") -> bytes:

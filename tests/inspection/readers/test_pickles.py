@@ -24,7 +24,7 @@ import pytest
 from memberscan.errors import BadInputError, MissingExtraError, TooLargeError
 from memberscan.inspection.readers.base import Item, Partly
 from memberscan.inspection.readers.byte_stream import ByteStream
-from memberscan.inspection.readers.pickles import PickleReader
+from memberscan.inspection.readers.pickles import Pickle
 from memberscan.inspection.sources import Source
 
 from .pickle_lab import budget, found, instances, loaded, plain, reader_of, source_of, values
@@ -43,7 +43,7 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
 def test_one_pickle_is_the_whole_file() -> None:
     for protocol in range(6):
         data = pickle.dumps(VALUE, protocol=protocol)
-        assert isinstance(reader_of(source_of(data, "model")), PickleReader)
+        assert isinstance(reader_of(source_of(data, "model")), Pickle)
         assert values(data) == {"": VALUE}
 
 
@@ -73,7 +73,7 @@ def test_what_was_read_before_a_damage_is_kept() -> None:
     damaged = pickle.dumps(VALUE) + pickle.dumps(["sub-03", "sub-04", 5.0], protocol=2)[:-6]
     items: list[Any] = []
     with pytest.raises(BadInputError):
-        items.extend(PickleReader().read(source_of(damaged)))
+        items.extend(Pickle().read(source_of(damaged)))
     assert items[0] == Item("[0]", VALUE)
     assert items[1].place == "[1] aside"
     assert "sub-03" in str(items[1].value)
@@ -186,17 +186,17 @@ def test_other_files_are_not_taken_for_pickles(data: bytes) -> None:
 
 
 def test_names_of_pickles_are_believed_unless_the_bytes_say_otherwise() -> None:
-    assert isinstance(reader_of(source_of(b"damaged", "model.pkl")), PickleReader)
-    assert not isinstance(reader_of(source_of(b"PK\x03\x04", "model.pkl")), PickleReader)
+    assert isinstance(reader_of(source_of(b"damaged", "model.pkl")), Pickle)
+    assert not isinstance(reader_of(source_of(b"PK\x03\x04", "model.pkl")), Pickle)
     long = pickle.dumps(list(range(3000)), protocol=0)
-    assert isinstance(reader_of(source_of(long, "model.sav")), PickleReader)
+    assert isinstance(reader_of(source_of(long, "model.sav")), Pickle)
 
 
 def test_expansion_is_bounded() -> None:
     bomb = gzip.compress(b"\x80\x04\x8e" + (1 << 31).to_bytes(8, "little") + b"\0" * 3_000_000)
     source = Source("x.pkl", len(bomb), bomb, budget(expanded=1_000_000))
     with pytest.raises(TooLargeError):
-        list(PickleReader().read(source))
+        list(Pickle().read(source))
 
 
 def test_truncated_files_of_joblib_end_in_an_error(tmp_path: Path) -> None:
@@ -207,10 +207,10 @@ def test_truncated_files_of_joblib_end_in_an_error(tmp_path: Path) -> None:
     data = path.read_bytes()
     for end in range(len(data)):
         with pytest.raises((BadInputError, ValueError)):
-            list(PickleReader().read(source_of(data[:end], "x.joblib")))
+            list(Pickle().read(source_of(data[:end], "x.joblib")))
     path.write_bytes(data[:-100])
     with pytest.raises((BadInputError, ValueError)):
-        list(PickleReader().read(source_of(path)))
+        list(Pickle().read(source_of(path)))
 
 
 def test_records_of_joblib_that_declare_too_much_end_in_an_error() -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import save, save_file
 
 from memberscan.errors import BadInputError
 from memberscan.inspection.readers.base import Item, Partly
-from memberscan.inspection.readers.safetensors_files import SafetensorsReader
+from memberscan.inspection.readers.safetensors_files import Safetensors
 
 from .pickle_lab import found, reader_of, source_of
 
@@ -71,6 +71,6 @@ def test_damaged_headers_end_in_an_error(header: bytes) -> None:
 
 def test_only_a_header_within_the_file_makes_a_file_of_safetensors() -> None:
     data = save({"x": torch.ones(2)})
-    assert isinstance(reader_of(source_of(data)), SafetensorsReader)
+    assert isinstance(reader_of(source_of(data)), Safetensors)
     assert reader_of(source_of(data[:20])) is None
     assert reader_of(source_of((1 << 60).to_bytes(8, "little") + b"{}")) is None

@@ -17,7 +17,7 @@ import torch
 from memberscan.errors import BadInputError
 from memberscan.inspection.readers.base import Item, Partly
 from memberscan.inspection.readers.tensor_values import TYPES, in_numpy, small_floats, strided
-from memberscan.inspection.readers.torch_files import TorchReader
+from memberscan.inspection.readers.torch_files import TorchFile
 from memberscan.inspection.sources import Source
 
 from .pickle_lab import budget, found, instances, plain, reader_of, source_of, values
@@ -151,7 +151,7 @@ def test_large_tensors_are_mapped_and_widened_in_the_scratch_directory(tmp_path:
     torch.save({"x": torch.ones(2500, 2000), "h": torch.ones(5000, 2000, dtype=torch.bfloat16)}, path)
     source = source_of(path, scratch=tmp_path)
     started = time.process_time()
-    (item,) = TorchReader().read(source)
+    (item,) = TorchFile().read(source)
     assert time.process_time() - started < 2
     assert isinstance(item, Item)
     assert not item.value["x"].flags.owndata
@@ -174,7 +174,7 @@ def test_truncated_files_end_in_an_error() -> None:
         for end in range(0, len(data) - 1, 7):
             source = source_of(data[:end], "model.pt")
             with pytest.raises((BadInputError, ValueError, zipfile.BadZipFile)):
-                list(TorchReader().read(source))
+                list(TorchFile().read(source))
 
 
 def test_values_before_a_missing_storage_are_kept() -> None:
@@ -185,7 +185,7 @@ def test_values_before_a_missing_storage_are_kept() -> None:
         archive.writestr("archive/version", "3")
     items: list[Any] = []
     with pytest.raises(BadInputError, match="data/7"):
-        items.extend(TorchReader().read(source_of(packed.getvalue())))
+        items.extend(TorchFile().read(source_of(packed.getvalue())))
     assert "sub-01" in plain(items[0].value)
 
 

@@ -7,11 +7,15 @@ from typing import Final
 from memberscan.inspection.readers.archives import Compressed, Packed, Tar, Zip
 from memberscan.inspection.readers.arrays import Npy, Npz
 from memberscan.inspection.readers.base import Reader
+from memberscan.inspection.readers.dicom import Dicom
 from memberscan.inspection.readers.excel import Excel
+from memberscan.inspection.readers.fonts import Font
 from memberscan.inspection.readers.hdf5 import Hdf5
+from memberscan.inspection.readers.images import Image
 from memberscan.inspection.readers.json_yaml import Ini, Json, Toml, Yaml
 from memberscan.inspection.readers.machine_code import MachineCode
 from memberscan.inspection.readers.matlab import Matlab
+from memberscan.inspection.readers.nifti import Mgh, Nifti
 from memberscan.inspection.readers.notebooks import Notebook
 from memberscan.inspection.readers.onnx_files import Onnx
 from memberscan.inspection.readers.pickles import Pickle
@@ -20,7 +24,6 @@ from memberscan.inspection.readers.safetensors_files import Safetensors
 from memberscan.inspection.readers.tables import ColumnFile, Table
 from memberscan.inspection.readers.text import Text
 from memberscan.inspection.readers.torch_files import TorchFile
-from memberscan.inspection.readers.unjudged import Font, LoosePicture
 
 READERS: Final[tuple[Reader, ...]] = (
     # Formats within zip archives and compressed files come before those.
@@ -28,6 +31,10 @@ READERS: Final[tuple[Reader, ...]] = (
     Npy(),
     Npz(),
     Safetensors(),
+    Dicom(),
+    Nifti(),
+    Mgh(),
+    Image(),
     Hdf5(),
     RFile(),
     Pickle(),
@@ -40,7 +47,6 @@ READERS: Final[tuple[Reader, ...]] = (
     Packed(),
     ColumnFile(),
     MachineCode(),
-    LoosePicture(),
     Font(),
     # Formats of text come from the most to the least particular.
     Notebook(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import zipfile
 from collections.abc import Iterator
 from typing import Any, Final
@@ -99,7 +100,8 @@ def _header(stream: ByteStream) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
         raise BadInputError("the header of an array is longer than is read")
     text = stream.take(size).decode("utf-8" if major > 2 else "latin-1")
     try:
-        header = ast.literal_eval(text.strip())
+        # Python 2 wrote long integers as "2L".
+        header = ast.literal_eval(re.sub(r"(?<=\d)L\b", "", text.strip()))
         dtype = np.lib.format.descr_to_dtype(header["descr"])
         return dtype, shape_of(header["shape"]), bool(header["fortran_order"])
     except (SyntaxError, ValueError, TypeError, LookupError, RecursionError, MemoryError) as error:

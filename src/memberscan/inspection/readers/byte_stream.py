@@ -208,8 +208,14 @@ class ByteStream:
         return line[:-1]
 
     def at_end(self) -> bool:
-        """Return whether all bytes were read."""
-        return not (self._raw.peek(1) if hasattr(self._raw, "peek") else self._left())
+        """Return whether all bytes were read, but for a line end that some editors and old programs add."""
+        if hasattr(self._raw, "peek"):
+            rest = self._raw.peek(3)
+        else:
+            here = self.position()
+            rest = self._raw.read(3)
+            self.go_to(here)
+        return len(rest) < 3 and not rest.strip()
 
     def position(self) -> int:
         """Return the number of bytes that were read, in a file that is not compressed."""

@@ -42,8 +42,15 @@ class RFile:
         content = all_bytes(source, _LARGEST)
         with _deep(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            values = Values(source.budget)
-            yield from values.items(parse(content), content.startswith(_WORKSPACES))
+            top = parse(content)
+        items = Values(source.budget).items(top, content.startswith(_WORKSPACES))
+        while True:
+            # Whoever takes the item does not run under the higher limit.
+            with _deep():
+                item = next(items, None)
+            if item is None:
+                return
+            yield item
 
 
 @contextmanager
