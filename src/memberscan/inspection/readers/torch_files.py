@@ -13,6 +13,7 @@ from memberscan.inspection.readers.pickle_machine import PickleMachine
 from memberscan.inspection.readers.pickle_stack import text_of
 from memberscan.inspection.readers.pickled_tensors import Storage, kind_of, rest_of
 from memberscan.inspection.readers.torch_legacy import MAGIC_BYTES, read_legacy
+from memberscan.inspection.readers.torch_tar import TorchTar, is_torch_tar
 from memberscan.inspection.readers.vocabulary import VOCABULARY
 from memberscan.inspection.readers.zip_entries import ZipEntries
 from memberscan.inspection.sources import Source
@@ -32,7 +33,7 @@ class TorchFile:
 
     def knows(self, source: Source, head: bytes) -> bool:
         """See :class:`~memberscan.inspection.readers.base.Reader`."""
-        if MAGIC_BYTES in head[:32]:
+        if MAGIC_BYTES in head[:32] or is_torch_tar(head):
             return True
         return head.startswith(b"PK\x03\x04") and _root(source, head) is not None
 
@@ -40,6 +41,9 @@ class TorchFile:
         """See :class:`~memberscan.inspection.readers.base.Reader`."""
         with source.open() as stream:
             head = stream.read(_TAIL)
+        if is_torch_tar(head):
+            yield from _tar(source)
+            return
         root = _root(source, head)
         yield from _legacy(source) if root is None else _TorchArchive(source, root).read()
 
@@ -62,6 +66,15 @@ def _root(source: Source, head: bytes) -> str | None:
     return next(
         (root for root in sorted(roots) if f"{root}version" in names or f"{root}byteorder" in names), None
     )
+
+
+def _tar(source: Source) -> Iterator[Item | Partly]:
+    archive = TorchTar(source)
+    machine = archive.load()
+    yield Item("", machine.load())
+    yield from rest_of(archive.storages.items(), source.budget)
+    if machine.discarded:
+        yield Item("aside", machine.discarded)
 
 
 def _legacy(source: Source) -> Iterator[Item | Partly]:
