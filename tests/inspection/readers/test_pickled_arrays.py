@@ -156,6 +156,7 @@ def test_a_sparse_matrix_with_wrong_indices_stays_a_record() -> None:
         ("indices", [9, 9, 9]),
         ("indptr", [0, 1 << 30, 1 << 31, 1 << 32]),
         ("indptr", [3, 2, 1, 0]),
+        ("indptr", [-(1 << 31), 0, 1, 2]),
     ):
         damaged = matrix.copy()
         setattr(damaged, part, np.array(wrong))

@@ -20,7 +20,7 @@ _CLASS: Final = re.compile(r"numpy\.(dtypes\.)?([a-z]+\d*)_?")
 _ORDERS: Final[dict[str, Literal["<", ">"]]] = {"<": "<", ">": ">"}
 _MOST_AXES: Final = 64
 _MOST_FIELDS: Final = 10_000
-_MOST_DENSE: Final = 1 << 26
+_MOST_DENSE: Final = 1 << 24
 """Most values of a sparse matrix that is expanded."""
 
 
@@ -174,8 +174,9 @@ def _scalar(machine: PickleMachine, arguments: tuple[Value, ...]) -> Value:
 
 def _compressed(matrix: Instance, dense: np.ndarray) -> None:
     """Write the values of a compressed sparse matrix: those of row i lie from indptr[i] to indptr[i + 1]."""
-    indices, ends = matrix.state["indices"], matrix.state["indptr"]
-    if np.any(np.diff(ends) < 0) or int(ends[-1]) > len(indices):
+    indices, ends = matrix.state["indices"], matrix.state["indptr"].astype(np.int64)
+    # A damaged file may count more values than it holds; differences of 32-bit ends could overflow.
+    if ends[0] != 0 or np.any(np.diff(ends) < 0) or int(ends[-1]) > len(indices):
         raise ValueError
     rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
     np.add.at(dense, (rows, indices[: len(rows)]), matrix.state["data"][: len(rows)])
