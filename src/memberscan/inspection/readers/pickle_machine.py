@@ -20,7 +20,7 @@ _CLOCK: Final = 1 << 16
 _DEEPEST: Final = 5
 """Most levels of pickles within pickles."""
 _LONGEST_NAME: Final = 500
-_MALFORMED: Final = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+MALFORMED: Final = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, StopIteration)
 """What the makers of known classes raise if the arguments are not those of the real class."""
 
 
@@ -136,7 +136,7 @@ class PickleMachine(PickleStack):
         if known is not None:
             try:
                 return known(self, arguments)
-            except _MALFORMED:
+            except MALFORMED:
                 pass
         return Instance(callee.class_name, arguments)
 
@@ -149,7 +149,7 @@ class PickleMachine(PickleStack):
         if known is not None:
             try:
                 return known(self, made, state)
-            except _MALFORMED:
+            except MALFORMED:
                 pass
         for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
             if isinstance(part, dict):

@@ -59,6 +59,11 @@ def _dtype(_: PickleMachine, arguments: tuple[Value, ...]) -> Instance:
     return _Type("numpy.dtype", arguments, dtype=dtype_of(arguments[0]))
 
 
+def _text_dtype(_: PickleMachine, arguments: tuple[Value, ...]) -> Instance:
+    """Return the type of text of any length of numpy 2, whose values are pickled as a list."""
+    return _Type("numpy.dtypes.StringDType", arguments, dtype=np.dtype(object))
+
+
 def _dtype_state(machine: PickleMachine, made: Instance, state: Value) -> Instance:
     """Set a dtype's byte order, fields and unit.
 
@@ -202,6 +207,7 @@ def _sparse_state(machine: PickleMachine, made: Instance, state: Value) -> Value
 
 CALLS: Final[dict[str, Call]] = {
     "numpy.dtype": _dtype,
+    "numpy._core._internal._convert_to_stringdtype_kwargs": _text_dtype,
     "numpy._core.multiarray._reconstruct": _empty,
     "numpy._core.multiarray.scalar": _scalar,
     "numpy._core.numeric._frombuffer": _from_buffer,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from memberscan.inspection.readers.arrow_buffers import arrow_column
-from memberscan.inspection.readers.pickle_machine import Build, Call, PickleMachine
+from memberscan.inspection.readers.pickle_machine import MALFORMED, Build, Call, PickleMachine
 from memberscan.inspection.readers.pickle_stack import text_of
 from memberscan.inspection.values import Columns, Instance, Value
 
@@ -133,7 +133,12 @@ def _positions(machine: PickleMachine, where: Value) -> list[int]:
 def _by_position(machine: PickleMachine, manager: Instance) -> dict[int, Any]:
     columns: dict[int, Any] = {}
     for positions, values in _blocks(machine, manager):
-        column = column_of(machine, values)
+        try:
+            column = column_of(machine, values)
+        except MALFORMED:
+            # The other columns are still a table.
+            machine.discarded.append(values)
+            continue
         # A block of numpy holds one row for each column of the frame; an array of pandas is one column.
         many = (
             np.ndim(column) == 2
@@ -165,7 +170,8 @@ def _manager(machine: PickleMachine, state: Value) -> Instance:
 def _frame(machine: PickleMachine, _: Instance, state: Value) -> Value:
     manager = _manager(machine, state)
     axes, columns = _axes(manager), _by_position(machine, manager)
-    named = [(label, columns[place]) for place, label in enumerate(_labels(machine, axes[0]))]
+    labels = enumerate(_labels(machine, axes[0]))
+    named = [(label, columns[place]) for place, label in labels if place in columns]
     return Columns(_named([*_rows(axes[1]), *named]))
 
 
@@ -178,6 +184,7 @@ def _series(machine: PickleMachine, _: Instance, state: Value) -> Value:
 
 
 def _moment(_: PickleMachine, arguments: tuple[Value, ...]) -> str | None:
+    """Return a moment as text of ISO 8601; one with a time zone in UTC, in which pandas stores it."""
     value, *_rest, unit = (*arguments, 10) if len(arguments) < 4 else arguments
     seconds, part = divmod(value, _UNITS[unit])
     return (_EPOCH + datetime.timedelta(seconds=seconds, microseconds=part * 1e6 / _UNITS[unit])).isoformat()
