@@ -82,6 +82,7 @@ def test_what_was_read_before_a_damage_is_kept() -> None:
 def test_calls_whose_results_are_dropped_are_found() -> None:
     items = found(b"\x80\x02cos\nsystem\n(S'x'\ntR0N.")
     assert items[0] == Item("", None)
+    assert items[1][0] == "aside"
     assert [instance.class_name for item in items for instance in instances(item[1])] == ["os.system"]
 
 

@@ -7,6 +7,7 @@ import pickle
 import struct
 import tarfile
 import time
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,24 @@ def test_files_beside_the_tensors_are_not_lost() -> None:
     assert [item.name for item in items if isinstance(item, Source)] == ["!archive/extra/people.csv"]
     assert [item for item in items if isinstance(item, Partly)] == [
         Partly("archive/data/99", "no tensor refers to these bytes")
+    ]
+
+
+def test_what_archives_hide_is_reported() -> None:
+    # The persistent id of a storage of a class that torch does not have.
+    pid = b"(X\x07\0\0\0storagectorch\nOtherStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04tQ"
+    packed = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(packed, "w") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("archive/data.pkl", pickle.dumps("sub-01"))
+        archive.writestr("archive/data.pkl", b"\x80\x02" + pid + b".and more")
+        archive.writestr("archive/data/0", b"\0" * 16)
+        archive.writestr("archive/version", "3")
+    parts = [item for item in found(packed.getvalue()) if isinstance(item, Partly)]
+    assert parts == [
+        Partly("data.pkl", "bytes follow the pickle"),
+        Partly("archive/data.pkl", "the archive holds another file of the same name"),
+        Partly("archive/data/0", "no tensor refers to these bytes"),
     ]
 
 

@@ -139,14 +139,15 @@ def _by_position(machine: PickleMachine, manager: Instance) -> dict[int, Any]:
             # The other columns are still a table.
             machine.discarded.append(values)
             continue
-        # A block of numpy holds one row for each column of the frame; an array of pandas is one column.
-        many = (
-            np.ndim(column) == 2
-            if isinstance(column, np.ndarray)
-            else isinstance(column[:1], list) and (isinstance((*column[:1], None)[0], list))
-        )
-        columns.update(zip(positions, column if many else [column], strict=True))
+        columns.update(zip(positions, column if _is_block(column) else [column], strict=True))
     return columns
+
+
+def _is_block(column: Any) -> bool:
+    """Return whether values are a block of numpy, with a row for each column, and not one column."""
+    if isinstance(column, np.ndarray):
+        return np.ndim(column) == 2
+    return len(column) > 0 and isinstance(column[0], list)
 
 
 def _axes(manager: Instance) -> Value:

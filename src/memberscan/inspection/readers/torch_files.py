@@ -57,12 +57,11 @@ def _root(source: Source, head: bytes) -> str | None:
     if b"data.pkl" not in head and b"data.pkl" not in tail:
         return None
     try:
-        names = set(zipfile.ZipFile(source.open()).namelist())
+        with source.open() as stream, zipfile.ZipFile(stream) as archive:
+            names = set(archive.namelist())
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         return None
-    roots = (
-        name.removesuffix("data.pkl") for name in names if name.endswith(("/data.pkl",)) or name == "data.pkl"
-    )
+    roots = (name.removesuffix("data.pkl") for name in names if name.rpartition("/")[2] == "data.pkl")
     return next(
         (root for root in sorted(roots) if f"{root}version" in names or f"{root}byteorder" in names), None
     )
@@ -113,9 +112,11 @@ class _TorchArchive:
         own = {self._root + name for name in (*_PICKLES, *_FACTS)}
         for entry in self._zip.entries:
             name = entry.filename
-            if name in own or name.removeprefix(self._root) in self._storages:
+            if self._files[name] is not entry:
+                yield Partly(name, "the archive holds another file of the same name")
+            elif name in own or name.removeprefix(self._root) in self._storages:
                 continue
-            if name.startswith((f"{self._root}data/", f"{self._root}constants/")):
+            elif name.startswith((f"{self._root}data/", f"{self._root}constants/")):
                 yield Partly(name, "no tensor refers to these bytes")
             else:
                 yield self._zip.inner(entry)
@@ -125,12 +126,15 @@ class _TorchArchive:
         machine = PickleMachine(stream, VOCABULARY, lambda pid: self._stored(pid, folder))
         place = "" if name == "data.pkl" else name
         try:
-            yield Item(place, machine.load())
+            value = machine.load()
         except Exception:
             yield Item(place, machine.parts())
             raise
+        yield Item(place, value)
+        if not stream.at_end():
+            yield Partly(name, "bytes follow the pickle")
         if machine.discarded:
-            yield Item(f"{place} aside", machine.discarded)
+            yield Item(f"{place} aside".strip(), machine.discarded)
 
     def _bytes(self, name: str) -> bytes:
         entry = self._files.get(self._root + name)
@@ -145,7 +149,11 @@ class _TorchArchive:
             entry = self._files.get(self._root + name)
             if entry is None:
                 raise BadInputError(f"it refers to the storage {name!r}, which is not in it")
-            kind = kind_of(pid[1])
+            try:
+                kind = kind_of(pid[1])
+            except TypeError:
+                # Its bytes are reported as those that no tensor refers to.
+                return Instance("persistent id", (pid,))
             content = self._zip.content(entry)
             self._storages[name] = Storage(f"torch.{kind}", content=content, kind=kind, order=self._order)
         return self._storages[name]
