@@ -60,13 +60,13 @@ def expander(head: bytes) -> Callable[[], Any] | None:
 
 
 def expanded_head(head: bytes) -> bytes:
-    """Return the first bytes of what a file holds, expanded if it is compressed; empty if it is damaged."""
+    """Return the first bytes of what a file holds, expanded if it is compressed; empty if it cannot be."""
     make = expander(head)
     if make is None:
         return head
     try:
         return bytes(make().decompress(head, len(head)))
-    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError):
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, MissingExtraError):
         return b""
 
 
