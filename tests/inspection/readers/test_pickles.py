@@ -60,8 +60,12 @@ def test_compressed_pickles_are_known_and_read(compress: Callable[[bytes], bytes
 
 def test_lz4_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lz4.frame", None)
+    data = b"\x04\x22\x4d\x18 and more"
+    assert not isinstance(reader_of(source_of(data, "model.lz4")), Pickle)
+    source = source_of(data, "model.joblib")
+    assert isinstance(reader_of(source), Pickle)
     with pytest.raises(MissingExtraError, match="lz4"):
-        found(b"\x04\x22\x4d\x18 and more", "model.joblib")
+        list(Pickle().read(source))
 
 
 def test_several_pickles_are_numbered() -> None:
@@ -82,6 +86,7 @@ def test_what_was_read_before_a_damage_is_kept() -> None:
 def test_calls_whose_results_are_dropped_are_found() -> None:
     items = found(b"\x80\x02cos\nsystem\n(S'x'\ntR0N.")
     assert items[0] == Item("", None)
+    assert items[1][0] == "aside"
     assert [instance.class_name for item in items for instance in instances(item[1])] == ["os.system"]
 
 
