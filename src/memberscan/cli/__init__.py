@@ -19,6 +19,7 @@ from memberscan.cli import (
     federate,
     federation,
     frontiers,
+    inspections,
     references,
     reproductions,
     root,
@@ -44,7 +45,17 @@ app = typer.Typer(
 app.add_typer(cohorts.app, name="cohort")
 app.add_typer(federation.app, name="federation")
 app.add_typer(references.app, name="references")
-for commands in (demonstration, runs, federate, audits, frontiers, reproductions, dossiers, studies):
+for commands in (
+    demonstration,
+    runs,
+    federate,
+    audits,
+    inspections,
+    frontiers,
+    reproductions,
+    dossiers,
+    studies,
+):
     commands.register(app)
 
 

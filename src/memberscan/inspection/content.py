@@ -109,7 +109,7 @@ class ComparedCohort(Part):
 class InspectionContent(Part):
     """What the files of a release say about people."""
 
-    schema_: Annotated[Literal["memberscan.inspection/1"], Field(alias="schema")] = INSPECTION_SCHEMA
+    schema_name: Literal["memberscan.inspection/1"] = Field(alias="schema")
     """Name and version of this format."""
     memberscan: Text
     """Version that wrote it."""

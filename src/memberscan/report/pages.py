@@ -69,9 +69,9 @@ def page_of(
     title, version
         Of the page, and of memberscan.
     tone
-        Class of the page, which sets its colour; empty for none.
+        The verdict whose colour the page has; by default that of no verdict.
     styles
-        Style sheets of the package beside the report's own.
+        Style sheets of the package, after that of all pages.
     """
     summary, *sections = (
         Markup(made.get_template(f"templates/{name}.html.j2").render(section=shown))

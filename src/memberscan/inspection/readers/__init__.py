@@ -1,1 +1,41 @@
 """The formats that are read, one file each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from memberscan.inspection.readers.archives import Compressed, Packed, Tar, Zip
+from memberscan.inspection.readers.base import Reader
+from memberscan.inspection.readers.excel import Excel
+from memberscan.inspection.readers.hdf5 import Hdf5
+from memberscan.inspection.readers.json_yaml import Ini, Json, Toml, Yaml
+from memberscan.inspection.readers.machine_code import MachineCode
+from memberscan.inspection.readers.notebooks import Notebook
+from memberscan.inspection.readers.onnx_files import Onnx
+from memberscan.inspection.readers.tables import ColumnFile, Table
+from memberscan.inspection.readers.text import Text
+from memberscan.inspection.readers.unjudged import Font, LoosePicture
+
+READERS: Final[tuple[Reader, ...]] = (
+    # Formats within zip archives and compressed files come before those.
+    Hdf5(),
+    Onnx(),
+    Excel(),
+    Zip(),
+    Tar(),
+    Compressed(),
+    Packed(),
+    ColumnFile(),
+    MachineCode(),
+    LoosePicture(),
+    Font(),
+    # Formats of text come from the most to the least particular.
+    Notebook(),
+    Json(),
+    Yaml(),
+    Toml(),
+    Ini(),
+    Table(),
+    Text(),
+)
+"""All readers; a file is read by the first that knows it."""

@@ -1,0 +1,201 @@
+"""A cohort as the inspection needs it: its ids, inputs and labels, ready to be searched for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from memberscan.cohort import Cohort
+from memberscan.errors import BadInputError
+from memberscan.inspection.content import ComparedCohort, Proof
+from memberscan.inspection.id_search import IdSearch
+from memberscan.inspection.row_matching import RowMatch, match_rows
+from memberscan.received import read_limited
+
+_ID_LIST_LIMIT = 64 << 20
+_SCANS_AT_A_TIME = 64
+
+
+@dataclass(frozen=True)
+class CohortIndex:
+    """What is searched for in every file; it is sent to the process that reads the files."""
+
+    people: dict[str, int]
+    """The number of each person, by id; scan ids lead to their person."""
+    search: IdSearch
+    """Finds these ids in texts."""
+    members: frozenset[int] | None
+    """The numbers of the members, if it is known who is."""
+    of_scan: np.ndarray
+    """The person of each scan."""
+    labels: np.ndarray
+    """The label of each scan."""
+    digests: dict[bytes, int]
+    """The scan of each digest of an input."""
+    dtype: str
+    """Type in which inputs are stored and digested."""
+    shape: tuple[int, ...]
+    """Shape of one input."""
+    features: tuple[str, ...]
+    """Names of the columns of a table."""
+    inputs: np.ndarray | None
+    """Scans x columns of a table; None for images."""
+    compared: ComparedCohort | None
+    """What the report says of the cohort."""
+
+    def exact_rows(self, array: np.ndarray) -> RowMatch | None:
+        """Return the rows of an array that are inputs of the cohort, number by number."""
+        size = int(np.prod(self.shape)) if self.shape else 0
+        # One input, or one along the first axis; other arrays with as many numbers hold no inputs.
+        one = array.size == size
+        if not self.digests or size < 2 or not (one or int(np.prod(array.shape[1:])) == size):
+            return None
+        digests = [digest(row, self.dtype) for row in array.reshape(-1, size)]
+        found = [(k, self.digests[each]) for k, each in enumerate(digests) if each in self.digests]
+        if not found:
+            return None
+        places, scans = zip(*found, strict=True)
+        return RowMatch(np.array(places), np.array(scans), 0.0)
+
+    def rows(self, array: np.ndarray, names: Sequence[str] = ()) -> RowMatch | None:
+        """Return the rows of an array that are inputs of the cohort, exactly or after a scaling of columns.
+
+        Parameters
+        ----------
+        array
+            Numbers from a file, with one row for each scan.
+        names
+            Which of the cohort's columns its columns are; by default all, in their order.
+        """
+        if names and len(names) < len(self.features):
+            places = [self.features.index(name) for name in names]
+            return None if self.inputs is None else match_rows(array, self.inputs[:, places])
+        found = self.exact_rows(array)
+        if found is None and self.inputs is not None:
+            found = match_rows(array, self.inputs)
+        return found
+
+    def proof(self, people: Iterable[int], exact: str) -> Proof:
+        """Return what was found of the cohort."""
+        found = set(people)
+        return Proof(
+            people=len(found),
+            of=len(set(self.people.values())),
+            members=None if self.members is None else len(found & self.members),
+            members_of=None if self.members is None else len(self.members),
+            exact=exact,
+        )
+
+
+def digest(row: np.ndarray, dtype: str) -> bytes:
+    """Return a digest of one input, as numbers of the type in which the cohort stores them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = np.ascontiguousarray(row.reshape(-1), dtype=dtype)
+    # Zero has two signs, which are equal as numbers.
+    return hashlib.blake2b((stored + 0).tobytes(), digest_size=16).digest()
+
+
+def index_of(cohort: Cohort | None, members: Path | None) -> CohortIndex | None:
+    """Return what to search for.
+
+    Parameters
+    ----------
+    cohort
+        The cohort, or None.
+    members
+        A text file with the id of one member per line, or None. With a cohort, they must be its subjects.
+
+    Raises
+    ------
+    BadInputError
+        If the list is empty, or none of its ids is in the cohort.
+    """
+    listed = ids_of(members) if members is not None else None
+    if cohort is None and listed is None:
+        return None
+    if cohort is None:
+        assert listed is not None
+        people = {each: k for k, each in enumerate(listed)}
+        nothing = np.zeros(0)
+        return CohortIndex(
+            people,
+            IdSearch(people),
+            frozenset(people.values()),
+            nothing.astype(int),
+            nothing,
+            {},
+            "float32",
+            (),
+            (),
+            None,
+            None,
+        )
+    number = {subject: k for k, subject in enumerate(cohort.subjects)}
+    of_scan = cohort.scans["subject_id"].map(number).to_numpy()
+    people = {str(scan): int(k) for scan, k in zip(cohort.scans.index, of_scan, strict=True)} | number
+    chosen = None
+    if listed is not None:
+        chosen = frozenset(people[each] for each in listed if each in people)
+        if not chosen:
+            raise BadInputError(
+                f"none of the {len(listed)} ids in {members} is in the cohort; give ids of its subjects"
+            )
+    digests, inputs = _inputs(cohort)
+    return CohortIndex(
+        people=people,
+        search=IdSearch(people),
+        members=chosen,
+        of_scan=of_scan,
+        labels=cohort.labels.to_numpy(dtype=float),
+        digests=digests,
+        dtype=cohort.dtype,
+        shape=cohort.shape,
+        features=cohort.features,
+        inputs=inputs,
+        compared=ComparedCohort(
+            people=len(number),
+            scans=len(cohort),
+            members=None if chosen is None else len(chosen),
+            sha256=hashlib.sha256(cohort.fingerprint.encode()).hexdigest(),
+        ),
+    )
+
+
+def _inputs(cohort: Cohort) -> tuple[dict[bytes, int], np.ndarray | None]:
+    """Return the digests of all inputs, and a table's inputs; images are read a few at a time."""
+    digests: dict[bytes, int] = {}
+    kept = []
+    scans = cohort.scans.index.tolist()
+    for start in range(0, len(scans), _SCANS_AT_A_TIME):
+        block = cohort.read(scans[start : start + _SCANS_AT_A_TIME])
+        for k, row in enumerate(block):
+            digests.setdefault(digest(row, cohort.dtype), start + k)
+        if cohort.kind == "table":
+            kept.append(block)
+    return digests, np.concatenate(kept) if kept else None
+
+
+def ids_of(path: Path) -> list[str]:
+    """Return the ids in a text file: the first column of each line, without a heading.
+
+    Raises
+    ------
+    BadInputError
+        If there are none, or the file cannot be read as text.
+    """
+    try:
+        lines = read_limited(path, _ID_LIST_LIMIT).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path} is not UTF-8 text; give one id per line") from error
+    except FileNotFoundError as error:
+        raise BadInputError(f"{path} does not exist; give a text file with one id per line") from error
+    ids = [first for line in lines if (first := line.replace(",", "\t").split("\t")[0].strip().strip('"'))]
+    heading = {"participant_id", "subject_id", "id", "subject"}
+    found = list(dict.fromkeys(each for each in ids if each.lower() not in heading))
+    if not found:
+        raise BadInputError(f"{path} holds no ids; give one id per line")
+    return found

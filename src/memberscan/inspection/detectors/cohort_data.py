@@ -1,0 +1,165 @@
+"""The cohort's own ids, inputs and labels in a file: proof that its people are in there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from memberscan.inspection.cohort_index import CohortIndex
+from memberscan.inspection.content import InspectionFinding
+from memberscan.inspection.detectors.base import Detector, FileContext
+from memberscan.inspection.detectors.texts import texts_of
+from memberscan.inspection.label_matching import match_labels
+from memberscan.inspection.nodes import Node, text
+from memberscan.inspection.row_matching import RowMatch
+from memberscan.inspection.values import Columns
+from memberscan.report import words
+
+_MOST_NUMBERS = 2_000_000
+"""Numbers of all columns of one file that are compared as labels."""
+
+
+class CohortData(Detector):
+    """Compares everything in a file with the cohort."""
+
+    def __init__(self, file: FileContext) -> None:
+        super().__init__(file)
+        self._ids: set[str] = set()
+        self._id_place = ""
+        self._inputs: dict[str, tuple[RowMatch, int]] = {}
+        self._columns: list[tuple[str, np.ndarray]] = []
+        self._kept = 0
+
+    def see(self, node: Node) -> None:
+        """Look for ids in texts, for inputs in arrays and tables, and for labels in columns of numbers."""
+        index = self.file.index
+        if index is None:
+            return
+        self._see_ids(node, index)
+        if isinstance(node.value, np.ndarray) and node.value.dtype.kind in "iuf":
+            if (match := index.rows(node.value)) is not None:
+                self._inputs[node.place] = match, len(node.value)
+            elif node.value.squeeze().ndim == 1:
+                self._keep(node.place, node.value.squeeze().astype(np.float64))
+        elif isinstance(node.value, Columns):
+            self._see_table(node.place, node.value, index)
+
+    def _see_ids(self, node: Node, index: CohortIndex) -> None:
+        found = {each for _, said in texts_of(node) for each in index.search.in_text(said)}
+        if isinstance(node.value, Columns):
+            for column in node.value.columns.values():
+                found |= index.search.in_cells([_cell(each) for each in column])
+        elif isinstance(node.value, Mapping):
+            found |= index.search.in_cells([key for key in node.value if isinstance(key, str)])
+        elif isinstance(node.value, np.ndarray) and node.value.ndim == 1 and node.value.dtype.kind in "iu":
+            found |= index.search.in_cells(list(map(str, node.value.tolist())))
+        if found and not self._ids:
+            self._id_place = node.place
+        self._ids |= found
+
+    def _see_table(self, place: str, table: Columns, index: CohortIndex) -> None:
+        shared = [name for name in index.features if name in table.columns]
+        numbers = {name: _numbers(column) for name, column in table.columns.items()}
+        if shared:
+            match = index.rows(np.column_stack([numbers[name] for name in shared]), shared)
+            if match is not None:
+                self._inputs[place] = match, table.rows
+        for name, column in numbers.items():
+            if name not in shared:
+                self._keep(f"{place}.{name}" if place else name, column)
+
+    def _keep(self, place: str, column: np.ndarray) -> None:
+        """Keep a column, to compare it with the labels once all inputs of the file are known."""
+        self._kept += len(column)
+        if self._kept <= _MOST_NUMBERS:
+            self._columns.append((place, column))
+
+    def findings(self) -> Iterator[InspectionFinding]:
+        """Yield what was proven."""
+        index = self.file.index
+        if index is None:
+            return
+        if self._ids:
+            self.file.ids |= self._ids
+            people = {index.people[each] for each in self._ids}
+            yield self.file.finding(
+                "cohort's ids",
+                "leaks",
+                self._id_place,
+                f"It names {words.people(len(people), 'person', 'people')} of those searched for.",
+                "Remove the ids; a model does not need them to predict.",
+                people=len(people),
+                proof=index.proof(people, "ids as whole words"),
+            )
+        for place, (match, rows) in self._inputs.items():
+            yield self._of_inputs(place, match, rows, index)
+        for place, column in self._columns:
+            if (found := self._of_labels(place, column, index)) is not None:
+                yield found
+
+    def _of_inputs(self, place: str, match: RowMatch, rows: int, index: CohortIndex) -> InspectionFinding:
+        people = set(index.of_scan[match.scans].tolist())
+        exact = (
+            "number by number"
+            if match.largest == 0
+            else (f"after a scaling of columns, within {match.largest:.1g} standard deviations")
+        )
+        return self.file.finding(
+            "cohort's inputs",
+            "leaks",
+            place,
+            f"{len(match.rows):,} of {words.people(rows, 'row')} are inputs of the cohort.",
+            "Remove them; if the model needs them to predict, train another kind of model.",
+            people=len(people),
+            proof=index.proof(people, exact),
+        )
+
+    def _of_labels(self, place: str, column: np.ndarray, index: CohortIndex) -> InspectionFinding | None:
+        beside = [
+            match
+            for other, (match, rows) in self._inputs.items()
+            if rows == len(column) and _parent(other) in (_parent(place), place)
+        ]
+        if beside:
+            match = beside[0]
+            agree = np.isclose(column[match.rows], index.labels[match.scans], rtol=1e-6)
+            scans, exact = match.scans[agree], "the label of each matched row, number by number"
+            if agree.mean() < 0.9:
+                return None
+        else:
+            found = match_labels(column, index.labels)
+            if found is None:
+                return None
+            scans, exact = found.scans, found.exact
+        people = set(index.of_scan[scans].tolist())
+        return self.file.finding(
+            "cohort's labels",
+            "leaks",
+            place,
+            f"{len(scans):,} of {len(column):,} numbers are labels of the cohort.",
+            "Remove them; a model does not need the labels of its training set to predict.",
+            people=len(people),
+            proof=index.proof(people, exact),
+        )
+
+
+def _parent(place: str) -> str:
+    return place.rpartition(".")[0]
+
+
+def _cell(value: object) -> str:
+    """Return a cell as an id is written: a whole number without decimals."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return text(value)
+
+
+def _numbers(column: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """Return a column as numbers, NaN where a cell is none."""
+    if isinstance(column, np.ndarray) and column.dtype.kind in "biuf":
+        return column.astype(np.float64)
+    cells = pd.Series([text(cell) for cell in column])
+    return pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)

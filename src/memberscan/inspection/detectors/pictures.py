@@ -1,0 +1,66 @@
+"""Images of people: volumes, thumbnails, figures of notebooks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from memberscan.inspection.content import InspectionFinding
+from memberscan.inspection.detectors.base import Detector, FileContext
+from memberscan.inspection.detectors.id_patterns import ids_in
+from memberscan.inspection.nodes import Node
+from memberscan.inspection.values import Picture
+from memberscan.report import words
+
+_NOT_OF_A_PERSON = re.compile(
+    r"mni|icbm|template|atlas|mask|average|avg|talairach|colin27|fsaverage|parcel|label|aal|harvard|schaefer|juelich|prior|tpm|synthetic|phantom",
+    re.IGNORECASE,
+)
+_WEB_PAGE = re.compile(r"\.(html?|xhtml|svg|css|jinja2?|j2|md)$", re.IGNORECASE)
+"""Web pages and their templates, in which most images are icons."""
+_VOLUMES = {"nifti", "analyze", "mgh", "minc", "dicom"}
+_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
+"""First bytes of PNG, JPEG and GIF."""
+
+
+class Pictures(Detector):
+    """Finds images in files, and files that are images."""
+
+    def __init__(self, file: FileContext) -> None:
+        super().__init__(file)
+        self._volumes: list[tuple[str, Picture]] = []
+        self._embedded: list[str] = []
+
+    def see(self, node: Node) -> None:
+        """Look for an image."""
+        if isinstance(node.value, Picture):
+            if node.value.format in _VOLUMES:
+                self._volumes.append((node.place, node.value))
+            else:
+                self._embedded.append(node.place)
+        elif isinstance(node.value, bytes) and node.value.startswith(_MAGIC):
+            self._embedded.append(node.place)
+
+    def findings(self) -> Iterator[InspectionFinding]:
+        """Yield a finding for volumes, and one for embedded images."""
+        if self._volumes and not _NOT_OF_A_PERSON.search(self.file.name):
+            place, volume = self._volumes[0]
+            known = next(ids_in(self.file.name), None) is not None
+            shape = " x ".join(map(str, volume.shape))
+            yield self.file.finding(
+                "images of people",
+                "leaks" if known else "look",
+                place,
+                f"An image in the format {volume.format}" + (f" with {shape} voxels." if shape else "."),
+                "Remove it, unless it is a template, or of somebody who agreed; faces can be recognised.",
+                people=len(self._volumes),
+            )
+        if self._embedded and not self.file.program:
+            drawn = _WEB_PAGE.search(self.file.name) is not None
+            yield self.file.finding(
+                "pictures",
+                "note" if drawn else "look",
+                self._embedded[0],
+                f"It holds {words.people(len(self._embedded), 'embedded image', 'embedded images')}.",
+                "Look at them: slices of brains and scatter plots are about people.",
+            )

@@ -1,0 +1,113 @@
+"""Find rows of a cohort in an array from a file, however its columns were scaled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FEWEST_COLUMNS = 3
+"""Fewer columns may agree by chance after a scaling."""
+FEWEST_ROWS = 5
+"""Fewer rows could be fitted by a scaling, which has two numbers for each column."""
+AGREES = 1e-3
+"""Largest difference of a row, in standard deviations of a column, that counts as agreement."""
+_STEPS = 30
+_FACTOR = 3.0
+"""Most by which the scale of a column may differ from its first guess."""
+
+
+@dataclass(frozen=True)
+class RowMatch:
+    """The rows of an array that are rows of a cohort."""
+
+    rows: np.ndarray
+    """Positions in the array."""
+    scans: np.ndarray
+    """The cohort's row for each."""
+    largest: float
+    """Largest difference among them, in standard deviations of the cohort's columns."""
+
+
+def match_rows(array: np.ndarray, inputs: np.ndarray) -> RowMatch | None:
+    """Match rows that agree after an unknown scaling and shift of every column.
+
+    Pipelines standardise their inputs, so that stored rows are not the cohort's numbers. As in the iterative
+    closest point algorithm (Besl and McKay, 1992), each row is paired with the nearest row of the cohort, the
+    scaling of each column is fitted to the pairs by least squares, and both are repeated until nothing
+    changes. A wrong start does not give agreement in many columns at once, so that agreement is proof.
+
+    Parameters
+    ----------
+    array
+        Rows x columns, from a file.
+    inputs
+        Scans x columns, of the cohort.
+
+    Returns
+    -------
+    RowMatch or None
+        None if no rows agree. It does not prove that rows are absent: other transformations are not undone,
+        and few of the cohort's rows among many of strangers are not found once they are scaled.
+    """
+    if array.ndim != 2 or inputs.ndim != 2 or array.shape[1] != inputs.shape[1]:
+        return None
+    finite = np.isfinite(array).all(0) & np.isfinite(inputs).all(0)
+    varies = finite & (np.ptp(array, axis=0) > 0) & (np.ptp(inputs, axis=0) > 0)
+    if len(array) < FEWEST_ROWS or varies.sum() < FEWEST_COLUMNS:
+        return None
+    own = array[:, varies].astype(np.float64)
+    theirs = inputs[:, varies].astype(np.float64)
+    center, scale = theirs.mean(0), theirs.std(0)
+    theirs = (theirs - center) / scale
+    middle = np.median(own, axis=0)
+    spread = np.median(np.abs(own - middle), axis=0) / np.median(
+        np.abs(theirs - np.median(theirs, axis=0)), axis=0
+    )
+    starts = [(own - center) / scale, (own - own.mean(0)) / own.std(0)]
+    if (spread > 0).all() and np.isfinite(spread).all():
+        starts.append((own - middle) / spread + np.median(theirs, axis=0))
+    return next((found for start in starts if (found := _from(start, theirs)) is not None), None)
+
+
+def _from(start: np.ndarray, theirs: np.ndarray) -> RowMatch | None:
+    """Match rows from one guess of the scaling: none, that of mean and spread, or that of the median."""
+    moved, pairs = start, np.full(len(start), -1)
+    for _ in range(_STEPS):
+        nearest = _nearest(moved, theirs)
+        if np.array_equal(nearest, pairs):
+            break
+        pairs = nearest
+        moved = _fitted(start, theirs[pairs], moved)
+    differences = np.abs(moved - theirs[pairs]).max(1)
+    agree = differences <= AGREES
+    if len(np.unique(pairs[agree])) < FEWEST_ROWS:
+        return None
+    return RowMatch(np.flatnonzero(agree), pairs[agree], float(differences[agree].max()))
+
+
+def _nearest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the place of the nearest of the others to each row."""
+    squares = (others**2).sum(1)
+    places = np.empty(len(rows), dtype=np.int64)
+    # In blocks, so that memory stays below 64 MiB however many rows there are.
+    step = max(1, (8 << 20) // max(len(others), 1))
+    for start in range(0, len(rows), step):
+        block = rows[start : start + step]
+        places[start : start + step] = (squares - 2 * block @ others.T).argmin(1)
+    return places
+
+
+def _fitted(own: np.ndarray, paired: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Return the rows with each column scaled and shifted to fit its pairs by least squares.
+
+    Only the half that agrees best so far is fitted, so that rows of strangers do not pull. The scale is kept
+    within a factor, since a scale of zero would move all rows to one point, where they agree with one scan.
+    """
+    distance = np.abs(moved - paired).mean(1)
+    trusted = distance <= np.median(distance)
+    x, y = own[trusted], paired[trusted]
+    spread = np.maximum(x.var(0), 1e-300)
+    slope = np.clip(((x - x.mean(0)) * (y - y.mean(0))).mean(0) / spread, 1 / _FACTOR, _FACTOR)
+    fitted: np.ndarray = (own - x.mean(0)) * slope + y.mean(0)
+    return fitted
