@@ -14,6 +14,7 @@ from typer.rich_utils import rich_format_error
 from memberscan.cli import (
     audits,
     cohorts,
+    comparisons,
     demonstration,
     dossiers,
     federate,
@@ -54,6 +55,7 @@ for commands in (
     frontiers,
     reproductions,
     dossiers,
+    comparisons,
     studies,
 ):
     commands.register(app)

@@ -12,12 +12,12 @@ from memberscan.dossier.content import DossierContent, Kind
 from memberscan.dossier.contexts import declared_context
 from memberscan.dossier.declaration import DECLARATION_SCHEMA, Declaration, Export
 from memberscan.dossier.exports import EXPORTS
-from memberscan.dossier.manifest import MANIFEST, digest, digest_of_file, files_in, manifest_of
+from memberscan.dossier.manifest import MANIFEST, digest_of_file, files_in, manifest_of
 from memberscan.dossier.outputs import JSON, PAGE, PDF, outputs_of, request_of
 from memberscan.dossier.printing import pdf_of
 from memberscan.dossier.sources import read_inputs
 from memberscan.errors import BadInputError
-from memberscan.files import write_bytes
+from memberscan.files import sha256_of, write_bytes
 from memberscan.output_directory import LOCK, REQUEST, claim
 from memberscan.received import load_json, stated
 
@@ -155,5 +155,5 @@ def _made(path: Path) -> Dossier:
         content=stated(DossierContent, load_json(path / JSON), str(path / JSON)),
         page=path / PAGE,
         pdf=pdf if pdf.is_file() else None,
-        sha256=digest((path / MANIFEST).read_bytes()),
+        sha256=sha256_of((path / MANIFEST).read_bytes()),
     )

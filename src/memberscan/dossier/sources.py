@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel
 from memberscan import report
 from memberscan.dossier.content import InputFile, Kind, Source
 from memberscan.errors import AuditFileError, BadInputError, MisalignedError
+from memberscan.files import sha256_of
 from memberscan.inspection.content import InspectionContent
 from memberscan.received import JSON_LIMIT, parse_json, read_limited, stated
 from memberscan.report import AuditContent, ConsortiumContent, words
@@ -45,7 +45,7 @@ class Given:
         return InputFile(
             file=self.file,
             kind=self.kind,
-            sha256=hashlib.sha256(self.data).hexdigest(),
+            sha256=sha256_of(self.data),
             size=len(self.data),
             about=_about(content_of(self)),
         )
