@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,10 @@ def declaration(context: str, **changes: Any) -> Declaration:
 def read(tmp_path: Path) -> Read:
     """Return a function that writes contents to files and reads them as the inputs of a dossier."""
 
+    numbers = itertools.count()
+
     def read(*contents: Any) -> Sources:
-        folders = [written(tmp_path, f"{k:02d}", content) for k, content in enumerate(contents)]
+        folders = [written(tmp_path, f"{next(numbers):02d}", content) for content in contents]
         kinds = ("audit", "consortium", "inspection", "frontier")
         return read_inputs([(folder, kinds) for folder in folders])
 

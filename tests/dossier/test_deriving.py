@@ -187,6 +187,31 @@ def test_of_a_frontier_the_recipes_that_no_other_beats_are_shown(
     assert content.alternatives[1].enforced_by == "whoever trains"
 
 
+def test_what_could_be_done_depends_on_what_was_found(
+    quiet: AuditContent, exposed: AuditContent, derived: Derive
+) -> None:
+    def options(context: str, *contents: Any) -> str:
+        return " ".join(derived(context, *contents).decision.options)
+
+    leak = options("open-weights", of_weights(leaking(exposed, "error"), "error"), FRONTIER)
+    assert "one of the other recipes" in leak and leak.endswith("Do not release.")
+    assert "Release in another context" not in leak
+    missing = options("api", quiet)
+    assert "what is listed as missing" in missing and "Do not release" not in missing
+    assert "were not run" in options("api", exposed)
+    files = options("internal", exposed, inspection("leaks"))
+    assert files.startswith("Mend or leave out the files") and "Train again" not in files
+
+
+def test_another_context_without_a_shown_leak_is_an_option(exposed: AuditContent, derived: Derive) -> None:
+    # By weights alone there is a leak, and the audit of outputs, with references, shows none.
+    by_weights = of_weights(leaking(exposed, "error"), "error")
+    content = derived("open-weights", by_weights)
+    assert content.decision.outcome == "leak found"
+    api = next(each for each in content.other_contexts if each.context == "api")
+    assert api.outcome == "evidence is missing" and "a client who queries the model" in api.unanswered
+
+
 def test_limits_that_differ_say_of_which_audit(quiet: AuditContent, derived: Derive) -> None:
     limits = derived("federation", quiet, of_party(quiet, "server", visible=False)).limits
     assert any(said.startswith("02-audit.json: any leak") for said in limits)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from memberscan.dossier.content import AttackerRow, DossierContent
@@ -12,6 +14,7 @@ from memberscan.errors import BadInputError, UndeclaredContextError
 from memberscan.files import to_json
 from memberscan.report import AuditContent, check, consortium
 
+from ..test_docs import parse
 from .conftest import Derive
 from .made_up import inspection, labelled, leaking, of_party, of_weights
 
@@ -34,7 +37,9 @@ def test_the_context_is_declared_and_never_guessed() -> None:
 def test_attackers_of_a_context_have_names_of_their_own_and_say_how_to_audit_them(context) -> None:
     names = [each.name for each in context.attackers]
     assert len(set(names)) == len(names)
-    assert all(each.how.startswith("memberscan ") for each in context.attackers)
+    for each in context.attackers:
+        for command in each.how.split(", and "):
+            parse(shlex.split(command))
 
 
 def test_an_audit_of_outputs_says_nothing_good_of_weights(quiet: AuditContent, derived: Derive) -> None:

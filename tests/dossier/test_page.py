@@ -61,6 +61,7 @@ def test_the_first_page_says_what_was_found_what_is_missing_and_what_it_is_not(
         "Synthetic data.",
         "Before the board",
         *content.decision.missing,
+        *content.decision.options,
         *(fact.text for fact in content.decision.found),
     ):
         assert " ".join(said.split()) in first, said

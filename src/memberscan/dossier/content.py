@@ -291,6 +291,8 @@ class Decision(Part):
     """What was found for the declared context."""
     missing: Many[Text]
     """What is missing for a decision in that context, each with what to do."""
+    options: Many[Text]
+    """What could be done; the choice is the controller's."""
     beyond: Many[Fact]
     """What was found about attackers who see more than the context implies."""
 
@@ -322,6 +324,8 @@ class DossierContent(Part):
     """What was declared."""
     model: Text
     """Name of the model."""
+    predicts: Text | None
+    """What the model predicts; null where joined audits do not say."""
     synthetic: bool
     """Whether the scans of any audit are a synthetic phantom."""
     people: Text

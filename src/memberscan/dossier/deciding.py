@@ -44,6 +44,7 @@ def decide(
             "sentence": sentence,
             "found": tuple(found),
             "missing": tuple(missing),
+            "options": (),
             "beyond": tuple(_beyond(context.attackers, sources.audits)),
         }
     )

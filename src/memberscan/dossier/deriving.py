@@ -24,6 +24,7 @@ from memberscan.dossier.frameworks import Known, frameworks_of
 from memberscan.dossier.inspected import files_of
 from memberscan.dossier.limits import limits_of
 from memberscan.dossier.measures import alternatives_of, measures_of
+from memberscan.dossier.options import options_of
 from memberscan.dossier.sources import Sources
 from memberscan.report import words
 
@@ -40,6 +41,12 @@ def derive(sources: Sources, declaration: Declaration) -> DossierContent:
     measures, controls = measures_of(sources.audits), control_rows(sources.audits)
     alternatives = alternatives_of(sources)
     known = Known(sources.audits, attackers, coverage, files, measures, alternatives, controls)
+    decision = decide(context, sources, attackers, coverage, measures, controls)
+    others = tuple(
+        _other(each, sources, files, measures, controls)
+        for each in CONTEXTS.values()
+        if each.name != context.name
+    )
     return DossierContent(
         schema=DOSSIER_SCHEMA,
         memberscan=__version__,
@@ -51,14 +58,13 @@ def derive(sources: Sources, declaration: Declaration) -> DossierContent:
             date=declaration.date,
         ),
         model=_model(sources),
+        predicts=next((audit.content.target.variable.name for audit in sources.audits), None),
         synthetic=_synthetic(sources),
         people=_people(sources),
-        decision=decide(context, sources, attackers, coverage, measures, controls),
-        other_contexts=tuple(
-            _other(each, sources, files, measures, controls)
-            for each in CONTEXTS.values()
-            if each.name != context.name
+        decision=decision.model_copy(
+            update={"options": options_of(decision, attackers, others, files, alternatives)}
         ),
+        other_contexts=others,
         attackers=tuple(attackers),
         coverage=tuple(coverage),
         files=files,

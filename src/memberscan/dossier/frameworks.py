@@ -64,6 +64,13 @@ def _anonymity(known: Known) -> Framework:
                 "Who gets access, by which contract or licence, and what keeps others out.",
             ),
             _element(
+                "What membership would reveal",
+                "What follows for a person from having been in this training set.",
+                known.told(facts.people),
+                "What all people of the training set have in common, such as a diagnosis, a clinic or a "
+                "study, and which harm would follow if it became known.",
+            ),
+            _element(
                 "Paragraph 46, the means reasonably likely to be used",
                 "Which attackers were considered, and with which means.",
                 [*facts.of_attackers(known.attackers), *known.told(facts.threat)],
