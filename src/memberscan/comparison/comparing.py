@@ -20,6 +20,7 @@ from memberscan.report import AuditContent, ranking, words
 from memberscan.report.content.finding_json import Finding, Rate
 from memberscan.report.content.parts import Estimate
 from memberscan.report.disclosure import published_interval
+from memberscan.report.validation import agreeing
 
 _ALWAYS = (
     "Intervals are 95%, each on its own: of many attacks, some differ by luck. The answer rests on the "
@@ -30,8 +31,15 @@ _ALWAYS = (
 )
 
 
+@agreeing
 def compare_opened(first: OpenedAudit, second: OpenedAudit) -> ComparisonContent:
-    """Return the content of comparison.json; the same audits give the same content."""
+    """Return the content of comparison.json; the same audits give the same content.
+
+    Raises
+    ------
+    AuditFileError
+        If values of an audit contradict each other.
+    """
     people = pair(first, second)
     paired = isinstance(people, PairedPeople)
     one, other = first.content, second.content

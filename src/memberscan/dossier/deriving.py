@@ -27,12 +27,19 @@ from memberscan.dossier.measures import alternatives_of, measures_of
 from memberscan.dossier.options import options_of
 from memberscan.dossier.sources import Sources
 from memberscan.report import words
+from memberscan.report.validation import agreeing
 
 
+@agreeing
 def derive(sources: Sources, declaration: Declaration) -> DossierContent:
     """Return the content of dossier.json; the same inputs and declaration give the same content.
 
     Nothing is measured and nothing is judged anew: verdicts, bounds and intervals are those of the inputs.
+
+    Raises
+    ------
+    AuditFileError
+        If values of an input contradict each other.
     """
     context = declared_context(declaration.context)
     files = files_of(sources)

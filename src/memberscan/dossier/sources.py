@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,7 +40,7 @@ class Given:
     kind: Kind
     data: bytes
 
-    @property
+    @cached_property
     def described(self) -> InputFile:
         """What the dossier says of the file."""
         return InputFile(
@@ -64,8 +65,11 @@ class Audited:
 
     def at(self, *keys: str) -> Source:
         """Return the place of the first of these keys that the file has; it lacks those of later versions."""
-        dump = self.content.dump()
-        return self.given.at(next(key for key in keys if has(dump, key)))
+        return self.given.at(next(key for key in keys if has(self._values, key)))
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        return self.content.dump()
 
 
 @dataclass(frozen=True)
@@ -74,22 +78,22 @@ class Sources:
 
     given: tuple[Given, ...]
 
-    @property
+    @cached_property
     def audits(self) -> list[Audited]:
         """The audits, in the order in which they were given."""
         return [Audited(each, report.check(_parsed(each))) for each in self._of("audit")]
 
-    @property
+    @cached_property
     def consortia(self) -> list[tuple[Given, ConsortiumContent]]:
         """Audits of a federation that were joined."""
         return [(each, report.check_consortium(_parsed(each))) for each in self._of("consortium")]
 
-    @property
+    @cached_property
     def inspection(self) -> tuple[Given, InspectionContent] | None:
         """The inspection of the files of the release."""
         return next(((each, _inspection(_parsed(each))) for each in self._of("inspection")), None)
 
-    @property
+    @cached_property
     def frontiers(self) -> list[tuple[Given, FrontierContent]]:
         """Frontiers of defences."""
         return [(each, cast("FrontierContent", content_of(each))) for each in self._of("frontier")]
