@@ -5,7 +5,7 @@ export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test test-all check-code run-tests test-deployment coverage bench docs clean
+.PHONY: demo test test-all check-code run-tests test-deployment coverage bench package docs clean
 
 demo: .venv/core
 	$(BIN)/memberscan demo --out memberscan-demo
@@ -41,6 +41,10 @@ coverage: .venv/all
 bench: .venv/all
 	$(BIN)/python -m benchmarks
 
+# The wheel is built from the source archive, and tried in an environment of its own.
+package: .venv/all
+	$(BIN)/python tools/check_package.py
+
 docs: .venv/all
 	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs docs/_build/html
 
@@ -57,4 +61,4 @@ docs: .venv/all
 	touch $@ .venv/core
 
 clean:
-	rm -rf .venv docs/_build memberscan-demo studies-out
+	rm -rf .venv dist docs/_build memberscan-demo studies-out

@@ -20,7 +20,7 @@ import memberscan
 from memberscan.attacks import REGISTRY, Attack
 from memberscan.attacks.attempt import observe
 from memberscan.attacks.availability import needed_access, obstacle, suits
-from memberscan.cli import app
+from memberscan.cli import app, bids_app
 from memberscan.cli.root import prepared
 from memberscan.defences import DEFENCES
 from memberscan.errors import MemberscanError
@@ -115,7 +115,8 @@ def test_every_command_parses(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_option_and_command_named_in_the_text_exists(page: Path) -> None:
     root: click.Command = typer.main.get_command(app)
-    parameters = [p for command in every_command(root) for p in command.params]
+    commands_of_both = (*every_command(root), typer.main.get_command(bids_app.app))
+    parameters = [p for command in commands_of_both for p in command.params]
     known = {"--help", *(option for p in parameters for option in (*p.opts, *p.secondary_opts))}
     prose = FENCE.sub("", page.read_text("utf-8"))
     for span in re.findall(r"`([^`\n]+)`", prose):
@@ -180,6 +181,17 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     for target in ("".join(pair) for pair in targets):
         if not target.startswith(("http", "mailto")):
             assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    docs = ROOT / "docs"
+    named: list[Path] = []
+    for page in (page for page in PAGES if docs in page.parents):
+        trees = re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        lines = [line for tree in trees for line in tree.splitlines()]
+        named += [page.parent / f"{line}.md" for line in lines if line and not line.startswith(":")]
+    pages = [page for page in PAGES if docs in page.parents and page != docs / "index.md"]
+    assert sorted(named) == sorted(pages)
 
 
 def test_no_page_calls_a_model_safe() -> None:

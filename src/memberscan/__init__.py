@@ -6,8 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from memberscan import threads
-
-__version__ = "0.1.0"
+from memberscan.version import __version__ as __version__
 
 # Set before any library that computes is loaded, because OpenMP reads the setting only once.
 threads.wait_passively()

@@ -20,6 +20,7 @@ import pandas as pd
 from memberscan.errors import BadInputError, DiskFullError, TooLargeError
 from memberscan.received import read_limited
 from memberscan.shown import FORMULA, MARK, cell, from_cell
+from memberscan.shown import to_json as to_json
 
 OWNER_ONLY = 0o600
 """Permissions of files about people: only the owner can read them."""
@@ -134,11 +135,6 @@ def write_text(path: Path, text: str, *, mode: int = 0o644, new: bool = False) -
             f"{path.name} cannot hold {around!r}, which is not UTF-8; give that file or folder another name"
         ) from error
     write_bytes(path, data, mode=mode, new=new)
-
-
-def to_json(value: Any) -> str:
-    """Return JSON that is always the same for the same value; NaN is an error, because JSON has no NaN."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:

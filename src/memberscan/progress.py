@@ -1,7 +1,9 @@
 """Progress of long work: a bar in a terminal, and log lines otherwise.
 
 Lines go to the logger ``memberscan.progress`` at level INFO. They are written when a stage begins and ends,
-and within :func:`reporting` also at regular intervals, however long a step takes.
+and within :func:`reporting` also at regular intervals, however long a step takes. Each record has two more
+attributes, for handlers that do not write text: ``event`` (one of :data:`Event`) and ``stage``
+(a :class:`Stage`, or None between stages).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,6 +22,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 LOG = logging.getLogger("memberscan.progress")
 SECONDS = 30.0
 """Time between the lines of :func:`reporting`."""
+Event = Literal["begin", "step", "end", "stopped"]
+"""What a line of progress reports of its stage; "stopped" is a stage that an error or Ctrl-C ended."""
 
 
 @dataclass
@@ -31,12 +36,23 @@ class Stage:
     before: int
     begun: float = field(default_factory=time.monotonic)
 
+    @property
+    def seconds(self) -> float:
+        """Time since the stage began."""
+        return time.monotonic() - self.begun
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time that the remaining steps take at the pace so far; None before the first and after the last."""
+        steps = self.done - self.before
+        if not steps or self.done >= self.total:
+            return None
+        return self.seconds / steps * (self.total - self.done)
+
     def __str__(self) -> str:
         said = f"{self.what}: {self.done} of {self.total}"
-        steps, seconds = self.done - self.before, time.monotonic() - self.begun
-        if not steps or self.done >= self.total:
-            return said
-        return f"{said}, about {clock(seconds / steps * (self.total - self.done))} left"
+        left = self.seconds_left
+        return said if left is None else f"{said}, about {clock(left)} left"
 
 
 _stages: list[Stage] = []
@@ -65,7 +81,7 @@ def progress(what: str, total: int, *, done: int = 0) -> Iterator[Callable[[int]
     hidden = not (_bars and console.is_terminal)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     _stages.append(stage)
-    LOG.info("%s", stage)
+    LOG.info("%s", stage, extra=_about("begin", stage))
     try:
         with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
             task = bar.add_task(what, total=total, completed=done)
@@ -75,7 +91,10 @@ def progress(what: str, total: int, *, done: int = 0) -> Iterator[Callable[[int]
                 bar.advance(task, steps)
 
             yield advance
-        LOG.info("%s: done in %s", what, clock(time.monotonic() - stage.begun))
+        LOG.info("%s: done in %s", what, clock(stage.seconds), extra=_about("end", stage))
+    except BaseException:
+        LOG.info("%s: stopped after %s", what, clock(stage.seconds), extra=_about("stopped", stage))
+        raise
     finally:
         _stages.remove(stage)
 
@@ -87,7 +106,8 @@ def reporting() -> Iterator[None]:
 
     def report() -> None:
         while not ended.wait(SECONDS):
-            LOG.info("%s", _stages[-1] if _stages else "at work")
+            stage = _stages[-1] if _stages else None
+            LOG.info("%s", stage or "at work", extra=_about("step", stage))
 
     reporter = threading.Thread(target=report, name="memberscan-progress", daemon=True)
     reporter.start()
@@ -96,6 +116,11 @@ def reporting() -> Iterator[None]:
     finally:
         ended.set()
         reporter.join()
+
+
+def _about(event: Event, stage: Stage | None) -> dict[str, Any]:
+    """Return the attributes that a record of progress has beside its text."""
+    return {"event": event, "stage": stage}
 
 
 def clock(seconds: float) -> str:

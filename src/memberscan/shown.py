@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from json import dumps
 from typing import Any
 
 # Cc holds escape sequences (which can move the cursor or write the clipboard), Cf the marks that reverse or
@@ -19,6 +20,11 @@ def plain(text: str, *, keep: str = "") -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_REPLACEMENT if unicodedata.category(c) in _UNSAFE and c not in keep else c for c in text)
+
+
+def to_json(value: Any) -> str:
+    """Return JSON that is always the same for the same value; NaN is an error, because JSON has no NaN."""
+    return dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def escaped(json: str) -> str:

@@ -16,6 +16,7 @@ from memberscan.cli import (
     cohorts,
     comparisons,
     demonstration,
+    diagnosis,
     dossiers,
     federate,
     federation,
@@ -40,13 +41,12 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    add_completion=False,
     callback=root.options,
 )
 app.add_typer(cohorts.app, name="cohort")
 app.add_typer(federation.app, name="federation")
 app.add_typer(references.app, name="references")
-for commands in (
+for module in (
     demonstration,
     runs,
     federate,
@@ -57,22 +57,27 @@ for commands in (
     dossiers,
     comparisons,
     studies,
+    diagnosis,
 ):
-    commands.register(app)
+    module.register(app)
 
 
 def main() -> None:
-    """Run the command line.
+    """Run the command line ``memberscan``."""
+    run(app, root.prepared(sys.argv[1:]))
+
+
+def run(commands: typer.Typer, arguments: list[str]) -> NoReturn:
+    """Run commands, and exit.
 
     The exit code is 0 on success, 2 for bad input, 3 if the command refuses to continue, and 4 if the verdict
     is one that ``--fail-on`` names. Errors go to standard error as text and, with ``--json``, also to
     standard output as a JSON object.
     """
-    arguments = root.prepared(sys.argv[1:])
     as_json = "--json" in arguments
     with contextlib.ExitStack() as stack:
         try:
-            code = app(arguments, standalone_mode=False, obj=stack)
+            code = commands(arguments, standalone_mode=False, obj=stack)
         except click.ClickException as error:
             rich_format_error(error)
             _end(error.format_message(), "UsageError", error.exit_code, as_json=as_json)

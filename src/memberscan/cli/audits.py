@@ -19,10 +19,11 @@ from memberscan.cli.options import (
     answer,
     console,
     names_in,
+    one_of,
     say,
 )
 from memberscan.errors import BadInputError
-from memberscan.threat import Access, Attacker, ThreatModel
+from memberscan.threat import OF_OUTSIDERS, Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.auditing import AuditResult
@@ -65,9 +66,15 @@ def audit(
     directory: AuditDir,
     attacker: Annotated[
         str,
-        typer.Option(help="outsider, or for a federation: learner, server, aggregate or active-server."),
+        typer.Option(
+            help="outsider, or for a federation: learner, server, aggregate or active-server.",
+            autocompletion=one_of(Attacker),
+        ),
     ] = "outsider",
-    access: Annotated[str, typer.Option(help="What an outsider sees: outputs or weights.")] = "outputs",
+    access: Annotated[
+        str,
+        typer.Option(help="What an outsider sees: outputs or weights.", autocompletion=one_of(OF_OUTSIDERS)),
+    ] = "outputs",
     leaked: Annotated[float, typer.Option(help="Share of the smaller side that the attacker knows.")] = 0.5,
     repeats: Annotated[int, typer.Option(help="How many times to draw the subjects that it knows.")] = 5,
     rounds: Annotated[
@@ -144,7 +151,7 @@ def audit(
         unit=unit,
         classes=names_in(classes),
     )
-    _show(result, directory, json)
+    show_audit(result, directory, json)
     _fail_on(failing, {directory.name: result.content})
 
 
@@ -189,7 +196,7 @@ def report(
         result = result.renamed(name, note)
         result.write(directory)
     result.render(directory)
-    _show(result, directory, json)
+    show_audit(result, directory, json)
     _fail_on(failing, {directory.name: result.content})
 
 
@@ -245,7 +252,8 @@ def _merge(sources: list[Path], out: Path, as_json: bool) -> Mapping[str, AuditC
     return audits
 
 
-def _show(result: AuditResult, directory: Path, as_json: bool) -> None:
+def show_audit(result: AuditResult, directory: Path, as_json: bool) -> None:
+    """Print an audit as JSON, or as a table and the path of its page."""
     from memberscan.report import terminal_table
 
     if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memberscan.cli.options import CohortDir, Json, NoSeed, Seed, answer
+from memberscan.cli.options import CohortDir, Json, NoSeed, Seed, answer, names_in
 from memberscan.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ def bids(
             help="Shift each head to the centre of the grid; default: unless registered to a template.",
         ),
     ] = None,
+    participants: Annotated[
+        str, typer.Option(help="Labels of the people to take, separated by commas; default: everybody.")
+    ] = "",
     seed: NoSeed = 0,
     json: Json = False,
 ) -> None:
@@ -57,10 +60,11 @@ def bids(
     made = Cohort.from_bids(
         bids_dir,
         cohort,
-        select=_entities(select or []),
+        select=entities_of(select or []),
         suffix=suffix,
         spacing=None if as_is else 4.0 if spacing is None else spacing,
         recentre=recentre,
+        participants=names_in(participants),
     )
     _print(made, json)
 
@@ -86,7 +90,7 @@ def table(
     from memberscan.cohort import Cohort
 
     made = Cohort.from_table(
-        csv, cohort, subject=subject, age=age, covariates=_names(covariates), features=_names(features)
+        csv, cohort, subject=subject, age=age, covariates=names_in(covariates), features=names_in(features)
     )
     _print(made, json)
 
@@ -116,7 +120,7 @@ def from_(
     from memberscan.cohort import Cohort
 
     made = Cohort.from_loader(
-        csv, cohort, loader=loader, subject=subject, age=age, file=file, covariates=_names(covariates)
+        csv, cohort, loader=loader, subject=subject, age=age, file=file, covariates=names_in(covariates)
     )
     _print(made, json)
 
@@ -148,11 +152,7 @@ def phantom(
     _print(made, json)
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _entities(pairs: list[str]) -> dict[str, str]:
+def entities_of(pairs: list[str]) -> dict[str, str]:
     """Read key=value pairs, given one per option or separated by commas."""
     entities = {}
     for pair in (p for text in pairs for p in text.split(",")):

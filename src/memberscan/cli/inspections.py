@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,13 @@ def inspect(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory for inspection.html and inspection.json.")
     ] = None,
+    strip: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write a copy of the release here, without what was found where possible.",
+        ),
+    ] = None,
     show: Annotated[
         bool,
         typer.Option("--show", help="Also give the ids that were found: in ids.tsv, or on the terminal."),
@@ -59,18 +67,25 @@ def inspect(
     """
     del seed
     from memberscan.inspection import inspect as run
+    from memberscan.inspection.cleaning.stripping import strip as copy_without
     from memberscan.inspection.writing import PAGE, require_outside, write
 
     failing = _grades(fail_on)
     if out is not None:
         require_outside(out, paths)
-    content, found = run(paths, cohort=cohort, members=ids)
+    inspected = run(paths, cohort=cohort, members=ids)
+    content, found = inspected.content, inspected.ids
+    if strip is not None:
+        require_outside(strip, paths)
+        content = content.model_copy(update={"cleaned": tuple(copy_without(inspected, strip))})
     if out is not None:
         write(content, out, found if show else None)
     if json:
         answer(content.dump() | ({"ids": sorted(found)} if show else {}), as_json=True)
     else:
         _show(content)
+        if strip is not None:
+            _show_cleaned(content, strip)
         if out is not None:
             say(f"page: {out / PAGE}")
         elif show:
@@ -104,6 +119,15 @@ def _show(content: InspectionContent) -> None:
     console().print(table)
     if len(content.findings) > _SHOWN:
         say(f"and {len(content.findings) - _SHOWN:,} more; --out DIR writes all")
+
+
+def _show_cleaned(content: InspectionContent, copy: Path) -> None:
+    """Print what became of the files in the cleaned copy."""
+    counts = Counter(each.action for each in content.cleaned)
+    say(f"copy: {copy} ({', '.join(f'{count:,} {action}' for action, count in counts.items())})")
+    for each in content.cleaned:
+        if each.action != "copied":
+            say(f"  {each.action}: {each.file}. {each.said}")
 
 
 def _end(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from memberscan.configuration import Option, options_of
 from memberscan.federation.run_config import LOCAL_NAMES, NOT_FOR_LEARNERS
 from memberscan.federation.settings import LOCAL, Settings
 from memberscan.models.model_options import ModelOptions
-from memberscan.shown import escaped, plain
+from memberscan.shown import escaped, plain, to_json
 from memberscan.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ Classes = Annotated[
     typer.Option(help="Its classes in the order of the model's outputs; default: as in the column, sorted."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def one_of(values: Iterable[object]) -> Callable[[], list[str]] | None:
+    """Return a function with the values that a shell completes, or None if there are none to choose from."""
+    words = [str(value) for value in values]
+    return (lambda: words) if words else None
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -148,7 +154,9 @@ def _parameter(name: str, option: Option, defaults: object) -> inspect.Parameter
     default = option.default if defaults is None else getattr(defaults, option.name)
     kind: Any = option.kind | None if option.optional else option.kind
     words = "|".join(option.choices) or None
-    about = typer.Option(help=option.help, metavar=words, hidden=option.hidden)
+    about = typer.Option(
+        help=option.help, metavar=words, hidden=option.hidden, autocompletion=one_of(option.choices)
+    )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, about]
     )
@@ -162,8 +170,6 @@ def console() -> Console:
 def answer(facts: Mapping[str, Any], as_json: bool) -> None:
     """Print facts as JSON, or one per line."""
     if as_json:
-        from memberscan.files import to_json
-
         typer.echo(escaped(to_json(facts)), nl=False)
         return
     width = max(map(len, facts), default=0)

@@ -83,6 +83,7 @@ def train(
     Example: `memberscan references train run references --count 8`, or without the word train
     """
     from memberscan.auditing.making_references import train_references
+    from memberscan.cli.logs import NOTES
     from memberscan.training.reference_tasks import seconds_of
 
     made = train_references(
@@ -101,7 +102,7 @@ def train(
         budget=None if budget is None else seconds_of(budget),
         keep_weights=keep_weights,
         seed=seed,
-        announce=lambda found: typer.echo(f"memberscan: {found}", err=True),
+        announce=lambda found: NOTES.info("%s", found),
     )
     if made is None:
         answer({"references": str(directory), "finished": "no: the budget ended; run again to go on"}, json)

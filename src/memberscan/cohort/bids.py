@@ -17,6 +17,7 @@ from memberscan.cohort.conform import Conformed, Preparation
 from memberscan.cohort.headers import in_template_space
 from memberscan.cohort.images import load_image, named
 from memberscan.cohort.matching import in_order
+from memberscan.cohort.participant_labels import only_participants
 from memberscan.cohort.participants import Participants
 from memberscan.errors import AmbiguousScansError, BadInputError, CohortError
 
@@ -60,6 +61,7 @@ def build_from_bids(
     suffix: str = T1W,
     spacing: float | None,
     recentre: bool | None = None,
+    participants: Sequence[str] = (),
     workers: int | None = None,
 ) -> None:
     """Build a cohort from every image of one kind in a dataset that matches the selection.
@@ -85,13 +87,16 @@ def build_from_bids(
     recentre
         Whether to shift each head to the centre of the grid; by default, unless the images are registered to
         a template, as their headers or names (``space-MNI152NLin6Asym``) say.
+    participants
+        Labels of the people to take, with or without "sub-"; by default everybody.
     workers
         Number of threads; by default the number of cores.
 
     Raises
     ------
     CohortError
-        If the dataset is missing or empty, the selection matches nothing, or every scan is excluded.
+        If the dataset is missing or empty, the selection or a label matches nothing, or every scan is
+        excluded.
     ParticipantsError
         If the tables are unreadable or give no ages.
     AmbiguousScansError
@@ -101,11 +106,11 @@ def build_from_bids(
     """
     # Before the images are looked at, since a wrong spacing is refused.
     resampled = None if spacing is None else Conformed(float(spacing))
-    found = find_images(bids, suffix)
+    found = only_participants(find_images(bids, suffix), participants)
     scans = choose_scans(found, select)
     sessions = _sessions_on_disk(bids, found)
-    participants = Participants.read(bids, sessions)
-    request = {
+    people = Participants.read(bids, sessions)
+    request: dict[str, Any] = {
         "command": "cohort bids",
         "bids": str(bids.resolve()),
         "select": dict(sorted(select.items())),
@@ -113,7 +118,9 @@ def build_from_bids(
     }
     if suffix != T1W:
         request["suffix"] = suffix
-    sources = [_scan_source(scan, participants, sessions[scan.subject_id]) for scan in scans]
+    if participants:
+        request["participants"] = sorted({scan.subject_id for scan in found})
+    sources = [_scan_source(scan, people, sessions[scan.subject_id]) for scan in scans]
     prepare, how = _preparation(scans, sources, resampled, recentre)
     if isinstance(prepare, Conformed) and not prepare.recentre:
         request["recentre"] = False
@@ -123,7 +130,7 @@ def build_from_bids(
     build_volumes(
         path,
         sources,
-        participants.covariates,
+        people.covariates,
         request=request,
         prepare=prepare,
         source=f"BIDS dataset {bids.resolve().name}{selection}{how}",

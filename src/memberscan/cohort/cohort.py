@@ -129,6 +129,7 @@ class Cohort:
         suffix: str = "T1w",
         spacing: float | None = 4.0,
         recentre: bool | None = None,
+        participants: Sequence[str] = (),
         workers: int | None = None,
     ) -> Cohort:
         """Build a cohort from the images of a BIDS dataset; see :mod:`memberscan.cohort.bids`.
@@ -150,6 +151,8 @@ class Cohort:
         recentre
             Whether to shift each head to the centre of the grid; by default, unless the images are registered
             to a template, as their headers or names say.
+        participants
+            Labels of the people to take, with or without "sub-"; by default everybody.
         workers
             Number of scans processed at a time; by default the number of cores.
         """
@@ -157,7 +160,7 @@ class Cohort:
 
         build_from_bids(
             Path(bids), Path(path), select=dict(select or {}), suffix=suffix, spacing=spacing,
-            recentre=recentre, workers=workers,
+            recentre=recentre, participants=tuple(participants), workers=workers,
         )  # fmt: skip
         return cls.open(path)
 

@@ -167,10 +167,11 @@ def _outcome(audit: AuditContent, usable: Sequence[Finding]) -> tuple[Label, str
             "leaks",
             f"{own[0].attack} tells members from non-members, all attacks of the audit considered.",
         )
-    return (
-        "inconclusive",
-        "This audit shows a leak, but only by attacks that need more than this attacker has.",
+    reason = (
+        "This audit shows a leak, but only by attacks that need more than this attacker has. Audit again "
+        "with the attacks of this attacker alone."
     )
+    return "inconclusive", reason
 
 
 def _resources(audit: AuditContent) -> list[str]:

@@ -38,7 +38,7 @@ OUTCOMES = {
     "evidence is missing": "Evidence is missing",
     "no leak shown": "No leak was shown",
 }
-NOBODY = Cell("not measured", "needs reference models")
+NOBODY = Cell("not measured", "needs enough reference models")
 
 
 @dataclass(frozen=True)

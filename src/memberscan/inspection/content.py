@@ -106,6 +106,17 @@ class ComparedCohort(Part):
     """Digest of the cohort's manifest."""
 
 
+class CleanedFile(Part):
+    """What became of one file in the cleaned copy."""
+
+    file: Text
+    """Its path within the release."""
+    action: Literal["copied", "cleaned", "left out"]
+    """Whether it was copied byte for byte, written again without what was found, or left out."""
+    said: Text
+    """What was taken out, what proves that predictions are unchanged, or why it was left out."""
+
+
 class InspectionContent(Part):
     """What the files of a release say about people."""
 
@@ -127,3 +138,5 @@ class InspectionContent(Part):
     """The cohort it was compared with; null without one, in which case nothing is proven."""
     searched_ids: Count
     """How many ids were searched for: the cohort's and those of a list."""
+    cleaned: Many[CleanedFile] = ()
+    """What became of each file in the cleaned copy; absent where none was made."""

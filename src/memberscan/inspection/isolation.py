@@ -6,15 +6,15 @@ import contextlib
 import multiprocessing
 import resource
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol, TypeVar
 
 from memberscan.inspection.cohort_index import CohortIndex
-from memberscan.inspection.content import ReadFile
-from memberscan.inspection.reading import FileReport, Task, report_on
 
+Result = TypeVar("Result", covariant=True)
 MEMORY = 4 << 30
 """Bytes that reading a file may take beyond its own size."""
 _SECONDS = 120.0
@@ -22,8 +22,33 @@ _BYTES_A_SECOND = 5e6
 """Slower reading than this, after the first two minutes, is ended."""
 
 
-class Reading:
-    """A process that reads one file after the other, and is started again if a file ends it."""
+class Job(Protocol[Result]):
+    """Work on one file that may crash, hang or take too much memory."""
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file."""
+        ...
+
+    def carry_out(self, index: CohortIndex | None, scratch: Path) -> Result:
+        """Do it, in the other process."""
+        ...
+
+    def given_up(self, reason: str) -> Result:
+        """Return the result if that process crashed, or took too long."""
+        ...
+
+
+class Isolated:
+    """A process that does one job after the other, and is started again if a job ends it.
+
+    Parameters
+    ----------
+    index
+        The cohort that all jobs compare with, or None; it is sent once.
+    seconds
+        Time for a small file; large ones have more.
+    """
 
     def __init__(self, index: CohortIndex | None, *, seconds: float = _SECONDS) -> None:
         self._index = index
@@ -31,7 +56,7 @@ class Reading:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
-    def __enter__(self) -> Reading:
+    def __enter__(self) -> Isolated:
         self._scratch = tempfile.TemporaryDirectory(prefix="memberscan-inspect-")
         return self
 
@@ -41,24 +66,20 @@ class Reading:
         self._stop()
         self._scratch.cleanup()
 
-    def read(self, tasks: Sequence[Task]) -> Iterator[FileReport]:
-        """Yield the report on each task, in order."""
-        for task in tasks:
-            yield self._read(task)
-
-    def _read(self, task: Task) -> FileReport:
+    def carry_out(self, job: Job[Result]) -> Result:
+        """Return the result of a job."""
         pipe = self._pipe or self._start()
-        allowed = self._seconds + task.size / _BYTES_A_SECOND
+        allowed = self._seconds + job.size / _BYTES_A_SECOND
         try:
-            pipe.send(task)
+            pipe.send(job)
             if not pipe.poll(allowed):
                 self._stop()
-                return _unread(task, f"reading it took longer than {allowed:.0f} seconds")
-            report: FileReport = pipe.recv()
-            return report
+                return job.given_up(f"reading it took longer than {allowed:.0f} seconds")
+            result: Result = pipe.recv()
+            return result
         except (EOFError, OSError):
             self._stop()
-            return _unread(task, "the program that read it crashed or ran out of memory")
+            return job.given_up("the program that read it crashed or ran out of memory")
 
     def _start(self) -> Connection:
         context = multiprocessing.get_context("spawn")  # a fork would copy threads that hold locks
@@ -83,20 +104,16 @@ class Reading:
         self._pipe = self._process = None
 
 
-def _unread(task: Task, reason: str) -> FileReport:
-    return FileReport(files=[ReadFile(file=task.name, format="", size=task.size, sha256="", unread=reason)])
-
-
 def _work(pipe: Connection, index: CohortIndex | None, scratch: Path) -> None:
-    """Answer tasks until the other end is closed."""
+    """Do jobs until the other end is closed."""
     while True:
         try:
-            task: Task = pipe.recv()
+            job: Job[object] = pipe.recv()
         except (EOFError, OSError):
             return
-        with _limited(task.size):
-            report = report_on(task, index, scratch)
-        pipe.send(report)
+        with _limited(job.size):
+            result = job.carry_out(index, scratch)
+        pipe.send(result)
         for left in scratch.iterdir():
             left.unlink()
 

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import datetime
-import os
-import stat
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from memberscan import __version__
 from memberscan.cohort import Cohort
-from memberscan.errors import BadInputError
 from memberscan.inspection.cohort_index import CohortIndex, index_of
-from memberscan.inspection.content import (
-    INSPECTION_SCHEMA,
-    Grade,
-    InspectionContent,
-    InspectionFinding,
-    ReadFile,
-    Verdict,
-)
-from memberscan.inspection.detectors import FileContext, known_ids
-from memberscan.inspection.detectors.id_patterns import ids_in
-from memberscan.inspection.isolation import Reading
-from memberscan.inspection.masking import Mask
+from memberscan.inspection.content import InspectionContent
+from memberscan.inspection.isolation import Isolated
+from memberscan.inspection.judging import judged
+from memberscan.inspection.listing import listed
 from memberscan.inspection.reading import FileReport, Task
 from memberscan.progress import progress
-from memberscan.report import words
-from memberscan.shown import plain_values
 
-_ORDER: dict[Grade, int] = {"leaks": 0, "look": 1, "note": 2}
-GIT = ".git"
+
+@dataclass(frozen=True)
+class Inspected:
+    """What was found in a release."""
+
+    content: InspectionContent
+    """What may be shown: ids are counted, and replaced by numbers."""
+    ids: frozenset[str]
+    """The ids that were found. They are about people: show them only to those who may see them."""
+    tasks: list[Task]
+    """The files that were read."""
+    index: CohortIndex | None
+    """What they were compared with."""
 
 
 def inspect(
@@ -39,8 +35,11 @@ def inspect(
     *,
     cohort: Cohort | Path | str | None = None,
     members: Path | str | None = None,
-) -> tuple[InspectionContent, frozenset[str]]:
+) -> Inspected:
     """Find what the files of a release say about people, without executing anything in them.
+
+    A verdict of "nothing found" is about the files that were read. It is no statement about what the model
+    itself remembers of its members.
 
     Parameters
     ----------
@@ -51,14 +50,6 @@ def inspect(
     members
         A text file with the ids of the members, one per line.
 
-    Returns
-    -------
-    content : InspectionContent
-        What was found, with ids replaced by numbers. A verdict of "nothing found" is about the files that
-        were read; it is no statement about what the model itself remembers.
-    ids : frozenset of str
-        The ids that were found. They are about people: show them only to those who may see them.
-
     Raises
     ------
     BadInputError
@@ -66,155 +57,12 @@ def inspect(
     """
     opened = Cohort.open(cohort) if isinstance(cohort, (str, Path)) else cohort
     index = index_of(opened, Path(members) if members is not None else None)
-    tasks, unread = listed([Path(path) for path in paths])
+    given = [Path(path) for path in paths]
+    tasks, unread = listed(given)
     reports = [FileReport(files=unread)]
-    with Reading(index) as reading, progress("Reading the release", len(tasks)) as advance:
-        for report in reading.read(tasks):
-            reports.append(report)
+    with Isolated(index) as process, progress("Reading the release", len(tasks)) as advance:
+        for task in tasks:
+            reports.append(process.carry_out(task))
             advance(1)
-    return _judged([Path(path) for path in paths], reports, index)
-
-
-def listed(paths: Sequence[Path]) -> tuple[list[Task], list[ReadFile]]:
-    """Return the files to read in the order of their names, and those that are not read, such as links.
-
-    Raises
-    ------
-    BadInputError
-        If a path does not exist, or there are no files.
-    """
-    tasks: list[Task] = []
-    unread: list[ReadFile] = []
-    for path in paths:
-        if not path.exists():
-            raise BadInputError(f"{path} does not exist; give the files or folders of a release")
-        prefix = f"{path.resolve().name}/" if len(paths) > 1 else ""
-        for found, name in _walk(path) if path.is_dir() else [(path, path.name)]:
-            _sort(found, name if path.is_file() else prefix + name, tasks, unread)
-    if not tasks and not unread:
-        raise BadInputError(
-            f"{', '.join(map(str, paths))} holds no files; give the files or folders of a release"
-        )
-    return sorted(tasks, key=lambda task: task.name), unread
-
-
-def _sort(path: Path, name: str, tasks: list[Task], unread: list[ReadFile]) -> None:
-    about = path.lstat()
-    if stat.S_ISDIR(about.st_mode):
-        unread.append(ReadFile(file=name, format="", size=0, sha256="", unread="its history is not read"))
-    elif stat.S_ISREG(about.st_mode):
-        tasks.append(Task(path, name, about.st_size))
-    else:
-        kind = "a symbolic link, which is not followed" if stat.S_ISLNK(about.st_mode) else "no regular file"
-        unread.append(ReadFile(file=name, format="", size=0, sha256="", unread=f"it is {kind}"))
-
-
-def _walk(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the files below a folder; a git repository's own folder is one entry."""
-    if root.name == GIT:
-        yield root, GIT
-        return
-    for place, folders, names in os.walk(root):
-        for folder in sorted(folders):
-            path = Path(place) / folder
-            if path.is_symlink() or folder == GIT:
-                folders.remove(folder)
-                yield path, str(path.relative_to(root))
-        for name in sorted(names):
-            path = Path(place) / name
-            yield path, str(path.relative_to(root))
-
-
-def _judged(
-    paths: Sequence[Path], reports: list[FileReport], index: CohortIndex | None
-) -> tuple[InspectionContent, frozenset[str]]:
-    """Return the content: findings of all files, the worst first, without ids."""
-    mask = Mask(index.search if index else None)
-    files = sorted((file for report in reports for file in report.files), key=lambda file: file.file)
-    findings = [finding for report in reports for finding in report.findings]
-    findings = [*_together(findings), *_names(files, index), *_unread(files)]
-    findings.sort(key=lambda each: (_ORDER[each.grade], -(each.people or 0), each.file, each.place))
-    ids = frozenset().union(*(report.ids for report in reports))
-    shown = [
-        each.model_copy(update={key: mask(getattr(each, key)) for key in ("file", "place", "what")})
-        for each in findings
-    ]
-    content = InspectionContent(
-        schema=INSPECTION_SCHEMA,
-        memberscan=__version__,
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        release=tuple(mask(path.resolve().name) for path in paths),
-        verdict=verdict_of(findings),
-        files=tuple(
-            file.model_copy(update={"file": mask(file.file), "unread": mask(file.unread)}) for file in files
-        ),
-        findings=tuple(shown),
-        cohort=index.compared if index else None,
-        searched_ids=len(index.people) if index else 0,
-    )
-    return InspectionContent.model_validate(plain_values(content.dump())), ids | mask.ids
-
-
-def verdict_of(findings: Sequence[InspectionFinding]) -> Verdict:
-    """Return the worst grade of the findings; notes alone are no finding about people."""
-    grades = {each.grade for each in findings}
-    return "leaks" if "leaks" in grades else "look" if "look" in grades else "nothing found"
-
-
-def _together(findings: Sequence[InspectionFinding]) -> Iterator[InspectionFinding]:
-    """Yield findings, with notes of the same kind joined into one, since they stand in many files alike."""
-    notes: dict[str, list[InspectionFinding]] = {}
-    for finding in findings:
-        if finding.grade == "note":
-            notes.setdefault(finding.kind, []).append(finding)
-        else:
-            yield finding
-    for alike in notes.values():
-        more = f" The same in {words.people(len(alike) - 1, 'other file')}." if len(alike) > 1 else ""
-        yield alike[0].model_copy(update={"what": alike[0].what + more})
-
-
-def _names(files: Sequence[ReadFile], index: CohortIndex | None) -> Iterator[InspectionFinding]:
-    """Yield a finding for ids in the names of files, which one file alone may not show."""
-    names = [file.file for file in files]
-    of: dict[str, set[str]] = {}
-    for name in names:
-        for cohort, found in ids_in(name):
-            of.setdefault(cohort, set()).add(found)
-    context = FileContext("names of files")
-    for cohort, ids in of.items():
-        yield context.finding(
-            "ids of people",
-            "leaks" if len(ids) >= known_ids.FEWEST else "look",
-            "",
-            f"Names of files hold {words.people(len(ids), 'id', 'ids')} in the form of {cohort}.",
-            "Give the files names without ids.",
-            people=len(ids),
-        )
-    if index is not None:
-        people = {index.people[each] for name in names for each in index.search.in_text(name)}
-        if people:
-            yield context.finding(
-                "cohort's ids",
-                "leaks",
-                "",
-                f"Names of files name {words.people(len(people), 'person', 'people')} of those searched for.",
-                "Give the files names without ids.",
-                people=len(people),
-                proof=index.proof(people, "ids as whole words"),
-            )
-
-
-def _unread(files: Sequence[ReadFile]) -> Iterator[InspectionFinding]:
-    """Yield a finding for each reason why files were not read, with how many there are."""
-    reasons = Counter(file.unread for file in files if file.unread)
-    for reason, count in reasons.items():
-        first = next(file for file in files if file.unread == reason)
-        more = f" This is so for {count:,} files." if count > 1 else ""
-        yield FileContext(first.file).finding(
-            "not read",
-            "look",
-            "",
-            f"It, or a part of it, was not read: {reason}.{more}",
-            "Look at it by other means, or leave it out of the release.",
-        )
+    content, ids = judged(given, reports, index)
+    return Inspected(content, ids, tasks, index)

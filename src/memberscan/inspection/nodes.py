@@ -77,19 +77,20 @@ def _within(found: _Found) -> Iterator[_Found]:
     place, name, value, owner = found
     if isinstance(value, Instance):
         for key, inner in value.state.items():
-            yield _Found(_joined(place, str(key)), str(key), inner, value)
+            yield _Found(joined(place, str(key)), str(key), inner, value)
         for k, inner in enumerate(value.arguments):
             yield _Found(f"{place}({k})", name, inner, value)
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             label = key if isinstance(key, str) else repr(key) if isinstance(key, _SCALARS) else "key"
-            yield _Found(_joined(place, label), label, inner, owner)
+            yield _Found(joined(place, label), label, inner, owner)
     elif isinstance(value, _COLLECTIONS):
         for k, inner in enumerate(value):
             yield _Found(f"{place}[{k}]", name, inner, owner)
 
 
-def _joined(place: str, key: str) -> str:
+def joined(place: str, key: str) -> str:
+    """Return the place of a key within a place."""
     return f"{place}.{key}" if place else key
 
 

@@ -156,7 +156,7 @@ def _formats(content: InspectionContent) -> Table:
     remarks = {
         "machine code": "not read",
         "font": "not read",
-        "picture": "not looked at; look at them yourself",
+        "image": "only the texts in it; look at them yourself",
         "unknown": "not read",
         "empty": "",
     }

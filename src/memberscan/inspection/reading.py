@@ -15,6 +15,7 @@ from memberscan.inspection.detectors import DETECTORS, FileContext
 from memberscan.inspection.nodes import Node, nodes
 from memberscan.inspection.readers import READERS
 from memberscan.inspection.readers.base import Item, Partly
+from memberscan.inspection.readers.git_history import history
 from memberscan.inspection.sources import HEAD, Budget, Source
 
 _PROGRAMS = {
@@ -37,6 +38,31 @@ class Task:
     """Its path within the release."""
     size: int
     """Its bytes."""
+    is_history: bool = False
+    """Whether it is the folder of a git repository."""
+
+    def carry_out(self, index: CohortIndex | None, scratch: Path) -> FileReport:
+        """Read it; whatever a damaged or hostile file raises becomes the reason why it was not read.
+
+        Parameters
+        ----------
+        index
+            The cohort to compare with, or None.
+        scratch
+            Directory for large files from archives.
+        """
+        report = FileReport()
+        budget = Budget(scratch)
+        if self.is_history:
+            found = history(self.path, self.name, budget)
+            _collect(found, "git history", self.name, self.size, "", index, budget, report)
+        else:
+            _read(Source.on_disk(self.path, self.name, budget), index, report, _sha256(self.path))
+        return report
+
+    def given_up(self, reason: str) -> FileReport:
+        """Return the report on a file that could not be read."""
+        return FileReport([ReadFile(file=self.name, format="", size=self.size, sha256="", unread=reason)])
 
 
 @dataclass
@@ -49,25 +75,6 @@ class FileReport:
     """What was found."""
     ids: set[str] = field(default_factory=set)
     """The ids that were found; they are not part of any report unless the user asks for them."""
-
-
-def report_on(task: Task, index: CohortIndex | None, scratch: Path) -> FileReport:
-    """Read one task; whatever a damaged or hostile file raises becomes the reason why it was not read.
-
-    Parameters
-    ----------
-    task
-        What to read.
-    index
-        The cohort to compare with, or None.
-    scratch
-        Directory for large files from archives.
-    """
-    report = FileReport()
-    budget = Budget(scratch)
-    source = Source.on_disk(task.path, task.name, budget)
-    _read(source, index, report, _sha256(task.path))
-    return report
 
 
 def _read(source: Source, index: CohortIndex | None, report: FileReport, sha256: str) -> None:

@@ -60,14 +60,17 @@ def match_rows(array: np.ndarray, inputs: np.ndarray) -> RowMatch | None:
     theirs = inputs[:, varies].astype(np.float64)
     center, scale = theirs.mean(0), theirs.std(0)
     theirs = (theirs - center) / scale
-    middle = np.median(own, axis=0)
-    spread = np.median(np.abs(own - middle), axis=0) / np.median(
-        np.abs(theirs - np.median(theirs, axis=0)), axis=0
-    )
     starts = [(own - center) / scale, (own - own.mean(0)) / own.std(0)]
-    if (spread > 0).all() and np.isfinite(spread).all():
-        starts.append((own - middle) / spread + np.median(theirs, axis=0))
+    ours, of_theirs = _robust(own), _robust(theirs)
+    if (ours[1] > 0).all() and (of_theirs[1] > 0).all():
+        starts.append((own - ours[0]) / ours[1] * of_theirs[1] + of_theirs[0])
     return next((found for start in starts if (found := _from(start, theirs)) is not None), None)
+
+
+def _robust(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the median of each column, and the median distance from it."""
+    middle = np.median(values, axis=0)
+    return middle, np.median(np.abs(values - middle), axis=0)
 
 
 def _from(start: np.ndarray, theirs: np.ndarray) -> RowMatch | None:
@@ -79,6 +82,9 @@ def _from(start: np.ndarray, theirs: np.ndarray) -> RowMatch | None:
             break
         pairs = nearest
         moved = _fitted(start, theirs[pairs], moved)
+    # Once most columns of a row agree, the scale of the others is free: in a column of zeros with one large
+    # value, the first guess may be far off.
+    moved = _fitted(start, theirs[pairs], moved, factor=np.inf)
     differences = np.abs(moved - theirs[pairs]).max(1)
     agree = differences <= AGREES
     if len(np.unique(pairs[agree])) < FEWEST_ROWS:
@@ -98,16 +104,17 @@ def _nearest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     return places
 
 
-def _fitted(own: np.ndarray, paired: np.ndarray, moved: np.ndarray) -> np.ndarray:
+def _fitted(own: np.ndarray, paired: np.ndarray, moved: np.ndarray, factor: float = _FACTOR) -> np.ndarray:
     """Return the rows with each column scaled and shifted to fit its pairs by least squares.
 
-    Only the half that agrees best so far is fitted, so that rows of strangers do not pull. The scale is kept
+    Only the half that agrees best so far is fitted, so that rows of strangers do not pull; a row is judged by
+    its median over columns, so that one column of a few large values does not decide. The scale is kept
     within a factor, since a scale of zero would move all rows to one point, where they agree with one scan.
     """
-    distance = np.abs(moved - paired).mean(1)
-    trusted = distance <= np.median(distance)
+    distance = np.median(np.abs(moved - paired), axis=1)
+    trusted = distance <= max(float(np.median(distance)), AGREES)
     x, y = own[trusted], paired[trusted]
     spread = np.maximum(x.var(0), 1e-300)
-    slope = np.clip(((x - x.mean(0)) * (y - y.mean(0))).mean(0) / spread, 1 / _FACTOR, _FACTOR)
+    slope = np.clip(((x - x.mean(0)) * (y - y.mean(0))).mean(0) / spread, 1 / factor, factor)
     fitted: np.ndarray = (own - x.mean(0)) * slope + y.mean(0)
     return fitted

@@ -7,11 +7,13 @@ from memberscan.inspection.detectors.known_ids import KnownIds
 from memberscan.inspection.detectors.people_tables import PeopleTables
 from memberscan.inspection.detectors.personal_details import PersonalDetails
 from memberscan.inspection.detectors.pictures import Pictures
+from memberscan.inspection.detectors.training_rows import TrainingRows
 from memberscan.inspection.detectors.training_traces import TrainingTraces
 from memberscan.inspection.detectors.user_names import UserNames
 
 DETECTORS: tuple[type[Detector], ...] = (
     CohortData,
+    TrainingRows,
     PeopleTables,
     KnownIds,
     PersonalDetails,

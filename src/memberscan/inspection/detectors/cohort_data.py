@@ -125,7 +125,10 @@ class CohortData(Detector):
         ]
         if beside:
             match = beside[0]
-            agree = np.isclose(column[match.rows], index.labels[match.scans], rtol=1e-6)
+            # Any visit of the person counts, since tables repeat the same measures for several visits.
+            people = index.of_scan[match.scans]
+            same = index.of_scan == people[:, None]
+            agree = (same & np.isclose(column[match.rows][:, None], index.labels, rtol=1e-6)).any(1)
             scans, exact = match.scans[agree], "the label of each matched row, number by number"
             if agree.mean() < 0.9:
                 return None

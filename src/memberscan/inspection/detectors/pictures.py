@@ -16,8 +16,10 @@ _NOT_OF_A_PERSON = re.compile(
     r"mni|icbm|template|atlas|mask|average|avg|talairach|colin27|fsaverage|parcel|label|aal|harvard|schaefer|juelich|prior|tpm|synthetic|phantom",
     re.IGNORECASE,
 )
-_WEB_PAGE = re.compile(r"\.(html?|xhtml|svg|css|jinja2?|j2|md)$", re.IGNORECASE)
-"""Web pages and their templates, in which most images are icons."""
+_OFTEN_DRAWN = re.compile(
+    r"\.(html?|xhtml|svg|css|jinja2?|j2|md|png|jpe?g|gif|tiff?|webp|bmp|ico)$", re.IGNORECASE
+)
+"""Web pages and image files, most of which are icons and figures."""
 _VOLUMES = {"nifti", "analyze", "mgh", "minc", "dicom"}
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
 """First bytes of PNG, JPEG and GIF."""
@@ -56,11 +58,11 @@ class Pictures(Detector):
                 people=len(self._volumes),
             )
         if self._embedded and not self.file.program:
-            drawn = _WEB_PAGE.search(self.file.name) is not None
+            drawn = _OFTEN_DRAWN.search(self.file.name) is not None
             yield self.file.finding(
                 "pictures",
                 "note" if drawn else "look",
                 self._embedded[0],
-                f"It holds {words.people(len(self._embedded), 'embedded image', 'embedded images')}.",
+                f"{words.people(len(self._embedded), 'image')}, which only a person can judge.",
                 "Look at them: slices of brains and scatter plots are about people.",
             )
