@@ -17,7 +17,7 @@ from memberscan.report import AuditContent
 
 from ..report.examples import of_predictions
 from ..report.exposed import with_references
-from .made_up import written
+from .made_up import renamed, written
 
 Read = Callable[..., Sources]
 Derive = Callable[..., DossierContent]
@@ -31,8 +31,8 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> AuditContent:
 
 @pytest.fixture(scope="session")
 def exposed(quiet: AuditContent) -> AuditContent:
-    """The same with reference models."""
-    return with_references(quiet, 16)
+    """The same with reference models, and an attack that compares with them."""
+    return renamed(with_references(quiet, 16), "error", "lira")
 
 
 def declaration(context: str, **changes: Any) -> Declaration:

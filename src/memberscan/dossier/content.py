@@ -183,7 +183,9 @@ class Measure(Part):
     enforced_by: Text
     """Who applied it, and must be trusted for it; "not stated" where the file does not say."""
     read_back: Text
-    """Whether canaries or attacks contradict the guarantee."""
+    """Whether canaries or attacks contradict the guarantee, in words."""
+    contradicted: bool
+    """Whether they do."""
     source: Source
     """Where it comes from."""
 

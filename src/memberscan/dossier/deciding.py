@@ -122,7 +122,12 @@ def _doubts(controls: Sequence[ControlRow]) -> list[str]:
 
 
 def _of_measures(measures: Sequence[Measure]) -> list[str]:
+    """Return what is wrong with guarantees: contradicted, or enforced by nobody who is named."""
     return [
+        f"The guarantee of {each.what} is contradicted. {each.read_back} Do not rely on it."
+        for each in measures
+        if each.contradicted
+    ] + [
         f"Who enforced {each.what} is not stated. A setting that a party could ignore is no guarantee."
         for each in measures
         if each.statement is not None and each.enforced_by == NOT_STATED

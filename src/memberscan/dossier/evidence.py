@@ -102,6 +102,8 @@ def _of_audit(implied: Implied, audit: Audited) -> Judged | None:
         return Judged(row, True)
     usable = [finding for finding in ranking.ranked(content) if can_use(implied, finding)]
     outcome, reason = _outcome(content, usable)
+    if outcome == "no leak shown" and (why := not_all_tried(implied, content, usable)):
+        outcome, reason = "inconclusive", why
     direct = _can_do(content, implied)
     if not direct and outcome != "leaks":
         return None
@@ -132,6 +134,10 @@ def _hidden(audit: AuditContent) -> bool:
 def _can_do(audit: AuditContent, implied: Implied) -> bool:
     """Return whether the audit's attacker sees all that the implied one does, and trained references too."""
     enough = implied.sees != "weights" or audit.threat.access == "weights"
+    # Whoever has the model itself gets its answers before a service changes them.
+    changed = audit.target.answers is not None and audit.threat.access == "outputs"
+    if changed and not implied.service:
+        return False
     return enough and (_trained_references(audit) or not implied.references)
 
 
@@ -152,6 +158,21 @@ def _with_references(attack: str) -> bool:
     from memberscan.signals.reference_models import REFERENCE_MEMBERS
 
     return attack in REGISTRY and REFERENCE_MEMBERS in REGISTRY[attack].reads
+
+
+def not_all_tried(implied: Implied, audit: AuditContent, usable: Sequence[Finding]) -> str | None:
+    """Return why an audit that shows no leak is no answer about an attacker, or None if it is one.
+
+    An audit may be of an attacker and still try less than that attacker can do: a few attacks, or a few
+    rounds.
+    """
+    if implied.sees == "weights" and not any(finding.access == "weights" for finding in usable):
+        return "No attack that reads the weights was run; run all attacks of this attacker."
+    if implied.references and not any(_with_references(finding.attack) for finding in usable):
+        return "No attack with reference models was run; run all attacks of this attacker."
+    if implied.who != "outsider" and audit.threat.rounds is not None:
+        return f"The audit looked at {audit.threat.rounds} rounds only, and this attacker sees all."
+    return None
 
 
 def _outcome(audit: AuditContent, usable: Sequence[Finding]) -> tuple[Label, str]:
@@ -245,14 +266,15 @@ def _of_consortium(implied: Implied, given: Given, content: ConsortiumContent) -
     for k, entry in enumerate(content.entries):
         if entry.attacker == implied.who:
             audits = [labels[name] for name in entry.audits if name in labels]
-            label = min((audit.verdict for audit in audits), key=GRAVEST.index, default=None)
+            verdicts: list[Label] = [audit.verdict for audit in audits] or ["inconclusive"]
+            label = min(verdicts, key=GRAVEST.index)
             detectable = max((audit.smallest_detectable_auc for audit in audits), default=None)
             found.append(Judged(_joined(implied, given, k, entry, label, detectable), True))
     return found
 
 
 def _joined(
-    implied: Implied, given: Given, k: int, entry: Entry, label: Label | None, detectable: float | None
+    implied: Implied, given: Given, k: int, entry: Entry, label: Label, detectable: float | None
 ) -> AttackerRow:
     audits = (given.at(f"entries[{k}]"),)
     if implied.sees == "updates" and not entry.visible_to_server:

@@ -137,7 +137,7 @@ def _documentation(known: Known) -> Framework:
                 "Paragraph 58(e), resistance to re-identification",
                 "Ratio of training data to parameters; measures of the likelihood of re-identification; how, "
                 "by whom and how far the model was tested; the results.",
-                known.told(facts.ratio, facts.tests, facts.results),
+                known.told(facts.ratio, facts.tests, facts.results, facts.exposed),
                 "Who ran these tests, and who checked them.",
             ),
             _element(
