@@ -72,14 +72,14 @@ def test_every_statement_of_the_content_is_on_the_page(content: DossierContent) 
     for framework in content.frameworks:
         assert framework.name in text
         for element in framework.elements:
-            assert element.place in text and (element.blank or "") in text
+            assert element.place in text and element.blank in text
             assert all(fact.text.replace("+", "+ ") in text.replace("+", "+ ") for fact in element.facts)
     for said in (*content.limits, *(row.result for row in (*content.coverage, *content.controls))):
         assert said in text
     for each in content.inputs:
         assert each.sha256 in text and each.file in text
     assert DIGEST in text and "holds no names or ids of people" in text
-    blanks = sum(e.blank is not None for f in content.frameworks for e in f.elements)
+    blanks = sum(len(framework.elements) for framework in content.frameworks)
     assert text.count("To be filled in by the controller:") == blanks > 15
 
 

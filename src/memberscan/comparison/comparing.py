@@ -22,6 +22,14 @@ from memberscan.report.content.parts import Estimate
 from memberscan.report.disclosure import published_interval
 from memberscan.report.validation import agreeing
 
+_OF_PAIRS = (
+    "Of an attack that learns from known people, the AUC is that of each person's mean score over draws, "
+    "which can differ a little from the audit's own."
+)
+_OF_INTERVALS = (
+    "Intervals of differences take the audits for independent. If they are of the same people, these are too "
+    "wide rather than too narrow."
+)
 _ALWAYS = (
     "Intervals are 95%, each on its own: of many attacks, some differ by luck. The answer rests on the "
     "strongest attack of each audit alone.",
@@ -205,33 +213,26 @@ def answer(first: OpenedAudit, second: OpenedAudit, found: AttackDifference | No
 
 
 def _caveats(first: OpenedAudit, second: OpenedAudit, people: PairedPeople | str) -> list[str]:
-    one, other = first.content, second.content
-    said = []
-    if one.provenance.cohort != other.provenance.cohort:
-        said.append("The audits are of different data, or it is not known whether they are of the same.")
-    if one.threat.references != other.threat.references:
-        counts = one.threat.references or 0, other.threat.references or 0
-        said.append(
-            f"The attackers trained different numbers of reference models: {counts[0]} and {counts[1]}."
-        )
-    if one.threat.known != other.threat.known:
-        said.append("The attackers know different numbers of people.")
-    if one.target.answers != other.target.answers:
-        said.append("The service changes its answers in one of them, or in different ways.")
+    """Return what is not the same in both audits, and what the comparison cannot show."""
     labels = {each.content.verdict.label: each.name for each in (second, first)}
-    said += [
+    doubtful = [
         f"“{labels[label]}” is {label}, so that its AUCs may say nothing of its model."
         for label in ("confounded", "inconclusive")
         if label in labels
     ]
-    if isinstance(people, PairedPeople):
-        said.append(
-            "Of an attack that learns from known people, the AUC is that of each person's mean score over "
-            "draws, which can differ a little from the audit's own."
-        )
-    else:
-        said.append(
-            "Intervals of differences take the audits for independent. If they are of the same people, these "
-            "are too wide rather than too narrow."
-        )
-    return [*said, *_ALWAYS]
+    of_pairs = _OF_PAIRS if isinstance(people, PairedPeople) else _OF_INTERVALS
+    return [*_not_the_same(first.content, second.content), *doubtful, of_pairs, *_ALWAYS]
+
+
+def _not_the_same(one: AuditContent, other: AuditContent) -> list[str]:
+    said = []
+    if one.provenance.cohort != other.provenance.cohort:
+        said.append("The audits are of different data, or it is not known whether they are of the same.")
+    if one.threat.references != other.threat.references:
+        counts = f"{one.threat.references or 0} and {other.threat.references or 0}"
+        said.append(f"The attackers trained different numbers of reference models: {counts}.")
+    if one.threat.known != other.threat.known:
+        said.append("The attackers know different numbers of people.")
+    if one.target.answers != other.target.answers:
+        said.append("The service changes its answers in one of them, or in different ways.")
+    return said

@@ -267,8 +267,8 @@ class Element(Part):
     """What is asked for, in short."""
     facts: Many[Fact]
     """What is known, each with its source."""
-    blank: Text | None
-    """What only the controller can add; null where nothing is left to add."""
+    blank: Text
+    """What only the controller can add."""
 
 
 class Framework(Part):

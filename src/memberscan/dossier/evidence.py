@@ -11,6 +11,7 @@ from memberscan.dossier.content import (
     ExposedGroupFound,
     ExposedPeopleFound,
     Files,
+    Source,
 )
 from memberscan.dossier.contexts import Implied
 from memberscan.dossier.sources import Audited, Given, Sources
@@ -94,12 +95,7 @@ def _of_audit(implied: Implied, audit: Audited) -> Judged | None:
     if content.threat.attacker != implied.who:
         return None
     if _hidden(content):
-        reason = "All that it receives is encrypted, so that there is nothing to attack."
-        row = _stated(
-            implied, state="sees nothing", outcome=None, reason=reason, **_EMPTY,
-            audits=(audit.at("federation.visible_to_server"),),
-        )  # fmt: skip
-        return Judged(row, True)
+        return Judged(_sees_nothing(implied, audit.at("federation.visible_to_server")), True)
     usable = [finding for finding in ranking.ranked(content) if can_use(implied, finding)]
     outcome, reason = _outcome(content, usable)
     if outcome == "no leak shown" and (why := not_all_tried(implied, content, usable)):
@@ -123,6 +119,11 @@ def _of_audit(implied: Implied, audit: Audited) -> Judged | None:
         audits=(audit.at("verdict.label"),),
     )
     return Judged(row, direct)
+
+
+def _sees_nothing(implied: Implied, source: Source) -> AttackerRow:
+    reason = "All that it receives is encrypted, so that there is nothing to attack."
+    return _stated(implied, state="sees nothing", outcome=None, reason=reason, **_EMPTY, audits=(source,))
 
 
 def _hidden(audit: AuditContent) -> bool:
@@ -278,8 +279,7 @@ def _joined(
 ) -> AttackerRow:
     audits = (given.at(f"entries[{k}]"),)
     if implied.sees == "updates" and not entry.visible_to_server:
-        reason = "All that it receives is encrypted, so that there is nothing to attack."
-        return _stated(implied, state="sees nothing", outcome=None, reason=reason, **_EMPTY, audits=audits)
+        return _sees_nothing(implied, audits[0])
     best = entry.findings[0] if entry.findings else None
     average = best and Average(
         attack=best.attack, auc=best.auc, bound=None, fpr=None, tpr=None,

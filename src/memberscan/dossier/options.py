@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memberscan.dossier.content import Alternative, AttackerRow, Decision, Files, OtherContext
+from memberscan.dossier.content import Alternative, OtherContext, Outcome
+from memberscan.dossier.known import Known
 from memberscan.report import words
 
 
-def options_of(
-    decision: Decision,
-    attackers: Sequence[AttackerRow],
-    others: Sequence[OtherContext],
-    files: Files | None,
-    alternatives: Sequence[Alternative],
-) -> tuple[str, ...]:
+def options_of(outcome: Outcome, known: Known, others: Sequence[OtherContext]) -> tuple[str, ...]:
     """Return what could be done, in the order in which it is least work."""
     said = []
-    if files is not None and files.outcome == "leaks":
+    if known.files is not None and known.files.outcome == "leaks":
         said.append("Mend or leave out the files that hold data about people, and inspect the release again.")
-    if decision.outcome == "evidence is missing":
+    if outcome == "evidence is missing":
         said.append("Do what is listed as missing, and make the dossier again.")
-    found = any(row.outcome == "leaks" and row.sees != "files" for row in attackers)
-    if found:
-        said += _after_a_leak(others, alternatives)
-    if decision.outcome == "no leak shown":
+    if any(row.outcome == "leaks" and row.sees != "files" for row in known.attackers):
+        said += _after_a_leak(others, known.alternatives)
+    if outcome == "no leak shown":
         said.append(
             "Have the classes of attack tested that were not run, or state why their risk is accepted."
         )
     said.append("Release under conditions, such as who gets access and for what, and record who checks them.")
-    if decision.outcome == "leak found":
+    if outcome == "leak found":
         said.append("Do not release.")
     return tuple(said)
 
