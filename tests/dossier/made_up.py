@@ -98,7 +98,7 @@ def inspection(verdict: str, *, unread: bool = False) -> InspectionContent:
     other = {**rows, "kind": "user names", "grade": "look", "people": None}
     del other["proof"]
     files = [
-        {"file": name, "format": "pickle", "size": 9, "sha256": "", "unread": why}
+        {"file": name, "format": "pickle", "size": 9, "sha256": "5" * 64, "unread": why}
         for name, why in (("model.pkl", ""), ("notes.xyz", "unknown format" if unread else ""))
     ]
     return InspectionContent.model_validate(

@@ -22,7 +22,7 @@ from .made_up import changed, inspection, leaking
 
 DIGEST = "0123456789abcdef" * 4
 SECTIONS = (
-    "attackers", "coverage", "files", "measures", "controls", "documentation", "limits", "record",
+    "attackers", "coverage", "files", "measures", "controls", "documentation", "limits", "terms", "record",
     "integrity",
 )  # fmt: skip
 
@@ -81,6 +81,17 @@ def test_every_statement_of_the_content_is_on_the_page(content: DossierContent) 
     assert DIGEST in text and "holds no names or ids of people" in text
     blanks = sum(len(framework.elements) for framework in content.frameworks)
     assert text.count("To be filled in by the controller:") == blanks > 15
+
+
+def test_the_files_that_were_inspected_are_listed_with_their_digests(content: DossierContent) -> None:
+    assert content.files is not None
+    text = Checked(render(content, DIGEST)).text
+    for each in content.files.released:
+        assert each.file in text and each.sha256 in text
+    assert any("files that were inspected are those that will be released" in said for said in content.limits)
+    many = content.files.released * 40
+    crowd = content.model_copy(update={"files": content.files.model_copy(update={"released": many})})
+    assert "The first 60 of 80; dossier.json has all." in Checked(render(crowd, DIGEST)).text
 
 
 def test_what_was_not_run_is_named_as_not_run(quiet: AuditContent, derived: Derive) -> None:

@@ -239,6 +239,17 @@ class FileFinding(Part):
     """Where it comes from."""
 
 
+class ReleasedFile(Part):
+    """One file that was inspected, so that it can be checked that this one is released."""
+
+    file: Text
+    """The file, as a path within the release."""
+    size: Count
+    """Its bytes."""
+    sha256: Sha256
+    """SHA-256 of its bytes."""
+
+
 class Files(Part):
     """What the files of the release give away, from the inspection."""
 
@@ -254,6 +265,8 @@ class Files(Part):
     """Whether they were compared with a cohort, so that matches are proven and not guessed from names."""
     findings: Many[FileFinding]
     """What was found, the worst first."""
+    released: Many[ReleasedFile]
+    """The files that were inspected, without those within archives."""
     source: Source
     """Where it comes from."""
 
