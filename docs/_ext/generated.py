@@ -10,6 +10,7 @@ import click
 import typer
 
 from memberscan.cli import app as command_line
+from memberscan.cli.bids_app import app as bids_app
 from memberscan.comparison.schema import published as of_comparisons
 from memberscan.dossier.schema import published as of_dossiers
 from memberscan.report.schema import published
@@ -52,8 +53,9 @@ def _after_napoleon(
 
 def commands() -> str:
     """Return a section for each command: what it does, its arguments and its options."""
-    root = typer.main.get_command(command_line)
-    return "\n".join(_command(path, command) for path, command in walk(root, "memberscan"))
+    both = (command_line, "memberscan"), (bids_app, "memberscan-bids")
+    found = [each for app, name in both for each in walk(typer.main.get_command(app), name)]
+    return "\n".join(_command(path, command) for path, command in found)
 
 
 def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:

@@ -56,21 +56,29 @@ def derivative(out: Path, source: Path, *, not_bids: Collection[str]) -> Iterato
 
 
 def described(source: Path) -> dict[str, Any]:
-    """Return the description of a derivative of a dataset.
-
-    Source: BIDS 1.10.0, "Modality agnostic files", table of dataset_description.json and GeneratedBy.
-    """
+    """Return the description of a derivative of a dataset, with its name and DOI if it states them."""
     stated = load_json(source / DESCRIPTION) if (source / DESCRIPTION).exists() else {}
     name, doi = _text(stated, "Name"), _text(stated, "DatasetDOI")
-    description: dict[str, Any] = {
-        "Name": f"{NAME} of {name or 'a dataset without a name'}",
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": NAME, "Version": __version__}],
-    }
-    if doi:
-        description["SourceDatasets"] = [{"DOI": doi}]
-    return description
+    description = description_of(f"{NAME} of {name or 'a dataset without a name'}")
+    return description | ({"SourceDatasets": [{"DOI": doi}]} if doi else {})
+
+
+def description_of(name: str, *, version: str = __version__, about: str = "") -> dict[str, Any]:
+    """Return what every derivative that memberscan makes says of itself.
+
+    Source: BIDS 1.10.0, "Modality agnostic files", table of dataset_description.json and GeneratedBy.
+
+    Parameters
+    ----------
+    name
+        Name of the derivative.
+    version
+        Version of memberscan that made it.
+    about
+        What was made, in a sentence.
+    """
+    maker = {"Name": NAME, "Version": version} | ({"Description": about} if about else {})
+    return {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "derivative", "GeneratedBy": [maker]}
 
 
 def _text(stated: Any, key: str) -> str:

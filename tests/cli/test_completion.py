@@ -13,6 +13,7 @@ TRIALS = {
     "memberscan co": {"cohort"},
     "memberscan cohort ph": {"phantom"},
     "memberscan audit run --threads 2 --attacker a": {"aggregate", "active-server"},
+    "memberscan audit run --qui": {"--quiet"},
 }
 
 

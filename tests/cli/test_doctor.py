@@ -12,6 +12,7 @@ import pytest
 
 from memberscan import __version__, doctor
 from memberscan.doctor.cuda import Card, Cuda
+from memberscan.doctor.packages import Extra, Package
 
 from .conftest import Command
 
@@ -41,6 +42,15 @@ def test_programs_get_the_same_as_json(command: Command, tmp_path: Path):
     assert found["memberscan"] == __version__ and found["problems"] == []
     assert {extra["name"]: extra["installed"] for extra in found["extras"]}["federated"]
     assert found["places"][0]["path"] == str(tmp_path)
+
+
+def test_what_an_extra_lacks_is_named(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    real = doctor.examine(tmp_path)
+    absent = Package("opacus", ">=1.6", None, fits=False)
+    extras = (Extra("dp", "privacy", (absent,), installed=False), Extra("he", "sums", (), installed=False))
+    monkeypatch.setattr(doctor, "examine", lambda _: replace(real, extras=extras))
+    out = command("doctor").out
+    assert "no: opacus>=1.6" in out and "not known: install memberscan again" in out
 
 
 def test_what_would_fail_ends_with_2(command: Command, tmp_path: Path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -140,6 +142,13 @@ def test_options_that_contradict_each_other_are_refused(
 ):
     refused("demo", "--out", tmp_path / "demo", *given, code=2, says=says)
     assert not (tmp_path / "demo").exists()
+
+
+def test_an_error_before_there_is_a_log_is_printed_once():
+    # In a process of its own, because pytest's handlers take what logging would print.
+    words = [sys.executable, "-m", "memberscan", "--quiet", "--verbose", "doctor"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("contradict")) == (2, 1)
 
 
 def test_a_common_option_ends_the_values_of_the_option_before_it(command: Command, tmp_path: Path):

@@ -83,4 +83,4 @@ def test_a_source_tree_that_was_not_installed_is_named(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(packages.metadata, "requires", requires)
     found = doctor.examine(tmp_path)
-    assert found.packages == () and "was not installed by pip" in found.problems[0]
+    assert found.packages == () and "not installed as a package" in found.problems[0]

@@ -34,6 +34,9 @@ from memberscan.shown import plain
 
 _LINES = "\n\t"
 """Control characters that messages with several lines may contain."""
+_ERRORS = logging.getLogger("memberscan.errors")
+# Without a handler, logging would print an error a second time that comes before there is a log.
+_ERRORS.addHandler(logging.NullHandler())
 
 app = typer.Typer(
     name="memberscan",
@@ -77,7 +80,9 @@ def run(commands: typer.Typer, arguments: list[str]) -> NoReturn:
     as_json = "--json" in arguments
     with contextlib.ExitStack() as stack:
         try:
-            code = commands(arguments, standalone_mode=False, obj=stack)
+            command = typer.main.get_command(commands)
+            root.complete_everywhere(command)
+            code = command(arguments, standalone_mode=False, obj=stack)
         except click.ClickException as error:
             rich_format_error(error)
             _end(error.format_message(), "UsageError", error.exit_code, as_json=as_json)
@@ -100,7 +105,7 @@ def _fail(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
 
 def _end(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
     """Exit with a code; with ``--json``, write one JSON document to standard output also after an error."""
-    logging.getLogger("memberscan.errors").error("%s (exit code %d)", plain(message, keep=_LINES), code)
+    _ERRORS.error("%s (exit code %d)", plain(message, keep=_LINES), code)
     if as_json and code:
         answer({"error": {"type": kind, "message": message, "exit_code": code}}, as_json=True)
     sys.exit(code)

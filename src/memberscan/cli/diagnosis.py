@@ -11,6 +11,7 @@ from memberscan.cli.options import Json, NoSeed, answer, console, say
 
 if TYPE_CHECKING:
     from memberscan.doctor import Examination
+    from memberscan.doctor.packages import Extra
 
 PROBLEM = 2
 """Exit code if something was found that would make commands fail."""
@@ -56,12 +57,17 @@ def _print(found: Examination) -> None:
         packages.add_row(*map(escape, (package.name, package.needed, package.installed or "missing")))
     extras = Table("extra", "for", "installed", title="Extras", title_justify="left")
     for extra in found.extras:
-        needs = ", ".join(f"{each.name}{each.needed}" for each in extra.packages if not each.fits)
-        extras.add_row(
-            *map(escape, (extra.name, extra.purpose, "yes" if extra.installed else f"no: {needs}"))
-        )
+        extras.add_row(*map(escape, (extra.name, extra.purpose, _state(extra))))
     console().print(packages, extras)
     say("no problem found" if not found.problems else f"problems: {len(found.problems)}")
+
+
+def _state(extra: Extra) -> str:
+    """Return in words whether an extra is installed, and what it lacks."""
+    if not extra.packages:
+        return "not known: install memberscan again"
+    lacking = ", ".join(f"{each.name}{each.needed}" for each in extra.packages if not each.fits)
+    return f"no: {lacking}" if lacking else "yes"
 
 
 def _machine(found: Examination) -> dict[str, str]:

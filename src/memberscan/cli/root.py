@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
 
 from memberscan import threads
@@ -86,6 +88,26 @@ def _shown(quiet: bool, verbose: bool, progress: str) -> Shown:
     if len(asked) > 1:
         raise BadInputError(f"{' and '.join(asked.values())} contradict each other; leave out all but one")
     return next(iter(asked), Shown.LONG_WORK)
+
+
+def complete_everywhere(command: click.Command) -> None:
+    """Let a shell complete the options of every command after the name of one too, where they may stand.
+
+    Nothing changes unless a shell asks for completions: they are then parameters of each command, which would
+    otherwise appear in the help of each, and be given to its function.
+    """
+    if not any(name.endswith("_COMPLETE") and name.startswith("_MEMBERSCAN") for name in os.environ):
+        return
+    common = [each for each in command.params if {*_WITH_A_VALUE, *_WITHOUT} & set(each.opts)]
+    for child in inner_commands(command):
+        child.params += common
+
+
+def inner_commands(command: click.Command) -> Iterator[click.Command]:
+    """Yield the commands within a command, and within those."""
+    for child in getattr(command, "commands", {}).values():
+        yield child
+        yield from inner_commands(child)
 
 
 def prepared(arguments: Sequence[str]) -> list[str]:

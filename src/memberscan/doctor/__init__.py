@@ -82,7 +82,9 @@ def examine(directory: Path) -> Examination:
 def _problems(packages: tuple[Package, ...], places: tuple[Place, ...]) -> tuple[str, ...]:
     found = []
     if not packages:
-        found.append("memberscan was not installed by pip, so its packages are not known; run pip install .")
+        found.append(
+            "memberscan is not installed as a package, so what it needs is not known; run pip install ."
+        )
     for package in packages:
         if package.installed is None:
             found.append(f"{package.name} is not installed; run pip install '{package.name}{package.needed}'")

@@ -34,6 +34,7 @@ Kind = Literal[
     "embeddings",
     "batch statistics",
     "optimizer state",
+    "memberscan's own secrets",
     "user names",
     "pictures",
     "code in data",

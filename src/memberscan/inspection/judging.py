@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from memberscan import __version__
+from memberscan.inspection import own_files
 from memberscan.inspection.cohort_index import CohortIndex
 from memberscan.inspection.content import (
     INSPECTION_SCHEMA,
@@ -34,7 +35,8 @@ def judged(
     mask = Mask(index.search if index else None)
     files = sorted((file for report in reports for file in report.files), key=lambda file: file.file)
     findings = [finding for report in reports for finding in report.findings]
-    findings = [*_together(findings), *_names(files, index), *_unread(files)]
+    own = own_files.findings([file.file for file in files])
+    findings = [*_together(findings), *own, *_names(files, index), *_unread(files)]
     findings.sort(key=lambda each: (_ORDER[each.grade], -(each.people or 0), each.file, each.place))
     ids = frozenset().union(*(report.ids for report in reports))
     shown = [

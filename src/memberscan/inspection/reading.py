@@ -52,7 +52,7 @@ class Task:
             Directory for large files from archives.
         """
         report = FileReport()
-        budget = Budget(scratch)
+        budget = Budget(scratch) if self.is_history else Budget.of_file(scratch, self.size)
         if self.is_history:
             found = history(self.path, self.name, budget)
             _collect(found, "git history", self.name, self.size, "", index, budget, report)

@@ -17,6 +17,13 @@ _IN_MEMORY = 32 << 20
 """Files within archives are kept in memory up to this size; larger ones go to the scratch directory."""
 
 
+_MOST_EXPANDED = 8 << 30
+"""Most bytes that come out of one file."""
+_ALWAYS_EXPANDED, _RATIO = 256 << 20, 200
+"""Bytes that may always come out, and how many times its size besides. Text and images shrink less than that;
+archives that were made to fill memory shrink a thousand times."""
+
+
 @dataclass
 class Budget:
     """What may still be spent on one file of a release and all the files within it.
@@ -27,7 +34,7 @@ class Budget:
 
     scratch: Path
     """Directory for large files of archives; it is removed after the inspection."""
-    expanded: int = 8 << 30
+    expanded: int = _MOST_EXPANDED
     """Bytes that may still come out of compressed data."""
     entries: int = 200_000
     """Files within archives that may still be looked at."""
@@ -37,6 +44,11 @@ class Budget:
     """Most levels of archives within archives."""
     ends: float = field(default_factory=lambda: time.monotonic() + 600)
     """When time is over, on the monotonic clock."""
+
+    @classmethod
+    def of_file(cls, scratch: Path, size: int) -> Budget:
+        """Return the budget of a file of that many bytes, which bounds how much may come out of few."""
+        return cls(scratch, expanded=min(_MOST_EXPANDED, _ALWAYS_EXPANDED + _RATIO * size))
 
     def expand(self, size: int) -> None:
         """Spend bytes of expanded data; call it before or while they are expanded."""

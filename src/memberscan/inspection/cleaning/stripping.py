@@ -16,6 +16,7 @@ from memberscan.inspection.content import CleanedFile, InspectionFinding
 from memberscan.inspection.detectors.id_patterns import ids_in
 from memberscan.inspection.isolation import Isolated
 from memberscan.inspection.making import Inspected
+from memberscan.inspection.own_files import owner_only
 from memberscan.inspection.reading import FileReport, Task
 from memberscan.inspection.sources import Budget, Source
 from memberscan.progress import progress
@@ -105,8 +106,12 @@ def strip(inspected: Inspected, out: Path) -> list[CleanedFile]:
     done = []
     index = inspected.index
     with Isolated(index) as process, progress("Cleaning", len(inspected.tasks)) as advance:
+        own = set(owner_only([task.name for task in inspected.tasks]))
         for task in inspected.tasks:
-            done.append(_cleaned(task, index, out, process))
+            if task.name in own:
+                done.append(_done(task, "left out", "It is for its owner only."))
+            else:
+                done.append(_cleaned(task, index, out, process))
             advance(1)
     return done
 

@@ -1,0 +1,53 @@
+"""The files of memberscan's own directories that are for their owner only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
+
+from memberscan.inspection.content import InspectionFinding
+from memberscan.inspection.detectors.base import FileContext
+from memberscan.report import words
+
+_MADE_HERE = frozenset({"run.json", "audit.json", "cohort.json", "frontier.json", "reproduction.json"})
+"""A directory with one of these was made by memberscan."""
+_OWNER_ONLY = frozenset({
+    "request.json", "roles.tsv", "roles.salt", "salt.txt", "pseudonyms.tsv", "scores.tsv", "matched.tsv",
+    "history.jsonl", "canaries.json", "checkpoint.safetensors", "secret.ckks",
+})  # fmt: skip
+"""They say who is a member, how members were drawn, or what attackers would have to work for: see "What each
+file gives away" in the documentation."""
+
+
+def owner_only(names: Collection[str]) -> list[str]:
+    """Return which of these files memberscan keeps for their owner, in the order given.
+
+    Parameters
+    ----------
+    names
+        Paths within the release; ``!`` stands between an archive and a file in it.
+    """
+    made_here = {_folder(name) for name in names if _last(name) in _MADE_HERE}
+    return [name for name in names if _last(name) in _OWNER_ONLY and _folder(name) in made_here]
+
+
+def findings(names: Collection[str]) -> Iterator[InspectionFinding]:
+    """Yield one finding for all of them."""
+    if found := owner_only(names):
+        kinds = sorted({_last(name) for name in found})
+        yield FileContext(found[0]).finding(
+            "memberscan's own secrets",
+            "leaks",
+            "",
+            f"{words.people(len(found), 'file')} that memberscan writes for their owner only: "
+            f"{words.listed(kinds)}. They say who is a member, or how members were drawn.",
+            "Give away run.json and the weights, and none of these.",
+        )
+
+
+def _last(name: str) -> str:
+    return PurePosixPath(name.rpartition("!")[2]).name
+
+
+def _folder(name: str) -> str:
+    return name[: len(name) - len(_last(name))]
