@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,8 @@ def _write(path: Path, outputs: Mapping[str, bytes]) -> None:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         if name != REQUEST:
             write_bytes(path / name, data)
+    # Requests are for the owner only, but this one holds digests, and whoever verifies must read it.
+    (path / REQUEST).chmod(stat.S_IMODE((path / PAGE).stat().st_mode))
     if (pdf := pdf_of(outputs[PAGE])) is not None:
         write_bytes(path / PDF, pdf)
     files, _ = files_in(path)
