@@ -72,6 +72,12 @@ def test_verdicts_that_differ_are_no_difference(quiet: AuditContent, audited: Au
     assert "which alone shows no difference" in found.answer
 
 
+def test_of_a_confounded_audit_there_is_no_answer(quiet: AuditContent, audited: Audited) -> None:
+    found = compare(audited("a", labelled(quiet, "confounded"), shift=2.0), audited("b"))
+    assert found.answer.startswith("There is no answer") and "“a” is confounded" in found.answer
+    assert found.strongest is not None and found.strongest.shown
+
+
 def test_what_leaks_less_may_still_leak(quiet: AuditContent, audited: Audited) -> None:
     found = compare(audited("a", leaking(quiet), shift=2.0), audited("b", leaking(quiet), shift=0.6))
     assert found.answer.endswith("“b” still leaks.")
@@ -92,6 +98,8 @@ def test_audits_of_other_attackers_or_targets_are_refused(quiet: AuditContent, a
     score = {"name": "mmse", "unit": "points", "classes": [], "step": 0.1}
     with pytest.raises(MisalignedError, match=r"predict different things \(age; mmse\)"):
         compare(one, audited("score", changed(quiet, target={"variable": score})))
+    with pytest.raises(MisalignedError, match="trained reference models"):
+        compare(one, audited("references", changed(quiet, threat={"references": 8})))
     with pytest.raises(BadInputError, match="given twice"):
         compare(one, one)
     with pytest.raises(AuditFileError, match=r"holds no audit\.json"):
@@ -99,19 +107,20 @@ def test_audits_of_other_attackers_or_targets_are_refused(quiet: AuditContent, a
 
 
 def test_what_is_not_the_same_is_said(quiet: AuditContent, audited: Audited) -> None:
+    one = changed(quiet, threat={"references": 4})
     other = changed(
-        labelled(quiet, "confounded"),
+        labelled(quiet, "inconclusive"),
         threat={"references": 8, "known_nonmembers": 3},
         provenance={"cohort": "another"},
         target={"answers": "rounded"},
     )
-    said = " ".join(compare(audited("one"), audited("other", other)).caveats)
+    said = " ".join(compare(audited("one", one), audited("other", other)).caveats)
     for part in (
         "different data",
-        "0 and 8",
+        "4 and 8",
         "different numbers of people",
         "changes its answers",
-        "confounded",
+        "inconclusive",
     ):
         assert part in said
 

@@ -195,6 +195,12 @@ def answer(first: OpenedAudit, second: OpenedAudit, found: AttackDifference | No
     compared = f"the AUC of the strongest attack differs by {size}"
     one, other = (f"“{audit.name}”" for audit in (first, second))
     verdicts = first.content.verdict.label, second.content.verdict.label
+    if "confounded" in verdicts:
+        which = one if verdicts[0] == "confounded" else other
+        return (
+            f"There is no answer: {compared}, but {which} is confounded, and its attacks may have found "
+            "another difference between members and non-members than the model."
+        )
     if not found.shown:
         said = f"No difference between {one} and {other} is shown: {compared}."
         if verdicts[0] != verdicts[1]:

@@ -132,6 +132,11 @@ def require_same_question(first: AuditContent, second: AuditContent) -> None:
             f"the audits are of different attackers ({questions[0][0]}; {questions[1][0]}); compare audits "
             "of the same attacker"
         )
+    if bool(first.threat.references) != bool(second.threat.references):
+        raise MisalignedError(
+            "in one of the audits the attacker trained reference models, and in the other not; compare "
+            "audits with references, or audits without"
+        )
     if questions[0][1] != questions[1][1] or first.target.variable.unit != second.target.variable.unit:
         raise MisalignedError(
             f"the models predict different things ({questions[0][1]}; {questions[1][1]}); compare models of "
