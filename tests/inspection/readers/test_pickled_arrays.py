@@ -85,6 +85,15 @@ def test_arrays_of_objects_become_nested_lists(protocol: int) -> None:
     assert loaded(_joblib({"x": array, "after": 1})) == {"x": array.tolist(), "after": 1}
 
 
+def test_text_of_any_length_becomes_a_list() -> None:
+    # As numpy 2 pickles np.array([["sub-01", "x"]], np.dtypes.StringDType()).
+    data = (
+        b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I1\nI2\nt"
+        b"cnumpy._core._internal\n_convert_to_stringdtype_kwargs\n(I1\ntRI00\n(lVsub-01\naVx\natb."
+    )
+    assert loaded(data) == [["sub-01", "x"]]
+
+
 def test_an_array_of_objects_may_hold_itself() -> None:
     array = np.array([None], dtype=object)
     array[0] = array
@@ -156,6 +165,7 @@ def test_a_sparse_matrix_with_wrong_indices_stays_a_record() -> None:
         ("indices", [9, 9, 9]),
         ("indptr", [0, 1 << 30, 1 << 31, 1 << 32]),
         ("indptr", [3, 2, 1, 0]),
+        ("indptr", [-(1 << 31), 0, 1, 2]),
     ):
         damaged = matrix.copy()
         setattr(damaged, part, np.array(wrong))

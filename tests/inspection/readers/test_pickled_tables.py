@@ -11,10 +11,13 @@ import pandas as pd
 import pytest
 
 from memberscan.inspection.readers.arrow_buffers import arrow_column
+from memberscan.inspection.readers.byte_stream import ByteStream
+from memberscan.inspection.readers.pickle_machine import PickleMachine
+from memberscan.inspection.readers.vocabulary import VOCABULARY
 from memberscan.inspection.values import Columns, Instance
 
 from .golden.make import tables
-from .pickle_lab import budget, loaded, plain
+from .pickle_lab import budget, instances, loaded, plain
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.pkl"))
 EXPECTED = {
@@ -74,13 +77,18 @@ def test_an_index_that_counts_is_not_expanded() -> None:
 def test_what_is_kept_beside_a_table_is_not_lost() -> None:
     frame = pd.DataFrame({"a": [1]})
     frame.attrs["who"] = "sub-01"
-    from memberscan.inspection.readers.byte_stream import ByteStream
-    from memberscan.inspection.readers.pickle_machine import PickleMachine
-    from memberscan.inspection.readers.vocabulary import VOCABULARY
-
     machine = PickleMachine(ByteStream.of(pickle.dumps(frame), budget()), VOCABULARY)
     machine.load()
     assert {"who": "sub-01"} in machine.discarded
+
+
+def test_a_column_of_another_class_does_not_hide_the_others() -> None:
+    frame = pd.DataFrame({"id": ["sub-01", "sub-02"], "sparse": pd.arrays.SparseArray([0, 1.5])})
+    frame["span"] = pd.interval_range(0, 2)
+    machine = PickleMachine(ByteStream.of(pickle.dumps(frame), budget()), VOCABULARY)
+    assert plain(machine.load()) == {"id": ["sub-01", "sub-02"]}
+    aside = {record.class_name.rpartition(".")[2] for record in instances(machine.discarded)}
+    assert {"SparseArray", "IntervalArray"} <= aside
 
 
 def test_arrays_of_other_classes_stay_records() -> None:

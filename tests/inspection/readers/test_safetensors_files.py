@@ -72,5 +72,5 @@ def test_damaged_headers_end_in_an_error(header: bytes) -> None:
 def test_only_a_header_within_the_file_makes_a_file_of_safetensors() -> None:
     data = save({"x": torch.ones(2)})
     assert isinstance(reader_of(source_of(data)), Safetensors)
-    assert reader_of(source_of(data[:20])) is None
-    assert reader_of(source_of((1 << 60).to_bytes(8, "little") + b"{}")) is None
+    assert not isinstance(reader_of(source_of(data[:20])), Safetensors)
+    assert not isinstance(reader_of(source_of((1 << 60).to_bytes(8, "little") + b"{}")), Safetensors)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import tarfile
 import time
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import torch
 
 from memberscan.errors import BadInputError
 from memberscan.inspection.readers.base import Item, Partly
+from memberscan.inspection.readers.pickled_tensors import Storage, view_of
 from memberscan.inspection.readers.tensor_values import TYPES, in_numpy, small_floats, strided
 from memberscan.inspection.readers.torch_files import TorchFile
 from memberscan.inspection.sources import Source
@@ -117,6 +120,16 @@ def test_programs_of_torchscript_are_yielded_as_files(tmp_path: Path) -> None:
     assert not any(isinstance(item, Partly) for item in items)
 
 
+def test_parts_of_a_storage_are_placed_within_it() -> None:
+    storage = Storage("torch.float32", content=np.arange(10, dtype="<f4").view(np.uint8), kind="float32")
+    part = storage.part(6, 4)
+    view_of(part, 0, (2, 2), (2, 1), "float32", budget())
+    view_of(storage, 0, (3, 2), (2, 1), "float32", budget())
+    assert storage.rest(budget()) is None
+    with pytest.raises(BadInputError):
+        storage.part(8, 4)
+
+
 def test_sources_of_pickled_modules_are_kept() -> None:
     items = found(_saved(torch.nn.Linear(2, 1), legacy=True))
     assert items[0][1].class_name == "torch.nn.modules.linear.Linear"
@@ -132,6 +145,24 @@ def test_files_beside_the_tensors_are_not_lost() -> None:
     assert [item.name for item in items if isinstance(item, Source)] == ["!archive/extra/people.csv"]
     assert [item for item in items if isinstance(item, Partly)] == [
         Partly("archive/data/99", "no tensor refers to these bytes")
+    ]
+
+
+def test_what_archives_hide_is_reported() -> None:
+    # The persistent id of a storage of a class that torch does not have.
+    pid = b"(X\x07\0\0\0storagectorch\nOtherStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04tQ"
+    packed = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(packed, "w") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("archive/data.pkl", pickle.dumps("sub-01"))
+        archive.writestr("archive/data.pkl", b"\x80\x02" + pid + b".and more")
+        archive.writestr("archive/data/0", b"\0" * 16)
+        archive.writestr("archive/version", "3")
+    parts = [item for item in found(packed.getvalue()) if isinstance(item, Partly)]
+    assert parts == [
+        Partly("data.pkl", "bytes follow the pickle"),
+        Partly("archive/data.pkl", "the archive holds another file of the same name"),
+        Partly("archive/data/0", "no tensor refers to these bytes"),
     ]
 
 
@@ -160,12 +191,64 @@ def test_large_tensors_are_mapped_and_widened_in_the_scratch_directory(tmp_path:
     assert [file.name for file in tmp_path.iterdir()] == ["large.pt"]
 
 
+def _tar() -> bytes:
+    """An archive as torch before version 0.1.10 wrote it: a storage, a part of it, and views of both."""
+
+    def dump(value: Any) -> bytes:
+        return pickle.dumps(value, protocol=2)
+
+    def tensor(key: int, storage: int, size: list[int], stride: list[int], offset: int) -> bytes:
+        numbers = struct.pack(f"<i4x{2 * len(size) + 1}q", len(size), *size, *stride, offset)
+        return dump((key, storage, torch.FloatTensor)) + numbers
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value: Any) -> Any:
+            return str(value)[1:] if isinstance(value, str) and value.startswith("#") else None
+
+    objects = io.BytesIO()
+    Pickler(objects, protocol=2).dump({"x": "#11", "part": "#12", "who": "sub-01"})
+    raw = struct.pack("<q", 24) + BASE[0].numpy().tobytes()[:96]
+    files = {
+        "sys_info": dump({"little_endian": True}),
+        "pickle": objects.getvalue(),
+        "storages": dump(1) + dump((1, "cpu", torch.FloatStorage)) + raw + dump([(2, 1, 8, 4)]),
+        "tensors": dump(2) + tensor(11, 1, [2, 3], [1, 4], 2) + tensor(12, 2, [2, 2], [2, 1], 0),
+    }
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:", format=tarfile.PAX_FORMAT) as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mtime = len(data), 1.5  # type: ignore[assignment]
+            archive.addfile(entry, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def test_archives_of_the_oldest_torch_are_those_of_torch(tmp_path: Path) -> None:
+    # Torch reads this format from files on disk only.
+    (tmp_path / "old.pt").write_bytes(_tar())
+    expected = torch.load(tmp_path / "old.pt", weights_only=False)
+    item, rest = found(_tar())
+    assert isinstance(item, Item)
+    for name in ("x", "part"):
+        np.testing.assert_array_equal(item.value[name], expected[name].numpy())
+    assert item.value["who"] == "sub-01"
+    assert isinstance(rest, Item)
+    assert rest.value.size == 24
+
+
+def test_truncated_archives_of_the_oldest_torch_end_in_an_error() -> None:
+    data = _tar()
+    for end in range(1024, len(data.rstrip(b"\0")), 100):
+        with pytest.raises((BadInputError, ValueError, tarfile.TarError)):
+            list(TorchFile().read(source_of(data[:end])))
+
+
 def test_other_archives_are_not_of_torch() -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("package/data.pkl", pickle.dumps(1))
-    assert reader_of(source_of(packed.getvalue())) is None
-    assert reader_of(source_of(b"PK\x03\x04 data.pkl")) is None
+    assert not isinstance(reader_of(source_of(packed.getvalue())), TorchFile)
+    assert not isinstance(reader_of(source_of(b"PK\x03\x04 data.pkl")), TorchFile)
 
 
 def test_truncated_files_end_in_an_error() -> None:

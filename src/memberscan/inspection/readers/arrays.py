@@ -81,7 +81,7 @@ def _array(stream: ByteStream, place: str) -> Iterator[Item]:
         machine = PickleMachine(stream, VOCABULARY)
         yield Item(place, machine.load())
         if machine.discarded:
-            yield Item(f"{place} aside", machine.discarded)
+            yield Item(f"{place} aside".strip(), machine.discarded)
         return
     numbers = stream.numbers(dtype, math.prod(shape))
     yield Item(place, as_values(shaped(numbers, shape, fortran), dtype, stream.budget))

@@ -60,13 +60,13 @@ def expander(head: bytes) -> Callable[[], Any] | None:
 
 
 def expanded_head(head: bytes) -> bytes:
-    """Return the first bytes of what a file holds, expanded if it is compressed; empty if it is damaged."""
+    """Return the first bytes of what a file holds, expanded if it is compressed; empty if it cannot be."""
     make = expander(head)
     if make is None:
         return head
     try:
         return bytes(make().decompress(head, len(head)))
-    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError):
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, MissingExtraError):
         return b""
 
 
@@ -184,10 +184,15 @@ class ByteStream:
         BadInputError
             If there are fewer.
         """
-        data: bytes = self._raw.read(max(count, 0)) if count < _BLOCK else self._large(count)
+        data: bytes = self._raw.read(count) if 0 <= count < _BLOCK else self._large(count)
         if len(data) != count:
             raise BadInputError("the file ends in the middle of a value")
         return data
+
+    def byte(self) -> bytes:
+        """Return the next byte; empty at the end."""
+        byte: bytes = self._raw.read(1)
+        return byte
 
     def line(self) -> bytes:
         """Return the rest of the line without its end.
@@ -248,7 +253,7 @@ class ByteStream:
 
     def _large(self, count: int) -> bytes:
         if self._size is not None:
-            return self._raw.read(count) if count <= self._left() else b""
+            return self._raw.read(count) if 0 <= count <= self._left() else b""
         blocks = []
         while count > 0 and (block := self._raw.read(min(count, _BLOCK))):
             blocks.append(block)

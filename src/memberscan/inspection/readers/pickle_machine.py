@@ -20,7 +20,7 @@ _CLOCK: Final = 1 << 16
 _DEEPEST: Final = 5
 """Most levels of pickles within pickles."""
 _LONGEST_NAME: Final = 500
-_MALFORMED: Final = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+MALFORMED: Final = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, StopIteration)
 """What the makers of known classes raise if the arguments are not those of the real class."""
 
 
@@ -104,14 +104,14 @@ class PickleMachine(PickleStack):
         TooLargeError
             If the budget is spent.
         """
-        take, handlers = self.stream.take, _HANDLERS
+        next_byte, handlers = self.stream.byte, _HANDLERS
         while self.steps < _MOST_STEPS:
-            code = take(1)
+            code = next_byte()
             if code == b".":
                 return self.pop()
             handler = handlers.get(code)
             if handler is None:
-                raise BadInputError(f"it has the unknown opcode {code!r}")
+                raise BadInputError(f"it has the unknown opcode {code!r}" if code else "the file ends early")
             handler(self)
             self.steps += 1
             if not self.steps % _CLOCK:
@@ -136,7 +136,7 @@ class PickleMachine(PickleStack):
         if known is not None:
             try:
                 return known(self, arguments)
-            except _MALFORMED:
+            except MALFORMED:
                 pass
         return Instance(callee.class_name, arguments)
 
@@ -149,7 +149,7 @@ class PickleMachine(PickleStack):
         if known is not None:
             try:
                 return known(self, made, state)
-            except _MALFORMED:
+            except MALFORMED:
                 pass
         for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
             if isinstance(part, dict):

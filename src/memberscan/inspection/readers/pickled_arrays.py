@@ -20,7 +20,7 @@ _CLASS: Final = re.compile(r"numpy\.(dtypes\.)?([a-z]+\d*)_?")
 _ORDERS: Final[dict[str, Literal["<", ">"]]] = {"<": "<", ">": ">"}
 _MOST_AXES: Final = 64
 _MOST_FIELDS: Final = 10_000
-_MOST_DENSE: Final = 1 << 26
+_MOST_DENSE: Final = 1 << 24
 """Most values of a sparse matrix that is expanded."""
 
 
@@ -57,6 +57,11 @@ def dtype_of(value: Value) -> np.dtype[Any]:
 
 def _dtype(_: PickleMachine, arguments: tuple[Value, ...]) -> Instance:
     return _Type("numpy.dtype", arguments, dtype=dtype_of(arguments[0]))
+
+
+def _text_dtype(_: PickleMachine, arguments: tuple[Value, ...]) -> Instance:
+    """Return the type of text of any length of numpy 2, whose values are pickled as a list."""
+    return _Type("numpy.dtypes.StringDType", arguments, dtype=np.dtype(object))
 
 
 def _dtype_state(machine: PickleMachine, made: Instance, state: Value) -> Instance:
@@ -174,8 +179,9 @@ def _scalar(machine: PickleMachine, arguments: tuple[Value, ...]) -> Value:
 
 def _compressed(matrix: Instance, dense: np.ndarray) -> None:
     """Write the values of a compressed sparse matrix: those of row i lie from indptr[i] to indptr[i + 1]."""
-    indices, ends = matrix.state["indices"], matrix.state["indptr"]
-    if np.any(np.diff(ends) < 0) or int(ends[-1]) > len(indices):
+    indices, ends = matrix.state["indices"], matrix.state["indptr"].astype(np.int64)
+    # A damaged file may count more values than it holds; differences of 32-bit ends could overflow.
+    if ends[0] != 0 or np.any(np.diff(ends) < 0) or int(ends[-1]) > len(indices):
         raise ValueError
     rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
     np.add.at(dense, (rows, indices[: len(rows)]), matrix.state["data"][: len(rows)])
@@ -201,6 +207,7 @@ def _sparse_state(machine: PickleMachine, made: Instance, state: Value) -> Value
 
 CALLS: Final[dict[str, Call]] = {
     "numpy.dtype": _dtype,
+    "numpy._core._internal._convert_to_stringdtype_kwargs": _text_dtype,
     "numpy._core.multiarray._reconstruct": _empty,
     "numpy._core.multiarray.scalar": _scalar,
     "numpy._core.numeric._frombuffer": _from_buffer,

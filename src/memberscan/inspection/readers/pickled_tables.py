@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from memberscan.inspection.readers.arrow_buffers import arrow_column
-from memberscan.inspection.readers.pickle_machine import Build, Call, PickleMachine
+from memberscan.inspection.readers.pickle_machine import MALFORMED, Build, Call, PickleMachine
 from memberscan.inspection.readers.pickle_stack import text_of
 from memberscan.inspection.values import Columns, Instance, Value
 
@@ -133,15 +133,21 @@ def _positions(machine: PickleMachine, where: Value) -> list[int]:
 def _by_position(machine: PickleMachine, manager: Instance) -> dict[int, Any]:
     columns: dict[int, Any] = {}
     for positions, values in _blocks(machine, manager):
-        column = column_of(machine, values)
-        # A block of numpy holds one row for each column of the frame; an array of pandas is one column.
-        many = (
-            np.ndim(column) == 2
-            if isinstance(column, np.ndarray)
-            else isinstance(column[:1], list) and (isinstance((*column[:1], None)[0], list))
-        )
-        columns.update(zip(positions, column if many else [column], strict=True))
+        try:
+            column = column_of(machine, values)
+        except MALFORMED:
+            # The other columns are still a table.
+            machine.discarded.append(values)
+            continue
+        columns.update(zip(positions, column if _is_block(column) else [column], strict=True))
     return columns
+
+
+def _is_block(column: Any) -> bool:
+    """Return whether values are a block of numpy, with a row for each column, and not one column."""
+    if isinstance(column, np.ndarray):
+        return np.ndim(column) == 2
+    return len(column) > 0 and isinstance(column[0], list)
 
 
 def _axes(manager: Instance) -> Value:
@@ -165,7 +171,8 @@ def _manager(machine: PickleMachine, state: Value) -> Instance:
 def _frame(machine: PickleMachine, _: Instance, state: Value) -> Value:
     manager = _manager(machine, state)
     axes, columns = _axes(manager), _by_position(machine, manager)
-    named = [(label, columns[place]) for place, label in enumerate(_labels(machine, axes[0]))]
+    labels = enumerate(_labels(machine, axes[0]))
+    named = [(label, columns[place]) for place, label in labels if place in columns]
     return Columns(_named([*_rows(axes[1]), *named]))
 
 
@@ -178,6 +185,7 @@ def _series(machine: PickleMachine, _: Instance, state: Value) -> Value:
 
 
 def _moment(_: PickleMachine, arguments: tuple[Value, ...]) -> str | None:
+    """Return a moment as text of ISO 8601; one with a time zone in UTC, in which pandas stores it."""
     value, *_rest, unit = (*arguments, 10) if len(arguments) < 4 else arguments
     seconds, part = divmod(value, _UNITS[unit])
     return (_EPOCH + datetime.timedelta(seconds=seconds, microseconds=part * 1e6 / _UNITS[unit])).isoformat()

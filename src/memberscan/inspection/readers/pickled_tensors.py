@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from memberscan.errors import BadInputError
 from memberscan.inspection.readers.base import Item, Partly
 from memberscan.inspection.readers.byte_stream import ByteStream
 from memberscan.inspection.readers.pickle_machine import Call, PickleMachine
@@ -47,12 +48,22 @@ class Storage(Instance):
     order: str = "<"
     """Their byte order."""
     views: list[View] = field(default_factory=list)
-    """The tensors that were made of it."""
+    """The tensors that were made of it, or of the storage that it is a part of."""
+    start: int = 0
+    """Its first byte in the storage that it is a part of."""
 
     def numbers(self, kind: str) -> np.ndarray:
         """Return the stored numbers, of shape (n,); those that numpy does not have as bits."""
         dtype = np.dtype(TYPES[kind]).newbyteorder("<" if self.order == "<" else ">")
         return self.content[: self.content.size // dtype.itemsize * dtype.itemsize].view(dtype)
+
+    def part(self, first: int, count: int) -> Storage:
+        """Return the storage of ``count`` of its numbers from the number ``first`` on."""
+        size = np.dtype(TYPES[self.kind]).itemsize
+        if not 0 <= first <= first + count <= self.content.size // size:
+            raise BadInputError("a part of a storage lies outside it")
+        content = self.content[first * size : (first + count) * size]
+        return replace(self, content=content, start=self.start + first * size)
 
     def rest(self, budget: Budget) -> np.ndarray | None:
         """Return all numbers if tensors show fewer, in rows as the largest tensor's; otherwise None."""
@@ -98,28 +109,35 @@ def rest_of(storages: Iterable[tuple[str, Storage]], budget: Budget) -> Iterator
             yield Item(f"storage {name}", rest)
 
 
-def _view(
-    machine: PickleMachine, storage: Value, offset: int, size: Value, stride: Value, kind: str
-) -> Value:
+def view_of(storage: Value, offset: int, size: Value, stride: Value, kind: str, budget: Budget) -> np.ndarray:
+    """Return the tensor that is a view of a storage, and note in the storage what it shows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If its parts are not a storage, a shape and strides.
+    BadInputError
+        If the view leaves the storage.
+    """
     if not isinstance(storage, Storage):
         raise TypeError
     shape = shape_of(size)
     view = strided(storage.numbers(kind), offset, shape, shape_of(stride))
     # The last byte is that of the last number along every axis.
     length = sum((count - 1) * step for count, step in zip(shape, view.strides, strict=True)) + view.itemsize
-    first = offset * view.itemsize
+    first = storage.start + offset * view.itemsize
     storage.views.append(View(shape, kind, first, first + length if view.size else first))
-    return in_numpy(view, kind, machine.budget)
+    return in_numpy(view, kind, budget)
 
 
 def _tensor(machine: PickleMachine, arguments: tuple[Value, ...]) -> Value:
     storage, offset, size, stride = arguments[:4]
-    return _view(machine, storage, offset, size, stride, storage.kind)
+    return view_of(storage, offset, size, stride, storage.kind, machine.budget)
 
 
 def _typed_tensor(machine: PickleMachine, arguments: tuple[Value, ...]) -> Value:
     storage, offset, size, stride, _, _, dtype, *_ = arguments
-    return _view(machine, storage, offset, size, stride, kind_of(dtype))
+    return view_of(storage, offset, size, stride, kind_of(dtype), machine.budget)
 
 
 def _first(_: PickleMachine, arguments: tuple[Value, ...]) -> Value:

@@ -56,7 +56,7 @@ class Pickle:
 def _rest(machine: PickleMachine, place: str, parts: list[object]) -> Iterator[Item | Partly]:
     """Yield what a pickle made beside its value, and what it refers to that is not in the file."""
     if kept := [part for part in (*parts, *machine.discarded) if part is not None]:
-        yield Item(f"{place} aside", kept)
+        yield Item(f"{place} aside".strip(), kept)
     for reason in machine.missing:
         yield Partly(place, reason)
 

@@ -13,6 +13,7 @@ from memberscan.inspection.readers.pickle_machine import PickleMachine
 from memberscan.inspection.readers.pickle_stack import text_of
 from memberscan.inspection.readers.pickled_tensors import Storage, kind_of, rest_of
 from memberscan.inspection.readers.torch_legacy import MAGIC_BYTES, read_legacy
+from memberscan.inspection.readers.torch_tar import TorchTar, is_torch_tar
 from memberscan.inspection.readers.vocabulary import VOCABULARY
 from memberscan.inspection.readers.zip_entries import ZipEntries
 from memberscan.inspection.sources import Source
@@ -32,7 +33,7 @@ class TorchFile:
 
     def knows(self, source: Source, head: bytes) -> bool:
         """See :class:`~memberscan.inspection.readers.base.Reader`."""
-        if MAGIC_BYTES in head[:32]:
+        if MAGIC_BYTES in head[:32] or is_torch_tar(head):
             return True
         return head.startswith(b"PK\x03\x04") and _root(source, head) is not None
 
@@ -40,6 +41,9 @@ class TorchFile:
         """See :class:`~memberscan.inspection.readers.base.Reader`."""
         with source.open() as stream:
             head = stream.read(_TAIL)
+        if is_torch_tar(head):
+            yield from _tar(source)
+            return
         root = _root(source, head)
         yield from _legacy(source) if root is None else _TorchArchive(source, root).read()
 
@@ -53,15 +57,23 @@ def _root(source: Source, head: bytes) -> str | None:
     if b"data.pkl" not in head and b"data.pkl" not in tail:
         return None
     try:
-        names = set(zipfile.ZipFile(source.open()).namelist())
+        with source.open() as stream, zipfile.ZipFile(stream) as archive:
+            names = set(archive.namelist())
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         return None
-    roots = (
-        name.removesuffix("data.pkl") for name in names if name.endswith(("/data.pkl",)) or name == "data.pkl"
-    )
+    roots = (name.removesuffix("data.pkl") for name in names if name.rpartition("/")[2] == "data.pkl")
     return next(
         (root for root in sorted(roots) if f"{root}version" in names or f"{root}byteorder" in names), None
     )
+
+
+def _tar(source: Source) -> Iterator[Item | Partly]:
+    archive = TorchTar(source)
+    machine = archive.load()
+    yield Item("", machine.load())
+    yield from rest_of(archive.storages.items(), source.budget)
+    if machine.discarded:
+        yield Item("aside", machine.discarded)
 
 
 def _legacy(source: Source) -> Iterator[Item | Partly]:
@@ -100,9 +112,11 @@ class _TorchArchive:
         own = {self._root + name for name in (*_PICKLES, *_FACTS)}
         for entry in self._zip.entries:
             name = entry.filename
-            if name in own or name.removeprefix(self._root) in self._storages:
+            if self._files[name] is not entry:
+                yield Partly(name, "the archive holds another file of the same name")
+            elif name in own or name.removeprefix(self._root) in self._storages:
                 continue
-            if name.startswith((f"{self._root}data/", f"{self._root}constants/")):
+            elif name.startswith((f"{self._root}data/", f"{self._root}constants/")):
                 yield Partly(name, "no tensor refers to these bytes")
             else:
                 yield self._zip.inner(entry)
@@ -112,12 +126,15 @@ class _TorchArchive:
         machine = PickleMachine(stream, VOCABULARY, lambda pid: self._stored(pid, folder))
         place = "" if name == "data.pkl" else name
         try:
-            yield Item(place, machine.load())
+            value = machine.load()
         except Exception:
             yield Item(place, machine.parts())
             raise
+        yield Item(place, value)
+        if not stream.at_end():
+            yield Partly(name, "bytes follow the pickle")
         if machine.discarded:
-            yield Item(f"{place} aside", machine.discarded)
+            yield Item(f"{place} aside".strip(), machine.discarded)
 
     def _bytes(self, name: str) -> bytes:
         entry = self._files.get(self._root + name)
@@ -132,7 +149,11 @@ class _TorchArchive:
             entry = self._files.get(self._root + name)
             if entry is None:
                 raise BadInputError(f"it refers to the storage {name!r}, which is not in it")
-            kind = kind_of(pid[1])
+            try:
+                kind = kind_of(pid[1])
+            except TypeError:
+                # Its bytes are reported as those that no tensor refers to.
+                return Instance("persistent id", (pid,))
             content = self._zip.content(entry)
             self._storages[name] = Storage(f"torch.{kind}", content=content, kind=kind, order=self._order)
         return self._storages[name]

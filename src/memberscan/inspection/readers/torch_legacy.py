@@ -79,11 +79,4 @@ def _stored(pid: Value, storages: dict[str, Storage], programs: list[Value]) -> 
         return Instance("persistent id", (pid,))
     storage = storages[text_of(pid[2])]
     view = pid[5] if len(pid) > 5 else None
-    if view is None:
-        return storage
-    _, first, count = view
-    size = np.dtype(TYPES[storage.kind]).itemsize
-    part = storage.content[first * size : (first + count) * size]
-    return Storage(
-        storage.class_name, content=part, kind=storage.kind, order=storage.order, views=storage.views
-    )
+    return storage if view is None else storage.part(view[1], view[2])
