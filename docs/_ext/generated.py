@@ -11,6 +11,7 @@ import typer
 
 from memberscan.cli import app as command_line
 from memberscan.cli.bids_app import app as bids_app
+from memberscan.comparison.schema import published as of_comparisons
 from memberscan.dossier.schema import published as of_dossiers
 from memberscan.report.schema import published
 
@@ -128,4 +129,5 @@ _PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "reference/command-line": ("<!-- commands -->", commands),
     "reference/audit-json": ("<!-- schema -->", lambda: schema(published())),
     "reference/dossier-json": ("<!-- schema -->", lambda: schema(of_dossiers())),
+    "reference/comparison-json": ("<!-- schema -->", lambda: schema(of_comparisons())),
 }
