@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from memberscan.errors import TooLargeError
 from memberscan.inspection.readers import decoding, table_columns
 from memberscan.inspection.readers.base import Item
+from memberscan.inspection.readers.table_columns import is_header
 from memberscan.inspection.readers.tables import Table
 from memberscan.inspection.values import Columns
 
@@ -137,3 +138,9 @@ def test_files_of_columns_are_named_as_not_read(tmp_path: Path) -> None:
 
 def test_empty_columns_have_no_rows() -> None:
     assert Columns({}).rows == 0
+
+
+def test_ids_of_digits_can_be_names_of_columns():
+    rows = [["region", "100307", "100408"], ["1", "2.5", "2.6"], ["2", "2.7", "2.8"]]
+    assert is_header(rows)
+    assert not is_header([["a", "1"], ["b", "2"], ["c", "3"]])

@@ -77,15 +77,29 @@ def is_header(rows: Sequence[Sequence[Any]]) -> bool:
 
     It does if none of its cells is a number and at most one is empty; where a cell is there twice, only if
     there are numbers below. It also does if its cells are 0, 1, 2 and so on, as pandas writes a table without
-    names.
+    names, and if it has a word above a column of numbers: names of other columns may be ids of digits.
     """
     cells = ["" if cell is None else str(cell).strip() for cell in rows[0]]
     if len(cells) > 1 and cells[cells[0] == "" :] == [str(i) for i in range(len(cells) - (cells[0] == ""))]:
         return True
     named = [cell for cell in cells if cell]
+    if len({*named}) == len(named) and any(_names_numbers(rows, k) for k in range(len(cells))):
+        return True
     if len(named) < max(1, len(cells) - 1) or any(_number_or_missing(cell) for cell in named):
         return False
     return len({*named}) == len(named) or any(_number_or_missing(cell) for row in rows[1:] for cell in row)
+
+
+def _names_numbers(rows: Sequence[Sequence[Any]], place: int) -> bool:
+    """Return whether the first cell of a column is a word, and all below it are numbers."""
+    cells = ["" if cell is None else str(cell).strip() for row in rows for cell in row[place : place + 1]]
+    first, *below = cells
+    return (
+        len(below) >= 2
+        and first[:1].isalpha()
+        and not _number_or_missing(first)
+        and all(_NUMBER.fullmatch(cell) for cell in below)
+    )
 
 
 def _number_or_missing(cell: Any) -> bool:
