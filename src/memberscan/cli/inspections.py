@@ -73,6 +73,9 @@ def inspect(
     failing = _grades(fail_on)
     if out is not None:
         require_outside(out, paths)
+        if strip is not None:
+            require_outside(out, [strip])
+            require_outside(strip, [out])
     inspected = run(paths, cohort=cohort, members=ids)
     content, found = inspected.content, inspected.ids
     if strip is not None:

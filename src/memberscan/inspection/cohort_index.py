@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,10 @@ from memberscan.received import read_limited
 
 _ID_LIST_LIMIT = 64 << 20
 _SCANS_AT_A_TIME = 64
+_MOST_FLAT = 200_000
+"""An array of one axis with more inputs than this is not searched for them."""
+_MORE_COLUMNS = 8
+"""Most columns that an array may have besides those of the inputs."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class CohortIndex:
     """The label of each scan."""
     digests: dict[bytes, int]
     """The scan of each digest of an input."""
+    halves: dict[bytes, int]
+    """The same of inputs that were rounded to 16 bits, as files of small models hold them."""
     dtype: str
     """Type in which inputs are stored and digested."""
     shape: tuple[int, ...]
@@ -54,12 +60,14 @@ class CohortIndex:
         one = array.size == size
         if not self.digests or size < 2 or not (one or int(np.prod(array.shape[1:])) == size):
             return None
-        digests = [digest(row, self.dtype) for row in array.reshape(-1, size)]
-        found = [(k, self.digests[each]) for k, each in enumerate(digests) if each in self.digests]
+        half = array.dtype == np.float16
+        known, dtype = (self.halves, "float16") if half else (self.digests, self.dtype)
+        digests = [digest(row, dtype) for row in array.reshape(-1, size)]
+        found = [(k, known[each]) for k, each in enumerate(digests) if each in known]
         if not found:
             return None
         places, scans = zip(*found, strict=True)
-        return RowMatch(np.array(places), np.array(scans), 0.0)
+        return RowMatch(np.array(places), np.array(scans), 0.0, len(digests))
 
     def rows(self, array: np.ndarray, names: Sequence[str] = ()) -> RowMatch | None:
         """Return the rows of an array that are inputs of the cohort, exactly or after a scaling of columns.
@@ -74,10 +82,12 @@ class CohortIndex:
         if names and len(names) < len(self.features):
             places = [self.features.index(name) for name in names]
             return None if self.inputs is None else match_rows(array, self.inputs[:, places])
-        found = self.exact_rows(array)
-        if found is None and self.inputs is not None:
-            found = match_rows(array, self.inputs)
-        return found
+        found = (self.exact_rows(form) for form in forms(array, self.shape))
+        if (exact := next((each for each in found if each is not None), None)) is not None:
+            return exact
+        if self.inputs is None:
+            return None
+        return match_rows(array, self.inputs) or match_rows(array.T, self.inputs)
 
     def proof(self, people: Iterable[int], exact: str) -> Proof:
         """Return what was found of the cohort."""
@@ -99,6 +109,35 @@ def digest(row: np.ndarray, dtype: str) -> bytes:
     return hashlib.blake2b((stored + 0).tobytes(), digest_size=16).digest()
 
 
+def forms(array: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Yield an array in the ways in which its numbers may be rows of one input each.
+
+    Parameters
+    ----------
+    array
+        Numbers from a file.
+    shape
+        Shape of one input.
+    """
+    yield array
+    size = int(np.prod(shape)) if shape else 0
+    if size < 2:
+        return
+    if array.ndim == 1 and size < array.size <= _MOST_FLAT * size and array.size % size == 0:
+        yield array.reshape(-1, size)
+        yield array.reshape(size, -1).T
+    elif array.ndim == 2 and array.shape[0] == size:
+        yield array.T
+    elif array.ndim == 2 and size < array.shape[1] <= size + _MORE_COLUMNS:
+        # A column of ones, an id or a label may stand before or after the inputs.
+        for start in range(array.shape[1] - size + 1):
+            yield array[:, start : start + size]
+    # R and MATLAB keep the axes of images in the opposite order.
+    if len(shape) > 1 and array.shape[-len(shape) :] == shape[::-1]:
+        first = range(array.ndim - len(shape))
+        yield array.transpose(*first, *range(array.ndim - 1, array.ndim - len(shape) - 1, -1))
+
+
 def index_of(cohort: Cohort | None, members: Path | None) -> CohortIndex | None:
     """Return what to search for.
 
@@ -118,33 +157,16 @@ def index_of(cohort: Cohort | None, members: Path | None) -> CohortIndex | None:
     if cohort is None and listed is None:
         return None
     if cohort is None:
-        assert listed is not None
-        people = {each: k for k, each in enumerate(listed)}
-        nothing = np.zeros(0)
-        return CohortIndex(
-            people,
-            IdSearch(people),
-            frozenset(people.values()),
-            nothing.astype(int),
-            nothing,
-            {},
-            "float32",
-            (),
-            (),
-            None,
-            None,
-        )
+        return _of_ids(listed or [])
     number = {subject: k for k, subject in enumerate(cohort.subjects)}
     of_scan = cohort.scans["subject_id"].map(number).to_numpy()
     people = {str(scan): int(k) for scan, k in zip(cohort.scans.index, of_scan, strict=True)} | number
-    chosen = None
-    if listed is not None:
-        chosen = frozenset(people[each] for each in listed if each in people)
-        if not chosen:
-            raise BadInputError(
-                f"none of the {len(listed)} ids in {members} is in the cohort; give ids of its subjects"
-            )
-    digests, inputs = _inputs(cohort)
+    chosen = None if listed is None else frozenset(people[each] for each in listed if each in people)
+    if listed is not None and not chosen:
+        raise BadInputError(
+            f"none of the {len(listed)} ids in {members} is in the cohort; give ids of its subjects"
+        )
+    digests, halves, inputs = _inputs(cohort)
     return CohortIndex(
         people=people,
         search=IdSearch(people),
@@ -152,31 +174,61 @@ def index_of(cohort: Cohort | None, members: Path | None) -> CohortIndex | None:
         of_scan=of_scan,
         labels=cohort.labels.to_numpy(dtype=float),
         digests=digests,
+        halves=halves,
         dtype=cohort.dtype,
         shape=cohort.shape,
         features=cohort.features,
         inputs=inputs,
-        compared=ComparedCohort(
-            people=len(number),
-            scans=len(cohort),
-            members=None if chosen is None else len(chosen),
-            sha256=hashlib.sha256(cohort.fingerprint.encode()).hexdigest(),
-        ),
+        compared=_compared(cohort, chosen),
     )
 
 
-def _inputs(cohort: Cohort) -> tuple[dict[bytes, int], np.ndarray | None]:
-    """Return the digests of all inputs, and a table's inputs; images are read a few at a time."""
+def _compared(cohort: Cohort, members: frozenset[int] | None) -> ComparedCohort:
+    return ComparedCohort(
+        people=len(cohort.subjects),
+        scans=len(cohort),
+        members=None if members is None else len(members),
+        sha256=hashlib.sha256(cohort.fingerprint.encode()).hexdigest(),
+    )
+
+
+def _of_ids(listed: Sequence[str]) -> CohortIndex:
+    """Return an index of ids alone, all of them members."""
+    people = {each: k for k, each in enumerate(listed)}
+    nothing = np.zeros(0)
+    return CohortIndex(
+        people=people,
+        search=IdSearch(people),
+        members=frozenset(people.values()),
+        of_scan=nothing.astype(int),
+        labels=nothing,
+        digests={},
+        halves={},
+        dtype="float32",
+        shape=(),
+        features=(),
+        inputs=None,
+        compared=None,
+    )
+
+
+def _inputs(cohort: Cohort) -> tuple[dict[bytes, int], dict[bytes, int], np.ndarray | None]:
+    """Return the digests of all inputs, whole and rounded, and a table's inputs.
+
+    Images are read a few at a time.
+    """
     digests: dict[bytes, int] = {}
+    halves: dict[bytes, int] = {}
     kept = []
     scans = cohort.scans.index.tolist()
     for start in range(0, len(scans), _SCANS_AT_A_TIME):
         block = cohort.read(scans[start : start + _SCANS_AT_A_TIME])
         for k, row in enumerate(block):
             digests.setdefault(digest(row, cohort.dtype), start + k)
+            halves.setdefault(digest(row, "float16"), start + k)
         if cohort.kind == "table":
             kept.append(block)
-    return digests, np.concatenate(kept) if kept else None
+    return digests, halves, np.concatenate(kept) if kept else None
 
 
 def ids_of(path: Path) -> list[str]:

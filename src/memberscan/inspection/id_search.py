@@ -15,6 +15,9 @@ _MOST_FORMS = 50
 FEWEST_NUMBERS = 3
 """Ids of digits only count if at least this many of a column are found, and this share of its cells:"""
 _SHARE = 0.2
+_LIKELY, _UNLIKELY, _RARE, _NEARLY_ALL = 0.5, 1e-6, 0.02, 0.9
+"""Numbers prove nothing if ids are this share of all in their range, if chance is likelier than that,
+or if ids are not rare in their range and fewer than nearly all numbers are ids."""
 
 
 class _Form(NamedTuple):
@@ -58,6 +61,10 @@ class IdSearch:
                     if (found := self._ids.get(match[0])) is not None:
                         yield found
 
+    def get(self, word: str) -> str | None:
+        """Return the id that a word is as a whole, or None."""
+        return self._ids.get(word)
+
     def in_column(self, column: Sequence[Any] | np.ndarray) -> set[str]:
         """Return the ids that are whole cells of a column; numbers only if many are found.
 
@@ -69,18 +76,37 @@ class IdSearch:
         if isinstance(column, np.ndarray) and column.dtype.kind in "iuf":
             cells = column[np.isin(column, self._numbers)] if len(self._numbers) else column[:0]
             found = {self._ids[str(int(each))] for each in np.unique(cells)}
-            return found if self._are_many(found, len(cells), len(column)) else set()
+            many = self._are_many(found, len(cells), len(column))
+            return found if many and not self._by_chance(column, len(cells), len(found)) else set()
         texts = [_as_text(cell) for cell in column]
         known = self._ids.keys() & set(texts)
         found = {self._ids[each] for each in known}
         hits = sum(text in known for text in texts) if known else 0
         if all(_is_bare(each.removeprefix("sub-")) for each in found):
-            return found if self._are_many(found, hits, len(texts)) else set()
+            if not self._are_many(found, hits, len(texts)):
+                return set()
+            # A number with leading zeros does not count or measure anything.
+            if all(each.isdecimal() and each[0] != "0" for each in known):
+                numbers = np.array([float(each) for each in texts if each.isdecimal()])
+                return set() if self._by_chance(numbers, hits, len(found)) else found
         return found
 
     def _are_many(self, found: set[str], hits: int, cells: int) -> bool:
         """Return whether numbers that are ids are too many for a coincidence."""
         return len(found) >= FEWEST_NUMBERS and hits >= _SHARE * cells
+
+    def _by_chance(self, column: np.ndarray, hits: int, found: int) -> bool:
+        """Return whether random whole numbers of a column's range could be as many different ids.
+
+        Ages from 20 to 80, and numbers of epochs, are ids of a study that numbers its people from 1.
+        """
+        values = column[np.isfinite(column)]
+        low, high = float(values.min()), float(values.max())
+        within = int(((self._numbers >= low) & (self._numbers <= high)).sum())
+        # The range is at least as wide as if it began at the fewest digits that the largest number has.
+        share = within / (max(high - low, 10 ** (len(str(int(abs(high)))) - 1)) + 1)
+        few = share > _RARE and hits < _NEARLY_ALL * len(column)
+        return share > _LIKELY or share**found > _UNLIKELY or few
 
 
 def _as_text(cell: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,38 +26,47 @@ from memberscan.inspection.reading import FileReport
 from memberscan.report import words
 from memberscan.shown import plain_values
 
+_DIGITS = re.compile(r"(?<![A-Za-z0-9])\d{4,}(?![A-Za-z0-9])")
+"""Words of a path that may be ids of digits."""
 _ORDER: dict[Grade, int] = {"leaks": 0, "look": 1, "note": 2}
 
 
 def judged(
     paths: Sequence[Path], reports: list[FileReport], index: CohortIndex | None
-) -> tuple[InspectionContent, frozenset[str]]:
-    """Return the content: findings of all files, the worst first, without ids."""
-    mask = Mask(index.search if index else None)
+) -> tuple[InspectionContent, frozenset[str], Mask]:
+    """Return the content, with the worst findings first and without ids; the ids; and what hid them."""
+    ids = frozenset().union(*(report.ids for report in reports))
+    mask = Mask(index.search if index else None, ids)
     files = sorted((file for report in reports for file in report.files), key=lambda file: file.file)
     findings = [finding for report in reports for finding in report.findings]
     own = own_files.findings([file.file for file in files])
     findings = [*_together(findings), *own, *_names(files, index), *_unread(files)]
     findings.sort(key=lambda each: (_ORDER[each.grade], -(each.people or 0), each.file, each.place))
-    ids = frozenset().union(*(report.ids for report in reports))
-    shown = [
-        each.model_copy(update={key: mask(getattr(each, key)) for key in ("file", "place", "what")})
-        for each in findings
-    ]
     content = InspectionContent(
         schema=INSPECTION_SCHEMA,
         memberscan=__version__,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        release=tuple(mask(path.resolve().name) for path in paths),
+        release=tuple(mask.name(path.resolve().name) for path in paths),
         verdict=verdict_of(findings),
         files=tuple(
-            file.model_copy(update={"file": mask(file.file), "unread": mask(file.unread)}) for file in files
+            file.model_copy(update={"file": mask.name(file.file), "unread": mask(file.unread)})
+            for file in files
         ),
-        findings=tuple(shown),
+        findings=tuple(_without_ids(each, mask) for each in findings),
         cohort=index.compared if index else None,
         searched_ids=len(index.people) if index else 0,
     )
-    return InspectionContent.model_validate(plain_values(content.dump())), ids | mask.ids
+    return InspectionContent.model_validate(plain_values(content.dump())), ids | mask.ids, mask
+
+
+def _without_ids(finding: InspectionFinding, mask: Mask) -> InspectionFinding:
+    return finding.model_copy(
+        update={
+            "file": mask.name(finding.file),
+            "place": mask.name(finding.place),
+            "what": mask(finding.what),
+        }
+    )
 
 
 def verdict_of(findings: Sequence[InspectionFinding]) -> Verdict:
@@ -95,18 +105,26 @@ def _names(files: Sequence[ReadFile], index: CohortIndex | None) -> Iterator[Ins
             "Give the files names without ids.",
             people=len(ids),
         )
-    if index is not None:
-        people = {index.people[each] for name in names for each in index.search.in_text(name)}
-        if people:
-            yield context.finding(
-                "cohort's ids",
-                "leaks",
-                "",
-                f"Names of files name {words.people(len(people), 'person', 'people')} of those searched for.",
-                "Give the files names without ids.",
-                people=len(people),
-                proof=index.proof(people, "ids as whole words"),
-            )
+    if index is not None and (finding := _searched_for(names, index)) is not None:
+        yield finding
+
+
+def _searched_for(names: Sequence[str], index: CohortIndex) -> InspectionFinding | None:
+    """Return a finding if names of files hold ids of the cohort or the list."""
+    digits = sorted({each for name in names for each in _DIGITS.findall(name)})
+    found = {each for name in names for each in index.search.in_text(name)} | index.search.in_column(digits)
+    people = {index.people[each] for each in found}
+    if not people:
+        return None
+    return FileContext("names of files").finding(
+        "cohort's ids",
+        "leaks",
+        "",
+        f"Names of files name {words.people(len(people), 'person', 'people')} of those searched for.",
+        "Give the files names without ids.",
+        people=len(people),
+        proof=index.proof(people, "ids as whole words"),
+    )
 
 
 def _unread(files: Sequence[ReadFile]) -> Iterator[InspectionFinding]:

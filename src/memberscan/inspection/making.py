@@ -12,6 +12,7 @@ from memberscan.inspection.content import InspectionContent
 from memberscan.inspection.isolation import Isolated
 from memberscan.inspection.judging import judged
 from memberscan.inspection.listing import listed
+from memberscan.inspection.masking import Mask
 from memberscan.inspection.reading import FileReport, Task
 from memberscan.progress import progress
 
@@ -28,6 +29,8 @@ class Inspected:
     """The files that were read."""
     index: CohortIndex | None
     """What they were compared with."""
+    mask: Mask
+    """What replaces ids by numbers, in everything that is shown."""
 
 
 def inspect(
@@ -64,5 +67,5 @@ def inspect(
         for task in tasks:
             reports.append(process.carry_out(task))
             advance(1)
-    content, ids = judged(given, reports, index)
-    return Inspected(content, ids, tasks, index)
+    content, ids, mask = judged(given, reports, index)
+    return Inspected(content, ids, tasks, index, mask)

@@ -12,6 +12,8 @@ from memberscan.inspection.values import Columns, Instance, Picture, Value
 
 FEWEST_ROWS = 3
 """A table, or a list that is looked at as a whole, has at least this many rows."""
+SHORTEST_FILE = 32
+"""Bytes within a value that may be a file, such as a pickle, are at least this many."""
 _MOST_KEYS = 10_000
 """Mappings with more keys in all are no rows of one table."""
 _SCALARS = (str, bytes, int, float, bool, complex, type(None), np.generic)
@@ -66,6 +68,7 @@ def nodes(place: str, value: Value, budget: Budget) -> Iterator[Node]:
         if whole is not None:
             yield Node(found.place, found.name, whole, found.owner)
             if _is_flat(found.value):
+                left.extend(_blobs(found))
                 continue
         elif isinstance(found.value, (str, bytes, Instance, Picture, Mapping)) and found.value:
             yield Node(found.place, found.name, found.value, found.owner)
@@ -87,6 +90,37 @@ def _within(found: _Found) -> Iterator[_Found]:
     elif isinstance(value, _COLLECTIONS):
         for k, inner in enumerate(value):
             yield _Found(f"{place}[{k}]", name, inner, owner)
+
+
+def _blobs(found: _Found) -> Iterator[_Found]:
+    """Yield what a table holds besides plain cells: long bytes, which may be a file, and objects."""
+    place, name, value, owner = found
+    if isinstance(value, np.ndarray) and value.dtype.names:
+        for field in value.dtype.names:
+            if value.dtype[field].subdtype is not None or value.dtype[field].names:
+                yield _Found(joined(place, field), field, value[field], owner)
+        return
+    columns = value.columns if isinstance(value, Columns) else {"": value}
+    for column, cells in columns.items():
+        if isinstance(cells, np.ndarray):
+            continue
+        there = joined(place, column) if column else place
+        inner = cells.items() if isinstance(cells, Mapping) else enumerate(cells)
+        for key, cell in inner:
+            if not isinstance(cell, _SCALARS) or (isinstance(cell, bytes) and len(cell) >= SHORTEST_FILE):
+                label = joined(there, str(key)) if isinstance(cells, Mapping) else f"{there}[{key}]"
+                if isinstance(value, Columns) or isinstance(cell, bytes):
+                    yield _Found(label, column or name, cell, owner)
+                else:
+                    yield from _blobs(_Found(label, name, cell, owner))
+
+
+def key_texts(mapping: Mapping[Any, Any]) -> list[str]:
+    """Return the keys of a mapping as texts: numbers, bytes and the parts of tuples, too."""
+    parts: list[Any] = []
+    for key in mapping:
+        parts.extend(key if isinstance(key, tuple) else [key])
+    return [text(part) for part in parts if isinstance(part, (str, bytes, int, np.integer))]
 
 
 def joined(place: str, key: str) -> str:
@@ -133,7 +167,12 @@ def _as_a_whole(name: str, value: Value) -> Columns | np.ndarray | None:
 def _of_array(name: str, value: np.ndarray) -> Columns | np.ndarray | None:
     if value.dtype.names:
         flat = value.ravel()
-        return Columns({field: flat[field] for field in value.dtype.names})
+        plain = [
+            field
+            for field in value.dtype.names
+            if not (value.dtype[field].subdtype or value.dtype[field].names)
+        ]
+        return Columns({field: flat[field] for field in plain})
     if value.dtype.kind in "US":
         return Columns({name: [text(each) for each in value.ravel().tolist()]})
     return value if value.dtype.kind in "biufM" and value.size else None

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from memberscan.inspection.cohort_index import CohortIndex
 from memberscan.inspection.content import InspectionFinding, ReadFile
-from memberscan.inspection.detectors import DETECTORS, FileContext
-from memberscan.inspection.nodes import Node, nodes
+from memberscan.inspection.detectors import DETECTORS, Detector, FileContext
+from memberscan.inspection.nodes import SHORTEST_FILE, Node, nodes
 from memberscan.inspection.readers import READERS
 from memberscan.inspection.readers.base import Item, Partly
 from memberscan.inspection.readers.git_history import history
 from memberscan.inspection.sources import HEAD, Budget, Source
+from memberscan.inspection.values import Columns
 
 _PROGRAMS = {
     ".py", ".pyi", ".pyx", ".pxd", ".md", ".rst", ".js", ".ts", ".css", ".c", ".h", ".cc", ".cpp", ".hpp",
@@ -25,7 +29,14 @@ _PROGRAMS = {
 _DOCUMENTS = re.compile(
     r"(?:^|/)(?:readme|licen[cs]e|notice|authors|change|history|metadata|record|copying|citation)[^/]*$", re.I
 )
+_WITHIN_VALUES = frozenset({
+    "pickle", "torch", "npy", "npz", "safetensors", "HDF5", "zip archive",
+    "tar archive", "compressed file", "R", "DICOM", "NIfTI", "JSON", "notebook",
+})  # fmt: skip
+"""Formats that are looked for in bytes and arrays of bytes within files; they begin like nothing else."""
+_NAME = re.compile(r"[^./\[\]]+")
 _MOST_REASON = 300
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,8 @@ class Task:
         report = FileReport()
         budget = Budget(scratch) if self.is_history else Budget.of_file(scratch, self.size)
         if self.is_history:
-            found = history(self.path, self.name, budget)
-            _collect(found, "git history", self.name, self.size, "", index, budget, report)
+            repository = Source(self.name, self.size, self.path, budget)
+            _collect(history(self.path, self.name, budget), "git history", repository, "", index, report)
         else:
             _read(Source.on_disk(self.path, self.name, budget), index, report, _sha256(self.path))
         return report
@@ -92,62 +103,93 @@ def _read(source: Source, index: CohortIndex | None, report: FileReport, sha256:
         unread = f"reading {reader.name} needs {reader.needs}: pip install 'memberscan[inspect]'"
         report.files.append(_file(source.name, reader.name, source.size, sha256, unread))
         return
-    _collect(reader.read(source), reader.name, source.name, source.size, sha256, index, source.budget, report)
+    _collect(reader.read(source), reader.name, source, sha256, index, report)
 
 
 def _collect(
     found: Iterator[Item | Partly | Source],
     format_: str,
-    name: str,
-    size: int,
+    source: Source,
     sha256: str,
     index: CohortIndex | None,
-    budget: Budget,
     report: FileReport,
 ) -> None:
     """Let the detectors look at what a reader yields, and read the files within it."""
-    context = FileContext(name, _is_program(name), index)
+    context = FileContext(source.name, _is_program(source.name), index)
     detectors = [kind(context) for kind in DETECTORS]
     unread: list[str] = []
-    inner = 0
+    names: set[str] = set()
     place = len(report.files)
     try:
         for each in found:
-            budget.in_time()
+            source.budget.in_time()
             if isinstance(each, Source):
                 _read(each, index, report, "")
-                inner += 1
             elif isinstance(each, Partly):
-                unread.append(f"{each.place}: {each.reason}" if each.place else each.reason)
+                reason = _unquoted(each.reason)
+                unread.append(f"{each.place}: {reason}" if each.place else reason)
             else:
-                for node in _nodes(each, budget):
-                    for detector in detectors:
-                        detector.see(node)
-    except (
-        Exception,
-        RecursionError,
-    ) as error:  # readers and their libraries may raise anything on hostile files
+                names.update(_NAME.findall(each.place))
+                _look(each, detectors, source, index, report)
+    except Exception as error:  # readers and their libraries may raise anything on hostile files
         unread.append(_reason(error))
+    if names:
+        _show(Node("", "", Columns({"": sorted(names)}), None), detectors)
     for detector in detectors:
         report.findings.extend(detector.findings())
     report.ids |= context.ids
-    report.files.insert(place, _file(name, format_, size, sha256, "; ".join(dict.fromkeys(unread))))
+    report.files.insert(
+        place, _file(source.name, format_, source.size, sha256, "; ".join(dict.fromkeys(unread)))
+    )
 
 
-def _nodes(item: Item, budget: Budget) -> Iterator[Node]:
-    return nodes(item.place, item.value, budget)
+def _look(
+    item: Item, detectors: Sequence[Detector], source: Source, index: CohortIndex | None, report: FileReport
+) -> None:
+    """Let the detectors look at all within an item, and read what is a file in it."""
+    for node in nodes(item.place, item.value, source.budget):
+        _show(node, detectors)
+        if (data := _file_in(node)) is not None:
+            _read(source.within(node.place or "bytes", io.BytesIO(data)), index, report, "")
+
+
+def _show(node: Node, detectors: Sequence[Detector]) -> None:
+    for detector in detectors:
+        detector.see(node)
+
+
+def _file_in(node: Node) -> bytes | None:
+    """Return the bytes of a node if they are a file, such as a pickle within a pickle."""
+    value = node.value
+    if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 1:
+        known = value[:HEAD].tobytes()
+    elif isinstance(value, bytes):
+        known = value[:HEAD]
+    else:
+        return None
+    if len(known) < SHORTEST_FILE:
+        return None
+    whole = Source("bytes", len(value), known, Budget(Path()))
+    readers = (each for each in READERS if each.name in _WITHIN_VALUES)
+    return bytes(value) if any(each.knows(whole, known) for each in readers) else None
 
 
 def _reason(error: BaseException) -> str:
     """Return why a file was not read, in one line."""
     if isinstance(error, MemoryError):
         return "reading it takes more memory than is allowed"
-    said = " ".join(str(error).split())
+    # What libraries say may quote the file, ids included, in quotation marks or in further lines.
+    said = _unquoted(next(iter(str(error).splitlines()), ""))
     return (
         said
         if said and type(error).__name__ == "TooLargeError"
         else f"it is damaged ({said or type(error).__name__})"
     )
+
+
+def _unquoted(reason: str) -> str:
+    """Return a reason without what stands in quotation marks in it, except a command to install."""
+    return reason if "pip install" in reason else " ".join(_QUOTED.sub("...", reason).split())
 
 
 def _file(name: str, format_: str, size: int, sha256: str, unread: str) -> ReadFile:

@@ -27,6 +27,8 @@ class RowMatch:
     """The cohort's row for each."""
     largest: float
     """Largest difference among them, in standard deviations of the cohort's columns."""
+    among: int
+    """How many rows the array has."""
 
 
 def match_rows(array: np.ndarray, inputs: np.ndarray) -> RowMatch | None:
@@ -89,7 +91,7 @@ def _from(start: np.ndarray, theirs: np.ndarray) -> RowMatch | None:
     agree = differences <= AGREES
     if len(np.unique(pairs[agree])) < FEWEST_ROWS:
         return None
-    return RowMatch(np.flatnonzero(agree), pairs[agree], float(differences[agree].max()))
+    return RowMatch(np.flatnonzero(agree), pairs[agree], float(differences[agree].max()), len(start))
 
 
 def _nearest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:

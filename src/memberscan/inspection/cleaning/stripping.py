@@ -20,6 +20,7 @@ from memberscan.inspection.own_files import owner_only
 from memberscan.inspection.reading import FileReport, Task
 from memberscan.inspection.sources import Budget, Source
 from memberscan.progress import progress
+from memberscan.shown import plain
 
 _STEPS = 10
 """How often a file is inspected and cleaned; a table hides what is found once it is gone."""
@@ -113,7 +114,11 @@ def strip(inspected: Inspected, out: Path) -> list[CleanedFile]:
             else:
                 done.append(_cleaned(task, index, out, process))
             advance(1)
-    return done
+    mask = inspected.mask
+    return [
+        each.model_copy(update={"file": plain(mask.name(each.file)), "said": plain(mask(each.said))})
+        for each in done
+    ]
 
 
 def _cleaned(task: Task, index: CohortIndex | None, out: Path, process: Isolated) -> CleanedFile:

@@ -12,12 +12,16 @@ from memberscan.inspection.cohort_index import CohortIndex
 from memberscan.inspection.content import InspectionFinding
 from memberscan.inspection.detectors.base import Detector, FileContext
 from memberscan.inspection.detectors.texts import texts_of
-from memberscan.inspection.label_matching import match_labels
-from memberscan.inspection.nodes import Node, text
+from memberscan.inspection.label_matching import LabelMatch, match_labels
+from memberscan.inspection.nodes import Node, key_texts, text
 from memberscan.inspection.row_matching import RowMatch
 from memberscan.inspection.values import Columns
 from memberscan.report import words
 
+_MOST_COLUMNS = 8
+"""An array with more columns than this is not searched for columns of ids and labels."""
+_AGREE = 0.9
+"""Share of matched rows beside which their label must stand."""
 _MOST_NUMBERS = 2_000_000
 """Numbers of all columns of one file that are compared as labels."""
 
@@ -29,7 +33,7 @@ class CohortData(Detector):
         super().__init__(file)
         self._ids: set[str] = set()
         self._id_place = ""
-        self._inputs: dict[str, tuple[RowMatch, int]] = {}
+        self._inputs: dict[str, RowMatch] = {}
         self._columns: list[tuple[str, np.ndarray]] = []
         self._kept = 0
 
@@ -41,21 +45,24 @@ class CohortData(Detector):
         self._see_ids(node, index)
         if isinstance(node.value, np.ndarray) and node.value.dtype.kind in "iuf":
             if (match := index.rows(node.value)) is not None:
-                self._inputs[node.place] = match, len(node.value)
-            elif node.value.squeeze().ndim == 1:
-                self._keep(node.place, node.value.squeeze().astype(np.float64))
+                self._inputs[node.place] = match
+            else:
+                for column in _columns(node.value):
+                    self._keep(node.place, column.astype(np.float64))
         elif isinstance(node.value, Columns):
             self._see_table(node.place, node.value, index)
 
     def _see_ids(self, node: Node, index: CohortIndex) -> None:
         found = {each for _, said in texts_of(node) for each in index.search.in_text(said)}
         if isinstance(node.value, Columns):
+            found |= index.search.in_column(list(node.value.columns))
             for column in node.value.columns.values():
                 found |= index.search.in_column(column)
         elif isinstance(node.value, Mapping):
-            found |= index.search.in_column([key for key in node.value if isinstance(key, str)])
-        elif isinstance(node.value, np.ndarray) and node.value.ndim == 1:
-            found |= index.search.in_column(node.value)
+            found |= index.search.in_column(key_texts(node.value))
+        elif isinstance(node.value, np.ndarray):
+            for column in _columns(node.value):
+                found |= index.search.in_column(column)
         if found and not self._ids:
             self._id_place = node.place
         self._ids |= found
@@ -66,7 +73,7 @@ class CohortData(Detector):
         if shared:
             match = index.rows(np.column_stack([numbers[name] for name in shared]), shared)
             if match is not None:
-                self._inputs[place] = match, table.rows
+                self._inputs[place] = match
         for name, column in numbers.items():
             if name not in shared:
                 self._keep(f"{place}.{name}" if place else name, column)
@@ -94,13 +101,13 @@ class CohortData(Detector):
                 people=len(people),
                 proof=index.proof(people, "ids as whole words"),
             )
-        for place, (match, rows) in self._inputs.items():
-            yield self._of_inputs(place, match, rows, index)
+        for place, match in self._inputs.items():
+            yield self._of_inputs(place, match, index)
         for place, column in self._columns:
             if (found := self._of_labels(place, column, index)) is not None:
                 yield found
 
-    def _of_inputs(self, place: str, match: RowMatch, rows: int, index: CohortIndex) -> InspectionFinding:
+    def _of_inputs(self, place: str, match: RowMatch, index: CohortIndex) -> InspectionFinding:
         people = set(index.of_scan[match.scans].tolist())
         exact = (
             "number by number"
@@ -111,7 +118,7 @@ class CohortData(Detector):
             "cohort's inputs",
             "leaks",
             place,
-            f"{len(match.rows):,} of {words.people(rows, 'row')} are inputs of the cohort.",
+            f"{len(match.rows):,} of {words.people(match.among, 'row')} are inputs of the cohort.",
             "Remove them; if the model needs them to predict, train another kind of model.",
             people=len(people),
             proof=index.proof(people, exact),
@@ -120,23 +127,13 @@ class CohortData(Detector):
     def _of_labels(self, place: str, column: np.ndarray, index: CohortIndex) -> InspectionFinding | None:
         beside = [
             match
-            for other, (match, rows) in self._inputs.items()
-            if rows == len(column) and _parent(other) in (_parent(place), place)
+            for other, match in self._inputs.items()
+            if match.among == len(column) and _parent(other) in (_parent(place), place)
         ]
-        if beside:
-            match = beside[0]
-            # Any visit of the person counts, since tables repeat the same measures for several visits.
-            people = index.of_scan[match.scans]
-            same = index.of_scan == people[:, None]
-            agree = (same & np.isclose(column[match.rows][:, None], index.labels, rtol=1e-6)).any(1)
-            scans, exact = match.scans[agree], "the label of each matched row, number by number"
-            if agree.mean() < 0.9:
-                return None
-        else:
-            found = match_labels(column, index.labels)
-            if found is None:
-                return None
-            scans, exact = found.scans, found.exact
+        found = _beside(beside[0], column, index) if beside else match_labels(column, index.labels)
+        if found is None:
+            return None
+        scans, exact = found.scans, found.exact
         people = set(index.of_scan[scans].tolist())
         return self.file.finding(
             "cohort's labels",
@@ -149,8 +146,32 @@ class CohortData(Detector):
         )
 
 
+def _beside(match: RowMatch, column: np.ndarray, index: CohortIndex) -> LabelMatch | None:
+    """Return the labels that stand beside the rows of the same people."""
+    # Any visit of the person counts, since tables repeat the same measures for several visits.
+    people = index.of_scan[match.scans]
+    same = index.of_scan == people[:, None]
+    agree = (same & np.isclose(column[match.rows][:, None], index.labels, rtol=1e-6)).any(1)
+    if agree.mean() < _AGREE:
+        return None
+    return LabelMatch(match.scans[agree], "the label of each matched row, number by number")
+
+
 def _parent(place: str) -> str:
     return place.rpartition(".")[0]
+
+
+def _columns(array: np.ndarray) -> list[np.ndarray]:
+    """Return the columns of an array that may be a table of a few: itself if it has one axis.
+
+    Its columns may stand as rows. Arrays with many of both are no tables of ids and labels.
+    """
+    array = array.squeeze()
+    if array.ndim == 1:
+        return [array]
+    if array.ndim == 2 and min(array.shape) <= _MOST_COLUMNS < max(array.shape):
+        return list(array if len(array) <= _MOST_COLUMNS else array.T)
+    return []
 
 
 def _numbers(column: Sequence[Any] | np.ndarray) -> np.ndarray:

@@ -97,13 +97,16 @@ class PeopleTables(Detector):
         """Return what a table with a column of ids is: a table of people, or a list of ids."""
         self.file.ids |= table.ids
         people = words.people(len(table.ids), "person", "people")
-        others = table.about or [name for name in table.columns if name != table.named]
+        others = len(table.columns) - 1
         if others:
+            # Names of columns that are not in the vocabulary may be ids, or cells of a file without a header.
+            other = "other column" if others == 1 else "other columns"
+            said = words.listed(table.about[:6]) if table.about else f"{others:,} {other}"
             return self.file.finding(
                 "table of people",
                 "leaks",
                 place,
-                f"A table with ids ({table.named}) and {words.listed(others[:6])} of {people}.",
+                f"A table with ids ({table.named}) and {said} of {people}.",
                 "Remove the table; publish a summary of all people together instead.",
                 people=len(table.ids),
             )

@@ -9,7 +9,7 @@ from typing import Any
 from memberscan.inspection.content import Grade, InspectionFinding, Kind
 from memberscan.inspection.detectors import vocabulary
 from memberscan.inspection.detectors.base import Detector, FileContext
-from memberscan.inspection.nodes import Node, text
+from memberscan.inspection.nodes import Node, joined, text
 from memberscan.inspection.values import Columns
 from memberscan.report import words
 
@@ -52,17 +52,17 @@ class PersonalDetails(Detector):
         elif isinstance(node.value, Columns):
             for name, column in node.value.columns.items():
                 self._look(name, f"{node.place}.{name}" if node.place else name, list(column))
-            self._look_at_entries(node.value)
+            self._look_at_entries(node.place, node.value)
         elif isinstance(node.value, Mapping):
             for key, value in node.value.items():
                 if isinstance(key, str) and isinstance(value, (int, bytes)):
                     self._look(key, f"{node.place}.{key}" if node.place else key, [value])
 
-    def _look_at_entries(self, table: Columns) -> None:
+    def _look_at_entries(self, place: str, table: Columns) -> None:
         """Look at a mapping of single values, which is read as a table of keys and values."""
         if list(table.columns) == ["key", "value"]:
             for key, value in zip(table.columns["key"], table.columns["value"], strict=True):
-                self._look(str(key), str(key), [value])
+                self._look(str(key), joined(place, str(key)), [value])
 
     def _look(self, name: str, place: str, values: list[Any]) -> None:
         plain = vocabulary.normalised(name)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from memberscan.inspection.nodes import Node, text
+from memberscan.inspection.nodes import Node, key_texts, text
 from memberscan.inspection.values import Columns
 
 
@@ -21,4 +21,6 @@ def texts_of(node: Node) -> Iterator[tuple[str, str]]:
                 place = f"{node.place}.{name}" if node.place and name != node.name else node.place or name
                 yield place, "\n".join(text(cell) for cell in column if isinstance(cell, (str, bytes)))
     elif isinstance(node.value, Mapping):
-        yield node.place, "\n".join(key for key in node.value if isinstance(key, str))
+        yield node.place, "\n".join(key_texts(node.value))
+    elif isinstance(node.value, bytes):
+        yield node.place, text(node.value)
