@@ -24,17 +24,30 @@ def listed(paths: Sequence[Path]) -> tuple[list[Task], list[ReadFile]]:
     """
     tasks: list[Task] = []
     unread: list[ReadFile] = []
+    taken: set[str] = set()
     for path in paths:
         if not path.exists():
             raise BadInputError(f"{path} does not exist; give the files or folders of a release")
-        prefix = f"{path.resolve().name}/" if len(paths) > 1 else ""
-        for found, name in _walk(path) if path.is_dir() else [(path, path.name)]:
-            _sort(found, name if path.is_file() else prefix + name, tasks, unread)
+        own = _unused(path.resolve().name if path.is_dir() else path.name, taken)
+        prefix = f"{own}/" if len(paths) > 1 else ""
+        for found, name in _walk(path) if path.is_dir() else [(path, own)]:
+            _sort(found, prefix + name if path.is_dir() else name, tasks, unread)
     if not tasks and not unread:
         raise BadInputError(
             f"{', '.join(map(str, paths))} holds no files; give the files or folders of a release"
         )
     return sorted(tasks, key=lambda task: task.name), unread
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """Return a name that no other of the given files and folders has, so that none hides another."""
+    stem, dot, suffix = (name or "root").partition(".")
+    unused, count = name or "root", 1
+    while unused in taken:
+        count += 1
+        unused = f"{stem} ({count}){dot}{suffix}"
+    taken.add(unused)
+    return unused
 
 
 def _sort(path: Path, name: str, tasks: list[Task], unread: list[ReadFile]) -> None:

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from memberscan.inspection.cleaning.stripping import Cleaning
 from memberscan.inspection.content import CleanedFile
+from memberscan.inspection.listing import listed
 from memberscan.inspection.reading import Task
 
 IDS = [f"sub-{k:04d}" for k in range(12)]
@@ -97,3 +98,51 @@ def test_other_formats_are_left_out(tmp_path: Path):
     for name in ("people.csv", "unknown.bin"):
         done, copy = cleaned(tmp_path / name)
         assert done.action == "left out" and not copy.exists()
+
+
+def test_more_about_a_tensor_than_its_type_and_shape_is_not_kept(tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    header = {
+        "w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], "note": "Jane Doe"},
+        "X_train": {"dtype": "F32", "shape": [4, 2], "data_offsets": [8, 40]},
+    }
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + np.arange(10, dtype=np.float32).tobytes())
+    done, copy = cleaned(path)
+    assert done.action == "cleaned" and b"Jane" not in copy.read_bytes()
+    assert np.array_equal(load_file(copy)["w"], np.arange(2, dtype=np.float32))
+
+
+def test_weights_of_the_same_place_are_not_lost_in_silence(tmp_path: Path):
+    path = tmp_path / "last.pt"
+    torch.save({"a.X_train": torch.ones(2), "a": {"X_train": torch.ones(12, 3)}}, path)
+    done, copy = cleaned(path)
+    assert done.action == "left out" and "same place" in done.said and not copy.exists()
+
+
+def test_a_history_and_lines_of_json_are_left_out_with_a_reason(tmp_path: Path):
+    (tmp_path / ".git").mkdir()
+    task = Task(tmp_path / ".git", ".git", 0, is_history=True)
+    done = Cleaning(task, tmp_path / "copy" / ".git").carry_out(None, tmp_path)
+    assert done.action == "left out" and "history" in done.said
+    (tmp_path / "x.json").write_text("\n".join(json.dumps({"subject": each, "age": 30}) for each in IDS))
+    done, copy = cleaned(tmp_path / "x.json")
+    assert done.action == "left out" and done.said.endswith(".") and not copy.exists()
+
+
+def test_files_of_one_name_do_not_replace_each_other(tmp_path: Path):
+    for folder in ("a", "b"):
+        (tmp_path / folder / "model").mkdir(parents=True)
+        (tmp_path / folder / "model" / "w.json").write_text(json.dumps({"from": folder}))
+        (tmp_path / folder / "c.json").write_text(json.dumps({"from": folder}))
+    given = [tmp_path / folder / name for folder in ("a", "b") for name in ("model", "c.json")]
+    tasks, _ = listed(given)
+    assert [task.name for task in tasks] == ["c (2).json", "c.json", "model (2)/w.json", "model/w.json"]
+
+
+def test_no_name_leaves_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("memberscan.inspection.listing._walk", lambda _: [(tmp_path / "x", "x")])
+    (tmp_path / "x").write_text("x")
+    (tmp_path / "y").write_text("y")
+    tasks, _ = listed([Path("/"), tmp_path / "y"])
+    assert {task.name for task in tasks} == {"root/x", "y"}

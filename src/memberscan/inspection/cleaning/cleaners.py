@@ -69,7 +69,11 @@ def clean_safetensors(source: Source, places: Collection[str]) -> tuple[bytes, s
                 first, last = about["data_offsets"]
                 stream.seek(start + first)
                 blocks.append(stream.read(last - first))
-                kept[name] = about | {"data_offsets": [end, end + last - first]}
+                kept[name] = {
+                    "dtype": about["dtype"],
+                    "shape": about["shape"],
+                    "data_offsets": [end, end + last - first],
+                }
                 end += last - first
     text = json.dumps(kept, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
@@ -134,11 +138,16 @@ def _equal(source: Source, data: bytes, name: str, places: Collection[str]) -> s
     after = _arrays(_values(Source(source.name, len(data), data, Budget(source.budget.scratch)), name))
     before = _arrays(_values(source, name))
     different = [place for place, array in after.items() if not _same(array, before.get(place))]
-    gone = [place for place in before if place not in after and not place.startswith(tuple(places))]
+    gone = [place for place in before if place not in after and not _is_within(place, places)]
     if different or gone:
         raise CannotCleanError("some arrays would not stay as they are")
     kept = words.people(len(after), "array")
     return f"{kept} of numbers, all that were kept, are equal bit by bit, so that predictions are unchanged."
+
+
+def _is_within(place: str, places: Collection[str]) -> bool:
+    """Return whether a place is one of some, or lies within one of them."""
+    return any(place == each or place.startswith((f"{each}.", f"{each}[")) for each in places)
 
 
 def _arrays(values: Value, place: str = "") -> dict[str, np.ndarray]:
@@ -151,7 +160,13 @@ def _arrays(values: Value, place: str = "") -> dict[str, np.ndarray]:
         inner = ((f"{place}[{k}]", each) for k, each in enumerate(values))
     else:
         return {}
-    return {where: array for key, each in inner for where, array in _arrays(each, key).items()}
+    found: dict[str, np.ndarray] = {}
+    for key, each in inner:
+        arrays = _arrays(each, key)
+        if not found.keys().isdisjoint(arrays):
+            raise CannotCleanError("two of its arrays have the same place, such as a.b and b within a")
+        found |= arrays
+    return found
 
 
 def _same(one: np.ndarray, other: np.ndarray | None) -> bool:

@@ -10,12 +10,12 @@ from typing import Literal
 
 from memberscan.errors import OutputConflictError
 from memberscan.files import write_bytes
-from memberscan.inspection.cleaning.cleaners import CLEANERS, CannotCleanError
+from memberscan.inspection.cleaning.cleaners import CLEANERS, CannotCleanError, Cleaner
 from memberscan.inspection.cohort_index import CohortIndex
 from memberscan.inspection.content import CleanedFile, InspectionFinding
-from memberscan.inspection.detectors.id_patterns import ids_in
 from memberscan.inspection.isolation import Isolated
 from memberscan.inspection.making import Inspected
+from memberscan.inspection.masking import Mask
 from memberscan.inspection.own_files import owner_only
 from memberscan.inspection.reading import FileReport, Task
 from memberscan.inspection.sources import Budget, Source
@@ -50,6 +50,8 @@ class Cleaning:
 
     def carry_out(self, index: CohortIndex | None, scratch: Path) -> CleanedFile:
         """Copy the file, or write it without what is found in it, until nothing more is found."""
+        if self.task.is_history:
+            return self.given_up("A history keeps all that was ever in it; publish the files without it.")
         report = self.task.carry_out(index, scratch)
         if _is_clean(report):
             self.target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +62,13 @@ class Cleaning:
             return self.given_up(
                 "Files of this format are not written again; make it again without these data."
             )
-        current, removed, proof = self.task, [], ""
+        return self._cleaned(cleaner, report, index, scratch)
+
+    def _cleaned(
+        self, cleaner: Cleaner, report: FileReport, index: CohortIndex | None, scratch: Path
+    ) -> CleanedFile:
+        """Write the file without what is found in it, until nothing more is found."""
+        current, removed = self.task, []
         for _ in range(_STEPS):
             removed += [each.what for each in _to_remove(report)]
             source = Source.on_disk(current.path, self.task.name, Budget(scratch))
@@ -68,6 +76,8 @@ class Cleaning:
                 data, proof = cleaner(source, {each.place for each in _to_remove(report)})
             except CannotCleanError as error:
                 return self.given_up(f"It cannot be cleaned: {error}.")
+            except Exception as error:  # files that were read in part raise anything when they are written
+                return self.given_up(f"It cannot be cleaned ({type(error).__name__}).")
             changed = scratch / "cleaned"
             changed.write_bytes(data)
             current = Task(changed, self.task.name, len(data))
@@ -112,7 +122,7 @@ def strip(inspected: Inspected, out: Path) -> list[CleanedFile]:
             if task.name in own:
                 done.append(_done(task, "left out", "It is for its owner only."))
             else:
-                done.append(_cleaned(task, index, out, process))
+                done.append(_cleaned(task, inspected.mask, out, process))
             advance(1)
     mask = inspected.mask
     return [
@@ -121,10 +131,11 @@ def strip(inspected: Inspected, out: Path) -> list[CleanedFile]:
     ]
 
 
-def _cleaned(task: Task, index: CohortIndex | None, out: Path, process: Isolated) -> CleanedFile:
-    named = next(ids_in(task.name), None) or (index and next(index.search.in_text(task.name), None))
-    if named is not None:
-        return _done(task, "left out", "Its name holds an id; give it another name.")
+def _cleaned(task: Task, mask: Mask, out: Path, process: Isolated) -> CleanedFile:
+    if mask.name(task.name) != task.name:
+        return _done(
+            task, "left out", "Its name holds an id, or a long number like one; give it another name."
+        )
     return process.carry_out(Cleaning(task, out / task.name))
 
 
