@@ -31,6 +31,8 @@ class Node(NamedTuple):
     """What is there."""
     owner: Instance | None
     """The nearest object that it belongs to, or None."""
+    attribute: str = ""
+    """The attribute of that object in which it lies, perhaps within a list or a mapping."""
 
 
 class _Found(NamedTuple):
@@ -40,6 +42,7 @@ class _Found(NamedTuple):
     name: str
     value: Value
     owner: Instance | None
+    attribute: str = ""
 
 
 def nodes(place: str, value: Value, budget: Budget) -> Iterator[Node]:
@@ -66,39 +69,39 @@ def nodes(place: str, value: Value, budget: Budget) -> Iterator[Node]:
             seen[id(found.value)] = found.value
         whole = _as_a_whole(found.name, found.value)
         if whole is not None:
-            yield Node(found.place, found.name, whole, found.owner)
+            yield Node(found.place, found.name, whole, found.owner, found.attribute)
             if _is_flat(found.value):
                 left.extend(_blobs(found))
                 continue
         elif isinstance(found.value, (str, bytes, Instance, Picture, Mapping)) and found.value:
-            yield Node(found.place, found.name, found.value, found.owner)
+            yield Node(found.place, found.name, found.value, found.owner, found.attribute)
         left.extend(reversed(list(_within(found))))
 
 
 def _within(found: _Found) -> Iterator[_Found]:
     """Yield the values directly within a value."""
-    place, name, value, owner = found
+    place, name, value, owner, attribute = found
     if isinstance(value, Instance):
         for key, inner in value.state.items():
-            yield _Found(joined(place, str(key)), str(key), inner, value)
+            yield _Found(joined(place, str(key)), str(key), inner, value, str(key))
         for k, inner in enumerate(value.arguments):
             yield _Found(f"{place}({k})", name, inner, value)
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             label = key if isinstance(key, str) else repr(key) if isinstance(key, _SCALARS) else "key"
-            yield _Found(joined(place, label), label, inner, owner)
+            yield _Found(joined(place, label), label, inner, owner, attribute)
     elif isinstance(value, _COLLECTIONS):
         for k, inner in enumerate(value):
-            yield _Found(f"{place}[{k}]", name, inner, owner)
+            yield _Found(f"{place}[{k}]", name, inner, owner, attribute)
 
 
 def _blobs(found: _Found) -> Iterator[_Found]:
     """Yield what a table holds besides plain cells: long bytes, which may be a file, and objects."""
-    place, name, value, owner = found
+    place, name, value, owner, attribute = found
     if isinstance(value, np.ndarray) and value.dtype.names:
         for field in value.dtype.names:
             if value.dtype[field].subdtype is not None or value.dtype[field].names:
-                yield _Found(joined(place, field), field, value[field], owner)
+                yield _Found(joined(place, field), field, value[field], owner, attribute)
         return
     columns = value.columns if isinstance(value, Columns) else {"": value}
     for column, cells in columns.items():
@@ -110,9 +113,9 @@ def _blobs(found: _Found) -> Iterator[_Found]:
             if not isinstance(cell, _SCALARS) or (isinstance(cell, bytes) and len(cell) >= SHORTEST_FILE):
                 label = joined(there, str(key)) if isinstance(cells, Mapping) else f"{there}[{key}]"
                 if isinstance(value, Columns) or isinstance(cell, bytes):
-                    yield _Found(label, column or name, cell, owner)
+                    yield _Found(label, column or name, cell, owner, attribute)
                 else:
-                    yield from _blobs(_Found(label, name, cell, owner))
+                    yield from _blobs(_Found(label, name, cell, owner, attribute))
 
 
 def key_texts(mapping: Mapping[Any, Any]) -> list[str]:

@@ -105,3 +105,20 @@ def test_chunks_of_one_table_are_one_table():
     more = Columns({"participant_id": [f"sub-9{k:03d}" for k in range(7)], "age": AGES[:7]})
     found = [each for each in look([rows, more]) if each.kind == "table of people"]
     assert sum(each.people or 0 for each in found) == 19
+
+
+@pytest.mark.parametrize(
+    "name", ["baal/scan1.nii", "priority/x.nii", "labelled/T1.nii", "p7_space-MNI152_T1w.nii.gz"]
+)
+def test_words_within_words_make_no_template(name: str):
+    assert ("images of people", "look") in kinds(Picture("nifti"), name=name)
+
+
+def test_an_image_with_an_id_is_of_a_person_in_any_space():
+    name = "sub-0001_space-MNI152_desc-masked_T1w.nii.gz"
+    assert ("images of people", "leaks") in kinds(Picture("nifti"), name=name)
+
+
+def test_entries_are_found_where_they_are():
+    (found,) = look({"a": {"dob": "1970-01-01", "n": 1, "k": 2}})
+    assert (found.kind, found.place) == ("dates of birth", "a.dob")

@@ -13,9 +13,11 @@ from memberscan.inspection.values import Picture
 from memberscan.report import words
 
 _NOT_OF_A_PERSON = re.compile(
-    r"mni|icbm|template|atlas|mask|average|avg|talairach|colin27|fsaverage|parcel|label|aal|harvard|schaefer|juelich|prior|tpm|synthetic|phantom",
+    r"(?<![a-z])(?<!space-)(?:mni|icbm|template|atlas|mask|average|avg|talairach|colin27|fsaverage|parcel|"
+    r"parcellation|label|aal|harvard|schaefer|juelich|prior|tpm|synthetic|phantom)s?(?![a-z])",
     re.IGNORECASE,
 )
+"""Words in the names of templates and masks. A person's image in the space of a template is no template."""
 _OFTEN_DRAWN = re.compile(
     r"\.(html?|xhtml|svg|css|jinja2?|j2|md|png|jpe?g|gif|tiff?|webp|bmp|ico)$", re.IGNORECASE
 )
@@ -45,9 +47,9 @@ class Pictures(Detector):
 
     def findings(self) -> Iterator[InspectionFinding]:
         """Yield a finding for volumes, and one for embedded images."""
-        if self._volumes and not _NOT_OF_A_PERSON.search(self.file.name):
+        known = next(ids_in(self.file.name), None) is not None
+        if self._volumes and (known or not _NOT_OF_A_PERSON.search(self.file.name)):
             place, volume = self._volumes[0]
-            known = next(ids_in(self.file.name), None) is not None
             shape = " x ".join(map(str, volume.shape))
             yield self.file.finding(
                 "images of people",

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeGuard
 
 import numpy as np
 
 from memberscan.inspection.content import InspectionFinding
+from memberscan.inspection.detectors import vocabulary
 from memberscan.inspection.detectors.base import Detector, FileContext
 from memberscan.inspection.detectors.stored_rows import STORED_ROWS, StoredRows
 from memberscan.inspection.detectors.stored_rows_elsewhere import STORED_ROWS_ELSEWHERE
-from memberscan.inspection.nodes import Node
-from memberscan.inspection.values import Columns
+from memberscan.inspection.nodes import FEWEST_ROWS, Node
+from memberscan.inspection.values import Columns, Instance
 from memberscan.report import words
+
+_SPARSE = re.compile(r"^scipy\.sparse\.|(^| )dg[CRT]Matrix( |$)")
+"""Sparse matrices of scipy and R."""
 
 
 class TrainingRows(Detector):
@@ -24,16 +30,16 @@ class TrainingRows(Detector):
         self._found: dict[tuple[str, str], _Stored] = {}
 
     def see(self, node: Node) -> None:
-        """Look at an attribute of an object."""
-        if node.owner is None or not isinstance(node.value, (np.ndarray, Columns)):
+        """Look at an attribute of an object, or at what is named as training data."""
+        if (rows := _rows(node.value)) is None:
             return
-        rows = node.value.rows if isinstance(node.value, Columns) else len(np.atleast_1d(node.value))
-        for stored in (*STORED_ROWS, *STORED_ROWS_ELSEWHERE):
-            if stored.attribute == node.name and stored.matches(node.owner.class_name):
-                model = _short(node.owner.class_name)
-                kept = self._found.setdefault((model, node.name), _Stored(node.place, stored))
-                kept.rows, kept.objects = max(kept.rows, rows), kept.objects + 1
-                return
+        stored = _known(node) or (None if self.file.program else _by_name(node))
+        if stored is None:
+            return
+        model = "The file" if node.owner is None else _short(node.owner.class_name)
+        kept = self._found.setdefault((model, stored.attribute), _Stored(node.place, stored))
+        kept.rows = max(kept.rows, rows)
+        kept.objects.add(id(node.owner))
 
     def findings(self) -> Iterator[InspectionFinding]:
         """Yield one finding for each attribute, however many objects have it, as the trees of a forest do."""
@@ -52,7 +58,7 @@ class TrainingRows(Detector):
                 )
 
     def _derived(self, model: str, kept: _Stored) -> InspectionFinding:
-        of = f" ({kept.objects:,} of them)" if kept.objects > 1 else ""
+        of = f" ({len(kept.objects):,} of them)" if len(kept.objects) > 1 else ""
         return self.file.finding(
             "training rows",
             "look",
@@ -60,6 +66,60 @@ class TrainingRows(Detector):
             f"{model}{of} keeps {kept.stored.what}.",
             "Remove it if the model predicts without it; otherwise know that it is there.",
         )
+
+
+def _rows(value: object) -> int | None:
+    """Return how many rows a value has; None if it is no table, array or sparse matrix."""
+    if isinstance(value, Columns):
+        return value.rows
+    if isinstance(value, np.ndarray):
+        return len(np.atleast_1d(value))
+    if isinstance(value, Instance) and _SPARSE.search(value.class_name):
+        shape = value.state.get("_shape", value.state.get("shape"))
+        return int(shape[0]) if isinstance(shape, (tuple, list)) and shape and type(shape[0]) is int else 1
+    return None
+
+
+def _known(node: Node) -> StoredRows | None:
+    """Return what an attribute holds if the class of its object is known to hold rows in it."""
+    if node.owner is None:
+        return None
+    for stored in (*STORED_ROWS, *STORED_ROWS_ELSEWHERE):
+        if stored.attribute in (node.name, node.attribute) and stored.matches(node.owner.class_name):
+            return stored
+    return None
+
+
+def _by_name(node: Node) -> StoredRows | None:
+    """Return what an array or a table of numbers holds by its own name or by that of the class."""
+    if not _is_numeric(node.value):
+        return None
+    axes = node.value.ndim if isinstance(node.value, np.ndarray) else 2
+    rows = node.value.rows if isinstance(node.value, Columns) else len(np.atleast_1d(node.value))
+    plain = vocabulary.normalised(node.name)
+    if rows < FEWEST_ROWS:
+        return None
+    if axes >= 2 and vocabulary.TRAINING_ROWS.match(plain):
+        return StoredRows("", node.name, f"what its name says are training rows ({node.name})", "rows")
+    if vocabulary.TRAINING_LABELS.match(plain):
+        return StoredRows(
+            "", node.name, f"what its name says are labels of training rows ({node.name})", "labels"
+        )
+    if axes >= 2 and node.owner is not None and vocabulary.DATASET.search(_short(node.owner.class_name)):
+        return StoredRows(
+            "", node.attribute, f"data ({rows:,} rows), perhaps those of the training", "derived"
+        )
+    return None
+
+
+def _is_numeric(value: object) -> TypeGuard[np.ndarray | Columns]:
+    """Return whether a value is an array of numbers, or a table of at least two columns of numbers."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "iuf"
+    if not isinstance(value, Columns):
+        return False
+    columns = (column for column in value.columns.values() if isinstance(column, np.ndarray))
+    return sum(column.dtype.kind in "iuf" for column in columns) >= 2
 
 
 def _short(class_name: str) -> str:
@@ -75,4 +135,4 @@ class _Stored:
     place: str
     stored: StoredRows
     rows: int = 0
-    objects: int = 0
+    objects: set[int] = field(default_factory=set)

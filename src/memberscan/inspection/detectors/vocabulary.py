@@ -64,6 +64,16 @@ FOLDS = re.compile(
 )
 """Keys and columns that say who was trained on, normalised."""
 
+TRAINING_ROWS = re.compile(
+    r"^(x(train|fit)(ing)?|(train|fit)(ing)?xs?|svs?|supportvectors?"
+    r"|train(ing)?(data|set|rows?|features|inputs?|images|samples|volumes|scans))$"
+)
+"""Names of arrays with rows of the training data, normalised."""
+TRAINING_LABELS = re.compile(r"^(y(train|fit)(ing)?|(train|fit)(ing)?(ys?|labels?|targets?|ages?))$")
+"""Names of arrays with labels of the training data, normalised."""
+DATASET = re.compile(r"(Dataset|DataSet|DataModule|DataLoader|Subset)\w*$")
+"""Names of classes that hold data rather than a model."""
+
 EMBEDDED = re.compile(
     r"(embeddings?|embed|latents?|features?|representations?|encoded|encodings?|activations?|bottleneck)$"
 )
