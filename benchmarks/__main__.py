@@ -14,6 +14,7 @@ NAMES = (
     "loading",
     "as_is",
     "predictions",
+    "inspection",
     "references",
     "reference_attacks",
     "federation",

@@ -145,9 +145,25 @@ def digests(directory: Path) -> dict[str, str]:
     }
 
 
+_SALTED = re.compile(rb'"(?:roles|predictions)": "([0-9a-f]{32})"')
+
+
 def _unsalted(path: Path) -> bytes:
-    """Return the content of a file without the digest that a random salt makes another one in each run."""
-    return re.sub(rb'"(roles|predictions)": "[0-9a-f]{32}"', b"", path.read_bytes())
+    """Return the content of a file without what a random salt makes another one in each run.
+
+    These are the digest of who is a member, in JSON and in the page, and the pseudonyms of people, which are
+    replaced by their ids; lines in the order of pseudonyms are sorted by ids.
+    """
+    content = path.read_bytes()
+    audit, names = path.with_name("audit.json"), path.with_name("pseudonyms.tsv")
+    for digest in _SALTED.findall(audit.read_bytes() if audit.exists() else content):
+        content = content.replace(digest, b"")
+    if path.suffix == ".tsv" and names.exists():
+        for line in names.read_bytes().splitlines()[1:]:
+            subject, pseudonym = line.split(b"\t")
+            content = content.replace(pseudonym, subject)
+        content = b"\n".join(sorted(content.splitlines()))
+    return _SALTED.sub(b"", content)
 
 
 def difference(expected: dict[str, str], found: dict[str, str]) -> str:

@@ -11,7 +11,9 @@ import typer
 
 from memberscan.cli import app as command_line
 from memberscan.cli.bids_app import app as bids_app
+from memberscan.comparison.schema import published as of_comparisons
 from memberscan.dossier.schema import published as of_dossiers
+from memberscan.inspection.schema import published as of_inspections
 from memberscan.report.schema import published
 
 if TYPE_CHECKING:
@@ -127,5 +129,7 @@ _kept: dict[str, list[str]] = {}
 _PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "reference/command-line": ("<!-- commands -->", commands),
     "reference/audit-json": ("<!-- schema -->", lambda: schema(published())),
+    "reference/inspection-json": ("<!-- schema -->", lambda: schema(of_inspections())),
     "reference/dossier-json": ("<!-- schema -->", lambda: schema(of_dossiers())),
+    "reference/comparison-json": ("<!-- schema -->", lambda: schema(of_comparisons())),
 }

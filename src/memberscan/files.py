@@ -226,6 +226,11 @@ def _each_text(table: pd.DataFrame, change: Callable[[str], str], first: Sequenc
     return changed
 
 
+def sha256_of(data: bytes) -> str:
+    """Return the SHA-256 of some bytes in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def fingerprint(value: Any) -> str:
     """Return a short digest of any JSON value or of bytes."""
     data = (

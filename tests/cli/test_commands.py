@@ -36,6 +36,7 @@ def test_all_commands_are_there():
         ("demo",), ("cohort", "bids"), ("cohort", "table"), ("cohort", "from"), ("cohort", "phantom"),
         ("models",), ("train",), ("import",), ("audit",), ("report",), ("study",), ("federate",),
         ("frontier",), ("reproduce",), ("inspect",), ("dossier",), ("verify",), ("doctor",),
+        ("compare",),
         ("federation", "init"), ("federation", "site"), ("federation", "keys"),
         ("references", "train"), ("references", "plan"), ("references", "collect"),
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from memberscan.report import AuditContent
 
 from ..report.examples import of_predictions
 from ..report.exposed import with_references
-from .made_up import written
+from .made_up import renamed, written
 
 Read = Callable[..., Sources]
 Derive = Callable[..., DossierContent]
@@ -30,8 +31,8 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> AuditContent:
 
 @pytest.fixture(scope="session")
 def exposed(quiet: AuditContent) -> AuditContent:
-    """The same with reference models."""
-    return with_references(quiet, 16)
+    """The same with reference models, and an attack that compares with them."""
+    return renamed(with_references(quiet, 16), "error", "lira")
 
 
 def declaration(context: str, **changes: Any) -> Declaration:
@@ -44,8 +45,10 @@ def declaration(context: str, **changes: Any) -> Declaration:
 def read(tmp_path: Path) -> Read:
     """Return a function that writes contents to files and reads them as the inputs of a dossier."""
 
+    numbers = itertools.count()
+
     def read(*contents: Any) -> Sources:
-        folders = [written(tmp_path, f"{k:02d}", content) for k, content in enumerate(contents)]
+        folders = [written(tmp_path, f"{next(numbers):02d}", content) for content in contents]
         kinds = ("audit", "consortium", "inspection", "frontier")
         return read_inputs([(folder, kinds) for folder in folders])
 

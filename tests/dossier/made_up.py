@@ -46,6 +46,19 @@ def labelled(audit: AuditContent, label: str) -> AuditContent:
     return changed(audit, verdict={"label": label, "sentence": f"This audit is {label}."})
 
 
+def renamed(audit: AuditContent, attack: str, name: str) -> AuditContent:
+    """Return an audit in which one attack is another one."""
+    found = audit.dump()
+    for finding in found["findings"]:
+        if finding["attack"] == attack:
+            finding["attack"] = name
+    basis = found["verdict"]["basis"]
+    for key in ("ranking", "shown"):
+        basis[key] = [name if each == attack else each for each in basis[key]]
+    basis["attack"] = name if basis["attack"] == attack else basis["attack"]
+    return check(found)
+
+
 def of_weights(audit: AuditContent, *attacks: str) -> AuditContent:
     """Return an audit of a model, in which some attacks read weights."""
     found = changed(audit, threat=RELEASED, provenance={"weights": WEIGHTS}, target={"kind": "run"}).dump()
@@ -85,7 +98,7 @@ def inspection(verdict: str, *, unread: bool = False) -> InspectionContent:
     other = {**rows, "kind": "user names", "grade": "look", "people": None}
     del other["proof"]
     files = [
-        {"file": name, "format": "pickle", "size": 9, "sha256": "", "unread": why}
+        {"file": name, "format": "pickle", "size": 9, "sha256": "5" * 64, "unread": why}
         for name, why in (("model.pkl", ""), ("notes.xyz", "unknown format" if unread else ""))
     ]
     return InspectionContent.model_validate(

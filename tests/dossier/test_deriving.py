@@ -15,7 +15,7 @@ from memberscan.dossier import CONTEXTS, DossierContent
 from memberscan.dossier.deriving import derive
 from memberscan.dossier.schema import published
 from memberscan.dossier.sources import has
-from memberscan.report import AuditContent
+from memberscan.report import AuditContent, check
 
 from ..frontier.test_page import EXAMPLE as FRONTIER
 from .conftest import Derive, Read, declaration
@@ -156,6 +156,30 @@ def test_a_defence_without_a_guarantee_states_nobody(quiet: AuditContent, derive
     assert (measure.statement, measure.enforced_by) == (None, "not stated")
 
 
+def test_a_guarantee_that_is_contradicted_is_said(exposed: AuditContent, derived: Derive) -> None:
+    bound = {
+        "scores": "outputs", "method": "one run", "epsilon": 9.0, "ceiling": 12.0, "guesses": 90,
+        "correct": 90, "broken": True,
+    }  # fmt: skip
+    planted = {
+        "inside": 50, "outside": 50, "level": 0.95, "delta": 1e-5, "bounds": [bound], "broken": True,
+    }  # fmt: skip
+    broken = check({**changed(exposed, target=GUARANTEE).dump(), "canaries": planted})
+    content = derived("api", changed(exposed, target=GUARANTEE), broken)
+    (measure,) = (each for each in content.measures if each.stage == "training")
+    assert measure.contradicted and measure.source.file == "inputs/02-audit.json"
+    assert content.decision.outcome == "evidence is missing"
+    assert any("is contradicted" in said and "Do not rely on it" in said for said in content.decision.missing)
+
+
+def test_how_exposed_people_are_and_how_many_can_be_named_is_told(
+    exposed: AuditContent, derived: Derive
+) -> None:
+    content = derived("api", exposed)
+    told = " ".join(fact.text for f in content.frameworks for e in f.elements for fact in e.facts)
+    assert "The most exposed people have an AUC of" in told and "stacking names" in told
+
+
 def test_what_only_the_controller_knows_is_a_blank(quiet: AuditContent, derived: Derive) -> None:
     content = derived("open-weights", quiet)
     elements = {e.place: e for framework in content.frameworks for e in framework.elements}
@@ -185,6 +209,31 @@ def test_of_a_frontier_the_recipes_that_no_other_beats_are_shown(
     content = derived("api", quiet, FRONTIER)
     assert [each.name for each in content.alternatives] == ["8 epochs", "dp-sgd:epsilon=8"]
     assert content.alternatives[1].enforced_by == "whoever trains"
+
+
+def test_what_could_be_done_depends_on_what_was_found(
+    quiet: AuditContent, exposed: AuditContent, derived: Derive
+) -> None:
+    def options(context: str, *contents: Any) -> str:
+        return " ".join(derived(context, *contents).decision.options)
+
+    leak = options("open-weights", of_weights(leaking(exposed, "lira"), "lira"), FRONTIER)
+    assert "one of the other recipes" in leak and leak.endswith("Do not release.")
+    assert "Release in another context" not in leak
+    missing = options("api", quiet)
+    assert "what is listed as missing" in missing and "Do not release" not in missing
+    assert "were not run" in options("api", exposed)
+    files = options("internal", exposed, inspection("leaks"))
+    assert files.startswith("Mend or leave out the files") and "Train again" not in files
+
+
+def test_another_context_without_a_shown_leak_is_an_option(exposed: AuditContent, derived: Derive) -> None:
+    # By weights alone there is a leak, and the audit of outputs, with references, shows none.
+    by_weights = of_weights(leaking(exposed, "lira"), "lira")
+    content = derived("open-weights", by_weights)
+    assert content.decision.outcome == "leak found"
+    api = next(each for each in content.other_contexts if each.context == "api")
+    assert api.outcome == "evidence is missing" and "a client who queries the model" in api.unanswered
 
 
 def test_limits_that_differ_say_of_which_audit(quiet: AuditContent, derived: Derive) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from memberscan.dossier.content import AttackerRow, DossierContent
@@ -10,10 +12,11 @@ from memberscan.dossier.evidence import attacker_rows
 from memberscan.dossier.sources import Given, Sources
 from memberscan.errors import BadInputError, UndeclaredContextError
 from memberscan.files import to_json
-from memberscan.report import AuditContent, check, consortium
+from memberscan.report import AuditContent, consortium
 
+from ..test_docs import parse
 from .conftest import Derive
-from .made_up import inspection, labelled, leaking, of_party, of_weights
+from .made_up import changed, inspection, labelled, leaking, of_party, of_weights, renamed
 
 
 def row(content: DossierContent, says: str) -> AttackerRow:
@@ -34,7 +37,9 @@ def test_the_context_is_declared_and_never_guessed() -> None:
 def test_attackers_of_a_context_have_names_of_their_own_and_say_how_to_audit_them(context) -> None:
     names = [each.name for each in context.attackers]
     assert len(set(names)) == len(names)
-    assert all(each.how.startswith("memberscan ") for each in context.attackers)
+    for each in context.attackers:
+        for command in each.how.split(", and "):
+            parse(shlex.split(command))
 
 
 def test_an_audit_of_outputs_says_nothing_good_of_weights(quiet: AuditContent, derived: Derive) -> None:
@@ -72,14 +77,7 @@ def test_an_attack_that_anyone_can_use_counts_for_everyone(quiet: AuditContent, 
 def test_attacks_with_references_are_not_for_those_who_train_none(
     exposed: AuditContent, derived: Derive
 ) -> None:
-    found = exposed.dump()
-    for finding in found["findings"]:
-        if finding["attack"] == "error":
-            finding["attack"] = "lira"
-    basis = found["verdict"]["basis"]
-    basis["ranking"] = ["lira" if name == "error" else name for name in basis["ranking"]]
-    basis["attack"] = basis["ranking"][0]
-    content = derived("api", leaking(check(found), "lira"))
+    content = derived("api", leaking(exposed, "lira"))
     assert row(content, "reference").outcome == "leaks"
     assert row(content, "queries").outcome == "inconclusive"
 
@@ -93,6 +91,29 @@ def test_the_most_exposed_are_those_of_the_references(exposed: AuditContent, der
     group = row(content, "reference").group
     groups = [each.auc.value for each in exposed.person_exposure.groups if each.auc]
     assert group is not None and group.attack == "reference models" and group.auc.value == max(groups)
+
+
+def test_an_audit_that_tried_too_little_is_no_answer(
+    quiet: AuditContent, exposed: AuditContent, derived: Derive
+) -> None:
+    some = derived("open-weights", of_weights(quiet, "error"))
+    assert row(some, "reads the weights").outcome == "no leak shown"
+    none = row(derived("open-weights", of_weights(quiet)), "reads the weights")
+    assert none.outcome == "inconclusive" and "No attack that reads the weights" in none.reason
+    few = row(derived("api", renamed(exposed, "lira", "error")), "reference")
+    assert few.outcome == "inconclusive" and "No attack with reference models" in few.reason
+    rounds = changed(of_party(quiet, "learner"), threat={"rounds": 2})
+    learner = row(derived("federation", rounds), "another learner")
+    assert learner.outcome == "inconclusive" and "2 rounds only" in learner.reason
+
+
+def test_changed_answers_are_no_answer_about_those_who_have_the_model(
+    quiet: AuditContent, derived: Derive
+) -> None:
+    served = changed(quiet, target={"answers": "rounding to 5 years"})
+    assert row(derived("api", served), "queries").outcome == "no leak shown"
+    assert row(derived("open-weights", served), "queries").state == "not audited"
+    assert row(derived("open-weights", leaking(served)), "queries").outcome == "leaks"
 
 
 @pytest.mark.parametrize("label", ["confounded", "inconclusive"])

@@ -22,7 +22,7 @@ from .made_up import changed, inspection, leaking
 
 DIGEST = "0123456789abcdef" * 4
 SECTIONS = (
-    "attackers", "coverage", "files", "measures", "controls", "documentation", "limits", "record",
+    "attackers", "coverage", "files", "measures", "controls", "documentation", "limits", "terms", "record",
     "integrity",
 )  # fmt: skip
 
@@ -61,6 +61,7 @@ def test_the_first_page_says_what_was_found_what_is_missing_and_what_it_is_not(
         "Synthetic data.",
         "Before the board",
         *content.decision.missing,
+        *content.decision.options,
         *(fact.text for fact in content.decision.found),
     ):
         assert " ".join(said.split()) in first, said
@@ -71,20 +72,31 @@ def test_every_statement_of_the_content_is_on_the_page(content: DossierContent) 
     for framework in content.frameworks:
         assert framework.name in text
         for element in framework.elements:
-            assert element.place in text and (element.blank or "") in text
+            assert element.place in text and element.blank in text
             assert all(fact.text.replace("+", "+ ") in text.replace("+", "+ ") for fact in element.facts)
     for said in (*content.limits, *(row.result for row in (*content.coverage, *content.controls))):
         assert said in text
     for each in content.inputs:
         assert each.sha256 in text and each.file in text
     assert DIGEST in text and "holds no names or ids of people" in text
-    blanks = sum(e.blank is not None for f in content.frameworks for e in f.elements)
+    blanks = sum(len(framework.elements) for framework in content.frameworks)
     assert text.count("To be filled in by the controller:") == blanks > 15
+
+
+def test_the_files_that_were_inspected_are_listed_with_their_digests(content: DossierContent) -> None:
+    assert content.files is not None
+    text = Checked(render(content, DIGEST)).text
+    for each in content.files.released:
+        assert each.file in text and each.sha256 in text
+    assert any("files that were inspected are those that will be released" in said for said in content.limits)
+    many = content.files.released * 40
+    crowd = content.model_copy(update={"files": content.files.model_copy(update={"released": many})})
+    assert "The first 60 of 80; dossier.json has all." in Checked(render(crowd, DIGEST)).text
 
 
 def test_what_was_not_run_is_named_as_not_run(quiet: AuditContent, derived: Derive) -> None:
     text = Checked(render(derived("open-weights", quiet), DIGEST)).text
-    assert "Not inspected." in text and "Not audited." in text and "needs reference models" in text
+    assert "Not inspected." in text and "Not audited." in text and "needs enough reference models" in text
     assert "The audits state no measure that protects people" in text
     assert "Evidence is missing" in text
 

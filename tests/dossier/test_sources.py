@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from memberscan.dossier.deriving import derive
 from memberscan.dossier.sources import Kind, has, read_inputs
 from memberscan.errors import AuditFileError, BadInputError, MisalignedError
 from memberscan.report import AuditContent
 
+from .conftest import declaration
 from .made_up import changed, of_weights, written
 
 AUDITS: tuple[Kind, ...] = ("audit", "consortium")
@@ -87,3 +89,11 @@ def test_audits_of_different_weights_are_no_one_release(quiet: AuditContent, tmp
 )
 def test_a_key_is_a_path_in_json(key: str, there: bool) -> None:
     assert has({"a": [{"b": 0}, {"b": None}]}, key) is there
+
+
+def test_values_that_contradict_each_other_are_a_typed_error(quiet: AuditContent, tmp_path: Path) -> None:
+    assert quiet.verdict.basis is not None
+    wrong = changed(quiet, verdict={"basis": {**quiet.verdict.basis.dump(), "ranking": ["error", "error"]}})
+    sources = read_inputs([(written(tmp_path, "one", wrong), AUDITS)])
+    with pytest.raises(AuditFileError, match="run the audit again"):
+        derive(sources, declaration("api"))

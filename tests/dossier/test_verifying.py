@@ -63,6 +63,11 @@ def test_an_unchanged_dossier_is_verified_wherever_it_is(made: tuple[Path, Dossi
     assert found.files == len(found.derived) + len(found.by_digest_only) + 1
 
 
+def test_whoever_may_read_the_page_may_read_all_of_it(made: tuple[Path, Dossier]) -> None:
+    mode = (made[0] / "dossier.html").stat().st_mode
+    assert {path.stat().st_mode for path in files_in(made[0])[0].values()} == {mode}
+
+
 def test_the_manifest_is_what_sha256sum_reads(made: tuple[Path, Dossier]) -> None:
     lines = (made[0] / MANIFEST).read_text("ascii").splitlines()
     for line in lines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,9 +38,11 @@ def test_a_bids_label_is_found_with_and_without_its_prefix():
 def test_numbers_count_only_if_many_cells_are_ids():
     ids = [str(50000 + k) for k in range(100)]
     search = IdSearch(ids)
-    assert search.in_cells(["50001", "50002", "50003"]) == {"50001", "50002", "50003"}
-    assert search.in_cells(["50001", "50002"]) == set()
-    assert search.in_cells(["50001", "50002", "50003", *(str(k) for k in range(1000))]) == set()
+    assert search.in_column(["50001", "50002", "50003"]) == {"50001", "50002", "50003"}
+    assert search.in_column(["50001", "50002"]) == set()
+    assert search.in_column(np.array([50001, 50002, 50003])) == {"50001", "50002", "50003"}
+    assert search.in_column(np.array([50001.0, 50002.0, 50003.5, 7.0, 8.0])) == set()
+    assert search.in_column(["50001", "50002", "50003", *(str(k) for k in range(1000))]) == set()
 
 
 @given(st.sets(st.from_regex(r"[A-Z]{2,3}[0-9]{3,5}", fullmatch=True), min_size=1, max_size=80), st.randoms())

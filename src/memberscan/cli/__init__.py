@@ -14,6 +14,7 @@ from typer.rich_utils import rich_format_error
 from memberscan.cli import (
     audits,
     cohorts,
+    comparisons,
     demonstration,
     diagnosis,
     dossiers,
@@ -57,6 +58,7 @@ for module in (
     frontiers,
     reproductions,
     dossiers,
+    comparisons,
     studies,
     diagnosis,
 ):

@@ -183,7 +183,9 @@ class Measure(Part):
     enforced_by: Text
     """Who applied it, and must be trusted for it; "not stated" where the file does not say."""
     read_back: Text
-    """Whether canaries or attacks contradict the guarantee."""
+    """Whether canaries or attacks contradict the guarantee, in words."""
+    contradicted: bool
+    """Whether they do."""
     source: Source
     """Where it comes from."""
 
@@ -237,6 +239,17 @@ class FileFinding(Part):
     """Where it comes from."""
 
 
+class ReleasedFile(Part):
+    """One file that was inspected, so that it can be checked that this one is released."""
+
+    file: Text
+    """The file, as a path within the release."""
+    size: Count
+    """Its bytes."""
+    sha256: Sha256
+    """SHA-256 of its bytes."""
+
+
 class Files(Part):
     """What the files of the release give away, from the inspection."""
 
@@ -252,6 +265,8 @@ class Files(Part):
     """Whether they were compared with a cohort, so that matches are proven and not guessed from names."""
     findings: Many[FileFinding]
     """What was found, the worst first."""
+    released: Many[ReleasedFile]
+    """The files that were inspected, without those within archives."""
     source: Source
     """Where it comes from."""
 
@@ -265,8 +280,8 @@ class Element(Part):
     """What is asked for, in short."""
     facts: Many[Fact]
     """What is known, each with its source."""
-    blank: Text | None
-    """What only the controller can add; null where nothing is left to add."""
+    blank: Text
+    """What only the controller can add."""
 
 
 class Framework(Part):
@@ -291,6 +306,8 @@ class Decision(Part):
     """What was found for the declared context."""
     missing: Many[Text]
     """What is missing for a decision in that context, each with what to do."""
+    options: Many[Text]
+    """What could be done; the choice is the controller's."""
     beyond: Many[Fact]
     """What was found about attackers who see more than the context implies."""
 
@@ -322,6 +339,8 @@ class DossierContent(Part):
     """What was declared."""
     model: Text
     """Name of the model."""
+    predicts: Text | None
+    """What the model predicts; null where joined audits do not say."""
     synthetic: bool
     """Whether the scans of any audit are a synthetic phantom."""
     people: Text

@@ -29,6 +29,8 @@ class Implied:
         Options of ``memberscan audit`` that audit it.
     if_audited
         Whether it is listed only where an audit is about it.
+    service
+        Whether it gets the answers that a service gives, and cannot ask the model itself.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Implied:
     references: bool = False
     how: str = ""
     if_audited: bool = False
+    service: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,17 @@ class ReleaseContext:
 _AUDIT = "memberscan audit RUN AUDIT"
 
 
-def _of_outputs(who: str) -> Implied:
+def _of_outputs(who: str, *, service: bool = False) -> Implied:
     means = "It needs access to the answers, and a scan and the true value of the person it asks about."
-    return Implied(f"{who} who queries the model", "outputs", means, how=f"{_AUDIT} --access outputs")
+    how = f"{_AUDIT} --access outputs"
+    return Implied(f"{who} who queries the model", "outputs", means, how=how, service=service)
 
 
-def _with_references(who: str, sees: Sees) -> Implied:
+def _with_references(who: str, sees: Sees, *, service: bool = False) -> Implied:
     means = "It needs scans of similar people and some days of computing, beside what it sees."
     how = f"memberscan references train RUN REFERENCES, and {_AUDIT} --access {sees} --references REFERENCES"
-    return Implied(f"{who} who also trains reference models", sees, means, references=True, how=how)
+    name = f"{who} who also trains reference models"
+    return Implied(name, sees, means, references=True, how=how, service=service)
 
 
 def _of_weights(who: str) -> Implied:
@@ -114,7 +119,7 @@ CONTEXTS: Mapping[str, ReleaseContext] = MappingProxyType(
                 "The model stays within the organisation that trained it. Only its own staff can query it or "
                 "open its files.",
                 (
-                    _of_outputs("a colleague"),
+                    _of_outputs("a colleague", service=True),
                     _of_weights("a colleague"),
                     _with_references("a colleague", "weights"),
                     _of_files("a colleague"),
@@ -124,7 +129,10 @@ CONTEXTS: Mapping[str, ReleaseContext] = MappingProxyType(
                 "api",
                 "People outside send scans and get answers. The model and its files stay inside. If they get "
                 "out, the context is open-weights.",
-                (_of_outputs("a client"), _with_references("a client", "outputs")),
+                (
+                    _of_outputs("a client", service=True),
+                    _with_references("a client", "outputs", service=True),
+                ),
             ),
             ReleaseContext(
                 "open-weights",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from memberscan.dossier.content import ControlRow
 from memberscan.dossier.sources import Audited
@@ -31,37 +32,38 @@ def _missing(name: str, why: str) -> ControlRow:
 
 
 def _of(audit: Audited) -> list[ControlRow]:
-    rows = [_shuffled(audit), _sides(audit)]
-    checks = audit.content.checks
-    if checks.predictions is not None:
-        found = checks.predictions
-        rows.append(
-            ControlRow(
-                name="Predictions of both sides made alike",
-                state="not as expected" if found.unlike else "as expected",
-                result=f"Smallest p-value of four tests {words.p_is(found.p_value)}.",
-                source=audit.at("checks.predictions"),
-            )
-        )
-    if checks.images is not None:
-        problem, same = checks.images.problem, checks.images.reproduced
-        said = "The makers' own predictions were not given, so that this is not certain."
-        if same is not None:
-            said = f"It gives its makers' predictions of {words.people(same, 'scan')}."
-        if problem is not None:
-            said = f"It probably gets other images than it was trained on ({problem})."
-        state = "not run" if problem is None and same is None else "as expected"
-        rows.append(
-            ControlRow.model_validate(
-                {
-                    "name": "The model gets the images that it was trained on",
-                    "state": "not as expected" if problem else state,
-                    "result": said,
-                    "source": audit.at("checks.images"),
-                }
-            )
-        )
-    return rows
+    found = _shuffled(audit), _sides(audit), _made_alike(audit), _own_images(audit)
+    return [row for row in found if row is not None]
+
+
+def _made_alike(audit: Audited) -> ControlRow | None:
+    """Return whether predictions of both sides were made in the same way; None for a model."""
+    found = audit.content.checks.predictions
+    if found is None:
+        return None
+    return ControlRow(
+        name="Predictions of both sides made alike",
+        state="not as expected" if found.unlike else "as expected",
+        result=f"Smallest p-value of four tests {words.p_is(found.p_value)}.",
+        source=audit.at("checks.predictions"),
+    )
+
+
+def _own_images(audit: Audited) -> ControlRow | None:
+    """Return whether a model that was trained elsewhere gets the images that it was trained on; else None."""
+    found = audit.content.checks.images
+    if found is None:
+        return None
+    state: Literal["as expected", "not as expected", "not run"] = "as expected"
+    if found.problem is not None:
+        state = "not as expected"
+        said = f"It probably gets other images than it was trained on ({found.problem})."
+    elif found.reproduced is not None:
+        said = f"It gives its makers' predictions of {words.people(found.reproduced, 'scan')}."
+    else:
+        state, said = "not run", "The makers' own predictions were not given, so that this is not known."
+    name, source = "The model gets the images that it was trained on", audit.at("checks.images")
+    return ControlRow(name=name, state=state, result=said, source=source)
 
 
 def _shuffled(audit: Audited) -> ControlRow:

@@ -11,42 +11,54 @@ from memberscan.dossier.content import (
     Decision,
     Fact,
     Measure,
+    OtherContext,
+    Outcome,
 )
 from memberscan.dossier.contexts import Implied, ReleaseContext
+from memberscan.dossier.known import Known
 from memberscan.dossier.measures import NOT_STATED
-from memberscan.dossier.sources import Audited, Sources
+from memberscan.dossier.options import options_of
+from memberscan.dossier.sources import Audited
 from memberscan.report import words
 
 
-def decide(
-    context: ReleaseContext,
-    sources: Sources,
-    attackers: Sequence[AttackerRow],
-    coverage: Sequence[CoverageRow],
-    measures: Sequence[Measure],
-    controls: Sequence[ControlRow],
-) -> Decision:
-    """Return what was found, what is missing, and one of three outcomes; none of them is an all-clear."""
-    succeeding = [row for row in attackers if row.outcome == "leaks"]
-    gaps = [*_gaps(attackers), *_doubts(controls), *_of_measures(measures)]
-    # The classes of attack that nobody ran are missing in every context, but other people can run them.
-    missing = [*gaps, *_not_run(coverage)]
-    found = [fact for row in attackers if (fact := _found(row)) is not None]
-    if succeeding:
-        outcome, sentence = "leak found", _leak(succeeding)
-    elif gaps:
-        outcome, sentence = "evidence is missing", _incomplete(context, attackers)
-    else:
-        outcome, sentence = "no leak shown", _nothing_shown(context)
-    return Decision.model_validate(
-        {
-            "outcome": outcome,
-            "sentence": sentence,
-            "found": tuple(found),
-            "missing": tuple(missing),
-            "beyond": tuple(_beyond(context.attackers, sources.audits)),
-        }
+def decide(context: ReleaseContext, known: Known, others: Sequence[OtherContext]) -> Decision:
+    """Return what was found, what is missing, and one of three outcomes; none of them is an all-clear.
+
+    Parameters
+    ----------
+    context, known
+        The declared context, and what is known for it.
+    others
+        What the same inputs say in the other contexts.
+    """
+    outcome = outcome_of(known)
+    sentence = {
+        "leak found": lambda: _leak([row for row in known.attackers if row.outcome == "leaks"]),
+        "evidence is missing": lambda: _incomplete(context, known.attackers),
+        "no leak shown": lambda: _nothing_shown(context),
+    }[outcome]()
+    return Decision(
+        outcome=outcome,
+        sentence=sentence,
+        found=tuple(fact for row in known.attackers if (fact := _found(row)) is not None),
+        # Classes of attack that nobody ran are missing in every context, but other people can run them.
+        missing=(*_gaps(known), *_not_run(known.coverage)),
+        options=options_of(outcome, known, others),
+        beyond=tuple(_beyond(context.attackers, known.audits)),
     )
+
+
+def outcome_of(known: Known) -> Outcome:
+    """Return the outcome: a leak that is shown counts more than evidence that is missing."""
+    if any(row.outcome == "leaks" for row in known.attackers):
+        return "leak found"
+    return "evidence is missing" if _gaps(known) else "no leak shown"
+
+
+def _gaps(known: Known) -> list[str]:
+    """Return what must be done before a decision can rest on this."""
+    return [*_unanswered(known.attackers), *_doubts(known.controls), *_of_measures(known.measures)]
 
 
 def unanswered(row: AttackerRow) -> bool:
@@ -95,7 +107,7 @@ def _found(row: AttackerRow) -> Fact | None:
     return Fact(text=said, source=row.audits[0])
 
 
-def _gaps(attackers: Sequence[AttackerRow]) -> list[str]:
+def _unanswered(attackers: Sequence[AttackerRow]) -> list[str]:
     """Return the attackers without an answer, and what to do."""
     said = []
     for row in attackers:
@@ -121,7 +133,12 @@ def _doubts(controls: Sequence[ControlRow]) -> list[str]:
 
 
 def _of_measures(measures: Sequence[Measure]) -> list[str]:
+    """Return what is wrong with guarantees: contradicted, or enforced by nobody who is named."""
     return [
+        f"The guarantee of {each.what} is contradicted. {each.read_back} Do not rely on it."
+        for each in measures
+        if each.contradicted
+    ] + [
         f"Who enforced {each.what} is not stated. A setting that a party could ignore is no guarantee."
         for each in measures
         if each.statement is not None and each.enforced_by == NOT_STATED

@@ -2,90 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from memberscan import __version__
-from memberscan.dossier.content import (
-    DOSSIER_SCHEMA,
-    ControlRow,
-    Declared,
-    DossierContent,
-    Files,
-    Measure,
-    OtherContext,
-)
+from memberscan.dossier.content import DOSSIER_SCHEMA, Declared, DossierContent, OtherContext
 from memberscan.dossier.contexts import CONTEXTS, ReleaseContext, declared_context
-from memberscan.dossier.controls import control_rows
-from memberscan.dossier.coverage import coverage_rows
-from memberscan.dossier.deciding import decide, unanswered
+from memberscan.dossier.deciding import decide, outcome_of, unanswered
 from memberscan.dossier.declaration import Declaration
-from memberscan.dossier.evidence import attacker_rows
-from memberscan.dossier.frameworks import Known, frameworks_of
-from memberscan.dossier.inspected import files_of
+from memberscan.dossier.frameworks import frameworks_of
+from memberscan.dossier.known import Known
 from memberscan.dossier.limits import limits_of
-from memberscan.dossier.measures import alternatives_of, measures_of
 from memberscan.dossier.sources import Sources
 from memberscan.report import words
+from memberscan.report.validation import agreeing
 
 
+@agreeing
 def derive(sources: Sources, declaration: Declaration) -> DossierContent:
     """Return the content of dossier.json; the same inputs and declaration give the same content.
 
     Nothing is measured and nothing is judged anew: verdicts, bounds and intervals are those of the inputs.
+
+    Raises
+    ------
+    AuditFileError
+        If values of an input contradict each other.
     """
     context = declared_context(declaration.context)
-    files = files_of(sources)
-    attackers = attacker_rows(context.attackers, sources, files)
-    coverage = coverage_rows(context.name, sources, attackers, files)
-    measures, controls = measures_of(sources.audits), control_rows(sources.audits)
-    alternatives = alternatives_of(sources)
-    known = Known(sources.audits, attackers, coverage, files, measures, alternatives, controls)
+    known = Known.of(context, sources)
+    others = tuple(_other(each, sources) for each in CONTEXTS.values() if each.name != context.name)
     return DossierContent(
         schema=DOSSIER_SCHEMA,
         memberscan=__version__,
-        declared=Declared(
-            context=context.name,
-            meaning=context.meaning,
-            name=declaration.name,
-            note=declaration.note,
-            date=declaration.date,
-        ),
+        declared=_declared(context, declaration),
         model=_model(sources),
+        predicts=next((audit.content.target.variable.name for audit in sources.audits), None),
         synthetic=_synthetic(sources),
         people=_people(sources),
-        decision=decide(context, sources, attackers, coverage, measures, controls),
-        other_contexts=tuple(
-            _other(each, sources, files, measures, controls)
-            for each in CONTEXTS.values()
-            if each.name != context.name
-        ),
-        attackers=tuple(attackers),
-        coverage=tuple(coverage),
-        files=files,
-        measures=tuple(measures),
-        alternatives=tuple(alternatives),
-        controls=tuple(controls),
+        decision=decide(context, known, others),
+        other_contexts=others,
+        attackers=tuple(known.attackers),
+        coverage=tuple(known.coverage),
+        files=known.files,
+        measures=tuple(known.measures),
+        alternatives=tuple(known.alternatives),
+        controls=tuple(known.controls),
         frameworks=tuple(frameworks_of(known)),
         limits=tuple(limits_of(sources)),
         inputs=tuple(given.described for given in sources.given),
     )
 
 
-def _other(
-    context: ReleaseContext,
-    sources: Sources,
-    files: Files | None,
-    measures: Sequence[Measure],
-    controls: Sequence[ControlRow],
-) -> OtherContext:
+def _declared(context: ReleaseContext, declaration: Declaration) -> Declared:
+    return Declared(
+        context=context.name,
+        meaning=context.meaning,
+        name=declaration.name,
+        note=declaration.note,
+        date=declaration.date,
+    )
+
+
+def _other(context: ReleaseContext, sources: Sources) -> OtherContext:
     """Return what the same inputs say in a context that was not declared."""
-    attackers = attacker_rows(context.attackers, sources, files)
-    coverage = coverage_rows(context.name, sources, attackers, files)
+    known = Known.of(context, sources)
     return OtherContext(
         context=context.name,
-        outcome=decide(context, sources, attackers, coverage, measures, controls).outcome,
-        succeeding=tuple(row.name for row in attackers if row.outcome == "leaks"),
-        unanswered=tuple(row.name for row in attackers if unanswered(row)),
+        outcome=outcome_of(known),
+        succeeding=tuple(row.name for row in known.attackers if row.outcome == "leaks"),
+        unanswered=tuple(row.name for row in known.attackers if unanswered(row)),
     )
 
 

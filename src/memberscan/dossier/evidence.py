@@ -11,6 +11,7 @@ from memberscan.dossier.content import (
     ExposedGroupFound,
     ExposedPeopleFound,
     Files,
+    Source,
 )
 from memberscan.dossier.contexts import Implied
 from memberscan.dossier.sources import Audited, Given, Sources
@@ -94,14 +95,11 @@ def _of_audit(implied: Implied, audit: Audited) -> Judged | None:
     if content.threat.attacker != implied.who:
         return None
     if _hidden(content):
-        reason = "All that it receives is encrypted, so that there is nothing to attack."
-        row = _stated(
-            implied, state="sees nothing", outcome=None, reason=reason, **_EMPTY,
-            audits=(audit.at("federation.visible_to_server"),),
-        )  # fmt: skip
-        return Judged(row, True)
+        return Judged(_sees_nothing(implied, audit.at("federation.visible_to_server")), True)
     usable = [finding for finding in ranking.ranked(content) if can_use(implied, finding)]
     outcome, reason = _outcome(content, usable)
+    if outcome == "no leak shown" and (why := not_all_tried(implied, content, usable)):
+        outcome, reason = "inconclusive", why
     direct = _can_do(content, implied)
     if not direct and outcome != "leaks":
         return None
@@ -123,6 +121,11 @@ def _of_audit(implied: Implied, audit: Audited) -> Judged | None:
     return Judged(row, direct)
 
 
+def _sees_nothing(implied: Implied, source: Source) -> AttackerRow:
+    reason = "All that it receives is encrypted, so that there is nothing to attack."
+    return _stated(implied, state="sees nothing", outcome=None, reason=reason, **_EMPTY, audits=(source,))
+
+
 def _hidden(audit: AuditContent) -> bool:
     federation = audit.federation
     server = audit.threat.attacker in ("server", "active-server")
@@ -132,6 +135,10 @@ def _hidden(audit: AuditContent) -> bool:
 def _can_do(audit: AuditContent, implied: Implied) -> bool:
     """Return whether the audit's attacker sees all that the implied one does, and trained references too."""
     enough = implied.sees != "weights" or audit.threat.access == "weights"
+    # Whoever has the model itself gets its answers before a service changes them.
+    changed = audit.target.answers is not None and audit.threat.access == "outputs"
+    if changed and not implied.service:
+        return False
     return enough and (_trained_references(audit) or not implied.references)
 
 
@@ -154,6 +161,21 @@ def _with_references(attack: str) -> bool:
     return attack in REGISTRY and REFERENCE_MEMBERS in REGISTRY[attack].reads
 
 
+def not_all_tried(implied: Implied, audit: AuditContent, usable: Sequence[Finding]) -> str | None:
+    """Return why an audit that shows no leak is no answer about an attacker, or None if it is one.
+
+    An audit may be of an attacker and still try less than that attacker can do: a few attacks, or a few
+    rounds.
+    """
+    if implied.sees == "weights" and not any(finding.access == "weights" for finding in usable):
+        return "No attack that reads the weights was run; run all attacks of this attacker."
+    if implied.references and not any(_with_references(finding.attack) for finding in usable):
+        return "No attack with reference models was run; run all attacks of this attacker."
+    if implied.who != "outsider" and audit.threat.rounds is not None:
+        return f"The audit looked at {audit.threat.rounds} rounds only, and this attacker sees all."
+    return None
+
+
 def _outcome(audit: AuditContent, usable: Sequence[Finding]) -> tuple[Label, str]:
     """Return the verdict for an attacker who has these attacks only, and why."""
     if not usable:
@@ -167,10 +189,11 @@ def _outcome(audit: AuditContent, usable: Sequence[Finding]) -> tuple[Label, str
             "leaks",
             f"{own[0].attack} tells members from non-members, all attacks of the audit considered.",
         )
-    return (
-        "inconclusive",
-        "This audit shows a leak, but only by attacks that need more than this attacker has.",
+    reason = (
+        "This audit shows a leak, but only by attacks that need more than this attacker has. Audit again "
+        "with the attacks of this attacker alone."
     )
+    return "inconclusive", reason
 
 
 def _resources(audit: AuditContent) -> list[str]:
@@ -244,19 +267,19 @@ def _of_consortium(implied: Implied, given: Given, content: ConsortiumContent) -
     for k, entry in enumerate(content.entries):
         if entry.attacker == implied.who:
             audits = [labels[name] for name in entry.audits if name in labels]
-            label = min((audit.verdict for audit in audits), key=GRAVEST.index, default=None)
+            verdicts: list[Label] = [audit.verdict for audit in audits] or ["inconclusive"]
+            label = min(verdicts, key=GRAVEST.index)
             detectable = max((audit.smallest_detectable_auc for audit in audits), default=None)
             found.append(Judged(_joined(implied, given, k, entry, label, detectable), True))
     return found
 
 
 def _joined(
-    implied: Implied, given: Given, k: int, entry: Entry, label: Label | None, detectable: float | None
+    implied: Implied, given: Given, k: int, entry: Entry, label: Label, detectable: float | None
 ) -> AttackerRow:
     audits = (given.at(f"entries[{k}]"),)
     if implied.sees == "updates" and not entry.visible_to_server:
-        reason = "All that it receives is encrypted, so that there is nothing to attack."
-        return _stated(implied, state="sees nothing", outcome=None, reason=reason, **_EMPTY, audits=audits)
+        return _sees_nothing(implied, audits[0])
     best = entry.findings[0] if entry.findings else None
     average = best and Average(
         attack=best.attack, auc=best.auc, bound=None, fpr=None, tpr=None,

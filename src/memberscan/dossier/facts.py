@@ -121,6 +121,33 @@ def results(audit: Audited) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield f"{words.LABELS[verdict.label]}: {verdict.sentence}", ("verdict",)
 
 
+def exposed(audit: Audited) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Tell how exposed single people are, and how many members can be named, from reference models."""
+    found = audit.content.person_exposure
+    if found is None:
+        return
+    if found.most_exposed.auc is not None:
+        yield (
+            f"The most exposed people have an AUC of {words.fraction(found.most_exposed.auc.value)}, the "
+            f"mean of {found.most_exposed.people}.",
+            ("person_exposure.most_exposed",),
+        )
+    if found.listed.share is not None:
+        yield (
+            f"{words.percent(found.listed.share)} of the people are exposed, with at most "
+            f"{words.percent(found.listed.rate)} of these expected to be there by luck.",
+            ("person_exposure.listed",),
+        )
+    for share in found.named.shares if found.named else ():
+        if share.share is not None and found.named is not None:
+            yield (
+                f"{found.named.attack} names {words.percent(share.share)} of the members if "
+                f"{words.percent(share.prior)} of the people asked about are members, with at most "
+                f"{words.percent(found.named.rate)} of the names expected to be wrong.",
+                ("person_exposure.named",),
+            )
+
+
 def reproduce(audit: Audited) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Tell what identifies the data and the weights."""
     provenance = audit.content.provenance

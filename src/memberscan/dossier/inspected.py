@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from memberscan.dossier.content import FileFinding, Files
-from memberscan.dossier.sources import Sources
+from memberscan.dossier.content import FileFinding, Files, ReleasedFile
+from memberscan.dossier.sources import Given, Sources
 from memberscan.inspection.content import InspectionFinding
 from memberscan.report import words
 from memberscan.report.content.parts import Label
@@ -39,19 +39,25 @@ def files_of(sources: Sources) -> Files | None:
         read=len(content.files) - unread,
         unread=unread,
         proven=content.cohort is not None,
-        findings=tuple(
-            FileFinding(
-                grade=_GRADES[finding.grade],
-                kind=finding.kind,
-                file=f"{finding.file}{f', {finding.place}' if finding.place else ''}",
-                people=finding.people,
-                text=_text(finding),
-                mend=finding.mend,
-                source=given.at(f"findings[{k}]"),
-            )
-            for k, finding in enumerate(content.findings)
+        findings=tuple(_finding(given, k, finding) for k, finding in enumerate(content.findings)),
+        released=tuple(
+            ReleasedFile(file=file.file, size=file.size, sha256=file.sha256)
+            for file in content.files
+            if file.sha256
         ),
         source=given.at("verdict"),
+    )
+
+
+def _finding(given: Given, k: int, finding: InspectionFinding) -> FileFinding:
+    return FileFinding(
+        grade=_GRADES[finding.grade],
+        kind=finding.kind,
+        file=f"{finding.file}{f', {finding.place}' if finding.place else ''}",
+        people=finding.people,
+        text=_text(finding),
+        mend=finding.mend,
+        source=given.at(f"findings[{k}]"),
     )
 
 

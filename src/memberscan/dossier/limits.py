@@ -24,6 +24,11 @@ def limits_of(sources: Sources) -> list[str]:
             "Whether audits of predictions are of the same model as the release: predictions have no "
             "fingerprint of the weights."
         )
+    if sources.inspection is not None:
+        said.append(
+            "Whether the files that were inspected are those that will be released, and hold the audited "
+            "model. Compare their SHA-256."
+        )
     if sources.consortia:
         said.append(
             "Controls, groups and the most exposed people of joined audits, which consortium.json lacks."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,12 @@ from memberscan.dossier.content import DossierContent, Kind
 from memberscan.dossier.contexts import declared_context
 from memberscan.dossier.declaration import DECLARATION_SCHEMA, Declaration, Export
 from memberscan.dossier.exports import EXPORTS
-from memberscan.dossier.manifest import MANIFEST, digest, digest_of_file, files_in, manifest_of
+from memberscan.dossier.manifest import MANIFEST, digest_of_file, files_in, manifest_of
 from memberscan.dossier.outputs import JSON, PAGE, PDF, outputs_of, request_of
 from memberscan.dossier.printing import pdf_of
 from memberscan.dossier.sources import read_inputs
 from memberscan.errors import BadInputError
-from memberscan.files import write_bytes
+from memberscan.files import sha256_of, write_bytes
 from memberscan.output_directory import LOCK, REQUEST, claim
 from memberscan.received import load_json, stated
 
@@ -142,6 +143,8 @@ def _write(path: Path, outputs: Mapping[str, bytes]) -> None:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         if name != REQUEST:
             write_bytes(path / name, data)
+    # Requests are for the owner only, but this one holds digests, and whoever verifies must read it.
+    (path / REQUEST).chmod(stat.S_IMODE((path / PAGE).stat().st_mode))
     if (pdf := pdf_of(outputs[PAGE])) is not None:
         write_bytes(path / PDF, pdf)
     files, _ = files_in(path)
@@ -155,5 +158,5 @@ def _made(path: Path) -> Dossier:
         content=stated(DossierContent, load_json(path / JSON), str(path / JSON)),
         page=path / PAGE,
         pdf=pdf if pdf.is_file() else None,
-        sha256=digest((path / MANIFEST).read_bytes()),
+        sha256=sha256_of((path / MANIFEST).read_bytes()),
     )

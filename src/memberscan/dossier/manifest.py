@@ -9,17 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from memberscan.errors import DossierError
+from memberscan.files import sha256_of
 from memberscan.received import read_limited
 
 MANIFEST = "manifest.sha256"
 _LIMIT = 1 << 20
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._/-]*)")
 _BLOCK = 1 << 20
-
-
-def digest(data: bytes) -> str:
-    """Return the SHA-256 of some bytes in hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def digest_of_file(path: Path) -> str:
@@ -58,7 +54,7 @@ def listed_in(directory: Path) -> tuple[dict[str, str], str]:
             f"{MANIFEST} was changed: it is not sorted lines of a SHA-256, two blanks and a name; ask for "
             "the dossier again"
         )
-    return digests, digest(data)
+    return digests, sha256_of(data)
 
 
 def files_in(directory: Path) -> tuple[dict[str, Path], list[str]]:

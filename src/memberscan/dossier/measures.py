@@ -19,13 +19,19 @@ def measures_of(audits: Sequence[Audited]) -> list[Measure]:
     once: dict[tuple[str, str], Measure] = {}
     for measure in found:
         kept = once.get((measure.stage, measure.what))
-        # An audit with canaries says more of the same measure than one without.
-        if kept is None or (kept.read_back == _UNTESTED and measure.read_back != _UNTESTED):
+        if kept is None or _says_more(measure, kept):
             once[measure.stage, measure.what] = measure
     return list(once.values())
 
 
 _UNTESTED = "Not tested: no canaries, and no guarantee that attacks could contradict."
+
+
+def _says_more(one: Measure, other: Measure) -> bool:
+    """Return whether one audit says more of a measure than another: that it failed, or that it was tested."""
+    if one.contradicted != other.contradicted:
+        return one.contradicted
+    return other.read_back == _UNTESTED != one.read_back
 
 
 def _training(audit: Audited) -> list[Measure]:
@@ -40,6 +46,7 @@ def _training(audit: Audited) -> list[Measure]:
             statement=guarantee.statement if guarantee else None,
             enforced_by=guarantee.enforced_by if guarantee else NOT_STATED,
             read_back=_read_back(audit),
+            contradicted=_contradicted(audit),
             source=audit.at("target.guarantee", "target.defence"),
         )
     ]
@@ -55,6 +62,11 @@ def _read_back(audit: Audited) -> str:
     elif guaranteed.private(content) is not None and guaranteed.compared_rates(content):
         said.append("No attack found more members than the guarantee allows, which is no proof of it.")
     return " ".join(said) or _UNTESTED
+
+
+def _contradicted(audit: Audited) -> bool:
+    planted = audit.content.canaries
+    return bool(planted and planted.broken) or guaranteed.beyond(audit.content)
 
 
 def _output(audit: Audited) -> list[Measure]:
@@ -73,6 +85,7 @@ def _output(audit: Audited) -> list[Measure]:
                 if seen
                 else "An attacker with the weights bypasses it; the audit attacked the model itself."
             ),
+            contradicted=False,
             source=audit.at("target.answers"),
         )
     ]
@@ -89,6 +102,7 @@ def _federation(audit: Audited) -> list[Measure]:
             statement="The server adds ciphertexts and sees no learner's model; all learners hold the key.",
             enforced_by="the learners, who hold the key; it ends if one of them gives it to the server",
             read_back="Learners still see the global model of every round; audit them as attackers.",
+            contradicted=False,
             source=audit.at("federation.secure"),
         )
     ]

@@ -8,10 +8,9 @@ from memberscan import __version__
 from memberscan.dossier.declaration import Declaration
 from memberscan.dossier.deriving import derive
 from memberscan.dossier.exports import EXPORTS
-from memberscan.dossier.manifest import digest
 from memberscan.dossier.page import render
 from memberscan.dossier.sources import INPUTS, Sources
-from memberscan.files import to_json
+from memberscan.files import sha256_of, to_json
 from memberscan.output_directory import REQUEST
 
 DECLARATION = f"{INPUTS}/declaration.json"
@@ -42,7 +41,7 @@ def outputs_of(sources: Sources, declaration: Declaration) -> dict[str, bytes]:
         DECLARATION: to_json(declaration.dump()).encode(),
         **{given.file: given.data for given in sources.given},
         JSON: written,
-        PAGE: render(content, digest(written)).encode(),
+        PAGE: render(content, sha256_of(written)).encode(),
         **{
             f"exports/{name}/{file}": data
             for name in declaration.exports

@@ -29,6 +29,7 @@ _CONTENTS = (
     Link("controls", "Controls"),
     Link("documentation", "Documentation"),
     Link("limits", "Limits"),
+    Link("terms", "What the words mean"),
     Link("record", "Record of the decision"),
     Link("integrity", "Files and their digests"),
 )
@@ -38,7 +39,9 @@ OUTCOMES = {
     "evidence is missing": "Evidence is missing",
     "no leak shown": "No leak was shown",
 }
-NOBODY = Cell("not measured", "needs reference models")
+_MOST_FILES = 60
+"""Most files of a release on the page."""
+NOBODY = Cell("not measured", "needs enough reference models")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Shown:
     attackers: Table
     coverage: Table
     files: Table | None
+    released: Table | None
     measures: Table | None
     alternatives: Table | None
     controls: Table
@@ -90,6 +94,7 @@ def shown_of(content: DossierContent, digest: str) -> Shown:
         attackers=_attackers(content.attackers),
         coverage=_coverage(content),
         files=_files(content.files),
+        released=_released(content.files),
         measures=_measures(content),
         alternatives=_alternatives(content),
         controls=_controls(content),
@@ -197,6 +202,17 @@ def _files(files: Files | None) -> Table | None:
     ]
     caption = "What was found in the files, the gravest first. Ids are counted and not shown."
     return Table(caption, ("What", "Grade", "People", "Found, and what to do"), rows)
+
+
+def _released(files: Files | None) -> Table | None:
+    if files is None or not files.released:
+        return None
+    rows = [[Cell(each.file, f"{each.size:,} bytes"), Cell(each.sha256)] for each in files.released]
+    caption = "The files that were inspected. Release these, byte for byte, or inspect again."
+    if len(rows) > _MOST_FILES:
+        rows = rows[:_MOST_FILES]
+        caption += f" The first {_MOST_FILES} of {len(files.released):,}; dossier.json has all."
+    return Table(caption, ("File", "SHA-256"), rows)
 
 
 def _measures(content: DossierContent) -> Table | None:

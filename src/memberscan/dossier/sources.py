@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from memberscan import report
 from memberscan.dossier.content import InputFile, Kind, Source
 from memberscan.errors import AuditFileError, BadInputError, MisalignedError
+from memberscan.files import sha256_of
 from memberscan.inspection.content import InspectionContent
 from memberscan.received import JSON_LIMIT, parse_json, read_limited, stated
 from memberscan.report import AuditContent, ConsortiumContent, words
@@ -39,13 +40,13 @@ class Given:
     kind: Kind
     data: bytes
 
-    @property
+    @cached_property
     def described(self) -> InputFile:
         """What the dossier says of the file."""
         return InputFile(
             file=self.file,
             kind=self.kind,
-            sha256=hashlib.sha256(self.data).hexdigest(),
+            sha256=sha256_of(self.data),
             size=len(self.data),
             about=_about(content_of(self)),
         )
@@ -64,8 +65,11 @@ class Audited:
 
     def at(self, *keys: str) -> Source:
         """Return the place of the first of these keys that the file has; it lacks those of later versions."""
-        dump = self.content.dump()
-        return self.given.at(next(key for key in keys if has(dump, key)))
+        return self.given.at(next(key for key in keys if has(self._values, key)))
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        return self.content.dump()
 
 
 @dataclass(frozen=True)
@@ -74,22 +78,22 @@ class Sources:
 
     given: tuple[Given, ...]
 
-    @property
+    @cached_property
     def audits(self) -> list[Audited]:
         """The audits, in the order in which they were given."""
         return [Audited(each, report.check(_parsed(each))) for each in self._of("audit")]
 
-    @property
+    @cached_property
     def consortia(self) -> list[tuple[Given, ConsortiumContent]]:
         """Audits of a federation that were joined."""
         return [(each, report.check_consortium(_parsed(each))) for each in self._of("consortium")]
 
-    @property
+    @cached_property
     def inspection(self) -> tuple[Given, InspectionContent] | None:
         """The inspection of the files of the release."""
         return next(((each, _inspection(_parsed(each))) for each in self._of("inspection")), None)
 
-    @property
+    @cached_property
     def frontiers(self) -> list[tuple[Given, FrontierContent]]:
         """Frontiers of defences."""
         return [(each, cast("FrontierContent", content_of(each))) for each in self._of("frontier")]

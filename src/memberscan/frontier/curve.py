@@ -18,7 +18,7 @@ from memberscan.cohort import Cohort
 from memberscan.evidence.dominance import certainly, dominates, leakage_of, on_frontier
 from memberscan.evidence.intervals import LEVEL, Interval
 from memberscan.evidence.over_seeds import OverSeeds
-from memberscan.evidence.rounding import FINEST, error_of, rounded, step_below
+from memberscan.evidence.rounding import rounded
 from memberscan.frontier.content import (
     FRONTIER_SCHEMA,
     Change,
@@ -32,8 +32,7 @@ from memberscan.frontier.people import SeedsOfPeople
 from memberscan.frontier.points import EARLY_STOPPING, UNDEFENDED, Point
 from memberscan.frontier.tasks import AUDIT, RUN, Shared, read_people
 from memberscan.report.content.guarantee_json import Guarantee
-from memberscan.report.content.parts import Estimate
-from memberscan.report.disclosure import few
+from memberscan.report.disclosure import few, published_interval
 from memberscan.report.outcome import SMALLEST_CELL
 from memberscan.runs import Run
 
@@ -168,8 +167,10 @@ def _change(one: _Found, plain: _Found | None, variable: Variable) -> Change | N
     if plain is None:
         return None
     return Change(
-        error_difference=published((one.error - plain.error).interval(), side=0, finest=variable.step / 10),
-        auc_difference=published((one.auc - plain.auc).interval(), side=0),
+        error_difference=published_interval(
+            (one.error - plain.error).interval(), side=0, finest=variable.step / 10
+        ),
+        auc_difference=published_interval((one.auc - plain.auc).interval(), side=0),
     )
 
 
@@ -185,8 +186,8 @@ def _point(one: _Found, variable: Variable) -> FrontierPoint:
     guarantee = Run.open(directories[0] / RUN).guarantee
     return _failed(one.measured).model_copy(
         update={
-            "error": published(one.error.interval(), finest=finest),
-            "error_members": published(seeds.mean_error(of_members=True).interval(), finest=finest),
+            "error": published_interval(one.error.interval(), finest=finest),
+            "error_members": published_interval(seeds.mean_error(of_members=True).interval(), finest=finest),
             "everybody": _leakage(seeds, one.auc, seeds.counted),
             "most_exposed": None if reason else _leakage(seeds, seeds.auc(exposed), exposed),
             "most_exposed_reason": reason,
@@ -221,16 +222,9 @@ def _leakage(seeds: SeedsOfPeople, auc: OverSeeds, among: Bool[np.ndarray, "seed
     rates = []
     for fpr in RATES:
         found = seeds.rate(fpr, among)
-        rate = None if found is None else published(Interval(*found), side=None)
+        rate = None if found is None else published_interval(Interval(*found), side=None)
         rates.append(TruePositiveRate(fpr=fpr, **(rate.dump() if rate else dict.fromkeys(_ENDS))))
-    return Leakage(attacks=seeds.chosen, auc=published(auc.interval(), side=0.5), rates=tuple(rates))
+    return Leakage(attacks=seeds.chosen, auc=published_interval(auc.interval(), side=0.5), rates=tuple(rates))
 
 
 _ENDS = ("value", "low", "high")
-
-
-def published(found: Interval, *, side: float | None = None, finest: float = FINEST) -> Estimate:
-    """Return an estimate rounded to fit its standard error; its ends stay on their side of ``side``."""
-    step = step_below(error_of(found.low, found.high), finest=finest)
-    low, high = (rounded(end, step, side=side) for end in (found.low, found.high))
-    return Estimate(value=rounded(found.value, step), low=low, high=high)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from memberscan.inspection.nodes import text
 
 _MOST_FORMS = 50
 """With more forms than this, letters stand for any letters too."""
@@ -41,6 +45,10 @@ class IdSearch:
             self._ids.setdefault(f"sub-{bare}", each)
         words = [each for each in self._ids if not _is_bare(each)]
         self._forms = _forms(words)
+        digits = [
+            each for each in self._ids if each.isdecimal() and each == str(int(each)) and len(each) < 16
+        ]
+        self._numbers = np.array(sorted(map(int, digits)), dtype=np.int64)
 
     def in_text(self, text: str) -> Iterator[str]:
         """Yield the ids in a text; ids of digits only, or too short to be words, are left out."""
@@ -50,16 +58,38 @@ class IdSearch:
                     if (found := self._ids.get(match[0])) is not None:
                         yield found
 
-    def in_cells(self, cells: Sequence[str]) -> set[str]:
-        """Return the ids that are whole cells of a column; numbers only if too many for a coincidence."""
-        stripped = [cell.strip() for cell in cells]
-        found = {self._ids[cell] for cell in stripped if cell in self._ids}
-        hits = sum(cell in self._ids for cell in stripped)
-        if all(_is_bare(each.removeprefix("sub-")) for each in found) and (
-            len(found) < FEWEST_NUMBERS or hits < _SHARE * len(stripped)
-        ):
-            return set()
+    def in_column(self, column: Sequence[Any] | np.ndarray) -> set[str]:
+        """Return the ids that are whole cells of a column; numbers only if many are found.
+
+        Parameters
+        ----------
+        column
+            Texts, numbers or both; a number is an id as it is written without decimals.
+        """
+        if isinstance(column, np.ndarray) and column.dtype.kind in "iuf":
+            cells = column[np.isin(column, self._numbers)] if len(self._numbers) else column[:0]
+            found = {self._ids[str(int(each))] for each in np.unique(cells)}
+            return found if self._are_many(found, len(cells), len(column)) else set()
+        texts = [_as_text(cell) for cell in column]
+        known = self._ids.keys() & set(texts)
+        found = {self._ids[each] for each in known}
+        hits = sum(text in known for text in texts) if known else 0
+        if all(_is_bare(each.removeprefix("sub-")) for each in found):
+            return found if self._are_many(found, hits, len(texts)) else set()
         return found
+
+    def _are_many(self, found: set[str], hits: int, cells: int) -> bool:
+        """Return whether numbers that are ids are too many for a coincidence."""
+        return len(found) >= FEWEST_NUMBERS and hits >= _SHARE * cells
+
+
+def _as_text(cell: object) -> str:
+    """Return a cell as an id is written: a whole number without decimals."""
+    if isinstance(cell, str):
+        return cell.strip()
+    if isinstance(cell, (float, np.floating)) and float(cell).is_integer():
+        return str(int(cell))
+    return text(cell).strip()
 
 
 def _is_bare(text: str) -> bool:

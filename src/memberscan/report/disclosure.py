@@ -13,7 +13,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from memberscan.errors import BadInputError
-from memberscan.evidence.rounding import Measured, error_of, floored, rounded, rounded_p, step_below
+from memberscan.evidence.intervals import Interval
+from memberscan.evidence.rounding import (
+    FINEST,
+    Measured,
+    error_of,
+    floored,
+    rounded,
+    rounded_p,
+    step_below,
+)
 from memberscan.report.content.finding_json import PositivePredictiveValue, Rate, Roc
 from memberscan.report.content.parts import Auc, Estimate, Part
 
@@ -69,6 +78,13 @@ def hidden(cells: Sequence[tuple[int, ...]], smallest: int, *, rest: tuple[int, 
         if not hide[k]:
             hide[k], left = True, left + np.array(cells[k])
     return hide
+
+
+def published_interval(found: Interval, *, side: float | None = None, finest: float = FINEST) -> Estimate:
+    """Return an estimate rounded to fit its standard error; its ends stay on their side of ``side``."""
+    step = step_below(error_of(found.low, found.high), finest=finest)
+    low, high = (rounded(end, step, side=side) for end in (found.low, found.high))
+    return Estimate(value=rounded(found.value, step), low=low, high=high)
 
 
 def curve(roc: Roc, tpr: Sequence[Rate], scored: tuple[int, int], smallest: int) -> Roc:

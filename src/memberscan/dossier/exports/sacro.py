@@ -91,8 +91,7 @@ def reason_against(audit: AuditContent, finding: Finding) -> str | None:
 
 def _entry(audit: Audited, finding: Finding) -> dict[str, Any]:
     content = audit.content
-    date = content.provenance.date
-    year, month, day = (date or "1970-01-01").split("-")
+    year, month, day = (content.provenance.date or "1970-01-01").split("-")
     return {
         # The same input gives the same id.
         "log_id": str(uuid.uuid5(_NAMESPACE, f"{audit.given.described.sha256} {finding.attack}")),
@@ -100,26 +99,35 @@ def _entry(audit: Audited, finding: Finding) -> dict[str, Any]:
         "metadata": {
             "sacroml_version": f"layout of {LAYOUT}, written by memberscan {content.provenance.memberscan}",
             "attack_name": f"memberscan {finding.attack}",
-            "attack_params": {
-                "output_dir": ".",
-                "attacker": content.threat.attacker,
-                "access": content.threat.access,
-                "known_members": content.threat.known[0],
-                "known_nonmembers": content.threat.known[1],
-                "references": content.threat.references,
-                "fitted": finding.fitted,
-            },
+            "attack_params": _parameters(content, finding),
             "target_model": content.target.model,
             "target_model_params": {},
             "target_train_params": {},
-            "global_metrics": {
-                "verdict": content.verdict.label,
-                "verdict_sentence": content.verdict.sentence,
-                "smallest_detectable_auc": content.verdict.smallest_detectable_auc,
-                "auc_lower_bound": finding.auc.simultaneous.low,
-            },
+            "global_metrics": _of_audit(content, finding),
         },
         "attack_experiment_logger": {"attack_instance_logger": {"instance_0": _metrics(finding)}},
+    }
+
+
+def _parameters(audit: AuditContent, finding: Finding) -> dict[str, Any]:
+    """Return what the attacker was given; its readers write figures to ``output_dir`` while they read."""
+    return {
+        "output_dir": ".",
+        "attacker": audit.threat.attacker,
+        "access": audit.threat.access,
+        "known_members": audit.threat.known[0],
+        "known_nonmembers": audit.threat.known[1],
+        "references": audit.threat.references,
+        "fitted": finding.fitted,
+    }
+
+
+def _of_audit(audit: AuditContent, finding: Finding) -> dict[str, Any]:
+    return {
+        "verdict": audit.verdict.label,
+        "verdict_sentence": audit.verdict.sentence,
+        "smallest_detectable_auc": audit.verdict.smallest_detectable_auc,
+        "auc_lower_bound": finding.auc.simultaneous.low,
     }
 
 

@@ -51,11 +51,11 @@ class CohortData(Detector):
         found = {each for _, said in texts_of(node) for each in index.search.in_text(said)}
         if isinstance(node.value, Columns):
             for column in node.value.columns.values():
-                found |= index.search.in_cells([_cell(each) for each in column])
+                found |= index.search.in_column(column)
         elif isinstance(node.value, Mapping):
-            found |= index.search.in_cells([key for key in node.value if isinstance(key, str)])
-        elif isinstance(node.value, np.ndarray) and node.value.ndim == 1 and node.value.dtype.kind in "iu":
-            found |= index.search.in_cells(list(map(str, node.value.tolist())))
+            found |= index.search.in_column([key for key in node.value if isinstance(key, str)])
+        elif isinstance(node.value, np.ndarray) and node.value.ndim == 1:
+            found |= index.search.in_column(node.value)
         if found and not self._ids:
             self._id_place = node.place
         self._ids |= found
@@ -151,13 +151,6 @@ class CohortData(Detector):
 
 def _parent(place: str) -> str:
     return place.rpartition(".")[0]
-
-
-def _cell(value: object) -> str:
-    """Return a cell as an id is written: a whole number without decimals."""
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return text(value)
 
 
 def _numbers(column: Sequence[Any] | np.ndarray) -> np.ndarray:

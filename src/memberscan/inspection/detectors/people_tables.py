@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,19 +127,22 @@ def _id_column(table: Columns, names: dict[str, str], about_people: bool) -> str
     """
     for name, plain in names.items():
         column = table.columns[name]
+        named = plain in vocabulary.IDS or (about_people and (plain in vocabulary.WEAK_IDS or plain == ""))
+        if not named and isinstance(column, np.ndarray) and column.dtype.kind in "biufM":
+            continue
         sample = [text(cell) for cell in column[:_SAMPLE]]
-        known = sum(1 for cell in sample if next(ids_in(cell), None) is not None)
-        if sample and known >= max(0.5 * len(sample), 1):
+        known = sum(next(ids_in(cell), None) is not None for cell in sample) if _may_hold_ids(sample) else 0
+        if known >= max(0.5 * len(sample), 1):
             return name
-        strong = plain in vocabulary.IDS
-        weak = about_people and (plain in vocabulary.WEAK_IDS or plain == "")
-        if (
-            (strong or weak)
-            and len(set(sample)) >= max(FEWEST_ROWS, 0.2 * len(sample))
-            and not _counts(column)
-        ):
+        if named and len(set(sample)) >= max(FEWEST_ROWS, 0.2 * len(sample)) and not _counts(column):
             return name
     return ""
+
+
+def _may_hold_ids(sample: Sequence[str]) -> bool:
+    """Return whether a column may hold ids of a known form, by its first cell that is not empty."""
+    first = next((cell for cell in sample if cell), "")
+    return re.search(r"[A-Za-z_]", first) is not None
 
 
 def _counts(column: Sequence[Any] | np.ndarray) -> bool:
