@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 TRIALS = {
-    "memberscan co": {"cohort"},
+    "memberscan coh": {"cohort"},
     "memberscan cohort ph": {"phantom"},
     "memberscan audit run --threads 2 --attacker a": {"aggregate", "active-server"},
     "memberscan audit run --qui": {"--quiet"},

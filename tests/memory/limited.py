@@ -20,10 +20,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from . import of_arrays, of_federations, of_people, of_references, of_runs
+from . import of_arrays, of_federations, of_people, of_references, of_releases, of_runs
 from .cases import CASES, Case
 
-assert of_arrays and of_federations and of_people and of_references
+assert of_arrays and of_federations and of_people and of_references and of_releases
 
 LIMIT = 400 << 20
 """Bytes that a reader may take beyond those that its process has."""
