@@ -7,7 +7,9 @@ import multiprocessing
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 
+# Torch loads its compiler when the first optimizer is made, which takes longer than most of what is killed.
 MODULES = (
+    "torch._dynamo",
     "memberscan.auditing.making_references",
     "memberscan.federation.engines",
     "memberscan.federation.simulated_run",

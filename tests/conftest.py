@@ -27,6 +27,7 @@ from memberscan.runs import Run
 from memberscan.task_pool import within_a_task
 from memberscan.training import TrainingConfig, loop, reference_tasks, train
 
+from .figures import WordsOfFigure
 from .recorded import write_vectors
 
 # How long an example takes says more of the machine's load than of the code. `make test` tries the same
@@ -112,6 +113,12 @@ def make_volumes(path: Path, ages: Sequence[float], subjects: Sequence[str], see
 def cohort_maker() -> Callable[..., Cohort]:
     """Return :func:`make_volumes`, for tests that need a cohort of their own."""
     return make_volumes
+
+
+@pytest.fixture
+def only_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paint the figures of pages, and write only their words, for tests that look at no figure."""
+    monkeypatch.setattr("memberscan.report.svg.FigureCanvasSVG", WordsOfFigure)
 
 
 @pytest.fixture

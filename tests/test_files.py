@@ -170,6 +170,13 @@ def test_no_cell_is_a_formula_and_the_table_survives(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(files.read_table(tmp_path / "t.tsv", dtype={"=id": str}), table)
 
 
+@pytest.mark.parametrize("text", ["id\tx\t1\na\t2.5\tn/a\n=b\tn/a\t3\n", "a\n", "a\ta\n1\t2\n", "x\n'=1\n"])
+def test_a_table_is_read_as_if_marks_were_looked_for_in_each_cell(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.tsv").write_text(text)
+    raw = pd.read_csv(tmp_path / "t.tsv", sep="\t", na_values=["n/a"], keep_default_na=False)
+    pd.testing.assert_frame_equal(files.read_table(tmp_path / "t.tsv"), files.without_marks(raw))
+
+
 def test_a_column_of_formulas_alone_is_written_too(tmp_path: Path) -> None:
     """Pandas 3.0 takes a list for a whole column where it is as long as one."""
     table = pd.DataFrame({"id": ["=1", "-b"]})

@@ -14,8 +14,9 @@ from scipy import optimize, stats
 from sklearn.metrics import roc_auc_score
 
 from memberscan.attacks import REGISTRY, gradient_attack
-from memberscan.attacks.attack import FittedAttack
-from memberscan.attacks.error import crossing
+from memberscan.attacks import error as error_attack
+from memberscan.attacks.attack import Features, FittedAttack, KnownScans
+from memberscan.attacks.error import ERROR, crossing
 from memberscan.attacks.gradient_magnitude import log_norms
 from memberscan.attacks.learned import symmetric_log
 from memberscan.attacks.prediction_label import residual_and_label
@@ -73,6 +74,32 @@ def test_crossing_is_where_the_two_densities_meet(spread, ratio, seed):
 )
 def test_crossing_is_the_median_where_members_are_not_predicted_better(inside, outside):
     assert crossing(np.array(inside), np.array(outside)) == np.median(inside + outside)
+
+
+def crossing_by_formula(inside: np.ndarray, outside: np.ndarray) -> float:
+    s1, s0 = (float(np.sqrt(np.mean(side**2))) for side in (inside, outside))
+    if not 0 < s1 < s0 * (1 - 1e-9):
+        return float(np.median(np.concatenate([inside, outside])))
+    return s1 * s0 * float(np.sqrt(2 * np.log(s0 / s1) / (s0**2 - s1**2)))
+
+
+@pytest.mark.parametrize("most", [1, 100, 10**6])
+def test_thresholds_found_together_are_those_found_one_by_one(most, monkeypatch):
+    """To the bit, for groups of different sizes, of which some have no crossing."""
+    monkeypatch.setattr(error_attack, "_MOST_NUMBERS", most)
+    rng = np.random.default_rng(0)
+    values = np.abs(rng.normal(size=90)).round(1)
+    features = Features(pd.Index(range(90)), values[:, None])
+    known = []
+    for size in [40, 40, 41, 2, 87] * 6:
+        places = np.sort(rng.permutation(90)[:size])
+        known.append(KnownScans(places, rng.permutation(np.arange(size) < max(1, size // 3))))
+    found = list(ERROR.score_each(features, known))
+    for each, scores in zip(known, found, strict=True):
+        error = values[each.places]
+        threshold = crossing_by_formula(error[each.member], error[~each.member])
+        np.testing.assert_array_equal(scores, threshold - values)
+        np.testing.assert_array_equal(scores, ERROR.score(features, each))
 
 
 def test_the_error_attack_ranks_as_the_loss_does(simulate):

@@ -22,6 +22,8 @@ from memberscan.threat import Access
 
 from .conftest import MakePredictions, expected_attacks, predictions_table, require_valid
 
+pytestmark = pytest.mark.usefixtures("only_words")
+
 QUICK = ("error", "error:zero-knowledge")
 
 

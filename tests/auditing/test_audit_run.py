@@ -22,6 +22,8 @@ from memberscan.training import import_run
 
 from .conftest import expected_attacks, require_valid
 
+pytestmark = pytest.mark.usefixtures("only_words")
+
 WEIGHTS = ThreatModel(Access.WEIGHTS, repeats=2)
 
 

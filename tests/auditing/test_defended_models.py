@@ -22,6 +22,8 @@ from memberscan.training import TrainingConfig, train
 
 from ..defences.lab import federated
 
+pytestmark = pytest.mark.usefixtures("only_words")
+
 HEADING = "Protection in training"
 BEYOND = "more members than the guarantee allows"
 THREAT = ThreatModel(repeats=1)

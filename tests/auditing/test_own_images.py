@@ -21,6 +21,8 @@ from memberscan.runs import Role, Roles, Run
 
 from . import lab
 
+pytestmark = pytest.mark.usefixtures("only_words")
+
 MODEL = f"{lab.__name__}:network"
 PEOPLE = 90
 

@@ -30,6 +30,8 @@ from memberscan.targets import Target, open_target
 from memberscan.threat import Access
 from memberscan.training import TrainingConfig, train
 
+pytestmark = pytest.mark.usefixtures("only_words", "here")
+
 CONSTANT = "round:step=1000"
 ONCE = ThreatModel(repeats=1)
 

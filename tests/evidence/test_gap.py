@@ -43,6 +43,21 @@ def test_intervals_cover_the_true_ratio():
     assert stats.binomtest(hits, 200, 0.93, "less").pvalue > 1e-3
 
 
+@pytest.mark.parametrize(("members", "nonmembers"), [(20, 20), (3, 41), (1, 7)])
+@pytest.mark.parametrize("most", [1, 130, 10**6])
+def test_resamples_are_those_drawn_one_after_the_other(
+    members: int, nonmembers: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_NUMBERS", most)
+    rng, squares = np.random.default_rng(7), np.random.default_rng(0).chisquare(1, members + nonmembers)
+    sides = squares[:members], squares[members:]
+    expected = []
+    for _ in range(50):
+        inside, outside = (float(side[rng.integers(len(side), size=len(side))].mean()) for side in sides)
+        expected.append(float(np.sqrt(outside / inside)))
+    assert list(module._resampled(sides, np.random.default_rng(7), 50)) == expected
+
+
 def test_no_training_error_at_all_has_no_finite_ratio():
     member = np.arange(30) < 15
     check = gap_baseline(np.where(member, 0.0, 1.0), member, np.random.default_rng(0))

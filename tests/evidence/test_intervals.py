@@ -84,6 +84,7 @@ def test_balanced_accuracy_intervals_cover():
 def test_simultaneous_critical_values():
     exact = float(stats.norm.ppf(0.99))
     assert simultaneous_critical(greatest_normal(np.eye(1)), 1, 0.99) == exact
+    assert simultaneous_critical(None, 1, 0.99) == exact
     independent = simultaneous_critical(greatest_normal(np.eye(4)), 4, 0.99)
     assert independent == pytest.approx(float(stats.norm.ppf(0.99 ** (1 / 4))), abs=0.02)
     singular = simultaneous_critical(greatest_normal(np.ones((3, 3))), 3, 0.99)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from flwr.app import Context, Error, Message
 
+from memberscan.cohort import Cohort
 from memberscan.errors import FederationError
 from memberscan.federation import engines, messaging
 from memberscan.federation.client import client_app
@@ -129,3 +130,14 @@ def test_who_was_lost_with_a_worker_is_asked_again(
     transcript = three.federate(tmp_path, grid=Mortal)
     assert dict(transcript.rounds[1].left_out) == left_out
     assert left_out or contents(tmp_path) == undisturbed
+
+
+def test_in_one_process_learners_share_a_cohort_and_its_target(
+    volumes: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, real, paths = volumes.with_target("sex"), Cohort.open, []
+    monkeypatch.setattr(Cohort, "open", lambda path: [paths.append(path), real(path)][1])
+    here, elsewhere = (engines._opening(seen, engine) for engine in ("local", "ray"))
+    assert here() is here() and paths == [volumes.path]
+    assert elsewhere() is not elsewhere() and len(paths) == 3
+    assert here().target == elsewhere().target == seen.target

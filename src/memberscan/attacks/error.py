@@ -5,12 +5,14 @@ Source: Yeom, Giacomelli, Fredrikson and Jha, "Privacy Risk in Machine Learning"
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memberscan.attacks.attack import Features, FittedAttack, Rule
+from memberscan.attacks.attack import Features, FittedAttack, KnownScans, Rule
 from memberscan.attacks.unfitted import LowerForMembers
 from memberscan.signals import PREDICTION, View
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 def absolute_error(view: View) -> Float[np.ndarray, " n"]:
     """Return absolute residuals."""
     return np.asarray(np.abs(view.residual))
+
+
+_MOST_NUMBERS = 1_000_000
+"""Known scans of which thresholds are found at once."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,33 @@ class ErrorAttack(FittedAttack):
         error = known.values[:, 0]
         return Rule(np.array([-1.0]), crossing(error[member], error[~member]))
 
+    def score_each(
+        self, features: Features, known: Sequence[KnownScans]
+    ) -> Iterator[Float[np.ndarray, " scans"]]:
+        """See :class:`~memberscan.attacks.attack.Attack`; all thresholds are found first."""
+        better = -features.values[:, 0]
+        for threshold in crossings(features.values[:, 0], known):
+            yield better + threshold
+
+
+def crossings(error: Float[np.ndarray, " scans"], known: Sequence[KnownScans]) -> list[float]:
+    """Return :func:`crossing` for each group of known scans, from their absolute errors."""
+    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for k, each in enumerate(known):
+        alike[len(each.places), int(each.member.sum())].append(k)
+    found = [0.0] * len(known)
+    # Groups with as many scans on each side fill a rectangle, of which each row is one group.
+    for (count, members), groups in alike.items():
+        together = max(1, _MOST_NUMBERS // max(count, 1))
+        for start in range(0, len(groups), together):
+            part = groups[start : start + together]
+            errors = error[np.stack([known[k].places for k in part])]
+            inside = np.stack([known[k].member for k in part])
+            sides = errors[inside].reshape(-1, members), errors[~inside].reshape(-1, count - members)
+            for k, threshold in zip(part, _crossings(*sides), strict=True):
+                found[k] = threshold
+    return found
+
 
 def crossing(inside: Float[np.ndarray, " m"], outside: Float[np.ndarray, " n"]) -> float:
     """Return the absolute error at which zero-mean Gaussians, fitted to the errors of each side, cross.
@@ -43,10 +76,18 @@ def crossing(inside: Float[np.ndarray, " m"], outside: Float[np.ndarray, " n"]) 
     With spreads s1 < s0: s1 s0 sqrt(2 ln(s0 / s1) / (s0^2 - s1^2)). If members' errors are not
     smaller, there is no reliable crossing, and the median of all errors is returned.
     """
-    s1, s0 = float(np.sqrt(np.mean(inside**2))), float(np.sqrt(np.mean(outside**2)))
-    if not 0 < s1 < s0 * (1 - 1e-9):
-        return float(np.median(np.concatenate([inside, outside])))
-    return s1 * s0 * float(np.sqrt(2 * np.log(s0 / s1) / (s0**2 - s1**2)))
+    return _crossings(inside[None], outside[None])[0]
+
+
+def _crossings(inside: Float[np.ndarray, "groups m"], outside: Float[np.ndarray, "groups n"]) -> list[float]:
+    smaller, larger = (np.sqrt(np.mean(side**2, axis=1)) for side in (inside, outside))
+    cross = (smaller > 0) & (smaller < larger * (1 - 1e-9))
+    found = np.empty(len(cross))
+    found[~cross] = np.median(np.hstack([inside[~cross], outside[~cross]]), axis=1)
+    for k in np.flatnonzero(cross):
+        s1, s0 = float(smaller[k]), float(larger[k])
+        found[k] = s1 * s0 * float(np.sqrt(2 * np.log(s0 / s1) / (s0**2 - s1**2)))
+    return [float(each) for each in found]
 
 
 ERROR = ErrorAttack("error", "the size of the prediction error", (PREDICTION,))

@@ -72,7 +72,7 @@ class Estimates:
     @cached_property
     def critical(self) -> float:
         """How many standard errors below its estimate each simultaneous lower bound lies."""
-        return simultaneous_critical(self.greatest, len(self.attacks), SIMULTANEOUS_LEVEL)
+        return self._critical_at(SIMULTANEOUS_LEVEL)
 
     @cached_property
     def intervals(self) -> tuple[Interval, ...]:
@@ -88,7 +88,7 @@ class Estimates:
     def below_chance(self) -> Bool[np.ndarray, " attacks"]:
         """Whether the two-sided simultaneous 99% interval lies wholly below .5."""
         # Two-sided at 99% is one-sided at 99.5% on each side.
-        critical = simultaneous_critical(self.greatest, len(self.attacks), (1 + SIMULTANEOUS_LEVEL) / 2)
+        critical = self._critical_at((1 + SIMULTANEOUS_LEVEL) / 2)
         return np.array([auc_bounds(*each, critical)[1] < 0.5 for each in self._each(by_chance=True)])
 
     @property
@@ -100,6 +100,10 @@ class Estimates:
     def fewest(self) -> int:
         """Fewest people on one side that any attack compared."""
         return int(min(self.members.min(), self.nonmembers.min()))
+
+    def _critical_at(self, level: float) -> float:
+        attacks = len(self.attacks)
+        return simultaneous_critical(self.greatest if attacks > 1 else None, attacks, level)
 
     def _each(self, *, by_chance: bool = False) -> list[tuple[float, float, int, int]]:
         errors = (

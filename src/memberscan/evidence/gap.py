@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LARGEST_RESAMPLED = 100_000
 """Above this many subjects the bootstrap draws means from their normal distribution."""
+_MOST_NUMBERS = 1_000_000
+"""Subjects of resamples that are drawn at once."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,14 @@ def _resampled(
         means = [rng.normal(side.mean(), side.std() / np.sqrt(len(side)), resamples) for side in sides]
         yield from map(_ratio, *means)
         return
-    for _ in range(resamples):
-        yield _ratio(*(float(side[rng.integers(len(side), size=len(side))].mean()) for side in sides))
+    # One call of the generator for many resamples gives the numbers of a call for each side of each.
+    counts = np.repeat([len(side) for side in sides], [len(side) for side in sides])
+    together = max(1, _MOST_NUMBERS // len(counts))
+    for start in range(0, resamples, together):
+        drawn = rng.integers(counts, size=(min(together, resamples - start), len(counts)))
+        parts = np.split(drawn, [len(sides[0])], axis=1)
+        means = [side[part].mean(axis=1).tolist() for side, part in zip(sides, parts, strict=True)]
+        yield from map(_ratio, *means)
 
 
 def auc_of_ratio(ratio: Float[np.ndarray, " *shape"]) -> Float[np.ndarray, " *shape"]:

@@ -194,7 +194,9 @@ def greatest_normal(
     return np.sort(draws.max(axis=1))
 
 
-def simultaneous_critical(greatest: Float[np.ndarray, " samples"], attacks: int, level: float) -> float:
+def simultaneous_critical(
+    greatest: Float[np.ndarray, " samples"] | None, attacks: int, level: float
+) -> float:
     """Return how many standard errors a one-sided bound needs so as to hold for all attacks at once.
 
     One attack gets the exact normal quantile. Several get the quantile of the greatest error, by Monte Carlo
@@ -203,11 +205,11 @@ def simultaneous_critical(greatest: Float[np.ndarray, " samples"], attacks: int,
     Parameters
     ----------
     greatest
-        From :func:`greatest_normal`, for the correlation of the attacks' errors.
+        From :func:`greatest_normal`, for the correlation of the attacks' errors. One attack needs none.
     attacks
         How many there are.
     level
         One-sided.
     """
     alone, bonferroni = (float(stats.norm.ppf(1 - (1 - level) / k)) for k in (1, attacks))
-    return float(np.clip(np.quantile(greatest, level), alone, bonferroni))
+    return alone if greatest is None else float(np.clip(np.quantile(greatest, level), alone, bonferroni))

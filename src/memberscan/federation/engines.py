@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from flwr.app import Context
@@ -93,13 +95,13 @@ def simulate(
     """
     secret, public = keys or (None, None)
     members = {name: _scans_of(cohort, roles, name) for name in roles.learners}
-    path, keep = cohort.path, transcript / SEEN_BY_LEARNERS
+    opened, keep = _opening(cohort, engine), transcript / SEEN_BY_LEARNERS
 
     def locate(context: Context) -> Site:
         name = list(members)[int(context.node_config["partition-id"])]
         return Site(
             name,
-            Cohort.open(path).with_target(cohort.target),
+            opened(),
             members[name],
             secret,
             keep,
@@ -115,6 +117,17 @@ def simulate(
             coordinate(grid, settings, transcript, expected=nodes, public=public, code=code)
     else:
         _on_ray(app, nodes, settings, transcript, public, code)
+
+
+def _opening(cohort: Cohort, engine: str) -> Callable[[], Cohort]:
+    """Return a function that opens the cohort again, from its path and target alone."""
+    path, target = cohort.path, cohort.target
+
+    def opened() -> Cohort:
+        return Cohort.open(path).with_target(target)
+
+    # Learners in this process share it: to open it for each message takes as long as a small training does.
+    return functools.cache(opened) if engine == "local" else opened
 
 
 def _require(module: str, what: str, extra: str) -> None:

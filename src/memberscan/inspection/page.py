@@ -101,11 +101,12 @@ def answer(content: InspectionContent) -> str:
         if proven:
             most = max(proven, key=lambda each: each.proof.people if each.proof else 0).proof
             assert most is not None
-            of = words.people(most.of, "person", "people")
-            return (
-                f"The release holds data of {most.people:,} of the {of} "
-                f"searched for: this is proven, in {words.people(len({e.file for e in proven}), 'file')}."
-            )
+            if most.members and most.members_of:
+                whom = f"{most.members:,} of the {words.people(most.members_of, 'member')}"
+            else:
+                whom = f"{most.people:,} of the {words.people(most.of, 'person', 'people')} searched for"
+            files = words.people(len({each.file for each in proven}), "file")
+            return f"The release holds data of {whom}: this is proven, in {files}."
         return f"The release names people or holds their data, in {where}."
     if content.verdict == "look":
         return f"Nothing was found that certainly names people, but {where} must be looked at by a person."

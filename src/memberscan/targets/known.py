@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +40,7 @@ class Known:
         """Return no known people."""
         return cls(np.zeros(people, dtype=bool), np.zeros(people, dtype=bool))
 
-    @property
+    @cached_property
     def everyone(self) -> Bool[np.ndarray, " people"]:
         """All known people."""
         return np.asarray(self.members | self.nonmembers)
