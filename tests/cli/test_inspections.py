@@ -49,3 +49,17 @@ def test_outputs_within_the_release_are_refused(release: Path, command: Command)
     for option in ("--out", "--strip"):
         done = command("inspect", release, option, release / "here")
         assert done.code == 2 and "outside the release" in done.err
+
+
+def test_a_report_never_gets_into_the_copy(release: Path, command: Command, tmp_path: Path):
+    for out, copy in (("x", "x"), ("x/report", "x"), ("x", "x/copy")):
+        done = command("inspect", release, "--out", tmp_path / out, "--strip", tmp_path / copy)
+        assert done.code == 2 and "within each other" in done.err and not (tmp_path / "x").exists()
+
+
+def test_names_of_files_left_out_of_the_copy_hold_no_ids(release: Path, command: Command, tmp_path: Path):
+    (release / "sub-0001.json").write_text("{}")
+    (release / "100307.json").write_text("{}")
+    done = command("inspect", release, "--strip", tmp_path / "copy")
+    assert done.code == 0 and "left out" in done.out
+    assert "sub-0001" not in done.out and "100307" not in done.out
