@@ -161,11 +161,7 @@ def index_of(cohort: Cohort | None, members: Path | None) -> CohortIndex | None:
     number = {subject: k for k, subject in enumerate(cohort.subjects)}
     of_scan = cohort.scans["subject_id"].map(number).to_numpy()
     people = {str(scan): int(k) for scan, k in zip(cohort.scans.index, of_scan, strict=True)} | number
-    chosen = None if listed is None else frozenset(people[each] for each in listed if each in people)
-    if listed is not None and not chosen:
-        raise BadInputError(
-            f"none of the {len(listed)} ids in {members} is in the cohort; give ids of its subjects"
-        )
+    chosen = _members(listed, people, members)
     digests, halves, inputs = _inputs(cohort)
     return CohortIndex(
         people=people,
@@ -181,6 +177,15 @@ def index_of(cohort: Cohort | None, members: Path | None) -> CohortIndex | None:
         inputs=inputs,
         compared=_compared(cohort, chosen),
     )
+
+
+def _members(listed: list[str] | None, people: dict[str, int], path: Path | None) -> frozenset[int] | None:
+    """Return the numbers of the members on a list; None without one."""
+    if listed is None:
+        return None
+    if chosen := frozenset(people[each] for each in listed if each in people):
+        return chosen
+    raise BadInputError(f"none of the {len(listed)} ids in {path} is in the cohort; give ids of its subjects")
 
 
 def _compared(cohort: Cohort, members: frozenset[int] | None) -> ComparedCohort:
