@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from memberscan.errors import TooLargeError
+from memberscan.inspection.readers.base import Partly
 
 from .opening import read, reasons, source, survives, walked
 
@@ -131,8 +132,13 @@ def test_overlapping_entries_end_by_the_budget(tmp_path: Path) -> None:
     end = bytearray(content[content.find(b"PK\5\6") :])
     end[8:12] = (100).to_bytes(2, "little") * 2
     end[12:16] = len(entries).to_bytes(4, "little")
-    with pytest.raises(TooLargeError):
-        read(source(content[:start] + entries + bytes(end), "overlap.zip", tmp_path, expanded=1 << 20))
+    bomb = source(content[:start] + entries + bytes(end), "overlap.zip", tmp_path, expanded=1 << 20)
+    try:
+        found = read(bomb)
+    except TooLargeError:
+        return
+    # Some versions of Python refuse all entries but one themselves.
+    assert sum(isinstance(each, Partly) and "Overlapped" in each.reason for each in found) == 99
 
 
 def test_a_declared_list_or_header_that_is_too_large_is_refused(tmp_path: Path) -> None:
