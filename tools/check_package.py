@@ -38,7 +38,9 @@ def main() -> None:
         scratch = Path(folder)
         archive = build(ROOT, "sdist", scratch / "archive")
         with tarfile.open(archive) as file:
-            file.extractall(scratch, filter="data")
+            # Python 3.11 before 3.11.4 knows no filters; the archive was made here.
+            file.extraction_filter = getattr(tarfile, "data_filter", None)
+            file.extractall(scratch)
         wheel = build(scratch / archive.name.removesuffix(".tar.gz"), "wheel", scratch / "wheel")
         committed = files_in_git(ROOT)
         problems = [*check_archive(archive, committed), *check_wheel(wheel, committed)]
