@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import tomllib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -167,7 +168,7 @@ def _record(loader: Any, node: Any) -> Iterator[Instance]:
         made.state["value"] = loader.construct_scalar(node)
 
 
-class _Settings:
+class _Settings(ABC):
     """A format of settings that is known by its name."""
 
     name = ""
@@ -187,8 +188,9 @@ class _Settings:
         else:
             yield Item("", value)
 
+    @abstractmethod
     def _parse(self) -> Callable[[str], Any]:
-        raise NotImplementedError
+        """Return the function that makes values of the text."""
 
 
 class Toml(_Settings):
