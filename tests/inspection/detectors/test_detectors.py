@@ -47,6 +47,8 @@ IXI = [f"IXI{k:03d}-Guys-{k + 700:04d}" for k in range(5)]
         ({"cell": "saved to /home/mmueller/project/run1"}, ("user names", "note")),
         ({"output": Picture("png")}, ("pictures", "look")),
         (Picture("nifti", (9, 9, 9)), ("images of people", "look")),
+        ({"x": np.ones((6, 12, 14, 12), np.float16)}, ("images of people", "look")),
+        ({"x": np.ones((17, 18, 19))}, ("images of people", "look")),
         (Instance("posix.system", ("echo hi",)), ("code in data", "look")),
     ],
     ids=lambda each: each[0] if isinstance(each, tuple) else "",
@@ -60,6 +62,11 @@ def test_each_kind_is_found(value: object, expected: tuple[str, str]):
     "value",
     [
         {"state_dict": {"conv.weight": np.ones((3, 3)), "embed.weight": np.ones((50, 16))}},
+        {
+            "conv": {"weight": np.ones((16, 8, 9, 9, 9))},
+            "k": np.ones((64, 32, 3, 3, 3)),
+            "t": np.ones((9, 9, 9)),
+        },
         {"text": "a sub-optimal sub-module with sub-millimetre voxels"},
         Columns({"sepal length": AGES, "sepal width": AGES, "target": [0, 1] * 6}),
         Columns({"key": ["lr", "epochs", "batch"], "value": [0.1, 3, 16]}),
