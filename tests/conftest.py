@@ -47,6 +47,14 @@ if _cuda_is_available():
     torch.cuda.device_count()
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument, not by what they hold.
+
+    Compressed files hold the second of their making, and all processes must collect tests of equal names.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put tests that share costly audits first.
 
