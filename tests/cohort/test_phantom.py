@@ -26,7 +26,7 @@ def volume(subject: Subject, age: float, seed: int, spacing: float = SPACING) ->
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     path = tmp_path_factory.mktemp("phantom") / "c"
-    return Cohort.phantom(path, subjects=220, spacing=6, seed=1)
+    return Cohort.phantom(path, subjects=220, spacing=SPACING, seed=1)
 
 
 def test_it_says_that_it_is_synthetic(cohort: Cohort) -> None:
@@ -34,7 +34,7 @@ def test_it_says_that_it_is_synthetic(cohort: Cohort) -> None:
     assert "synthetic" in repr(cohort)
     assert len(cohort) == 220
     assert cohort.excluded.empty
-    assert cohort.shape == (31, 37, 31)
+    assert cohort.shape == (16, 19, 16)
     assert cohort.covariates[:2] == ("sex", "site")
     assert set(cohort.scans["sex"]) == {"F", "M"}
     assert set(cohort.scans["site"]) == {"A", "B"}
@@ -55,8 +55,8 @@ def test_age_can_be_learnt_but_not_perfectly(cohort: Cohort) -> None:
 def test_any_scan_can_be_made_alone(cohort: Cohort) -> None:
     number = 137
     subject = draw_subject(1, number)
-    image = make_scan(subject, subject.age, 6.0, seeds.generator(1, "phantom", "scan", number, 0))
-    np.testing.assert_array_equal(cohort.read([f"sub-{number + 1:05d}"])[0], conform(image, 6.0).volume)
+    image = make_scan(subject, subject.age, SPACING, seeds.generator(1, "phantom", "scan", number, 0))
+    np.testing.assert_array_equal(cohort.read([f"sub-{number + 1:05d}"])[0], conform(image, SPACING).volume)
 
 
 def test_the_number_of_subjects_and_threads_changes_nobody(tmp_path: Path) -> None:

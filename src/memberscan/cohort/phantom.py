@@ -73,6 +73,17 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class _Maps:
+    """Shares of tissue in voxels of 2 mm, the ways from the ventricles, and the origin of the space."""
+
+    origin: Float[np.ndarray, " 3"]
+    grey: Float32[np.ndarray, "x y z"]
+    white: Float32[np.ndarray, "x y z"]
+    brain: Float32[np.ndarray, "x y z"]
+    outward: Float32[np.ndarray, "3 x y z"]
+
+
+@dataclass(frozen=True)
 class _Template:
     """The tissue maps, and the points of the phantom's own grid where there can be brain."""
 
@@ -281,19 +292,12 @@ def _template(voxel: float) -> _Template:
 
 @lru_cache(maxsize=2)
 def _load_template(voxel: float) -> _Template:
-    """Load the maps that nilearn ships (ICBM152 2009a nonlinear), and prepare a grid of ``voxel`` mm."""
-    from nilearn import datasets
-
-    images = [
-        datasets.load_mni152_gm_template(resolution=TISSUE_VOXEL_MM),
-        datasets.load_mni152_wm_template(resolution=TISSUE_VOXEL_MM),
-        datasets.load_mni152_brain_mask(resolution=TISSUE_VOXEL_MM),
-    ]
-    grey, white, brain = (np.asarray(image.dataobj, dtype=np.float32) for image in images)
-    outward = _outward_from_ventricles(grey, white, brain)
+    """Prepare a grid of ``voxel`` mm on the tissue maps."""
+    maps = _load_maps()
+    grey, white, brain, outward = maps.grey, maps.white, maps.brain, maps.outward
     reach = ndimage.binary_dilation(brain > 0.5, iterations=REACH_MM // TISSUE_VOXEL_MM)
     affine = np.diag([voxel, voxel, voxel, 1.0])
-    affine[:3, 3] = images[0].affine[:3, 3]
+    affine[:3, 3] = maps.origin
     i, j, k = (math.ceil(n * TISSUE_VOXEL_MM / voxel) for n in brain.shape)
     voxels = np.indices((i, j, k)).reshape(3, -1) * (voxel / TISSUE_VOXEL_MM)
     inside = np.flatnonzero(ndimage.map_coordinates(reach.astype(np.float32), voxels, order=0))
@@ -315,6 +319,20 @@ def _load_template(voxel: float) -> _Template:
         white=ndimage.gaussian_filter(white, blur),
         brain=ndimage.gaussian_filter(brain, blur),
     )
+
+
+@lru_cache(maxsize=1)
+def _load_maps() -> _Maps:
+    """Load the maps that nilearn ships (ICBM152 2009a nonlinear); resampling them takes seconds."""
+    from nilearn import datasets
+
+    images = [
+        datasets.load_mni152_gm_template(resolution=TISSUE_VOXEL_MM),
+        datasets.load_mni152_wm_template(resolution=TISSUE_VOXEL_MM),
+        datasets.load_mni152_brain_mask(resolution=TISSUE_VOXEL_MM),
+    ]
+    grey, white, brain = (np.asarray(image.dataobj, dtype=np.float32) for image in images)
+    return _Maps(images[0].affine[:3, 3], grey, white, brain, _outward_from_ventricles(grey, white, brain))
 
 
 def _outward_from_ventricles(
