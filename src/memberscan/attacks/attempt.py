@@ -104,8 +104,8 @@ def scores_of(
     if not comparisons:
         return np.empty((0, len(people)))
     # A learner's rows, one for each victim, share what it knows, and so one fit.
-    known = {id(row.known): row.known for row in comparisons} if attack.learns else {0: None}
-    asked = [NOBODY if each is None else _scans_of(each, people) for each in known.values()]
+    known = {id(row.known): row.known for row in comparisons} if attack.learns else {}
+    asked = _scans_of([*known.values()], people) if known else [NOBODY]
     by_scan = np.stack([scores.T for scores in attack.score_each(features, asked)])
     # Independent evidence adds up; other scores have no unit in which a sum would mean anything.
     by_person = (people.total if attack.log_likelihood_ratio else people.mean)(by_scan)
@@ -118,9 +118,13 @@ def scores_of(
     return values
 
 
-def _scans_of(known: Known, people: People) -> KnownScans:
-    places = people.scans_of(known.everyone)
-    return KnownScans(places, known.members[people.of_scan[places]])
+def _scans_of(known: Sequence[Known], people: People) -> list[KnownScans]:
+    # Permutations ask this of thousands of draws, so that rows of all of them are made at once.
+    members, everyone = (
+        np.stack(side)[:, people.of_scan]
+        for side in ([k.members for k in known], [k.everyone for k in known])
+    )
+    return [KnownScans(all_.nonzero()[0], one[all_]) for one, all_ in zip(members, everyone, strict=True)]
 
 
 def one_thread() -> threadpool_limits:

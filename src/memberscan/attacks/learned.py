@@ -72,13 +72,12 @@ class LearnedAttack(FittedAttack):
         together = max(1, _MOST_NUMBERS // (most * max(most, width)))
         for start in range(0, len(known), together):
             part = known[start : start + together]
+            given = np.arange(most) < np.array([len(each.places) for each in part])[:, None]
             # Short rows are filled up with the first scan, which then does not count.
-            places, member = np.zeros((2, len(part), most), dtype=np.int64)
-            given = np.zeros(places.shape, dtype=bool)
-            for k, each in enumerate(part):
-                filled = slice(len(each.places))
-                places[k, filled], member[k, filled], given[k, filled] = each.places, each.member, True
-            weights, offsets = ridges(features.values[places], member.astype(bool), given)
+            places, member = np.zeros(given.shape, dtype=np.int64), np.zeros(given.shape, dtype=bool)
+            places[given] = np.concatenate([each.places for each in part])
+            member[given] = np.concatenate([each.member for each in part])
+            weights, offsets = ridges(features.values[places], member, given)
             yield from weights @ features.values.T + offsets[:, None]
 
 

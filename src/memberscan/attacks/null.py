@@ -18,10 +18,9 @@ from memberscan.progress import progress
 from memberscan.targets.known import Comparison, draws, everybody
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
     from memberscan.evidence.estimates import Estimates
-    from memberscan.people import People
     from memberscan.targets import Target
 
 LARGEST_PERMUTED = 1000
@@ -109,21 +108,21 @@ def refitted_null_aucs(
                 member = rng.permutation(target.member)
                 rows[True] += draws(member, target.threat, rng)
                 rows[False] += everybody(member)
+            sides = {learns: np.stack([row.sides for row in each]) for learns, each in rows.items()}
             for k, (attack, features) in enumerate(observed):
-                aucs[part, k] = _mean_aucs(attack, features, rows[attack.learns], target.people, part)
+                values = scores_of(attack, features, rows[attack.learns], target.people)
+                aucs[part, k] = _mean_aucs(values, sides[attack.learns], part.stop - part.start)
             advance(part.stop - part.start)
     return aucs
 
 
 def _mean_aucs(
-    attack: Attack, features: Features, rows: Sequence[Comparison], people: People, part: slice
+    values: Float[np.ndarray, "rows people"], sides: Int[np.ndarray, "rows people"], permutations: int
 ) -> Float[np.ndarray, " permutations"]:
-    values = scores_of(attack, features, rows, people)
     if np.isnan(values).all():
-        return np.full(part.stop - part.start, np.nan)
+        return np.full(permutations, np.nan)
     # Every draw scores the same number of subjects, so the values can be reshaped to a rectangle.
-    sides = np.stack([row.sides for row in rows])
     compared = sides != ASIDE
-    values = values[compared].reshape(len(rows), -1)
+    values = values[compared].reshape(len(values), -1)
     labels = (sides == IN)[compared].reshape(values.shape).astype(float)
-    return np.asarray(aucs_of_rows(values, labels).reshape(part.stop - part.start, -1).mean(axis=1))
+    return np.asarray(aucs_of_rows(values, labels).reshape(permutations, -1).mean(axis=1))

@@ -79,16 +79,20 @@ def draws(
     fewest = min(map(len, sides))
     # The larger side needs no more draws, since more of its people are compared in each.
     folds = math.ceil(fewest / (fewest - count)) if count else 1
-    rows: list[Comparison] = []
+    # Compared people begin at a fold's place and wrap around at the end; the `count` before them are known.
+    begins = [[fold * len(side) // folds for side in sides] for fold in range(folds)]
+    stretches = [
+        [np.arange(b - count, b) % len(s) for b, s in zip(each, sides, strict=True)] for each in begins
+    ]
+    sides_of_all, rows = sides_of(member), list[Comparison]()
     for _ in range(threat.repeats):
         orders = [rng.permutation(side) for side in sides]
-        for fold in range(folds):
-            known = Known.nobody(len(member))
-            for kept, order in zip((known.members, known.nonmembers), orders, strict=True):
-                # Compared people begin here and wrap around at the end; the `count` before them are known.
-                begin = fold * len(order) // folds
-                kept[order[np.arange(begin - count, begin) % len(order)]] = True
-            rows.append(Comparison(Draw(len(rows)), known, sides_of(member, known.everyone)))
+        for stretch in stretches:
+            known, compared = Known.nobody(len(member)), sides_of_all.copy()
+            for kept, order, places in zip((known.members, known.nonmembers), orders, stretch, strict=True):
+                kept[order[places]] = True
+                compared[order[places]] = ASIDE
+            rows.append(Comparison(Draw(len(rows)), known, compared))
     return rows
 
 
