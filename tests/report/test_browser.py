@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -54,8 +55,19 @@ def urls(pages: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dic
     return addresses
 
 
+SCREENS = tuple(itertools.product((390, 1280), ("light", "dark")))
+
+
 def show(driver: Any, url: str, width: int = 1280, mode: str = "light", media: str = "screen") -> None:
     """Open a page on an emulated screen, with the logs of earlier pages thrown away."""
+    emulate(driver, width, mode, media)
+    for log in ("browser", "performance"):
+        driver.get_log(log)
+    driver.get(url)
+
+
+def emulate(driver: Any, width: int, mode: str = "light", media: str = "screen") -> None:
+    """Change the screen under a page. It has no script, so that it is laid out as if it were opened there."""
     phone = width < 600
     metrics = {
         "width": width,
@@ -66,9 +78,6 @@ def show(driver: Any, url: str, width: int = 1280, mode: str = "light", media: s
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     features = [{"name": "prefers-color-scheme", "value": mode}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
-    for log in ("browser", "performance"):
-        driver.get_log(log)
-    driver.get(url)
 
 
 def requested(driver: Any) -> set[str]:
@@ -81,22 +90,20 @@ def requested(driver: Any) -> set[str]:
     return {url for url in urls if not url.startswith(("data:", "chrome://"))}
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("name", [*CENTRAL, "exposed", "learner", "server", "encrypted", "consortium"])
-def test_it_opens_quietly_and_fits(
-    driver: Any, urls: dict[str, str], name: str, width: int, mode: str
-) -> None:
-    show(driver, urls[name], width, mode)
+def test_it_opens_quietly_and_fits(driver: Any, urls: dict[str, str], name: str) -> None:
+    show(driver, urls[name], *SCREENS[0])
     assert requested(driver) == {urls[name]}
-    assert driver.get_log("browser") == []
     driver.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true })")
-    root = "document.documentElement"
-    scroll, client = driver.execute_script(f"return [{root}.scrollWidth, {root}.clientWidth]")
-    assert scroll <= client
-    paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
-    brightness = sum(int(part) for part in paper.strip("rgb()").split(","))
-    assert (brightness > 384) == (mode == "light")
+    for width, mode in SCREENS:
+        emulate(driver, width, mode)
+        root = "document.documentElement"
+        scroll, client = driver.execute_script(f"return [{root}.scrollWidth, {root}.clientWidth]")
+        assert scroll <= client and abs(client - width) < 20
+        paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        brightness = sum(int(part) for part in paper.strip("rgb()").split(","))
+        assert (brightness > 384) == (mode == "light")
+        assert requested(driver) == set() and driver.get_log("browser") == []
 
 
 @pytest.mark.parametrize("name", [*CENTRAL, "learner", "encrypted", "consortium"])
@@ -105,49 +112,49 @@ def test_the_answer_is_on_the_first_screen(driver: Any, urls: dict[str, str], na
     bottom = "return document.querySelector(arguments[0]).getBoundingClientRect().bottom"
     assert driver.execute_script(bottom, ".sentence") < 400
     assert driver.execute_script(bottom, ".brief") < 800
-    show(driver, urls[name], 390)
+    emulate(driver, 390)
     assert driver.execute_script(bottom, ".sentence") < 844
 
 
 @pytest.mark.parametrize(
     ("name", "figures"), [("leaks", 4), ("exposed", 5), ("server", 5), ("consortium", 1)]
 )
-@pytest.mark.parametrize(("width", "shown"), [(390, "narrow"), (1280, "wide")])
-def test_text_in_figures_is_never_small(
-    driver: Any, urls: dict[str, str], width: int, shown: str, name: str, figures: int
-) -> None:
-    show(driver, urls[name], width)
-    heights = driver.execute_script(
-        f"""return [...document.querySelectorAll('.{shown} svg')].map(svg => {{
-            const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
-            return Math.min(...[...svg.querySelectorAll('text')].map(
-                text => parseFloat(getComputedStyle(text).fontSize) * scale));
-        }})"""
-    )
-    assert len(heights) == figures
-    assert min(heights) >= 9.5
+def test_text_in_figures_is_never_small(driver: Any, urls: dict[str, str], name: str, figures: int) -> None:
+    show(driver, urls[name])
+    for width, shown in ((390, "narrow"), (1280, "wide")):
+        emulate(driver, width)
+        heights = driver.execute_script(
+            f"""return [...document.querySelectorAll('.{shown} svg')].map(svg => {{
+                const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+                return Math.min(...[...svg.querySelectorAll('text')].map(
+                    text => parseFloat(getComputedStyle(text).fontSize) * scale));
+            }})"""
+        )
+        assert len(heights) == figures
+        assert min(heights) >= 9.5
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("name", ["learner", "server", "consortium"])
-def test_grids_can_be_read(driver: Any, urls: dict[str, str], name: str, width: int, mode: str) -> None:
-    show(driver, urls[name], width, mode)
-    squares = driver.execute_script(
-        """return [...document.querySelectorAll('.grid td[class^=s]')].map(cell => {
-            const style = getComputedStyle(cell), numbers = c => c.match(/[\\d.]+/g).slice(0, 3).map(Number);
-            return {ink: numbers(style.color), paper: numbers(style.backgroundColor),
-                    size: parseFloat(style.fontSize), frame: style.outlineStyle, bold: style.fontWeight,
-                    shown: cell.classList.contains('stands'), cut: cell.scrollWidth > cell.clientWidth};
-        })"""
-    )
-    assert len(squares) >= 4
-    for square in squares:
-        assert contrast(square["ink"], square["paper"]) >= 4.5
-        assert square["size"] >= 11
-        assert not square["cut"]
-        assert (square["frame"] == "solid") == square["shown"] == (square["bold"] == "700")
-    assert any(square["shown"] for square in squares)
+def test_grids_can_be_read(driver: Any, urls: dict[str, str], name: str) -> None:
+    show(driver, urls[name])
+    for width, mode in SCREENS:
+        emulate(driver, width, mode)
+        squares = driver.execute_script(
+            """return [...document.querySelectorAll('.grid td[class^=s]')].map(cell => {
+                const style = getComputedStyle(cell),
+                      numbers = c => c.match(/[\\d.]+/g).slice(0, 3).map(Number);
+                return {ink: numbers(style.color), paper: numbers(style.backgroundColor),
+                        size: parseFloat(style.fontSize), frame: style.outlineStyle, bold: style.fontWeight,
+                        shown: cell.classList.contains('stands'), cut: cell.scrollWidth > cell.clientWidth};
+            })"""
+        )
+        assert len(squares) >= 4
+        for square in squares:
+            assert contrast(square["ink"], square["paper"]) >= 4.5
+            assert square["size"] >= 11
+            assert not square["cut"]
+            assert (square["frame"] == "solid") == square["shown"] == (square["bold"] == "700")
+        assert any(square["shown"] for square in squares)
 
 
 def contrast(one: list[float], two: list[float]) -> float:
