@@ -254,6 +254,8 @@ def test_memory_holds_one_round_at_a_time(vectors: Cohort, federation: Federate,
         return model
 
     monkeypatch.setattr(Run, "model_with", counted)
+    # What there was before holds no model of this run, and would be looked at in every collection.
+    gc.freeze()
     seen = observe(run, vectors, vectors.scans.index.tolist(), (1, 2, 3, 4, 5), tmp_path / "out")
     assert most == 1 + len(LEARNERS)
     assert all(isinstance(sketch, np.memmap) for sketch in seen[JACOBIAN_SKETCHES])
