@@ -114,17 +114,22 @@ def test_every_command_parses(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_option_and_command_named_in_the_text_exists(page: Path) -> None:
-    root: click.Command = typer.main.get_command(app)
-    commands_of_both = (*every_command(root), typer.main.get_command(bids_app.app))
-    parameters = [p for command in commands_of_both for p in command.params]
-    known = {"--help", *(option for p in parameters for option in (*p.opts, *p.secondary_opts))}
+    known = options()
     prose = FENCE.sub("", page.read_text("utf-8"))
     for span in re.findall(r"`([^`\n]+)`", prose):
         words = span.split()
         if words[0].startswith("--"):
             assert words[0] in known, f"{page.name}: {span}"
         if words[0] == "memberscan" and len(words) > 1:
-            assert words[1] in root.commands, f"{page.name}: {span}"  # type: ignore[attr-defined]
+            assert words[1] in root().commands, f"{page.name}: {span}"  # type: ignore[attr-defined]
+
+
+@functools.cache
+def options() -> frozenset[str]:
+    """Return the options of all commands."""
+    commands_of_both = (*every_command(root()), typer.main.get_command(bids_app.app))
+    parameters = [p for command in commands_of_both for p in command.params]
+    return frozenset({"--help", *(option for p in parameters for option in (*p.opts, *p.secondary_opts))})
 
 
 def every_command(command: click.Command) -> Iterator[click.Command]:
