@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
+from scipy.special import ndtr
 
 from memberscan.errors import MisalignedError
 from memberscan.evidence.confounding import blind_strata, matched_pairs
@@ -225,7 +226,7 @@ def _p_value(told: Sequence[Float[np.ndarray, " rows"]]) -> float:
     """
     greatest = np.max(told, axis=0)
     reached, rows = int((greatest >= greatest[0] - 1e-9).sum()), len(greatest)
-    bound = float(min(1.0, len(told) * stats.norm.sf(greatest[0])))
+    bound = float(min(1.0, len(told) * ndtr(-greatest[0])))
     return min(bound, 1 / rows) if reached == 1 else reached / rows
 
 

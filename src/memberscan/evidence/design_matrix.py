@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from scipy.interpolate import BSpline
+from scipy.special import ndtri
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -204,7 +205,7 @@ def _normal_scores(
     values: Float[np.ndarray, " subjects"], known: Float[np.ndarray, " subjects"]
 ) -> Float[np.ndarray, " subjects"]:
     z = np.zeros(len(values))
-    z[known] = stats.norm.ppf((stats.rankdata(values[known]) - 0.5) / max(known.sum(), 1))
+    z[known] = ndtri((stats.rankdata(values[known]) - 0.5) / max(known.sum(), 1))
     return z
 
 

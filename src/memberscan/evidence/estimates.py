@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 from memberscan.evidence.alignment import aligned
 from memberscan.evidence.intervals import (
@@ -185,5 +185,5 @@ def paired_difference(attack: Scores, over: Scores, errors: Errors) -> Differenc
     Parameters, errors raised: as of :func:`estimate_aucs`.
     """
     value, error = errors.difference(*aligned([attack, over]))
-    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
+    half = float(ndtri((1 + LEVEL) / 2)) * error
     return Difference(attack.attack, over.attack, value, max(-1.0, value - half), min(1.0, value + half))

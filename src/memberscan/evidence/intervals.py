@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtri
 
 from memberscan.evidence.roc import hanley_mcneil_variance
 
@@ -55,7 +55,7 @@ def half_width_of_mean(
         Of the interval.
     """
     count = len(values)
-    variance = float(stats.norm.ppf((1 + level) / 2)) ** 2 * of_people
+    variance = float(ndtri((1 + level) / 2)) ** 2 * of_people
     if count > 1:
         between = float(values.var(ddof=1)) / count
         within = float(variances.sum()) / count**2
@@ -94,7 +94,7 @@ def auc_bounds(
 
 def auc_interval(auc: float, standard_error: float, members: int, nonmembers: int) -> Interval:
     """Return the 95% interval of one AUC (see :func:`auc_bounds`)."""
-    low, high = auc_bounds(auc, standard_error, members, nonmembers, float(stats.norm.ppf((1 + LEVEL) / 2)))
+    low, high = auc_bounds(auc, standard_error, members, nonmembers, float(ndtri((1 + LEVEL) / 2)))
     return Interval(auc, low, high)
 
 
@@ -103,7 +103,7 @@ def wilson(proportion: float, trials: int) -> Interval:
 
     Source: Wilson, J. Am. Stat. Assoc. 22, 1927. SciPy's takes whole counts only.
     """
-    z2 = float(stats.norm.ppf((1 + LEVEL) / 2)) ** 2
+    z2 = float(ndtri((1 + LEVEL) / 2)) ** 2
     centre = (proportion + z2 / (2 * trials)) / (1 + z2 / trials)
     half = np.sqrt(z2 * (proportion * (1 - proportion) / trials + z2 / (4 * trials**2))) / (1 + z2 / trials)
     return Interval(proportion, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
@@ -211,5 +211,5 @@ def simultaneous_critical(
     level
         One-sided.
     """
-    alone, bonferroni = (float(stats.norm.ppf(1 - (1 - level) / k)) for k in (1, attacks))
+    alone, bonferroni = (float(ndtri(1 - (1 - level) / k)) for k in (1, attacks))
     return alone if greatest is None else float(np.clip(np.quantile(greatest, level), alone, bonferroni))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
+from scipy.special import ndtr
 
 from memberscan.errors import MisalignedError
 from memberscan.evidence.alignment import aligned, groups_of
@@ -92,7 +93,7 @@ def normal_null(estimates: Estimates) -> NullCheck:
     statistic = (estimates.auc - 0.5) / spread
     draws = len(estimates.greatest)
     sampled = (1 + draws - np.searchsorted(estimates.greatest, statistic)) / (1 + draws)
-    bound = np.minimum(1.0, len(statistic) * stats.norm.sf(statistic))
+    bound = np.minimum(1.0, len(statistic) * ndtr(-statistic))
     return NullCheck(
         estimates.attacks, np.minimum(sampled, bound), None, np.full(len(statistic), 0.5), spread
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import optimize, stats
-from scipy.special import logit
+from scipy import optimize
+from scipy.special import logit, ndtri
 
 from memberscan.evidence.roc import hanley_mcneil_variance, null_variance
 
@@ -49,7 +49,7 @@ def detectable_auc(
         Whether chance is judged by permutation (errors under chance) or by an interval (errors on the logit
         scale).
     """
-    beta = float(stats.norm.ppf(POWER))
+    beta = float(ndtri(POWER))
     by_chance = float(np.sqrt(design_effect * null_variance(members, nonmembers)))
 
     def excess(auc: Float[np.ndarray, " aucs"] | float) -> Float[np.ndarray, " aucs"]:

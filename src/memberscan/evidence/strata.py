@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy import stats
+from scipy.special import ndtri
 
 from memberscan.evidence.alignment import aligned
 from memberscan.evidence.design_matrix import less_explained
@@ -100,5 +101,5 @@ def _residual(
 ) -> Float[np.ndarray, " compared"]:
     """Return normal scores of the ranks, minus their least-squares fit on the covariates."""
     # Normal scores, so that neither outliers nor the scale of an attack decide the fit.
-    z = stats.norm.ppf((stats.rankdata(values) - 0.5) / len(values))
+    z = ndtri((stats.rankdata(values) - 0.5) / len(values))
     return less_explained(z[:, None], features - features.mean(axis=0))[0][:, 0]
