@@ -338,16 +338,22 @@ class Cohort:
         StaleError
             If an input has changed since the cohort was built.
         """
-        rows = self.scans.index.get_indexer(pd.Index(scan_ids))
-        if (rows < 0).any():
+        # A batch is a few scans, of which pandas would make an index each time.
+        rows = [self._places.get(scan, -1) for scan in scan_ids]
+        if -1 in rows:
             unknown = [scan for scan, row in zip(scan_ids, rows, strict=True) if row < 0]
             raise MisalignedError(
                 f"{len(unknown)} scan ids are not in {self.path}: {', '.join(unknown[:3])}; "
                 "give ids of its scans"
             )
         stored: np.ndarray = self._store[self.scans["row"].to_numpy()[rows]]
-        self._recorded.compare(rows.tolist(), stored)
+        self._recorded.compare(rows, stored)
         return stored.astype(np.float32)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """The place of each scan in :attr:`scans`."""
+        return {str(scan): place for place, scan in enumerate(self.scans.index)}
 
     @cached_property
     def _store(self) -> np.ndarray:
