@@ -5,8 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from memberscan.cohort.build import ScanSource, _turn, build_volumes, shared_con
 from memberscan.cohort.conform import Conformed
 from memberscan.errors import BadInputError, CohortError, DiskFullError, OutputConflictError, StaleError
 
+from ..children import start
 from .conftest import BidsMaker, people, small_image
 
 PEOPLE = pd.DataFrame({"sex": ["F", "M", "F", "M"]}, index=["sub-1", "sub-2", "sub-3", "sub-4"])
@@ -232,9 +231,7 @@ def test_stopped_at_any_of_the_last_writes_it_ends_in_the_same_bytes(
     assert contents(tmp_path / "c") == contents(tmp_path / "whole")
 
 
-BUILD = (
-    "import sys; from memberscan.cohort import Cohort; Cohort.from_bids(sys.argv[1], sys.argv[2], spacing=3)"
-)
+BUILD = "from memberscan.cohort import Cohort; Cohort.from_bids(root, path, spacing=3)"
 
 
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path, bids: BidsMaker) -> None:
@@ -247,14 +244,17 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path, bids
     path, chance = tmp_path / "killed", random.Random(0)
     kills = 0
     for target in sorted(chance.sample(range(20), 4)):
-        process = subprocess.Popen([sys.executable, "-c", BUILD, str(root), str(path)])
-        while process.poll() is None and _finished_scans(path) < target:
+        child = start(BUILD, root=root, path=path)
+        while child.is_alive() and _finished_scans(path) < target:
             time.sleep(0.001)
         time.sleep(chance.uniform(0, 0.02))
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
+        child.kill()
+        child.join()
+        kills += child.exitcode == -signal.SIGKILL
     assert kills >= 3
-    subprocess.run([sys.executable, "-c", BUILD, str(root), str(path)], check=True)
+    child = start(BUILD, root=root, path=path)
+    child.join()
+    assert child.exitcode == 0
     assert contents(path) == contents(tmp_path / "whole")
 
 
