@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -22,12 +23,13 @@ from threadpoolctl import threadpool_limits
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from memberscan import files, threads
+from memberscan.auditing import failures
 from memberscan.cohort import Cohort, manifest
 from memberscan.runs import Run
 from memberscan.task_pool import within_a_task
 from memberscan.training import TrainingConfig, loop, reference_tasks, train
 
-from .figures import WordsOfFigure
+from .figures import drawing, only_words_of_figures
 from .recorded import write_vectors
 
 # How long an example takes says more of the machine's load than of the code. `make test` tries the same
@@ -63,12 +65,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not {"report", "auditing"} & {*item.path.parts})
 
 
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look at the modules and tests again: there are millions of objects."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def on_the_processor() -> Iterator[None]:
     """Let no test find a card, nor any process that it starts, except where it takes :func:`cuda`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: False)
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_words() -> Iterator[None]:
+    """Write only the words of the figures of pages, except where a test takes :func:`drawn`."""
+    with only_words_of_figures():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_waiting_for_the_disk() -> Iterator[None]:
+    """Take what is written for stored: no test cuts the power, and a killed process loses nothing by this."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
         yield
 
 
@@ -124,9 +147,10 @@ def cohort_maker() -> Callable[..., Cohort]:
 
 
 @pytest.fixture
-def only_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paint the figures of pages, and write only their words, for tests that look at no figure."""
-    monkeypatch.setattr("memberscan.report.svg.FigureCanvasSVG", WordsOfFigure)
+def drawn() -> Iterator[None]:
+    """Let matplotlib draw, for tests that look at figures or compare them with those of another process."""
+    with drawing():
+        yield
 
 
 @pytest.fixture
@@ -200,17 +224,22 @@ def interrupted_in_epoch(monkeypatch: pytest.MonkeyPatch) -> Interrupted:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train references in this process, for tests that are not about processes, which take long to start."""
+    """Carry out tasks in this process, for tests that are not about processes, which take long to start."""
 
     def carry_out(
-        function: Callable[[Any], Any], tasks: Iterable[Any], *, go_on: Callable[[], bool], **_: Any
+        function: Callable[[Any], Any],
+        tasks: Iterable[Any],
+        *,
+        go_on: Callable[[], bool] = lambda: True,
+        **_: Any,
     ) -> Iterator[tuple[Any, Any]]:
         for task in tasks:
             if not go_on():
                 return
             yield task, within_a_task(function, task)
 
-    monkeypatch.setattr(reference_tasks, "carry_out", carry_out)
+    for module in (reference_tasks, failures):
+        monkeypatch.setattr(module, "carry_out", carry_out)
 
 
 @pytest.fixture

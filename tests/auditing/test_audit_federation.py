@@ -29,8 +29,6 @@ from memberscan.threat import Attacker
 
 from .conftest import expected_attacks, require_valid
 
-pytestmark = pytest.mark.usefixtures("only_words")
-
 LEARNERS = tuple(f"learner-{n}" for n in range(1, 5))
 ROUNDED = 0.05
 """No estimate of these federations is rounded to coarser steps."""

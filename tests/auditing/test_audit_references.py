@@ -20,8 +20,6 @@ from memberscan.targets.trained_model import TrainedModel
 from memberscan.threat import Attacker, ThreatModel
 from memberscan.training import reference_tasks
 
-pytestmark = pytest.mark.usefixtures("only_words")
-
 PEOPLE, COUNT = 300, 6
 
 

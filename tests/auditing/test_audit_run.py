@@ -22,8 +22,6 @@ from memberscan.training import import_run
 
 from .conftest import expected_attacks, require_valid
 
-pytestmark = pytest.mark.usefixtures("only_words")
-
 WEIGHTS = ThreatModel(Access.WEIGHTS, repeats=2)
 
 

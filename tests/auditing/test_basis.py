@@ -15,8 +15,6 @@ from memberscan.report import render_html
 
 from .conftest import predictions_table, require_valid
 
-pytestmark = pytest.mark.usefixtures("only_words")
-
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:

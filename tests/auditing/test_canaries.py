@@ -24,8 +24,6 @@ from memberscan.threat import Access
 from memberscan.training import TrainingConfig, train
 from memberscan.training.central import new_network
 
-pytestmark = pytest.mark.usefixtures("only_words")
-
 WEIGHTS = ThreatModel(access=Access.WEIGHTS, repeats=1)
 BROKEN = "The guarantee is broken"
 

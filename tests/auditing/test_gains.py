@@ -18,8 +18,6 @@ from memberscan.report.outcome import WITH_WEIGHTS
 from memberscan.report.sections.reference_models import added
 from memberscan.threat import Access
 
-pytestmark = pytest.mark.usefixtures("only_words")
-
 OF_OUTPUTS = ("prediction+label", "stacking")
 
 

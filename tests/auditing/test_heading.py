@@ -15,8 +15,6 @@ from memberscan.auditing import stages
 from memberscan.auditing.heading import Heading
 from memberscan.errors import BadInputError, OutputConflictError
 
-pytestmark = pytest.mark.usefixtures("only_words")
-
 FIRST, NEXT = "1767225600", "1767312000"
 
 

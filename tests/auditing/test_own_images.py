@@ -21,8 +21,6 @@ from memberscan.runs import Role, Roles, Run
 
 from . import lab
 
-pytestmark = pytest.mark.usefixtures("only_words")
-
 MODEL = f"{lab.__name__}:network"
 PEOPLE = 90
 

@@ -12,8 +12,6 @@ from memberscan import audit
 from memberscan.errors import BadInputError, OutputConflictError
 from memberscan.report import render_html
 
-pytestmark = pytest.mark.usefixtures("only_words")
-
 
 def write(path: Path, *, noise: float = 0.0) -> Path:
     rng = np.random.default_rng(0)

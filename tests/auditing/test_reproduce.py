@@ -126,6 +126,7 @@ def test_a_full_disk_loses_nothing(
 COMMAND = "import sys; sys.argv = words; from memberscan.cli import main; main()"
 
 
+@pytest.mark.usefixtures("drawn")
 def test_an_audit_killed_by_the_system_ends_in_the_same_bytes(
     run: Run, whole: dict[str, bytes], tmp_path: Path
 ):
@@ -133,7 +134,9 @@ def test_an_audit_killed_by_the_system_ends_in_the_same_bytes(
     child = start(COMMAND, words=["memberscan", "audit", str(run.path), str(tmp_path / "one"), *options])
     started = time.monotonic()
     child.join()
-    assert child.exitcode == 0 and read(tmp_path / "one") == whole
+    one = read(tmp_path / "one")
+    # Its page has figures, of which only the words are in the other one.
+    assert child.exitcode == 0 and one == whole | {"audit.html": one["audit.html"]}
     duration, killed = time.monotonic() - started, 0
     for share in (0.2, 0.4, 0.7):
         child = start(
@@ -145,7 +148,7 @@ def test_an_audit_killed_by_the_system_ends_in_the_same_bytes(
         killed += child.exitcode == -signal.SIGKILL
     assert killed, "all were faster than the kill, so the test shows nothing"
     audit(run.path, tmp_path / "audit", threat=THREAT, attacks=ATTACKS)
-    assert read(tmp_path / "audit") == whole
+    assert read(tmp_path / "audit") == one
 
 
 @pytest.fixture

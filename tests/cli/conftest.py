@@ -27,11 +27,6 @@ class Done:
 Command = Callable[..., Done]
 
 
-@pytest.fixture(autouse=True)
-def no_drawing(only_words: None) -> None:
-    """Write only the words of figures: no command decides how they look."""
-
-
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """Return a function that runs ``memberscan`` with these arguments."""

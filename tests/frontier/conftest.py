@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,11 @@ import pytest
 from torch import Tensor
 
 from memberscan import report
-from memberscan.auditing import failures
 from memberscan.cohort import Cohort
 from memberscan.configuration import configuration
 from memberscan.defences import DEFENCES
 from memberscan.defences.defence import Defence, Step
 from memberscan.frontier import FrontierContent, frontier
-from memberscan.task_pool import within_a_task
 from memberscan.training import TrainingConfig
 
 from ..defences.lab import Noise
@@ -45,16 +43,9 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(DEFENCES, name, f"{kind.__module__}:{kind.__name__}")
 
 
-def in_this_process(function: Callable[[Any], Any], tasks: Sequence[Any], **_: Any) -> Iterator[Any]:
-    """Carry out tasks one after the other, as a worker does."""
-    for task in tasks:
-        yield task, within_a_task(function, task)
-
-
 @pytest.fixture
-def make(sixty: Cohort, monkeypatch: pytest.MonkeyPatch) -> Make:
+def make(sixty: Cohort, here: None, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Return a function that makes a tiny frontier in this process."""
-    monkeypatch.setattr(failures, "carry_out", in_this_process)
     # The pages of single audits take half of the time, and have tests of their own.
     monkeypatch.setattr(report, "render_html", lambda _: "")
 

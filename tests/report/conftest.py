@@ -8,6 +8,7 @@ import pytest
 
 from memberscan.report import AuditContent, ConsortiumContent, consortium, render_consortium, render_html
 
+from ..figures import drawing
 from .examples import PREDICTIONS, encrypted, of_federations, of_predictions, of_weights, site
 from .exposed import with_references
 
@@ -44,8 +45,14 @@ def merged(merging: Examples) -> ConsortiumContent:
 @pytest.fixture(scope="session")
 def pages(examples: Examples, merged: ConsortiumContent) -> dict[str, str]:
     """The page of every example, and that of a consortium."""
-    alone = {name: render_html(audit) for name, audit in examples.items()}
-    return {**alone, "consortium": render_consortium(merged)}
+    with drawing():
+        alone = {name: render_html(audit) for name, audit in examples.items()}
+        return {**alone, "consortium": render_consortium(merged)}
+
+
+@pytest.fixture(autouse=True)
+def with_figures(drawn: None) -> None:
+    """Draw figures: here is where they are looked at."""
 
 
 @pytest.fixture(params=EXAMPLES)

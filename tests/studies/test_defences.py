@@ -25,6 +25,7 @@ def measures(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("here")
 def test_points_on_the_frontier_come_first_and_failed_ones_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
