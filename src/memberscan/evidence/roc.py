@@ -48,9 +48,7 @@ def influences(
     """
     weights = weights_in_auc(member, strata)
     wins, pairs, influence = np.zeros(len(scores)), 0, np.zeros(scores.shape)
-    labels = np.zeros(len(member), dtype=int) if strata is None else strata
-    for label in np.unique(labels[weights > 0]):
-        part = labels == label
+    for part in _parts(weights > 0, strata):
         inside = member[part]
         sizes = np.where(inside, inside.sum(), (~inside).sum())
         # A person's placement value is the share of the other side that it outranks. The AUC is their mean on
@@ -66,6 +64,15 @@ def influences(
         scale = weights[part] * np.sqrt(sizes / np.maximum(sizes - 1, 1))
         influence[:, part] = scale * (placement - of_members[:, None])
     return wins / max(pairs, 1), influence
+
+
+def _parts(
+    counts: Bool[np.ndarray, " subjects"], strata: Int[np.ndarray, " subjects"] | None
+) -> list[slice | Bool[np.ndarray, " subjects"]]:
+    """Return the subjects of each stratum in which somebody counts; without strata, all of them."""
+    if strata is None:
+        return [slice(None)] if counts.any() else []
+    return [strata == label for label in np.unique(strata[counts])]
 
 
 def weights_in_auc(
@@ -97,14 +104,18 @@ def _below(
     """
     order = np.argsort(row)
     ordered, inside = row[order], member[order]
-    first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    size = np.diff(np.r_[first, len(row)])
-    members = np.add.reduceat(inside.astype(float), first)
-    others = size - members
+    begins = np.ones(len(row), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+    tied, members = not begins.all(), inside.astype(float)
+    if tied:
+        first = np.flatnonzero(begins)
+        size = np.diff(first, append=len(row))
+        members = np.add.reduceat(members, first)
+    others = (size if tied else 1) - members
     # Within a group of ties, each subject has half of the other side's below it.
-    members_below, others_below = (np.cumsum(side) - side / 2 for side in (members, others))
+    of_groups = [np.cumsum(side) - side / 2 for side in (others, members)]
     below = np.empty(len(row))
-    below[order] = np.where(inside, np.repeat(others_below, size), np.repeat(members_below, size))
+    below[order] = np.where(inside, *(np.repeat(each, size) if tied else each for each in of_groups))
     return below
 
 
