@@ -172,11 +172,11 @@ def _distance(
         of_root = (size**2).std() / np.sqrt(len(size)) / (2 * root)
         total += _beyond(target[f"rmse_{side}"], root, of_root)
         for k, band in enumerate(content["residuals"]["bands"]):
-            values = r[mask & (place == k)]
+            values = np.sort(r[mask & (place == k)])
             for name, share in SHARES.items():
                 if band[side][name] is not None:
-                    spread = np.quantile(values, [share - 0.07, share + 0.07])
-                    total += _beyond(band[side][name], np.quantile(values, share), np.diff(spread)[0] / 2)
+                    low, value, high = (_at(values, share + step) for step in (-0.07, 0.0, 0.07))
+                    total += _beyond(band[side][name], value, (high - low) / 2)
     inside, outside = np.sort(np.abs(r[member])), np.sort(np.abs(r[~member]))
     auc = 1 - np.searchsorted(outside, inside).mean() / len(outside)
     total += _beyond(finding["auc"]["value"], auc, (finding["auc"]["high"] - finding["auc"]["low"]) / 3.92)
@@ -184,6 +184,14 @@ def _distance(
         found = np.searchsorted(inside, outside[int(fpr * len(outside) + 1e-9)]) / len(inside)
         total += _beyond(tpr, found, 0.06)
     return total
+
+
+def _at(ordered: np.ndarray, share: float) -> float:
+    """Return a quantile as numpy does, but faster: each of thousands of steps asks for dozens."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    after = ordered[min(below + 1, len(ordered) - 1)]
+    return float(ordered[below] + (place - below) * (after - ordered[below]))
 
 
 def _beyond(published: float, exact: float, error: float) -> float:

@@ -22,8 +22,6 @@ from memberscan.training import TrainingConfig, train
 
 from ..defences.lab import federated
 
-pytestmark = pytest.mark.usefixtures("only_words")
-
 HEADING = "Protection in training"
 BEYOND = "more members than the guarantee allows"
 THREAT = ThreatModel(repeats=1)
@@ -40,7 +38,8 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 
 def trained(people: Cohort, path: Path, defence: str | None, **changes: Any) -> Run:
-    config = TrainingConfig(epochs=60, device="cpu", defence=defence, **changes)
+    usual = {"epochs": 60, "device": "cpu", "batch_size": 20, "learning_rate": 3e-3}
+    config = TrainingConfig(**{**usual, "defence": defence, **changes})
     return train(people, path, model="mlp", config=config, seed=1)
 
 

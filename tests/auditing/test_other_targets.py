@@ -44,7 +44,10 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 @pytest.fixture(scope="module")
 def runs(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    folder, config = tmp_path_factory.mktemp("runs"), TrainingConfig(epochs=40)
+    folder, config = (
+        tmp_path_factory.mktemp("runs"),
+        TrainingConfig(epochs=40, batch_size=20, learning_rate=3e-3),
+    )
     return {
         name: train(people.with_target(name, **options), folder / name, model="mlp", config=config, seed=1)
         for name, options in TARGETS.items()

@@ -30,7 +30,7 @@ from memberscan.targets import Target, open_target
 from memberscan.threat import Access
 from memberscan.training import TrainingConfig, train
 
-pytestmark = pytest.mark.usefixtures("only_words", "here")
+pytestmark = pytest.mark.usefixtures("here")
 
 CONSTANT = "round:step=1000"
 ONCE = ThreatModel(repeats=1)
@@ -97,7 +97,8 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 
 def trained(people: Cohort, path: Path, defence: str | None, **changes: Any) -> Run:
-    config = TrainingConfig(epochs=40, device="cpu", defence=defence, **changes)
+    usual = {"epochs": 40, "device": "cpu", "batch_size": 20, "learning_rate": 3e-3}
+    config = TrainingConfig(**usual, defence=defence, **changes)
     return train(people, path, model="mlp", config=config, seed=1)
 
 
