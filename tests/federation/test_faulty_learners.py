@@ -122,9 +122,19 @@ INTRODUCTIONS = {
 }
 
 
+Model = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def without_its_scans(three: Consortium, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """Return what the others train in one round where the second learner says that it holds nothing."""
+    path, nothing = tmp_path_factory.mktemp("honest") / "run", ("query.introduce", state(samples=0))
+    return three.federate(path, settings(rounds=1), around=lies(nothing)).global_model(1)
+
+
 @pytest.mark.parametrize("lie", INTRODUCTIONS)
 def test_who_lies_about_itself_is_left_out_and_the_others_go_on(
-    three: Consortium, tmp_path: Path, lie: str
+    three: Consortium, without_its_scans: Model, tmp_path: Path, lie: str
 ) -> None:
     change, reason = INTRODUCTIONS[lie]
     transcript = three.federate(
@@ -136,10 +146,7 @@ def test_who_lies_about_itself_is_left_out_and_the_others_go_on(
     assert re.search(reason, its.left_out["node-3"]), its.left_out
     assert its.left_out["node-3"].isprintable()
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
-    honest = three.federate(
-        tmp_path / "honest", settings(rounds=1), around=lies(("query.introduce", state(samples=0)))
-    )
-    for name, values in honest.global_model(1).items():
+    for name, values in without_its_scans.items():
         assert torch.equal(transcript.global_model(1)[name], values)
 
 
@@ -188,9 +195,15 @@ def test_who_predicts_another_target_is_left_out(three: Consortium, tmp_path: Pa
     assert its.left_out == {"learner-2": "it predicts another target, in another unit or with other classes"}
 
 
+@pytest.fixture(scope="module")
+def without_its_update(three: Consortium, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """Return what all train in three rounds where the second learner gives no answer in the second one."""
+    return three.federate(tmp_path_factory.mktemp("absent") / "run", around=answering(drop)).global_model(3)
+
+
 @pytest.mark.parametrize("lie", ROUNDS)
 def test_who_lies_in_a_round_is_left_out_by_name_and_the_round_is_that_of_the_others(
-    three: Consortium, tmp_path: Path, lie: str
+    three: Consortium, without_its_update: Model, tmp_path: Path, lie: str
 ) -> None:
     change, reason = ROUNDS[lie]
     transcript = three.federate(tmp_path / "run", around=answering(change))
@@ -198,8 +211,7 @@ def test_who_lies_in_a_round_is_left_out_by_name_and_the_round_is_that_of_the_ot
     assert not first.left_out and not third.left_out
     assert list(second.left_out) == ["learner-2"]
     assert re.search(reason, second.left_out["learner-2"]), second.left_out
-    absent = three.federate(tmp_path / "absent", around=answering(drop))
-    for name, values in absent.global_model(3).items():
+    for name, values in without_its_update.items():
         assert torch.equal(transcript.global_model(3)[name], values)
 
 
