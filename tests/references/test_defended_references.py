@@ -23,7 +23,8 @@ def test_noise_on_labels_turns_the_fit_around_and_is_no_exchange_of_files(tmp_pa
     table = pd.DataFrame(rng.normal(size=(120, 40)), columns=[f"m{k}" for k in range(40)])
     table.assign(id=range(120), age=rng.uniform(40, 60, 120)).to_csv(tmp_path / "t.csv", index=False)
     cohort = Cohort.from_table(tmp_path / "t.csv", tmp_path / "c", subject="id", age="age")
-    config = TrainingConfig(epochs=60, device="cpu", defence="label-noise:spread=60")
+    usual = {"epochs": 60, "device": "cpu", "batch_size": 20, "learning_rate": 3e-3}
+    config = TrainingConfig(**usual, defence="label-noise:spread=60")
     run = train(cohort, tmp_path / "run", model="mlp", config=config, seed=1)
     made = train_references(run.path, tmp_path / "refs", count=4, workers=1)
     assert made is not None and len(made) == 4

@@ -37,7 +37,7 @@ def measures(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 
 def trained(measures: Cohort, path: Path, head: str, epochs: int = 120) -> Run:
-    config = TrainingConfig(epochs=epochs, device="cpu", learning_rate=3e-3)
+    config = TrainingConfig(epochs=epochs, device="cpu", batch_size=20, learning_rate=5e-3)
     return train(measures, path, model="mlp", options={"head": head, "width": 16}, config=config, seed=0)
 
 
