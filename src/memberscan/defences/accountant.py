@@ -6,6 +6,7 @@ import functools
 import logging
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,24 +54,36 @@ def epsilon_of(noise: float, rate: float, steps: Steps, delta: float) -> float:
     Renyi divergences of steps add up, whatever the noise of each: Mironov, "Renyi Differential Privacy"
     (2017), Proposition 1.
     """
+    return _best(noise, rate, steps, delta)[0]
+
+
+def _best(
+    noise: float, rate: float, steps: Steps, delta: float, orders: tuple[float, ...] = ()
+) -> tuple[float, float]:
+    """Return the least epsilon over some orders, by default all of the accountant, and its order.
+
+    It is infinite if some orders were given and none of them has a finite one.
+    """
     accountant, rdp = _opacus()
-    orders = accountant.DEFAULT_ALPHAS
+    asked = list(orders) or accountant.DEFAULT_ALPHAS
     with warnings.catch_warnings():
         # It says that the best order is the first or last one, so a tighter bound may exist; this one holds.
         warnings.simplefilter("ignore")
         groups = ((1.0, steps),) if isinstance(steps, int) else steps
         spent = np.sum(
             [
-                rdp.compute_rdp(q=rate, noise_multiplier=factor * noise, steps=count, orders=orders)
+                rdp.compute_rdp(q=rate, noise_multiplier=factor * noise, steps=count, orders=asked)
                 for factor, count in groups
             ],
             axis=0,
         )
-        found = float(rdp.get_privacy_spent(orders=orders, rdp=spent, delta=delta)[0])
-    if not math.isfinite(found):
+        usable = bool(np.isfinite(spent).any())
+        found = rdp.get_privacy_spent(orders=asked, rdp=spent, delta=delta) if usable else (math.inf, 0.0)
+    epsilon, order = map(float, found)
+    if not orders and not math.isfinite(epsilon):
         raise BadInputError(f"noise is {noise:g}, too little for any epsilon; give more")
     # With much noise, delta alone covers everything, and the conversion from Renyi's form goes below zero.
-    return max(found, 0.0)
+    return max(epsilon, 0.0), order
 
 
 def default_delta(people: int) -> float:
@@ -91,14 +104,15 @@ def noise_for(epsilon: float, rate: float, steps: Steps, delta: float) -> float:
     # Epsilon falls as noise grows, so bisection on the logarithm of the noise finds it. Starting from 1 and
     # doubling avoids very small noise, for which the accountant is slow and may overflow.
     least = most = 1.0
-    while epsilon_of(most, rate, steps, delta) > epsilon:
+    suffices = _sufficient(epsilon, rate, steps, delta)
+    while not suffices(most):
         least, most = most, 2 * most
         if most > _LARGEST_NOISE:
             raise BadInputError(
                 f"epsilon is {epsilon:g}, which no noise up to {_LARGEST_NOISE:g} clipping norms gives at "
                 f"delta {delta:g}; give a larger epsilon or delta"
             )
-    while epsilon_of(least, rate, steps, delta) <= epsilon:
+    while suffices(least):
         least, most = least / 2, least
         if least < _SMALLEST_NOISE:
             raise BadInputError(
@@ -107,11 +121,26 @@ def noise_for(epsilon: float, rate: float, steps: Steps, delta: float) -> float:
             )
     while most / least > 1 + _PRECISION:
         middle = math.sqrt(least * most)
-        if epsilon_of(middle, rate, steps, delta) <= epsilon:
+        if suffices(middle):
             most = middle
         else:
             least = middle
     return most
+
+
+def _sufficient(epsilon: float, rate: float, steps: Steps, delta: float) -> Callable[[float], bool]:
+    """Return whether :func:`epsilon_of` of a noise is at most ``epsilon``, as a function."""
+    order = _best(1.0, rate, steps, delta)[1]
+
+    def suffices(noise: float) -> bool:
+        nonlocal order
+        # Epsilon is the least over all orders: where one is small enough, the others need not be computed.
+        if _best(noise, rate, steps, delta, (order,))[0] <= epsilon * (1 - 1e-9):
+            return True
+        found, order = _best(noise, rate, steps, delta)
+        return found <= epsilon
+
+    return suffices
 
 
 def _opacus() -> tuple[Any, Any]:
