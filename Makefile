@@ -4,6 +4,8 @@ BIN := .venv/bin
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 export RAY_USAGE_STATS_ENABLED := 0
+# Compiling all tests takes ten seconds in each of the processes that run them: keep what is compiled.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-all check-code run-tests test-deployment coverage bench package docs clean
 

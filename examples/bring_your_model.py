@@ -59,7 +59,7 @@ def fit(cohort: Cohort, members: list[str]) -> nn.Module:
 
 def main(directory: Path) -> None:
     """Build a cohort, train, import, audit."""
-    cohort = Cohort.phantom(directory / "cohort", subjects=PEOPLE, spacing=8)
+    cohort = Cohort.phantom(directory / "cohort", subjects=PEOPLE, spacing=12)
     members, others = cohort.subjects[::2], cohort.subjects[1::2]
     save_file(fit(cohort, members).state_dict(), directory / "weights.safetensors")
     roles = [(subject, "member") for subject in members] + [(subject, "non-member") for subject in others]
