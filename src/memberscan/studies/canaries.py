@@ -36,6 +36,7 @@ METHODS = {
     "fdp": "one run, f-DP",
     "fdp_gaussian": "one run, f-DP, Gaussian",
     "gaussian": "Gaussian",
+    "gaussian_auc": "Gaussian, AUC",
 }
 """Columns of the table, and the method of each."""
 _BUGS = "memberscan.studies.planted_bugs"

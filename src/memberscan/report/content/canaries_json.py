@@ -12,9 +12,9 @@ class CanaryBound(Part):
 
     scores: Literal["outputs", "weights"]
     """What the scores of canaries were made from."""
-    method: Literal["one run", "one run, f-DP", "one run, f-DP, Gaussian", "Gaussian"]
-    """How it was found. The last two hold only if the training leaks as a mechanism with Gaussian noise does,
-    and the last only if canaries do not influence each other."""
+    method: Literal["one run", "one run, f-DP", "one run, f-DP, Gaussian", "Gaussian", "Gaussian, AUC"]
+    """How it was found. The last three hold only if the training leaks as a mechanism with Gaussian noise
+    does, and the last two only if canaries do not influence each other."""
     epsilon: Size
     """The bound, rounded down; 0 says that nothing was shown."""
     ceiling: Size
@@ -42,4 +42,4 @@ class Canaries(Part):
     """All bounds that were made."""
     broken: bool | None
     """Whether one lies above the epsilon that is stated; null where none is. False is no proof of safety.
-    True shows less where only the bound "Gaussian" does, which takes canaries for independent."""
+    True shows less where only "Gaussian" or "Gaussian, AUC" does: these take canaries for independent."""

@@ -23,8 +23,8 @@ class TrainingDefence:
     rates were compared with it; ``answers`` how answers of the model are changed, and ``bypassed`` whether
     this attacker reads the model itself. ``taught_on`` is the number of people held out whose scans a student
     was trained on. ``stated`` is the epsilon with which canaries are compared, ``cannot_break`` whether they
-    are too few to show more, ``only_if_independent`` whether only the bound that takes canaries for
-    independent does, and ``gaussian`` whether some bounds assume Gaussian noise.
+    are too few to show more, ``only_if_independent`` whether only bounds that take canaries for
+    independent do, and ``gaussian`` whether some bounds assume Gaussian noise.
     """
 
     defence: str | None
