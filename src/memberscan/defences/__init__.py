@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DEFENCES: dict[str, str] = {
     "dp-sgd": "memberscan.defences.dp_sgd:DPSGD",
     "fedsparsify": "memberscan.defences.fedsparsify:FedSparsify",
+    "site-noise": "memberscan.defences.site_noise:SiteNoise",
     "adaptive-dp": "memberscan.defences.adaptive_dp:AdaptiveDP",
     "unique-gradient": "memberscan.defences.unique_gradient:UniqueGradient",
     "label-noise": "memberscan.defences.label_noise:LabelNoise",

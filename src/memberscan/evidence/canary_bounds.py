@@ -58,6 +58,8 @@ class CanaryEvidence:
         The stated one, or None.
     bounds
         All of them.
+    estimate
+        An estimate of epsilon, which is no bound; None where none was made.
     """
 
     inside: int
@@ -66,6 +68,7 @@ class CanaryEvidence:
     delta: float
     epsilon: float | None
     bounds: tuple[CanaryBound, ...]
+    estimate: float | None = None
 
     @property
     def broken(self) -> bool | None:

@@ -24,7 +24,8 @@ class TrainingDefence:
     this attacker reads the model itself. ``taught_on`` is the number of people held out whose scans a student
     was trained on. ``stated`` is the epsilon with which canaries are compared, ``cannot_break`` whether they
     are too few to show more, ``only_if_independent`` whether only bounds that take canaries for
-    independent do, and ``gaussian`` whether some bounds assume Gaussian noise.
+    independent do, ``gaussian`` whether some bounds assume Gaussian noise, and ``of_updates`` whether
+    canaries are updates of a federation and not made-up people.
     """
 
     defence: str | None
@@ -42,6 +43,7 @@ class TrainingDefence:
     cannot_break: bool
     only_if_independent: bool
     gaussian: bool
+    of_updates: bool
 
 
 def data(audit: AuditContent) -> TrainingDefence | None:
@@ -66,6 +68,7 @@ def data(audit: AuditContent) -> TrainingDefence | None:
         bounds=None if planted is None else canary_bounds(planted),
         stated=None if limit is None else guaranteed.limit_of(limit),
         only_if_independent=planted is not None and guaranteed.only_if_independent(planted),
+        of_updates=any(each.scores == "updates" for each in bounds),
         gaussian=any(each.method.endswith("Gaussian") for each in bounds),
         cannot_break=limit is not None and planted is not None and not guaranteed.can_break(planted, limit),
     )
