@@ -36,6 +36,7 @@ DEFENCES: dict[str, str] = {
     "quantize": "memberscan.defences.quantize:Quantize",
     "round": "memberscan.defences.round:Round",
     "clip": "memberscan.defences.clip:Clip",
+    "match-errors": "memberscan.defences.match_errors:MatchErrors",
     "answer-noise": "memberscan.defences.answer_noise:AnswerNoise",
 }
 """The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""

@@ -204,6 +204,10 @@ class Defence:
         """Return how to train teachers on the members, and the model as a student; None without teachers."""
         return None
 
+    def needs_held_out(self) -> bool:
+        """Return whether a training needs people with the role validation, whom no model is trained on."""
+        return False
+
     def labels(
         self,
         own: Float[np.ndarray, " scans"],

@@ -5,7 +5,8 @@ A new kind of signal is one module with its key and its provider, and one line i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,9 @@ def as_answered(target: Target, values: Mapping[Signal, Any]) -> dict[Signal, An
         kind = _OF_KIND[signal.kind].behind_service(signal)
         if kind == "hidden":
             raise BadInputError(f"the signal {signal} is hidden by {service.name}; choose another attack")
-        change = service.of_references if REFERENCE in signal.dimensions else service.of_model
+        change: Callable[..., Any] = service.of_model
+        if REFERENCE in signal.dimensions and target.references is not None:
+            change = partial(service.of_references, inside=target.references.inside)
         seen[signal] = raw if kind == "unchanged" else change(raw, of_copies=COPY in signal.dimensions)
     return seen
 
