@@ -69,7 +69,7 @@ class CohortIndex:
         places, scans = zip(*found, strict=True)
         return RowMatch(np.array(places), np.array(scans), 0.0, len(digests))
 
-    def rows(self, array: np.ndarray, names: Sequence[str] = ()) -> RowMatch | None:
+    def rows(self, array: np.ndarray, names: Sequence[str] = (), *, scaled: bool = True) -> RowMatch | None:
         """Return the rows of an array that are inputs of the cohort, exactly or after a scaling of columns.
 
         Parameters
@@ -78,14 +78,18 @@ class CohortIndex:
             Numbers from a file, with one row for each scan.
         names
             Which of the cohort's columns its columns are; by default all, in their order.
+        scaled
+            Whether to look for scalings of columns, too.
         """
         if names and len(names) < len(self.features):
             places = [self.features.index(name) for name in names]
-            return None if self.inputs is None else match_rows(array, self.inputs[:, places])
+            if self.inputs is None:
+                return None
+            return match_rows(array, self.inputs[:, places], scaled=scaled)
         found = (self.exact_rows(form) for form in forms(array, self.shape))
         if (exact := next((each for each in found if each is not None), None)) is not None:
             return exact
-        if self.inputs is None:
+        if self.inputs is None or not scaled:
             return None
         return match_rows(array, self.inputs) or match_rows(array.T, self.inputs)
 
