@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from memberscan.inspection import column_names
 from memberscan.inspection.values import Columns
 
 CELLS: Final = 1 << 20
@@ -76,14 +77,15 @@ def is_header(rows: Sequence[Sequence[Any]]) -> bool:
     """Return whether the first of some rows names the columns.
 
     It does if none of its cells is a number and at most one is empty; where a cell is there twice, only if
-    there are numbers below. It also does if its cells are 0, 1, 2 and so on, as pandas writes a table without
-    names, and if it has a word above a column of numbers: names of other columns may be ids of digits.
+    there are numbers below. Names may also be numbers, such as 0, 1, 2 of a pandas table, years, or ids of
+    people: then it does if a word stands above a column of numbers, if a cell names a column about people,
+    or if all numbers in it count up by one.
     """
     cells = ["" if cell is None else str(cell).strip() for cell in rows[0]]
-    if len(cells) > 1 and cells[cells[0] == "" :] == [str(i) for i in range(len(cells) - (cells[0] == ""))]:
-        return True
     named = [cell for cell in cells if cell]
-    if len({*named}) == len(named) and any(_names_numbers(rows, k) for k in range(len(cells))):
+    if len({*named}) == len(named) and (
+        _counts(named) or any(_names_numbers(rows, k) or _names_people(rows, k) for k in range(len(cells)))
+    ):
         return True
     if len(named) < max(1, len(cells) - 1) or any(_number_or_missing(cell) for cell in named):
         return False
@@ -99,6 +101,21 @@ def _names_numbers(rows: Sequence[Sequence[Any]], place: int) -> bool:
         and first[:1].isalpha()
         and not _number_or_missing(first)
         and all(_NUMBER.fullmatch(cell) for cell in below)
+    )
+
+
+def _names_people(rows: Sequence[Sequence[Any]], place: int) -> bool:
+    """Return whether the first cell of a column names one about people, and is not a value of it."""
+    first, *below = [str(cell).strip() for row in rows for cell in row[place : place + 1]] or [""]
+    return column_names.normalised(first) in column_names.PEOPLE and first not in below
+
+
+def _counts(named: Sequence[str]) -> bool:
+    """Return whether the numbers among names are 0, 1, 2 and so on; beside a word, perhaps 1, 2, 3."""
+    numbers = [cell for cell in named if _NUMBER.fullmatch(cell)]
+    words = len(numbers) < len(named)
+    return len(numbers) >= 2 + words and any(
+        numbers == [str(first + k) for k in range(len(numbers))] for first in range(1 + words)
     )
 
 
