@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from memberscan.inspection import column_names
@@ -51,7 +51,7 @@ class PersonalDetails(Detector):
             self._look(node.name, node.place, [node.value])
         elif isinstance(node.value, Columns):
             for name, column in node.value.columns.items():
-                self._look(name, f"{node.place}.{name}" if node.place else name, list(column))
+                self._look(name, f"{node.place}.{name}" if node.place else name, column)
             self._look_at_entries(node.place, node.value)
         elif isinstance(node.value, Mapping):
             for key, value in node.value.items():
@@ -64,7 +64,7 @@ class PersonalDetails(Detector):
             for key, value in zip(table.columns["key"], table.columns["value"], strict=True):
                 self._look(str(key), joined(place, str(key)), [value])
 
-    def _look(self, name: str, place: str, values: list[Any]) -> None:
+    def _look(self, name: str, place: str, values: Iterable[Any]) -> None:
         plain = column_names.normalised(name)
         for names, kind, grade, what, dated in _KINDS:
             if plain in names:

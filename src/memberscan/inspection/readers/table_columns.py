@@ -14,10 +14,15 @@ from memberscan.inspection.values import Columns
 
 CELLS: Final = 1 << 20
 """About how many cells are made into columns at a time."""
-_MISSING: Final = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "."})
-# A number with leading zeros is an id rather than a number, and so is one of more digits than a float keeps.
-_ID: Final = re.compile(r"\n(?:[ +-]*0\d|[ +-]*\d{16})")
-_NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9]\d{0,14}|(?=\.\d))(?:\.\d*)?(?:[eE][+-]?\d{1,3})?")
+MISSING: Final = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "."})
+"""Cells of columns of numbers that hold none."""
+LONGEST: Final = 15
+"""Most digits before the point of a number: a float keeps no more."""
+# A number with leading zeros is an id rather than a number, and so is one of more digits.
+_ID: Final = re.compile(rf"\n[ +-]*(?:0\d|\d{{{LONGEST + 1}}})")
+_NUMBER: Final = re.compile(
+    rf"[+-]?(?:0|[1-9]\d{{0,{LONGEST - 1}}}|(?=\.\d))(?:\.\d*)?(?:[eE][+-]?\d{{1,3}})?"
+)
 
 
 def tables(rows: Iterable[Sequence[Any]]) -> Iterator[Columns]:
@@ -29,17 +34,33 @@ def tables(rows: Iterable[Sequence[Any]]) -> Iterator[Columns]:
         Cells of each row, perhaps of different lengths. The first row is the header if it looks like one;
         without a header, columns are named by their numbers from 1.
     """
+    names, rest = header(rows)
+    yield from columns(rest, names)
+
+
+def header(rows: Iterable[Sequence[Any]]) -> tuple[list[str], Iterator[Sequence[Any]]]:
+    """Return the names of columns, if the first row holds them, and the rows below."""
     stream = iter(rows)
     first = list(islice(stream, 20))
-    if not first:
-        return
-    header = is_header(first)
-    names = _names(first) if header else []
+    named = bool(first) and is_header(first)
+    return _names(first) if named else [], chain(first[named:], stream)
+
+
+def columns(rows: Iterable[Sequence[Any]], names: list[str]) -> Iterator[Columns]:
+    """Yield tables of some rows each.
+
+    Parameters
+    ----------
+    rows
+        Cells of each row, perhaps of different lengths.
+    names
+        Names of the first columns; others are named by their numbers from 1.
+    """
     empty = True
-    for chunk in _chunks(chain(first[header:], stream)):
+    for chunk in _chunks(rows):
         empty = False
         yield Columns(_named(names, chunk))
-    if empty:
+    if empty and names:
         yield Columns({name: [] for name in names})
 
 
@@ -87,9 +108,9 @@ def is_header(rows: Sequence[Sequence[Any]]) -> bool:
         _counts(named) or any(_names_numbers(rows, k) or _names_people(rows, k) for k in range(len(cells)))
     ):
         return True
-    if len(named) < max(1, len(cells) - 1) or any(_number_or_missing(cell) for cell in named):
+    if len(named) < max(1, len(cells) - 1) or any(is_number_or_missing(cell) for cell in named):
         return False
-    return len({*named}) == len(named) or any(_number_or_missing(cell) for row in rows[1:] for cell in row)
+    return len({*named}) == len(named) or any(is_number_or_missing(cell) for row in rows[1:] for cell in row)
 
 
 def _names_numbers(rows: Sequence[Sequence[Any]], place: int) -> bool:
@@ -99,7 +120,7 @@ def _names_numbers(rows: Sequence[Sequence[Any]], place: int) -> bool:
     return (
         len(below) >= 2
         and first[:1].isalpha()
-        and not _number_or_missing(first)
+        and not is_number_or_missing(first)
         and all(_NUMBER.fullmatch(cell) for cell in below)
     )
 
@@ -119,9 +140,10 @@ def _counts(named: Sequence[str]) -> bool:
     )
 
 
-def _number_or_missing(cell: Any) -> bool:
+def is_number_or_missing(cell: Any) -> bool:
+    """Return whether a cell holds a number, or says that there is none."""
     text = "" if cell is None else str(cell).strip()
-    return text in _MISSING or bool(_NUMBER.fullmatch(text))
+    return text in MISSING or bool(_NUMBER.fullmatch(text))
 
 
 def _names(rows: Sequence[Sequence[Any]]) -> list[str]:
@@ -161,9 +183,9 @@ def _of_text(cells: Sequence[str | None]) -> Any:
         numbers = list(map(float, filled))
     except (ValueError, TypeError):
         # Most columns of text show it in their first cells.
-        if not all(cell is None or _number_or_missing(cell) for cell in cells[:100]):
+        if not all(cell is None or is_number_or_missing(cell) for cell in cells[:100]):
             return list(cells)
-        filled = ["nan" if cell is None or cell.strip() in _MISSING else cell for cell in cells]
+        filled = ["nan" if cell is None or cell.strip() in MISSING else cell for cell in cells]
         try:
             numbers = list(map(float, filled))
         except ValueError:
