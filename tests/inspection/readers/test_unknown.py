@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memberscan.inspection.readers.unknown import Unknown
+from memberscan.inspection.readers.unknown import _texts as texts_of
 
 from .opening import reader_of, reasons, source, values
 
@@ -20,6 +24,18 @@ def test_texts_are_found_and_the_rest_is_said(encoding: str, tmp_path: Path) -> 
     assert isinstance(reader_of(file), Unknown)
     assert values(file)[""] == "sub-0042_T1w"
     assert reasons(file)[""].startswith("its format is not known")
+
+
+@given(st.lists(st.sampled_from([b"abc", b"sub-01", b"\0", b"\xff", b"x\0", b"\t"]), max_size=30))
+def test_runs_are_those_of_the_regular_expressions(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    narrow = re.findall(rb"[\t\x20-\x7e]{6,}", data)
+    wide = {run[0] for run in re.finditer(rb"(?=((?:[\t\x20-\x7e]\0){6,}))", data)}
+    found = texts_of(data)
+    assert found[: len(narrow)] == narrow
+    assert set(found[len(narrow) :]) == {
+        run[::2] for run in wide if not any(run in w and run != w for w in wide)
+    }
 
 
 def test_texts_between_two_blocks_are_whole(tmp_path: Path) -> None:
