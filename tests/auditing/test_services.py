@@ -127,9 +127,12 @@ def test_errors_that_match_those_of_others_show_nothing_and_weights_show_all(
     options: dict[str, Any] = {"model": "mlp", "config": config, "seed": 1, "validation": 0.3}
     run = train(people, tmp_path / "run", **options)
     threats = ONCE, dataclasses.replace(ONCE, access=Access.WEIGHTS)
-    found = [audit(run.path, threat=each, attacks=("error:zero-knowledge",)) for each in threats]
-    outputs, weights = (each.content["findings"][0]["auc"] for each in found)
-    assert outputs["low"] < 0.5 and weights["low"] > 0.6
+    names = ("error:zero-knowledge", "answer-jump")
+    found = [audit(run.path, threat=each, attacks=names) for each in threats]
+    outputs, weights = ({one["attack"]: one["auc"] for one in each.content["findings"]} for each in found)
+    assert outputs["error:zero-knowledge"]["low"] < 0.5 and weights["error:zero-knowledge"]["low"] > 0.6
+    # The adapted attack sees which answers the service changes. Without a service none jumps.
+    assert outputs["answer-jump"]["low"] > 0.9 and "answer-jump" not in weights
     errors = [each.content["target"] for each in found]
     # Members get answers as bad as others do, whose answers stay as they are.
     assert errors[0]["mae_members"] > errors[1]["mae_members"]

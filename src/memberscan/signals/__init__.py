@@ -19,6 +19,7 @@ from memberscan.signals.covariates import COVARIATES_OF_SCANS
 from memberscan.signals.head_outputs import HEAD_OUTPUTS_OF_SCANS
 from memberscan.signals.layer_gradients import GRADIENT_LENGTHS, LAYER_GRADIENTS
 from memberscan.signals.learner_updates import UPDATES
+from memberscan.signals.nearby_predictions import NEARBY_PREDICTION, NEARBY_PREDICTIONS
 from memberscan.signals.of_final_model import OfFinalModel, observe_final
 from memberscan.signals.predictions import PREDICTION, PREDICTIONS
 from memberscan.signals.reference_models import REFERENCES
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 PROVIDERS: tuple[Provider, ...] = (
     PREDICTIONS,
     PREDICTIONS_OF_COPIES,
+    NEARBY_PREDICTIONS,
     HEAD_OUTPUTS_OF_SCANS,
     COVARIATES_OF_SCANS,
     ACTIVATIONS,
@@ -113,6 +115,8 @@ def as_answered(target: Target, values: Mapping[Signal, Any]) -> dict[Signal, An
         change: Callable[..., Any] = service.of_model
         if REFERENCE in signal.dimensions and target.references is not None:
             change = partial(service.of_references, inside=target.references.inside)
+        elif signal == NEARBY_PREDICTION:
+            change = partial(service.of_model, nearby=True)
         seen[signal] = raw if kind == "unchanged" else change(raw, of_copies=COPY in signal.dimensions)
     return seen
 

@@ -67,7 +67,7 @@ class Service:
                 f"but its target {self.cohort.target.name!r} has classes; audit with --access weights"
             )
 
-    def of_model(self, raw: np.ndarray, *, of_copies: bool) -> np.ndarray:
+    def of_model(self, raw: np.ndarray, *, of_copies: bool, nearby: bool = False) -> np.ndarray:
         """Return what the service answers.
 
         Parameters
@@ -76,9 +76,16 @@ class Service:
             Predictions of the scans, (scans), or of their changed copies, (scans, copies).
         of_copies
             Whether they are of copies.
+        nearby
+            Whether the scans that are asked about differ in one bit from those of the cohort.
         """
-        own = partial(self._own_people, of_copies)
-        return self._changed(raw, lambda: str(self._seed()).encode(), of_copies, own)
+        digests = self._digests_of_nearby if nearby else partial(self._digests_of, of_copies)
+        return self._changed(
+            raw,
+            lambda: str(self._seed()).encode(),
+            digests,
+            lambda: self._trained_scans.asked(digests()),
+        )
 
     def of_references(
         self, raw: np.ndarray, *, of_copies: bool, inside: np.ndarray | None = None
@@ -104,7 +111,9 @@ class Service:
         with progress("answers of references", len(raw)) as advance:
             for place, (row, key) in enumerate(zip(raw, keys, strict=True)):
                 own = partial(self._reference_people, row, None if inside is None else inside[place])
-                rows.append(self._changed(row, partial(bytes, key), of_copies, own))
+                rows.append(
+                    self._changed(row, partial(bytes, key), partial(self._digests_of, of_copies), own)
+                )
                 advance(1)
         return np.stack(rows)
 
@@ -112,12 +121,12 @@ class Service:
         self,
         raw: np.ndarray,
         secret: Callable[[], bytes],
-        of_copies: bool,
+        digests: Callable[[], UInt8[np.ndarray, "n 32"]],
         own: Callable[[], OwnPeople],
     ) -> np.ndarray:
         # A copy, because a defence of the user's own may change what it gets in place.
         values = np.array(raw, dtype=float)
-        answers = Answers(values.reshape(-1), partial(self._digests_of, of_copies), secret, own=own)
+        answers = Answers(values.reshape(-1), digests, secret, own=own)
         found = np.asarray(self.defence.answered(answers), dtype=float)
         if found.shape != answers.values.shape:
             raise BadInputError(
@@ -130,10 +139,6 @@ class Service:
 
     def _digests_of(self, of_copies: bool) -> UInt8[np.ndarray, "n 32"]:
         return (self._digests_of_copies if of_copies else self._digests_of_scans).reshape(-1, 32)
-
-    def _own_people(self, of_copies: bool) -> OwnPeople:
-        """Return what the target's service knows; it takes a changed copy for the scan of somebody else."""
-        return self._trained_scans.asked(self._digests_of(of_copies))
 
     def _reference_people(self, row: np.ndarray, inside: np.ndarray | None) -> OwnPeople:
         """Return what the service of a reference knows: the attacker trained it, and holds out all others."""
@@ -174,6 +179,14 @@ class Service:
     @cached_property
     def _digests_of_scans(self) -> UInt8[np.ndarray, "scans 32"]:
         return np.concatenate(self._of_batches("digests of scans", lambda x: digests_of(x.numpy())))
+
+    def _digests_of_nearby(self) -> UInt8[np.ndarray, "scans 32"]:
+        def moved(inputs: Any) -> np.ndarray:
+            rows = inputs.numpy().astype(np.float32).reshape(len(inputs), -1)
+            rows[:, 0] = np.nextafter(rows[:, 0], np.float32(np.inf))
+            return digests_of(rows)
+
+        return np.concatenate(self._of_batches("digests of nearly equal scans", moved))
 
     @cached_property
     def _digests_of_copies(self) -> UInt8[np.ndarray, "scans copies 32"]:
