@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from torch import nn
 
 from memberscan.cohort import Cohort
 from memberscan.defences import defence_from
@@ -18,6 +19,7 @@ from memberscan.defences.site_noise import SiteNoise, clipped_total
 from memberscan.errors import BadInputError, ModelError
 from memberscan.evidence.canary_bounds import CanaryEvidence, canary_evidence
 from memberscan.models import MLP
+from memberscan.models.own_network import OwnNetwork
 
 WEIGHTS, CANARIES, ROUNDS_OF_ALL, SITES = 6000, 200, 4, 3
 DELTA = 1e-5
@@ -126,5 +128,8 @@ def test_where_it_has_no_meaning_it_is_refused(sixty: Cohort) -> None:
         defence.require_training(2, encrypted=True)
     with pytest.raises(ModelError, match="too few for 100 canary updates"):
         defence.require(MLP((4,), width=5), sixty)
+    mixing = nn.Sequential(nn.Linear(7, 50), nn.BatchNorm1d(50), nn.Linear(50, 1))
+    with pytest.raises(ModelError, match=r"training changes network.1.num_batches_tracked.*use GroupNorm"):
+        defence_from("site-noise:noise=1").require(OwnNetwork(mixing, "own"), sixty)
     with pytest.raises(BadInputError, match="keeps none"):
         SiteNoise(noise=1.0, canaries=10).merged(merge_of([[0.0, 0.0, 0.0]], seed=None))

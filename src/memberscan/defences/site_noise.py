@@ -84,6 +84,12 @@ class SiteNoise(Defence):
     def require(self, model: AgeRegressor, cohort: Cohort) -> None:
         """See :class:`~memberscan.defences.defence.Defence`."""
         scale_of(cohort, self.center, self.spread, self.name)
+        # Buffers are averaged as they are: the running statistics of a norm would reach everybody.
+        if kept := sorted({name for name, _ in model.named_buffers()} - set(model.fixed_buffers())):
+            raise ModelError(
+                f"training changes {kept[0]}, to which {self.name} adds no noise; use GroupNorm, or "
+                "InstanceNorm without running statistics"
+            )
         weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
         if weights < _WEIGHTS_FOR_EACH * self.canaries:
             raise ModelError(
@@ -124,7 +130,7 @@ class SiteNoise(Defence):
         updates = (flat(model) - before for model in merge.models)
         total = clipped_total(updates, self.clip) + clipped_total(self._planted(merge), self.clip)
         secret = seeds.secret() if merge.seed is None else merge.seed
-        generator = generator_of(seeds.integer(secret, "site noise", merge.round))
+        generator = generator_of(seeds.unguessable(secret, "site noise", merge.round))
         noise = self._noise(merge.rounds) * self.clip * torch.randn(len(before), generator=generator)
         return shaped(before + (total + noise) / len(merge.models), merge.before)
 

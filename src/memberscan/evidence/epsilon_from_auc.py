@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _LARGEST_MU = 50.0
-"""At which two normal distributions of so many scores as there can be never overlap."""
+"""Greater than any mu that even perfect separation of millions of canaries rejects."""
 
 
 def epsilon_gaussian_auc(
