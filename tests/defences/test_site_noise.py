@@ -131,5 +131,3 @@ def test_where_it_has_no_meaning_it_is_refused(sixty: Cohort) -> None:
     mixing = nn.Sequential(nn.Linear(7, 50), nn.BatchNorm1d(50), nn.Linear(50, 1))
     with pytest.raises(ModelError, match=r"training changes network.1.num_batches_tracked.*use GroupNorm"):
         defence_from("site-noise:noise=1").require(OwnNetwork(mixing, "own"), sixty)
-    with pytest.raises(BadInputError, match="keeps none"):
-        SiteNoise(noise=1.0, canaries=10).merged(merge_of([[0.0, 0.0, 0.0]], seed=None))

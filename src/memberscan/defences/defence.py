@@ -204,6 +204,10 @@ class Defence:
         """Return how to train teachers on the members, and the model as a student; None without teachers."""
         return None
 
+    def needs_kept_seed(self) -> bool:
+        """Return whether a server must keep its seed: one of a simulated federation does, others do not."""
+        return False
+
     def needs_held_out(self) -> bool:
         """Return whether a training needs people with the role validation, whom no model is trained on."""
         return False

@@ -110,6 +110,10 @@ class SiteNoise(Defence):
                 "secure 'ckks' it sees ciphertexts only; use secure 'none', or 'dp-sgd' at each learner"
             )
 
+    def needs_kept_seed(self) -> bool:
+        """Return whether canary updates are planted, which an audit draws again from the seed."""
+        return self.canaries > 0
+
     def extendable(self) -> bool:
         """Return whether the noise does not follow from the number of rounds."""
         return self.epsilon is None
@@ -121,11 +125,6 @@ class SiteNoise(Defence):
 
     def merged(self, merge: Merge) -> Mapping[str, Tensor]:
         """Return before + (sum of clipped updates + noise) / number of sites."""
-        if self.canaries and merge.seed is None:
-            raise BadInputError(
-                "canary updates need a server that keeps its seed, and that of a deployed federation keeps "
-                "none; leave canaries out of site-noise"
-            )
         before = flat(merge.before)
         updates = (flat(model) - before for model in merge.models)
         total = clipped_total(updates, self.clip) + clipped_total(self._planted(merge), self.clip)

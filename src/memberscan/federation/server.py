@@ -72,6 +72,8 @@ def coordinate(
 
     Raises
     ------
+    BadInputError
+        If the defence needs a seed and there is none.
     FederationError
         If too few learners connect, or too few are left in a round; finished rounds are kept.
     OutputConflictError
@@ -79,6 +81,8 @@ def coordinate(
     BusyError
         If another process coordinates a federation in this directory.
     """
+    if defence_seed is None:
+        settings.require_deployable()
     bound = Transcript.open(path).nodes if (path / MANIFEST).exists() and lasting_nodes else {}
     messenger = Messenger(grid, settings)
     registered = register(
