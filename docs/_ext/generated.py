@@ -11,10 +11,7 @@ import typer
 
 from memberscan.cli import app as command_line
 from memberscan.cli.bids_app import app as bids_app
-from memberscan.comparison.schema import published as of_comparisons
-from memberscan.dossier.schema import published as of_dossiers
-from memberscan.inspection.schema import published as of_inspections
-from memberscan.report.schema import published
+from memberscan.schemas import published
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -128,8 +125,8 @@ _NO_FIELDS = ("property", "attribute", "data")
 _kept: dict[str, list[str]] = {}
 _PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "reference/command-line": ("<!-- commands -->", commands),
-    "reference/audit-json": ("<!-- schema -->", lambda: schema(published())),
-    "reference/inspection-json": ("<!-- schema -->", lambda: schema(of_inspections())),
-    "reference/dossier-json": ("<!-- schema -->", lambda: schema(of_dossiers())),
-    "reference/comparison-json": ("<!-- schema -->", lambda: schema(of_comparisons())),
+    "reference/audit-json": ("<!-- schema -->", lambda: schema(published("memberscan.audit/1"))),
+    "reference/inspection-json": ("<!-- schema -->", lambda: schema(published("memberscan.inspection/1"))),
+    "reference/dossier-json": ("<!-- schema -->", lambda: schema(published("memberscan.dossier/1"))),
+    "reference/comparison-json": ("<!-- schema -->", lambda: schema(published("memberscan.comparison/1"))),
 }

@@ -16,12 +16,13 @@ from memberscan import AuditResult, ThreatModel, TrainingConfig, audit
 from memberscan.attacks import attacks_on
 from memberscan.attacks.availability import obstacle
 from memberscan.cohort import Cohort
-from memberscan.report.schema import published
+from memberscan.report import SCHEMA
 from memberscan.runs import Run
+from memberscan.schemas import published
 from memberscan.targets import open_target
 from memberscan.threat import Attacker
 
-VALIDATOR = jsonschema.Draft202012Validator(published())
+VALIDATOR = jsonschema.Draft202012Validator(published(SCHEMA))
 MakePredictions = Callable[..., Path]
 
 

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from memberscan.comparison import compare
-from memberscan.comparison.schema import published
+from memberscan.comparison.content import COMPARISON_SCHEMA
 from memberscan.errors import AuditFileError, BadInputError, MisalignedError, OutputConflictError
 from memberscan.evidence.differences import auc_of_people
 from memberscan.report import AuditContent
+from memberscan.schemas import published
 
 from ..dossier.made_up import changed, labelled, leaking, of_party, of_weights
 from .conftest import PEOPLE, Audited, with_auc
@@ -35,7 +36,7 @@ def test_on_the_same_people_differences_are_paired(quiet: AuditContent, audited:
     assert found.strongest.difference.value == pytest.approx(exact.value, abs=0.01)
     assert found.strongest.difference.low == pytest.approx(exact.low, abs=0.01)
     assert {row.attack_first for row in found.attacks} == {finding.attack for finding in quiet.findings}
-    jsonschema.validate(found.dump(), published())
+    jsonschema.validate(found.dump(), published(COMPARISON_SCHEMA))
 
 
 def test_the_other_way_round_the_signs_change(quiet: AuditContent, audited: Audited) -> None:

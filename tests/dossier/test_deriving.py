@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import runpy
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 import pytest
 
-from memberscan.dossier import CONTEXTS, DossierContent
+from memberscan.dossier import CONTEXTS, DOSSIER_SCHEMA, DossierContent
 from memberscan.dossier.deriving import derive
-from memberscan.dossier.schema import published
 from memberscan.dossier.sources import has
 from memberscan.report import AuditContent, check
+from memberscan.schemas import published
 
 from ..frontier.test_page import EXAMPLE as FRONTIER
 from .conftest import Derive, Read, declaration
 from .made_up import changed, inspection, labelled, leaking, of_party, of_weights
 
-VALIDATOR = jsonschema.Draft202012Validator(published())
+VALIDATOR = jsonschema.Draft202012Validator(published(DOSSIER_SCHEMA))
 GUARANTEE = {
     "defence": "dp-sgd:epsilon=8",
     "guarantee": {"statement": "Epsilon 8.", "enforced_by": "whoever trains", "epsilon": 8.0, "delta": 1e-5},
@@ -69,19 +67,6 @@ def test_every_source_exists_in_its_file_and_the_content_follows_the_schema(
     for each in named:
         assert not each["key"] or has(files[each["file"]], each["key"]), each
     assert derive(sources, declaration(context)).dump() == content.dump()
-
-
-def test_the_schema_is_valid_described_and_printed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    jsonschema.Draft202012Validator.check_schema(published())
-    for part, rule in {"top": published(), **published()["$defs"]}.items():
-        assert rule["description"], part
-        assert all(inner.get("description") or "$ref" in inner for inner in rule["properties"].values()), part
-    monkeypatch.setattr(sys, "argv", ["schema"])
-    with pytest.warns(RuntimeWarning, match="found in sys.modules"):
-        runpy.run_module("memberscan.dossier.schema", run_name="__main__")
-    assert json.loads(capsys.readouterr().out) == published()
 
 
 def test_without_all_attackers_evidence_is_missing(quiet: AuditContent, derived: Derive) -> None:

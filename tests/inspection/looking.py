@@ -12,13 +12,19 @@ from memberscan.inspection.sources import Budget
 
 
 def look(
-    value: object, *, index: CohortIndex | None = None, name: str = "model.bin", program: bool = False
+    *values: object,
+    index: CohortIndex | None = None,
+    name: str = "model.bin",
+    program: bool = False,
+    place: str = "",
 ) -> list[InspectionFinding]:
+    """Return what detectors find in values that a reader yields one after the other at one place."""
     file = FileContext(name, program, index)
     detectors = [kind(file) for kind in DETECTORS]
-    for node in nodes("", value, Budget(Path("/nowhere"))):
-        for detector in detectors:
-            detector.see(node)
+    for value in values:
+        for node in nodes(place, value, Budget(Path("/nowhere"))):
+            for detector in detectors:
+                detector.see(node)
     return [finding for detector in detectors for finding in detector.findings()]
 
 

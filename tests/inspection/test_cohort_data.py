@@ -107,3 +107,38 @@ def test_lists_of_nobody_are_refused(text: str, cohort: Cohort, tmp_path: Path):
 def test_a_missing_list_is_refused(tmp_path: Path):
     with pytest.raises(BadInputError, match="does not exist"):
         index_of(None, tmp_path / "nothing.txt")
+
+
+def in_parts(table: pd.DataFrame, ends: list[int]) -> list[Columns]:
+    starts = [0, *ends]
+    parts = [table.iloc[start:end] for start, end in zip(starts, [*ends, len(table)], strict=True)]
+    return [Columns({name: part[name].tolist() for name in part}) for part in parts]
+
+
+@pytest.mark.parametrize("place", ["", "measures"])
+def test_a_table_in_parts_is_one_table(people: pd.DataFrame, index: CohortIndex, place: str):
+    parts = in_parts(people.drop(columns="subject"), [20, 45])
+    found = {each.kind: each for each in look(*parts, index=index, place=place) if each.proof is not None}
+    inputs, labels = found["cohort's inputs"], found["cohort's labels"]
+    assert inputs.people == 60 and inputs.what.startswith("60 of 60 rows")
+    assert labels.people == 60 and labels.proof is not None and "matched row" in labels.proof.exact
+
+
+def test_scalings_are_not_looked_for_in_every_part_of_a_large_table(
+    people: pd.DataFrame, index: CohortIndex, monkeypatch: pytest.MonkeyPatch
+):
+    rng = np.random.default_rng(3)
+    strangers = pd.DataFrame(rng.normal(2.5, 0.3, (200, len(FEATURES))), columns=FEATURES)
+    table = pd.concat([strangers, people[FEATURES][:30]])
+    asked: list[bool] = []
+    rows = CohortIndex.rows
+
+    def counted(self: CohortIndex, *args: object, scaled: bool = True) -> object:
+        asked.append(scaled)
+        return rows(self, *args, scaled=scaled)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(CohortIndex, "rows", counted)
+    found = look(*in_parts(table, [40, 80, 120, 160, 200]), index=index)
+    assert asked == [True] * 3 + [False] * 3
+    (inputs,) = (each for each in found if each.kind == "cohort's inputs")
+    assert inputs.people == 30 and inputs.what.startswith("30 of 230 rows")

@@ -184,7 +184,9 @@ def test_damaged_files_are_said_to_be_unread_or_found(name: str, tmp_path: Path)
         assert found.files and (found.findings or found.files[0].unread or found.files[0].format)
 
 
-def test_an_unknown_format_is_said(tmp_path: Path):
+def test_texts_of_an_unknown_format_are_searched_and_it_is_said(tmp_path: Path):
     with sqlite3.connect(tmp_path / "people.db") as database:
         PEOPLE.to_sql("people", database)
-    assert report(tmp_path / "people.db").files[0].unread == "its format is not known"
+    # Bytes beside an id may be letters, too, so that a few are missed.
+    assert len(report(tmp_path / "people.db").ids & set(IDS)) >= 10
+    assert report(tmp_path / "people.db").files[0].unread.startswith("its format is not known")

@@ -11,6 +11,7 @@ import pytest
 from memberscan.errors import AuditFileError, BadInputError, MisalignedError
 from memberscan.report import (
     CONSORTIUM_SCHEMA,
+    SCHEMA,
     AuditContent,
     ConsortiumContent,
     check,
@@ -23,8 +24,8 @@ from memberscan.report import (
 )
 from memberscan.report.content.consortium_json import Entry
 from memberscan.report.content.federation_json import Federation
-from memberscan.report.schema import published
 from memberscan.report.sections import consortium_pairs
+from memberscan.schemas import published
 
 Audits = dict[str, AuditContent]
 SITES = [f"learner-{n}" for n in range(1, 5)]
@@ -57,7 +58,7 @@ def test_the_content_follows_its_schema(merged: ConsortiumContent) -> None:
 
 
 def test_shapes_that_both_schemas_use_are_the_same() -> None:
-    audit, joined = published()["$defs"], published(CONSORTIUM_SCHEMA)["$defs"]
+    audit, joined = published(SCHEMA)["$defs"], published(CONSORTIUM_SCHEMA)["$defs"]
     both = audit.keys() & joined.keys()
     assert {"Pair", "Victim", "Learner", "Estimate"} <= both
     assert all(audit[name] == joined[name] for name in both)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import runpy
-import subprocess
-import sys
 from typing import Any
 
 import jsonschema
@@ -16,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from memberscan.errors import AuditFileError
-from memberscan.report import CONSORTIUM_SCHEMA, SCHEMA, AuditContent, check
-from memberscan.report.schema import published
+from memberscan.report import SCHEMA, AuditContent, check
+from memberscan.schemas import published
 
-VALIDATOR = jsonschema.Draft202012Validator(published())
+VALIDATOR = jsonschema.Draft202012Validator(published(SCHEMA))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -36,35 +33,6 @@ def at(value: Any, path: tuple[Any, ...]) -> Any:
     for key in path:
         value = value[key]
     return value
-
-
-@pytest.mark.parametrize("name", [SCHEMA, CONSORTIUM_SCHEMA])
-def test_the_schema_is_valid_and_describes_every_part_and_key(name: str) -> None:
-    schema = published(name)
-    jsonschema.Draft202012Validator.check_schema(schema)
-    assert schema["$id"] == name.replace("memberscan.", "urn:memberscan:").replace("/", ":")
-    for part, rule in {"top": schema, **schema["$defs"]}.items():
-        assert rule["description"] and "\n" not in rule["description"], part
-        assert rule["additionalProperties"] is False
-        for key, inner in rule["properties"].items():
-            # What would repeat the description of the part that is referred to is left out.
-            assert inner.get("description") or "$ref" in inner, (part, key)
-            assert "title" not in inner
-
-
-def test_the_schema_is_printed_by_a_command() -> None:
-    command = [sys.executable, "-m", "memberscan.report.schema", "consortium"]
-    printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    assert json.loads(printed) == published(CONSORTIUM_SCHEMA)
-
-
-@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
-def test_without_a_word_it_is_that_of_an_audit(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["schema"])
-    runpy.run_module("memberscan.report.schema", run_name="__main__")
-    assert json.loads(capsys.readouterr().out) == published(SCHEMA)
 
 
 def test_examples_follow_the_schema(audit: AuditContent) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError
 from memberscan.inspection.content import ComparedCohort, Proof
+from memberscan.inspection.exact_rows import ExactRows
 from memberscan.inspection.id_search import IdSearch
 from memberscan.inspection.row_matching import RowMatch, match_rows
 from memberscan.received import read_limited
@@ -38,12 +39,10 @@ class CohortIndex:
     """The person of each scan."""
     labels: np.ndarray
     """The label of each scan."""
-    digests: dict[bytes, int]
-    """The scan of each digest of an input."""
-    halves: dict[bytes, int]
-    """The same of inputs that were rounded to 16 bits, as files of small models hold them."""
-    dtype: str
-    """Type in which inputs are stored and digested."""
+    stored: ExactRows
+    """The inputs as the cohort stores them."""
+    halves: ExactRows
+    """The inputs rounded to 16 bits, as files of small models hold them."""
     shape: tuple[int, ...]
     """Shape of one input."""
     features: tuple[str, ...]
@@ -58,18 +57,16 @@ class CohortIndex:
         size = int(np.prod(self.shape)) if self.shape else 0
         # One input, or one along the first axis; other arrays with as many numbers hold no inputs.
         one = array.size == size
-        if not self.digests or size < 2 or not (one or int(np.prod(array.shape[1:])) == size):
+        if size < 2 or not (one or int(np.prod(array.shape[1:])) == size):
             return None
-        half = array.dtype == np.float16
-        known, dtype = (self.halves, "float16") if half else (self.digests, self.dtype)
-        digests = [digest(row, dtype) for row in array.reshape(-1, size)]
-        found = [(k, known[each]) for k, each in enumerate(digests) if each in known]
+        rows = array.reshape(-1, size)
+        found = (self.halves if array.dtype == np.float16 else self.stored).among(rows)
         if not found:
             return None
         places, scans = zip(*found, strict=True)
-        return RowMatch(np.array(places), np.array(scans), 0.0, len(digests))
+        return RowMatch(np.array(places), np.array(scans), 0.0, len(rows))
 
-    def rows(self, array: np.ndarray, names: Sequence[str] = ()) -> RowMatch | None:
+    def rows(self, array: np.ndarray, names: Sequence[str] = (), *, scaled: bool = True) -> RowMatch | None:
         """Return the rows of an array that are inputs of the cohort, exactly or after a scaling of columns.
 
         Parameters
@@ -78,14 +75,18 @@ class CohortIndex:
             Numbers from a file, with one row for each scan.
         names
             Which of the cohort's columns its columns are; by default all, in their order.
+        scaled
+            Whether to look for scalings of columns, too.
         """
         if names and len(names) < len(self.features):
             places = [self.features.index(name) for name in names]
-            return None if self.inputs is None else match_rows(array, self.inputs[:, places])
+            if self.inputs is None:
+                return None
+            return match_rows(array, self.inputs[:, places], scaled=scaled)
         found = (self.exact_rows(form) for form in forms(array, self.shape))
         if (exact := next((each for each in found if each is not None), None)) is not None:
             return exact
-        if self.inputs is None:
+        if self.inputs is None or not scaled:
             return None
         return match_rows(array, self.inputs) or match_rows(array.T, self.inputs)
 
@@ -99,14 +100,6 @@ class CohortIndex:
             members_of=None if self.members is None else len(self.members),
             exact=exact,
         )
-
-
-def digest(row: np.ndarray, dtype: str) -> bytes:
-    """Return a digest of one input, as numbers of the type in which the cohort stores them."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        stored = np.ascontiguousarray(row.reshape(-1), dtype=dtype)
-    # Zero has two signs, which are equal as numbers.
-    return hashlib.blake2b((stored + 0).tobytes(), digest_size=16).digest()
 
 
 def forms(array: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
@@ -162,16 +155,15 @@ def index_of(cohort: Cohort | None, members: Path | None) -> CohortIndex | None:
     of_scan = cohort.scans["subject_id"].map(number).to_numpy()
     people = {str(scan): int(k) for scan, k in zip(cohort.scans.index, of_scan, strict=True)} | number
     chosen = _members(listed, people, members)
-    digests, halves, inputs = _inputs(cohort)
+    stored, halves, inputs = _inputs(cohort)
     return CohortIndex(
         people=people,
         search=IdSearch(people),
         members=chosen,
         of_scan=of_scan,
         labels=cohort.labels.to_numpy(dtype=float),
-        digests=digests,
+        stored=stored,
         halves=halves,
-        dtype=cohort.dtype,
         shape=cohort.shape,
         features=cohort.features,
         inputs=inputs,
@@ -207,9 +199,8 @@ def _of_ids(listed: Sequence[str]) -> CohortIndex:
         members=frozenset(people.values()),
         of_scan=nothing.astype(int),
         labels=nothing,
-        digests={},
-        halves={},
-        dtype="float32",
+        stored=ExactRows("float32"),
+        halves=ExactRows("float16"),
         shape=(),
         features=(),
         inputs=None,
@@ -217,23 +208,21 @@ def _of_ids(listed: Sequence[str]) -> CohortIndex:
     )
 
 
-def _inputs(cohort: Cohort) -> tuple[dict[bytes, int], dict[bytes, int], np.ndarray | None]:
-    """Return the digests of all inputs, whole and rounded, and a table's inputs.
+def _inputs(cohort: Cohort) -> tuple[ExactRows, ExactRows, np.ndarray | None]:
+    """Return all inputs as they are searched for, whole and rounded, and those of a table as numbers.
 
     Images are read a few at a time.
     """
-    digests: dict[bytes, int] = {}
-    halves: dict[bytes, int] = {}
+    stored, halves = ExactRows(cohort.dtype), ExactRows("float16")
     kept = []
     scans = cohort.scans.index.tolist()
     for start in range(0, len(scans), _SCANS_AT_A_TIME):
         block = cohort.read(scans[start : start + _SCANS_AT_A_TIME])
-        for k, row in enumerate(block):
-            digests.setdefault(digest(row, cohort.dtype), start + k)
-            halves.setdefault(digest(row, "float16"), start + k)
+        stored.add(block)
+        halves.add(block)
         if cohort.kind == "table":
             kept.append(block)
-    return digests, halves, np.concatenate(kept) if kept else None
+    return stored, halves, np.concatenate(kept) if kept else None
 
 
 def ids_of(path: Path) -> list[str]:

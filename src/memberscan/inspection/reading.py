@@ -92,13 +92,10 @@ def _read(source: Source, index: CohortIndex | None, report: FileReport, sha256:
     """Read a source with the first reader that knows it."""
     with source.open() as stream:
         head = stream.read(HEAD)
-    reader = next((each for each in READERS if each.knows(source, head)), None)
-    if reader is None:
-        unread = "" if source.size == 0 else "its format is not known"
-        report.files.append(
-            _file(source.name, "empty" if source.size == 0 else "", source.size, sha256, unread)
-        )
+    if not head:
+        report.files.append(_file(source.name, "empty", source.size, sha256, ""))
         return
+    reader = next(each for each in READERS if each.knows(source, head))
     if reader.needs and importlib.util.find_spec(reader.needs) is None:
         unread = f"reading {reader.name} needs {reader.needs}: pip install 'memberscan[inspect]'"
         report.files.append(_file(source.name, reader.name, source.size, sha256, unread))

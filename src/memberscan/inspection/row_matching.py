@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,24 @@ class RowMatch:
     among: int
     """How many rows the array has."""
 
+    @classmethod
+    def none(cls, among: int) -> RowMatch:
+        """Return that no row agrees."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64), 0.0, among)
 
-def match_rows(array: np.ndarray, inputs: np.ndarray) -> RowMatch | None:
+    @classmethod
+    def together(cls, parts: Sequence[RowMatch]) -> RowMatch:
+        """Return what was found in an array that came in parts, one below the other."""
+        starts = np.cumsum([0, *(part.among for part in parts)])
+        return cls(
+            np.concatenate([part.rows + start for part, start in zip(parts, starts, strict=False)]),
+            np.concatenate([part.scans for part in parts]),
+            max(part.largest for part in parts),
+            int(starts[-1]),
+        )
+
+
+def match_rows(array: np.ndarray, inputs: np.ndarray, *, scaled: bool = True) -> RowMatch | None:
     """Match rows that agree after an unknown scaling and shift of every column.
 
     Pipelines standardise their inputs, so that stored rows are not the cohort's numbers. As in the iterative
@@ -45,6 +62,8 @@ def match_rows(array: np.ndarray, inputs: np.ndarray) -> RowMatch | None:
         Rows x columns, from a file.
     inputs
         Scans x columns, of the cohort.
+    scaled
+        Whether to look for scalings, which takes many times as long as to compare the numbers as they are.
 
     Returns
     -------
@@ -62,6 +81,8 @@ def match_rows(array: np.ndarray, inputs: np.ndarray) -> RowMatch | None:
     theirs = inputs[:, varies].astype(np.float64)
     center, scale = theirs.mean(0), theirs.std(0)
     theirs = (theirs - center) / scale
+    if not scaled:
+        return _from((own - center) / scale, theirs, steps=1)
     starts = [(own - center) / scale, (own - own.mean(0)) / own.std(0)]
     ours, of_theirs = _robust(own), _robust(theirs)
     if (ours[1] > 0).all() and (of_theirs[1] > 0).all():
@@ -75,10 +96,10 @@ def _robust(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return middle, np.median(np.abs(values - middle), axis=0)
 
 
-def _from(start: np.ndarray, theirs: np.ndarray) -> RowMatch | None:
+def _from(start: np.ndarray, theirs: np.ndarray, steps: int = _STEPS) -> RowMatch | None:
     """Match rows from one guess of the scaling: none, that of mean and spread, or that of the median."""
     moved, pairs = start, np.full(len(start), -1)
-    for _ in range(_STEPS):
+    for _ in range(steps):
         nearest = _nearest(moved, theirs)
         if np.array_equal(nearest, pairs):
             break

@@ -42,9 +42,7 @@ def walked(file: Source) -> Iterator[tuple[str, Item | Partly]]:
     """All items of a file and the files within it, with the names of the files."""
     with file.open() as stream:
         head = stream.read(HEAD)
-    # A file that no reader knows is none of theirs.
-    known = [reader for reader in READERS if reader.knows(file, head)]
-    for found in known[0].read(file) if known else ():
+    for found in reader_of(file).read(file) if head else ():
         if isinstance(found, Source):
             yield from walked(found)
         else:

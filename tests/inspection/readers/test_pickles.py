@@ -184,6 +184,9 @@ def test_arrays_beside_a_file_of_old_joblib_are_named() -> None:
         gzip.compress(b"id,age\n" * 10),
         b"\x1f\x8b damaged",
         b"0" * 5000,
+        b"PIL/Image.py,sha256=aBc,9419\n" * 300,
+        b"cat\ncave\n" * 1000,
+        b"(a)\n(b)\n" * 1000,
     ],
 )
 def test_other_files_are_not_taken_for_pickles(data: bytes) -> None:

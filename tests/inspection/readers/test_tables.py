@@ -144,3 +144,25 @@ def test_ids_of_digits_can_be_names_of_columns():
     rows = [["region", "100307", "100408"], ["1", "2.5", "2.6"], ["2", "2.7", "2.8"]]
     assert is_header(rows)
     assert not is_header([["a", "1"], ["b", "2"], ["c", "3"]])
+
+
+@pytest.mark.parametrize(
+    "names", ["subject,0,1,2", "row,0,1,2", "scan,1,2,3", "Participant ID,2019,2020,2021", "0,1"]
+)
+def test_names_of_columns_can_be_numbers(names: str):
+    cells = names.split(",")
+    values = [[f"S{k}", "0.12", "0.5", "-1.25"][: len(cells)] for k in range(3)]
+    assert is_header([cells, *values])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["1,2,3", "4,5,6", "7,8,10"],
+        ["S1,0,1", "S2,1,0", "S3,1,1"],
+        ["patient,1,50.5", "patient,0,31.5", "control,1,20.1"],
+        ["S1,3,1,2", "S2,0,1,2"],
+    ],
+)
+def test_first_rows_of_values_are_no_header(rows: list[str]):
+    assert not is_header([row.split(",") for row in rows])

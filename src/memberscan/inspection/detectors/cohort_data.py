@@ -24,6 +24,8 @@ _AGREE = 0.9
 """Share of matched rows beside which their label must stand."""
 _MOST_NUMBERS = 2_000_000
 """Numbers of all columns of one file that are compared as labels."""
+_STRANGERS = 3
+"""After so many parts of a table without rows of the cohort, no scaling is looked for in later parts."""
 
 
 class CohortData(Detector):
@@ -33,8 +35,9 @@ class CohortData(Detector):
         super().__init__(file)
         self._ids: set[str] = set()
         self._id_place = ""
-        self._inputs: dict[str, RowMatch] = {}
-        self._columns: list[tuple[str, np.ndarray]] = []
+        # Large tables come in parts, one below the other.
+        self._inputs: dict[str, list[RowMatch]] = {}
+        self._columns: dict[tuple[str, int], list[np.ndarray]] = {}
         self._kept = 0
 
     def see(self, node: Node) -> None:
@@ -45,10 +48,10 @@ class CohortData(Detector):
         self._see_ids(node, index)
         if isinstance(node.value, np.ndarray) and node.value.dtype.kind in "iuf":
             if (match := index.rows(node.value)) is not None:
-                self._inputs[node.place] = match
+                self._inputs[node.place] = [match]
             else:
-                for column in _columns(node.value):
-                    self._keep(node.place, column.astype(np.float64))
+                for number, column in enumerate(_columns(node.value)):
+                    self._keep(node.place, column.astype(np.float64), number)
         elif isinstance(node.value, Columns):
             self._see_table(node.place, node.value, index)
 
@@ -71,18 +74,19 @@ class CohortData(Detector):
         shared = [name for name in index.features if name in table.columns]
         numbers = {name: _numbers(column) for name, column in table.columns.items()}
         if shared:
-            match = index.rows(np.column_stack([numbers[name] for name in shared]), shared)
-            if match is not None:
-                self._inputs[place] = match
+            parts = self._inputs.setdefault(place, [])
+            rows = np.column_stack([numbers[name] for name in shared])
+            scaled = len(parts) < _STRANGERS or any(len(part.rows) for part in parts)
+            parts.append(index.rows(rows, shared, scaled=scaled) or RowMatch.none(len(rows)))
         for name, column in numbers.items():
             if name not in shared:
                 self._keep(f"{place}.{name}" if place else name, column)
 
-    def _keep(self, place: str, column: np.ndarray) -> None:
+    def _keep(self, place: str, column: np.ndarray, number: int = 0) -> None:
         """Keep a column, to compare it with the labels once all inputs of the file are known."""
         self._kept += len(column)
         if self._kept <= _MOST_NUMBERS:
-            self._columns.append((place, column))
+            self._columns.setdefault((place, number), []).append(column)
 
     def findings(self) -> Iterator[InspectionFinding]:
         """Yield what was proven."""
@@ -101,10 +105,12 @@ class CohortData(Detector):
                 people=len(people),
                 proof=index.proof(people, "ids as whole words"),
             )
-        for place, match in self._inputs.items():
+        inputs = {place: RowMatch.together(parts) for place, parts in self._inputs.items()}
+        inputs = {place: match for place, match in inputs.items() if len(match.rows)}
+        for place, match in inputs.items():
             yield self._of_inputs(place, match, index)
-        for place, column in self._columns:
-            if (found := self._of_labels(place, column, index)) is not None:
+        for (place, _), parts in self._columns.items():
+            if (found := self._of_labels(place, np.concatenate(parts), inputs, index)) is not None:
                 yield found
 
     def _of_inputs(self, place: str, match: RowMatch, index: CohortIndex) -> InspectionFinding:
@@ -124,11 +130,13 @@ class CohortData(Detector):
             proof=index.proof(people, exact),
         )
 
-    def _of_labels(self, place: str, column: np.ndarray, index: CohortIndex) -> InspectionFinding | None:
+    def _of_labels(
+        self, place: str, column: np.ndarray, inputs: Mapping[str, RowMatch], index: CohortIndex
+    ) -> InspectionFinding | None:
         beside = [
             match
-            for other, match in self._inputs.items()
-            if match.among == len(column) and _parent(other) in (_parent(place), place)
+            for other, match in inputs.items()
+            if match.among == len(column) and {other, _parent(other)} & {place, _parent(place)}
         ]
         found = _beside(beside[0], column, index) if beside else match_labels(column, index.labels)
         if found is None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from memberscan.inspection import column_names
 from memberscan.inspection.content import InspectionFinding
-from memberscan.inspection.detectors import vocabulary
 from memberscan.inspection.detectors.base import Detector, FileContext
 from memberscan.inspection.detectors.id_patterns import ids_in
 from memberscan.inspection.nodes import FEWEST_ROWS, Node, text
@@ -48,13 +48,13 @@ class PeopleTables(Detector):
             return
         table = self._tables.setdefault(node.place, _Table())
         table.rows += node.value.rows
-        names = {name: vocabulary.normalised(name) for name in node.value.columns}
-        table.about = [name for name, plain in names.items() if plain in vocabulary.ABOUT]
+        names = {name: column_names.normalised(name) for name in node.value.columns}
+        table.about = [name for name, plain in names.items() if plain in column_names.ABOUT]
         numeric = [plain for name, plain in names.items() if _is_numeric(node.value.columns[name])]
-        table.answers = any(vocabulary.PREDICTED.match(plain) for plain in numeric)
-        table.predicted = table.answers and any(vocabulary.TRUE.match(plain) for plain in numeric)
+        table.answers = any(column_names.PREDICTED.match(plain) for plain in numeric)
+        table.predicted = table.answers and any(column_names.TRUE.match(plain) for plain in numeric)
         table.columns = list(names)
-        table.folds = any(vocabulary.FOLDS.match(plain) for plain in names.values())
+        table.folds = any(column_names.FOLDS.match(plain) for plain in names.values())
         name = table.named or _id_column(node.value, names, bool(table.about or table.answers))
         if name and name in node.value.columns:
             table.named = name
@@ -67,7 +67,7 @@ class PeopleTables(Detector):
                 yield found
 
     def _judged(self, place: str, table: _Table) -> InspectionFinding | None:
-        strong = [name for name in table.about if vocabulary.normalised(name) in vocabulary.STRONG]
+        strong = [name for name in table.about if column_names.normalised(name) in column_names.STRONG]
         if table.rows < FEWEST_ROWS or self.file.program:
             return None
         if table.named:
@@ -130,7 +130,9 @@ def _id_column(table: Columns, names: dict[str, str], about_people: bool) -> str
     """
     for name, plain in names.items():
         column = table.columns[name]
-        named = plain in vocabulary.IDS or (about_people and (plain in vocabulary.WEAK_IDS or plain == ""))
+        named = plain in column_names.IDS or (
+            about_people and (plain in column_names.WEAK_IDS or plain == "")
+        )
         if not named and isinstance(column, np.ndarray) and column.dtype.kind in "biufM":
             continue
         sample = [text(cell) for cell in column[:_SAMPLE]]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from memberscan.inspection import column_names
 from memberscan.inspection.content import Grade, InspectionFinding, Kind
-from memberscan.inspection.detectors import vocabulary
 from memberscan.inspection.detectors.base import Detector, FileContext
 from memberscan.inspection.nodes import Node, joined, text
 from memberscan.inspection.values import Columns
@@ -31,9 +31,9 @@ _EMPTY = {
     "removed",
 }
 _KINDS: tuple[tuple[frozenset[str], Kind, Grade, str, bool], ...] = (
-    (vocabulary.NAMES, "names of people", "leaks", "names of people", False),
-    (vocabulary.BIRTH, "dates of birth", "leaks", "dates of birth", True),
-    (vocabulary.SCANNED, "dates of scans", "look", "days on which people were scanned", True),
+    (column_names.NAMES, "names of people", "leaks", "names of people", False),
+    (column_names.BIRTH, "dates of birth", "leaks", "dates of birth", True),
+    (column_names.SCANNED, "dates of scans", "look", "days on which people were scanned", True),
 )
 
 
@@ -51,7 +51,7 @@ class PersonalDetails(Detector):
             self._look(node.name, node.place, [node.value])
         elif isinstance(node.value, Columns):
             for name, column in node.value.columns.items():
-                self._look(name, f"{node.place}.{name}" if node.place else name, list(column))
+                self._look(name, f"{node.place}.{name}" if node.place else name, column)
             self._look_at_entries(node.place, node.value)
         elif isinstance(node.value, Mapping):
             for key, value in node.value.items():
@@ -64,8 +64,8 @@ class PersonalDetails(Detector):
             for key, value in zip(table.columns["key"], table.columns["value"], strict=True):
                 self._look(str(key), joined(place, str(key)), [value])
 
-    def _look(self, name: str, place: str, values: list[Any]) -> None:
-        plain = vocabulary.normalised(name)
+    def _look(self, name: str, place: str, values: Iterable[Any]) -> None:
+        plain = column_names.normalised(name)
         for names, kind, grade, what, dated in _KINDS:
             if plain in names:
                 given = {text(value).strip() for value in values}

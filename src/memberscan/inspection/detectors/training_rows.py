@@ -9,8 +9,8 @@ from typing import TypeGuard
 
 import numpy as np
 
+from memberscan.inspection import column_names
 from memberscan.inspection.content import InspectionFinding
-from memberscan.inspection.detectors import vocabulary
 from memberscan.inspection.detectors.base import Detector, FileContext
 from memberscan.inspection.detectors.stored_rows import STORED_ROWS, StoredRows
 from memberscan.inspection.detectors.stored_rows_elsewhere import STORED_ROWS_ELSEWHERE
@@ -96,16 +96,16 @@ def _by_name(node: Node) -> StoredRows | None:
         return None
     axes = node.value.ndim if isinstance(node.value, np.ndarray) else 2
     rows = node.value.rows if isinstance(node.value, Columns) else len(np.atleast_1d(node.value))
-    plain = vocabulary.normalised(node.name)
+    plain = column_names.normalised(node.name)
     if rows < FEWEST_ROWS:
         return None
-    if axes >= 2 and vocabulary.TRAINING_ROWS.match(plain):
+    if axes >= 2 and column_names.TRAINING_ROWS.match(plain):
         return StoredRows("", node.name, f"what its name says are training rows ({node.name})", "rows")
-    if vocabulary.TRAINING_LABELS.match(plain):
+    if column_names.TRAINING_LABELS.match(plain):
         return StoredRows(
             "", node.name, f"what its name says are labels of training rows ({node.name})", "labels"
         )
-    if axes >= 2 and node.owner is not None and vocabulary.DATASET.search(_short(node.owner.class_name)):
+    if axes >= 2 and node.owner is not None and column_names.DATASET.search(_short(node.owner.class_name)):
         return StoredRows(
             "", node.attribute, f"data ({rows:,} rows), perhaps those of the training", "derived"
         )

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from memberscan.inspection import column_names
 from memberscan.inspection.content import InspectionFinding
-from memberscan.inspection.detectors import vocabulary
 from memberscan.inspection.detectors.base import Detector, FileContext
 from memberscan.inspection.nodes import FEWEST_ROWS, Node
 from memberscan.inspection.values import Columns
@@ -41,7 +41,7 @@ class TrainingTraces(Detector):
             self._fold(node, node.value.rows)
 
     def _see_array(self, node: Node, array: np.ndarray) -> None:
-        plain = vocabulary.normalised(node.name)
+        plain = column_names.normalised(node.name)
         # Keras and optimizers of h5 files keep their slots beside the weights.
         if "optimizer" in node.place.lower() and array.size > 1:
             self._optimizer = self._optimizer or node.place
@@ -53,7 +53,7 @@ class TrainingTraces(Detector):
             array.ndim == 2
             and array.shape[0] >= _FEWEST_VECTORS
             and array.shape[1] >= _FEWEST_COLUMNS
-            and vocabulary.EMBEDDED.search(plain)
+            and column_names.EMBEDDED.search(plain)
         ):
             self._found.append(
                 self.file.finding(
@@ -104,4 +104,4 @@ class TrainingTraces(Detector):
 
 
 def _is_fold(name: str) -> bool:
-    return vocabulary.FOLDS.match(vocabulary.normalised(name)) is not None
+    return column_names.FOLDS.match(column_names.normalised(name)) is not None

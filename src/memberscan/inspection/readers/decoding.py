@@ -90,17 +90,43 @@ def lines(source: Source) -> Iterator[str]:
     TooLargeError
         If a line is longer than :data:`LONGEST_LINE` characters.
     """
+    for block in blocks_of_lines(source):
+        yield from lines_of(block)
+
+
+def lines_of(block: str) -> Iterator[str]:
+    """Yield the lines of a text with their ends; only a line feed ends one."""
+    # Python's own way would end lines at other characters, too, such as a form feed.
+    yield from io.StringIO(block, newline="\n")
+
+
+def blocks_of_lines(source: Source, size: int = BLOCK) -> Iterator[str]:
+    """Yield the text of a file in blocks of whole lines.
+
+    Parameters
+    ----------
+    source
+        The file.
+    size
+        About how many characters a block has.
+
+    Raises
+    ------
+    TooLargeError
+        If a line is longer than :data:`LONGEST_LINE` characters.
+    """
     with opened(source) as text:
         left, old = "", None
-        while block := text.read(BLOCK):
+        while block := text.read(size):
             source.budget.in_time()
             # Before 2001, lines on a Macintosh ended by a carriage return alone.
             old = "\r" in block and "\n" not in block if old is None else old
-            whole_lines = (left + (block.replace("\r", "\n") if old else block)).split("\n")
-            left = whole_lines.pop()
+            block = left + (block.replace("\r", "\n") if old else block)
+            end = block.rfind("\n") + 1
+            left = block[end:]
             if len(left) > LONGEST_LINE:
                 raise TooLargeError(f"a line has more than {LONGEST_LINE:,} characters")
-            for line in whole_lines:
-                yield line + "\n"
+            if end:
+                yield block[:end]
         if left:
             yield left

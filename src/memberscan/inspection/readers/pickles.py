@@ -17,6 +17,8 @@ _OTHERS: Final = (b"PK\x03\x04", b"\x89HDF", b"\x93NUMPY")
 """First bytes of files that may have such a name and are no pickles."""
 _ENOUGH: Final = 8
 """Number of opcodes by which a pickle without a header is known if its first bytes do not hold all of it."""
+_FIRST: Final = (b"(", b"c", b"]", b"}")
+"""First opcodes of such a pickle: of a list, a tuple, a mapping, or an object."""
 
 
 class Pickle:
@@ -68,5 +70,7 @@ def _reads(first: bytes, whole: bool, source: Source) -> bool:
     try:
         machine.load()
     except Exception:
-        return not whole and stream.at_end() and machine.steps >= _ENOUGH
+        # Lines of text may all begin with opcodes, but they remember nothing, as large pickles do.
+        begins = first[:1] in _FIRST and machine.steps >= _ENOUGH and machine.remembered > 0
+        return not whole and stream.at_end() and begins
     return machine.steps > 1

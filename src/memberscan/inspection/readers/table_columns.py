@@ -9,14 +9,20 @@ from typing import Any, Final
 
 import numpy as np
 
+from memberscan.inspection import column_names
 from memberscan.inspection.values import Columns
 
 CELLS: Final = 1 << 20
 """About how many cells are made into columns at a time."""
-_MISSING: Final = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "."})
-# A number with leading zeros is an id rather than a number, and so is one of more digits than a float keeps.
-_ID: Final = re.compile(r"\n(?:[ +-]*0\d|[ +-]*\d{16})")
-_NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9]\d{0,14}|(?=\.\d))(?:\.\d*)?(?:[eE][+-]?\d{1,3})?")
+MISSING: Final = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "."})
+"""Cells of columns of numbers that hold none."""
+LONGEST: Final = 15
+"""Most digits before the point of a number: a float keeps no more."""
+# A number with leading zeros is an id rather than a number, and so is one of more digits.
+_ID: Final = re.compile(rf"\n[ +-]*(?:0\d|\d{{{LONGEST + 1}}})")
+_NUMBER: Final = re.compile(
+    rf"[+-]?(?:0|[1-9]\d{{0,{LONGEST - 1}}}|(?=\.\d))(?:\.\d*)?(?:[eE][+-]?\d{{1,3}})?"
+)
 
 
 def tables(rows: Iterable[Sequence[Any]]) -> Iterator[Columns]:
@@ -28,17 +34,33 @@ def tables(rows: Iterable[Sequence[Any]]) -> Iterator[Columns]:
         Cells of each row, perhaps of different lengths. The first row is the header if it looks like one;
         without a header, columns are named by their numbers from 1.
     """
+    names, rest = header(rows)
+    yield from columns(rest, names)
+
+
+def header(rows: Iterable[Sequence[Any]]) -> tuple[list[str], Iterator[Sequence[Any]]]:
+    """Return the names of columns, if the first row holds them, and the rows below."""
     stream = iter(rows)
     first = list(islice(stream, 20))
-    if not first:
-        return
-    header = is_header(first)
-    names = _names(first) if header else []
+    named = bool(first) and is_header(first)
+    return _names(first) if named else [], chain(first[named:], stream)
+
+
+def columns(rows: Iterable[Sequence[Any]], names: list[str]) -> Iterator[Columns]:
+    """Yield tables of some rows each.
+
+    Parameters
+    ----------
+    rows
+        Cells of each row, perhaps of different lengths.
+    names
+        Names of the first columns; others are named by their numbers from 1.
+    """
     empty = True
-    for chunk in _chunks(chain(first[header:], stream)):
+    for chunk in _chunks(rows):
         empty = False
         yield Columns(_named(names, chunk))
-    if empty:
+    if empty and names:
         yield Columns({name: [] for name in names})
 
 
@@ -76,18 +98,19 @@ def is_header(rows: Sequence[Sequence[Any]]) -> bool:
     """Return whether the first of some rows names the columns.
 
     It does if none of its cells is a number and at most one is empty; where a cell is there twice, only if
-    there are numbers below. It also does if its cells are 0, 1, 2 and so on, as pandas writes a table without
-    names, and if it has a word above a column of numbers: names of other columns may be ids of digits.
+    there are numbers below. Names may also be numbers, such as 0, 1, 2 of a pandas table, years, or ids of
+    people: then it does if a word stands above a column of numbers, if a cell names a column about people,
+    or if all numbers in it count up by one.
     """
     cells = ["" if cell is None else str(cell).strip() for cell in rows[0]]
-    if len(cells) > 1 and cells[cells[0] == "" :] == [str(i) for i in range(len(cells) - (cells[0] == ""))]:
-        return True
     named = [cell for cell in cells if cell]
-    if len({*named}) == len(named) and any(_names_numbers(rows, k) for k in range(len(cells))):
+    if len({*named}) == len(named) and (
+        _counts(named) or any(_names_numbers(rows, k) or _names_people(rows, k) for k in range(len(cells)))
+    ):
         return True
-    if len(named) < max(1, len(cells) - 1) or any(_number_or_missing(cell) for cell in named):
+    if len(named) < max(1, len(cells) - 1) or any(is_number_or_missing(cell) for cell in named):
         return False
-    return len({*named}) == len(named) or any(_number_or_missing(cell) for row in rows[1:] for cell in row)
+    return len({*named}) == len(named) or any(is_number_or_missing(cell) for row in rows[1:] for cell in row)
 
 
 def _names_numbers(rows: Sequence[Sequence[Any]], place: int) -> bool:
@@ -97,14 +120,30 @@ def _names_numbers(rows: Sequence[Sequence[Any]], place: int) -> bool:
     return (
         len(below) >= 2
         and first[:1].isalpha()
-        and not _number_or_missing(first)
+        and not is_number_or_missing(first)
         and all(_NUMBER.fullmatch(cell) for cell in below)
     )
 
 
-def _number_or_missing(cell: Any) -> bool:
+def _names_people(rows: Sequence[Sequence[Any]], place: int) -> bool:
+    """Return whether the first cell of a column names one about people, and is not a value of it."""
+    first, *below = [str(cell).strip() for row in rows for cell in row[place : place + 1]] or [""]
+    return column_names.normalised(first) in column_names.PEOPLE and first not in below
+
+
+def _counts(named: Sequence[str]) -> bool:
+    """Return whether the numbers among names are 0, 1, 2 and so on; beside a word, perhaps 1, 2, 3."""
+    numbers = [cell for cell in named if _NUMBER.fullmatch(cell)]
+    words = len(numbers) < len(named)
+    return len(numbers) >= 2 + words and any(
+        numbers == [str(first + k) for k in range(len(numbers))] for first in range(1 + words)
+    )
+
+
+def is_number_or_missing(cell: Any) -> bool:
+    """Return whether a cell holds a number, or says that there is none."""
     text = "" if cell is None else str(cell).strip()
-    return text in _MISSING or bool(_NUMBER.fullmatch(text))
+    return text in MISSING or bool(_NUMBER.fullmatch(text))
 
 
 def _names(rows: Sequence[Sequence[Any]]) -> list[str]:
@@ -144,9 +183,9 @@ def _of_text(cells: Sequence[str | None]) -> Any:
         numbers = list(map(float, filled))
     except (ValueError, TypeError):
         # Most columns of text show it in their first cells.
-        if not all(cell is None or _number_or_missing(cell) for cell in cells[:100]):
+        if not all(cell is None or is_number_or_missing(cell) for cell in cells[:100]):
             return list(cells)
-        filled = ["nan" if cell is None or cell.strip() in _MISSING else cell for cell in cells]
+        filled = ["nan" if cell is None or cell.strip() in MISSING else cell for cell in cells]
         try:
             numbers = list(map(float, filled))
         except ValueError:

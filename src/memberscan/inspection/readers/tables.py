@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from memberscan.inspection.readers.base import Item, Partly
-from memberscan.inspection.readers.decoding import encoding_of, is_text, lines
-from memberscan.inspection.readers.table_columns import tables
+from memberscan.inspection.readers.decoding import blocks_of_lines, encoding_of, is_text, lines_of
+from memberscan.inspection.readers.regular_tables import regular
+from memberscan.inspection.readers.table_columns import columns, header
 from memberscan.inspection.readers.text import read_text
 from memberscan.inspection.sources import HEAD, Source
+from memberscan.inspection.values import Columns
 
 _SEPARATORS: Final = ("\t", ",", ";", "|", " ")
 _NAMED: Final = frozenset({".csv", ".tsv", ".tab", ".psv"})
+_BLOCK: Final = 8 << 20
+"""About how many characters of a table are parsed at a time."""
 _PERHAPS: Final = frozenset({"", ".txt", ".dat", ".data", ".asc"})
 
 
@@ -37,10 +42,33 @@ class Table:
         with source.open() as stream:
             found = separator(stream.read(HEAD))
         try:
-            rows = csv.reader(lines(source), delimiter=found or ",", skipinitialspace=found in (" ", ","))
-            yield from (Item("", table) for table in tables(row for row in rows if row))
+            yield from (Item("", table) for table in _parts(source, found or ","))
         except csv.Error:
             yield from read_text(source)
+
+
+def _parts(source: Source, separator: str) -> Iterator[Columns]:
+    """Yield the parts of a table, the first with its header."""
+    blocks = blocks_of_lines(source, _BLOCK)
+    names: list[str] | None = None
+    table = Columns({})
+    for block in blocks:
+        if names is not None and (quick := regular(block, separator, table)) is not None:
+            yield quick
+            continue
+        # A quoted cell may go on in the next block.
+        text = chain([block], blocks) if '"' in block else [block]
+        rows = _rows(text, separator)
+        if names is None:
+            names, rows = header(rows)
+        for table in columns(rows, names):
+            yield table
+
+
+def _rows(blocks: Iterable[str], separator: str) -> Iterator[Sequence[str]]:
+    lines = chain.from_iterable(map(lines_of, blocks))
+    rows = csv.reader(lines, delimiter=separator, skipinitialspace=separator in (" ", ","))
+    return (row for row in rows if row)
 
 
 def separator(head: bytes) -> str:

@@ -52,6 +52,9 @@ SCANNED = frozenset({
 })  # fmt: skip
 """Columns and tags with the day on which somebody was scanned."""
 
+PEOPLE = IDS | ABOUT | BIRTH | NAMES | SCANNED
+"""Columns that tell people apart or describe them."""
+
 PREDICTED = re.compile(r"^(yhat|oof.*|y?pred.*|.*(pred|predicted|prediction|hat))$")
 """Columns with predictions, normalised."""
 TRUE = re.compile(r"^(y|true|truth|target|targets|labels?|groundtruth|actual|observed|ages?|.*true)$")
