@@ -13,7 +13,7 @@ from memberscan.evidence.cross_fitting import DrawDesign, linear_share
 from memberscan.evidence.draw_intervals import FittedAuc
 from memberscan.evidence.intervals import auc_interval
 from memberscan.evidence.roc import aucs_of_rows, influences, null_variance
-from tests.evidence.test_cross_fitting import design_of
+from tests.evidence.simulated import design_of
 
 NORMAL = stats.norm.ppf(0.975)
 DESIGNS = {leaked: design_of(40, 40, leaked, 5) for leaked in (0.3, 0.5, 0.8)}
@@ -27,7 +27,8 @@ def scan(one: FittedAuc) -> tuple[float, float]:
     """Return the least and the greatest of many AUCs that a test at that AUC does not reject."""
     error = np.sqrt(one.variance) / (one.auc * (1 - one.auc))
     t = max(logit(one.auc) / error, 0)
-    direction = np.diag(one.design._shared).mean() / np.diag(one.design._scored).mean() / one.design.stable
+    of_draws = [(rows**2).sum(axis=1).mean() for rows in (one.design.known, one.design.weights)]
+    direction = of_draws[0] / of_draws[1] / one.design.stable
     length = max(t**2 * (1 - one.stability) / one.stability**2, direction) if one.stability else np.inf
     aucs, truths = np.linspace(0.01, 0.99, 4000), np.linspace(0, 60, 60_001)
     stable = np.zeros(len(aucs))
