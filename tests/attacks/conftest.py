@@ -35,6 +35,7 @@ from memberscan.signals.learner_updates import (
     UPDATE_PRODUCTS,
     UPDATE_SKETCHES,
 )
+from memberscan.signals.nearby_predictions import NEARBY_PREDICTION
 from memberscan.signals.reference_models import REFERENCE_COPIES, REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
 from memberscan.signals.round_predictions import ROUND_PREDICTIONS
 from memberscan.targets import PredictionsTable
@@ -77,6 +78,8 @@ def of_final_model(rng: np.random.Generator, age: np.ndarray, residual: np.ndarr
         PREDICTION: age - residual,
         ROUND_PREDICTIONS: age[:, None] - residual[:, None] * [1.5, 1.2, 1.0] - later,
         AUGMENTED_PREDICTIONS: (age - moved).T,
+        # Jumps of up to one year, as if by chance, and larger ones of members.
+        NEARBY_PREDICTION: age - residual + np.abs(np.sin(1e4 * residual)) + shift,
         COVARIATES: np.column_stack([years, years**2]),
         ACTIVATION: activation,
         HEAD_OUTPUTS: np.column_stack(

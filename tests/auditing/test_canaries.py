@@ -120,7 +120,7 @@ def test_a_private_training_is_not_contradicted(people: Cohort, tmp_path: Path) 
     options: dict[str, Any] = {"options": {"width": 5}, "members": 0.2, "config": config}
     run = train(people, tmp_path / "run", model="mlp", seed=2, canaries=60, **options)
     result = read(run)
-    assert result.content["canaries"]["broken"] is False and len(result.content["canaries"]["bounds"]) == 8
+    assert result.content["canaries"]["broken"] is False and len(result.content["canaries"]["bounds"]) == 10
     shown = page(result)
     assert BROKEN not in shown and "so few canaries" not in shown and "do not contradict" in shown
     # No 60 canaries can contradict an epsilon of 50.

@@ -13,10 +13,13 @@ import pytest
 from memberscan.auditing.reference_results import by_person, compare_with_references
 from memberscan.auditing.tables import scores_table
 from memberscan.errors import MisalignedError
+from memberscan.evidence import quantizer_security as quantizer_security_module
 from memberscan.evidence.person_exposure import PersonExposure, person_exposure
+from memberscan.evidence.quantizer_security import quantizer_security
 from memberscan.evidence.scores import Scores
 from memberscan.people import People
 from memberscan.report.outcome import PeopleFacts
+from memberscan.report.published_references import references
 from memberscan.signals import PREDICTION, View
 from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
 from memberscan.studies.exposure import World
@@ -108,3 +111,33 @@ def test_the_owners_table_has_exposure_with_its_error():
     assert list(table.columns) == ["member", "exposure_auc", "exposure_se"]
     assert sorted(table["exposure_auc"]) == sorted(found.auc)
     assert "exposure_auc" not in scores_table(target.people.ids, target.member, [], None)
+
+
+def test_only_a_quantized_model_of_numbers_has_an_indicator_of_its_quantizer(monkeypatch):
+    # About 15 of 60 people are outside of two models.
+    monkeypatch.setattr(quantizer_security_module, "FEWEST", 8)
+    target, view, residuals = seen(8)
+    for defence, classes, expected in (
+        ("quantize:bits=4", (), True),
+        ("mixup+quantize:bits=ternary", (), True),
+        ("quantize:bits=4", ("a", "b"), False),
+        ("prune", (), False),
+        (None, (), False),
+    ):
+        target.run, target.variable = SimpleNamespace(defence=defence), SimpleNamespace(classes=classes)
+        errors = np.random.default_rng(1).normal(size=PEOPLE)
+        people = PeopleFacts(target.member, target.people.mean(view.label), errors, errors, errors)
+        found = compare_with_references(target, view, [], people)
+        assert found is not None and (found.quantizer is not None) == expected
+        if found.quantizer is not None:
+            inside = np.vstack([target.member, view[REFERENCE_MEMBERS][:, ::2]])
+            losses = np.vstack([errors, residuals]) ** 2
+            assert found.quantizer.indicator == pytest.approx(
+                quantizer_security(losses, inside, 30).indicator
+            )
+            shown = references(found, 0.1)
+            assert shown is not None and shown.quantizer is not None
+            assert shown.quantizer.indicator == round(found.quantizer.indicator, 2)
+            assert shown.quantizer.low <= found.quantizer.low
+        else:
+            assert "quantizer" not in references(found, 0.1).dump()  # type: ignore[union-attr]

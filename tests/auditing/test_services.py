@@ -120,6 +120,28 @@ def test_behind_a_constant_answer_scores_do_not_depend_on_the_model(people: Coho
     assert plain.content["verdict"]["label"] == "leaks"
 
 
+def test_errors_that_match_those_of_others_show_nothing_and_weights_show_all(
+    people: Cohort, tmp_path: Path
+) -> None:
+    config = TrainingConfig(epochs=40, device="cpu", defence="match-errors")
+    options: dict[str, Any] = {"model": "mlp", "config": config, "seed": 1, "validation": 0.3}
+    run = train(people, tmp_path / "run", **options)
+    threats = ONCE, dataclasses.replace(ONCE, access=Access.WEIGHTS)
+    names = ("error:zero-knowledge", "answer-jump")
+    found = [audit(run.path, threat=each, attacks=names) for each in threats]
+    outputs, weights = ({one["attack"]: one["auc"] for one in each.content["findings"]} for each in found)
+    assert outputs["error:zero-knowledge"]["low"] < 0.5 and weights["error:zero-knowledge"]["low"] > 0.6
+    # The adapted attack sees which answers the service changes. Without a service none jumps.
+    assert outputs["answer-jump"]["low"] > 0.9 and "answer-jump" not in weights
+    errors = [each.content["target"] for each in found]
+    # Members get answers as bad as others do, whose answers stay as they are.
+    assert errors[0]["mae_members"] > errors[1]["mae_members"]
+    assert errors[0]["mae_nonmembers"] == errors[1]["mae_nonmembers"]
+    train_references(run.path, tmp_path / "references", count=2, workers=1)
+    behind = audit(run.path, threat=ONCE, references=tmp_path / "references", attacks=("lira:signed",))
+    assert behind.content["target"]["answers"].startswith("Answers to scans that the model was trained on")
+
+
 def test_the_page_says_what_changed_and_whom_it_does_not_hinder(people: Cohort, tmp_path: Path) -> None:
     run = trained(people, tmp_path / "run", "round:step=1")
     plain = trained(people, tmp_path / "plain", None)

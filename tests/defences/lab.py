@@ -45,9 +45,17 @@ class Noise(Defence):
         return Guarantee(said, "whoever trains")
 
 
-def go(table: Cohort, path: Path, defence: str | None, seed: int | None = 4, **changes: Any) -> Run:
+def go(
+    table: Cohort,
+    path: Path,
+    defence: str | None,
+    seed: int | None = 4,
+    validation: float = 0.0,
+    **changes: Any,
+) -> Run:
     config = TrainingConfig(**{"epochs": 3, "device": "cpu", "defence": defence, **changes})
-    return train(table, path, model="mlp", options={"width": 5}, config=config, seed=seed)
+    options: dict[str, Any] = {"options": {"width": 5}, "validation": validation}
+    return train(table, path, model="mlp", config=config, seed=seed, **options)
 
 
 def answers(values: ArrayLike, inputs: ArrayLike | None = None, secret: bytes = b"secret") -> Answers:

@@ -80,7 +80,10 @@ def test_a_class_of_ones_own_counts_only_if_the_user_named_it(
 
 @every_defence
 def test_the_model_is_trained_as_without_it(text: str, table: Cohort, tmp_path: Path) -> None:
-    plain, changed = go(table, tmp_path / "plain", None), go(table, tmp_path / "run", text)
+    plain, changed = (
+        go(table, tmp_path / str(place), defence, validation=0.2)
+        for place, defence in enumerate((None, text))
+    )
     assert changed.weights_fingerprint == plain.weights_fingerprint
     assert changed.defence is not None and changed.guarantee is None
 

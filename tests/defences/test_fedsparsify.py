@@ -91,13 +91,13 @@ def test_each_place_leaves_the_other_alone() -> None:
     one, other = {"w": torch.tensor([4.0, 0, 0, 2, 1])}, {"w": torch.tensor([4.0, 0, 3, 2, 1])}
     average = {"w": torch.tensor([4.0, 0, 1, 2, 1])}
     update = Update(average, other, 9, 2, 2, generator_of(0))
-    merge = Merge([one, other, one, one], average, 2, 2)
+    merge = Merge([one, other, one, one], average, average, 2, 2, None)
     learner, server = (defence_from(f"fedsparsify:sparsity=0.6,where={where}") for where in PLACES)
     assert learner.update(update)["w"].tolist() == [4, 0, 3, 0, 0]
     assert server.update(update)["w"].tolist() == other["w"].tolist()
     assert learner.merged(merge)["w"].tolist() == [4, 0, 0, 2, 1]
     assert server.merged(merge)["w"].tolist() == [4, 0, 0, 2, 0]
-    unpruned = Merge(merge.models, average, 1, 9)
+    unpruned = Merge(merge.models, average, average, 1, 9, None)
     assert learner.merged(unpruned)["w"].tolist() == average["w"].tolist()
 
 
@@ -109,7 +109,8 @@ def test_it_can_be_joined_with_another_defence() -> None:
         both.require_training(2, encrypted=True)
     assert not both.extendable()
     models = [{"w": torch.tensor([4.0, 0, 3, 2, 1])}, *[{"w": torch.tensor([4.0, 0, 0, 2, 1])}] * 3]
-    merge = Merge(models, {"w": torch.tensor([4.0, 0, 9, 2, 1])}, 2, 2)
+    average = {"w": torch.tensor([4.0, 0, 9, 2, 1])}
+    merge = Merge(models, average, average, 2, 2, None)
     assert both.merged(merge)["w"].tolist() == [4, 0, 0, 0, 0]
     model = MLP((4,), width=5)
     with torch.no_grad():

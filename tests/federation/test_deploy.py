@@ -124,6 +124,9 @@ def test_a_folder_that_holds_anything_is_left_alone(tmp_path: Path, content: str
 def test_a_federation_that_cannot_begin_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="'resnet' cannot be federated"):
         deploy.init(tmp_path / "app", Settings("resnet"), run=tmp_path, learners=2)
+    planted = TrainingConfig(defence="site-noise:noise=1,canaries=100")
+    with pytest.raises(BadInputError, match="keeps none; leave canaries out"):
+        deploy.init(tmp_path / "app", Settings("mlp", training=planted), run=tmp_path, learners=2)
     with pytest.raises(BadInputError, match="learners is 2, but a round needs 3"):
         deploy.init(tmp_path / "app", settings(min_learners=3), run=tmp_path, learners=2)
     assert not list(tmp_path.iterdir())

@@ -367,3 +367,15 @@ def test_each_learner_has_its_row(examples: Examples, made: Callable[..., Table]
     assert federation is not None
     rows = getattr(federation, part)
     assert len(made(rows).rows) == len(rows)
+
+
+def test_the_indicator_of_a_quantizer_is_beside_the_defence(examples: Examples) -> None:
+    content = examples["plain"].dump()
+    content["target"] |= {"defence": "quantize:bits=4"}
+    fit = {"count": 8, "recipe": "mlp", "rmse_in": 1.0, "rmse_out": 2.0, "unlike": []}
+    fit |= {"correlation": 0.1, "own_correlation": 0.1}
+    said = "What theory says of the quantized weights."
+    for quantizer in ({}, {"quantizer": {"indicator": 0.43, "low": 0.02, "compared": 8}}):
+        page = render_html(check(content | {"references": fit | quantizer}).dump())
+        assert (said in page) == bool(quantizer)
+        assert ("is 0.43, and at least 0.02" in page and "with 8 others" in page) == bool(quantizer)

@@ -102,6 +102,7 @@ def in_one_line(audit: AuditContent | dict[str, Any]) -> str:
     [
         (1.0, "one run", "The guarantee is broken: canaries show an epsilon of at least 2.5, and the"),
         (1.0, "Gaussian", "The guarantee may be broken: canaries show an epsilon of at least 2.5, and the"),
+        (1.0, "Gaussian, AUC", "The guarantee may be broken: canaries show an epsilon of at least 2.5, and"),
         (2.75, "one run", "Canaries do not contradict epsilon 2.75, which is no proof of it."),
         (8.0, "one run", "Too few canaries: they could not contradict epsilon 8."),
         (None, "one run", "Canaries show an epsilon of at least 2.5 at delta 1e-05; the training"),

@@ -17,13 +17,15 @@ import pytest
 from memberscan.cohort import Cohort
 from memberscan.defences.answers import Answers
 from memberscan.defences.defence import Defence
+from memberscan.defences.match_errors import matched
 from memberscan.errors import BadInputError, NonFiniteError
 from memberscan.models.copies import copies
-from memberscan.models.inputs import as_inputs
-from memberscan.runs import Run
+from memberscan.models.inputs import as_inputs, predict_scans
+from memberscan.runs import Role, Run
 from memberscan.targets import PredictionsTable, open_target
 from memberscan.targets.service import Service
 from memberscan.targets.trained_model import TrainedModel
+from memberscan.targets.trained_scans import TrainedScans
 from memberscan.threat import Access, ThreatModel
 from memberscan.training import TrainingConfig, train
 
@@ -165,3 +167,38 @@ def test_a_stated_defence_of_answers_of_classes_is_refused(noisy: Run, volumes: 
 def test_the_fingerprint_does_not_show_the_secret(noisy: Run) -> None:
     secret = json.loads((noisy.path / "request.json").read_text())["defence_seed"]
     assert str(secret) not in json.dumps(service_of(noisy).fingerprint)
+
+
+def test_only_the_very_scans_that_were_trained_on_get_moved_answers(volumes: Cohort, tmp_path: Path) -> None:
+    config = TrainingConfig(epochs=1, device="cpu", defence="match-errors")
+    options: dict[str, Any] = {"options": {"width": 4}, "validation": 0.2, "config": config, "seed": 1}
+    run = train(volumes, tmp_path / "run", model="cnn3d", **options)
+    service = service_of(run)
+    labels = volumes.labels[list(service.scan_ids)].to_numpy()
+    whose = volumes.scans["subject_id"][list(service.scan_ids)]
+    member = whose.isin(run.roles.subjects(Role.MEMBER)).to_numpy()
+    known = TrainedScans.of(run)
+    assert len(known.labels) == member.sum() and len(known.others) > 0
+    model = run.load()
+    np.testing.assert_allclose(
+        known.members, labels[member] - predict_scans(model, volumes, service.scan_ids)[member, 0], rtol=1e-5
+    )
+    raw = labels - np.where(member, known.members.mean(), 3.0)
+    found = service.of_model(raw, of_copies=False)
+    expected = matched((labels - raw)[member], known.members, known.others)
+    np.testing.assert_allclose((labels - found)[member], expected, atol=1e-6)
+    np.testing.assert_array_equal(found[~member], raw[~member])
+    count = sum(1 for _ in copies(as_inputs(volumes, list(service.scan_ids[:1]))))
+    moved = np.random.default_rng(0).normal(60, 9, (len(raw), count))
+    np.testing.assert_array_equal(service.of_model(moved, of_copies=True), moved)
+    both, inside = np.stack([moved, moved]), np.stack([member, ~member])
+    np.testing.assert_array_equal(service.of_references(both, of_copies=True, inside=inside), both)
+    rows = service.of_references(np.stack([raw, raw]), of_copies=False, inside=inside)
+    for row, own in zip(rows, inside, strict=True):
+        np.testing.assert_allclose(
+            np.sort((labels - row)[own]),
+            np.sort(matched((labels - raw)[own], (labels - raw)[own], (labels - raw)[~own])),
+        )
+        np.testing.assert_array_equal(row[~own], raw[~own])
+    with pytest.raises(BadInputError, match="on whom each reference was trained"):
+        service.of_references(raw[None], of_copies=False)

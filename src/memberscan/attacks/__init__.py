@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memberscan.attacks.activation import ACTIVATIONS
+from memberscan.attacks.answer_jump import ANSWER_JUMP
 from memberscan.attacks.attack import Attack, Features, FittedAttack, KnownScans, Rule
 from memberscan.attacks.augmented_error import AUGMENTED_ERROR, ZERO_KNOWLEDGE_AUGMENTED
 from memberscan.attacks.availability import adds, tried_by_default
@@ -56,6 +57,7 @@ REGISTRY: dict[str, Attack] = {
         COMBINED,
         ZERO_KNOWLEDGE_ERROR,
         ZERO_KNOWLEDGE_AUGMENTED,
+        ANSWER_JUMP,
         ZERO_KNOWLEDGE_GRADIENT,
         UNCERTAINTY,
         HEAD_LOSS,

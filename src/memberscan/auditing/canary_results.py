@@ -27,10 +27,25 @@ def canaries_of(target: Target) -> Canaries | None:
     return found
 
 
+def in_request(target: Target) -> dict[str, str]:
+    """Return what the request of an audit says of canaries, so that one with others is not taken for it."""
+    if getattr(target, "run", None) is None:
+        return {}
+    # Torch is loaded only where a model is run.
+    from memberscan.auditing.update_canaries import update_canaries_of
+
+    found = {"canaries": canaries_of(target), "update_canaries": update_canaries_of(target)}
+    return {name: each.fingerprint for name, each in found.items() if each is not None}
+
+
 def read_back(target: Target) -> CanaryEvidence | None:
     """Score the canaries by what the attacker may see, and bound epsilon; None where there are none."""
-    if (canaries := canaries_of(target)) is None:
+    if getattr(target, "run", None) is None:
         return None
+    if (canaries := canaries_of(target)) is None:
+        from memberscan.auditing.update_canaries import read_updates_back
+
+        return read_updates_back(target)
     inside, run = canaries.inside, target.run  # type: ignore[attr-defined]
     if inside.all() or not inside.any():
         return None

@@ -12,9 +12,11 @@ from memberscan import seeds
 from memberscan.attacks.references.empirical_bayes import EMPIRICAL_BAYES
 from memberscan.attacks.references.stacking import STACKING
 from memberscan.attacks.with_references import Compared
+from memberscan.defences import parts_of
 from memberscan.errors import MisalignedError, NonFiniteError, TooFewSubjectsError
 from memberscan.evidence.naming import name_members
 from memberscan.evidence.person_exposure import PersonExposure, person_exposure
+from memberscan.evidence.quantizer_security import QuantizerSecurity, quantizer_security
 from memberscan.evidence.recipe_fit import compare_recipe
 from memberscan.evidence.reference_power import ReferencePower, measure_power
 from memberscan.evidence.roc import aucs_of_rows
@@ -63,7 +65,7 @@ def compare_with_references(
     residuals, inside = by_person(view.residuals(seen[REFERENCE_PREDICTIONS]), found.inside, target.people)
     exposure = _exposure(target, view, scores, people, residuals, inside)
     fit = compare_recipe(people.residual, people.member, residuals, inside)
-    return ReferenceFacts(found.recipe, fit, exposure)
+    return ReferenceFacts(found.recipe, fit, exposure, _quantizer(target, people, residuals, inside))
 
 
 def _exposure(
@@ -94,6 +96,25 @@ def _exposure(
         power=_power(target, view, rng) if len(residuals) >= FEWEST_FOR_POWER else None,
         named=None if naming is None else name_members(naming.attack, naming.values[0], people.member),
     )
+
+
+def _quantizer(
+    target: Target,
+    people: PeopleFacts,
+    residuals: Float[np.ndarray, "references people"],
+    inside: Bool[np.ndarray, "references people"],
+) -> QuantizerSecurity | None:
+    """Return the indicator of a quantizer of numbers; None where the weights are not quantized.
+
+    References are trained with the target's defence, so that their weights are what the same quantizer made
+    of trainings on other people.
+    """
+    run = getattr(target, "run", None)
+    names = () if run is None else [part.partition(":")[0] for part in parts_of(run.defence)]
+    if "quantize" not in names or target.variable.classes:
+        return None
+    losses = np.vstack([people.residual, residuals]) ** 2
+    return quantizer_security(losses, np.vstack([people.member, inside]), int(people.member.sum()))
 
 
 def _power(target: Target, view: View, rng: np.random.Generator) -> ReferencePower:

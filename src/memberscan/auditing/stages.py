@@ -122,7 +122,7 @@ def audit(
     _require_both_sides(audited, smallest_cell)
     origin = source.resolve().name
     directory = None if directory is None else Path(directory)
-    run, canaries = getattr(audited, "run", None), canary_results.canaries_of(audited)
+    run = getattr(audited, "run", None)
     request = {
         "command": "audit",
         "memberscan": version("memberscan"),
@@ -130,7 +130,7 @@ def audit(
         # Weights do not say what the outputs mean.
         **({} if run is None else run.spec.reading),
         **({} if audited.variable.is_age else {"target": asdict(audited.variable)}),
-        **({} if canaries is None else {"canaries": canaries.fingerprint}),
+        **canary_results.in_request(audited),
         **({} if run is None else facts.stated_of_training(run)),
         "predictions_from": audited.predictions_from,
         "references": None if audited.references is None else audited.references.fingerprint,

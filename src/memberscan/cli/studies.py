@@ -26,7 +26,7 @@ def study(
             metavar="NAME",
             help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining, "
             "hidden-difference, exposure, reference-calibration, references, queries, another-visit, "
-            "heads, encoder, defences, federated-defences or canaries.",
+            "heads, encoder, defences, federated-defences, canaries or canary-updates.",
         ),
     ],
     out: Annotated[

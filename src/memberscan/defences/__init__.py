@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DEFENCES: dict[str, str] = {
     "dp-sgd": "memberscan.defences.dp_sgd:DPSGD",
     "fedsparsify": "memberscan.defences.fedsparsify:FedSparsify",
+    "site-noise": "memberscan.defences.site_noise:SiteNoise",
     "adaptive-dp": "memberscan.defences.adaptive_dp:AdaptiveDP",
     "unique-gradient": "memberscan.defences.unique_gradient:UniqueGradient",
     "label-noise": "memberscan.defences.label_noise:LabelNoise",
@@ -35,6 +36,7 @@ DEFENCES: dict[str, str] = {
     "quantize": "memberscan.defences.quantize:Quantize",
     "round": "memberscan.defences.round:Round",
     "clip": "memberscan.defences.clip:Clip",
+    "match-errors": "memberscan.defences.match_errors:MatchErrors",
     "answer-noise": "memberscan.defences.answer_noise:AnswerNoise",
 }
 """The class of each defence, by name, as ``package.module:Class``; it is imported only when it is used."""

@@ -21,6 +21,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class OwnPeople:
+    """What a service knows of the people whom its model was trained on, and of people held out.
+
+    Parameters
+    ----------
+    labels
+        The true label of each input that the model was trained on; NaN for all others.
+    members, others
+        Residuals (label minus prediction) of scans that it was trained on, and of people held out.
+    """
+
+    labels: Float[np.ndarray, " n"]
+    members: Float[np.ndarray, " scans"]
+    others: Float[np.ndarray, " held_out"]
+
+
+def _nothing_known() -> OwnPeople:
+    raise BadInputError(
+        "this service does not say whom its model was trained on, which its defence needs; give Answers own"
+    )
+
+
+@dataclass(frozen=True, eq=False)
 class Answers:
     """What a model is about to answer.
 
@@ -35,12 +58,15 @@ class Answers:
         needs it.
     place
         Of the defence among several that change answers; each has random bytes of its own.
+    own
+        Gives what the service knows of the people trained on. It is called only if a defence needs it.
     """
 
     values: Float[np.ndarray, " n"]
     digests: Callable[[], UInt8[np.ndarray, "n 32"]]
     secret: Callable[[], bytes]
     place: int = 0
+    own: Callable[[], OwnPeople] = _nothing_known
 
     def random_bytes(self) -> UInt8[np.ndarray, "n 32"]:
         """Return bytes for each answer: the same for the same input, and like chance without the secret.

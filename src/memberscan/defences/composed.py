@@ -93,6 +93,14 @@ class Composed(Defence):
         """See :class:`~memberscan.defences.defence.Defence`."""
         return self._deciding("teaching").teaching()
 
+    def needs_kept_seed(self) -> bool:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return any(part.needs_kept_seed() for part in self.parts)
+
+    def needs_held_out(self) -> bool:
+        """See :class:`~memberscan.defences.defence.Defence`."""
+        return any(part.needs_held_out() for part in self.parts)
+
     def labels(
         self, own: Float[np.ndarray, " scans"], target: TargetVariable, rng: np.random.Generator | None
     ) -> Float[np.ndarray, " scans"]:

@@ -146,14 +146,21 @@ class Merge:
         Trainable parameters by name, of each learner that took part.
     average
         Their average, weighted by scans: the next global model.
+    before
+        The global model that the learners began with.
     round, rounds
         Number of this round, from 1, and of all rounds.
+    seed
+        Of the server's random numbers, the same in every round, and secret as that of a training is. None at
+        the server of a deployed federation, which keeps no seed from one start to the next.
     """
 
     models: Sequence[Mapping[str, Tensor]]
     average: Mapping[str, Tensor]
+    before: Mapping[str, Tensor]
     round: int
     rounds: int
+    seed: int | None
 
     def giving(self, parameters: Mapping[str, Tensor]) -> Merge:
         """Return the merge with other parameters of the next global model."""
@@ -196,6 +203,14 @@ class Defence:
     def teaching(self) -> Distillation | None:
         """Return how to train teachers on the members, and the model as a student; None without teachers."""
         return None
+
+    def needs_kept_seed(self) -> bool:
+        """Return whether a server must keep its seed: one of a simulated federation does, others do not."""
+        return False
+
+    def needs_held_out(self) -> bool:
+        """Return whether a training needs people with the role validation, whom no model is trained on."""
+        return False
 
     def labels(
         self,

@@ -21,7 +21,8 @@ from memberscan.configuration import configuration
 from memberscan.defences.accountant import Steps, default_delta, epsilon_of, noise_for
 from memberscan.defences.defence import Defence, Step, TrainingSize
 from memberscan.defences.own_gradients import require_own_gradients
-from memberscan.errors import BadInputError, ModelError
+from memberscan.defences.public_scale import public_moments, scale_of
+from memberscan.errors import BadInputError
 from memberscan.guarantee import Guarantee
 from memberscan.models.gradients import parameter_layers, set_gradients
 
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
     from memberscan.cohort import Cohort
     from memberscan.models.regressor import AgeRegressor
 
-_AGE_CENTER, _AGE_SPREAD = 50.0, 20.0
 _ROWS_AT_ONCE = 8
-_LARGEST_FEATURE = 10.0
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -95,34 +94,11 @@ class DPSGD(Defence):
 
     def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
         """Return moments of public constants, for labels and for the features of a table."""
-        center, spread = self._scale(cohort)
-        found = {name: torch.zeros_like(value) for name, value in own.items()}
-        found["age"] += center
-        found["age_square"] += center**2 + spread**2
-        if "feature" in own:
-            middle, width = self.feature_center, self.feature_spread
-            # The mean of (x - c)^2, from the means of x and of x^2.
-            square = own["feature_square"] - 2 * middle * own["feature"] + middle**2
-            size = float(square.max().sqrt()) / width
-            if size > _LARGEST_FEATURE:
-                raise ModelError(
-                    f"a feature of the table is {size:.3g} times feature_spread, and {self.name} does not "
-                    "scale features by the people trained on; standardise the table with public constants "
-                    "first, or give feature_center=... and feature_spread=... for features of one kind"
-                )
-            found["feature"] += middle
-            found["feature_square"] += middle**2 + width**2
-        return found
+        features = self.feature_center, self.feature_spread
+        return public_moments(own, self._scale(cohort), features, self.name)
 
     def _scale(self, cohort: Cohort) -> tuple[float, float]:
-        if self.center is not None and self.spread is not None:
-            return self.center, self.spread
-        if cohort.target.is_age or cohort.target.classes:
-            return _AGE_CENTER, _AGE_SPREAD
-        raise BadInputError(
-            f"{self.name} needs public constants for the target {cohort.target.name!r}: add center=... and "
-            f"spread=..., in {cohort.target.unit}"
-        )
+        return scale_of(cohort, self.center, self.spread, self.name)
 
     def batches(
         self, people: Int[np.ndarray, " scans"], size: TrainingSize, rng: np.random.Generator

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from memberscan.evidence.audit_inputs import check_delta, check_epsilon, check_level
 from memberscan.evidence.epsilon_bounds import epsilon_gaussian
+from memberscan.evidence.epsilon_from_auc import epsilon_gaussian_auc
 from memberscan.evidence.one_run import epsilon_one_run, epsilon_one_run_fdp
 from memberscan.evidence.rate_bounds import CONFIDENCE
 
@@ -57,6 +58,8 @@ class CanaryEvidence:
         The stated one, or None.
     bounds
         All of them.
+    estimate
+        An estimate of epsilon, which is no bound; None where none was made.
     """
 
     inside: int
@@ -65,13 +68,14 @@ class CanaryEvidence:
     delta: float
     epsilon: float | None
     bounds: tuple[CanaryBound, ...]
+    estimate: float | None = None
 
     @property
     def broken(self) -> bool | None:
         """Whether a bound lies above the stated epsilon; None where none is stated.
 
-        False says that these canaries showed nothing, and not that the guarantee holds. Where only the bound
-        that takes canaries for independent lies above it, that assumption may be what is wrong.
+        False says that these canaries showed nothing, and not that the guarantee holds. Where only bounds
+        that take canaries for independent lie above it, that assumption may be what is wrong.
         """
         return None if self.epsilon is None else any(each.broken for each in self.bounds)
 
@@ -102,9 +106,10 @@ def canary_evidence(
     epsilon, delta
         The stated guarantee.
     gaussian
-        Whether the guarantee is that of a mechanism with Gaussian noise. Two tighter bounds, which assume
-        that, are then made too. That of :func:`memberscan.evidence.epsilon_bounds.epsilon_gaussian` also
-        assumes that canaries do not influence each other.
+        Whether the guarantee is that of a mechanism with Gaussian noise. Three tighter bounds, which assume
+        that, are then made too. Those of :func:`memberscan.evidence.epsilon_bounds.epsilon_gaussian` and
+        :func:`memberscan.evidence.epsilon_from_auc.epsilon_gaussian_auc` also assume that canaries do not
+        influence each other.
     level
         Confidence of all together.
 
@@ -123,7 +128,7 @@ def canary_evidence(
         partial(epsilon_one_run_fdp, gaussian=False),
     ]
     if gaussian and at > 0:
-        methods += [epsilon_one_run_fdp, epsilon_gaussian]
+        methods += [epsilon_one_run_fdp, epsilon_gaussian, epsilon_gaussian_auc]
     each_level = 1 - (1 - level) / (len(scores) * len(methods))
     bounds = []
     for name, values in scores.items():

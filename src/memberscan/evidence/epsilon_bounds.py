@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Method = Literal[
     "Clopper-Pearson",
     "Gaussian",
+    "Gaussian, AUC",
     "one run",
     "one run, f-DP",
     "one run, f-DP, Gaussian",

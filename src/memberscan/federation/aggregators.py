@@ -76,8 +76,11 @@ class Aggregator(ABC):
 class Plain(Aggregator):
     """A server that sees every learner's model."""
 
-    def __init__(self, initial: AgeRegressor, transcript: Transcript) -> None:
+    def __init__(
+        self, initial: AgeRegressor, transcript: Transcript, defence_seed: int | None = None
+    ) -> None:
         super().__init__(initial, transcript)
+        self.defence_seed = defence_seed
         self._models: dict[str, dict[str, Tensor]] = {}
         self._before: dict[str, Tensor] = {}
 
@@ -148,8 +151,10 @@ class Plain(Aggregator):
     ) -> Mapping[str, Tensor]:
         """Return the parameters of the average after the defence's part at the server."""
         names = [name for name, p in self.initial.named_parameters() if p.requires_grad]
-        own, *others = ({name: model[name] for name in names} for model in (average, *models))
-        merge = Merge(others, own, number, settings.rounds)
+        own, before, *others = (
+            {name: model[name] for name in names} for model in (average, self._before, *models)
+        )
+        merge = Merge(others, own, before, number, settings.rounds, self.defence_seed)
         return defence_from(settings.training.defence).merged(merge)
 
 

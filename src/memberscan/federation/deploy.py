@@ -89,8 +89,8 @@ def init(
     Raises
     ------
     BadInputError
-        If the model is not a built-in one, a setting exceeds what a site accepts, or fewer learners are
-        expected than a round needs.
+        If the model is not a built-in one, a setting exceeds what a site accepts, fewer learners are
+        expected than a round needs, or the defence needs a seed that is kept.
     OutputConflictError
         If the folder is not empty: it may be the app of a running federation.
     """
@@ -100,6 +100,7 @@ def init(
         raise BadInputError(
             f"learners is {learners}, but a round needs {settings.min_learners}; wait for more learners"
         )
+    settings.require_deployable()
     # Check them in the form that the server sends, to refuse settings now that every site would refuse.
     settings = Settings.from_json(dataclasses.replace(settings, everyone_keeps=True).to_json())
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):

@@ -89,7 +89,8 @@ def simulate(
     keys
         The learners' secret key and the server's public key, if updates are encrypted.
     defence_seed
-        Seed of the random numbers of the learners' defence; by default a new secret seed in each round.
+        Seed of the random numbers of the defence, at the learners and at the server; by default a new secret
+        seed in each round.
     code
         The factory of the network, if the user named one: the settings may come from a transcript of others.
     """
@@ -114,9 +115,17 @@ def simulate(
     if engine == "local":
         grid = LocalGrid(app, nodes, settings.training.seed)
         with task_identity(RUN_ID, SERVER):
-            coordinate(grid, settings, transcript, expected=nodes, public=public, code=code)
+            coordinate(
+                grid,
+                settings,
+                transcript,
+                expected=nodes,
+                public=public,
+                code=code,
+                defence_seed=defence_seed,
+            )
     else:
-        _on_ray(app, nodes, settings, transcript, public, code)
+        _on_ray(app, nodes, settings, transcript, public, code, defence_seed)
 
 
 def _opening(cohort: Cohort, engine: str) -> Callable[[], Cohort]:
@@ -146,6 +155,7 @@ def _on_ray(
     transcript: Path,
     public: bytes | None,
     code: str | None,
+    defence_seed: int | None,
 ) -> None:
     from flwr.simulation import run_simulation
 
@@ -162,6 +172,7 @@ def _on_ray(
             public=public,
             lasting_nodes=False,
             code=code,
+            defence_seed=defence_seed,
         )
 
     # Flower logs every message; what a user needs to know comes as errors and in the transcript.

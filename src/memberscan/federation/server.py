@@ -44,6 +44,7 @@ def coordinate(
     lasting_nodes: bool = True,
     fewest_people: int = 1,
     code: str | None = None,
+    defence_seed: int | None = None,
 ) -> Transcript:
     """Coordinate a federation to its last round, continuing from its transcript.
 
@@ -66,9 +67,13 @@ def coordinate(
         would reveal single people. In a simulation on one machine this does not matter.
     code
         The factory of the network, if the user of this machine named one.
+    defence_seed
+        Seed of the random numbers of the defence's part at the server; None where no seed is kept.
 
     Raises
     ------
+    BadInputError
+        If the defence needs a seed and there is none.
     FederationError
         If too few learners connect, or too few are left in a round; finished rounds are kept.
     OutputConflictError
@@ -76,6 +81,8 @@ def coordinate(
     BusyError
         If another process coordinates a federation in this directory.
     """
+    if defence_seed is None:
+        settings.require_deployable()
     bound = Transcript.open(path).nodes if (path / MANIFEST).exists() and lasting_nodes else {}
     messenger = Messenger(grid, settings)
     registered = register(
@@ -85,7 +92,9 @@ def coordinate(
     with disk_guard(path):
         path.mkdir(parents=True, exist_ok=True)
     with locked(path):
-        return _coordinate(messenger, registered, path, public, code, lasting_nodes=lasting_nodes)
+        return _coordinate(
+            messenger, registered, path, public, code, defence_seed, lasting_nodes=lasting_nodes
+        )
 
 
 def _coordinate(
@@ -94,6 +103,7 @@ def _coordinate(
     path: Path,
     public: bytes | None,
     code: str | None,
+    defence_seed: int | None,
     *,
     lasting_nodes: bool,
 ) -> Transcript:
@@ -111,7 +121,7 @@ def _coordinate(
     absent = {name: gone for name in transcript.learners if name not in registered.names} | registered.absent
     initial = regressor(settings, registered.learners[0].shape, code)
     if settings.secure == "none":
-        aggregator: Aggregator = Plain(initial, transcript)
+        aggregator: Aggregator = Plain(initial, transcript, defence_seed)
     else:
         aggregator = Encrypted(initial, transcript, _required(public))
     if not transcript.begun:

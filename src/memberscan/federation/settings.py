@@ -69,6 +69,20 @@ class Settings:
         encrypted = self.secure != "none"
         defence_from(self.training.defence).require_training(self.rounds, encrypted=encrypted)
 
+    def require_deployable(self) -> None:
+        """Check that the server need not keep a seed, since that of a deployed federation keeps none.
+
+        Raises
+        ------
+        BadInputError
+            If a part of the defence needs it.
+        """
+        if defence_from(self.training.defence).needs_kept_seed():
+            raise BadInputError(
+                f"the defence {self.training.defence!r} plants canaries at the server, which an audit draws "
+                "again from a seed, and the server of a deployed federation keeps none; leave canaries out"
+            )
+
     def to_json(self) -> str:
         """Return the settings as the parties send them to each other."""
         return json.dumps(asdict(self), sort_keys=True)

@@ -42,7 +42,8 @@ def can_break(planted: Canaries, limit: Guarantee) -> bool:
 
 def only_if_independent(planted: Canaries) -> bool:
     """Return whether the guarantee is broken only if canaries do not influence each other."""
-    return {"Gaussian"} == {each.method for each in planted.bounds if each.broken}
+    found = {each.method for each in planted.bounds if each.broken}
+    return bool(found) and found <= {"Gaussian", "Gaussian, AUC"}
 
 
 def in_words(audit: AuditContent) -> tuple[str, bool] | None:

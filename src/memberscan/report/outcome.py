@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from memberscan.evidence.permutation import NullCheck
     from memberscan.evidence.person_exposure import PersonExposure
     from memberscan.evidence.prediction_scale import PredictionScale
+    from memberscan.evidence.quantizer_security import QuantizerSecurity
     from memberscan.evidence.recipe_fit import RecipeFit
     from memberscan.evidence.verdict import Verdict
     from memberscan.guarantee import Guarantee
@@ -208,11 +209,14 @@ class ReferenceFacts:
         How the target compares with them.
     exposure
         How exposed each person is; None where there are too few references, or no attack used them.
+    quantizer
+        What quantized weights tell of who was in, as far as theory says; None where they are not quantized.
     """
 
     recipe: str
     fit: RecipeFit
     exposure: PersonExposure | None = None
+    quantizer: QuantizerSecurity | None = None
 
 
 @dataclass(frozen=True)

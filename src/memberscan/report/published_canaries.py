@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from memberscan.evidence.rounding import floored
@@ -19,6 +20,8 @@ def canaries(found: canary_bounds.CanaryEvidence) -> Canaries:
 
     Canaries are made up, so their counts say nothing about people.
     """
+    estimate = found.estimate
+    also = {} if estimate is None or math.isinf(estimate) else {"estimate": round(estimate, 2)}
     return Canaries(
         inside=found.inside,
         outside=found.outside,
@@ -26,6 +29,7 @@ def canaries(found: canary_bounds.CanaryEvidence) -> Canaries:
         delta=found.delta,
         bounds=tuple(_bound(each, found.epsilon) for each in found.bounds),
         broken=found.broken,
+        **also,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from memberscan.evidence.rounding import Measured
-from memberscan.report.content.references_json import References
+from memberscan.evidence.rounding import Measured, floored
+from memberscan.report.content.references_json import Quantizer, References
 
 if TYPE_CHECKING:
     from memberscan.evidence.recipe_fit import RecipeFit
@@ -19,7 +19,11 @@ def references(facts: ReferenceFacts | None, step: float) -> References | None:
     """Return how the target compares with its references; ``step`` is the finest one of its errors."""
     if facts is None:
         return None
-    fit = facts.fit
+    fit, also = facts.fit, {}
+    if (found := facts.quantizer) is not None:
+        # Of few people each, and no more exact than that.
+        about = {"indicator": round(found.indicator, 2), "low": floored(found.low, 0.01)}
+        also = {"quantizer": Quantizer(**about, compared=found.compared)}
     return References(
         count=fit.count,
         recipe=facts.recipe,
@@ -28,6 +32,7 @@ def references(facts: ReferenceFacts | None, step: float) -> References | None:
         correlation=_correlation(fit.correlation, fit),
         own_correlation=_correlation(fit.own_correlation[0], fit),
         unlike=fit.unlike,
+        **also,
     )
 
 

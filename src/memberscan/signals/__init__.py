@@ -5,7 +5,8 @@ A new kind of signal is one module with its key and its provider, and one line i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from memberscan.signals.covariates import COVARIATES_OF_SCANS
 from memberscan.signals.head_outputs import HEAD_OUTPUTS_OF_SCANS
 from memberscan.signals.layer_gradients import GRADIENT_LENGTHS, LAYER_GRADIENTS
 from memberscan.signals.learner_updates import UPDATES
+from memberscan.signals.nearby_predictions import NEARBY_PREDICTION, NEARBY_PREDICTIONS
 from memberscan.signals.of_final_model import OfFinalModel, observe_final
 from memberscan.signals.predictions import PREDICTION, PREDICTIONS
 from memberscan.signals.reference_models import REFERENCES
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 PROVIDERS: tuple[Provider, ...] = (
     PREDICTIONS,
     PREDICTIONS_OF_COPIES,
+    NEARBY_PREDICTIONS,
     HEAD_OUTPUTS_OF_SCANS,
     COVARIATES_OF_SCANS,
     ACTIVATIONS,
@@ -109,7 +112,11 @@ def as_answered(target: Target, values: Mapping[Signal, Any]) -> dict[Signal, An
         kind = _OF_KIND[signal.kind].behind_service(signal)
         if kind == "hidden":
             raise BadInputError(f"the signal {signal} is hidden by {service.name}; choose another attack")
-        change = service.of_references if REFERENCE in signal.dimensions else service.of_model
+        change: Callable[..., Any] = service.of_model
+        if REFERENCE in signal.dimensions and target.references is not None:
+            change = partial(service.of_references, inside=target.references.inside)
+        elif signal == NEARBY_PREDICTION:
+            change = partial(service.of_model, nearby=True)
         seen[signal] = raw if kind == "unchanged" else change(raw, of_copies=COPY in signal.dimensions)
     return seen
 

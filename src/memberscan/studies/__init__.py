@@ -157,6 +157,14 @@ def _canaries(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return canaries(out, seed=seed, processes=threads.available())
 
 
+def _canary_updates(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.canary_updates import canary_updates
+
+    del run
+    return canary_updates(out, seed=seed, processes=threads.available())
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "overfitting": _overfitting,
     "verdict": _verdict,
@@ -177,4 +185,5 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "defences": _defences,
     "federated-defences": _federated_defences,
     "canaries": _canaries,
+    "canary-updates": _canary_updates,
 }

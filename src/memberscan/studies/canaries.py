@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ METHODS = {
     "fdp": "one run, f-DP",
     "fdp_gaussian": "one run, f-DP, Gaussian",
     "gaussian": "Gaussian",
+    "gaussian_auc": "Gaussian, AUC",
 }
 """Columns of the table, and the method of each."""
 _BUGS = "memberscan.studies.planted_bugs"
@@ -90,7 +91,7 @@ def canaries(
     rows = []
     for case in CASES:
         of_case = [each for (other, _), each in zip(tasks, found, strict=True) if other == case]
-        rows.append({"training": case.training, "epsilon": case.epsilon} | _summary(of_case))
+        rows.append({"training": case.training, "epsilon": case.epsilon} | summary(of_case, METHODS))
     table = pd.DataFrame(rows)
     write_table(out / "canaries.tsv", table.round(4))
     return table
@@ -142,7 +143,7 @@ def _one_run(out: Path, task: tuple[Case, int]) -> dict[str, float]:
             seed=seed,
             canaries=CANARIES,
         )
-        return _bounds(_evidence(run, None if case.epsilon else generator(seed, "coins after it")))
+        return bounds_by_column(_evidence(run, None if case.epsilon else generator(seed, "coins after it")))
 
 
 def _evidence(run: Run, coins: np.random.Generator | None) -> CanaryEvidence:
@@ -155,7 +156,8 @@ def _evidence(run: Run, coins: np.random.Generator | None) -> CanaryEvidence:
     return canary_evidence(scores, inside, epsilon=epsilon, delta=stated.delta, gaussian=run.gaussian_noise)
 
 
-def _bounds(found: CanaryEvidence) -> dict[str, float]:
+def bounds_by_column(found: CanaryEvidence) -> dict[str, float]:
+    """Return the greatest bound of each method, and 1 where one of them is above the stated epsilon."""
     greatest = {
         name: max(each.bound.value for each in found.bounds if each.bound.method == method)
         for name, method in METHODS.items()
@@ -163,12 +165,13 @@ def _bounds(found: CanaryEvidence) -> dict[str, float]:
     return greatest | {"broken": float(bool(found.broken))}
 
 
-def _summary(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def summary(found: Sequence[Mapping[str, float]], columns: Iterable[str]) -> dict[str, float]:
+    """Return medians over runs, and how often the guarantee seemed broken, with its 95% interval."""
     count = int(sum(each["broken"] for each in found))
     interval = stats.binomtest(count, len(found)).proportion_ci(0.95, "exact")
     return {
         "runs": len(found),
-        **{name: float(np.median([each[name] for each in found])) for name in METHODS},
+        **{name: float(np.median([each[name] for each in found])) for name in columns},
         "broken": count / len(found),
         "broken_low": interval.low,
         "broken_high": interval.high,

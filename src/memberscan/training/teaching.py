@@ -33,14 +33,20 @@ _ANSWERS = "answers"
 
 
 def require_students(config: TrainingConfig, held_out: bool) -> None:
-    """Refuse a defence with a student where nobody is held out, or those held out choose the epoch.
+    """Refuse a defence that needs people held out where there are none, or where they choose the epoch.
 
     Raises
     ------
     BadInputError
         Saying what to give.
     """
-    if (teaching := defence_from(config.defence).teaching()) is None:
+    defence = defence_from(config.defence)
+    if defence.needs_held_out() and not held_out:
+        raise BadInputError(
+            f"the defence {config.defence!r} needs people whom the model is not trained on and who are not "
+            "non-members either; add --validation 0.2, or give some subjects that role in the roles file"
+        )
+    if (teaching := defence.teaching()) is None:
         return
     if not held_out:
         raise BadInputError(

@@ -10,11 +10,11 @@ from memberscan.report.content.parts import Count, Fraction, Many, Part, Size
 class CanaryBound(Part):
     """A lower bound of epsilon. It is no estimate: other canaries or a stronger attack may show more."""
 
-    scores: Literal["outputs", "weights"]
+    scores: Literal["outputs", "weights", "updates"]
     """What the scores of canaries were made from."""
-    method: Literal["one run", "one run, f-DP", "one run, f-DP, Gaussian", "Gaussian"]
-    """How it was found. The last two hold only if the training leaks as a mechanism with Gaussian noise does,
-    and the last only if canaries do not influence each other."""
+    method: Literal["one run", "one run, f-DP", "one run, f-DP, Gaussian", "Gaussian", "Gaussian, AUC"]
+    """How it was found. The last three hold only if the training leaks as a mechanism with Gaussian noise
+    does, and the last two only if canaries do not influence each other."""
     epsilon: Size
     """The bound, rounded down; 0 says that nothing was shown."""
     ceiling: Size
@@ -28,10 +28,10 @@ class CanaryBound(Part):
 
 
 class Canaries(Part):
-    """Made-up people who were put into the training or left out by a coin, and what they show of epsilon."""
+    """Made-up people, or updates of a federation, that a coin put in or left out, and what they show."""
 
     inside: Count
-    """How many were trained on."""
+    """How many were trained on, or added to the sums of updates."""
     outside: Count
     """How many were left out."""
     level: Fraction
@@ -42,4 +42,6 @@ class Canaries(Part):
     """All bounds that were made."""
     broken: bool | None
     """Whether one lies above the epsilon that is stated; null where none is. False is no proof of safety.
-    True shows less where only the bound "Gaussian" does, which takes canaries for independent."""
+    True shows less where only "Gaussian" or "Gaussian, AUC" does: these take canaries for independent."""
+    estimate: Size | None = None
+    """Of canary updates, an estimate of epsilon that is no bound; missing where it is above 500."""

@@ -10,6 +10,7 @@ from memberscan.report.content.canaries_json import Canaries, CanaryBound
 from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.content.parts import Estimate
+from memberscan.report.content.references_json import Quantizer
 from memberscan.report.guaranteed import allowed, private
 from memberscan.report.page_section import Section
 from memberscan.report.table_cells import Cell, Table, estimate
@@ -23,8 +24,10 @@ class TrainingDefence:
     rates were compared with it; ``answers`` how answers of the model are changed, and ``bypassed`` whether
     this attacker reads the model itself. ``taught_on`` is the number of people held out whose scans a student
     was trained on. ``stated`` is the epsilon with which canaries are compared, ``cannot_break`` whether they
-    are too few to show more, ``only_if_independent`` whether only the bound that takes canaries for
-    independent does, and ``gaussian`` whether some bounds assume Gaussian noise.
+    are too few to show more, ``only_if_independent`` whether only bounds that take canaries for
+    independent do, ``gaussian`` whether some bounds assume Gaussian noise, and ``of_updates`` whether
+    canaries are updates of a federation and not made-up people. ``quantizer`` is what theory says of
+    quantized weights.
     """
 
     defence: str | None
@@ -42,6 +45,8 @@ class TrainingDefence:
     cannot_break: bool
     only_if_independent: bool
     gaussian: bool
+    of_updates: bool
+    quantizer: Quantizer | None
 
 
 def data(audit: AuditContent) -> TrainingDefence | None:
@@ -66,6 +71,8 @@ def data(audit: AuditContent) -> TrainingDefence | None:
         bounds=None if planted is None else canary_bounds(planted),
         stated=None if limit is None else guaranteed.limit_of(limit),
         only_if_independent=planted is not None and guaranteed.only_if_independent(planted),
+        quantizer=None if audit.references is None else audit.references.quantizer,
+        of_updates=any(each.scores == "updates" for each in bounds),
         gaussian=any(each.method.endswith("Gaussian") for each in bounds),
         cannot_break=limit is not None and planted is not None and not guaranteed.can_break(planted, limit),
     )
