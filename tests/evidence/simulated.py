@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from memberscan.evidence.cross_fitting import DrawDesign
 from memberscan.evidence.scores import ASIDE, IN, OUT, Pair, Scores
+from memberscan.targets.known import draws as draws_of
+from memberscan.threat import ThreatModel
 
 
 def once(attack: str, values: np.ndarray, member: np.ndarray, threshold: float = 0.0) -> Scores:
@@ -20,6 +23,17 @@ def fitted(attack: str, values: np.ndarray, member: np.ndarray, threshold: float
     """Return the scores of a fitted attack, NaN for the people known in a draw."""
     thresholds = np.full(len(values), threshold)
     return Scores.of_draws(attack, fitted=True, values=values, member=member, thresholds=thresholds)
+
+
+def design_of(members: int, nonmembers: int, leaked: float, repeats: int, seed: int = 0) -> DrawDesign:
+    """Return who is fitted on and scored in the draws of an audit of these people."""
+    member = np.arange(members + nonmembers) < members
+    rows = draws_of(member, ThreatModel(leaked=leaked, repeats=repeats), np.random.default_rng(seed))
+    known = np.stack([row.known.everyone for row in rows])
+    weights = np.stack(
+        [np.where(member, 1 / (member & ~row).sum(), 1 / (~member & ~row).sum()) * ~row for row in known]
+    )
+    return DrawDesign.of(weights, known)
 
 
 def simulate(

@@ -12,16 +12,7 @@ from memberscan.evidence.scores import Scores
 from memberscan.studies import coverage as study
 from memberscan.targets.known import draws
 from memberscan.threat import ThreatModel
-
-
-def design_of(members: int, nonmembers: int, leaked: float, repeats: int, seed: int = 0) -> DrawDesign:
-    member = np.arange(members + nonmembers) < members
-    rows = draws(member, ThreatModel(leaked=leaked, repeats=repeats), np.random.default_rng(seed))
-    known = np.stack([row.known.everyone for row in rows])
-    weights = np.stack(
-        [np.where(member, 1 / (member & ~row).sum(), 1 / (~member & ~row).sum()) * ~row for row in known]
-    )
-    return DrawDesign.of(weights, known)
+from tests.evidence.simulated import design_of
 
 
 def pair_by_pair(design: DrawDesign) -> float:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from scipy import special, stats
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -66,31 +67,63 @@ class DrawDesign:
     @cached_property
     def unstable(self) -> float:
         """The same, if a fit tells nothing of the truth."""
-        return self.of_means(0.0)
+        return float(self.of_means(0.0))
 
-    def of_means(self, stability: float) -> float:
+    def of_means(
+        self, stability: Float[np.ndarray, " *shape"] | float
+    ) -> Float[np.ndarray, " *shape"] | float:
         """Return the variance of the mean over draws, over that of a draw.
 
         Parameters
         ----------
         stability
-            Share of the truth in a fitted rule, from 0 to 1.
+            Share of the truth in a fitted rule, from 0 to 1; one or several.
         """
         shared, scored, across = self._shared, self._scored, self._across
         size = float(np.diag(shared).mean())
+        rest = 1 - np.asarray(stability, dtype=float)
         if size == 0:
-            return self.stable
-        rest = 1 - stability
-        linear = scored + 2 * rest * across + rest**2 * shared
+            return self.stable + 0 * rest
+        linear = scored.mean() + 2 * rest * across.mean() + rest**2 * shared.mean()
         # Products of both directions of a pair: fitted on the first and scored the second, or the reverse.
-        pairs = shared * scored + across * across.T
-        pairs = pairs - stability * (across + across.T) * shared + stability**2 / 2 * shared**2
-        total = stability * linear.mean() + rest * pairs.mean() / size
-        return float(total / np.diag(scored).mean())
+        pairs = (shared * scored + across * across.T).mean()
+        pairs = pairs - stability * ((across + across.T) * shared).mean()
+        pairs = pairs + np.square(stability) / 2 * (shared**2).mean()
+        total = stability * linear + rest * pairs / size
+        return np.asarray(total / np.diag(scored).mean())
+
+    def of_aucs(
+        self, stability: Float[np.ndarray, " *shape"] | float, auc: float
+    ) -> Float[np.ndarray, " *shape"]:
+        """Return the variance of the mean AUC over draws, over that in which every fit gives the same rule.
+
+        Who was fitted on moves the part of the AUC that is linear in the scores. The rest varies by who is
+        scored, and two draws share it by the square of the correlation of their scores. At least 1.
+
+        Parameters
+        ----------
+        stability
+            As of :meth:`of_means`.
+        auc
+            Decides how much is linear, see :func:`linear_share`.
+        """
+        share, s = linear_share(auc), np.asarray(stability, dtype=float)
+        # The mean of (s + (1 - s) g)^2 over pairs of draws, where g is how far their errors go together.
+        powers = [float((self._same_errors**k * self._scored).mean()) for k in range(3)]
+        squares = s**2 * powers[0] + 2 * s * (1 - s) * powers[1] + (1 - s) ** 2 * powers[2]
+        rest = squares / np.diag(self._scored).mean()
+        total = share * self.of_means(s) + (1 - share) * rest
+        return np.asarray(np.maximum(1.0, total / self.stable))
+
+    @cached_property
+    def one_direction(self) -> float:
+        """Variance of a fit's error in one direction, over that of a mean over everybody scored once."""
+        scored = float(np.diag(self._scored).mean()) * self.stable
+        return float(np.diag(self._shared).mean()) / scored if scored > 0 else 0.0
 
     def factor(self, stability: float) -> float:
         """Return the variance over that in which every fit gives the same rule; at least 1."""
-        return max(1.0, self.of_means(stability) / self.stable)
+        return max(1.0, float(self.of_means(stability)) / self.stable)
 
     def of_decisions(self, stability: float) -> float:
         """Return the same for the share of right decisions, each the sign of a score.
@@ -101,7 +134,7 @@ class DrawDesign:
         """
         correlation = self._correlation(stability)
         beyond = 2 / np.pi * (np.arcsin(correlation) - correlation) * self._scored
-        return 2 / np.pi * self.of_means(stability) + float(beyond.mean() / np.diag(self._scored).mean())
+        return float(2 / np.pi * self.of_means(stability) + beyond.mean() / np.diag(self._scored).mean())
 
     def stability(self, agreement: float) -> float:
         """Return the share of the truth in fits, given how far a person's places in several draws agree.
@@ -129,10 +162,14 @@ class DrawDesign:
 
     def _correlation(self, stability: float) -> Float[np.ndarray, "draws draws"]:
         """Return how far the scores of a person in two draws go together: as far as fits share people."""
+        return np.asarray(np.clip(stability + (1 - stability) * self._same_errors, 0.0, 1.0))
+
+    @cached_property
+    def _same_errors(self) -> Float[np.ndarray, "draws draws"]:
+        """How far the errors of two fits go together, if they have no truth in them."""
         size = np.sqrt(np.diag(self._shared))
         scale = np.outer(size, size)
-        shared = np.divide(self._shared, scale, out=np.ones_like(scale), where=scale > 0)
-        return np.asarray(np.clip(stability + (1 - stability) * shared, 0.0, 1.0))
+        return np.asarray(np.divide(self._shared, scale, out=np.ones_like(scale), where=scale > 0))
 
     @cached_property
     def _scored(self) -> Float[np.ndarray, "draws draws"]:
@@ -145,6 +182,20 @@ class DrawDesign:
     @cached_property
     def _across(self) -> Float[np.ndarray, "draws draws"]:
         return np.asarray(self.known @ self.weights.T)
+
+
+def linear_share(auc: float) -> float:
+    """Return how much of an AUC's variance is linear in the scores, over the same at an AUC of one half.
+
+    For normal scores of equal spread on both sides. A member's place among non-members is Phi(x + delta),
+    whose covariance with x is phi(h) / sqrt(2), h the normal quantile of the AUC; its mean square is a
+    probability of two correlated normals, which is the AUC less twice Owen's T (Ann. Math. Stat. 27, 1956).
+    The share is 3 / pi at one half, and 0.7 of that at an AUC of 0.9.
+    """
+    h = float(stats.norm.ppf(auc))
+    variance = auc - 2 * float(special.owens_t(h, 1 / np.sqrt(3))) - auc**2
+    linear = float(stats.norm.pdf(h)) ** 2 / 2
+    return min(1.0, linear / variance * np.pi / 3) if variance > 0 else 0.0
 
 
 def _mean_over_diagonal(products: Float[np.ndarray, "draws draws"]) -> float:

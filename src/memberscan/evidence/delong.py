@@ -12,8 +12,14 @@ import numpy as np
 
 from memberscan.errors import MisalignedError
 from memberscan.evidence.cross_fitting import DrawDesign, variance_of_mean
+from memberscan.evidence.draw_intervals import FittedAuc
 from memberscan.evidence.estimates import Estimates
-from memberscan.evidence.intervals import Interval, balanced_accuracy_interval, weights_by_share
+from memberscan.evidence.intervals import (
+    Interval,
+    auc_interval,
+    balanced_accuracy_interval,
+    weights_by_share,
+)
 from memberscan.evidence.roc import (
     comparable,
     influences,
@@ -93,6 +99,24 @@ class _Draws:
         """The share of the truth in each attack's fits, from 0 to 1."""
         return np.array([stability for _, stability in self._variances])
 
+    def fitted(self, attack: int) -> FittedAuc:
+        """Return the mean AUC of an attack that learned its scores."""
+        variance, stability = self._variances[attack]
+        members, nonmembers = self.counts.tolist()
+        auc, stable = float(self.auc[:, attack].mean()), variance / self.design.factor(stability)
+        return FittedAuc(auc, stable, stability, members, nonmembers, self.design)
+
+    @property
+    def limits(self) -> Float[np.ndarray, "attacks 2"]:
+        """The ends of each attack's 95% interval."""
+        means, errors = self.auc.mean(axis=0).tolist(), np.sqrt(self.variance).tolist()
+        members, nonmembers = self.counts.tolist()
+        ends = []
+        for k, learned in enumerate(self.learned.tolist()):
+            alone = auc_interval(means[k], errors[k], members, nonmembers)
+            ends.append(self.fitted(k).limits if learned else (alone.low, alone.high))
+        return np.array(ends)
+
     @cached_property
     def _variances(self) -> list[tuple[float, float]]:
         each = zip(np.moveaxis(self.influence, 1, 0), self.learned.tolist(), strict=True)
@@ -138,6 +162,7 @@ class DeLong:
     def _estimates(self, scores: Sequence[Scores], strata: Int[np.ndarray, " people"] | None) -> Estimates:
         _require_draws(scores)
         auc, variance, by_chance, effects = np.empty((4, len(scores)))
+        limits = np.empty((len(scores), 2))
         counts = np.empty((2, len(scores)), dtype=int)
         by_person = np.empty((len(scores), scores[0].values.shape[1]))
         for fitted in (False, True):
@@ -145,7 +170,7 @@ class DeLong:
             if chosen.any():
                 draws = _Draws.of([attack for attack in scores if attack.fitted == fitted], strata)
                 auc[chosen], variance[chosen] = draws.auc.mean(axis=0), draws.variance
-                by_chance[chosen] = draws.variance_by_chance
+                by_chance[chosen], limits[chosen] = draws.variance_by_chance, draws.limits
                 by_person[chosen], effects[chosen] = draws.by_person, draws.design_effect
                 counts[:, chosen] = draws.counts[:, None]
         return Estimates(
@@ -157,6 +182,7 @@ class DeLong:
             nonmembers=counts[1],
             design_effect=effects,
             error_by_chance=np.sqrt(by_chance),
+            limits=limits,
         )
 
     def accuracies(self, scores: Sequence[Scores]) -> tuple[Interval, ...]:
@@ -218,11 +244,9 @@ def _correlation(covariance: Float[np.ndarray, "attacks attacks"]) -> Float[np.n
 
 
 def _accuracy(attack: Scores) -> Interval:
+    """Return the mean balanced accuracy; each end has the stability of fits at that end of the AUC's."""
     decided = attack.values > attack.thresholds[:, None]
     draws = _Draws.of([attack], None)
-    stable, stability = draws.design.stable, float(draws.stability[0])
-    # Decisions of unstable fits differ between draws, and their mean varies less.
-    factor = draws.design.of_decisions(stability) / stable
     shares, people = [], []
     for side in (IN, OUT):
         compared = attack.compared & (attack.sides == side)
@@ -231,11 +255,28 @@ def _accuracy(attack: Scores) -> Interval:
         weights = compared / compared.sum(axis=1, keepdims=True)
         # As many people as give a mean the variance of one in which each weighs what it weighs here: all of
         # them where draws score everybody as often, and those of one draw where draws score the same people.
-        people.append(round(1 / float((weights.mean(axis=0) ** 2).sum()) / factor))
+        people.append(1 / float((weights.mean(axis=0) ** 2).sum()))
     kept = attack.compared[0]
     first = attack.values[0, kept], attack.sides[0, kept] == IN, float(attack.thresholds[0])
-    weights = (1.0, 1.0) if attack.fitted else weights_by_share(*first)
-    return balanced_accuracy_interval(shares[0], shares[1], people[0], people[1], weights)
+    moves = (1.0, 1.0) if attack.fitted else weights_by_share(*first)
+    # Decisions of unstable fits differ between draws, and their mean varies less.
+    factors = [draws.design.of_decisions(stability) / draws.design.stable for stability in _at_ends(draws)]
+    ends = [
+        balanced_accuracy_interval(
+            shares[0], shares[1], round(people[0] / factor), round(people[1] / factor), moves
+        )
+        for factor in factors
+    ]
+    return Interval(ends[0].value, ends[0].low, ends[1].high)
+
+
+def _at_ends(draws: _Draws) -> tuple[float, float]:
+    """Return the stability of fits at both ends of the first attack's interval of the AUC."""
+    if not draws.learned[0]:
+        return 1.0, 1.0
+    auc = draws.fitted(0)
+    low, high = auc.stability_at(np.array(auc.limits)).tolist()
+    return low, high
 
 
 def _require_draws(scores: Sequence[Scores]) -> None:

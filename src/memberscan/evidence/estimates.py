@@ -53,6 +53,8 @@ class Estimates:
     error_by_chance
         The standard error as far as it follows from the draws for an attack that finds nothing. Simultaneous
         bounds use it, since they decide whether an attack finds anything. ``None``: the standard error.
+    limits
+        The ends of the 95% intervals of single attacks. ``None``: they follow from the standard error.
     """
 
     attacks: tuple[str, ...]
@@ -63,6 +65,7 @@ class Estimates:
     nonmembers: Int[np.ndarray, " attacks"]
     design_effect: Float[np.ndarray, " attacks"]
     error_by_chance: Float[np.ndarray, " attacks"] | None = None
+    limits: Float[np.ndarray, "attacks 2"] | None = None
 
     @cached_property
     def greatest(self) -> Float[np.ndarray, " samples"]:
@@ -77,7 +80,10 @@ class Estimates:
     @cached_property
     def intervals(self) -> tuple[Interval, ...]:
         """The 95% interval of each attack's AUC, alone."""
-        return tuple(auc_interval(*each) for each in self._each())
+        if self.limits is None:
+            return tuple(auc_interval(*each) for each in self._each())
+        pairs = zip(self.auc.tolist(), self.limits.tolist(), strict=True)
+        return tuple(Interval(auc, low, high) for auc, (low, high) in pairs)
 
     @cached_property
     def simultaneous_low(self) -> Float[np.ndarray, " attacks"]:
