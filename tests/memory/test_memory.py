@@ -156,6 +156,7 @@ OTHERS = {
     "signals.passes.copies": "loads a model by runs",
     "signals.passes.final_model": "loads a model by runs",
     "targets.trained_model": "loads a model by runs",
+    "targets.trained_scans": "loads a model by runs",
     "user_code": "makes a digest of the source of a user's function",
 }
 """Modules that call one of these, or open a file, and read nothing that others made."""
