@@ -10,19 +10,17 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from memberscan.configuration import configuration
-from memberscan.defences.accountant import Steps, default_delta, epsilon_of, noise_for
-from memberscan.defences.defence import Defence, Step, TrainingSize
+from memberscan.defences.accountant import Steps, default_delta, epsilon_of
+from memberscan.defences.clipped_noise import ClippedNoise
+from memberscan.defences.defence import Step, TrainingSize
 from memberscan.defences.own_gradients import require_own_gradients
-from memberscan.defences.public_scale import public_moments, scale_of
-from memberscan.errors import BadInputError
 from memberscan.guarantee import Guarantee
 from memberscan.models.gradients import parameter_layers, set_gradients
 
@@ -34,11 +32,9 @@ if TYPE_CHECKING:
 
 _ROWS_AT_ONCE = 8
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
 
 @configuration
-class DPSGD(Defence):
+class DPSGD(ClippedNoise):
     """Differential privacy for each person, by clipped gradients and Gaussian noise.
 
     A step draws each person independently with probability batch_size / people, so its size varies and it
@@ -48,57 +44,22 @@ class DPSGD(Defence):
 
     Parameters
     ----------
-    epsilon
-        Epsilon of the whole training; the noise is found from it. Give it or ``noise``.
-    noise
-        Standard deviation of the noise in units of ``clip``.
+    epsilon, noise, center, spread, feature_center, feature_spread
+        As of :class:`.ClippedNoise`.
     delta
         Probability with which the guarantee may fail; by default the largest power of ten below one over the
         number of people.
     clip
         Greatest length of a person's gradient, of standardised labels.
-    center, spread
-        Constants that standardise the labels, in the unit of the target; by default 50 and 20 for ages in
-        years. They must be public, since moments of the training set tell something of its people.
-    feature_center, feature_spread
-        Public constants that standardise the features of a table, all by the same; by default they are used
-        as they are.
     """
 
     name: ClassVar[str] = "dp-sgd"
     strengths: ClassVar = ("epsilon=1", "epsilon=8", "epsilon=100", "epsilon=10000")
 
-    epsilon: Positive | None = None
-    noise: Positive | None = None
-    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
-    clip: Positive = 1.0
-    center: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    spread: Positive | None = None
-    feature_center: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    feature_spread: Positive = 1.0
-
-    def __post_init__(self) -> None:
-        if (self.epsilon is None) == (self.noise is None):
-            raise BadInputError("give either epsilon, from which the noise is found, or noise")
-        if (self.center is None) != (self.spread is None):
-            raise BadInputError("give both center and spread, or neither")
-
     def require(self, model: AgeRegressor, cohort: Cohort) -> None:
         """See :class:`~memberscan.defences.defence.Defence`."""
-        self._scale(cohort)
+        super().require(model, cohort)
         require_own_gradients(model, cohort, self.name)
-
-    def extendable(self) -> bool:
-        """Return whether the noise does not follow from the number of rounds."""
-        return self.epsilon is None
-
-    def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
-        """Return moments of public constants, for labels and for the features of a table."""
-        features = self.feature_center, self.feature_spread
-        return public_moments(own, self._scale(cohort), features, self.name)
-
-    def _scale(self, cohort: Cohort) -> tuple[float, float]:
-        return scale_of(cohort, self.center, self.spread, self.name)
 
     def batches(
         self, people: Int[np.ndarray, " scans"], size: TrainingSize, rng: np.random.Generator
@@ -145,18 +106,11 @@ class DPSGD(Defence):
             delta,
         )
 
-    def gaussian_noise(self) -> bool:
-        """See :class:`~memberscan.defences.defence.Defence`."""
-        return True
-
     def _delta(self, size: TrainingSize) -> float:
         return self.delta or default_delta(size.people)
 
     def _noise(self, size: TrainingSize) -> float:
-        if self.noise is not None:
-            return self.noise
-        assert self.epsilon is not None  # checked when it was made
-        return noise_for(self.epsilon, _rate(size), self._all_steps(size), self._delta(size))
+        return self.noise_after(_rate(size), self._all_steps(size), self._delta(size))
 
     def _all_steps(self, size: TrainingSize) -> Steps:
         """Return the number of steps of the whole training, for each relative noise."""

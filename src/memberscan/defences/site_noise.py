@@ -14,10 +14,10 @@ from pydantic import Field
 
 from memberscan import seeds
 from memberscan.configuration import configuration
-from memberscan.defences.accountant import epsilon_of, noise_for
+from memberscan.defences.accountant import epsilon_of
 from memberscan.defences.canary_updates import coins, directions, flat, shaped
-from memberscan.defences.defence import Defence, Merge, TrainingSize, generator_of
-from memberscan.defences.public_scale import public_moments, scale_of
+from memberscan.defences.clipped_noise import ClippedNoise
+from memberscan.defences.defence import Merge, TrainingSize, generator_of
 from memberscan.errors import BadInputError, ModelError
 from memberscan.guarantee import Guarantee
 
@@ -33,11 +33,9 @@ FEWEST, MOST = 10, 2_000
 _WEIGHTS_FOR_EACH = 10
 _TOO_LONG = 10.0
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
 
 @configuration
-class SiteNoise(Defence):
+class SiteNoise(ClippedNoise):
     """Differential privacy for each site, by clipped updates and Gaussian noise at the server.
 
     The server clips the update of each site to the length ``clip``, adds Gaussian noise of standard deviation
@@ -46,44 +44,30 @@ class SiteNoise(Defence):
 
     Parameters
     ----------
-    epsilon
-        Epsilon of the whole federation; the noise is found from it. Give it or ``noise``.
-    noise
-        Standard deviation of the noise in units of ``clip``.
+    epsilon, noise, center, spread, feature_center, feature_spread
+        As of :class:`.ClippedNoise`.
     delta
         Probability with which the guarantee may fail.
     clip
         Greatest length of an update.
     canaries
         Number of canary updates, from which an audit reads epsilon back; 0 for none.
-    center, spread, feature_center, feature_spread
-        Public constants that standardise labels and features, as of ``dp-sgd``.
     """
 
     name: ClassVar[str] = "site-noise"
     strengths: ClassVar = ("epsilon=8", "epsilon=100", "epsilon=10000")
 
-    epsilon: Positive | None = None
-    noise: Positive | None = None
     delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
-    clip: Positive = 1.0
     canaries: Annotated[int, Field(ge=0, le=MOST)] = 0
-    center: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    spread: Positive | None = None
-    feature_center: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    feature_spread: Positive = 1.0
 
     def __post_init__(self) -> None:
-        if (self.epsilon is None) == (self.noise is None):
-            raise BadInputError("give either epsilon, from which the noise is found, or noise")
-        if (self.center is None) != (self.spread is None):
-            raise BadInputError("give both center and spread, or neither")
+        super().__post_init__()
         if 0 < self.canaries < FEWEST:
             raise BadInputError(f"canaries is {self.canaries}; give {FEWEST} or more, or 0 for none")
 
     def require(self, model: AgeRegressor, cohort: Cohort) -> None:
         """See :class:`~memberscan.defences.defence.Defence`."""
-        scale_of(cohort, self.center, self.spread, self.name)
+        super().require(model, cohort)
         # Buffers are averaged as they are: the running statistics of a norm would reach everybody.
         if kept := sorted({name for name, _ in model.named_buffers()} - set(model.fixed_buffers())):
             raise ModelError(
@@ -113,15 +97,6 @@ class SiteNoise(Defence):
     def needs_kept_seed(self) -> bool:
         """Return whether canary updates are planted, which an audit draws again from the seed."""
         return self.canaries > 0
-
-    def extendable(self) -> bool:
-        """Return whether the noise does not follow from the number of rounds."""
-        return self.epsilon is None
-
-    def moments(self, own: Mapping[str, Tensor], cohort: Cohort) -> Mapping[str, Tensor]:
-        """Return moments of public constants: those of a site's people would tell of them without noise."""
-        labels = scale_of(cohort, self.center, self.spread, self.name)
-        return public_moments(own, labels, (self.feature_center, self.feature_spread), self.name)
 
     def merged(self, merge: Merge) -> Mapping[str, Tensor]:
         """Return before + (sum of clipped updates + noise) / number of sites."""
@@ -157,15 +132,8 @@ class SiteNoise(Defence):
             self.delta,
         )
 
-    def gaussian_noise(self) -> bool:
-        """See :class:`~memberscan.defences.defence.Defence`."""
-        return True
-
     def _noise(self, rounds: int) -> float:
-        if self.noise is not None:
-            return self.noise
-        assert self.epsilon is not None  # checked when it was made
-        return noise_for(self.epsilon, 1.0, rounds, self.delta)
+        return self.noise_after(1.0, rounds, self.delta)
 
 
 def clipped_total(updates: Iterable[Float[Tensor, " p"]], length: float) -> Float[Tensor, " p"] | float:
