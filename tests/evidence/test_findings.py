@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memberscan.evidence.delong import DeLong
-from memberscan.evidence.estimates import estimate_aucs
+from memberscan.evidence.estimates import estimate_accuracies, estimate_aucs
 from memberscan.evidence.findings import collect_findings
 from memberscan.evidence.operating import operating_points, roc_points
 from memberscan.evidence.resampling import Resampling
@@ -47,4 +47,4 @@ def test_findings_of_pairs_have_the_published_form_and_average_over_large_pairs(
     value = json.loads(json.dumps(found[1].to_dict(), allow_nan=False))
     assert value["scored"] == {"members": 25, "nonmembers": 41}
     assert value["auc"]["simultaneous"]["low"] < value["auc"]["low"] < value["auc"]["value"]
-    assert found[1].accuracy == errors.accuracies([attacks[1].of_rows(large)])[0]
+    assert found[1].accuracy == estimate_accuracies([attacks[1].of_rows(large)], errors)[0]

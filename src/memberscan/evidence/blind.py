@@ -258,7 +258,8 @@ def out_of_fold(
             total = label.sum() - label[part].sum()
             gram = products.sum(axis=0) - products[k] - n * np.outer(mean, mean)
             answer = answers.sum(axis=0) - answers[k] - mean * total
-            scores[part] += (held[k] - mean) @ np.linalg.solve(gram + penalty, answer)
+            slope = np.linalg.solve(gram + penalty, answer)
+            scores[part] += held[k] @ slope - mean @ slope
     return scores / len(folds)
 
 

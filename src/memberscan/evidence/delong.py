@@ -106,7 +106,7 @@ class _Draws:
         auc, stable = float(self.auc[:, attack].mean()), variance / self.design.factor(stability)
         return FittedAuc(auc, stable, stability, members, nonmembers, self.design)
 
-    @property
+    @cached_property
     def limits(self) -> Float[np.ndarray, "attacks 2"]:
         """The ends of each attack's 95% interval."""
         means, errors = self.auc.mean(axis=0).tolist(), np.sqrt(self.variance).tolist()
@@ -116,6 +116,16 @@ class _Draws:
             alone = auc_interval(means[k], errors[k], members, nonmembers)
             ends.append(self.fitted(k).limits if learned else (alone.low, alone.high))
         return np.array(ends)
+
+    @property
+    def decisions(self) -> Float[np.ndarray, "attacks 2"]:
+        """Variance of decisions over that of stable fits, at the ends of each attack's 95% interval."""
+        stability = [
+            self.fitted(k).stability_at(ends) if learned else np.ones(2)
+            for k, (learned, ends) in enumerate(zip(self.learned.tolist(), self.limits, strict=True))
+        ]
+        of_each = [[self.design.of_decisions(end) for end in ends.tolist()] for ends in stability]
+        return np.array(of_each) / self.design.stable
 
     @cached_property
     def _variances(self) -> list[tuple[float, float]]:
@@ -162,7 +172,7 @@ class DeLong:
     def _estimates(self, scores: Sequence[Scores], strata: Int[np.ndarray, " people"] | None) -> Estimates:
         _require_draws(scores)
         auc, variance, by_chance, effects = np.empty((4, len(scores)))
-        limits = np.empty((len(scores), 2))
+        limits, decisions = np.empty((2, len(scores), 2))
         counts = np.empty((2, len(scores)), dtype=int)
         by_person = np.empty((len(scores), scores[0].values.shape[1]))
         for fitted in (False, True):
@@ -170,7 +180,8 @@ class DeLong:
             if chosen.any():
                 draws = _Draws.of([attack for attack in scores if attack.fitted == fitted], strata)
                 auc[chosen], variance[chosen] = draws.auc.mean(axis=0), draws.variance
-                by_chance[chosen], limits[chosen] = draws.variance_by_chance, draws.limits
+                by_chance[chosen] = draws.variance_by_chance
+                limits[chosen], decisions[chosen] = draws.limits, draws.decisions
                 by_person[chosen], effects[chosen] = draws.by_person, draws.design_effect
                 counts[:, chosen] = draws.counts[:, None]
         return Estimates(
@@ -183,12 +194,14 @@ class DeLong:
             design_effect=effects,
             error_by_chance=np.sqrt(by_chance),
             limits=limits,
+            decisions=decisions,
         )
 
-    def accuracies(self, scores: Sequence[Scores]) -> tuple[Interval, ...]:
+    def accuracies(self, scores: Sequence[Scores], estimates: Estimates) -> tuple[Interval, ...]:
         """Return the mean balanced accuracy over draws, with the interval of those scored in any."""
         _require_draws(scores)
-        return tuple(_accuracy(attack) for attack in scores)
+        factors = np.ones((len(scores), 2)) if estimates.decisions is None else estimates.decisions
+        return tuple(map(_accuracy, scores, factors.tolist()))
 
     def difference(self, attack: Scores, over: Scores) -> tuple[float, float]:
         """Return the mean difference of AUCs over draws, and its error."""
@@ -211,13 +224,13 @@ def _variance_by_chance(
 
 def _learned(attack: Scores) -> bool:
     """Whether the scores of draws differ by more than a constant, which only moves the threshold."""
-    compared = attack.compared
-    for one, other in itertools.combinations(range(len(attack.rows)), 2):
-        both = compared[one] & compared[other]
-        if both.any():
-            difference = np.ptp(attack.values[one, both] - attack.values[other, both])
-            if difference > 1e-9 * np.abs(attack.values[one, both]).max():
-                return True
+    values = np.where(attack.compared, attack.values, np.nan)
+    for one, other in itertools.combinations(values, 2):
+        # NaN for people who are not compared in both draws, which fmin and fmax leave out.
+        difference = one - other
+        shift = np.fmax.reduce(difference) - np.fmin.reduce(difference)
+        if shift > 1e-9 * np.fmax.reduce(np.abs(one + 0 * other)):
+            return True
     return False
 
 
@@ -243,10 +256,9 @@ def _correlation(covariance: Float[np.ndarray, "attacks attacks"]) -> Float[np.n
     return correlation
 
 
-def _accuracy(attack: Scores) -> Interval:
-    """Return the mean balanced accuracy; each end has the stability of fits at that end of the AUC's."""
+def _accuracy(attack: Scores, factors: Sequence[float]) -> Interval:
+    """Return the mean balanced accuracy, whose ends have the factors of the variance of decisions."""
     decided = attack.values > attack.thresholds[:, None]
-    draws = _Draws.of([attack], None)
     shares, people = [], []
     for side in (IN, OUT):
         compared = attack.compared & (attack.sides == side)
@@ -260,7 +272,6 @@ def _accuracy(attack: Scores) -> Interval:
     first = attack.values[0, kept], attack.sides[0, kept] == IN, float(attack.thresholds[0])
     moves = (1.0, 1.0) if attack.fitted else weights_by_share(*first)
     # Decisions of unstable fits differ between draws, and their mean varies less.
-    factors = [draws.design.of_decisions(stability) / draws.design.stable for stability in _at_ends(draws)]
     ends = [
         balanced_accuracy_interval(
             shares[0], shares[1], round(people[0] / factor), round(people[1] / factor), moves
@@ -268,15 +279,6 @@ def _accuracy(attack: Scores) -> Interval:
         for factor in factors
     ]
     return Interval(ends[0].value, ends[0].low, ends[1].high)
-
-
-def _at_ends(draws: _Draws) -> tuple[float, float]:
-    """Return the stability of fits at both ends of the first attack's interval of the AUC."""
-    if not draws.learned[0]:
-        return 1.0, 1.0
-    auc = draws.fitted(0)
-    low, high = auc.stability_at(np.array(auc.limits)).tolist()
-    return low, high
 
 
 def _require_draws(scores: Sequence[Scores]) -> None:

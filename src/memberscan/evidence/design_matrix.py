@@ -216,6 +216,7 @@ def _levels(values: pd.Series) -> Float[np.ndarray, "subjects levels"]:
 
 def _standardised(raw: Float[np.ndarray, "subjects columns"]) -> Float[np.ndarray, "subjects varying"]:
     """Return columns of mean 0 and standard deviation 1, without those that are the same for everyone."""
-    spread = raw.std(axis=0)
+    centred = raw - raw.mean(axis=0)
+    spread = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(raw))
     varies = spread > 1e-9
-    return np.asarray((raw[:, varies] - raw[:, varies].mean(axis=0)) / spread[varies])
+    return np.asarray(centred[:, varies] / spread[varies])

@@ -55,6 +55,9 @@ class Estimates:
         bounds use it, since they decide whether an attack finds anything. ``None``: the standard error.
     limits
         The ends of the 95% intervals of single attacks. ``None``: they follow from the standard error.
+    decisions
+        How much more the mean accuracy over rows varies than if every fit gave the same rule, as a factor of
+        its variance, if the AUC lay at either end of ``limits``. ``None``: no more.
     """
 
     attacks: tuple[str, ...]
@@ -66,6 +69,7 @@ class Estimates:
     design_effect: Float[np.ndarray, " attacks"]
     error_by_chance: Float[np.ndarray, " attacks"] | None = None
     limits: Float[np.ndarray, "attacks 2"] | None = None
+    decisions: Float[np.ndarray, "attacks 2"] | None = None
 
     @cached_property
     def greatest(self) -> Float[np.ndarray, " samples"]:
@@ -149,8 +153,11 @@ class Errors(Protocol):
         ``strata`` has the labels of each target; -1 for people who are in none.
         """
 
-    def accuracies(self, scores: Sequence[Scores]) -> tuple[Interval, ...]:
-        """Return the balanced accuracy of each attack at its own thresholds, with its 95% interval."""
+    def accuracies(self, scores: Sequence[Scores], estimates: Estimates) -> tuple[Interval, ...]:
+        """Return the balanced accuracy of each attack at its own thresholds, with its 95% interval.
+
+        ``estimates`` are those of :meth:`aucs` for the same scores.
+        """
 
     def difference(self, attack: Scores, over: Scores) -> tuple[float, float]:
         """Return the difference of two attacks' AUCs on the same people, and its standard error."""
@@ -179,7 +186,8 @@ def estimate_accuracies(scores: Sequence[Scores], errors: Errors) -> tuple[Inter
 
     Parameters, errors raised: as of :func:`estimate_aucs`.
     """
-    return errors.accuracies(aligned(scores))
+    kept = aligned(scores)
+    return errors.accuracies(kept, errors.aucs(kept))
 
 
 def paired_difference(attack: Scores, over: Scores, errors: Errors) -> Difference:

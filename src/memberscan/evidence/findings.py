@@ -88,7 +88,7 @@ def collect_findings(scores: Sequence[Scores], estimates: Estimates, errors: Err
         See :func:`memberscan.evidence.alignment.aligned`.
     """
     scores = aligned(scores)
-    accuracies = errors.accuracies(scores)
+    accuracies = errors.accuracies(scores, estimates)
     return tuple(
         Finding(
             attack=attack.attack,

@@ -99,5 +99,5 @@ def among(judged: JudgedScores, inside: Bool[np.ndarray, " people"]) -> GroupRes
         return GroupResult(
             reason=f"fewer than {FEWEST_PER_SIDE} members or non-members alike in the covariates"
         )
-    accuracy = None if judged.adjusted else errors.accuracies([part])[0]
+    accuracy = None if judged.adjusted else errors.accuracies([part], estimates)[0]
     return GroupResult(estimates.intervals[0], accuracy)

@@ -115,7 +115,7 @@ class Resampling:
         found = _Resampled.over(scores, self._alike(strata))
         return found.estimates if found.rows.all() else None
 
-    def accuracies(self, scores: Sequence[Scores]) -> tuple[Interval, ...]:
+    def accuracies(self, scores: Sequence[Scores], estimates: Estimates) -> tuple[Interval, ...]:  # noqa: ARG002
         """Return the mean balanced accuracy over pairs, each at its own threshold.
 
         The sample size of each side is the number of independent people that gives a proportion the variance
@@ -203,7 +203,8 @@ def pooled_intervals(
     """Return the AUC and the balanced accuracy of one attack over its pairs, for a point of a curve."""
     errors = Resampling.draw([scores], rng, resamples=resamples)
     (kept,) = aligned([scores])
-    return errors.aucs([kept]).intervals[0], errors.accuracies([kept])[0]
+    estimates = errors.aucs([kept])
+    return estimates.intervals[0], errors.accuracies([kept], estimates)[0]
 
 
 @dataclass(frozen=True, eq=False)
