@@ -15,7 +15,7 @@ import pytest
 from memberscan.errors import BadInputError, DiskFullError, OutputConflictError, UnknownAttackError
 from memberscan.frontier import FrontierContent, making, tasks
 from memberscan.frontier.making import DONE, PAGE, TABLE
-from memberscan.frontier.people import SeedsOfPeople, strongest_elsewhere
+from memberscan.frontier.people import SeedsOfModels, strongest_elsewhere
 from memberscan.frontier.points import Point
 from memberscan.frontier.tasks import read_people
 from memberscan.runs import Roles
@@ -223,7 +223,7 @@ def test_the_most_exposed_are_chosen_by_references_and_only_among_those_compared
         people["attack"] = people["member"] + rng.normal(size=190)
         people["exposure_auc"] = np.where(np.arange(190) < 10, np.nan, rng.random(190))
         tables.append(people.set_axis(rng.permutation(subjects)[:190]))
-    found = SeedsOfPeople.of(tables, subjects, "attack")
+    found = SeedsOfModels.of(tables, subjects, "attack")
     for chosen, table in zip(found.most_exposed, tables, strict=True):
         naive = table["exposure_auc"].dropna().sort_values(ascending=False).index[:18]
         assert {subjects[k] for k in np.flatnonzero(chosen)} == set(naive)

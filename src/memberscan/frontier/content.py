@@ -7,7 +7,18 @@ from typing import Final, Literal
 from pydantic import Field
 
 from memberscan.report.content.guarantee_json import Guarantee
-from memberscan.report.content.parts import Count, Estimate, Fraction, Many, Part, Size, Text
+from memberscan.report.content.parts import (
+    Access,
+    Attacker,
+    Count,
+    Environment,
+    Estimate,
+    Fraction,
+    Many,
+    Part,
+    Size,
+    Text,
+)
 from memberscan.report.content.variable_json import Variable
 
 FRONTIER_SCHEMA: Final = "memberscan.frontier/1"
@@ -97,6 +108,19 @@ class FrontierPoint(Part):
     """Compared with the undefended model; null for that one, and where it failed."""
 
 
+class Federation(Part):
+    """The federations of a frontier."""
+
+    learners: Count
+    """Learners of each."""
+    rounds: Count
+    """Rounds of the undefended federations."""
+    environment: Environment
+    """How people were divided among learners."""
+    parties: Many[Attacker]
+    """The parties as which the same federations were attacked; each has a frontier of its own."""
+
+
 class FrontierContent(Part):
     """Error against leakage, of every defence at several strengths."""
 
@@ -115,15 +139,19 @@ class FrontierContent(Part):
     seeds: Count
     """How often each point was trained, each time on another draw of the same people."""
     members: Count
-    """People that each model was trained on."""
+    """People that each model was trained on, in a federation by all learners together."""
     nonmembers: Count
     """People outside, on whom error and false alarms are measured."""
     validation: Count
     """People held out to choose an epoch or to train a student; on neither side."""
     references: Count
     """Reference models of each point and seed, trained with the point's own recipe."""
-    access: Literal["outputs", "weights"]
+    attacker: Attacker
+    """Who attacks."""
+    access: Access
     """What the attacker sees."""
+    federation: Federation | None
+    """The federations; null for models of one training each."""
     attacks: Many[Text]
     """The attacks that were tried on every point."""
     smallest_cell: Count

@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
+import memberscan.guarantee
 from memberscan.auditing.facts import reported_variable
-from memberscan.auditing.result import AuditResult
 from memberscan.cohort import Cohort
 from memberscan.evidence.dominance import certainly, dominates, leakage_of, on_frontier
 from memberscan.evidence.intervals import LEVEL, Interval
@@ -23,6 +21,7 @@ from memberscan.frontier.content import (
     FRONTIER_SCHEMA,
     Change,
     Dominating,
+    Federation,
     FrontierContent,
     FrontierPoint,
     Leakage,
@@ -30,11 +29,10 @@ from memberscan.frontier.content import (
 )
 from memberscan.frontier.people import SeedsOfPeople
 from memberscan.frontier.points import EARLY_STOPPING, UNDEFENDED, Point
-from memberscan.frontier.tasks import AUDIT, RUN, Shared, read_people
 from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.disclosure import few, published_interval
 from memberscan.report.outcome import SMALLEST_CELL
-from memberscan.runs import Run
+from memberscan.threat import Access, Attacker
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
@@ -48,12 +46,39 @@ _TOO_FEW_REFERENCES = "too few references to say who is exposed; four or more ar
 
 
 @dataclass(frozen=True)
+class View:
+    """How all points of a frontier were attacked, as its page says.
+
+    Parameters
+    ----------
+    model, references, attacks
+        Name of the model, number of references for each point and seed, and the attacks that were tried.
+    attacker, access
+        Who attacks, and what it sees.
+    federation
+        The federations of all points; None for models of one training each.
+    """
+
+    model: str
+    references: int
+    attacks: tuple[str, ...]
+    attacker: Attacker
+    access: Access
+    federation: Federation | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Measured:
-    """A point with the directories of its finished tasks, one for each seed; or why it failed."""
+    """A point with what was found of it; or why it failed.
+
+    ``verdicts`` has that of each seed, ``guarantee`` what the defence guarantees.
+    """
 
     point: Point
-    failed: str | None
-    directories: tuple[Path, ...]
+    failed: str | None = None
+    seeds: SeedsOfPeople | None = None
+    verdicts: tuple[str, ...] = ()
+    guarantee: memberscan.guarantee.Guarantee | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +101,7 @@ class _Found:
         return self.measured.point.family
 
 
-def collect(measured: Sequence[Measured], cohort: Cohort, shared: Shared, seeds: int) -> FrontierContent:
+def collect(measured: Sequence[Measured], cohort: Cohort, view: View, seeds: int) -> FrontierContent:
     """Return the content of frontier.json.
 
     Parameters
@@ -85,42 +110,43 @@ def collect(measured: Sequence[Measured], cohort: Cohort, shared: Shared, seeds:
         Every point.
     cohort
         The cohort.
-    shared
-        What all tasks have in common.
+    view
+        How they were attacked.
     seeds
         How often each point was trained.
     """
-    tables = {m.point.name: [read_people(path) for path in m.directories] for m in measured if not m.failed}
-    first = next(iter(tables.values()), [])
-    labels = pd.concat([table["label"] for table in first]) if first else cohort.labels
-    variable = reported_variable(cohort.target, labels.to_numpy(float))
-    found = [_found(m, tables[m.point.name], cohort) for m in measured if not m.failed]
-    guesses = [cohort.target.error_of_constant(t["label"][t["member"] == 0].to_numpy(float)) for t in first]
-    members = int((first[0]["member"] == 1).sum()) if first else 0
+    found = [
+        _Found(m, m.seeds, m.seeds.mean_error(of_members=False), m.seeds.auc()) for m in measured if m.seeds
+    ]
+    first = found[0].seeds if found else None
+    labels = cohort.labels.to_numpy(float) if first is None else first.label[first.counted]
+    variable = reported_variable(cohort.target, labels)
+    outside = [] if first is None else list(first.counted & ~first.member)
+    members, counted = (0, 0) if first is None else (int(first.member[0].sum()), int(first.counted[0].sum()))
+    guesses = [
+        cohort.target.error_of_constant(label[side])
+        for label, side in zip([] if first is None else first.label, outside, strict=True)
+    ]
     return FrontierContent(
         schema=FRONTIER_SCHEMA,
         memberscan=version("memberscan"),
-        model=shared.model,
+        model=view.model,
         cohort=cohort.fingerprint,
         synthetic=cohort.synthetic,
         variable=variable,
         seeds=seeds,
         members=members,
-        nonmembers=len(first[0]) - members if first else 0,
-        validation=len(cohort.subjects) - len(first[0]) if first else 0,
-        references=shared.references,
-        access="outputs" if shared.access.value == "outputs" else "weights",
-        attacks=shared.attacks,
+        nonmembers=counted - members,
+        validation=len(cohort.subjects) - counted if first is not None else 0,
+        references=view.references,
+        attacker=view.attacker.value,
+        access=view.access.value,
+        federation=view.federation,
+        attacks=view.attacks,
         smallest_cell=SMALLEST_CELL,
         constant_error=rounded(float(np.mean(guesses)), variable.step) if guesses else 0.0,
         points=_points(measured, found, variable),
     )
-
-
-def _found(measured: Measured, tables: Sequence[pd.DataFrame], cohort: Cohort) -> _Found:
-    audit = AuditResult.load(measured.directories[0] / AUDIT)
-    seeds = SeedsOfPeople.of(tables, cohort.subjects, str(audit.content["verdict"]["basis"]["attack"]))
-    return _Found(measured, seeds, seeds.mean_error(of_members=False), seeds.auc())
 
 
 def _points(
@@ -176,23 +202,21 @@ def _change(one: _Found, plain: _Found | None, variable: Variable) -> Change | N
 
 def _point(one: _Found, variable: Variable) -> FrontierPoint:
     """Return a point with its numbers, not yet compared with others."""
-    seeds, directories, finest = one.seeds, one.measured.directories, variable.step
+    seeds, measured, finest = one.seeds, one.measured, variable.step
     exposed, reason = seeds.most_exposed, None
     if not exposed.any():
         reason = _TOO_FEW_REFERENCES
     elif seeds.fewest(exposed) < SMALLEST_CELL:
         reason = few(SMALLEST_CELL)
-    verdicts = Counter(AuditResult.load(path / AUDIT).verdict for path in directories)
-    guarantee = Run.open(directories[0] / RUN).guarantee
-    return _failed(one.measured).model_copy(
+    return _failed(measured).model_copy(
         update={
             "error": published_interval(one.error.interval(), finest=finest),
             "error_members": published_interval(seeds.mean_error(of_members=True).interval(), finest=finest),
             "everybody": _leakage(seeds, one.auc, seeds.counted),
             "most_exposed": None if reason else _leakage(seeds, seeds.auc(exposed), exposed),
             "most_exposed_reason": reason,
-            "verdicts": dict(sorted(verdicts.items())),
-            "guarantee": Guarantee(**asdict(guarantee)) if guarantee else None,
+            "verdicts": dict(sorted(Counter(measured.verdicts).items())),
+            "guarantee": Guarantee(**asdict(measured.guarantee)) if measured.guarantee else None,
         }
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from memberscan import seeds as seed_tree
 from memberscan.attacks import named
@@ -16,11 +16,11 @@ from memberscan.defences import own_code
 from memberscan.errors import BadInputError
 from memberscan.files import write_json, write_text
 from memberscan.frontier.content import FrontierContent
-from memberscan.frontier.curve import Measured, collect
+from memberscan.frontier.curve import Measured, View, collect
 from memberscan.frontier.page import render
 from memberscan.frontier.points import Base, Point, read_points
 from memberscan.frontier.table import table_of
-from memberscan.frontier.tasks import Shared, Task, carry_out_task
+from memberscan.frontier.tasks import Shared, Task, carry_out_task, read_point
 from memberscan.models import ModelSpec
 from memberscan.models.inputs import resolve_device, trainings_at_a_time
 from memberscan.models.target_head import for_target
@@ -28,7 +28,7 @@ from memberscan.output_directory import claim
 from memberscan.received import load_json, stated
 from memberscan.references.plan import FEWEST, MOST
 from memberscan.task_pool import Engine
-from memberscan.threat import Access, ThreatModel
+from memberscan.threat import Access, Attacker, ThreatModel
 from memberscan.training import TrainingConfig
 from memberscan.training.central import chosen_roles
 from memberscan.training.kept_seeds import kept_seed
@@ -124,11 +124,16 @@ def frontier(
     with claim(path, request, done=DONE, grows="seeds") as finished:
         if finished:
             return stated(FrontierContent, load_json(path / DONE), str(path / DONE))
-        tasks = _tasks(path / POINTS, points, shared, root, seeds)
+        tasks = [
+            Task(point=point, number=number, membership_seed=drawn, directory=directory, shared=shared)
+            for point, number, drawn, directory in cases(path, points, root, seeds)
+        ]
         parallel = trainings_at_a_time(config.device) if workers is None else workers
-        failed = _carry_out_all(path, tasks, parallel, engine, address)
-        content = collect([_measured(point, tasks, failed) for point in points], cohort, shared, seeds)
-        _write(path, content)
+        failed = carry_out_cases(carry_out_task, path, tasks, parallel, engine, address)
+        view = View(shared.model, shared.references, shared.attacks, Attacker.OUTSIDER, shared.access)
+        measured = [_measured(point, tasks, failed, cohort) for point in points]
+        content = collect(measured, cohort, view, seeds)
+        write(path, content)
         return content
 
 
@@ -154,19 +159,19 @@ def _request(shared: Shared, points: Sequence[Point], cohort: Cohort) -> dict[st
     }
 
 
-def _tasks(folder: Path, points: Sequence[Point], shared: Shared, root: int, seeds: int) -> list[Task]:
-    """Return one task for each seed and point, all points of the first seed first."""
-    return [
-        Task(
-            point=point,
-            number=number,
-            membership_seed=seed_tree.unguessable(root, NAMED, number),
-            directory=(folder / f"point-{place:03d}" / f"seed-{number}").resolve(),
-            shared=shared,
-        )
-        for number in range(1, seeds + 1)
-        for place, point in enumerate(points, start=1)
-    ]
+def cases(
+    path: Path, points: Sequence[Point], root: int, seeds: int
+) -> Iterator[tuple[Point, int, int, Path]]:
+    """Yield each point with each seed, all points of the first seed first.
+
+    With the number of the seed come the seed of the draw of members, which all points share, and where the
+    task keeps its files.
+    """
+    for number in range(1, seeds + 1):
+        drawn = seed_tree.unguessable(root, NAMED, number)
+        for place, point in enumerate(points, start=1):
+            folder = path / POINTS / f"point-{place:03d}" / f"seed-{number}"
+            yield point, number, drawn, folder.resolve()
 
 
 def _require_sense(shared: Shared, seeds: int) -> None:
@@ -182,13 +187,37 @@ def _require_sense(shared: Shared, seeds: int) -> None:
     resolve_device(shared.config.device)
 
 
-def _carry_out_all(
-    path: Path, tasks: Sequence[Task], workers: int, engine: Engine, address: str | None
+class Case(Protocol):
+    """One point with one seed."""
+
+    @property
+    def point(self) -> Point:
+        """The recipe."""
+
+    @property
+    def number(self) -> int:
+        """Of the seed, from 1."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the case keeps its files."""
+
+
+C = TypeVar("C", bound=Case)
+
+
+def carry_out_cases(
+    function: Callable[[C], tuple[str | None, float]],
+    path: Path,
+    tasks: Sequence[C],
+    workers: int,
+    engine: Engine,
+    address: str | None,
 ) -> dict[Path, str]:
     """Carry out all tasks, and return why some failed, by their directory."""
     (path / POINTS).mkdir(mode=0o700, exist_ok=True)
     failed = carry_out_all(
-        carry_out_task,
+        function,
         tasks,
         path / TIMINGS,
         lambda task: {"point": task.point.name, "seed": task.number},
@@ -200,18 +229,24 @@ def _carry_out_all(
     return {task.directory: reason for task, reason in failed}
 
 
-def _measured(point: Point, tasks: Sequence[Task], failed: Mapping[Path, str]) -> Measured:
-    """Return what was found at a point; a point of which one seed failed has failed."""
+def reason_of(point: Point, tasks: Sequence[Case], failed: Mapping[Path, str]) -> str | None:
+    """Return why a point has failed, which it has if one of its seeds did, or None."""
     mine = [task for task in tasks if task.point is point]
     for task in mine:
         if reason := failed.get(task.directory):
-            seed = f" (seed {task.number} of {len(mine)})" if len(mine) > 1 else ""
-            return Measured(point, f"{reason}{seed}", ())
-    return Measured(point, None, tuple(task.directory for task in mine))
+            return f"{reason} (seed {task.number} of {len(mine)})" if len(mine) > 1 else reason
+    return None
 
 
-def _write(path: Path, content: FrontierContent) -> None:
+def write(path: Path, content: FrontierContent) -> None:
     """Write the table and the page, and last frontier.json, which says that the frontier is finished."""
     write_text(path / TABLE, table_of(content).to_csv(index=False))
     write_text(path / PAGE, render(content))
     write_json(path / DONE, content.dump())
+
+
+def _measured(point: Point, tasks: Sequence[Task], failed: Mapping[Path, str], cohort: Cohort) -> Measured:
+    """Return what was found at a point."""
+    if reason := reason_of(point, tasks, failed):
+        return Measured(point, failed=reason)
+    return read_point(point, [task.directory for task in tasks if task.point is point], cohort.subjects)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ from memberscan.auditing import audit
 from memberscan.auditing.computing import computing
 from memberscan.auditing.failures import attempt
 from memberscan.auditing.making_references import train_references
-from memberscan.auditing.result import SCORES
+from memberscan.auditing.result import SCORES, AuditResult
 from memberscan.auditing.tables import KEY
 from memberscan.cohort import Cohort
 from memberscan.defences import allow_own
 from memberscan.files import OWNER_ONLY, read_table, write_table
+from memberscan.frontier.curve import Measured
+from memberscan.frontier.people import SeedsOfModels
 from memberscan.frontier.points import Point
+from memberscan.runs import Run
 from memberscan.signals import see
 from memberscan.target_variable import TargetVariable
 from memberscan.targets import open_target
@@ -169,3 +172,15 @@ def people_table(made: Path, code: str | None, device: str) -> pd.DataFrame:
 def read_people(directory: Path) -> pd.DataFrame:
     """Read what :func:`people_table` returned, indexed by subject."""
     return read_table(directory / PEOPLE, dtype={"subject": str}).set_index("subject")
+
+
+def read_point(point: Point, directories: Sequence[Path], subjects: Sequence[str]) -> Measured:
+    """Return what finished tasks found of a point, one directory for each seed."""
+    audits = [AuditResult.load(path / AUDIT) for path in directories]
+    only = str(audits[0].content["verdict"]["basis"]["attack"])
+    return Measured(
+        point,
+        seeds=SeedsOfModels.of([read_people(path) for path in directories], subjects, only),
+        verdicts=tuple(audit.verdict for audit in audits),
+        guarantee=Run.open(directories[0] / RUN).guarantee,
+    )
