@@ -35,8 +35,8 @@ def test_all_commands_are_there():
     assert set(commands()) == {
         ("demo",), ("cohort", "bids"), ("cohort", "table"), ("cohort", "from"), ("cohort", "phantom"),
         ("models",), ("train",), ("import",), ("audit",), ("report",), ("study",), ("federate",),
-        ("frontier",), ("reproduce",), ("inspect",), ("dossier",), ("verify",), ("doctor",),
-        ("compare",),
+        ("frontier",), ("federated-frontier",), ("reproduce",), ("inspect",), ("dossier",), ("verify",),
+        ("doctor",), ("compare",),
         ("federation", "init"), ("federation", "site"), ("federation", "keys"),
         ("references", "train"), ("references", "plan"), ("references", "collect"),
     }  # fmt: skip

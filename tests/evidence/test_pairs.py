@@ -9,9 +9,11 @@ import pytest
 from scipy import stats
 
 from memberscan.errors import MisalignedError
+from memberscan.evidence.estimates import estimate_aucs
 from memberscan.evidence.intervals import auc_interval, balanced_accuracy_interval
 from memberscan.evidence.multiple import holm
-from memberscan.evidence.pairs import pair_results, placements
+from memberscan.evidence.pairs import pair_results, placements, pooled_influences
+from memberscan.evidence.resampling import Resampling
 from memberscan.evidence.roc import delong
 from memberscan.evidence.scores import ASIDE, IN, OUT, Draw, Pair
 
@@ -169,3 +171,31 @@ def test_placements_rank_people_whatever_the_scale_of_each_pair():
     one, other = placements(attack), placements(stretched)
     np.testing.assert_allclose(one.values, other.values, atol=1e-12)
     np.testing.assert_allclose(one.thresholds, other.thresholds)
+
+
+def test_the_mean_over_pairs_adds_up_from_people_as_if_they_were_resampled():
+    (attack,), _ = federate(np.random.default_rng(21), [60, 45, 80], 70, shift=0.9, known=3)
+    value, influence = pooled_influences(attack)
+    aucs, naive = [], np.zeros(attack.values.shape[1])
+    for values, sides in zip(attack.values, attack.sides, strict=True):
+        inside, outside = (np.flatnonzero((sides == side) & ~np.isnan(values)) for side in (IN, OUT))
+        wins = (values[inside][:, None] > values[outside]).astype(float)
+        aucs.append(wins.mean())
+        for people, places in ((inside, wins.mean(axis=1)), (outside, wins.mean(axis=0))):
+            naive[people] += (places - wins.mean()) / np.sqrt(len(people) * (len(people) - 1))
+    assert value == pytest.approx(np.mean(aucs))
+    np.testing.assert_allclose(influence, naive / len(aucs), atol=1e-12)
+    errors = Resampling.draw([attack], np.random.default_rng(0), resamples=2000)
+    resampled = estimate_aucs([attack], errors)
+    assert resampled.auc[0] == pytest.approx(value)
+    assert np.sqrt((influence**2).sum()) == pytest.approx(resampled.standard_error[0], rel=0.1)
+
+
+def test_pairs_that_were_not_attempted_do_not_count_in_the_mean():
+    (attack,), _ = federate(np.random.default_rng(22), [12, 14], 12, shift=0.5)
+    values, sides = attack.values.copy(), attack.sides.copy()
+    values[0], sides[0] = np.nan, ASIDE
+    missing = pooled_influences(replace(attack, values=values, sides=sides))
+    alone = pooled_influences(attack.of_rows([1]))
+    assert missing[0] == alone[0]
+    np.testing.assert_array_equal(missing[1], alone[1])

@@ -23,6 +23,7 @@ from memberscan.auditing.weighing import check_covariates, weigh
 from memberscan.cohort.target_column import asked_target
 from memberscan.errors import BadInputError, TooFewSubjectsError
 from memberscan.evidence.blind import Blind
+from memberscan.evidence.pairs import placements
 from memberscan.evidence.scores import Scores
 from memberscan.files import fingerprint
 from memberscan.limits import FEWEST_PER_SIDE
@@ -192,18 +193,48 @@ def measure(
 
     Only signals are written. Results about real people are published by :func:`audit`.
     """
-    target = open_target(source, threat, seed=seed)
+    return attack_run(source, directory, threat=threat, attacks=attacks, seed=seed).outcome
+
+
+def attack_run(
+    source: Path,
+    directory: Path,
+    *,
+    threat: ThreatModel,
+    attacks: Sequence[str] = (),
+    model: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> Work:
+    """Return an audit of a run as it is before publication, with the data about single people behind it.
+
+    Only signals are written. Parameters as of :func:`audit`.
+    """
+    target = open_target(source, threat, seed=seed, model=model)
     _require_both_sides(target, SMALLEST_CELL)
     directory.mkdir(parents=True, exist_ok=True)
     chosen = _named(attacks) or attacks_on(target)
-    return _work(target, chosen, directory, source.name, Heading(), SMALLEST_CELL).outcome
+    return _work(target, chosen, directory, source.name, Heading(), SMALLEST_CELL, device)
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """The result of the stages: the outcome, and the data about single people behind it."""
+    """The result of the stages: the outcome, and the data about single people behind it.
+
+    Parameters
+    ----------
+    outcome
+        What is published, not yet rounded.
+    people
+        Ids of the people, in the order of all data.
+    scores
+        Of each attack, with one row for each draw or pair.
+    check
+        Of the covariates.
+    """
 
     outcome: Outcome
+    people: tuple[str, ...]
     scores: Sequence[Scores]
     check: Blind
 
@@ -259,12 +290,13 @@ def _work(
         heading=heading,
         smallest_cell=smallest_cell,
     )
-    return Work(outcome, found.by_person, found.check)
+    return Work(outcome, target.people.ids, found.scores, found.check)
 
 
 def _result(target: Target, work: Work, pseudonyms: Path | None) -> AuditResult:
     exposure = work.outcome.person_exposure
-    scores = scores_table(target.people.ids, target.member, work.scores, pseudonyms, exposure)
+    by_person = [placements(attack) if attack.pairs else attack for attack in work.scores]
+    scores = scores_table(work.people, target.member, by_person, pseudonyms, exposure)
     matched = matched_table(target, work.outcome.verdict, work.check)
     return AuditResult(publish(work.outcome).dump(), scores, matched)
 

@@ -17,7 +17,6 @@ from memberscan.evidence.groups import JudgedScores, judged_scores
 from memberscan.evidence.multiple import holm
 from memberscan.evidence.overlap import Overlap, diagnose_overlap
 from memberscan.evidence.own_images import OwnImages, judge_images
-from memberscan.evidence.pairs import placements
 from memberscan.evidence.permutation import NullCheck
 from memberscan.evidence.prediction_scale import PredictionScale, compare_predictions
 from memberscan.evidence.resampling import errors_of
@@ -97,11 +96,6 @@ class Weighed:
     prediction_scale: PredictionScale | None = None
     images: OwnImages | None = None
     overlap: Overlap | None = None
-
-    @property
-    def by_person(self) -> list[Scores]:
-        """One row of scores for each attack; for pairs, the mean placement among their non-members."""
-        return [placements(attack) if attack.pairs else attack for attack in self.scores]
 
 
 def check_covariates(target: Target, covariates: pd.DataFrame) -> dict[str, Blind]:

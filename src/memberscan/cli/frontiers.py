@@ -1,4 +1,4 @@
-"""``memberscan frontier``: every defence at several strengths, error against leakage."""
+"""``memberscan frontier`` and ``federated-frontier``: error against leakage of defences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from memberscan.cli.options import (
     answer,
     console,
     declared,
+    of_federations,
     say,
+    stated_settings,
     with_target,
 )
 from memberscan.models.model_options import ModelOptions
@@ -28,9 +30,33 @@ if TYPE_CHECKING:
     from memberscan.task_pool import Engine
 
 
+Points = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE|NAME ...",
+        help="A table of points (name, defence, settings); or names: all, early-stopping, weight-decay, "
+        "dropout, a defence at all its strengths, a defence with parameters, or package.module:Class of "
+        "your own, whose code is executed. By default all.",
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Points trained at a time; by default one per core, or one on a CUDA card.")
+]
+OnEngine = Annotated[str, typer.Option(help="local, or ray for a Ray cluster.")]
+Address = Annotated[str | None, typer.Option(help="Address of the Ray cluster.")]
+DrawnBy = Annotated[
+    int | None,
+    typer.Option(
+        help="Decides the draws of members and the defences' random numbers. By default a secret seed; "
+        "whoever guesses it can repeat the draws."
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
-    """Add this command."""
+    """Add these commands."""
     app.command()(frontier)
+    app.command("federated-frontier")(federated_frontier)
 
 
 @declared("training", TrainingConfig, omit=("defence",))
@@ -39,15 +65,7 @@ def frontier(
     cohort: CohortDir,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Directory for models, audits, table and page.")],
     model: Annotated[str, typer.Option(help="cnn3d, slice-mean, mlp or package.module:factory.")],
-    defences: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE|NAME ...",
-            help="A table of points (name, defence, settings); or names: all, early-stopping, weight-decay, "
-            "dropout, a defence at all its strengths, a defence with parameters, or package.module:Class of "
-            "your own, whose code is executed. By default all.",
-        ),
-    ] = None,
+    defences: Points = None,
     references: Annotated[
         int, typer.Option(help="Reference models for each point and seed, trained with its defence; even.")
     ] = 8,
@@ -64,22 +82,13 @@ def frontier(
     target: TargetColumn = None,
     unit: Unit = None,
     classes: Classes = "",
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Points trained at a time; by default one per core, or one on a CUDA card."),
-    ] = None,
-    engine: Annotated[str, typer.Option(help="local, or ray for a Ray cluster.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Address of the Ray cluster.")] = None,
+    workers: Workers = None,
+    engine: OnEngine = "local",
+    address: Address = None,
     *,
     training: Given,
     options: Given,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Decides the draws of members and the defences' random numbers. By default a secret seed; "
-            "whoever guesses it can repeat the draws."
-        ),
-    ] = None,
+    seed: DrawnBy = None,
     json: Json = False,
 ) -> None:
     """Train every defence at several strengths, attack each, and lay error against leakage.
@@ -112,6 +121,65 @@ def frontier(
         return
     _print(found)
     say(f"page: {out / PAGE}")
+
+
+@of_federations(omit=("defence",))
+def federated_frontier(
+    cohort: CohortDir,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Directory for federations, tables and pages.")],
+    model: Annotated[str, typer.Option(help="cnn3d, slice-mean, mlp or package.module:factory.")],
+    defences: Points = None,
+    seeds: Annotated[int, typer.Option(help="How often each point is federated, on other divisions.")] = 3,
+    environment: Annotated[
+        str, typer.Option(help="uniform-iid, uniform-noniid, skewed-iid or skewed-noniid.")
+    ] = "uniform-iid",
+    learners: Annotated[int, typer.Option(help="Number of learners that share the cohort.")] = 8,
+    by: Annotated[
+        str | None, typer.Option(help="Covariate whose values become the learners, such as site.")
+    ] = None,
+    held_out: Annotated[float, typer.Option(help="Share of the subjects kept out: the non-members.")] = 0.2,
+    target: TargetColumn = None,
+    unit: Unit = None,
+    classes: Classes = "",
+    workers: Workers = None,
+    engine: OnEngine = "local",
+    address: Address = None,
+    *,
+    settings: Given,
+    training: Given,
+    options: Given,
+    seed: DrawnBy = None,
+    json: Json = False,
+) -> None:
+    """Federate with every defence at several strengths, attack each as a learner and as the server.
+
+    Example: `memberscan federated-frontier cohort frontier --model cnn3d --learners 8 --defences fedsparsify`
+    """
+    from memberscan.frontier import federated_frontier as make
+    from memberscan.frontier.making import PAGE
+
+    made = make(
+        with_target(cohort, target, unit, classes),
+        out,
+        settings=stated_settings(model, 0, settings, training, options),
+        defences=defences or (),
+        seeds=seeds,
+        environment=environment,
+        learners=learners,
+        held_out=held_out,
+        by=by,
+        seed=seed,
+        workers=workers,
+        engine=cast("Engine", engine),
+        address=address,
+    )
+    if json:
+        answer({str(party): found.dump() for party, found in made.items()}, as_json=True)
+        return
+    for party, found in made.items():
+        say(f"as the attacker {party}:")
+        _print(found)
+        say(f"page: {out / party / PAGE}")
 
 
 def _print(found: FrontierContent) -> None:

@@ -13,7 +13,7 @@ from memberscan.evidence.alignment import aligned
 from memberscan.evidence.intervals import Interval, auc_interval, balanced_accuracy_interval
 from memberscan.evidence.multiple import holm
 from memberscan.evidence.permutation import permutation_p_values
-from memberscan.evidence.roc import delong
+from memberscan.evidence.roc import delong, influences
 from memberscan.evidence.scores import ASIDE, IN, OUT, Draw, Pair, Scores
 from memberscan.limits import FEWEST_PER_SIDE
 
@@ -127,6 +127,26 @@ def _result(
         p_value=tested[0],
         p_holm=tested[1],
     )
+
+
+def pooled_influences(attack: Scores) -> tuple[float, Float[np.ndarray, " people"]]:
+    """Return the mean AUC over pairs, and what each person adds to its deviation from the true one.
+
+    A person who is in several pairs adds to each of them, so that the squares sum to the variance of the mean
+    although pairs share people. It is over people given this federation; not over training again.
+
+    Parameters
+    ----------
+    attack
+        Scores whose rows are pairs; those that were not attempted are left out.
+    """
+    total, influence = 0.0, np.zeros(attack.values.shape[1])
+    attempted = attack.of_rows(attack.attempted)
+    for values, sides, kept in zip(attempted.values, attempted.sides, attempted.compared, strict=True):
+        auc, of_people = influences(values[None, kept], sides[kept] == IN)
+        total += float(auc[0])
+        influence[kept] += of_people[0]
+    return total / len(attempted.rows), influence / len(attempted.rows)
 
 
 def placements(attack: Scores, strata: Mapping[str, Int[np.ndarray, " people"]] | None = None) -> Scores:

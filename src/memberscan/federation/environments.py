@@ -23,6 +23,25 @@ SKEW = 1.35
 AGE_GROUPS = 4
 
 
+def divide(
+    cohort: Cohort,
+    rng: np.random.Generator,
+    *,
+    environment: str,
+    learners: int,
+    held_out: float,
+    by: str | None,
+) -> Roles:
+    """Return the roles of a federation: by the values of a covariate, or else of an environment.
+
+    Parameters, errors raised: as of :func:`roles_by_column` with the column ``by``, and of
+    :func:`draw_roles`.
+    """
+    if by is not None:
+        return roles_by_column(cohort, by, held_out, rng)
+    return draw_roles(cohort, environment, learners, held_out, rng)
+
+
 def draw_roles(
     cohort: Cohort, environment: str, learners: int, held_out: float, rng: np.random.Generator
 ) -> Roles:

@@ -15,7 +15,7 @@ from memberscan import seeds, threads
 from memberscan.cohort import Cohort
 from memberscan.defences import defence_from
 from memberscan.errors import MissingExtraError
-from memberscan.federation.environments import BY_COLUMN, draw_roles, roles_by_column
+from memberscan.federation.environments import BY_COLUMN, divide
 from memberscan.federation.settings import Settings
 from memberscan.files import append_line
 from memberscan.models import AgeRegressor, ModelSpec, build
@@ -86,11 +86,9 @@ def federate(
     extra = defence_request(path, settings.training, seed)
     seed = kept_seed(path, MEMBERSHIP_SEED, seed)
     rng = seeds.generator(seed, "federation")
-    if by is not None:
-        environment, roles = BY_COLUMN, roles_by_column(cohort, by, held_out, rng)
-    else:
-        roles = draw_roles(cohort, environment, learners, held_out, rng)
+    roles = divide(cohort, rng, environment=environment, learners=learners, held_out=held_out, by=by)
     roles.require_both_sides()
+    environment = environment if by is None else BY_COLUMN
     engines.check(cohort, roles, settings, engine)
     guarantee = _guarantees(cohort, roles, settings)
     request = {

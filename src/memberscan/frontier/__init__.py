@@ -2,5 +2,6 @@
 
 from memberscan.frontier.content import FrontierContent
 from memberscan.frontier.making import frontier
+from memberscan.frontier.of_federations import federated_frontier
 
-__all__ = ["FrontierContent", "frontier"]
+__all__ = ["FrontierContent", "federated_frontier", "frontier"]

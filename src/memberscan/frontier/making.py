@@ -126,7 +126,7 @@ def frontier(
             return stated(FrontierContent, load_json(path / DONE), str(path / DONE))
         tasks = [
             Task(point=point, number=number, membership_seed=drawn, directory=directory, shared=shared)
-            for point, number, drawn, directory in cases(path, points, root, seeds)
+            for point, number, drawn, directory in cases(path / POINTS, points, root, seeds)
         ]
         parallel = trainings_at_a_time(config.device) if workers is None else workers
         failed = carry_out_cases(carry_out_task, path, tasks, parallel, engine, address)
@@ -160,7 +160,7 @@ def _request(shared: Shared, points: Sequence[Point], cohort: Cohort) -> dict[st
 
 
 def cases(
-    path: Path, points: Sequence[Point], root: int, seeds: int
+    folder: Path, points: Sequence[Point], root: int, seeds: int
 ) -> Iterator[tuple[Point, int, int, Path]]:
     """Yield each point with each seed, all points of the first seed first.
 
@@ -170,8 +170,14 @@ def cases(
     for number in range(1, seeds + 1):
         drawn = seed_tree.unguessable(root, NAMED, number)
         for place, point in enumerate(points, start=1):
-            folder = path / POINTS / f"point-{place:03d}" / f"seed-{number}"
-            yield point, number, drawn, folder.resolve()
+            directory = folder / f"point-{place:03d}" / f"seed-{number}"
+            yield point, number, drawn, directory.resolve()
+
+
+def require_seeds(seeds: int) -> None:
+    """Refuse a number of seeds below 1."""
+    if seeds < 1:
+        raise BadInputError(f"seeds is {seeds}; give at least 1")
 
 
 def _require_sense(shared: Shared, seeds: int) -> None:
@@ -179,8 +185,7 @@ def _require_sense(shared: Shared, seeds: int) -> None:
         named(name)
     # An outsider cannot have every kind of access.
     ThreatModel(shared.access)
-    if seeds < 1:
-        raise BadInputError(f"seeds is {seeds}; give at least 1")
+    require_seeds(seeds)
     count = shared.references
     if count % 2 or not FEWEST <= count <= MOST:
         raise BadInputError(f"references is {count}; give an even number from {FEWEST} to {MOST}")

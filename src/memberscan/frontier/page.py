@@ -16,6 +16,7 @@ from memberscan.report.table_cells import NONE, Cell, Table, estimate
 
 _ENVIRONMENT = environment("memberscan.frontier")
 
+_PARTIES = {"learner": "another learner", "server": "the server"}
 _CONTENTS = (
     Link("frontier", "The frontier"),
     Link("changes", "What each point changes"),
@@ -30,6 +31,8 @@ class Shown:
     """What the templates show."""
 
     content: FrontierContent
+    party: str
+    others: list[tuple[str, str]]
     answer: str
     reservations: list[str]
     figure: Drawing | None
@@ -47,7 +50,8 @@ def render(content: FrontierContent) -> str:
     there = {
         "frontier": True,
         "changes": shown.changes,
-        "exposed": True,
+        # Only references say who is exposed, and parties of federations have none here.
+        "exposed": content.federation is None,
         "failed": shown.failed,
         "method": True,
     }
@@ -57,7 +61,7 @@ def render(content: FrontierContent) -> str:
         shown,
         "header",
         contents,
-        title=f"Error against leakage of {content.model}",
+        title=f"Error against leakage of {content.model}{f', attacked by {shown.party}' * bool(shown.party)}",
         version=content.memberscan,
     )
 
@@ -66,8 +70,11 @@ def shown_of(content: FrontierContent) -> Shown:
     """Return what the page shows of a frontier."""
     numbers = {point.name: k + 1 for k, point in enumerate(content.points)}
     measured = [point for point in content.points if point.everybody is not None]
+    parties = content.federation.parties if content.federation else ()
     return Shown(
         content=content,
+        party=_PARTIES[content.attacker] if content.federation else "",
+        others=[(name, _PARTIES[name]) for name in parties if name != content.attacker],
         answer=answer(content),
         reservations=reservations(content),
         figure=draw(content, numbers) if measured else None,

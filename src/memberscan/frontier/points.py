@@ -13,6 +13,7 @@ from memberscan.configuration import Option, options_of
 from memberscan.defences import DEFENCES, allow_own, defence_from, parts_of, strengths, written_in_full
 from memberscan.defences.own import split_own
 from memberscan.errors import BadInputError
+from memberscan.federation.settings import Settings
 from memberscan.models import MODELS
 from memberscan.models.model_options import ModelOptions
 from memberscan.shown import plain
@@ -23,11 +24,12 @@ ALL = "all"
 UNDEFENDED, EARLY_STOPPING = "undefended", "early stopping"
 MOST_POINTS, _LONGEST = 500, 80
 _COLUMNS = ("name", "defence", "settings")
-_STOPS_EARLY = frozenset({"epochs", "patience", "keep"})
+_STOPS_EARLY = frozenset({"epochs", "patience", "keep", "rounds"})
 _OF_TRAINING = {
     option.name: option for option in options_of(TrainingConfig, omit=("defence", "device", "precision"))
 }
 _OF_MODEL = {option.name: option for option in options_of(ModelOptions, omit=("class_count", "head"))}
+_OF_FEDERATION = {option.name: option for option in options_of(Settings) if option.name == "rounds"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Point:
     defence
         As ``memberscan train --defence`` takes it, with all parameters; None for none.
     settings
-        Changed settings by name, sorted: of :class:`.TrainingConfig` and of the model.
+        Changed settings by name, sorted: of :class:`.TrainingConfig` and of the model, and the number of
+        rounds of a federation.
     """
 
     name: str
@@ -72,14 +75,29 @@ class Point:
         """Return the model's options at this point."""
         return {**base, **{name: value for name, value in self.settings if name in _OF_MODEL}}
 
+    def federated(self, base: Settings) -> Settings:
+        """Return how a federation trains at this point."""
+        changes = {name: value for name, value in self.settings if name in _OF_FEDERATION}
+        options: Any = self.options(base.options)
+        return replace(base, **changes, training=self.config(base.training), options=options)
+
 
 @dataclass(frozen=True)
 class Base:
-    """What points change: the model, how it is trained, and the share held out for the epoch or a student."""
+    """What points change: the model, how it is trained, and the share held out for the epoch or a student.
+
+    ``federation`` is how a federation trains; None where there is none.
+    """
 
     model: str
     config: TrainingConfig
     validation: float
+    federation: Settings | None = None
+
+    @property
+    def rounds(self) -> int | None:
+        """Rounds of the undefended federation; None where there is none."""
+        return self.federation.rounds if self.federation else None
 
 
 def read_points(given: Sequence[str], base: Base) -> list[Point]:
@@ -122,6 +140,10 @@ def _require_sense(points: Sequence[Point], base: Base) -> None:
         try:
             config = point.config(base.config)
             require_students(config, bool(base.validation))
+            if base.federation:
+                point.federated(base.federation)
+            elif "rounds" in dict(point.settings):
+                raise BadInputError("only a federation has rounds; change epochs instead")
         except BadInputError as error:
             raise BadInputError(f"point {point.name!r}: {error}") from error
         if (config.keep == "best" or config.patience) and not base.validation:
@@ -158,11 +180,11 @@ def _settings(text: str) -> tuple[tuple[str, Any], ...]:
     found: dict[str, Any] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, given, value = (piece.strip() for piece in part.partition("="))
-        option = (_OF_TRAINING | _OF_MODEL).get(name)
+        option = (_OF_TRAINING | _OF_MODEL | _OF_FEDERATION).get(name)
         if not given or name in found:
             raise BadInputError(f"settings {text!r} are not of the form name=value,name=value")
         if option is None:
-            known = ", ".join([*_OF_TRAINING, *_OF_MODEL])
+            known = ", ".join([*_OF_TRAINING, *_OF_MODEL, *_OF_FEDERATION])
             raise BadInputError(f"setting {name!r} is unknown; choose from {known}")
         found[name] = _value(option, value)
     return tuple(sorted(found.items()))
@@ -192,9 +214,9 @@ def _of_name(name: str, base: Base) -> list[Point]:
 
 
 def _possible(text: str, base: Base) -> bool:
-    """Return whether a defence can be part of a training without rounds, with the people held out."""
+    """Return whether a defence can be part of a training with these rounds, with the people held out."""
     try:
-        defence_from(text).require_training(None)
+        defence_from(text).require_training(base.rounds)
         require_students(replace(base.config, defence=text), bool(base.validation))
     except BadInputError:
         return False
@@ -202,10 +224,13 @@ def _possible(text: str, base: Base) -> bool:
 
 
 def _early(base: Base) -> list[Point]:
-    """Return trainings of an eighth, a quarter and half of the epochs, and the best epoch by validation."""
-    every = base.config.epochs
+    """Return trainings of an eighth, a quarter and half of the epochs, and the best epoch by validation.
+
+    A federation has fewer rounds instead, since its epochs are those of a round.
+    """
+    name, every = ("rounds", base.rounds) if base.rounds else ("epochs", base.config.epochs)
     shorter = sorted({max(1, round(every / part)) for part in (8, 4, 2)} - {every})
-    points = [Point(f"{n} epochs" if n > 1 else "1 epoch", settings=(("epochs", n),)) for n in shorter]
+    points = [Point(f"{n} {name}" if n > 1 else f"1 {name[:-1]}", settings=((name, n),)) for n in shorter]
     chosen = [Point("best epoch", settings=(("keep", "best"),))] if base.validation else []
     return points + chosen
 

@@ -19,6 +19,7 @@ from memberscan.cohort import Cohort
 from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import federate
 from memberscan.files import write_json, write_table
+from memberscan.frontier.of_federations import ATTACKS
 from memberscan.frontier.people import strongest_elsewhere
 from memberscan.output_directory import claim
 from memberscan.received import load_json
@@ -31,10 +32,6 @@ SUBJECTS, SPACING, LEARNERS, HELD_OUT = 120, 8.0, 4, 0.4
 MODEL, ROUNDS = "slice-mean", 20
 SEEDS = 3
 FOUND = "found.json"
-ATTACKS = {
-    Attacker.LEARNER: ("prediction+label", "gradient-magnitude", "loss-series"),
-    Attacker.SERVER: ("local-error", "gradient-cosine", "least-squares"),
-}
 
 
 @dataclass(frozen=True)
