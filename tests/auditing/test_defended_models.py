@@ -13,11 +13,13 @@ import pytest
 
 from memberscan import ThreatModel
 from memberscan.auditing import AuditResult, audit
+from memberscan.auditing.stages import attack_run
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError
 from memberscan.guarantee import Guarantee, weakest
 from memberscan.report import check, render_html
 from memberscan.runs import Role, Run
+from memberscan.threat import Attacker
 from memberscan.training import TrainingConfig, train
 
 from ..defences.lab import federated
@@ -131,3 +133,17 @@ def test_the_weakest_guarantee_is_that_with_the_largest_epsilon() -> None:
     assert weakest([strong, weak]) == weak
     assert weakest([strong, of_labels]) == of_labels
     assert weakest([strong, None]) is None and weakest([]) is None
+
+
+def test_parties_attack_the_model_that_they_saw_before_it_was_pruned(people: Cohort, tmp_path: Path) -> None:
+    runs = {name: federated(people, tmp_path / f"{name}", name) for name in ("prune:sparsity=0.9", None)}
+    found = {}
+    for attacker in ("learner", "outsider"):
+        threat = ThreatModel(repeats=1, attacker=Attacker.parse(attacker))
+        works = [
+            attack_run(run.path, tmp_path / f"{attacker}-{name}", threat=threat, attacks=ATTACKS[1:])
+            for name, run in runs.items()
+        ]
+        found[attacker] = [work.scores[0].values for work in works]
+    np.testing.assert_array_equal(*found["learner"])
+    assert not np.allclose(*found["outsider"])

@@ -184,18 +184,23 @@ def test_the_mean_over_pairs_adds_up_from_people_as_if_they_were_resampled():
         for people, places in ((inside, wins.mean(axis=1)), (outside, wins.mean(axis=0))):
             naive[people] += (places - wins.mean()) / np.sqrt(len(people) * (len(people) - 1))
     assert value == pytest.approx(np.mean(aucs))
-    np.testing.assert_allclose(influence, naive / len(aucs), atol=1e-12)
+    compared = ~np.isnan(attack.values).all(axis=0)
+    np.testing.assert_allclose(influence[compared], naive[compared] / len(aucs), atol=1e-12)
+    assert np.isnan(influence[~compared]).all()
+    influence = np.nan_to_num(influence)
     errors = Resampling.draw([attack], np.random.default_rng(0), resamples=2000)
     resampled = estimate_aucs([attack], errors)
     assert resampled.auc[0] == pytest.approx(value)
     assert np.sqrt((influence**2).sum()) == pytest.approx(resampled.standard_error[0], rel=0.1)
 
 
-def test_pairs_that_were_not_attempted_do_not_count_in_the_mean():
-    (attack,), _ = federate(np.random.default_rng(22), [12, 14], 12, shift=0.5)
+def test_small_pairs_and_those_not_attempted_do_not_count_in_the_mean():
+    (attack,), home = federate(np.random.default_rng(22), [12, 14, 9], 12, shift=0.5)
     values, sides = attack.values.copy(), attack.sides.copy()
     values[0], sides[0] = np.nan, ASIDE
-    missing = pooled_influences(replace(attack, values=values, sides=sides))
-    alone = pooled_influences(attack.of_rows([1]))
-    assert missing[0] == alone[0]
-    np.testing.assert_array_equal(missing[1], alone[1])
+    found, influence = pooled_influences(replace(attack, values=values, sides=sides))
+    large = [k for k, row in enumerate(attack.rows) if k and row.victim != "site 2"]
+    expected, of_people = pooled_influences(attack.of_rows(large))
+    assert found == expected
+    np.testing.assert_array_equal(influence, of_people)
+    assert np.isnan(influence[home == 2]).all() and not np.isnan(influence[home == -1]).any()

@@ -18,6 +18,7 @@ from memberscan.frontier.making import DONE, PAGE, TABLE
 from memberscan.frontier.people import SeedsOfModels, strongest_elsewhere
 from memberscan.frontier.points import Point
 from memberscan.frontier.tasks import read_people
+from memberscan.report.disclosure import few
 from memberscan.runs import Roles
 
 from .conftest import Make
@@ -224,12 +225,16 @@ def test_the_most_exposed_are_chosen_by_references_and_only_among_those_compared
         people["exposure_auc"] = np.where(np.arange(190) < 10, np.nan, rng.random(190))
         tables.append(people.set_axis(rng.permutation(subjects)[:190]))
     found = SeedsOfModels.of(tables, subjects, "attack")
-    for chosen, table in zip(found.most_exposed, tables, strict=True):
+    for chosen, table in zip(found.exposed, tables, strict=True):
         naive = table["exposure_auc"].dropna().sort_values(ascending=False).index[:18]
         assert {subjects[k] for k in np.flatnonzero(chosen)} == set(naive)
-    everybody = found.rate(0.05, found.counted)
+    everybody, unresolved = found.everybody().rates
     assert everybody is not None and everybody[1] <= everybody[0] <= everybody[2]
-    assert found.rate(0.01, found.counted) is None
+    assert unresolved is None
+    tenth = found.most_exposed(5)
+    sides = [int((found.exposed & side).sum()) for side in (found.member, ~found.member)]
+    assert not isinstance(tenth, str) and tenth.auc.counts == tuple(sides)
+    assert found.most_exposed(15) == few(15)
 
 
 def test_a_damaged_result_is_refused_in_words(whole: Whole, make: Make, points: str, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def frontier(
     say(f"page: {out / PAGE}")
 
 
-@of_federations(omit=("defence",))
+@of_federations(omit=("defence", "secure", "timeout"))
 def federated_frontier(
     cohort: CohortDir,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Directory for federations, tables and pages.")],
@@ -177,7 +177,7 @@ def federated_frontier(
         answer({str(party): found.dump() for party, found in made.items()}, as_json=True)
         return
     for party, found in made.items():
-        say(f"as the attacker {party}:")
+        say(f"attacked by {'the server' if party == 'server' else 'another learner'}:")
         _print(found)
         say(f"page: {out / party / PAGE}")
 

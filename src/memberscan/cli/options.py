@@ -140,7 +140,7 @@ def of_federations(*, omit: Collection[str] = ()) -> Callable[[Command], Command
     )
 
     def decorate(command: Command) -> Command:
-        return local(declared("options", ModelOptions)(declared("settings", Settings)(command)))
+        return local(declared("options", ModelOptions)(declared("settings", Settings, omit=omit)(command)))
 
     return decorate
 

@@ -39,7 +39,7 @@ class ClippedNoise(Defence):
     delta
         Probability with which the guarantee may fail.
     clip
-        Greatest length of a vector, of standardised labels.
+        Greatest length of a vector. Labels are standardised, so that it has no unit.
     center, spread
         Constants that standardise the labels, in the unit of the target; by default 50 and 20 for ages in
         years. They must be public, since moments of the training set tell something of its people.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,16 +54,15 @@ def operating_points(attack: Scores) -> tuple[OperatingPoint, ...]:
     A rate is resolved if one row compares at least 3/FPR non-members. Value and interval are means over rows;
     the mean of the intervals is too wide for a mean rather than too narrow.
     """
-    rows = attack.split()
-    nonmembers = min(len(outside) for _, outside in rows)
-    points = []
+    rows, points = attack.split(), []
     for fpr in FPRS:
-        needed = round(3 / fpr)
-        if nonmembers < needed:
-            reason = f"needs {needed:,} non-members scored in one draw; there are {nonmembers:,}"
+        found = mean_rate(rows, fpr)
+        if found is None:
+            nonmembers = min(len(outside) for _, outside in rows)
+            reason = f"needs {_needed(fpr):,} non-members scored in one draw; there are {nonmembers:,}"
             points.append(OperatingPoint(fpr, None, None, None, reason, ()))
             continue
-        tpr = np.mean([tpr_interval(*sides, fpr) for sides in rows], axis=0)
+        tpr = np.array(found)
         # Bayes' rule: right alarms over all alarms.
         ppv = [
             PositivePredictiveValue(prior, *(prior * tpr / (prior * tpr + (1 - prior) * fpr)).tolist())
@@ -71,6 +71,24 @@ def operating_points(attack: Scores) -> tuple[OperatingPoint, ...]:
         value, low, high = tpr.tolist()
         points.append(OperatingPoint(fpr, value, low, high, None, tuple(ppv)))
     return tuple(points)
+
+
+def mean_rate(
+    rows: Sequence[tuple[Float[np.ndarray, " members"], Float[np.ndarray, " nonmembers"]]], fpr: float
+) -> tuple[float, float, float] | None:
+    """Return the TPR with its interval, see :func:`tpr_interval`, as means over rows.
+
+    None if some row compares too few non-members to resolve the rate.
+    """
+    if min(len(outside) for _, outside in rows) < _needed(fpr):
+        return None
+    value, low, high = np.mean([tpr_interval(*sides, fpr) for sides in rows], axis=0).tolist()
+    return value, low, high
+
+
+def _needed(fpr: float) -> int:
+    """Return how many non-members resolve a false-positive rate."""
+    return round(3 / fpr)
 
 
 def tpr_interval(

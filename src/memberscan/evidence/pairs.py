@@ -133,20 +133,27 @@ def pooled_influences(attack: Scores) -> tuple[float, Float[np.ndarray, " people
     """Return the mean AUC over pairs, and what each person adds to its deviation from the true one.
 
     A person who is in several pairs adds to each of them, so that the squares sum to the variance of the mean
-    although pairs share people. It is over people given this federation; not over training again.
+    although pairs share people. It is over people given this federation; not over training again. NaN for
+    people whom no pair compares.
 
     Parameters
     ----------
     attack
-        Scores whose rows are pairs; those that were not attempted are left out.
+        Scores whose rows are pairs.
+
+    Raises
+    ------
+    MisalignedError, TooFewSubjectsError
+        See :func:`memberscan.evidence.alignment.aligned`, which also says which pairs count.
     """
-    total, influence = 0.0, np.zeros(attack.values.shape[1])
-    attempted = attack.of_rows(attack.attempted)
-    for values, sides, kept in zip(attempted.values, attempted.sides, attempted.compared, strict=True):
+    (pairs,) = aligned([attack])
+    total, influence = 0.0, np.zeros(pairs.values.shape[1])
+    for values, sides, kept in zip(pairs.values, pairs.sides, pairs.compared, strict=True):
         auc, of_people = influences(values[None, kept], sides[kept] == IN)
         total += float(auc[0])
         influence[kept] += of_people[0]
-    return total / len(attempted.rows), influence / len(attempted.rows)
+    influence[~pairs.compared.any(axis=0)] = np.nan
+    return total / len(pairs.rows), influence / len(pairs.rows)
 
 
 def placements(attack: Scores, strata: Mapping[str, Int[np.ndarray, " people"]] | None = None) -> Scores:

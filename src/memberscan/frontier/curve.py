@@ -27,22 +27,17 @@ from memberscan.frontier.content import (
     Leakage,
     TruePositiveRate,
 )
-from memberscan.frontier.people import SeedsOfPeople
+from memberscan.frontier.people import RATES, Leak, SeedsOfPeople
 from memberscan.frontier.points import EARLY_STOPPING, UNDEFENDED, Point
 from memberscan.report.content.guarantee_json import Guarantee
-from memberscan.report.disclosure import few, published_interval
+from memberscan.report.disclosure import published_interval
 from memberscan.report.outcome import SMALLEST_CELL
 from memberscan.threat import Access, Attacker
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool
-
     from memberscan.report.content.variable_json import Variable
 
-RATES = (0.05, 0.01)
-"""False-positive rates at which true-positive rates are given."""
 LINES_TO_BEAT = (UNDEFENDED, EARLY_STOPPING, "dp-sgd")
-_TOO_FEW_REFERENCES = "too few references to say who is exposed; four or more are needed"
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,12 @@ class _Found:
     measured: Measured
     seeds: SeedsOfPeople
     error: OverSeeds
-    auc: OverSeeds
+    leak: Leak
+
+    @property
+    def auc(self) -> OverSeeds:
+        """Leakage of everybody."""
+        return self.leak.auc
 
     @property
     def place(self) -> tuple[float, float]:
@@ -116,7 +116,9 @@ def collect(measured: Sequence[Measured], cohort: Cohort, view: View, seeds: int
         How often each point was trained.
     """
     found = [
-        _Found(m, m.seeds, m.seeds.mean_error(of_members=False), m.seeds.auc()) for m in measured if m.seeds
+        _Found(m, m.seeds, m.seeds.mean_error(of_members=False), m.seeds.everybody())
+        for m in measured
+        if m.seeds
     ]
     first = found[0].seeds if found else None
     labels = cohort.labels.to_numpy(float) if first is None else first.label[first.counted]
@@ -203,18 +205,14 @@ def _change(one: _Found, plain: _Found | None, variable: Variable) -> Change | N
 def _point(one: _Found, variable: Variable) -> FrontierPoint:
     """Return a point with its numbers, not yet compared with others."""
     seeds, measured, finest = one.seeds, one.measured, variable.step
-    exposed, reason = seeds.most_exposed, None
-    if not exposed.any():
-        reason = _TOO_FEW_REFERENCES
-    elif seeds.fewest(exposed) < SMALLEST_CELL:
-        reason = few(SMALLEST_CELL)
+    exposed = seeds.most_exposed(SMALLEST_CELL)
     return _failed(measured).model_copy(
         update={
             "error": published_interval(one.error.interval(), finest=finest),
             "error_members": published_interval(seeds.mean_error(of_members=True).interval(), finest=finest),
-            "everybody": _leakage(seeds, one.auc, seeds.counted),
-            "most_exposed": None if reason else _leakage(seeds, seeds.auc(exposed), exposed),
-            "most_exposed_reason": reason,
+            "everybody": _leakage(seeds.chosen, one.leak),
+            "most_exposed": None if isinstance(exposed, str) else _leakage(seeds.chosen, exposed),
+            "most_exposed_reason": exposed if isinstance(exposed, str) else None,
             "verdicts": dict(sorted(Counter(measured.verdicts).items())),
             "guarantee": Guarantee(**asdict(measured.guarantee)) if measured.guarantee else None,
         }
@@ -242,13 +240,13 @@ def _failed(measured: Measured) -> FrontierPoint:
     )
 
 
-def _leakage(seeds: SeedsOfPeople, auc: OverSeeds, among: Bool[np.ndarray, "seeds people"]) -> Leakage:
+def _leakage(chosen: Sequence[str], leak: Leak) -> Leakage:
     rates = []
-    for fpr in RATES:
-        found = seeds.rate(fpr, among)
+    for fpr, found in zip(RATES, leak.rates, strict=True):
         rate = None if found is None else published_interval(Interval(*found), side=None)
         rates.append(TruePositiveRate(fpr=fpr, **(rate.dump() if rate else dict.fromkeys(_ENDS))))
-    return Leakage(attacks=seeds.chosen, auc=published_interval(auc.interval(), side=0.5), rates=tuple(rates))
+    auc = published_interval(leak.auc.interval(), side=0.5)
+    return Leakage(attacks=tuple(chosen), auc=auc, rates=tuple(rates))
 
 
 _ENDS = ("value", "low", "high")

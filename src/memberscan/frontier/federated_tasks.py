@@ -15,15 +15,16 @@ from memberscan.auditing.failures import attempt
 from memberscan.auditing.stages import Work, attack_run
 from memberscan.cohort import Cohort
 from memberscan.defences import allow_own
-from memberscan.errors import BadInputError
-from memberscan.evidence.operating import tpr_interval
+from memberscan.errors import FederationError
+from memberscan.evidence.alignment import aligned
+from memberscan.evidence.operating import mean_rate
 from memberscan.evidence.over_seeds import OverSeeds
 from memberscan.evidence.pairs import pooled_influences
 from memberscan.federation.settings import Settings
 from memberscan.federation.simulated_run import federate
 from memberscan.files import OWNER_ONLY, read_table, write_json, write_table
-from memberscan.frontier.curve import RATES, Measured
-from memberscan.frontier.people import SeedsOfPeople, people_for, rows_of, strongest_elsewhere
+from memberscan.frontier.curve import Measured
+from memberscan.frontier.people import RATES, Leak, SeedsOfPeople, in_all, rows_of, strongest_elsewhere
 from memberscan.frontier.points import Point
 from memberscan.frontier.tasks import RUN
 from memberscan.received import load_json
@@ -32,8 +33,6 @@ from memberscan.target_variable import TargetVariable
 from memberscan.threat import Attacker, ThreatModel
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
-
     from memberscan.evidence.scores import Scores
 
 
@@ -93,21 +92,6 @@ class FederatedTask:
     shared: Federated
 
 
-def simulated(secure: str) -> None:
-    """Refuse encrypted federations, in which the server sees no learner's model.
-
-    Raises
-    ------
-    BadInputError
-        If ``secure`` is not "none".
-    """
-    if secure != "none":
-        raise BadInputError(
-            "the server of an encrypted federation sees no learner's model, and learners see what they see "
-            "without encryption; use secure none"
-        )
-
-
 def carry_out_task(task: FederatedTask) -> tuple[str | None, float]:
     """Carry out one task; return why it failed, or None, and the seconds that it took."""
     return attempt(lambda: _carry_out(task), task.directory, task.shared.cohort)
@@ -133,21 +117,33 @@ def _carry_out(task: FederatedTask) -> None:
             by=shared.by,
             seed=task.roles_seed,
         )
+        _require_everybody(run)
         signals = made / f"signals-{party}"
-        work = attack_run(
-            run.path,
-            signals,
-            threat=ThreatModel(attacker=party),
-            attacks=attacks,
-            model=shared.code,
-            device=how.training.device,
-            seed=task.number,
-        )
+        try:
+            work = attack_run(
+                run.path,
+                signals,
+                threat=ThreatModel(attacker=party),
+                attacks=attacks,
+                model=shared.code,
+                device=how.training.device,
+                seed=task.number,
+            )
+        finally:
+            # What attacks read can be computed again, and is by far the largest part.
+            shutil.rmtree(signals, ignore_errors=True)
         write_table(made / _people(party), _people_table(work), mode=OWNER_ONLY)
         # Written last: it says that this party is finished.
         write_json(made / _facts(party), _found(work), mode=OWNER_ONLY)
-        # What attacks read can be computed again, and is by far the largest part.
-        shutil.rmtree(signals, ignore_errors=True)
+
+
+def _require_everybody(run: Run) -> None:
+    """Refuse a federation that went on without some learners: other points had all of them."""
+    learners = run.roles.learners
+    if gone := {name for each in run.transcript.rounds for name in each.left_out}:
+        raise FederationError(
+            f"{len(gone)} of {len(learners)} learners failed or sent an update that was refused in some round"
+        )
 
 
 def _people(party: Attacker) -> str:
@@ -175,20 +171,14 @@ def _found(work: Work) -> dict[str, Any]:
     return {
         "verdict": work.outcome.verdict.label,
         "strongest": work.outcome.verdict.basis.attack,
-        "attacks": {
-            each.attack: {"auc": pooled_influences(each)[0], "rates": [_rate(each, fpr) for fpr in RATES]}
-            for each in work.scores
-        },
+        "attacks": {each.attack: _means_over_pairs(each) for each in work.scores},
     }
 
 
-def _rate(attack: Scores, fpr: float) -> list[float] | None:
-    """Return the true-positive rate with its interval, as means over pairs; None where it is not resolved."""
-    pairs = attack.of_rows(attack.attempted).split()
-    if min(len(outside) for _, outside in pairs) < people_for(fpr):
-        return None
-    means: list[float] = np.mean([tpr_interval(*sides, fpr) for sides in pairs], axis=0).tolist()
-    return means
+def _means_over_pairs(attack: Scores) -> dict[str, Any]:
+    (pairs,) = aligned([attack])
+    rates = [mean_rate(pairs.split(), fpr) for fpr in RATES]
+    return {"auc": pooled_influences(attack)[0], "rates": rates}
 
 
 def read_point(
@@ -213,51 +203,53 @@ class SeedsOfFederations(SeedsOfPeople):
 
     Parameters
     ----------
-    found
-        AUC of the chosen attack of each seed.
-    influence
-        What each person adds to it; 0 for people who are not compared.
-    rates
-        True-positive rate of the chosen attack of each seed with its interval, in the order of ``RATES``;
-        None where it is not resolved.
+    leak
+        What the chosen attacks find.
     """
 
-    found: Float[np.ndarray, " seeds"]
-    influence: Float[np.ndarray, "seeds people"]
-    rates: Sequence[Sequence[Sequence[float] | None]]
+    leak: Leak
 
     @classmethod
     def of(
         cls, facts: Sequence[Mapping[str, Any]], tables: Sequence[pd.DataFrame], subjects: Sequence[str]
     ) -> SeedsOfFederations:
         """Return what the files of all seeds say of these subjects."""
-        names = [name for name in facts[0]["attacks"] if all(name in each["attacks"] for each in facts)]
+        names = in_all([list(each["attacks"]) for each in facts])
         aucs = {name: np.array([each["attacks"][name]["auc"] for each in facts]) for name in names}
         chosen = strongest_elsewhere(aucs) if len(facts) > 1 else (str(facts[0]["strongest"]),)
         rows = rows_of(tables, subjects)
         member = rows("member")
+        influence = np.stack([rows(name)[k] for k, name in enumerate(chosen)])
+        # Known people and those of small learners are on a side, but in no pair.
+        compared = ~np.isnan(influence)
+        auc = OverSeeds(
+            np.array([aucs[name][k] for k, name in enumerate(chosen)]),
+            np.nan_to_num(influence),
+            (int((compared & (member == 1)).sum()), int((compared & (member == 0)).sum())),
+        )
+        of_seeds = [each["attacks"][name]["rates"] for each, name in zip(facts, chosen, strict=True)]
         return cls(
             error=rows("error"),
             label=rows("label"),
             member=member == 1,
             counted=~np.isnan(member),
             chosen=chosen,
-            found=np.array([aucs[name][k] for k, name in enumerate(chosen)]),
-            influence=np.nan_to_num(np.stack([rows(name)[k] for k, name in enumerate(chosen)])),
-            rates=[facts[k]["attacks"][name]["rates"] for k, name in enumerate(chosen)],
+            leak=Leak(auc, tuple(_mean(found) for found in zip(*of_seeds, strict=True))),
         )
 
-    def auc(self, among: Bool[np.ndarray, "seeds people"] | None = None) -> OverSeeds:
-        """See :class:`.SeedsOfPeople`; there are no references, and so nobody is known to be more exposed."""
-        del among
-        counts = int((self.member & self.counted).sum()), int((~self.member & self.counted).sum())
-        return OverSeeds(self.found, self.influence, counts)
-
-    def rate(self, fpr: float, among: Bool[np.ndarray, "seeds people"]) -> tuple[float, float, float] | None:
+    def everybody(self) -> Leak:
         """See :class:`.SeedsOfPeople`."""
-        del among
-        found = [rates[RATES.index(fpr)] for rates in self.rates]
-        if any(rate is None for rate in found):
-            return None
-        value, low, high = np.mean(found, axis=0).tolist()  # type: ignore[arg-type]
-        return value, low, high
+        return self.leak
+
+    def most_exposed(self, smallest: int) -> Leak | str:  # noqa: ARG002
+        """See :class:`.SeedsOfPeople`."""
+        return "no references are trained for federations, which would show who is exposed"
+
+
+def _mean(found: Sequence[Sequence[float] | None]) -> tuple[float, float, float] | None:
+    """Return the means over seeds of a rate and of the ends of its interval; None if a seed has none."""
+    resolved = [each for each in found if each is not None]
+    if len(resolved) < len(found):
+        return None
+    value, low, high = np.mean(resolved, axis=0).tolist()
+    return value, low, high

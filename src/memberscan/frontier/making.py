@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -131,31 +132,42 @@ def frontier(
         parallel = trainings_at_a_time(config.device) if workers is None else workers
         failed = carry_out_cases(carry_out_task, path, tasks, parallel, engine, address)
         view = View(shared.model, shared.references, shared.attacks, Attacker.OUTSIDER, shared.access)
-        measured = [_measured(point, tasks, failed, cohort) for point in points]
-        content = collect(measured, cohort, view, seeds)
-        write(path, content)
+        found = measured(points, tasks, failed, functools.partial(read_point, subjects=cohort.subjects))
+        content = collect(found, cohort, view, seeds)
+        write_shown(path, content)
+        # Written last: it says that the frontier is finished.
+        write_json(path / DONE, content.dump())
         return content
 
 
 def _request(shared: Shared, points: Sequence[Point], cohort: Cohort) -> dict[str, Any]:
     """Return what decides the result, apart from the seeds."""
-    spec = ModelSpec.to_train(shared.model, cohort.shape, for_target(shared.options, cohort.target))
-    factory = named_function(shared.code, "model", BadInputError) if shared.code else None
     return {
-        "command": "frontier",
-        "memberscan": version("memberscan"),
-        "cohort": cohort.fingerprint,
-        "target": asdict(shared.target),
-        "model": spec.to_dict(),
-        "model_code": None if factory is None else source_digest(factory),
+        **request_of("frontier", points, cohort, shared.model, shared.options),
         "members": shared.members,
         "validation": shared.validation,
-        "points": [[point.name, point.defence, dict(point.settings)] for point in points],
-        "defence_code": {name: code for p in points for name, code in own_code(p.defence).items()},
         "training": asdict(shared.config),
         "references": shared.references,
         "attacks": list(shared.attacks),
         "access": shared.access.value,
+    }
+
+
+def request_of(
+    command: str, points: Sequence[Point], cohort: Cohort, model: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the part of a request that frontiers of models and of federations have in common."""
+    spec = ModelSpec.to_train(model, cohort.shape, for_target(options, cohort.target))
+    factory = named_function(model, "model", BadInputError) if ":" in model else None
+    return {
+        "command": command,
+        "memberscan": version("memberscan"),
+        "cohort": cohort.fingerprint,
+        "target": asdict(cohort.target),
+        "model": spec.to_dict(),
+        "model_code": None if factory is None else source_digest(factory),
+        "points": [[point.name, point.defence, dict(point.settings)] for point in points],
+        "defence_code": {name: code for p in points for name, code in own_code(p.defence).items()},
     }
 
 
@@ -234,24 +246,39 @@ def carry_out_cases(
     return {task.directory: reason for task, reason in failed}
 
 
-def reason_of(point: Point, tasks: Sequence[Case], failed: Mapping[Path, str]) -> str | None:
-    """Return why a point has failed, which it has if one of its seeds did, or None."""
-    mine = [task for task in tasks if task.point is point]
-    for task in mine:
-        if reason := failed.get(task.directory):
-            return f"{reason} (seed {task.number} of {len(mine)})" if len(mine) > 1 else reason
-    return None
+def measured(
+    points: Sequence[Point],
+    tasks: Sequence[C],
+    failed: Mapping[Path, str],
+    read: Callable[[Point, Sequence[Path]], Measured],
+) -> list[Measured]:
+    """Return what was found at each point; a point has failed if one of its seeds did.
+
+    Parameters
+    ----------
+    points, tasks, failed
+        The points, their tasks, and why some failed.
+    read
+        Returns what the directories of a point's tasks hold; it raises BadInputError if they have nothing in
+        common.
+    """
+    found = []
+    for point in points:
+        mine = [task for task in tasks if task.point is point]
+        of_seeds = f" (seed {{}} of {len(mine)})" if len(mine) > 1 else ""
+        reasons = [
+            failed[task.directory] + of_seeds.format(task.number) for task in mine if task.directory in failed
+        ]
+        try:
+            found.append(
+                Measured(point, reasons[0]) if reasons else read(point, [task.directory for task in mine])
+            )
+        except BadInputError as error:
+            found.append(Measured(point, str(error)))
+    return found
 
 
-def write(path: Path, content: FrontierContent) -> None:
-    """Write the table and the page, and last frontier.json, which says that the frontier is finished."""
-    write_text(path / TABLE, table_of(content).to_csv(index=False))
-    write_text(path / PAGE, render(content))
-    write_json(path / DONE, content.dump())
-
-
-def _measured(point: Point, tasks: Sequence[Task], failed: Mapping[Path, str], cohort: Cohort) -> Measured:
-    """Return what was found at a point."""
-    if reason := reason_of(point, tasks, failed):
-        return Measured(point, failed=reason)
-    return read_point(point, [task.directory for task in tasks if task.point is point], cohort.subjects)
+def write_shown(folder: Path, content: FrontierContent) -> None:
+    """Write the table and the page."""
+    write_text(folder / TABLE, table_of(content).to_csv(index=False))
+    write_text(folder / PAGE, render(content))

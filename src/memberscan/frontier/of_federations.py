@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from memberscan import seeds as seed_tree
 from memberscan.attacks import named
 from memberscan.cohort import Cohort
-from memberscan.defences import own_code
-from memberscan.errors import BadInputError
+from memberscan.errors import BadInputError, TooFewSubjectsError
 from memberscan.federation.environments import BY_COLUMN, divide
 from memberscan.federation.settings import Settings
+from memberscan.federation.simulated_run import flower_engines
+from memberscan.files import write_json
 from memberscan.frontier.content import Federation, FrontierContent
-from memberscan.frontier.curve import Measured, View, collect
-from memberscan.frontier.federated_tasks import (
-    Federated,
-    FederatedTask,
-    carry_out_task,
-    read_point,
-    simulated,
-)
+from memberscan.frontier.curve import View, collect
+from memberscan.frontier.federated_tasks import Federated, FederatedTask, carry_out_task, read_point
 from memberscan.frontier.making import (
     DONE,
     NAMED,
@@ -31,20 +28,22 @@ from memberscan.frontier.making import (
     ROOT_SEED,
     carry_out_cases,
     cases,
-    reason_of,
+    measured,
+    request_of,
     require_seeds,
-    write,
+    write_shown,
 )
 from memberscan.frontier.points import Base, Point, read_points
-from memberscan.models import ModelSpec
+from memberscan.limits import FEWEST_PER_SIDE
 from memberscan.models.inputs import trainings_at_a_time
 from memberscan.models.target_head import for_target
 from memberscan.output_directory import claim
 from memberscan.received import load_json, stated
+from memberscan.runs import Role
+from memberscan.targets.known import known_held_out
 from memberscan.task_pool import Engine
-from memberscan.threat import Attacker
+from memberscan.threat import Attacker, ThreatModel
 from memberscan.training.kept_seeds import kept_seed
-from memberscan.user_code import named_function, source_digest
 
 if TYPE_CHECKING:
     from memberscan.report.content.parts import Environment
@@ -73,7 +72,7 @@ def federated_frontier(
     engine: Engine = "local",
     address: str | None = None,
 ) -> dict[Attacker, FrontierContent]:
-    """Federate with every defence at several strengths, attack each as every party, and lay error against it.
+    """Federate with every defence at several strengths, attack each federation as every party, and compare.
 
     Every point is federated with the same seeds, and so with the same division of the same people. A learner
     attacks the people of the other learners, the server those of all. Each party has a page of its own, in
@@ -107,28 +106,30 @@ def federated_frontier(
     path = Path(path)
     if settings.training.defence is not None:
         raise BadInputError("the settings have a defence; name it among the defences instead")
-    simulated(settings.secure)
+    if settings.secure != "none":
+        raise BadInputError(
+            "the server of an encrypted federation sees no learner's model, and learners see what they see "
+            "without encryption; use secure none"
+        )
     require_seeds(seeds)
-    chosen: Any = for_target(settings.options, cohort.target)
     shared = Federated(
         cohort=cohort.path.resolve(),
         target=cohort.target,
-        settings=replace(settings, options=chosen),
+        settings=settings,
         environment=environment,
         learners=learners,
         held_out=held_out,
         by=by,
         attacks=ATTACKS,
     )
-    points = read_points(list(defences), Base(settings.model, settings.training, 0.0, shared.settings))
+    points = read_points(list(defences), Base(settings.model, settings.training, 0.0, settings))
     root = kept_seed(path, ROOT_SEED, seed)
     count = _learners(cohort, shared, seed_tree.unguessable(root, NAMED, 1))
     request = {**_request(shared, points, cohort), "seeds": seeds, ROOT_SEED: root}
-    # The party that is written last is finished only if all are.
-    last = f"{PARTIES[-1]}/{DONE}"
-    with claim(path, request, done=last, grows="seeds") as finished:
+    with claim(path, request, done=DONE, grows="seeds") as finished:
         if finished:
-            return {party: _read(path / party / DONE) for party in PARTIES}
+            kept = load_json(path / DONE)
+            return {party: stated(FrontierContent, kept.get(party), str(path / DONE)) for party in PARTIES}
         tasks = [
             FederatedTask(point=point, number=number, roles_seed=drawn, directory=directory, shared=shared)
             for point, number, drawn, directory in cases(path / POINTS, points, root, seeds)
@@ -137,15 +138,18 @@ def federated_frontier(
         failed = carry_out_cases(carry_out_task, path, tasks, parallel, engine, address)
         made = {}
         for party in PARTIES:
-            measured = [_measured(point, tasks, failed, party, cohort) for point in points]
-            made[party] = collect(measured, cohort, _view(shared, party, count), seeds)
+            read = functools.partial(read_point, subjects=cohort.subjects, party=party)
+            found = measured(points, tasks, failed, read)
+            made[party] = collect(found, cohort, _view(shared, party, count), seeds)
             (path / party).mkdir(exist_ok=True)
-            write(path / party, made[party])
+            write_shown(path / party, made[party])
+        # Written last: it says that the frontier is finished.
+        write_json(path / DONE, {party.value: content.dump() for party, content in made.items()})
         return made
 
 
 def _learners(cohort: Cohort, shared: Federated, seed: int) -> int:
-    """Return the number of learners, after dividing people once: too few are no fault of a point."""
+    """Return the number of learners, after dividing people once: what no point can do is no fault of one."""
     roles = divide(
         cohort,
         seed_tree.generator(seed, "federation"),
@@ -155,6 +159,18 @@ def _learners(cohort: Cohort, shared: Federated, seed: int) -> int:
         by=shared.by,
     )
     roles.require_both_sides()
+    options: Any = for_target(shared.settings.options, cohort.target)
+    flower_engines().check(cohort, roles, replace(shared.settings, options=options), "local")
+    outside = np.arange(len(roles.subjects(Role.NONMEMBER)))
+    threat = ThreatModel(attacker=Attacker.SERVER)
+    known = known_held_out(threat, outside, len(outside), np.random.default_rng(0))
+    largest = max(len(roles.members_of(name)) for name in roles.learners)
+    if min(int((~known).sum()), largest) < FEWEST_PER_SIDE:
+        raise TooFewSubjectsError(
+            f"{len(outside)} people are held out, of whom attackers know {int(known.sum())}, and the largest "
+            f"learner has {largest}; attacks need {FEWEST_PER_SIDE} held-out people whom they do not know, "
+            f"and {FEWEST_PER_SIDE} people of a learner: hold out more, or have fewer learners"
+        )
     return len(roles.learners)
 
 
@@ -172,42 +188,13 @@ def _view(shared: Federated, party: Attacker, learners: int) -> View:
 
 def _request(shared: Federated, points: Sequence[Point], cohort: Cohort) -> dict[str, Any]:
     """Return what decides the result, apart from the seeds."""
-    settings = shared.settings
-    spec = ModelSpec.to_train(settings.model, cohort.shape, settings.options)
-    factory = named_function(shared.code, "model", BadInputError) if shared.code else None
     for name in {name for names in shared.attacks.values() for name in names}:
         named(name)
+    divided = {"environment": shared.environment, "learners": shared.learners}
     return {
-        "command": "federated-frontier",
-        "memberscan": version("memberscan"),
-        "cohort": cohort.fingerprint,
-        "target": asdict(shared.target),
-        "model": spec.to_dict(),
-        "model_code": None if factory is None else source_digest(factory),
-        "points": [[point.name, point.defence, dict(point.settings)] for point in points],
-        "defence_code": {name: code for p in points for name, code in own_code(p.defence).items()},
-        "settings": asdict(settings),
-        "environment": shared.environment,
-        "learners": shared.learners,
+        **request_of("federated-frontier", points, cohort, shared.settings.model, shared.settings.options),
+        **(divided if shared.by is None else {"by": shared.by}),
+        "settings": asdict(shared.settings),
         "held_out": shared.held_out,
-        "by": shared.by,
         "attacks": {party.value: list(names) for party, names in shared.attacks.items()},
     }
-
-
-def _measured(
-    point: Point,
-    tasks: Sequence[FederatedTask],
-    failed: Mapping[Path, str],
-    party: Attacker,
-    cohort: Cohort,
-) -> Measured:
-    """Return what a party found at a point."""
-    if reason := reason_of(point, tasks, failed):
-        return Measured(point, failed=reason)
-    mine = [task.directory for task in tasks if task.point is point]
-    return read_point(point, mine, cohort.subjects, party)
-
-
-def _read(path: Path) -> FrontierContent:
-    return stated(FrontierContent, load_json(path), str(path))

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from memberscan.evidence.operating import tpr_interval
+from memberscan.errors import BadInputError
+from memberscan.evidence.operating import mean_rate
 from memberscan.evidence.over_seeds import OverSeeds, auc_over_seeds, mean_over_seeds
+from memberscan.report.disclosure import few
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -19,6 +21,27 @@ if TYPE_CHECKING:
 MOST_EXPOSED = 10
 """The most exposed people are one in so many."""
 _FACTS = ("error", "label", "member", "exposure_auc", "exposure_se")
+
+
+RATES = (0.05, 0.01)
+"""False-positive rates at which true-positive rates are given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Leak:
+    """What attacks found of some people.
+
+    Parameters
+    ----------
+    auc
+        Area under the ROC curve.
+    rates
+        True-positive rate with its interval at each of ``RATES``, means over seeds; None where too few
+        non-members were compared in some seed.
+    """
+
+    auc: OverSeeds
+    rates: tuple[tuple[float, float, float] | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,25 +70,16 @@ class SeedsOfPeople(ABC):
         return mean_over_seeds(self.error, side & self.counted)
 
     @abstractmethod
-    def auc(self, among: Bool[np.ndarray, "seeds people"] | None = None) -> OverSeeds:
-        """Return the AUC of the chosen attacks, among some people or all."""
+    def everybody(self) -> Leak:
+        """Return what the chosen attacks find of all people."""
 
     @abstractmethod
-    def rate(self, fpr: float, among: Bool[np.ndarray, "seeds people"]) -> tuple[float, float, float] | None:
-        """Return the true-positive rate of some members with its interval, as means over seeds.
+    def most_exposed(self, smallest: int) -> Leak | str:
+        """Return what they find of the tenth of people whom references show to be exposed most.
 
-        The threshold is that of all non-members: an attacker does not know who is exposed. None where they
-        are too few in some seed to resolve the rate.
+        The threshold is that of all non-members: an attacker does not know who is exposed. Instead the reason
+        where nothing can be said of these people, or fewer than ``smallest`` are on a side.
         """
-
-    @property
-    def most_exposed(self) -> Bool[np.ndarray, "seeds people"]:
-        """Who is in the most exposed tenth, by references alone; nobody where they say nothing."""
-        return np.zeros_like(self.counted)
-
-    def fewest(self, among: Bool[np.ndarray, "seeds people"]) -> int:
-        """Return how many people are on the smaller side of some people, in the seed with the fewest."""
-        return int(min((self.member & among).sum(axis=1).min(), (~self.member & among).sum(axis=1).min()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +111,7 @@ class SeedsOfModels(SeedsOfPeople):
             The attack to take where there is one seed only.
         """
         rows = rows_of(tables, subjects)
-        attacks = [str(c) for c in tables[0] if c not in _FACTS and all(c in table for table in tables)]
+        attacks = in_all([[str(column) for column in table if column not in _FACTS] for table in tables])
         member, scores = rows("member"), {name: rows(name) for name in attacks}
         counted = ~np.isnan(member)
         aucs = {
@@ -118,13 +132,21 @@ class SeedsOfModels(SeedsOfPeople):
         """The scores of the chosen attacks."""
         return [self.scores[name][k] for k, name in enumerate(self.chosen)]
 
-    def auc(self, among: Bool[np.ndarray, "seeds people"] | None = None) -> OverSeeds:
+    def everybody(self) -> Leak:
         """See :class:`SeedsOfPeople`."""
-        return auc_over_seeds(self.score, self.member, self.counted if among is None else among)
+        return self._among(self.counted)
+
+    def most_exposed(self, smallest: int) -> Leak | str:
+        """See :class:`SeedsOfPeople`."""
+        exposed = self.exposed
+        if not exposed.any():
+            return "too few references to say who is exposed; four or more are needed"
+        sides = (self.member & exposed).sum(axis=1), (~self.member & exposed).sum(axis=1)
+        return self._among(exposed) if np.min(sides) >= smallest else few(smallest)
 
     @property
-    def most_exposed(self) -> Bool[np.ndarray, "seeds people"]:
-        """See :class:`SeedsOfPeople`."""
+    def exposed(self) -> Bool[np.ndarray, "seeds people"]:
+        """Who is in the most exposed tenth, by references alone; nobody where they say nothing."""
         found = np.zeros_like(self.counted)
         for row, exposure, part in zip(found, self.exposure, self.counted, strict=True):
             known = part & ~np.isnan(exposure)
@@ -132,16 +154,13 @@ class SeedsOfModels(SeedsOfPeople):
             row[order[: int(known.sum()) // MOST_EXPOSED]] = True
         return found
 
-    def rate(self, fpr: float, among: Bool[np.ndarray, "seeds people"]) -> tuple[float, float, float] | None:
-        """See :class:`SeedsOfPeople`."""
-        found = []
-        for k, score in enumerate(self.score):
-            outside = score[self.counted[k] & ~self.member[k]]
-            if len(outside) < people_for(fpr):
-                return None
-            found.append(tpr_interval(score[self.member[k] & among[k]], outside, fpr))
-        value, low, high = np.mean(found, axis=0).tolist()
-        return value, low, high
+    def _among(self, people: Bool[np.ndarray, "seeds people"]) -> Leak:
+        sides = [
+            (score[self.member[k] & people[k]], score[~self.member[k] & self.counted[k]])
+            for k, score in enumerate(self.score)
+        ]
+        rates = tuple(mean_rate(sides, fpr) for fpr in RATES)
+        return Leak(auc_over_seeds(self.score, self.member, people), rates)
 
 
 def rows_of(
@@ -157,9 +176,18 @@ def rows_of(
     return rows
 
 
-def people_for(fpr: float) -> int:
-    """Return how many non-members resolve a false-positive rate."""
-    return round(3 / fpr)
+def in_all(attacks: Sequence[Sequence[str]]) -> list[str]:
+    """Return the attacks that ran with every seed.
+
+    Raises
+    ------
+    BadInputError
+        If there is none.
+    """
+    names = [name for name in attacks[0] if all(name in others for others in attacks)]
+    if not names:
+        raise BadInputError("no attack ran with every seed")
+    return names
 
 
 def strongest_elsewhere(aucs: Mapping[str, Float[np.ndarray, " seeds"]]) -> tuple[str, ...]:

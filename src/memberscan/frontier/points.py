@@ -45,11 +45,14 @@ class Point:
     settings
         Changed settings by name, sorted: of :class:`.TrainingConfig` and of the model, and the number of
         rounds of a federation.
+    longer
+        Whether it trains for as many epochs and rounds as the undefended model, or more.
     """
 
     name: str
     defence: str | None = None
     settings: tuple[tuple[str, Any], ...] = ()
+    longer: bool = False
 
     @property
     def family(self) -> str:
@@ -60,7 +63,8 @@ class Point:
         changed = [name for name, _ in self.settings]
         if not changed:
             return UNDEFENDED
-        return EARLY_STOPPING if set(changed) <= _STOPS_EARLY else " and ".join(changed).replace("_", " ")
+        early = set(changed) <= _STOPS_EARLY and not self.longer
+        return EARLY_STOPPING if early else " and ".join(changed).replace("_", " ")
 
     @property
     def _parts(self) -> list[str]:
@@ -124,10 +128,20 @@ def read_points(given: Sequence[str], base: Base) -> list[Point]:
         points = [point for name in ("early-stopping", *names) for point in _of_name(name, base)]
     if not any(point.family == UNDEFENDED for point in points):
         points.insert(0, Point(UNDEFENDED))
+    points = [replace(point, longer=_longer(point, base)) for point in points]
     kept = {(point.defence, point.settings): point for point in reversed(points)}
     points = [point for point in points if kept[point.defence, point.settings] is point]
     _require_sense(points, base)
     return points
+
+
+def _longer(point: Point, base: Base) -> bool:
+    """Return whether a point trains at least as long as the undefended model, and to the end."""
+    found = dict(point.settings)
+    if not found or found.get("keep") == "best" or found.get("patience"):
+        return False
+    epochs = found.get("epochs", base.config.epochs) * found.get("rounds", base.rounds or 1)
+    return bool(epochs >= base.config.epochs * (base.rounds or 1))
 
 
 def _require_sense(points: Sequence[Point], base: Base) -> None:

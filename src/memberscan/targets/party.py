@@ -22,6 +22,7 @@ from memberscan.threat import Attacker, ThreatModel
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
+    from torch import nn
 
 ALL = "all"
 """Name for all learners together, for an attacker that only sees sums."""
@@ -125,6 +126,12 @@ class Party(TrainedModel):
                 f"{outside} people are held out, and attackers know {count} of them; at least "
                 f"{FEWEST_PER_SIDE} must be left to score: hold out more{fewer}"
             )
+
+    def load(self) -> nn.Module:
+        """See :class:`.TrainedModel`; a defence may change the finished model, which parties saw before."""
+        if self.run.defence is None or self.transcript.secure != "none":
+            return self.run.load()
+        return self.run.model_with(self.transcript.global_model(len(self.transcript.rounds)))
 
     @property
     def conceals(self) -> str | None:

@@ -75,6 +75,10 @@ class TrainedModel(Target):
             "model": run.load(),
         }
 
+    def load(self) -> nn.Module:
+        """Return the model that the attacker sees, newly built, so that it may be changed."""
+        return self.run.load()
+
     @property
     def shows(self) -> Access:
         """Everything except its training."""

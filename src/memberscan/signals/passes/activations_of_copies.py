@@ -39,7 +39,7 @@ def activations_of_copies(
     """
     cohort, scan_ids = target.cohort, target.scans.index.tolist()
     device = resolve_device("auto")
-    model = target.run.load().to(device)
+    model = target.load().to(device)
     example = as_inputs(cohort, scan_ids[:2]).to(device)
     # A model that mixes the samples of a batch gives other activations for single scans.
     together = agrees_with_autograd(model, example, [], [layer])

@@ -27,7 +27,7 @@ def predictions_of_copies(target: TrainedModel, directory: Path) -> Float[np.nda
     """Return the answers on all copies of each scan; resumes where it stopped."""
     cohort, scan_ids = target.cohort, target.scans.index.tolist()
     device = resolve_device("auto")
-    model = target.run.load().to(device)
+    model = target.load().to(device)
     example = as_inputs(cohort, scan_ids[:2]).to(device)
     # A model that mixes the samples of a batch gives other predictions for single scans.
     alone = not agrees_with_autograd(model, example, [])

@@ -73,7 +73,7 @@ def observe(
     """
     cohort, scan_ids = target.cohort, target.scans.index.tolist()
     device = resolve_device("auto")
-    model = target.run.load().to(device)
+    model = target.load().to(device)
     layers = list(dict.fromkeys(path for reading in readings.values() for path in reading.gradients))
     entering = list(dict.fromkeys(path for reading in readings.values() for path in reading.entering))
     example = as_inputs(cohort, scan_ids[:2]).to(device)
