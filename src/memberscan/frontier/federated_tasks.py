@@ -47,7 +47,7 @@ class Federated:
     settings
         How the undefended federations train; points change them.
     environment, learners, held_out, by
-        See :func:`memberscan.federation.simulated_run.federate`.
+        See :func:`memberscan.federate`.
     attacks
         Of each party.
     """

@@ -93,7 +93,7 @@ def federated_frontier(
     seeds
         How often each point is federated, each time with another division of people.
     environment, learners, held_out, by
-        See :func:`memberscan.federation.simulated_run.federate`.
+        See :func:`memberscan.federate`.
     seed, workers, engine, address
         As of :func:`memberscan.frontier.frontier`.
 
