@@ -143,6 +143,10 @@ def test_each_party_has_its_page_of_the_same_federations_and_interruptions_chang
         assert not list(path.glob("points/*/*/signals-*"))
     with pytest.raises(OutputConflictError, match="another configuration"):
         make(again, held_out=0.5)
+    for damaged in ("[]", '{"learner": {}}'):
+        (again / DONE).write_text(damaged)
+        with pytest.raises(BadInputError, match=r"frontier\.json is damaged"):
+            make(again)
 
 
 def test_of_one_seed_they_are_what_a_single_attack_finds(

@@ -129,7 +129,10 @@ def federated_frontier(
     with claim(path, request, done=DONE, grows="seeds") as finished:
         if finished:
             kept = load_json(path / DONE)
-            return {party: stated(FrontierContent, kept.get(party), str(path / DONE)) for party in PARTIES}
+            of_party = kept if isinstance(kept, dict) else {}
+            return {
+                party: stated(FrontierContent, of_party.get(party), str(path / DONE)) for party in PARTIES
+            }
         tasks = [
             FederatedTask(point=point, number=number, roles_seed=drawn, directory=directory, shared=shared)
             for point, number, drawn, directory in cases(path / POINTS, points, root, seeds)
