@@ -22,7 +22,6 @@ MOST_EXPOSED = 10
 """The most exposed people are one in so many."""
 _FACTS = ("error", "label", "member", "exposure_auc", "exposure_se")
 
-
 RATES = (0.05, 0.01)
 """False-positive rates at which true-positive rates are given."""
 
