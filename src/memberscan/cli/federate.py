@@ -7,11 +7,15 @@ from typing import Annotated
 import typer
 
 from memberscan.cli.options import (
+    By,
     Classes,
     CohortDir,
     DrawSeed,
+    Environment,
     Given,
+    HeldOut,
     Json,
+    Learners,
     RunDir,
     TargetColumn,
     Unit,
@@ -33,14 +37,10 @@ def federate(
     cohort: CohortDir,
     run: RunDir,
     model: Annotated[str, typer.Option(help="cnn3d, slice-mean, mlp or package.module:factory.")],
-    environment: Annotated[
-        str, typer.Option(help="uniform-iid, uniform-noniid, skewed-iid or skewed-noniid.")
-    ] = "uniform-iid",
-    learners: Annotated[int, typer.Option(help="Number of learners that share the cohort.")] = 8,
-    by: Annotated[
-        str | None, typer.Option(help="Covariate whose values become the learners, such as site.")
-    ] = None,
-    held_out: Annotated[float, typer.Option(help="Share of the subjects kept out: the non-members.")] = 0.2,
+    environment: Environment = "uniform-iid",
+    learners: Learners = 8,
+    by: By = None,
+    held_out: HeldOut = 0.2,
     engine: Annotated[str, typer.Option(help="local (this process) or ray.")] = "local",
     target: TargetColumn = None,
     unit: Unit = None,

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from memberscan.cli.options import (
+    By,
     Classes,
     CohortDir,
+    Environment,
     Given,
+    HeldOut,
     Json,
+    Learners,
     TargetColumn,
     Unit,
     answer,
@@ -130,14 +134,10 @@ def federated_frontier(
     model: Annotated[str, typer.Option(help="cnn3d, slice-mean, mlp or package.module:factory.")],
     defences: Points = None,
     seeds: Annotated[int, typer.Option(help="How often each point is federated, on other divisions.")] = 3,
-    environment: Annotated[
-        str, typer.Option(help="uniform-iid, uniform-noniid, skewed-iid or skewed-noniid.")
-    ] = "uniform-iid",
-    learners: Annotated[int, typer.Option(help="Number of learners that share the cohort.")] = 8,
-    by: Annotated[
-        str | None, typer.Option(help="Covariate whose values become the learners, such as site.")
-    ] = None,
-    held_out: Annotated[float, typer.Option(help="Share of the subjects kept out: the non-members.")] = 0.2,
+    environment: Environment = "uniform-iid",
+    learners: Learners = 8,
+    by: By = None,
+    held_out: HeldOut = 0.2,
     target: TargetColumn = None,
     unit: Unit = None,
     classes: Classes = "",

@@ -128,6 +128,12 @@ def declared(
     return decorate
 
 
+Environment = Annotated[str, typer.Option(help="uniform-iid, uniform-noniid, skewed-iid or skewed-noniid.")]
+Learners = Annotated[int, typer.Option(help="Number of learners that share the cohort.")]
+By = Annotated[str | None, typer.Option(help="Covariate whose values become the learners, such as site.")]
+HeldOut = Annotated[float, typer.Option(help="Share of the subjects kept out: the non-members.")]
+
+
 def of_federations(*, omit: Collection[str] = ()) -> Callable[[Command], Command]:
     """Return a decorator for commands of federations, with parameters settings, training and options."""
     local = declared(
