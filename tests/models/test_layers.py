@@ -55,6 +55,11 @@ def test_convolutions_of_any_kind_agree_with_autograd(data: st.DataObject) -> No
     check(layer, values(count * folded, layer.in_channels, *per_axis(5, 7)), count)
 
 
+def test_large_inputs_agree_with_autograd() -> None:
+    # Those of few values are done in groups, all at once.
+    check(nn.Conv3d(2, 3, 3), values(2, 2, 103, 100, 3), 2)
+
+
 @settings(deadline=None)
 @given(
     st.integers(1, 3),
