@@ -33,8 +33,8 @@ from .figures import drawing, only_words_of_figures
 from .recorded import write_vectors
 
 # How long an example takes says more of the machine's load than of the code. `make test` tries the same
-# examples every time, so that a failure is about the change; `make coverage` tries others.
-settings.register_profile("memberscan", deadline=None, derandomize=True)
+# examples every time, so that a failure is about the change; `make coverage` tries others, and twice as many.
+settings.register_profile("memberscan", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("explore", deadline=None)
 settings.load_profile("memberscan")
 

@@ -89,12 +89,12 @@ def test_rates_that_the_numbers_cannot_resolve_are_not_invented(predictions: Mak
 
 
 def test_pure_noise_is_never_called_a_leak_more_often_than_promised(predictions: MakePredictions):
-    """Fifty audits of nothing, at a nominal 1%: three or more false alarms have a chance below 1.4%."""
+    """Thirty audits of nothing, at a nominal 1%: three or more false alarms have a chance below 0.4%."""
     once = ThreatModel(repeats=1)
     sizes = (40, 60, 90)
     labels = [
         audit(predictions(seed=seed, subjects=sizes[seed % 3]), threat=once, seed=seed).verdict
-        for seed in range(50)
+        for seed in range(30)
     ]
     assert labels.count("leaks") <= 2
     assert labels.count("confounded") <= 2

@@ -29,7 +29,7 @@ def test_a_federation_killed_at_random_moments_ends_in_the_same_bytes(table: Coh
     duration = time.monotonic() - started
     moments = random.Random(0)
     killed = 0
-    for _ in range(5):
+    for _ in range(3):
         child = start(table.path, tmp_path / "part")
         time.sleep(duration * moments.uniform(0.05, 0.4))
         child.kill()

@@ -37,7 +37,10 @@ def batches(
     cohort: Cohort, scan_ids: Sequence[str], size: int, *, order: np.ndarray | None = None
 ) -> Iterator[tuple[Float[Tensor, "n ..."], Float[Tensor, " n"]]]:
     """Yield batches of inputs and labels; the next batch is read in the background."""
-    yield from chosen_batches(cohort, scan_ids, parts_of(len(scan_ids), size, order))
+    parts = parts_of(len(scan_ids), size, order)
+    labels = torch.from_numpy(cohort.labels[list(scan_ids)].to_numpy(np.float32, copy=True))
+    for part, inputs in zip(parts, chosen_inputs(cohort, scan_ids, parts), strict=True):
+        yield inputs, labels[part]
 
 
 def parts_of(
@@ -48,23 +51,20 @@ def parts_of(
     return [places[start : start + size] for start in range(0, count, size)]
 
 
-def chosen_batches(
+def chosen_inputs(
     cohort: Cohort, scan_ids: Sequence[str], parts: Sequence[Int[np.ndarray, " k"]]
-) -> Iterator[tuple[Float[Tensor, "n ..."], Float[Tensor, " n"]]]:
-    """Yield inputs and labels of the scans at some places; the next batch is read in the background.
+) -> Iterator[Float[Tensor, "n ..."]]:
+    """Yield the inputs of the scans at some places; the next batch is read in the background.
 
     Batches of fewer than ``READ_AHEAD`` bytes are read where they are used.
     """
     ids = np.asarray(scan_ids, dtype=object)
-    labels = torch.from_numpy(cohort.labels[ids].to_numpy(np.float32, copy=True))
 
     def read(part: Int[np.ndarray, " k"]) -> Float[Tensor, "k ..."]:
         return as_inputs(cohort, ids[part].tolist())
 
     largest = 4 * int(np.prod(cohort.shape)) * max(map(len, parts), default=0)
-    inputs = map(read, parts) if largest < READ_AHEAD else _ahead(read, parts)
-    for part, values in zip(parts, inputs, strict=True):
-        yield values, labels[part]
+    yield from map(read, parts) if largest < READ_AHEAD else _ahead(read, parts)
 
 
 def _ahead(

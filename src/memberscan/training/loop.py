@@ -21,7 +21,7 @@ from memberscan.models import AgeRegressor
 from memberscan.models.inputs import (
     as_inputs,
     batches,
-    chosen_batches,
+    chosen_inputs,
     full_precision,
     parts_of,
     resolve_device,
@@ -152,9 +152,12 @@ def size_of(
     cohort: Cohort, members: Sequence[str], config: TrainingConfig, rounds: int = 1, held_out: int = 0
 ) -> TrainingSize:
     """Return how long a training on some scans is; of a federation with so many rounds, for one learner."""
-    people = cohort.scans.loc[list(members), "subject_id"].nunique()
-    epochs = config.epochs * rounds
-    return TrainingSize(int(people), len(members), config.batch_size, epochs, rounds, held_out)
+    people = int(cohort.scans.loc[list(members), "subject_id"].nunique())
+    return _size(people, len(members), config, rounds, held_out)
+
+
+def _size(people: int, scans: int, config: TrainingConfig, rounds: int, held_out: int = 0) -> TrainingSize:
+    return TrainingSize(people, scans, config.batch_size, config.epochs * rounds, rounds, held_out)
 
 
 def _exhausted(state: Progress, config: TrainingConfig) -> bool:
@@ -192,9 +195,9 @@ def train_epoch(
     """
     defence = defence_from(config.defence)
     generator = generator_of(seeds.integer(defence_seed, "defence", epoch), device)
-    size = size_of(cohort, members, config, rounds)
+    people, names = pd.factorize(cohort.scans.loc[list(members), "subject_id"])
+    size = _size(len(names), len(members), config, rounds)
     own_labels = labels_of(cohort, members, defence, label_seed)
-    people = pd.factorize(cohort.scans.loc[list(members), "subject_id"])[0]
     parts = defence.batches(people, size, seeds.generator(defence_seed, "batches", epoch))
     if parts is None:
         order = seeds.generator(config.seed, "order", epoch).permutation(len(members))
@@ -205,7 +208,7 @@ def train_epoch(
     total = trained_on = 0.0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         _seed(device, seeds.integer(config.seed, "dropout", epoch))
-        for part, (inputs, _) in zip(parts, chosen_batches(cohort, members, parts), strict=True):
+        for part, inputs in zip(parts, chosen_inputs(cohort, members, parts), strict=True):
             targets = (own_labels[part].to(device) - model.age_mean) / model.age_spread
             optimizer.zero_grad(set_to_none=True)
             autocast = _autocast(config, device)
