@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _FEWEST = 2
 _LEAST_EIGENVALUE = 1e-10
 """Of the Gram matrix of rows of length 1. Gradients are float32, so a part shorter than 1e-5 is rounding."""
-_LEAST_SHARE = 1e-6
-"""Squared weight of a scan in the linear dependencies of a batch, below which it takes no part in them."""
+_LITTLE = 1e-4
+"""A scan with more squared weight in dependencies, or with less left over, is explained by the others."""
 _COLUMNS = 1 << 16
 
 
@@ -104,11 +104,19 @@ def unique_parts(rows: Float[Tensor, "n p"]) -> Float[Tensor, "n n"]:
     lengths = gram.diagonal().sqrt()
     lengths = torch.where(lengths > 0, lengths, 1.0)
     # Rows of length 1 have the same spans, and one tolerance suits them all.
-    values, vectors = torch.linalg.eigh(gram / lengths / lengths[:, None])
-    kept = values > _LEAST_EIGENVALUE
-    vectors, inverse = vectors[:, kept], _inverse(values[kept], vectors[:, kept])
-    factors = torch.where(_independent(vectors), 1 / inverse.diagonal().clamp_min(_LEAST_EIGENVALUE), 0.0)
+    gram = gram / lengths / lengths[:, None]
+    values, vectors = _range_of(gram)
+    inverse = _inverse(values, vectors)
+    explained = _explained(gram, vectors)
+    factors = torch.where(explained, 0.0, 1 / inverse.diagonal().clamp_min(_LEAST_EIGENVALUE))
     return factors[:, None] * inverse * lengths[:, None] / lengths
+
+
+def _range_of(gram: Float[Tensor, "n n"]) -> tuple[Float[Tensor, " r"], Float[Tensor, "n r"]]:
+    """Return the eigenvalues of a Gram matrix that are more than rounding, and their vectors."""
+    values, vectors = torch.linalg.eigh(gram)
+    kept = values > _LEAST_EIGENVALUE
+    return values[kept], vectors[:, kept]
 
 
 def _inverse(values: Float[Tensor, " r"], vectors: Float[Tensor, "n r"]) -> Float[Tensor, "n n"]:
@@ -120,6 +128,17 @@ def _inverse(values: Float[Tensor, " r"], vectors: Float[Tensor, "n r"]) -> Floa
     return (vectors / values) @ vectors.T
 
 
-def _independent(vectors: Float[Tensor, "n r"]) -> Bool[Tensor, " n"]:
-    """Return which rows take part in no linear dependency: those whose unit vector is in the Gram's range."""
-    return 1 - vectors.square().sum(dim=1) < _LEAST_SHARE
+def _explained(gram: Float[Tensor, "n n"], vectors: Float[Tensor, "n r"]) -> Bool[Tensor, " n"]:
+    """Return which rows are combinations of the others: those with a weight in a linear dependency.
+
+    A dependency with a weight w of row i says that the others alone are dependent up to the length w. If w is
+    rounding, they are so without row i, which has no part in it. If w is small but no rounding, row i is a
+    combination of the others with weights as large as 1 / w; then it is projected on them, which rounds more.
+    """
+    shares = 1 - vectors.square().sum(dim=1)
+    explained = shares > _LEAST_EIGENVALUE
+    for place in torch.nonzero(explained & (shares < _LITTLE)).flatten().tolist():
+        others = torch.arange(len(gram), device=gram.device) != place
+        values, own = _range_of(gram[others][:, others])
+        explained[place] = 1 - ((own.T @ gram[others, place]).square() / values).sum() < _LITTLE
+    return explained
