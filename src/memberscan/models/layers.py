@@ -100,7 +100,7 @@ def _backward(layer: nn.Conv3d, x: Tensor, g: Tensor, weight: Tensor, samples: i
 
 
 def _is_small(inputs: Tensor) -> bool:
-    """Return whether PyTorch computes a convolution of one sample on a CPU without oneDNN, five times slower.
+    """Return whether PyTorch computes a convolution of one sample on a CPU without oneDNN, far more slowly.
 
     It does so for one sample with at most 20,480 values in the first four axes (``ConvParams::use_mkldnn`` in
     ATen), unless the convolution has groups.
