@@ -71,6 +71,40 @@ def test_many_fits_at_once_are_those_of_one_after_the_other(width):
         np.testing.assert_allclose(scores, alone.score(seen), rtol=1e-9, atol=1e-12)
 
 
+def directions_by_loop(x: np.ndarray, member: np.ndarray) -> float:
+    """Count the axes along which the ridge classifier does not shrink, from its scores alone."""
+    weight = np.where(member, 0.5 / member.mean(), 0.5 / (~member).mean())
+    centred = (x - np.average(x, axis=0, weights=weight)) * np.sqrt(weight)[:, None]
+    total, rule = float((centred**2).sum()), ridge(features(x), member)
+    y = np.sqrt(weight) * np.where(member, 1.0, -1.0)
+    by_penalty = [
+        np.linalg.solve(centred.T @ centred + p * total * np.eye(x.shape[1]), centred.T @ y)
+        for p in _PENALTIES
+    ]
+    chosen = int(np.argmin([np.abs(found - rule.weights).max() for found in by_penalty]))
+    energy = np.linalg.eigvalsh(centred.T @ centred)
+    shares = [(e / (e + _PENALTIES[chosen] * total)) ** 2 for e in energy]
+    return float(sum(shares) ** 2 / sum(share**2 for share in shares))
+
+
+@pytest.mark.parametrize("width", [1, 3, 6])
+def test_directions_are_counted_as_by_hand(width: int):
+    rng = np.random.default_rng(width)
+    member = np.arange(30) % 2 == 0
+    x = rng.normal(size=(30, width)) * 3.0 ** -np.arange(width)
+    x[:, -1] += 3.0 ** (1 - width) * member
+    known = [KnownScans(np.arange(30), member)]
+    found = LearnedAttack("few", "columns", blocks=()).directions(features(x), known)
+    assert found == pytest.approx(directions_by_loop(x, member))
+    assert 1 - 1e-9 <= found <= width + 1e-9
+
+
+def test_a_wide_attack_does_not_count_its_directions():
+    attack = LearnedAttack("wide", "columns", blocks=())
+    known = [KnownScans(np.arange(9), np.arange(9) % 2 == 0)]
+    assert attack.directions(features(np.random.default_rng(0).normal(size=(9, 31))), known) == np.inf
+
+
 def test_ridge_says_nothing_where_features_say_nothing():
     rule = ridge(features(np.ones((6, 4))), np.array([1, 1, 0, 0, 0, 0], dtype=bool))
     np.testing.assert_allclose(rule.score(features(np.ones((6, 4)))), 0, atol=1e-12)

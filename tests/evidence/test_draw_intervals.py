@@ -11,6 +11,7 @@ from scipy.special import logit
 
 from memberscan.evidence.cross_fitting import DrawDesign, linear_share
 from memberscan.evidence.draw_intervals import FittedAuc
+from memberscan.evidence.few_directions import MANY, FewDirections
 from memberscan.evidence.intervals import auc_interval
 from memberscan.evidence.roc import aucs_of_rows, influences, null_variance
 from tests.evidence.simulated import design_of
@@ -19,8 +20,18 @@ NORMAL = stats.norm.ppf(0.975)
 DESIGNS = {leaked: design_of(40, 40, leaked, 5) for leaked in (0.3, 0.5, 0.8)}
 
 
-def fitted(auc: float, stability: float, leaked: float = 0.5, spread: float = 1.0) -> FittedAuc:
-    return FittedAuc(auc, spread * float(null_variance(40, 40)), stability, 40, 40, DESIGNS[leaked])
+LAWS = {
+    (leaked, directions): FewDirections(DESIGNS[leaked], directions)
+    for leaked in DESIGNS
+    for directions in (2, MANY + 1)
+}
+
+
+def fitted(
+    auc: float, stability: float, leaked: float = 0.5, spread: float = 1.0, directions: int = MANY + 1
+) -> FittedAuc:
+    law = LAWS[leaked, directions]
+    return FittedAuc(auc, spread * float(null_variance(40, 40)), stability, 40, 40, law)
 
 
 def scan(one: FittedAuc) -> tuple[float, float]:
@@ -30,31 +41,40 @@ def scan(one: FittedAuc) -> tuple[float, float]:
     of_draws = [(rows**2).sum(axis=1).mean() for rows in (one.design.known, one.design.weights)]
     direction = of_draws[0] / of_draws[1] / one.design.stable
     length = max(t**2 * (1 - one.stability) / one.stability**2, direction) if one.stability else np.inf
+    if one.law.directions <= MANY:
+        length = min(length, one.law.directions * direction)
     aucs, truths = np.linspace(0.01, 0.99, 4000), np.linspace(0, 60, 60_001)
     stable = np.zeros(len(aucs))
-    if one.stability:
+    if np.isfinite(length):
         # What a rule with each truth reaches, read the other way round.
         truth = np.interp(logit(aucs) / error, truths**2 / np.sqrt(truths**2 + length), truths)
         stable = truth**2 / (truth**2 + length)
-    allowed = NORMAL * error * np.sqrt(one.design.of_aucs(stable, one.auc))
+    below, above = one.law.tails(stable)
+    tail = np.where(aucs < one.auc, above, below)
+    allowed = tail * error * np.sqrt(one.design.of_aucs(stable, one.auc))
     kept = aucs[np.abs(logit(aucs) - logit(one.auc)) <= allowed]
     return float(kept[0]), float(kept[-1])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
-    st.floats(0.2, 0.8), st.sampled_from([0.0, 0.02, 0.2, 0.6, 0.95, 1.0]), st.sampled_from([0.3, 0.5, 0.8])
+    st.floats(0.2, 0.8),
+    st.sampled_from([0.0, 0.02, 0.2, 0.6, 0.95, 1.0]),
+    st.sampled_from([0.3, 0.5, 0.8]),
+    st.sampled_from([2, MANY + 1]),
 )
-def test_limits_are_those_of_a_scan_over_aucs(auc: float, stability: float, leaked: float):
-    one = fitted(auc, stability, leaked, spread=1.1)
+def test_limits_are_those_of_a_scan_over_aucs(auc: float, stability: float, leaked: float, directions: int):
+    one = fitted(auc, stability, leaked, spread=1.1, directions=directions)
     assert one.limits == pytest.approx(scan(one), abs=2e-3)
 
 
-@given(st.floats(0.3, 0.9), st.floats(0.0, 1.0))
-def test_whether_a_half_is_covered_does_not_depend_on_the_estimated_stability(auc: float, stability: float):
-    low, high = fitted(auc, stability).limits
+@given(st.floats(0.3, 0.9), st.floats(0.0, 1.0), st.sampled_from([2, MANY + 1]))
+def test_whether_a_half_is_covered_does_not_depend_on_the_estimated_stability(
+    auc: float, stability: float, directions: int
+):
+    low, high = fitted(auc, stability, directions=directions).limits
     assert low < auc < high
-    lowest, highest = fitted(auc, 0.0).limits
+    lowest, highest = fitted(auc, 0.0, directions=directions).limits
     # Rounding decides where a limit is at one half itself.
     if min(abs(lowest - 0.5), abs(highest - 0.5)) > 1e-3:
         assert (low <= 0.5 <= high) == (lowest <= 0.5 <= highest)
@@ -85,6 +105,13 @@ def test_the_stability_at_the_estimate_is_the_estimated_one(stability: float):
     if one._fitted_error > one.design.one_direction:
         assert float(one.stability_at(0.7)) == pytest.approx(stability)
     assert (np.diff(one.stability_at(np.linspace(0.4, 0.99, 50))) >= 0).all()
+
+
+def test_in_few_directions_an_estimate_below_a_half_excludes_a_leak_sooner():
+    """Without a leak, the mean over draws cannot fall as far as that of many directions."""
+    few, many = (fitted(0.385, 0.0, directions=each) for each in (2, MANY + 1))
+    assert few.limits[1] < 0.5 < many.limits[1]
+    assert few.limits[0] == pytest.approx(many.limits[0], abs=0.01)
 
 
 @pytest.mark.parametrize("auc", [0.5, 0.65, 0.9, 0.2])

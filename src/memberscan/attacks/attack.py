@@ -169,6 +169,10 @@ class Attack(ABC):
         for each in known:
             yield self.score(features, each)
 
+    def directions(self, features: Features, known: Sequence[KnownScans]) -> float:  # noqa: ARG002
+        """Return among how many directions of equal weight a fit chooses; infinity if that is not known."""
+        return np.inf
+
 
 @dataclass(frozen=True, eq=False)
 class Rule:

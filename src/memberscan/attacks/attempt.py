@@ -90,7 +90,9 @@ def carry_out(
         # Without known members, an attacker still knows what share of these people was trained on.
         thresholds[:] = [threshold_by_share(*row) for row in zip(values, sides, strict=True)]
     rows = tuple(comparison.row for comparison in comparisons)
-    return Scores(attack.name, attack.learns, rows, values, sides, thresholds)
+    known = _known(comparisons) if attack.learns else {}
+    directions = attack.directions(features, _scans_of([*known.values()], people)) if known else np.inf
+    return Scores(attack.name, attack.learns, rows, values, sides, thresholds, directions)
 
 
 def scores_of(
@@ -104,7 +106,7 @@ def scores_of(
     if not comparisons:
         return np.empty((0, len(people)))
     # A learner's rows, one for each victim, share what it knows, and so one fit.
-    known = {id(row.known): row.known for row in comparisons} if attack.learns else {}
+    known = _known(comparisons) if attack.learns else {}
     asked = _scans_of([*known.values()], people) if known else [NOBODY]
     by_scan = np.stack([scores.T for scores in attack.score_each(features, asked)])
     # Independent evidence adds up; other scores have no unit in which a sum would mean anything.
@@ -116,6 +118,11 @@ def scores_of(
         values = values[np.arange(len(comparisons)), [column[row.row.target] for row in comparisons]]
     values[np.stack([row.known.everyone for row in comparisons])] = np.nan
     return values
+
+
+def _known(comparisons: Sequence[Comparison]) -> dict[int, Known]:
+    """Return whom the attacker knows, each once, by the identity that rows share."""
+    return {id(row.known): row.known for row in comparisons}
 
 
 def _scans_of(known: Sequence[Known], people: People) -> list[KnownScans]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memberscan.attacks.attack import Features, FittedAttack, KnownScans, Rule
-from memberscan.attacks.learner import coordinates, joined, ridge, ridges, standardise
+from memberscan.attacks.learner import Ridges, coordinates, joined, ridge, ridges, standardise
 from memberscan.signals import View
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ TILE = 1024
 """Columns of a wide signal that are in memory at a time."""
 _MOST_NUMBERS = 1_000_000
 """Of known scans, or of their inner products, in classifiers that are fitted at once."""
+_FEW_COLUMNS = 30
+"""With more, fits are taken to have many directions, and are not made again to count them."""
 
 
 def unchanged(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
@@ -67,7 +69,18 @@ class LearnedAttack(FittedAttack):
     def score_each(
         self, features: Features, known: Sequence[KnownScans]
     ) -> Iterator[Float[np.ndarray, " scans"]]:
-        """See :class:`~memberscan.attacks.attack.Attack`; as many classifiers are fitted at once as fit."""
+        """See :class:`~memberscan.attacks.attack.Attack`."""
+        for fits in self._fits(features, known):
+            yield from fits.weights @ features.values.T + fits.offsets[:, None]
+
+    def directions(self, features: Features, known: Sequence[KnownScans]) -> float:
+        """See :class:`~memberscan.attacks.attack.Attack`; the mean over fits."""
+        if features.values.shape[1] > _FEW_COLUMNS:
+            return np.inf
+        return float(np.mean(np.concatenate([fits.directions for fits in self._fits(features, known)])))
+
+    def _fits(self, features: Features, known: Sequence[KnownScans]) -> Iterator[Ridges]:
+        """Fit as many classifiers at once as memory holds, and yield them."""
         most, width = max(len(each.places) for each in known), features.values.shape[1]
         together = max(1, _MOST_NUMBERS // (most * max(most, width)))
         for start in range(0, len(known), together):
@@ -77,8 +90,7 @@ class LearnedAttack(FittedAttack):
             places, member = np.zeros(given.shape, dtype=np.int64), np.zeros(given.shape, dtype=bool)
             places[given] = np.concatenate([each.places for each in part])
             member[given] = np.concatenate([each.member for each in part])
-            weights, offsets = ridges(features.values[places], member, given)
-            yield from weights @ features.values.T + offsets[:, None]
+            yield ridges(features.values[places], member, given)
 
 
 def symmetric_log(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:

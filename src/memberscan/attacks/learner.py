@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,15 +71,33 @@ def _varying(standardised: Float[np.ndarray, "n d"]) -> int:
 
 def ridge(known: Features, member: Bool[np.ndarray, " n"]) -> Rule:
     """Fit a ridge classifier to +1 and -1: sides weigh the same, and the leave-one-out error is least."""
-    weights, offsets = ridges(known.values[None], member[None], np.ones((1, len(member)), dtype=bool))
-    return Rule(weights[0], float(offsets[0]))
+    fits = ridges(known.values[None], member[None], np.ones((1, len(member)), dtype=bool))
+    return Rule(fits.weights[0], float(fits.offsets[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Ridges:
+    """Ridge classifiers that were fitted at once.
+
+    Parameters
+    ----------
+    weights, offsets
+        The weights of features, and the offset, of each.
+    directions
+        Among how many directions each chose: (sum of w)^2 / sum of w^2, where w is the squared factor by
+        which the penalty shrinks what is found along a principal axis. It counts axes of equal factors.
+    """
+
+    weights: Float[np.ndarray, "fits d"]
+    offsets: Float[np.ndarray, " fits"]
+    directions: Float[np.ndarray, " fits"]
 
 
 def ridges(
     values: Float[np.ndarray, "fits n d"],
     member: Bool[np.ndarray, "fits n"],
     given: Bool[np.ndarray, "fits n"],
-) -> tuple[Float[np.ndarray, "fits d"], Float[np.ndarray, " fits"]]:
+) -> Ridges:
     """Fit many ridge classifiers at once; see :func:`ridge`.
 
     The leave-one-out residual of a linear smoother with hat matrix H is (y - Hy) / (1 - diag H) (Allen,
@@ -92,11 +111,6 @@ def ridges(
         Whether each was trained on.
     given
         Which rows there are, since fits may have different numbers of scans.
-
-    Returns
-    -------
-    array, array
-        The weights of features, and the offset, of each fit.
     """
     n = given.sum(axis=1)[:, None]
     share = (member & given).sum(axis=1)[:, None] / n
@@ -118,7 +132,9 @@ def ridges(
     errors = np.sum((residual / np.maximum(1 - leverage, 1e-6)) ** 2, axis=1)
     best = np.take_along_axis(penalties, np.argmin(errors, axis=1)[:, None], axis=1)
     coefficients = np.einsum("fdr,fr->fd", v, s / (energy + best) * projected)
-    return coefficients, -np.einsum("fd,fd->f", mean, coefficients)
+    kept = (energy / (energy + best)) ** 2
+    directions = kept.sum(axis=1) ** 2 / np.maximum((kept**2).sum(axis=1), 1e-300)
+    return Ridges(coefficients, -np.einsum("fd,fd->f", mean, coefficients), directions)
 
 
 def _thin_svds(x: Float[np.ndarray, "fits n d"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

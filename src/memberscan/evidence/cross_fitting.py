@@ -60,6 +60,11 @@ class DrawDesign:
         return cls(weights, 2 * known / np.maximum(known.sum(axis=1, keepdims=True), 1), noise)
 
     @cached_property
+    def covariance(self) -> Float[np.ndarray, "errors errors"]:
+        """Of the errors in one direction: first of those fitted on in each draw, then of those scored."""
+        return np.block([[self._shared, self._across], [self._across.T, self._scored]])
+
+    @cached_property
     def stable(self) -> float:
         """Variance of the mean over draws, over that of a draw, if every fit gives the same rule."""
         return _mean_over_diagonal(self._scored)

@@ -14,6 +14,7 @@ from memberscan.errors import MisalignedError
 from memberscan.evidence.cross_fitting import DrawDesign, variance_of_mean
 from memberscan.evidence.draw_intervals import FittedAuc
 from memberscan.evidence.estimates import Estimates
+from memberscan.evidence.few_directions import FewDirections
 from memberscan.evidence.intervals import (
     Interval,
     auc_interval,
@@ -39,15 +40,16 @@ if TYPE_CHECKING:
 class _Draws:
     """AUCs of some attacks in the same draws, and what each person adds to their deviations.
 
-    ``learned`` says which attacks have scores that depend on whom they were fitted on. ``sides`` are who was
-    ever compared as a member, and as a non-member. A person counts for none where no
-    draw compares it with anybody alike. ``by_chance`` is the mean variance over draws of an AUC that finds
-    nothing.
+    ``learned`` says which attacks have scores that depend on whom they were fitted on, and ``laws`` how their
+    means over draws vary. ``sides`` are who was ever compared as a member, and as a non-member. A person
+    counts for none where no draw compares it with anybody alike. ``by_chance`` is the mean variance over
+    draws of an AUC that finds nothing.
     """
 
     auc: Float[np.ndarray, "draws attacks"]
     influence: Float[np.ndarray, "draws attacks people"]
     learned: Bool[np.ndarray, " attacks"]
+    laws: Sequence[FewDirections]
     design: DrawDesign
     sides: tuple[Bool[np.ndarray, " people"], Bool[np.ndarray, " people"]]
     by_chance: float
@@ -70,7 +72,8 @@ class _Draws:
         sides = tuple(((drawn.sides == side) & (weights > 0)).any(axis=0) for side in (IN, OUT))
         design = DrawDesign.of(weights, drawn.sides == ASIDE, float(noise.mean()))
         learned = np.array([_learned(attack) for attack in scores])
-        return cls(auc, influence, learned, design, (sides[0], sides[1]), float(by_chance.mean()))
+        laws = FewDirections.of_each(design, [attack.directions for attack in scores])
+        return cls(auc, influence, learned, laws, design, (sides[0], sides[1]), float(by_chance.mean()))
 
     @property
     def counts(self) -> Int[np.ndarray, " 2"]:
@@ -104,7 +107,7 @@ class _Draws:
         variance, stability = self._variances[attack]
         members, nonmembers = self.counts.tolist()
         auc, stable = float(self.auc[:, attack].mean()), variance / self.design.factor(stability)
-        return FittedAuc(auc, stable, stability, members, nonmembers, self.design)
+        return FittedAuc(auc, stable, stability, members, nonmembers, self.laws[attack])
 
     @cached_property
     def limits(self) -> Float[np.ndarray, "attacks 2"]:

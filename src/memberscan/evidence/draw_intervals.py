@@ -7,11 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 from scipy.special import expit, logit
 
 from memberscan.evidence.cross_fitting import DrawDesign
-from memberscan.evidence.intervals import LEVEL
+from memberscan.evidence.few_directions import FewDirections
 from memberscan.evidence.roc import hanley_mcneil_variance
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ class FittedAuc:
         Share of the truth in fits, as estimated from the draws.
     members, nonmembers
         People scored in some draw.
-    design
-        Who was fitted on and scored in each draw.
+    law
+        Of means over draws, for who was fitted on and scored in each.
 
     Notes
     -----
@@ -47,8 +46,10 @@ class FittedAuc:
 
     A rule with the truth m and a fitted error of squared length D reaches m^2 / sqrt(m^2 + D), at the
     stability m^2 / (m^2 + D). The estimates of the AUC and of the stability give D, which is at least the
-    variance of one direction, and stays the same at any other AUC. Where the estimated stability is 0, D is
-    infinite, and no AUC has a stable fit.
+    variance of one direction and at most that of all, and stays the same at any other AUC. Where the
+    estimated stability is 0 and there are many directions, D is infinite, and no AUC has a stable fit.
+
+    In few directions the mean is not normal, and both ends have the tails of :class:`FewDirections`.
     """
 
     auc: float
@@ -56,7 +57,12 @@ class FittedAuc:
     stability: float
     members: int
     nonmembers: int
-    design: DrawDesign
+    law: FewDirections
+
+    @property
+    def design(self) -> DrawDesign:
+        """Who was fitted on and scored in each draw."""
+        return self.law.design
 
     def stability_at(self, auc: Float[np.ndarray, " aucs"] | float) -> Float[np.ndarray, " aucs"]:
         """Return the stability of fits if the true mean AUC were this: 0 at one half and below."""
@@ -72,13 +78,16 @@ class FittedAuc:
     @cached_property
     def limits(self) -> tuple[float, float]:
         """The ends of the 95% interval, with the rules near 0 and 1 of ``intervals.auc_bounds``."""
-        normal = float(stats.norm.ppf((1 + LEVEL) / 2))
-        widest = float(self.design.of_aucs(np.linspace(0, 1, 101), self._inner).max())
+        every = np.linspace(0, 1, 101)
+        widest = self.law.tails(every).max() * np.sqrt(self.design.of_aucs(every, self._inner).max())
         # Distances from the estimate in standard errors of stable fits, a little beyond the widest interval.
-        distance = 1.01 * normal * np.sqrt(widest) * _STEPS
+        distance = 1.01 * widest * _STEPS
         aucs = expit(logit(self._inner) + distance * self._error)
-        factors = self.design.of_aucs(self.stability_at(aucs), self._inner)
-        margin = normal**2 * factors - distance**2
+        stability = self.stability_at(aucs)
+        # If the AUC were below the estimate, the upper tail would have to reach the estimate.
+        below, above = self.law.tails(stability)
+        reached = np.where(distance < 0, above, below) ** 2
+        margin = reached * self.design.of_aucs(stability, self._inner) - distance**2
         low, high = _first_above_zero(distance, margin), -_first_above_zero(-distance[::-1], margin[::-1])
         ends = expit(logit(self._inner) + np.array([low, high]) * self._error)
         return (
@@ -104,11 +113,12 @@ class FittedAuc:
     @cached_property
     def _fitted_error(self) -> float:
         """Squared length of a fit's error, in squared standard errors of stable fits."""
+        most = self.law.longest_error
         if self.stability < _LEAST:
-            return np.inf
+            return most
         reached = max(float(logit(self._inner)) / self._error, 0.0)
         found = reached**2 * (1 - self.stability) / self.stability**2
-        return max(found, self.design.one_direction)
+        return min(max(found, self.design.one_direction), most)
 
 
 def _first_above_zero(places: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]) -> float:

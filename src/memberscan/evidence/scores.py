@@ -73,6 +73,8 @@ class Scores:
         ``IN``, ``OUT`` or ``ASIDE`` for each person in each row.
     thresholds
         The value above which the attack says "member", chosen without the sides of the compared people.
+    directions
+        Among how many directions of equal weight each fit chose; infinity if that is not known.
 
     Raises
     ------
@@ -88,6 +90,7 @@ class Scores:
     values: Float[np.ndarray, "rows people"]
     sides: Int8[np.ndarray, "rows people"]
     thresholds: Float[np.ndarray, " rows"]
+    directions: float = np.inf
 
     def __post_init__(self) -> None:
         self._check_shapes()
