@@ -8,6 +8,7 @@ from scipy import stats
 
 from memberscan.evidence.cross_fitting import DrawDesign, variance_of_mean
 from memberscan.evidence.delong import _Draws
+from memberscan.evidence.roc import aucs_of_rows, influences
 from memberscan.evidence.scores import Scores
 from memberscan.studies import coverage as study
 from memberscan.targets.known import draws
@@ -66,8 +67,8 @@ def test_complementary_halves_have_closed_forms(repeats: int):
     design = design_of(400, 400, 0.5, repeats)
     assert design.stable == pytest.approx(0.5)
     assert design.unstable == pytest.approx((1 + 1 / repeats) / 2, rel=0.01)
-    assert design.agreement(0.0) == pytest.approx((1 + 0.5 * (repeats - 1)) / repeats, rel=0.01)
-    assert design.agreement(1.0) == pytest.approx(1)
+    assert design.agreement(0.0, 0.0) == pytest.approx((1 + 0.5 * (repeats - 1)) / repeats, rel=0.01)
+    assert design.agreement(1.0, 0.0) == pytest.approx(1)
     for s in (0.3, 0.6, 1.0):
         closed = s * (2 - s) ** 2 + (1 - s) * ((1 - s / 2) ** 2 + (1 + s / 2) ** 2 / repeats)
         assert design.of_means(s) == pytest.approx(closed / 2, rel=0.02)
@@ -77,7 +78,7 @@ def test_draws_that_repeat_each_other_change_nothing():
     design = design_of(20, 20, 0.5, 1)
     first = DrawDesign(np.repeat(design.weights[:1], 4, axis=0), np.repeat(design.known[:1], 4, axis=0))
     assert (first.stable, first.unstable) == pytest.approx((1, 1))
-    assert first.stability(0.3) == 1.0
+    assert first.stability(0.3, 0.0) == 1.0
 
 
 def test_agreement_of_draws_decides_the_variance():
@@ -86,12 +87,42 @@ def test_agreement_of_draws_decides_the_variance():
     rng = np.random.default_rng(0)
     same = design.weights * rng.normal(size=100)
     each = design.weights * rng.normal(size=design.weights.shape)
-    for influences, factor, expected in ((same, 1.0, 1.0), (each, 1.25, 0.0)):
-        stable = design.stable * np.mean((influences**2).sum(axis=1))
-        variance, stability = variance_of_mean(influences, design, sides)
-        assert variance == pytest.approx(factor * stable, rel=0.03)
+    for added, factor, expected in ((same, 1.0, 1.0), (each, 1.25, 0.0)):
+        stable = design.stable * np.mean((added**2).sum(axis=1))
+        variance, stability = variance_of_mean(added, design, sides)
+        assert variance == pytest.approx(stable)
+        assert design.factor(stability) == pytest.approx(factor, rel=0.03)
         assert stability == pytest.approx(expected, abs=1e-6)
     assert variance_of_mean(0 * same, design, sides) == (0, 1)
+
+
+@pytest.mark.parametrize("auc", [0.5, 0.9])
+def test_the_variance_of_stable_fits_is_that_of_scores_that_are_the_same_in_all_draws(auc: float):
+    """Twenty people a side are scored in a draw: DeLong's errors would make it a tenth larger at .9."""
+    design, rng = design_of(40, 40, 0.5, 5), np.random.default_rng(0)
+    member = np.arange(80) < 40
+    sides, scored = (member, ~member), design.weights > 0
+    values = rng.normal(size=(8000, 80)) + np.sqrt(2) * stats.norm.ppf(auc) * member
+    labels = np.tile(member.astype(float), (8000, 1))
+    means = np.mean([aucs_of_rows(values[:, kept], labels[:, kept]) for kept in scored], axis=0)
+    found, counted_twice = [], []
+    for row in values[:200]:
+        influence, noise = np.zeros((2, *design.weights.shape))
+        for k, kept in enumerate(scored):
+            _, influence[k, kept], noise[k, kept] = influences(row[None, kept], member[kept])
+        found.append(variance_of_mean(influence, design, sides, noise, auc)[0])
+        counted_twice.append(variance_of_mean(influence, design, sides)[0])
+    assert np.mean(found) == pytest.approx(np.var(means), rel=0.06)
+    assert np.mean(counted_twice) > 1.05 * np.mean(found)
+
+
+def test_places_at_high_aucs_agree_less_than_scores():
+    """The share of a side that a person outranks is not linear in the score."""
+    design = design_of(100, 100, 0.5, 5)
+    linear, less = (design.agreement(0.5, 0.0, auc) for auc in (0.5, 0.9))
+    assert design.agreement(0.0, 0.0) < less < linear
+    assert design.stability(less, 0.0, 0.9) == pytest.approx(0.5, abs=0.01)
+    assert design.stability(less, 0.0) < 0.45
 
 
 def test_who_else_is_scored_is_not_taken_for_instability():

@@ -32,13 +32,14 @@ def test_unfitted_attacks_use_everyone_and_fitted_ones_the_mean_draw():
     assert estimates.fewest == (scored & member).sum()
 
 
-def test_of_one_draw_the_errors_are_those_of_delong():
+def test_of_one_draw_the_errors_are_those_of_delong_less_noise_that_it_counts_twice():
     attacks, member = simulate(np.random.default_rng(10), 31, 47, shift=1.0, draws=1)
     kept = attacks[1].compared[0]
     auc, covariance = delong(np.stack([a.values[0, kept] for a in attacks[1:]]), member[kept])
     estimates = estimate_aucs(attacks[1:], DeLong())
     np.testing.assert_allclose(estimates.auc, auc)
-    np.testing.assert_allclose(estimates.standard_error, np.sqrt(np.diag(covariance)))
+    ratio = estimates.standard_error / np.sqrt(np.diag(covariance))
+    assert ((ratio > 0.95) & (ratio < 1)).all()
     assert estimates.correlation[0, 1] == pytest.approx(
         covariance[0, 1] / np.sqrt(np.diag(covariance).prod())
     )

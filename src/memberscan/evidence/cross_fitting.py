@@ -141,29 +141,42 @@ class DrawDesign:
         beyond = 2 / np.pi * (np.arcsin(correlation) - correlation) * self._scored
         return float(2 / np.pi * self.of_means(stability) + beyond.mean() / np.diag(self._scored).mean())
 
-    def stability(self, agreement: float) -> float:
+    def stability(self, agreement: float, noise: float, auc: float = 0.5) -> float:
         """Return the share of the truth in fits, given how far a person's places in several draws agree.
 
         Parameters
         ----------
         agreement
             Variance of people's means over draws, over that if all draws had given them the same.
+        noise, auc
+            As of :meth:`agreement`.
         """
-        least, most = self.agreement(0.0), self.agreement(1.0)
-        if most - least < 1e-9:
+        expected = np.array([self.agreement(s, noise, auc) for s in _STABILITIES])
+        if expected[-1] - expected[0] < 1e-9:
             return 1.0
-        return float(np.clip((agreement - least) / (most - least), 0.0, 1.0))
+        return float(np.interp(agreement, expected, _STABILITIES))
 
-    def agreement(self, stability: float) -> float:
+    def agreement(self, stability: float, noise: float, auc: float = 0.5) -> float:
         """Return the agreement that is expected of fits of this stability.
 
-        Places vary with who else is scored, too, even if all fits give the same rule.
+        Parameters
+        ----------
+        stability
+            As of :meth:`of_means`.
+        noise
+            Variance of a person's place by chance of who else is scored, over its variance between people:
+            places vary with who else is scored, too, even if all fits give the same rule.
+        auc
+            Decides how much of a place is linear in the score, see :func:`linear_share`: the rest goes
+            together in two draws by the square of the correlation of their scores.
         """
-        scored = self._scored
+        scored, share = self._scored, linear_share(auc)
         overlap = scored / np.maximum(np.diag(scored).mean(), 1e-300)
-        correlation = self._correlation(stability) * (1 + self.noise * overlap) / (1 + self.noise)
-        np.fill_diagonal(correlation, 1.0)
-        return float((correlation * scored).sum() / scored.sum())
+        correlation = self._correlation(stability)
+        places = share * correlation + (1 - share) * correlation**2
+        places = places * (1 + noise * overlap) / (1 + noise)
+        np.fill_diagonal(places, 1.0)
+        return float((places * scored).sum() / scored.sum())
 
     def _correlation(self, stability: float) -> Float[np.ndarray, "draws draws"]:
         """Return how far the scores of a person in two draws go together: as far as fits share people."""
@@ -203,6 +216,9 @@ def linear_share(auc: float) -> float:
     return min(1.0, linear / variance * np.pi / 3) if variance > 0 else 0.0
 
 
+_STABILITIES = np.linspace(0.0, 1.0, 21)
+
+
 def _mean_over_diagonal(products: Float[np.ndarray, "draws draws"]) -> float:
     diagonal = float(np.diag(products).mean())
     return float(products.mean()) / diagonal if diagonal > 0 else 1.0
@@ -212,10 +228,12 @@ def variance_of_mean(
     influences: Float[np.ndarray, "draws people"],
     design: DrawDesign,
     sides: Sequence[Bool[np.ndarray, " people"]],
+    noise: Float[np.ndarray, "draws people"] | None = None,
+    auc: float = 0.5,
 ) -> tuple[float, float]:
-    """Return the variance of a statistic's mean over draws, and the stability of the fits.
+    """Return the variance of a mean over draws if all fits gave the same rule, and the stability of fits.
 
-    It is the variance of draws as if all fits gave the same rule, times a factor that depends on how far the
+    The variance of the mean is the first times ``design.factor`` of the second, which depends on how far the
     draws agree on people.
 
     Parameters
@@ -227,20 +245,34 @@ def variance_of_mean(
         Who was scored and fitted on.
     sides
         The people of each side.
+    noise
+        How much of the square of each influence is expected from chance of who else was compared. ``None``
+        if it is not known: as much as by chance alone, and none of it is taken off the variance.
+    auc
+        As of :meth:`DrawDesign.agreement`.
 
     Notes
     -----
+    DeLong's variance of one draw counts the noise of both sides. Truly there is at most half of it, which is
+    what pairs add beyond their two people. The mean over draws has less, since draws compare different pairs.
+
     The variance of people's means over draws alone, as for cross-validated AUCs (LeDell, Petersen and van der
     Laan, Electronic Journal of Statistics 9, 2015), holds where folds are so large that rules hardly differ.
     Here it is far too small: for five times two halves, half of that of the unstable case.
     """
-    base = 0.0
+    base, by_noise, of_pairs = 0.0, 0.0, np.ones((len(influences), len(influences)))
     for side in sides:
-        weights = design.weights[:, side]
-        of_a_draw = (influences[:, side] ** 2).sum(axis=1)
-        base += _mean_over_diagonal(weights @ weights.T) * float(of_a_draw.mean())
+        together = design.weights[:, side] @ design.weights[:, side].T
+        of_pairs *= together
+        shared = _mean_over_diagonal(together)
+        of_a_draw = float((influences[:, side] ** 2).sum(axis=1).mean())
+        base += shared * of_a_draw
+        if noise is not None:
+            by_noise += shared * min(float(noise[:, side].sum(axis=1).mean()), of_a_draw)
     if base == 0:
         return 0.0, 1.0
+    of_people = base - by_noise
+    ratio = design.noise if noise is None else by_noise / max(of_people, 1e-3 * base)
     of_means = float((influences.mean(axis=0) ** 2).sum())
-    stability = design.stability(of_means / base)
-    return base * design.factor(stability), stability
+    stability = design.stability(of_means / base, ratio, auc)
+    return of_people + by_noise / 2 * _mean_over_diagonal(of_pairs) / design.stable, stability

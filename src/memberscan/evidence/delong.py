@@ -42,12 +42,14 @@ class _Draws:
 
     ``learned`` says which attacks have scores that depend on whom they were fitted on, and ``laws`` how their
     means over draws vary. ``sides`` are who was ever compared as a member, and as a non-member. A person
-    counts for none where no draw compares it with anybody alike. ``by_chance`` is the mean variance over
+    counts for none where no draw compares it with anybody alike. ``noise`` has how much of the squares in
+    ``influence`` is by chance of who else was compared. ``by_chance`` is the mean variance over
     draws of an AUC that finds nothing.
     """
 
     auc: Float[np.ndarray, "draws attacks"]
     influence: Float[np.ndarray, "draws attacks people"]
+    noise: Sequence[Float[np.ndarray, "draws people"] | None]
     learned: Bool[np.ndarray, " attacks"]
     laws: Sequence[FewDirections]
     design: DrawDesign
@@ -61,19 +63,30 @@ class _Draws:
         shape = drawn.values.shape
         auc = np.zeros((shape[0], len(scores)))
         influence, weights = np.zeros((shape[0], len(scores), shape[1])), np.zeros(shape)
-        by_chance, noise = np.zeros((2, shape[0]))
+        noise = np.zeros((len(scores), *shape))
+        by_chance, noise_by_chance = np.zeros((2, shape[0]))
         for draw, (kept, sides) in enumerate(zip(drawn.compared, drawn.sides, strict=True)):
             values = np.stack([attack.values[draw if attack.fitted else 0, kept] for attack in scores])
             among = sides[kept] == IN, None if strata is None else strata[kept]
-            auc[draw], influence[draw][:, kept] = influences(values, *among)
+            auc[draw], influence[draw][:, kept], noise[:, draw, kept] = influences(values, *among)
             weights[draw, kept] = weights_in_auc(*among)
-            noise[draw] = _placement_noise(*among)
+            noise_by_chance[draw] = _placement_noise(*among)
             by_chance[draw] = _variance_by_chance(*among)
         sides = tuple(((drawn.sides == side) & (weights > 0)).any(axis=0) for side in (IN, OUT))
-        design = DrawDesign.of(weights, drawn.sides == ASIDE, float(noise.mean()))
+        design = DrawDesign.of(weights, drawn.sides == ASIDE, float(noise_by_chance.mean()))
         learned = np.array([_learned(attack) for attack in scores])
         laws = FewDirections.of_each(design, [attack.directions for attack in scores])
-        return cls(auc, influence, learned, laws, design, (sides[0], sides[1]), float(by_chance.mean()))
+        return cls(
+            auc,
+            influence,
+            # Of an attack that is scored once, the error is DeLong's own.
+            [of_one if attack.fitted else None for attack, of_one in zip(scores, noise, strict=True)],
+            learned,
+            laws,
+            design,
+            (sides[0], sides[1]),
+            float(by_chance.mean()),
+        )
 
     @property
     def counts(self) -> Int[np.ndarray, " 2"]:
@@ -88,14 +101,13 @@ class _Draws:
     @property
     def variance(self) -> Float[np.ndarray, " attacks"]:
         """The variance of each attack's mean AUC over draws."""
-        return np.array([variance for variance, _ in self._variances])
+        return np.array([stable * self.design.factor(s) for stable, s in self._variances])
 
     @property
     def variance_by_chance(self) -> Float[np.ndarray, " attacks"]:
         """The same, if fits of attacks that learned their scores tell nothing of the truth."""
         found = zip(self._variances, self.learned.tolist(), strict=True)
-        stable = [(variance / self.design.factor(s), learned) for (variance, s), learned in found]
-        return np.array([v * self.design.factor(0.0) if learned else v for v, learned in stable])
+        return np.array([v * self.design.factor(0.0) if learned else v for (v, _), learned in found])
 
     @property
     def stability(self) -> Float[np.ndarray, " attacks"]:
@@ -104,9 +116,9 @@ class _Draws:
 
     def fitted(self, attack: int) -> FittedAuc:
         """Return the mean AUC of an attack that learned its scores."""
-        variance, stability = self._variances[attack]
+        stable, stability = self._variances[attack]
         members, nonmembers = self.counts.tolist()
-        auc, stable = float(self.auc[:, attack].mean()), variance / self.design.factor(stability)
+        auc = float(self.auc[:, attack].mean())
         return FittedAuc(auc, stable, stability, members, nonmembers, self.laws[attack])
 
     @cached_property
@@ -132,10 +144,12 @@ class _Draws:
 
     @cached_property
     def _variances(self) -> list[tuple[float, float]]:
-        each = zip(np.moveaxis(self.influence, 1, 0), self.learned.tolist(), strict=True)
-        found = [(*variance_of_mean(one, self.design, self.sides), learned) for one, learned in each]
+        found = [
+            variance_of_mean(self.influence[:, k], self.design, self.sides, noise, auc)
+            for k, (noise, auc) in enumerate(zip(self.noise, self.auc.mean(axis=0).tolist(), strict=True))
+        ]
         # Scores that go together in all draws come from one rule, whatever places vary by.
-        return [(v, s) if learned else (v / self.design.factor(s), 1.0) for v, s, learned in found]
+        return [(v, s if learned else 1.0) for (v, s), learned in zip(found, self.learned, strict=True)]
 
     @property
     def design_effect(self) -> float:
@@ -211,7 +225,8 @@ class DeLong:
         _require_draws([attack, over])
         draws = _Draws.of([attack, over], None)
         values, influence = (each[:, 0] - each[:, 1] for each in (draws.auc, draws.influence))
-        variance, _ = variance_of_mean(influence, draws.design, draws.sides)
+        stable, stability = variance_of_mean(influence, draws.design, draws.sides)
+        variance = stable * draws.design.factor(stability)
         # Half of the weight of one pair of people in the AUC.
         floor = 0.25 / float(np.prod(draws.counts))
         return float(values.mean()), float(np.sqrt(max(variance, floor)))

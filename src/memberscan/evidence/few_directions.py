@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 MANY = 30
-"""With more directions than these, the tails are those of a normal, from which they differ by 3%."""
-_SAMPLES = 8192
+"""With more directions than these, the tails are taken for those of a normal."""
+_SAMPLES = 4096
 _STABILITIES = np.linspace(0.0, 0.9, 10)
 _TAILS = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
 
@@ -69,15 +69,16 @@ class FewDirections:
         stability
             Share of the truth in fits, from 0 to 1.
         """
-        return np.stack([np.interp(stability, [*_STABILITIES, 1.0], tail) for tail in self._tails])
+        places = np.append(_STABILITIES, 1.0)
+        return np.stack([np.interp(stability, places, tail) for tail in self._tails])
 
     @cached_property
     def _tails(self) -> Float[np.ndarray, "2 stabilities"]:
         normal = ndtri(_TAILS)[:, None]
         if self.directions > MANY:
-            return np.abs(np.repeat(normal, len(_STABILITIES) + 1, axis=1))
+            return np.asarray(np.abs(np.repeat(normal, len(_STABILITIES) + 1, axis=1)))
         quantiles = [np.quantile(self._deviations(float(s)), _TAILS) for s in _STABILITIES]
-        return np.abs(np.hstack([np.transpose(quantiles), normal]))
+        return np.asarray(np.abs(np.hstack([np.transpose(quantiles), normal])))
 
     def _deviations(self, stability: float) -> Float[np.ndarray, " samples"]:
         """Return samples of the mean over draws, less their mean, in standard errors."""

@@ -91,7 +91,7 @@ def auc_over_seeds(
     """
     values, rows = [], []
     for row, inside, part in zip(scores, member, counted, strict=True):
-        auc, of_people = influences(np.asarray(row)[None, part], inside[part])
+        auc, of_people, _ = influences(np.asarray(row)[None, part], inside[part])
         spread = np.zeros(len(inside))
         spread[part] = of_people[0]
         values.append(float(auc[0]))

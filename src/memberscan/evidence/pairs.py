@@ -149,7 +149,7 @@ def pooled_influences(attack: Scores) -> tuple[float, Float[np.ndarray, " people
     (pairs,) = aligned([attack])
     total, influence = 0.0, np.zeros(pairs.values.shape[1])
     for values, sides, kept in zip(pairs.values, pairs.sides, pairs.compared, strict=True):
-        auc, of_people = influences(values[None, kept], sides[kept] == IN)
+        auc, of_people, _ = influences(values[None, kept], sides[kept] == IN)
         total += float(auc[0])
         influence[kept] += of_people[0]
     influence[~pairs.compared.any(axis=0)] = np.nan

@@ -32,7 +32,7 @@ def delong(
         A label for each subject; strata with fewer than two subjects on a side are left out (see
         :func:`comparable`).
     """
-    auc, influence = influences(scores, member, strata)
+    auc, influence, _ = influences(scores, member, strata)
     return auc, influence @ influence.T
 
 
@@ -40,14 +40,19 @@ def influences(
     scores: Float[np.ndarray, "attacks subjects"],
     member: Bool[np.ndarray, " subjects"],
     strata: Int[np.ndarray, " subjects"] | None = None,
-) -> tuple[Float[np.ndarray, " attacks"], Float[np.ndarray, "attacks subjects"]]:
-    """Return the AUC of each attack, and what each subject adds to its deviation from the true one.
+) -> tuple[
+    Float[np.ndarray, " attacks"],
+    Float[np.ndarray, "attacks subjects"],
+    Float[np.ndarray, "attacks subjects"],
+]:
+    """Return AUCs, what each subject adds to their deviation from the true ones, and how much noise is in it.
 
-    The products of two attacks' rows sum to the covariance of :func:`delong`. Subjects outside comparable
-    strata add nothing. Parameters as of :func:`delong`.
+    The products of two attacks' rows sum to the covariance of :func:`delong`. The noise is how much of the
+    square of what a subject adds is expected from chance of whom it was compared with, without ties. Subjects
+    outside comparable strata add nothing. Parameters as of :func:`delong`.
     """
     weights = weights_in_auc(member, strata)
-    wins, pairs, influence = np.zeros(len(scores)), 0, np.zeros(scores.shape)
+    wins, pairs, (influence, noise) = np.zeros(len(scores)), 0, np.zeros((2, *scores.shape))
     for part in _parts(weights > 0, strata):
         inside = member[part]
         sizes = np.where(inside, inside.sum(), (~inside).sum())
@@ -63,7 +68,10 @@ def influences(
         # Variances divide by the number of subjects less one.
         scale = weights[part] * np.sqrt(sizes / np.maximum(sizes - 1, 1))
         influence[:, part] = scale * (placement - of_members[:, None])
-    return wins / max(pairs, 1), influence
+        # A share p of m opponents varies by p (1 - p) / m, and p (1 - p) is too small by a factor 1 - 1 / m.
+        others = np.maximum(len(inside) - sizes - 1, 1)
+        noise[:, part] = scale**2 * placement * (1 - placement) / others
+    return wins / max(pairs, 1), influence, noise
 
 
 def _parts(
