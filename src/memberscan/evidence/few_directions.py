@@ -17,7 +17,6 @@ from scipy.special import ndtri
 
 from memberscan.evidence.cross_fitting import DrawDesign
 from memberscan.evidence.intervals import LEVEL
-from memberscan.seeds import generator
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -96,7 +95,6 @@ class FewDirections:
         """Errors of those fitted on and of those scored, along the first direction; a . b; and a . a."""
         values, vectors = np.linalg.eigh(self.design.covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        rng = generator(0, "few directions")
-        errors = rng.standard_normal((self.directions, _SAMPLES, len(root))) @ root.T
+        errors = np.random.default_rng(0).standard_normal((self.directions, _SAMPLES, len(root))) @ root.T
         a, b = np.split(errors, 2, axis=2)
         return a[0], b[0], (a * b).sum(axis=0), (a * a).sum(axis=0)
