@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -45,6 +48,15 @@ def test_without_a_leak_fewer_directions_have_a_shorter_lower_tail():
     assert below[0] < 0.65 * NORMAL
     assert below[-1] == pytest.approx(NORMAL, rel=0.05)
     np.testing.assert_allclose(above, NORMAL, rtol=0.06)
+
+
+def test_the_documentation_has_these_quantiles():
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "statistics.md"
+    rows = re.findall(r"^\| (\d+) \| −([\d.]+) \| ([\d.]+) \|$", page.read_text("utf-8"), re.MULTILINE)
+    assert len(rows) == 5
+    for directions, *tails in rows:
+        found = FewDirections(design_of(400, 400, 0.5, 5), int(directions)).tails(np.zeros(1))[:, 0]
+        np.testing.assert_allclose(found, [float(tail) for tail in tails], atol=0.05)
 
 
 def test_one_pair_of_halves_has_two_equal_tails():

@@ -12,6 +12,7 @@ from memberscan.evidence.roc import (
     comparable,
     delong,
     hanley_mcneil_variance,
+    influences,
     null_variance,
     null_variance_within,
 )
@@ -38,6 +39,23 @@ def test_midranks_equal_the_naive_twin_with_ties(scores, members):
     expected_auc, expected = naive_delong(scores, member)
     np.testing.assert_allclose(auc, expected_auc, atol=1e-12)
     np.testing.assert_allclose(covariance, expected, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    scores=hnp.arrays(float, (2, 17), elements=st.integers(-4, 4).map(float)),
+    members=st.integers(2, 15),
+)
+def test_noise_is_the_variance_over_the_others_that_a_person_is_compared_with(scores, members):
+    member = np.arange(17) < members
+    _, _, noise = influences(scores, member)
+    for row, found in zip(scores, noise, strict=True):
+        for person in range(17):
+            others = row[member != member[person]]
+            wins = (row[person] > others) + 0.5 * (row[person] == others)
+            side = (member == member[person]).sum()
+            expected = wins.var(ddof=1) / len(others) / (side * (side - 1))
+            assert found[person] == pytest.approx(expected, abs=1e-12)
 
 
 def test_auc_equals_scikit_learn_and_covariance_is_symmetric():

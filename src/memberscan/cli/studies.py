@@ -10,7 +10,7 @@ import typer
 from memberscan.cli.options import Json, Seed, answer, console
 from memberscan.errors import BadInputError
 
-_WITH_LONG = ("verdict", "references", "reference-calibration", "defences")
+_WITH_LONG = ("coverage", "verdict", "references", "reference-calibration", "defences")
 _WITH_DATA = ("references", "queries", "heads", "encoder", "defences")
 
 

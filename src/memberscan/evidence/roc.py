@@ -48,8 +48,8 @@ def influences(
     """Return AUCs, what each subject adds to their deviation from the true ones, and how much noise is in it.
 
     The products of two attacks' rows sum to the covariance of :func:`delong`. The noise is how much of the
-    square of what a subject adds is expected from chance of whom it was compared with, without ties. Subjects
-    outside comparable strata add nothing. Parameters as of :func:`delong`.
+    square of what a subject adds is expected from chance of whom it was compared with. Subjects outside
+    comparable strata add nothing. Parameters as of :func:`delong`.
     """
     weights = weights_in_auc(member, strata)
     wins, pairs, (influence, noise) = np.zeros(len(scores)), 0, np.zeros((2, *scores.shape))
@@ -58,7 +58,8 @@ def influences(
         sizes = np.where(inside, inside.sum(), (~inside).sum())
         # A person's placement value is the share of the other side that it outranks. The AUC is their mean on
         # either side, and its variance the sum of both sides' variances of that mean (DeLong et al., 1988).
-        share = np.stack([_below(row, inside) for row in scores[:, part]]) / (len(inside) - sizes)
+        below, level = np.stack([_below(row, inside) for row in scores[:, part]], axis=1)
+        share = below / (len(inside) - sizes)
         placement = np.where(inside, share, 1 - share)
         of_members = placement[:, inside].mean(axis=1)
         # The AUC over all strata is the mean of independent AUCs, weighted by their pairs.
@@ -68,9 +69,10 @@ def influences(
         # Variances divide by the number of subjects less one.
         scale = weights[part] * np.sqrt(sizes / np.maximum(sizes - 1, 1))
         influence[:, part] = scale * (placement - of_members[:, None])
-        # A share p of m opponents varies by p (1 - p) / m, and p (1 - p) is too small by a factor 1 - 1 / m.
-        others = np.maximum(len(inside) - sizes - 1, 1)
-        noise[:, part] = scale**2 * placement * (1 - placement) / others
+        # A comparison is 1, 0 or, with a tie, a half: its variance is p (1 - p) less a quarter of the share
+        # of ties. With m opponents a place varies by that over m; of a sample, it is divided by m - 1.
+        of_one = placement * (1 - placement) - level / (len(inside) - sizes) / 4
+        noise[:, part] = scale**2 * of_one / np.maximum(len(inside) - sizes - 1, 1)
     return wins / max(pairs, 1), influence, noise
 
 
@@ -105,10 +107,10 @@ def opponents_of(
 
 def _below(
     row: Float[np.ndarray, " subjects"], member: Bool[np.ndarray, " subjects"]
-) -> Float[np.ndarray, " subjects"]:
-    """Return how many of the other side score below each subject, ties as halves.
+) -> Float[np.ndarray, "2 subjects"]:
+    """Return how many of the other side score below each subject, ties as halves, and how many are tied.
 
-    It is the difference of the midranks among all and among the subject's own side, from one sort.
+    The first is the difference of the midranks among all and among the subject's own side, from one sort.
     """
     order = np.argsort(row)
     ordered, inside = row[order], member[order]
@@ -122,9 +124,11 @@ def _below(
     others = (size if tied else 1) - members
     # Within a group of ties, each subject has half of the other side's below it.
     of_groups = [np.cumsum(side) - side / 2 for side in (others, members)]
-    below = np.empty(len(row))
-    below[order] = np.where(inside, *(np.repeat(each, size) if tied else each for each in of_groups))
-    return below
+    found = np.zeros((2, len(row)))
+    found[0, order] = np.where(inside, *(np.repeat(each, size) if tied else each for each in of_groups))
+    if tied:
+        found[1, order] = np.where(inside, *(np.repeat(each, size) for each in (others, members)))
+    return found
 
 
 def comparable(

@@ -53,12 +53,12 @@ def _parties(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     return parties(out, seed=seed, processes=threads.available())
 
 
-def _coverage(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
+def _coverage(out: Path, *, seed: int, run: Path | None, long: bool = False) -> pd.DataFrame:
     from memberscan import threads
-    from memberscan.studies.coverage import coverage
+    from memberscan.studies.coverage import LONG, SHORT, coverage
 
     del out, run
-    return coverage(seed=seed, processes=threads.available())
+    return coverage(LONG if long else SHORT, seed=seed, processes=threads.available())
 
 
 def _retraining(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
