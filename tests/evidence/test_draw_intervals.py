@@ -11,9 +11,10 @@ from scipy.special import logit
 
 from memberscan.evidence.cross_fitting import DrawDesign, linear_share
 from memberscan.evidence.draw_intervals import FittedAuc
-from memberscan.evidence.few_directions import MANY, FewDirections
+from memberscan.evidence.few_directions import FewDirections
 from memberscan.evidence.intervals import auc_interval
 from memberscan.evidence.roc import aucs_of_rows, influences, null_variance
+from memberscan.evidence.scores import MANY_DIRECTIONS
 from tests.evidence.simulated import design_of
 
 NORMAL = stats.norm.ppf(0.975)
@@ -23,12 +24,16 @@ DESIGNS = {leaked: design_of(40, 40, leaked, 5) for leaked in (0.3, 0.5, 0.8)}
 LAWS = {
     (leaked, directions): FewDirections(DESIGNS[leaked], directions)
     for leaked in DESIGNS
-    for directions in (2, MANY + 1)
+    for directions in (2, MANY_DIRECTIONS + 1)
 }
 
 
 def fitted(
-    auc: float, stability: float, leaked: float = 0.5, spread: float = 1.0, directions: int = MANY + 1
+    auc: float,
+    stability: float,
+    leaked: float = 0.5,
+    spread: float = 1.0,
+    directions: int = MANY_DIRECTIONS + 1,
 ) -> FittedAuc:
     law = LAWS[leaked, directions]
     return FittedAuc(auc, spread * float(null_variance(40, 40)), stability, 40, 40, law)
@@ -41,7 +46,7 @@ def scan(one: FittedAuc) -> tuple[float, float]:
     of_draws = [(rows**2).sum(axis=1).mean() for rows in (one.design.known, one.design.weights)]
     direction = of_draws[0] / of_draws[1] / one.design.stable
     length = max(t**2 * (1 - one.stability) / one.stability**2, direction) if one.stability else np.inf
-    if one.law.directions <= MANY:
+    if one.law.directions <= MANY_DIRECTIONS:
         length = min(length, one.law.directions * direction)
     aucs, truths = np.linspace(0.01, 0.99, 4000), np.linspace(0, 60, 60_001)
     stable = np.zeros(len(aucs))
@@ -61,14 +66,14 @@ def scan(one: FittedAuc) -> tuple[float, float]:
     st.floats(0.2, 0.8),
     st.sampled_from([0.0, 0.02, 0.2, 0.6, 0.95, 1.0]),
     st.sampled_from([0.3, 0.5, 0.8]),
-    st.sampled_from([2, MANY + 1]),
+    st.sampled_from([2, MANY_DIRECTIONS + 1]),
 )
 def test_limits_are_those_of_a_scan_over_aucs(auc: float, stability: float, leaked: float, directions: int):
     one = fitted(auc, stability, leaked, spread=1.1, directions=directions)
     assert one.limits == pytest.approx(scan(one), abs=2e-3)
 
 
-@given(st.floats(0.3, 0.9), st.floats(0.0, 1.0), st.sampled_from([2, MANY + 1]))
+@given(st.floats(0.3, 0.9), st.floats(0.0, 1.0), st.sampled_from([2, MANY_DIRECTIONS + 1]))
 def test_whether_a_half_is_covered_does_not_depend_on_the_estimated_stability(
     auc: float, stability: float, directions: int
 ):
@@ -109,7 +114,7 @@ def test_the_stability_at_the_estimate_is_the_estimated_one(stability: float):
 
 def test_in_few_directions_an_estimate_below_a_half_excludes_a_leak_sooner():
     """Without a leak, the mean over draws cannot fall as far as that of many directions."""
-    few, many = (fitted(0.385, 0.0, directions=each) for each in (2, MANY + 1))
+    few, many = (fitted(0.385, 0.0, directions=each) for each in (2, MANY_DIRECTIONS + 1))
     assert few.limits[1] < 0.5 < many.limits[1]
     assert few.limits[0] == pytest.approx(many.limits[0], abs=0.01)
 

@@ -28,11 +28,13 @@ def naive_delong(scores, member):
     return np.array([k.mean() for k in kernel]), np.atleast_2d(covariance)
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    scores=hnp.arrays(float, (3, 17), elements=st.integers(-4, 4).map(float)),
-    members=st.integers(2, 15),
+with_ties = given(
+    scores=hnp.arrays(float, (3, 17), elements=st.integers(-4, 4).map(float)), members=st.integers(2, 15)
 )
+
+
+@settings(deadline=None)
+@with_ties
 def test_midranks_equal_the_naive_twin_with_ties(scores, members):
     member = np.arange(17) < members
     auc, covariance = delong(scores, member)
@@ -41,11 +43,8 @@ def test_midranks_equal_the_naive_twin_with_ties(scores, members):
     np.testing.assert_allclose(covariance, expected, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    scores=hnp.arrays(float, (2, 17), elements=st.integers(-4, 4).map(float)),
-    members=st.integers(2, 15),
-)
+@settings(deadline=None)
+@with_ties
 def test_noise_is_the_variance_over_the_others_that_a_person_is_compared_with(scores, members):
     member = np.arange(17) < members
     _, _, noise = influences(scores, member)

@@ -10,6 +10,7 @@ import numpy as np
 
 from memberscan.attacks.attack import Features, FittedAttack, KnownScans, Rule
 from memberscan.attacks.learner import Ridges, coordinates, joined, ridge, ridges, standardise
+from memberscan.evidence.scores import MANY_DIRECTIONS
 from memberscan.signals import View
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ TILE = 1024
 """Columns of a wide signal that are in memory at a time."""
 _MOST_NUMBERS = 1_000_000
 """Of known scans, or of their inner products, in classifiers that are fitted at once."""
-_FEW_COLUMNS = 30
-"""With more, fits are taken to have many directions, and are not made again to count them."""
 
 
 def unchanged(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
@@ -75,7 +74,8 @@ class LearnedAttack(FittedAttack):
 
     def directions(self, features: Features, known: Sequence[KnownScans]) -> float:
         """See :class:`~memberscan.attacks.attack.Attack`; the mean over fits."""
-        if features.values.shape[1] > _FEW_COLUMNS:
+        if features.values.shape[1] > MANY_DIRECTIONS:
+            # Fits are not made again to count directions that may be many.
             return np.inf
         return float(np.mean(np.concatenate([fits.directions for fits in self._fits(features, known)])))
 

@@ -253,8 +253,9 @@ def variance_of_mean(
 
     Notes
     -----
-    DeLong's variance of one draw counts the noise of both sides. Truly there is at most half of it, which is
-    what pairs add beyond their two people. The mean over draws has less, since draws compare different pairs.
+    DeLong's variance of one draw counts the noise of both sides. In truth there is at most half of it, which
+    is what pairs add beyond their two people. The mean over draws has less, since draws compare different
+    pairs.
 
     The variance of people's means over draws alone, as for cross-validated AUCs (LeDell, Petersen and van der
     Laan, Electronic Journal of Statistics 9, 2015), holds where folds are so large that rules hardly differ.

@@ -43,8 +43,8 @@ class _Draws:
     ``learned`` says which attacks have scores that depend on whom they were fitted on, and ``laws`` how their
     means over draws vary. ``sides`` are who was ever compared as a member, and as a non-member. A person
     counts for none where no draw compares it with anybody alike. ``noise`` has how much of the squares in
-    ``influence`` is by chance of who else was compared. ``by_chance`` is the mean variance over
-    draws of an AUC that finds nothing.
+    ``influence`` is by chance of who else was compared. ``by_chance`` is the mean variance over draws of an
+    AUC that finds nothing.
     """
 
     auc: Float[np.ndarray, "draws attacks"]

@@ -17,12 +17,11 @@ from scipy.special import ndtri
 
 from memberscan.evidence.cross_fitting import DrawDesign
 from memberscan.evidence.intervals import LEVEL
+from memberscan.evidence.scores import MANY_DIRECTIONS
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-MANY = 30
-"""With more directions than these, the tails are taken for those of a normal."""
 _SAMPLES = 4096
 _STABILITIES = np.linspace(0.0, 0.9, 10)
 _TAILS = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -46,7 +45,7 @@ class FewDirections:
     @classmethod
     def of_each(cls, design: DrawDesign, directions: Iterable[float]) -> list[Self]:
         """Return the laws of several attacks; those with as many directions share one, and its samples."""
-        counts = [max(1, math.ceil(min(each, MANY + 1))) for each in directions]
+        counts = [max(1, math.ceil(min(each, MANY_DIRECTIONS + 1))) for each in directions]
         laws = {count: cls(design, count) for count in counts}
         return [laws[count] for count in counts]
 
@@ -56,7 +55,7 @@ class FewDirections:
 
         Infinite if there are many directions.
         """
-        return np.inf if self.directions > MANY else self.directions * self.design.one_direction
+        return np.inf if self.directions > MANY_DIRECTIONS else self.directions * self.design.one_direction
 
     def tails(self, stability: Float[np.ndarray, " fits"]) -> Float[np.ndarray, "2 fits"]:
         """Return how far the 2.5% and 97.5% quantiles lie from the mean, in standard errors, both positive.
@@ -74,7 +73,7 @@ class FewDirections:
     @cached_property
     def _tails(self) -> Float[np.ndarray, "2 stabilities"]:
         normal = ndtri(_TAILS)[:, None]
-        if self.directions > MANY:
+        if self.directions > MANY_DIRECTIONS:
             return np.asarray(np.abs(np.repeat(normal, len(_STABILITIES) + 1, axis=1)))
         quantiles = [np.quantile(self._deviations(float(s)), _TAILS) for s in _STABILITIES]
         return np.asarray(np.abs(np.hstack([np.transpose(quantiles), normal])))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 IN, OUT, ASIDE = 1, 0, -1
 """Side of a person in a row: a member of the row's target, a non-member, or not compared."""
+MANY_DIRECTIONS = 30
+"""If a fit chooses among more directions than these, its number of directions makes no difference."""
 MODEL = "model"
 """Target of the rows of an audit that asks about one model."""
 
