@@ -108,7 +108,7 @@ def test_the_table_has_every_attack_and_its_standard_errors(tmp_path: Path):
     twins = of_measures(measures(), "ridge", tmp_path / "ridge", twins=4, seed=0)
     table = study.table_of(twins)
     attacks = [name for name, attack in REGISTRY.items() if isinstance(attack, ReferenceAttack)]
-    assert list(table["attack"].unique()) == ["error:zero-knowledge", *attacks]
+    assert list(table["attack"].unique()) == [study.ERROR, *attacks, study.TAUGHT]
     assert list(table["references"].unique()) == [2, 4] and (table["targets"] == 8).all()
     assert table["auc"].between(0.4, 1).all() and (table.filter(like="_se") >= 0).all().all()
     # An error does not depend on references.
@@ -116,6 +116,21 @@ def test_the_table_has_every_attack_and_its_standard_errors(tmp_path: Path):
     assert error["auc"].nunique() == 1
     leaks = Twins(twins.scans, np.where(twins.inside, twins.scans["age"], 0.0), twins.inside)
     assert (study.table_of(leaks).query("attack == 'error:zero-knowledge'")["auc"] == 1).all()
+
+
+def test_what_other_targets_teach_is_nothing_where_no_model_remembers_anybody():
+    given, rng = measures(101), np.random.default_rng(3)
+    people = People.of(given.scans["subject_id"])
+    pairs = paired(people.covariates(given.scans[["age", "sex", "site"]]))
+    inside = halves(people, pairs, 6, seed=0)[:, people.of_scan]
+    twins = Twins(given.scans, given.scans["age"].to_numpy() + rng.normal(size=inside.shape), inside)
+    aucs = np.array(study.taught(twins, 4, np.arange(12)))[:, 0]
+    assert abs(aucs.mean() - 0.5) < 4 * aucs.std(ddof=1) / np.sqrt(12)
+    remembers = np.where(inside, 0.5, 1) * (twins.predictions - twins.scans["age"].to_numpy())
+    found = study.taught(
+        Twins(given.scans, given.scans["age"].to_numpy() + remembers, inside), 4, np.arange(12)
+    )
+    assert np.mean(found, axis=0)[0] > 0.6
 
 
 def test_it_says_what_data_it_needs(tmp_path: Path):

@@ -11,6 +11,8 @@ import pandas as pd
 
 from memberscan.attacks import REGISTRY
 from memberscan.attacks.attempt import one_thread
+from memberscan.attacks.references.stacking import Stack
+from memberscan.attacks.references.trials import Trials
 from memberscan.attacks.with_references import Compared, ReferenceAttack
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError
@@ -22,14 +24,16 @@ from memberscan.studies.reference_recipes import RECIPES, morphometry
 from memberscan.studies.reference_twins import Network, Twins, of_images, of_measures
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
 REFERENCES = (2, 4, 8, 16, 32)
 TARGETS = 36
 TWINS = 18
 RATES = ("auc", "tpr_1", "tpr_5")
 ERROR = "error:zero-knowledge"
-
+TAUGHT = "stacking, taught by other targets"
+FOLDS = 6
+"""Parts of the pairs of models: each is attacked by what the others taught."""
 
 SHORT = (Network("3D-CNN, 8 mm", "cnn3d", 8.0, twins=7),)
 LONG = (
@@ -117,25 +121,51 @@ def table_of(twins: Twins) -> pd.DataFrame:
                     of_people = people.total if attack.log_likelihood_ratio else people.mean
                     found[name].append(rates(of_people(attack.statistic(compared)), member))
                 advance(1)
+            found[TAUGHT] = taught(twins, number, targets)
             rows += [_row(name, number, np.stack(values)) for name, values in found.items()]
     return pd.DataFrame(rows)
 
 
 def comparison(twins: Twins, k: int, references: int) -> tuple[Compared, People, Bool[np.ndarray, " people"]]:
-    """Return model ``k`` as a target with the next pairs of models as references, and its members.
+    """Return model ``k`` as a target with the next pairs of models as references, and its members."""
+    trials, people = targets_beside(twins, references)
+    chosen = np.flatnonzero(trials.used[k])
+    compared = Compared(
+        trials.residual[k], trials.references[chosen], trials.inside[chosen], label=trials.label
+    )
+    return compared, people, people.mean(trials.inside[k]) > 0
+
+
+def targets_beside(twins: Twins, references: int) -> tuple[Trials, People]:
+    """Return every model as a target with the next pairs of models as references.
 
     Who is in no model, since there was nobody left to pair with, is left out.
     """
     pair = np.arange(len(twins.inside)) // 2
-    after = (pair - pair[k]) % (pair[-1] + 1)
-    chosen = np.flatnonzero((after > 0) & (after <= references // 2))
-    used = twins.inside.any(axis=0)
-    scans = twins.scans[used]
+    after = (pair - pair[:, None]) % (pair[-1] + 1)
+    used = (after > 0) & (after <= references // 2)
+    scored = twins.inside.any(axis=0)
+    scans = twins.scans[scored]
     age = scans["age"].to_numpy(float)
-    residual = age - twins.predictions[:, used]
-    people = People.of(scans["subject_id"])
-    member = people.mean(twins.inside[k, used]) > 0
-    return Compared(residual[k], residual[chosen], twins.inside[chosen][:, used], age), people, member
+    residual = age - twins.predictions[:, scored]
+    trials = Trials(residual, residual, twins.inside[:, scored], used.astype(float), age)
+    return trials, People.of(scans["subject_id"])
+
+
+def taught(twins: Twins, references: int, targets: Int[np.ndarray, " targets"]) -> list[np.ndarray]:
+    """Rate stacking that learns from other targets, of which it is told the members.
+
+    No attacker has that. Where ``stacking``, which learns from the references alone, finds as much, there is
+    nothing left for it to learn: more can only come from more references, or from other measurements.
+    """
+    trials, people = targets_beside(twins, references)
+    pair = np.arange(len(trials.residual)) // 2
+    fold = pair * FOLDS // (pair[-1] + 1)
+    log_odds = np.zeros_like(trials.residual)
+    for part in np.unique(fold):
+        stack = Stack.fit(trials, fold != part)
+        log_odds[fold == part] = stack.log_odds(trials).mean(axis=0)[fold == part]
+    return [rates(people.total(log_odds[k]), people.mean(trials.inside[k]) > 0) for k in targets]
 
 
 def rates(scores: Float[np.ndarray, " people"], member: Bool[np.ndarray, " people"]) -> np.ndarray:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+from scipy.special import expit
+
+from memberscan.attacks.references.regression import Laws, of_residuals
 from memberscan.attacks.references.stacking import stacking
 from memberscan.attacks.references.trials import Trials
 from memberscan.attacks.references.two_references import (
+    by_laws,
     fixed_rule,
     references_beside_target,
     scores_without_members,
@@ -16,7 +21,7 @@ from memberscan.attacks.references.two_references import (
 from memberscan.attacks.with_references import Compared
 from memberscan.evidence.roc import aucs_of_rows
 
-from .conftest import draw
+from .conftest import draw, twins
 from .test_stacking import auc, band
 
 
@@ -25,8 +30,8 @@ def test_two_references_go_there():
     scores = stacking(compared)
     np.testing.assert_array_equal(scores, two_references(compared))
     assert auc(scores, member) > 0.64
-    # Log odds, whose sum over scans means something: half of the people have positive ones.
-    assert abs(np.median(scores)) < 0.6 and abs(scores).max() > 2
+    # Log odds, whose sum over scans means something: half of the people are taken for members.
+    assert abs(expit(scores).mean() - 0.5) < 0.1 and abs(scores).max() > 2
 
 
 def test_learners_find_a_band_that_the_fixed_rule_does_not():
@@ -34,6 +39,37 @@ def test_learners_find_a_band_that_the_fixed_rule_does_not():
     assert (
         auc(two_references(compared), member) > auc(fixed_rule(Trials.of_target(compared))[0], member) + 0.05
     )
+
+
+def test_laws_of_chances_that_are_certain_are_those_of_known_members():
+    compared, member = draw(0, references=2, scans=200)
+    target = Trials.of_target(compared)
+    ours = Laws.fit_to_chances(target, member.astype(float), of_residuals)
+    of_known = Laws.fit(replace(target, inside=member[None]), None, lambda _: of_residuals(target))
+    for found, expected in ((ours.members, of_known.members), (ours.others, of_known.others)):
+        np.testing.assert_allclose(found.mean, expected.mean, atol=1e-9)
+        np.testing.assert_allclose(found.log_variance, expected.log_variance, atol=1e-9)
+
+
+def test_laws_learnt_from_the_target_find_more_where_people_differ_more_than_models():
+    found = []
+    for seed in range(8):
+        compared, member = distinct(seed)
+        target = Trials.of_target(compared)
+        prior = fixed_rule(target)[0]
+        found.append([auc(prior, member), auc(by_laws(target, prior, (of_residuals,)), member)])
+    before, after = np.mean(found, axis=0)
+    assert after > before + 0.01
+
+
+def distinct(seed: int, scans: int = 500) -> tuple[Compared, np.ndarray]:
+    """Draw residuals of which most is a person's own, and two fifths of that where a model has seen it."""
+    rng = np.random.default_rng(seed)
+    member = rng.permutation(scans) < scans // 2
+    masks = np.concatenate([member[None], twins(rng, 2, scans)])
+    own = 8 * rng.normal(size=scans)
+    residual = np.where(masks, 0.4 * own, own) + 2 * rng.normal(size=masks.shape)
+    return Compared(residual[0], residual[1:], masks[1:], rng.uniform(45, 80, scans)), member
 
 
 def test_nothing_that_learners_see_depends_on_who_was_in_the_references():

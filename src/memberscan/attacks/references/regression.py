@@ -42,14 +42,15 @@ class Law:
     log_variance: Float[np.ndarray, " spread_terms"]
 
     @classmethod
-    def fit(cls, residual: np.ndarray, on: np.ndarray, spread_on: np.ndarray) -> Law:
-        """Fit the mean by least squares, then the log of squared deviations from it."""
-        mean = _least_squares(on, residual)
+    def fit(cls, weight: np.ndarray, residual: np.ndarray, on: np.ndarray, spread_on: np.ndarray) -> Law:
+        """Fit the mean by least squares, then the log of squared deviations from it, both weighted."""
+        mean = _least_squares(on, residual, weight)
         squares = (residual - on @ mean) ** 2
-        floor = LEAST_SQUARE * squares.mean() + TINY
-        log_variance = _least_squares(spread_on, np.log(squares + floor))
+        floor = LEAST_SQUARE * np.average(squares, weights=weight) + TINY
+        log_variance = _least_squares(spread_on, np.log(squares + floor), weight)
         # The mean of a logarithm is below the logarithm of the mean; one factor for all corrects it.
-        log_variance[0] += np.log(np.mean(squares / np.exp(spread_on @ log_variance)) + floor)
+        relative = squares / np.exp(spread_on @ log_variance)
+        log_variance[0] += np.log(np.average(relative, weights=weight) + floor)
         return cls(mean, log_variance)
 
     def log_density(self, residual: np.ndarray, on: np.ndarray, spread_on: np.ndarray) -> np.ndarray:
@@ -86,7 +87,19 @@ class Laws:
         chosen = np.ones(len(trials.residual), dtype=bool) if rows is None else rows
         inside, predictors = trials.inside[chosen], predictors or of_residuals
         values = [part[chosen] for part in predictors(trials)]
-        members, others = (Law.fit(*(part[side] for part in values)) for side in (inside, ~inside))
+        members, others = (
+            Law.fit(np.ones(np.count_nonzero(side)), *(part[side] for part in values))
+            for side in (inside, ~inside)
+        )
+        return cls(members, others, predictors)
+
+    @classmethod
+    def fit_to_chances(
+        cls, trials: Trials, member: Float[np.ndarray, " scans"], predictors: Predictors
+    ) -> Laws:
+        """Fit both to the one model of some trials, of whose members only chances are known."""
+        values = [part[0] for part in predictors(trials)]
+        members, others = (Law.fit(weight, *values) for weight in (member, 1 - member))
         return cls(members, others, predictors)
 
     def log_ratio(self, trials: Trials) -> Float[np.ndarray, "models scans"]:
@@ -111,11 +124,12 @@ def of_residuals(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return same.residual, np.stack(on, axis=-1), np.stack(spread_on, axis=-1)
 
 
-def _least_squares(on: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _least_squares(on: np.ndarray, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     penalty = RIDGE * np.eye(on.shape[1])
     # The first term is the constant.
     penalty[0, 0] = TINY
-    return np.asarray(np.linalg.solve(on.T @ on + penalty, on.T @ values))
+    weighted = on.T * weight
+    return np.asarray(np.linalg.solve(weighted @ on + penalty, weighted @ values))
 
 
 def regression(compared: Compared) -> Float[np.ndarray, " scans"]:

@@ -17,7 +17,6 @@ from memberscan.attacks.references.calibration import attack_r, difficulty
 from memberscan.attacks.references.confidence import base
 from memberscan.attacks.references.copies import (
     CopiesAttack,
-    fixed_rule_of_copies,
     of_shifts,
     scores_of_copies,
 )
@@ -131,8 +130,7 @@ def best_share(trials: Trials) -> float:
 def stacking(compared: Compared) -> Float[np.ndarray, " scans"]:
     """Return the log odds of membership, learnt from the references."""
     if not can_play_target(compared):
-        few = two_references(compared)
-        return few + fixed_rule_of_copies(Trials.of_target(compared))[0] if compared.also else few
+        return two_references(compared)
     count = len(compared.references)
     some, many = (thinned(compared, max(rows // count, LEAST_SCANS)) for rows in (ROWS_TO_CHOOSE, ROWS))
     stack = Stack.fit(Trials.of_references(many))

@@ -1,16 +1,23 @@
-"""What stacking does with two references, of which neither can play the target: its twin would betray it."""
+"""What stacking does with two references, of which neither can play the target: its twin would betray it.
+
+A fixed rule, and learners that see each reference beside the target, tell members first. Then the laws of
+:mod:`~memberscan.attacks.references.regression` are learnt from the target itself, whose members are known by
+chances only, by expectation-maximisation (Dempster, Laird and Rubin, 1977).
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from memberscan.attacks.references.calibration import attack_r, difficulty
 from memberscan.attacks.references.confidence import base
+from memberscan.attacks.references.copies import fixed_rule_of_copies, of_shifts
 from memberscan.attacks.references.learners import Inputs, logistic, ranked, trees
 from memberscan.attacks.references.lira import log_square, shrunk_ratio
+from memberscan.attacks.references.regression import Laws, Predictors, of_residuals
 from memberscan.attacks.references.trials import Trials, thinned
 from memberscan.attacks.with_references import Compared
 
@@ -18,25 +25,53 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 SCANS = 15_000
+"""Scans of each reference at most that are learnt from."""
+STEPS = 2
+"""Steps of expectation-maximisation. More follow any two clusters of residuals, whatever they are of."""
 
 
 def two_references(compared: Compared) -> Float[np.ndarray, " scans"]:
-    """Return the log odds of a fixed rule, and of learners that compare each reference with the target.
+    """Return log odds by a fixed rule, by learners that see each reference beside the target, and by laws."""
+    target = Trials.of_target(compared)
+    fixed = fixed_rule(target)[0]
+    of_copies = fixed_rule_of_copies(target)[0] if compared.also else 0.0
+    sides = compared.inside
+    if not (sides.any(axis=1) & ~sides.all(axis=1)).all():
+        return np.asarray(fixed + of_copies)
+    prior = (fixed + learnt_beside_target(compared)) / 2 + of_copies
+    return by_laws(target, prior, (of_residuals, of_shifts) if compared.also else (of_residuals,))
+
+
+def by_laws(
+    target: Trials, prior: Float[np.ndarray, " scans"], predictors: tuple[Predictors, ...]
+) -> Float[np.ndarray, " scans"]:
+    """Add what laws say that are learnt from the target itself to the log odds so far.
+
+    Laws of members and of others are fitted to all scans, weighted by the chance that each was a member. By
+    Bayes' theorem, the logarithm of the ratio of both densities adds to the prior log odds, which gives the
+    chances for the next step.
+    """
+    log_odds = prior
+    for _ in range(STEPS):
+        member = expit(log_odds)
+        laws = [Laws.fit_to_chances(target, member, each) for each in predictors]
+        log_odds = prior + sum(law.log_ratio(target)[0] for law in laws)
+    return log_odds
+
+
+def learnt_beside_target(compared: Compared) -> Float[np.ndarray, " scans"]:
+    """Return the log odds of learners that compare each reference with the target.
 
     The target stands in for a reference whose members are unknown. So the learners can be given only scores
     that do not need to know the members of what a model is compared with; the fixed rule uses them.
     """
-    fixed = fixed_rule(Trials.of_target(compared))[0]
-    sides = compared.inside
-    if not (sides.any(axis=1) & ~sides.all(axis=1)).all():
-        return np.asarray(fixed)
     few = thinned(compared, SCANS)
     trials, member = references_beside_target(few), few.inside.ravel()
     inputs, seen = (
         Inputs.of(each, scores_without_members(each)) for each in (trials, target_beside_references(compared))
     )
-    learnt = logistic(inputs.ranks, member)(seen.ranks) + trees(inputs.measured, member)(seen.measured)
-    return np.asarray(fixed + learnt.reshape(len(sides), -1).mean(axis=0) / 2)
+    both = logistic(inputs.ranks, member)(seen.ranks) + trees(inputs.measured, member)(seen.measured)
+    return np.asarray(both.reshape(len(compared.references), -1).mean(axis=0) / 2)
 
 
 def fixed_rule(trials: Trials) -> Float[np.ndarray, "models scans"]:
