@@ -154,10 +154,16 @@ def test_a_folder_of_data_gives_a_table(tmp_path: Path, monkeypatch):
     ridge = {"ridge": reference_recipes.RECIPES["ridge"]}
     monkeypatch.setattr(study, "RECIPES", ridge)
     monkeypatch.setattr(study, "TWINS", 3)
+    phantom = reference_twins.Network("phantom", "cnn3d", 16.0, twins=2, epochs=1, width=4, phantoms=40)
+    of_people = reference_twins.Network("people", "cnn3d", 16.0, twins=2, epochs=1, width=4)
+    monkeypatch.setattr(study, "SHORT", (phantom, of_people))
     found = STUDIES["references"](tmp_path / "out", seed=0, run=None, data=tmp_path)
-    assert set(found["model"]) == {"ridge"} and list(found.columns) == ["model", "attack", "2", "4"]
+    # There are no images of people.
+    assert set(found["model"]) == {"ridge", "phantom"}
+    assert list(found.columns) == ["model", "attack", "2", "4"]
     numbers = pd.read_csv(tmp_path / "out" / "references.tsv", sep="\t")
-    assert len(numbers) == 2 * len(found)
+    # Two pairs of networks leave one pair of references.
+    assert len(numbers) == (found[["2", "4"]] != "").to_numpy().sum() == 1.5 * len(found)
     first = numbers.iloc[0]
     assert found.loc[0, "2"].startswith(f"{first['auc']:.3f}±") and first["attack"] == found.loc[0, "attack"]
     read = reference_recipes.morphometry(tmp_path)

@@ -45,7 +45,19 @@ class Twins:
 
 @dataclass(frozen=True)
 class Network:
-    """A network that is trained on the images of a folder's IXI dataset, and how often."""
+    """A network that is trained on images, and how often.
+
+    Parameters
+    ----------
+    name
+        Of the row in the table.
+    model, width, spacing, epochs
+        The network, the grid of the images in mm, and how long it is trained.
+    twins
+        Pairs of models.
+    phantoms
+        How many synthetic people it is trained on in place of the people of a folder's IXI dataset.
+    """
 
     name: str
     model: str
@@ -53,6 +65,7 @@ class Network:
     twins: int
     epochs: int = 30
     width: int = 24
+    phantoms: int = 0
 
 
 def paired(subjects: pd.DataFrame) -> Int[np.ndarray, "pairs 2"]:

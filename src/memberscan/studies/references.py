@@ -35,7 +35,10 @@ TAUGHT = "stacking, taught by other targets"
 FOLDS = 6
 """Parts of the pairs of models: each is attacked by what the others taught."""
 
-SHORT = (Network("3D-CNN, 8 mm", "cnn3d", 8.0, twins=7),)
+SHORT = (
+    Network("3D-CNN, phantoms at 8 mm", "cnn3d", 8.0, twins=7, phantoms=160),
+    Network("3D-CNN, 8 mm", "cnn3d", 8.0, twins=7),
+)
 LONG = (
     *SHORT,
     Network("3D-CNN, 4 mm", "cnn3d", 4.0, twins=9),
@@ -93,10 +96,14 @@ def trained(out: Path, data: Path, seed: int, *, long: bool) -> Iterator[tuple[s
     for name in RECIPES:
         yield name, of_measures(measures, name, out / _folder(name), twins=TWINS, seed=seed)
     for kind in LONG if long else SHORT:
-        if not (data / "ixi").is_dir():
+        if kind.phantoms:
+            path = out / f"phantoms-{kind.spacing:g}mm"
+            cohort = Cohort.phantom(path, subjects=kind.phantoms, spacing=kind.spacing, seed=seed)
+        elif (data / "ixi").is_dir():
+            path = out / f"cohort-{kind.spacing:g}mm"
+            cohort = Cohort.from_bids(data / "ixi", path, spacing=kind.spacing, recentre=True)
+        else:
             continue
-        path = out / f"cohort-{kind.spacing:g}mm"
-        cohort = Cohort.from_bids(data / "ixi", path, spacing=kind.spacing, recentre=True)
         yield kind.name, of_images(cohort, out / _folder(kind.name), kind, seed=seed)
 
 
