@@ -83,6 +83,51 @@ def test_tpr_intervals_cover_the_tpr_at_the_true_threshold(nonmembers, shift, fp
     assert hits >= 0.93 * 150
 
 
+def test_draws_of_one_rule_count_everybody_whom_some_draw_scores():
+    """Two repeats of two halves: an interval is that of 120 people a side, of which a draw has 60."""
+    rng = np.random.default_rng(8)
+    member = np.arange(240) < 120
+    truth = float(stats.norm.sf(stats.norm.isf(0.1) - 1.5))
+    hits, widths = 0, []
+    for _ in range(150):
+        values = rng.normal(size=240) + 1.5 * member
+        halves = [np.r_[rng.permutation(120) < 60, rng.permutation(120) < 60] for _ in range(2)]
+        rows = np.stack([np.where(half, np.nan, values) for one in halves for half in (one, ~one)])
+        attack = fitted("one rule", rows, member)
+        assert attack.people_counted == pytest.approx((120, 120))
+        together, everybody = (operating_points(each)[0] for each in (attack, once("all", values, member)))
+        (alone, *_) = (tpr_interval(*sides, 0.1) for sides in attack.split())
+        hits += together.low <= truth <= together.high
+        widths.append([p.high - p.low for p in (together, everybody)] + [alone[2] - alone[1]])
+    assert hits >= 0.93 * 150
+    of_draws, of_everybody, of_one = np.mean(widths, axis=0)
+    assert of_draws < 1.1 * of_everybody and of_draws < 0.85 * of_one
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    hnp.arrays(float, 13, elements=st.integers(0, 9).map(float)),
+    hnp.arrays(float, st.integers(20, 60), elements=st.integers(0, 9).map(float)),
+    st.sampled_from([0.01, 0.1, 0.2]),
+    st.floats(0.3, 3),
+)
+def test_more_people_narrow_the_interval_and_fewer_widen_it(inside, outside, fpr, times):
+    value, low, high = tpr_interval(inside, outside, fpr)
+    own = (len(inside), len(outside))
+    assert tpr_interval(inside, outside, fpr, (own, own)) == (value, low, high)
+    other = (times * len(inside), round(times * len(outside)))
+    same, other_low, other_high = tpr_interval(inside, outside, fpr, (other, other))
+    assert same == value and 0 <= other_low <= value <= other_high <= 1
+    many = (1e6, 10**6)
+    assert other_low <= tpr_interval(inside, outside, fpr, (many, many))[1] + 1e-9
+
+
+def test_decisions_of_unstable_fits_count_fewer_people():
+    attacks, _ = simulate(np.random.default_rng(9), 80, 80, shift=1.0)
+    stable, unstable = (operating_points(attacks[1], (factor, factor))[0] for factor in (1.0, 2.0))
+    assert unstable.low < stable.low < stable.value == unstable.value < stable.high < unstable.high
+
+
 def test_ppv_follows_bayes():
     member = np.arange(600) < 300
     values = np.random.default_rng(3).normal(size=600) + 2 * member

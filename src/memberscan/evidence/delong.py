@@ -217,8 +217,7 @@ class DeLong:
     def accuracies(self, scores: Sequence[Scores], estimates: Estimates) -> tuple[Interval, ...]:
         """Return the mean balanced accuracy over draws, with the interval of those scored in any."""
         _require_draws(scores)
-        factors = np.ones((len(scores), 2)) if estimates.decisions is None else estimates.decisions
-        return tuple(map(_accuracy, scores, factors.tolist()))
+        return tuple(_accuracy(attack, estimates.decisions_of(k)) for k, attack in enumerate(scores))
 
     def difference(self, attack: Scores, over: Scores) -> tuple[float, float]:
         """Return the mean difference of AUCs over draws, and its error."""
@@ -277,15 +276,11 @@ def _correlation(covariance: Float[np.ndarray, "attacks attacks"]) -> Float[np.n
 def _accuracy(attack: Scores, factors: Sequence[float]) -> Interval:
     """Return the mean balanced accuracy, whose ends have the factors of the variance of decisions."""
     decided = attack.values > attack.thresholds[:, None]
-    shares, people = [], []
+    shares, people = [], attack.people_counted
     for side in (IN, OUT):
         compared = attack.compared & (attack.sides == side)
         right = decided if side == IN else ~decided
         shares.append(float(np.mean((right & compared).sum(axis=1) / compared.sum(axis=1))))
-        weights = compared / compared.sum(axis=1, keepdims=True)
-        # As many people as give a mean the variance of one in which each weighs what it weighs here: all of
-        # them where draws score everybody as often, and those of one draw where draws score the same people.
-        people.append(1 / float((weights.mean(axis=0) ** 2).sum()))
     kept = attack.compared[0]
     first = attack.values[0, kept], attack.sides[0, kept] == IN, float(attack.thresholds[0])
     moves = (1.0, 1.0) if attack.fitted else weights_by_share(*first)

@@ -101,6 +101,13 @@ class Estimates:
         critical = self._critical_at((1 + SIMULTANEOUS_LEVEL) / 2)
         return np.array([auc_bounds(*each, critical)[1] < 0.5 for each in self._each(by_chance=True)])
 
+    def decisions_of(self, attack: int) -> tuple[float, float]:
+        """Return the factors ``decisions`` of one attack, 1 and 1 without any."""
+        if self.decisions is None:
+            return 1.0, 1.0
+        low, high = self.decisions[attack].tolist()
+        return low, high
+
     @property
     def strongest(self) -> int:
         """Index of the attack with the greatest simultaneous lower bound; the greater AUC breaks ties."""

@@ -96,7 +96,7 @@ def collect_findings(scores: Sequence[Scores], estimates: Estimates, errors: Err
             simultaneous_low=float(estimates.simultaneous_low[k]),
             standard_error=float(estimates.standard_error[k]),
             accuracy=accuracies[k],
-            tpr=operating_points(attack),
+            tpr=operating_points(attack, estimates.decisions_of(k)),
             roc=roc_points(attack),
             members=int(estimates.members[k]),
             nonmembers=int(estimates.nonmembers[k]),

@@ -21,6 +21,9 @@ FPRS = (0.1, 0.01, 0.001)
 PRIORS = (0.5, 0.1, 0.01)
 CURVE_POINTS = 200
 
+Ends = tuple[tuple[float, float], tuple[float, float]]
+"""How many members and non-members count for the lower limit, and for the upper one."""
+
 
 @dataclass(frozen=True)
 class PositivePredictiveValue:
@@ -48,15 +51,26 @@ class OperatingPoint:
         return asdict(self) | {"ppv": [asdict(value) for value in self.ppv]}
 
 
-def operating_points(attack: Scores) -> tuple[OperatingPoint, ...]:
+def operating_points(
+    attack: Scores, decisions: tuple[float, float] = (1.0, 1.0)
+) -> tuple[OperatingPoint, ...]:
     """Return TPR and PPV at a false-positive rate of 10%, 1% and 0.1%, never interpolated or extrapolated.
 
-    A rate is resolved if one row compares at least 3/FPR non-members. Value and interval are means over rows;
-    the mean of the intervals is too wide for a mean rather than too narrow.
+    A rate is resolved if one row compares at least 3/FPR non-members. Value and interval are means over rows.
+    Draws share their people's errors as those of accuracies do. Of pairs of parties, which share people in
+    other ways, each has the interval of its own people, and their mean is too wide rather than too narrow.
+
+    Parameters
+    ----------
+    attack
+        Scores.
+    decisions
+        What :meth:`.Estimates.decisions_of` returns for this attack.
     """
     rows, points = attack.split(), []
+    ends = None if attack.pairs else _counted(attack, decisions)
     for fpr in FPRS:
-        found = mean_rate(rows, fpr)
+        found = mean_rate(rows, fpr, ends)
         if found is None:
             nonmembers = min(len(outside) for _, outside in rows)
             reason = f"needs {_needed(fpr):,} non-members scored in one draw; there are {nonmembers:,}"
@@ -73,8 +87,16 @@ def operating_points(attack: Scores) -> tuple[OperatingPoint, ...]:
     return tuple(points)
 
 
+def _counted(attack: Scores, decisions: tuple[float, float]) -> Ends:
+    members, nonmembers = attack.people_counted
+    below, above = decisions
+    return (members / below, nonmembers / below), (members / above, nonmembers / above)
+
+
 def mean_rate(
-    rows: Sequence[tuple[Float[np.ndarray, " members"], Float[np.ndarray, " nonmembers"]]], fpr: float
+    rows: Sequence[tuple[Float[np.ndarray, " members"], Float[np.ndarray, " nonmembers"]]],
+    fpr: float,
+    ends: Ends | None = None,
 ) -> tuple[float, float, float] | None:
     """Return the TPR with its interval, see :func:`tpr_interval`, as means over rows.
 
@@ -82,7 +104,7 @@ def mean_rate(
     """
     if min(len(outside) for _, outside in rows) < _needed(fpr):
         return None
-    value, low, high = np.mean([tpr_interval(*sides, fpr) for sides in rows], axis=0).tolist()
+    value, low, high = np.mean([tpr_interval(*sides, fpr, ends) for sides in rows], axis=0).tolist()
     return value, low, high
 
 
@@ -92,7 +114,10 @@ def _needed(fpr: float) -> int:
 
 
 def tpr_interval(
-    inside: Float[np.ndarray, " members"], outside: Float[np.ndarray, " nonmembers"], fpr: float
+    inside: Float[np.ndarray, " members"],
+    outside: Float[np.ndarray, " nonmembers"],
+    fpr: float,
+    ends: Ends | None = None,
 ) -> tuple[float, float, float]:
     """Return the TPR at the laxest threshold with an expected FPR of at most ``fpr``, and its 95% interval.
 
@@ -104,20 +129,42 @@ def tpr_interval(
     gives a band of order statistics. The interval runs from Clopper and Pearson's lower limit at the
     strictest threshold of the band to their upper limit at the laxest, so it covers the TPR at the true
     threshold.
+
+    Parameters
+    ----------
+    inside, outside
+        Scores.
+    fpr
+        The false-positive rate.
+    ends
+        How many members and non-members the lower limit counts, and the upper: more than are here, if these
+        are a draw of several whose mean is wanted. The band is then that of so many non-members, of which the
+        ranks are carried over to these.
     """
+    members, nonmembers = len(inside), len(outside)
+    below, above = ends or ((members, nonmembers), (members, nonmembers))
     # Thresholds by rank: no score exceeds rank 0, and every score exceeds rank n + 1.
     thresholds = np.concatenate([[np.inf], np.sort(outside)[::-1], [-np.inf]])
     alpha = 1 - LEVEL
-    # How many non-members may lie beyond the true threshold, in 95% of samples.
-    fewest, most = (int(stats.binom.ppf(p, len(outside), fpr)) for p in (alpha / 2, 1 - alpha / 2))
-    ranks = fewest, int(fpr * (len(outside) + 1) + 1e-9), most + 1
-    fewest_caught, caught, most_caught = (int((inside > thresholds[rank]).sum()) for rank in ranks)
-    low, high = clopper_pearson(fewest_caught, len(inside))[0], clopper_pearson(most_caught, len(inside))[1]
-    return caught / len(inside), low, high
+    # Which share of the non-members may lie beyond the true threshold, in 95% of samples.
+    fewest = stats.binom.ppf(alpha / 2, round(below[1]), fpr) / round(below[1])
+    most = (stats.binom.ppf(1 - alpha / 2, round(above[1]), fpr) + 1) / round(above[1])
+    ranks = (
+        int(fewest * nonmembers + 1e-9),
+        int(fpr * (nonmembers + 1) + 1e-9),
+        min(int(np.ceil(most * nonmembers - 1e-9)), nonmembers + 1),
+    )
+    caught = [float((inside > thresholds[rank]).mean()) for rank in ranks]
+    low = clopper_pearson(caught[0] * below[0], below[0])[0]
+    high = clopper_pearson(caught[2] * above[0], above[0])[1]
+    return caught[1], low, high
 
 
-def clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
-    """Return the exact 95% limits of a proportion, as quantiles of beta distributions."""
+def clopper_pearson(successes: float, trials: float) -> tuple[float, float]:
+    """Return the exact 95% limits of a proportion, as quantiles of beta distributions.
+
+    Numbers need not be whole: a mean over draws counts as so many people as vary like it.
+    """
     tail, failures = (1 - LEVEL) / 2, trials - successes
     low = betaincinv(successes, failures + 1, tail) if successes else 0.0
     high = betaincinv(successes + 1, failures, 1 - tail) if failures else 1.0

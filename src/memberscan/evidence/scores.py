@@ -183,6 +183,20 @@ class Scores:
         return np.stack([((self.sides == side) & scored).sum(axis=1) for side in (IN, OUT)], axis=1)
 
     @property
+    def people_counted(self) -> tuple[float, float]:
+        """As how many members, and non-members, a mean over rows varies if every row has the same rule.
+
+        All of them where draws score everybody as often, and those of one draw where draws score the same
+        people: Kish's number for the weights of people (Survey Sampling, 1965).
+        """
+        counted = []
+        for side in (IN, OUT):
+            compared = self.compared & (self.sides == side)
+            weights = compared / compared.sum(axis=1, keepdims=True)
+            counted.append(1 / float((weights.mean(axis=0) ** 2).sum()))
+        return counted[0], counted[1]
+
+    @property
     def seen(self) -> tuple[str, ...]:
         """The targets of which some row has scores."""
         rows = zip(self.rows, self.attempted, strict=True)

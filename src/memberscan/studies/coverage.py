@@ -65,9 +65,9 @@ def coverage(repetitions: int = SHORT, seed: int = 0, processes: int = 1) -> pd.
         attack, subjects_a_side, leak (the AUC of the best rule), mean_auc; the shares auc_covered,
         accuracy_covered, and tpr_covered for the true-positive rate at a false-positive rate of 10%, missing
         where it is not resolved; auc_too_high and auc_too_low, the shares of intervals of the AUC that lie
-        wholly above and below what they should cover; the mean widths auc_width and accuracy_width; and
-        leaks: how often the one-sided 99% lower bound of this attack alone exceeds one half. Without a leak
-        these are false alarms.
+        wholly above and below what they should cover; the mean widths auc_width, accuracy_width and
+        tpr_width; and leaks: how often the one-sided 99% lower bound of this attack alone exceeds one half.
+        Without a leak these are false alarms.
     """
     tasks = [(k, side, auc, repetitions, seed) for k in range(len(ATTACKS)) for side in SIDES for auc in AUCS]
     rows = []
@@ -99,7 +99,7 @@ def _one_audit(attack: Attack, side: int, auc: float, rng: np.random.Generator) 
         raise MisalignedError(f"attack {attack.name} scored nobody")
     estimates = estimate_aucs([scores], DeLong())
     (accuracy,) = estimate_accuracies([scores], DeLong())
-    area, tpr = estimates.intervals[0], operating_points(scores)[0]
+    area, tpr = estimates.intervals[0], operating_points(scores, estimates.decisions_of(0))[0]
     return {
         "auc": area.value,
         "auc_low": area.low,
@@ -147,6 +147,5 @@ def _summary(audits: pd.DataFrame, *, leak: bool) -> dict[str, float]:
                 "auc_too_high": float((low > truth).mean()),
                 "auc_too_low": float((high < truth).mean()),
             }
-        if name != "tpr":
-            summary[f"{name}_width"] = float((high - low).mean())
+        summary[f"{name}_width"] = float((high - low).mean()) if resolved else np.nan
     return summary | {"leaks": float(audits["leaks"].mean())}
