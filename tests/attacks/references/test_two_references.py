@@ -41,10 +41,10 @@ def test_learners_find_a_band_that_the_fixed_rule_does_not():
     )
 
 
-def test_laws_of_chances_that_are_certain_are_those_of_known_members():
+def test_laws_of_odds_that_leave_no_doubt_are_those_of_known_members():
     compared, member = draw(0, references=2, scans=200)
     target = Trials.of_target(compared)
-    ours = Laws.fit_to_chances(target, member.astype(float), of_residuals)
+    ours = Laws.fit_to_odds(target, np.where(member, np.inf, -np.inf), of_residuals)
     of_known = Laws.fit(replace(target, inside=member[None]), None, lambda _: of_residuals(target))
     for found, expected in ((ours.members, of_known.members), (ours.others, of_known.others)):
         np.testing.assert_allclose(found.mean, expected.mean, atol=1e-9)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import expit
 
 from memberscan.attacks.references.empirical_bayes import empirical_bayes
 from memberscan.attacks.references.moments import TINY
@@ -94,12 +95,12 @@ class Laws:
         return cls(members, others, predictors)
 
     @classmethod
-    def fit_to_chances(
-        cls, trials: Trials, member: Float[np.ndarray, " scans"], predictors: Predictors
+    def fit_to_odds(
+        cls, trials: Trials, log_odds: Float[np.ndarray, " scans"], predictors: Predictors
     ) -> Laws:
-        """Fit both to the one model of some trials, of whose members only chances are known."""
+        """Fit both to the one model of some trials, of whose members only the odds are known."""
         values = [part[0] for part in predictors(trials)]
-        members, others = (Law.fit(weight, *values) for weight in (member, 1 - member))
+        members, others = (Law.fit(expit(sign * log_odds), *values) for sign in (1, -1))
         return cls(members, others, predictors)
 
     def log_ratio(self, trials: Trials) -> Float[np.ndarray, "models scans"]:

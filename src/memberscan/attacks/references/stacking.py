@@ -15,11 +15,7 @@ import numpy as np
 
 from memberscan.attacks.references.calibration import attack_r, difficulty
 from memberscan.attacks.references.confidence import base
-from memberscan.attacks.references.copies import (
-    CopiesAttack,
-    of_shifts,
-    scores_of_copies,
-)
+from memberscan.attacks.references.copies import CopiesAttack, of_shifts, scores_of_copies
 from memberscan.attacks.references.empirical_bayes import empirical_bayes
 from memberscan.attacks.references.learners import Inputs, LogOdds, logistic, trees
 from memberscan.attacks.references.leverage import leverage

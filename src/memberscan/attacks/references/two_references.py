@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from memberscan.attacks.references.calibration import attack_r, difficulty
 from memberscan.attacks.references.confidence import base
@@ -47,14 +47,13 @@ def by_laws(
 ) -> Float[np.ndarray, " scans"]:
     """Add what laws say that are learnt from the target itself to the log odds so far.
 
-    Laws of members and of others are fitted to all scans, weighted by the chance that each was a member. By
-    Bayes' theorem, the logarithm of the ratio of both densities adds to the prior log odds, which gives the
-    chances for the next step.
+    Laws of members and of others are fitted to all scans, weighted by the chance that each was a member, and
+    that it was not. By Bayes' theorem, the logarithm of the ratio of both densities adds to the prior log
+    odds, which gives the chances for the next step.
     """
     log_odds = prior
     for _ in range(STEPS):
-        member = expit(log_odds)
-        laws = [Laws.fit_to_chances(target, member, each) for each in predictors]
+        laws = [Laws.fit_to_odds(target, log_odds, each) for each in predictors]
         log_odds = prior + sum(law.log_ratio(target)[0] for law in laws)
     return log_odds
 
