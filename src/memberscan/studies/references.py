@@ -11,7 +11,7 @@ import pandas as pd
 
 from memberscan.attacks import REGISTRY
 from memberscan.attacks.attempt import one_thread
-from memberscan.attacks.references.stacking import Stack
+from memberscan.attacks.references.stacking import SHARES, Stack
 from memberscan.attacks.references.trials import Trials
 from memberscan.attacks.with_references import Compared, ReferenceAttack
 from memberscan.cohort import Cohort
@@ -163,16 +163,24 @@ def taught(twins: Twins, references: int, targets: Int[np.ndarray, " targets"]) 
     """Rate stacking that learns from other targets, of which it is told the members.
 
     No attacker has that. Where ``stacking``, which learns from the references alone, finds as much, there is
-    nothing left for it to learn: more can only come from more references, or from other measurements.
+    nothing left for it to learn: more can only come from more references, or from other measurements. The
+    weight of the trees is the best in hindsight.
     """
     trials, people = targets_beside(twins, references)
     pair = np.arange(len(trials.residual)) // 2
     fold = pair * FOLDS // (pair[-1] + 1)
-    log_odds = np.zeros_like(trials.residual)
+    by_learner = np.zeros((2, *trials.residual.shape))
     for part in np.unique(fold):
-        stack = Stack.fit(trials, fold != part)
-        log_odds[fold == part] = stack.log_odds(trials).mean(axis=0)[fold == part]
-    return [rates(people.total(log_odds[k]), people.mean(trials.inside[k]) > 0) for k in targets]
+        rows = fold == part
+        by_learner[:, rows] = Stack.fit(trials, ~rows).log_odds(trials)[:, rows]
+    found = [
+        [
+            rates(people.total(scores), people.mean(inside) > 0)
+            for scores, inside in zip(weighted[targets], trials.inside[targets], strict=True)
+        ]
+        for weighted in ((1 - share) * by_learner[0] + share * by_learner[1] for share in SHARES)
+    ]
+    return max(found, key=lambda of_targets: float(np.mean(of_targets, axis=0)[0]))
 
 
 def rates(scores: Float[np.ndarray, " people"], member: Bool[np.ndarray, " people"]) -> np.ndarray:
