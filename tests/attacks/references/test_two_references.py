@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pytest
 from scipy.special import expit
 
 from memberscan.attacks.references.regression import Laws, of_residuals
@@ -79,6 +81,41 @@ def test_nothing_that_learners_see_depends_on_who_was_in_the_references():
         for one, same in zip(
             scores_without_members(trials(compared)), scores_without_members(trials(other)), strict=True
         ):
+            np.testing.assert_array_equal(one, same)
+
+
+def copied(seed: int, **about: Any) -> tuple[Compared, np.ndarray]:
+    """Draw models whose errors on copies are those on the scan and noise, whoever was trained on it."""
+    compared, member = draw(seed, references=2, **about)
+    rng = np.random.default_rng([seed, 1])
+    both = np.concatenate([compared.residual[None], compared.references])
+    copies = both[..., None] + 2 * rng.normal(size=(*both.shape, 5))
+    mean, size = copies.mean(axis=-1), np.abs(copies).mean(axis=-1)
+    also = tuple(
+        replace(compared, residual=measure[0], references=measure[1:])
+        for measure in (both - mean, size - np.abs(both), mean)
+    )
+    return replace(compared, also=also), member
+
+
+def test_copies_that_tell_nothing_cost_little():
+    found = []
+    for seed in range(6):
+        compared, member = copied(seed, scans=600)
+        found.append([auc(two_references(each), member) for each in (compared, replace(compared, also=()))])
+    with_copies, without = np.mean(found, axis=0)
+    assert without > 0.68 and with_copies > without - 0.03
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_learners_see_of_copies_does_not_depend_on_who_was_in_the_references(seed: int):
+    compared, _ = copied(seed, scans=60)
+    also = tuple(replace(each, inside=~each.inside) for each in compared.also)
+    other = replace(compared, inside=~compared.inside, also=also)
+    for trials in (references_beside_target, target_beside_references):
+        seen = [scores_without_members(trials(each)) for each in (compared, other)]
+        assert len(seen[0]) == len(scores_without_members(trials(replace(compared, also=())))) + 5
+        for one, same in zip(*seen, strict=True):
             np.testing.assert_array_equal(one, same)
 
 

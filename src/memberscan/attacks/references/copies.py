@@ -11,10 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logit
 
 from memberscan.attacks.references.empirical_bayes import empirical_bayes
-from memberscan.attacks.references.learners import ranked
 from memberscan.attacks.references.lira import shrunk_ratio
 from memberscan.attacks.references.trials import Trials, standardised
 from memberscan.attacks.unfitted import UnfittedAttack
@@ -86,14 +84,11 @@ def _mean(own: np.ndarray, copies: np.ndarray) -> np.ndarray:  # noqa: ARG001
 def scores_of_copies(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
     """Return the scores that are stacked beside those of residuals."""
     shift, excess, mean = trials.also
-    toward_zero = -np.sign(mean.residual)
+    of_excess, of_shift = differences_of_copies(trials)
     return [
-        excess.residual,
-        excess.residual - excess.moments.outs.mean,
+        *of_excess,
         shrunk_ratio(excess),
-        toward_zero * shift.residual,
-        toward_zero * (shift.residual - shift.moments.outs.mean),
-        -mean.residual * (shift.residual - shift.moments.outs.mean),
+        *of_shift,
         shrunk_ratio(shift),
         shrunk_ratio(shift.detrended),
         empirical_bayes(shift),
@@ -101,10 +96,14 @@ def scores_of_copies(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
     ]
 
 
-def fixed_rule_of_copies(trials: Trials) -> Float[np.ndarray, "models scans"]:
-    """Return log odds to add where references are too few to learn from: those of the ranks of two scores."""
-    shift, excess, _ = trials.also
-    return np.asarray(logit(ranked(empirical_bayes(shift))) + logit(ranked(excess.residual)))
+def differences_of_copies(
+    trials: Trials,
+) -> tuple[list[Float[np.ndarray, "models scans"]], list[Float[np.ndarray, "models scans"]]]:
+    """Return scores of the excess, and of the shift, that need one model to compare with, and no members."""
+    shift, excess, mean = trials.also
+    toward_zero, moved = -np.sign(mean.residual), shift.residual - shift.moments.outs.mean
+    of_excess = [excess.residual, excess.residual - excess.moments.outs.mean]
+    return of_excess, [toward_zero * shift.residual, toward_zero * moved, -mean.residual * moved]
 
 
 def of_shifts(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

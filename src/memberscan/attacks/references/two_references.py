@@ -14,7 +14,7 @@ from scipy.special import logit
 
 from memberscan.attacks.references.calibration import attack_r, difficulty
 from memberscan.attacks.references.confidence import base
-from memberscan.attacks.references.copies import fixed_rule_of_copies, of_shifts
+from memberscan.attacks.references.copies import differences_of_copies, of_shifts
 from memberscan.attacks.references.learners import Inputs, logistic, ranked, trees
 from memberscan.attacks.references.lira import log_square, shrunk_ratio
 from memberscan.attacks.references.regression import Laws, Predictors, of_residuals
@@ -34,11 +34,10 @@ def two_references(compared: Compared) -> Float[np.ndarray, " scans"]:
     """Return log odds by a fixed rule, by learners that see each reference beside the target, and by laws."""
     target = Trials.of_target(compared)
     fixed = fixed_rule(target)[0]
-    of_copies = fixed_rule_of_copies(target)[0] if compared.also else 0.0
     sides = compared.inside
     if not (sides.any(axis=1) & ~sides.all(axis=1)).all():
-        return np.asarray(fixed + of_copies)
-    prior = (fixed + learnt_beside_target(compared)) / 2 + of_copies
+        return np.asarray(fixed)
+    prior = (fixed + learnt_beside_target(compared)) / 2
     return by_laws(target, prior, (of_residuals, of_shifts) if compared.also else (of_residuals,))
 
 
@@ -85,7 +84,8 @@ def references_beside_target(compared: Compared) -> Trials:
     models = compared.residual[None]
     nobody = np.zeros_like(models, dtype=bool)
     used = np.ones((len(compared.references), 1))
-    return Trials(compared.references, models, nobody, used, compared.label, classes=compared.classes)
+    also = tuple(references_beside_target(each) for each in compared.also)
+    return Trials(compared.references, models, nobody, used, compared.label, also, compared.classes)
 
 
 def target_beside_references(compared: Compared) -> Trials:
@@ -93,13 +93,13 @@ def target_beside_references(compared: Compared) -> Trials:
     count = len(compared.references)
     target = np.repeat(compared.residual[None], count, axis=0)
     nobody = np.zeros_like(compared.inside)
-    return Trials(
-        target, compared.references, nobody, np.eye(count), compared.label, classes=compared.classes
-    )
+    also = tuple(target_beside_references(each) for each in compared.also)
+    return Trials(target, compared.references, nobody, np.eye(count), compared.label, also, compared.classes)
 
 
 def scores_without_members(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
     """Return scores that take no account of whom the other model was trained on."""
+    of_copies = differences_of_copies(trials) if trials.also else ([], [])
     centred, detrended = trials.centred, trials.detrended
     other, other_detrended = centred.moments.outs.mean, detrended.moments.outs.mean
     return [
@@ -111,4 +111,6 @@ def scores_without_members(trials: Trials) -> list[Float[np.ndarray, "models sca
         -np.sign(other) * centred.residual,
         -np.sign(other_detrended) * detrended.residual,
         -np.sign(other_detrended) * np.sqrt(np.abs(other_detrended)) * detrended.residual,
+        *of_copies[0],
+        *of_copies[1],
     ]
