@@ -84,11 +84,10 @@ def _mean(own: np.ndarray, copies: np.ndarray) -> np.ndarray:  # noqa: ARG001
 def scores_of_copies(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
     """Return the scores that are stacked beside those of residuals."""
     shift, excess, mean = trials.also
-    of_excess, of_shift = differences_of_copies(trials)
     return [
-        *of_excess,
+        *differences_of_excess(trials),
         shrunk_ratio(excess),
-        *of_shift,
+        *differences_of_shift(trials),
         shrunk_ratio(shift),
         shrunk_ratio(shift.detrended),
         empirical_bayes(shift),
@@ -96,14 +95,17 @@ def scores_of_copies(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
     ]
 
 
-def differences_of_copies(
-    trials: Trials,
-) -> tuple[list[Float[np.ndarray, "models scans"]], list[Float[np.ndarray, "models scans"]]]:
-    """Return scores of the excess, and of the shift, that need one model to compare with, and no members."""
-    shift, excess, mean = trials.also
+def differences_of_excess(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
+    """Return scores of the excess that need one model to compare with, and not its members."""
+    _, excess, _ = trials.also
+    return [excess.residual, excess.residual - excess.moments.outs.mean]
+
+
+def differences_of_shift(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
+    """Return such scores of the shift: members' shifts are towards zero error."""
+    shift, _, mean = trials.also
     toward_zero, moved = -np.sign(mean.residual), shift.residual - shift.moments.outs.mean
-    of_excess = [excess.residual, excess.residual - excess.moments.outs.mean]
-    return of_excess, [toward_zero * shift.residual, toward_zero * moved, -mean.residual * moved]
+    return [toward_zero * shift.residual, toward_zero * moved, -mean.residual * moved]
 
 
 def of_shifts(trials: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

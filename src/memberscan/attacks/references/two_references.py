@@ -14,7 +14,7 @@ from scipy.special import logit
 
 from memberscan.attacks.references.calibration import attack_r, difficulty
 from memberscan.attacks.references.confidence import base
-from memberscan.attacks.references.copies import differences_of_copies, of_shifts
+from memberscan.attacks.references.copies import differences_of_excess, differences_of_shift, of_shifts
 from memberscan.attacks.references.learners import Inputs, logistic, ranked, trees
 from memberscan.attacks.references.lira import log_square, shrunk_ratio
 from memberscan.attacks.references.regression import Laws, Predictors, of_residuals
@@ -99,7 +99,7 @@ def target_beside_references(compared: Compared) -> Trials:
 
 def scores_without_members(trials: Trials) -> list[Float[np.ndarray, "models scans"]]:
     """Return scores that take no account of whom the other model was trained on."""
-    of_copies = differences_of_copies(trials) if trials.also else ([], [])
+    of_copies = [*differences_of_excess(trials), *differences_of_shift(trials)] if trials.also else []
     centred, detrended = trials.centred, trials.detrended
     other, other_detrended = centred.moments.outs.mean, detrended.moments.outs.mean
     return [
@@ -111,6 +111,5 @@ def scores_without_members(trials: Trials) -> list[Float[np.ndarray, "models sca
         -np.sign(other) * centred.residual,
         -np.sign(other_detrended) * detrended.residual,
         -np.sign(other_detrended) * np.sqrt(np.abs(other_detrended)) * detrended.residual,
-        *of_copies[0],
-        *of_copies[1],
+        *of_copies,
     ]
