@@ -79,7 +79,7 @@ def test_copies_are_compared_where_model_and_references_predict_them(
     target = TrainedModel.open(run.path, ThreatModel())
     assert made is not None
     without = replace(target, references=replace(made, copies=None))
-    lacking = "needs references that predict copies too, as those do that memberscan trains on images"
+    lacking = "needs references that predict changed copies too, as memberscan references makes them"
     assert REFERENCES.absent([REFERENCE_COPIES], without) == lacking
     assert REFERENCES.absent([REFERENCE_MEMBERS], without) is None
 

@@ -26,7 +26,7 @@ from memberscan.training import TrainingConfig, loop, teaching, train
 from memberscan.training.central import CHECKPOINT, new_network, scans_of
 from memberscan.training.checkpoint import Progress, remove_checkpoint, teachers_folder
 from memberscan.training.loop import fit
-from memberscan.training.recipes import RunRecipe, predictions_of
+from memberscan.training.recipes import RunRecipe, answers_of
 from memberscan.training.teaching import fit_or_teach
 
 from ..conftest import Interrupted
@@ -53,12 +53,12 @@ def slow_student(run: Run, cohort: Cohort, folder: Path) -> np.ndarray:
         scans.loc[scan, "age"] = teacher.eval()(as_inputs(cohort, [scan])).item()
     student = new_network(run.spec, CONFIG.seed)
     fit(student, replace(cohort, scans=scans), students, [], CONFIG, folder / "student")
-    return predictions_of(student, cohort, "cpu")
+    return answers_of(student, cohort, "cpu")
 
 
 def test_a_student_learns_what_a_teacher_of_the_members_answers(table: Cohort, tmp_path: Path) -> None:
     run = go(table, tmp_path / "run")
-    found = predictions_of(run.load(), table, "cpu")
+    found = answers_of(run.load(), table, "cpu")
     np.testing.assert_allclose(found, slow_student(run, table, tmp_path), rtol=1e-5)
     assert run.training["guarantee"] is None and run.training["defence"] == "distillation"
     assert not list((tmp_path / "run").glob("*checkpoint*"))
@@ -130,7 +130,7 @@ def test_a_finished_teacher_is_not_trained_again(
     def trained() -> np.ndarray:
         network = fresh(1)
         fit_or_teach(network, table, scans[:20], scans[20:], config, state, fresh, 5)
-        return predictions_of(network, table, "cpu")
+        return answers_of(network, table, "cpu")
 
     first = trained()
     answers = teachers_folder(state) / "0-answers.safetensors"
@@ -148,7 +148,7 @@ def test_references_repeat_the_recipe(table: Cohort, tmp_path: Path) -> None:
     run = go(table, tmp_path / "run")
     recipe = RunRecipe.of(run)
     again = recipe.train(table, run.roles.subjects(Role.MEMBER), 7, tmp_path / "c.safetensors", None)
-    np.testing.assert_allclose(again, predictions_of(run.load(), table, "cpu"), rtol=1e-5)
+    np.testing.assert_allclose(again, answers_of(run.load(), table, "cpu"), rtol=1e-5)
 
 
 def test_a_student_of_classes_learns_the_likeliest_class(tmp_path: Path) -> None:

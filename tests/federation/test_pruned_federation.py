@@ -23,7 +23,7 @@ from memberscan.federation.sparsity_by_round import sparsity_by_round
 from memberscan.runs import Role, Run
 from memberscan.threat import Attacker
 from memberscan.training import TrainingConfig
-from memberscan.training.recipes import predictions_of
+from memberscan.training.recipes import answers_of
 
 ROUNDS = 4
 PLACES = ("learner", "server")
@@ -175,7 +175,7 @@ def test_a_reference_repeats_the_defence(
     members, weights = run.roles.subjects(Role.MEMBER), tmp_path / "weights"
     recipe = FederationRecipe.of(run)
     again = recipe.train(sixty, members, run.transcript.settings["training"]["seed"], tmp_path / "r", weights)
-    np.testing.assert_array_equal(again, predictions_of(run.load(), sixty, "cpu"))
+    np.testing.assert_array_equal(again, answers_of(run.load(), sixty, "cpu"))
     assert (weights / "weights.safetensors").read_bytes() == (run.path / "weights.safetensors").read_bytes()
 
 

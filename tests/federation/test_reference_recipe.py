@@ -20,7 +20,7 @@ from memberscan.federation.simulated_run import federate
 from memberscan.runs import Role, Run
 from memberscan.targets import open_target
 from memberscan.threat import ThreatModel
-from memberscan.training.recipes import predictions_of
+from memberscan.training.recipes import answers_of
 
 from .consortium import settings
 
@@ -42,7 +42,7 @@ def test_on_the_same_people_a_reference_is_the_run_s_model_again(
     monkeypatch.setattr(reference_recipe, "divide_members", lambda *_: dict(run.roles.learner))
     recipe, members = FederationRecipe.of(run), run.roles.subjects(Role.MEMBER)
     again = recipe.train(table, members, SEED, tmp_path / "one.safetensors", tmp_path / "weights")
-    np.testing.assert_array_equal(again, predictions_of(run.load(), table, "cpu"))
+    np.testing.assert_array_equal(again, answers_of(run.load(), table, "cpu"))
     # Of all models of all rounds, only the last one is kept, and only if asked.
     assert {path.name for path in tmp_path.iterdir()} == {"weights"}
 

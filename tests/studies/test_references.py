@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from memberscan.attacks import REGISTRY
+from memberscan.attacks.references.copies import CopiesAttack
 from memberscan.attacks.with_references import ReferenceAttack
 from memberscan.errors import BadInputError, OutputConflictError
 from memberscan.people import People
 from memberscan.studies import STUDIES, reference_recipes, reference_twins
 from memberscan.studies import references as study
-from memberscan.studies.reference_recipes import Measures
+from memberscan.studies.reference_recipes import Measures, Predict
 from memberscan.studies.reference_twins import Twins, halves, of_measures, paired
 
 
@@ -58,11 +59,12 @@ def test_pairs_are_of_one_sex_and_site_with_neighbouring_ages_where_possible():
 def test_a_killed_study_keeps_its_models_and_another_is_refused(tmp_path: Path, monkeypatch):
     asked: list[int] = []
 
-    def recipe(x: np.ndarray, age: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarray:
+    def recipe(x: np.ndarray, age: np.ndarray, seed: int) -> Predict:
         asked.append(seed)
         if len(asked) == 4:
             raise KeyboardInterrupt
-        return np.where(inside, age, age.mean())
+        known = {row.tobytes(): value for row, value in zip(x, age, strict=True)}
+        return lambda rows: np.array([known.get(row.tobytes(), 50.0) for row in rows])
 
     monkeypatch.setitem(reference_recipes.RECIPES, "mine", recipe)
     with pytest.raises(KeyboardInterrupt):
@@ -98,7 +100,8 @@ def test_every_recipe_fits_its_members_better(name: str):
     given = measures()
     inside = np.arange(len(given.scans)) % 2 == 0
     age = given.scans["age"].to_numpy(float)
-    one, same = (reference_recipes.RECIPES[name](given.features, age, inside, 5) for _ in range(2))
+    recipe, x = reference_recipes.RECIPES[name], given.features
+    one, same = (recipe(x[inside], age[inside], 5)(x) for _ in range(2))
     np.testing.assert_array_equal(one, same)
     error = np.abs(one - age)
     assert error[inside].mean() < error[~inside].mean() < 25
@@ -107,15 +110,21 @@ def test_every_recipe_fits_its_members_better(name: str):
 def test_the_table_has_every_attack_and_its_standard_errors(tmp_path: Path):
     twins = of_measures(measures(), "ridge", tmp_path / "ridge", twins=4, seed=0)
     table = study.table_of(twins)
-    attacks = [name for name, attack in REGISTRY.items() if isinstance(attack, ReferenceAttack)]
-    assert list(table["attack"].unique()) == [study.ERROR, *attacks, study.TAUGHT]
+    kinds = (ReferenceAttack, CopiesAttack)
+    attacks = [name for name, attack in REGISTRY.items() if isinstance(attack, kinds)]
+    assert "stacking:copies" in attacks
+    alone = [study.ERROR, study.ERROR_ON_COPIES]
+    assert list(table["attack"].unique()) == [*alone, *attacks, study.TAUGHT]
     assert list(table["references"].unique()) == [2, 4] and (table["targets"] == 8).all()
     assert table["auc"].between(0.4, 1).all() and (table.filter(like="_se") >= 0).all().all()
     # An error does not depend on references.
     error = table[table["attack"] == "error:zero-knowledge"]
     assert error["auc"].nunique() == 1
-    leaks = Twins(twins.scans, np.where(twins.inside, twins.scans["age"], 0.0), twins.inside)
-    assert (study.table_of(leaks).query("attack == 'error:zero-knowledge'")["auc"] == 1).all()
+    # A model that knows its members by heart, and errs on every copy.
+    known = np.where(twins.inside, twins.scans["age"], 0.0)
+    leaks = Twins(twins.scans, np.stack([known, 0 * known, 0 * known], axis=2), twins.inside)
+    found = study.table_of(leaks).query("references == 2").set_index("attack")["auc"]
+    assert (found[[study.ERROR, study.ERROR_ON_COPIES]] == 1).all()
 
 
 def test_what_other_targets_teach_is_nothing_where_no_model_remembers_anybody():
@@ -123,13 +132,12 @@ def test_what_other_targets_teach_is_nothing_where_no_model_remembers_anybody():
     people = People.of(given.scans["subject_id"])
     pairs = paired(people.covariates(given.scans[["age", "sex", "site"]]))
     inside = halves(people, pairs, 6, seed=0)[:, people.of_scan]
-    twins = Twins(given.scans, given.scans["age"].to_numpy() + rng.normal(size=inside.shape), inside)
+    age = given.scans["age"].to_numpy()
+    twins = Twins(given.scans, (age + rng.normal(size=inside.shape))[:, :, None], inside)
     aucs = np.array(study.taught(twins, 4, np.arange(12)))[:, 0]
     assert abs(aucs.mean() - 0.5) < 4 * aucs.std(ddof=1) / np.sqrt(12)
-    remembers = np.where(inside, 0.5, 1) * (twins.predictions - twins.scans["age"].to_numpy())
-    found = study.taught(
-        Twins(given.scans, given.scans["age"].to_numpy() + remembers, inside), 4, np.arange(12)
-    )
+    remembers = age + np.where(inside, 0.5, 1) * (twins.predictions - age)
+    found = study.taught(Twins(given.scans, remembers[:, :, None], inside), 4, np.arange(12))
     assert np.mean(found, axis=0)[0] > 0.6
 
 
@@ -178,5 +186,6 @@ def test_networks_on_images_are_twins_too(tmp_path: Path):
     cohort = Cohort.phantom(tmp_path / "cohort", subjects=44, spacing=16, workers=1)
     kind = reference_twins.Network("mine", "cnn3d", 16.0, twins=1, epochs=1, width=4)
     found = reference_twins.of_images(cohort, tmp_path / "out", kind, seed=0)
-    assert found.predictions.shape == (2, 44) and np.isfinite(found.predictions).all()
+    assert found.answers.shape == (2, 44, 6) and np.isfinite(found.answers).all()
+    assert found.copies.shape == (2, 44, 5) and (found.copies != found.predictions[:, :, None]).any()
     assert (found.inside[0] != found.inside[1]).all() and found.inside.sum() == 44

@@ -19,7 +19,7 @@ from memberscan.defences.answers import Answers
 from memberscan.defences.defence import Defence
 from memberscan.defences.match_errors import matched
 from memberscan.errors import BadInputError, NonFiniteError
-from memberscan.models.copies import copies
+from memberscan.models.copies import Copies
 from memberscan.models.inputs import as_inputs, predict_scans
 from memberscan.runs import Role, Run
 from memberscan.targets import PredictionsTable, open_target
@@ -62,7 +62,7 @@ def test_the_noise_of_scans_and_copies_is_that_of_their_bytes_and_the_runs_secre
     raw = np.linspace(40, 80, len(scans))
     expected = [age + slowly(secret, scan.numpy()) for age, scan in zip(raw, scans, strict=True)]
     np.testing.assert_allclose(service.of_model(raw, of_copies=False), expected)
-    moved = np.stack([copy.numpy() for copy in copies(scans)], axis=1)
+    moved = np.stack([copy.numpy() for copy in Copies.of(service.cohort)(scans)], axis=1)
     raw = np.random.default_rng(0).normal(60, 10, moved.shape[:2])
     expected = raw + np.array([[slowly(secret, copy) for copy in each] for each in moved])
     np.testing.assert_allclose(service.of_model(raw, of_copies=True), expected)
@@ -188,7 +188,7 @@ def test_only_the_very_scans_that_were_trained_on_get_moved_answers(volumes: Coh
     expected = matched((labels - raw)[member], known.members, known.others)
     np.testing.assert_allclose((labels - found)[member], expected, atol=1e-6)
     np.testing.assert_array_equal(found[~member], raw[~member])
-    count = sum(1 for _ in copies(as_inputs(volumes, list(service.scan_ids[:1]))))
+    count = sum(1 for _ in Copies.of(volumes)(as_inputs(volumes, list(service.scan_ids[:1]))))
     moved = np.random.default_rng(0).normal(60, 9, (len(raw), count))
     np.testing.assert_array_equal(service.of_model(moved, of_copies=True), moved)
     both, inside = np.stack([moved, moved]), np.stack([member, ~member])

@@ -16,7 +16,7 @@ from memberscan.cohort import Cohort
 from memberscan.runs import Role, Roles
 from memberscan.runs.run import ROLES, WEIGHTS
 from memberscan.training import TrainingConfig, import_run, reference_tasks, train
-from memberscan.training.recipes import predictions_of
+from memberscan.training.recipes import answers_of
 
 SUBJECTS = [f"sub-{n:02d}" for n in range(24)]
 FIRST = "VISITS_FIRST"
@@ -52,9 +52,9 @@ def test_the_weights_are_audited_with_the_second_scans(
         options=options,
     )
     assert other.roles.of == run.roles.of
-    found = predictions_of(other.load(), second, "cpu")
-    np.testing.assert_array_equal(found, predictions_of(run.load(), second, "cpu"))
-    assert np.abs(found - predictions_of(run.load(), first, "cpu")).max() > 0
+    found = answers_of(other.load(), second, "cpu")
+    np.testing.assert_array_equal(found, answers_of(run.load(), second, "cpu"))
+    assert np.abs(found - answers_of(run.load(), first, "cpu")).max() > 0
     monkeypatch.setenv(FIRST, str(first.path))
     # Processes take long to start.
     monkeypatch.setattr(

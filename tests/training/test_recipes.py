@@ -10,13 +10,15 @@ import pytest
 
 from memberscan.cohort import Cohort
 from memberscan.errors import BadInputError, ReferencesError
+from memberscan.models.copies import Copies
+from memberscan.models.inputs import as_inputs
 from memberscan.models.network_inputs import NetworkInputs
 from memberscan.runs import Role, Run
 from memberscan.signals.passes.copies import predictions_of_copies
 from memberscan.targets.trained_model import TrainedModel
 from memberscan.threat import ThreatModel
 from memberscan.training import TrainingConfig, train
-from memberscan.training.recipes import RunRecipe, UserRecipe, predictions_of
+from memberscan.training.recipes import RunRecipe, UserRecipe, answers_of
 
 from . import user_recipes
 
@@ -37,7 +39,7 @@ def test_a_runs_recipe_trains_as_the_run_was(volumes: Cohort, tmp_path: Path, ke
     members = run.roles.subjects(Role.MEMBER)
     # Trained on the run's own members with its own seed, a reference is the run's model again.
     again = recipe.train(volumes, members, 7, tmp_path / "checkpoint", None)
-    np.testing.assert_array_equal(again[:, 0], predictions_of(run.load(), volumes, "cpu"))
+    np.testing.assert_array_equal(again[:, 0], answers_of(run.load(), volumes, "cpu")[:, 0])
     # So are its predictions of copies, and those of scans do not depend on them.
     target = TrainedModel.open(run.path, ThreatModel())
     copied = predictions_of_copies(target, tmp_path / "copies")
@@ -72,11 +74,16 @@ def test_refuses_runs_whose_recipe_is_not_known(run: Run) -> None:
         RunRecipe.of(replace(run, federation={"rounds": 3}))
 
 
-@pytest.mark.parametrize("name", ["ridge", "predictions", "by_scan", "network"])
-def test_a_users_function_may_return_a_model_or_predictions(table: Cohort, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "columns"), [("ridge", (21,)), ("network", (21,)), ("predictions", ()), ("by_scan", ())]
+)
+def test_a_users_function_may_return_a_model_or_predictions(
+    table: Cohort, tmp_path: Path, name: str, columns: tuple[int, ...]
+) -> None:
     recipe = UserRecipe(f"{HERE}:{name}")
     found = recipe.train(table, subjects(table), 5, tmp_path / "c", None)
-    assert found.shape == (len(table),) and np.isfinite(found).all()
+    # A model is asked about changed copies of each scan, too.
+    assert found.shape == (len(table), *columns) and np.isfinite(found).all()
     np.testing.assert_array_equal(found, recipe.train(table, subjects(table), 5, tmp_path / "c", None))
     assert name in recipe.title
 
@@ -88,8 +95,20 @@ def test_a_returned_network_gets_what_the_target_gets(table: Cohort, tmp_path: P
     recipe = UserRecipe(f"{HERE}:with_dose", inputs=taken)
     found = recipe.train(table, subjects(table), 5, tmp_path / "c", None)
     numbers = table.scans[name].map(levels.index)
-    np.testing.assert_allclose(found, table.read(list(table.scans.index)).mean(axis=1) + numbers, atol=1e-5)
+    means = table.read(list(table.scans.index)).mean(axis=1)
+    np.testing.assert_allclose(found[:, 0], means + numbers, atol=1e-5)
     assert recipe.fingerprint != UserRecipe(f"{HERE}:with_dose").fingerprint
+
+
+def test_a_models_copies_are_those_that_the_target_is_asked_about(table: Cohort, tmp_path: Path) -> None:
+    found = UserRecipe(f"{HERE}:ridge").train(table, subjects(table), 5, tmp_path / "c", None)
+    inputs = as_inputs(table, table.scans.index.tolist())
+    # The prediction is linear: copies that were moved there and back have the scan's as their mean.
+    assert np.abs(found[:, 1:] - found[:, :1]).min() > 0
+    np.testing.assert_allclose(found[:, 1:].mean(axis=1), found[:, 0], rtol=1e-5)
+    model = user_recipes.ridge(table, subjects(table), 5)
+    for place, copy in enumerate(Copies.of(table)(inputs), start=1):
+        np.testing.assert_allclose(found[:, place], model.predict(copy.numpy()), rtol=1e-6)
 
 
 def test_predictions_by_scan_are_put_in_order(table: Cohort, tmp_path: Path) -> None:

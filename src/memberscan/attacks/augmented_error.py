@@ -41,13 +41,13 @@ def of_copies(view: View) -> Float[np.ndarray, "n d"]:
 
 AUGMENTED_ERROR = LearnedAttack(
     "augmented-error",
-    "the error on the scan, compared with that on moved copies of it",
+    "the error on the scan, compared with that on changed copies of it",
     (PREDICTION, AUGMENTED_PREDICTIONS),
     blocks=(Block(of_copies),),
 )
 ZERO_KNOWLEDGE_AUGMENTED = LowerForMembers(
     "augmented-error:zero-knowledge",
-    "the error on the scan, compared with that on moved copies of it, without known people",
+    "the error on the scan, compared with that on changed copies of it, without known people",
     (PREDICTION, AUGMENTED_PREDICTIONS),
     measure=minus_mean_excess,
 )

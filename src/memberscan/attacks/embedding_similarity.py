@@ -63,14 +63,14 @@ def of_pairs(view: View) -> Float[np.ndarray, "n d"]:
 
 EMBEDDING_SIMILARITY = LearnedAttack(
     "embedding-similarity",
-    "how similar the model's embeddings of moved copies of the scan are",
+    "how similar the model's embeddings of changed copies of the scan are",
     (ACTIVATION, AUGMENTED_ACTIVATIONS),
     on_request=True,
     blocks=(Block(of_pairs),),
 )
 ZERO_KNOWLEDGE_SIMILARITY = LowerForMembers(
     "embedding-similarity:zero-knowledge",
-    "how similar the model's embeddings of moved copies of the scan are, without known people",
+    "how similar the model's embeddings of changed copies of the scan are, without known people",
     (ACTIVATION, AUGMENTED_ACTIVATIONS),
     on_request=True,
     measure=minus_mean_similarity,

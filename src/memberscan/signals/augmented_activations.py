@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from memberscan.targets.target import Target
 
 AUGMENTED_ACTIVATIONS = Signal("augmented-activation", (SCAN, COPY, "feature"))
-"""Of the scan mirrored left to right, and moved by a voxel forward, backward, up and down."""
+"""Of the copies of each scan that :class:`memberscan.models.copies.Copies` makes."""
 
 
 @dataclass(frozen=True)

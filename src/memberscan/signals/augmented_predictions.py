@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from memberscan.targets.target import Target
 
 AUGMENTED_PREDICTIONS = Signal("augmented-predictions", (SCAN, COPY))
-"""Of the scan mirrored left to right, and moved by a voxel forward, backward, up and down."""
+"""Of the copies of each scan that :class:`memberscan.models.copies.Copies` makes."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,22 @@ class AugmentedPredictions(Provider):
 
     def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`."""
+        if target.predictions is None:
+            return None
+        return "needs the model itself, to query it with changed scans"
+
+    def adds(self, target: Target) -> bool:
+        """See :class:`~memberscan.signals.signal.Provider`.
+
+        Copies of rows of measures say little where a model has no references to compare with, and cost twenty
+        queries of each scan, so they are only asked for by name.
+        """
         if target.predictions is not None:
-            return "needs the model itself, to query it with changed scans"
+            return True
         from memberscan.targets.trained_model import TrainedModel
 
         assert isinstance(target, TrainedModel)
-        return None if target.cohort.kind == "volumes" else "needs images; tables of measures cannot be moved"
+        return target.cohort.kind == "volumes"
 
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:
         """See :class:`~memberscan.signals.signal.Provider`."""

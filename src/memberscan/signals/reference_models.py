@@ -37,7 +37,7 @@ class ReferenceModels(Provider):
                 "needs reference models; train some with memberscan references, then audit with --references"
             )
         if REFERENCE_COPIES in signals and target.references.copies is None:
-            return "needs references that predict copies too, as those do that memberscan trains on images"
+            return "needs references that predict changed copies too, as memberscan references makes them"
         return None
 
     def out_of_sight(self, threat: ThreatModel) -> str:

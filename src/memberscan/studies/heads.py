@@ -57,7 +57,7 @@ def heads(
     DataFrame
         One row per head, with means over the models: errors of members and others (years); AUC of the error
         and of the head's loss, and of the attacks that learn from prediction and age, and from the
-        uncertainty too; for images, AUC of the error compared with the errors of moved copies; and how much
+        uncertainty too; for images, AUC of the error compared with the errors of changed copies; and how much
         the loss and the uncertainty exceed the AUC of the same kind of attack on a single number, trained on
         the same people, with standard errors over the models.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -69,43 +69,45 @@ def _described(table: pd.DataFrame, subject: str, site: pd.Series, others: list[
     return Measures(scans, (rest - rest.mean(axis=0)) / rest.std(axis=0))
 
 
-Recipe = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
-"""Train on the scans inside, and predict the age of all: features, age, inside, seed."""
+Predict = Callable[[np.ndarray], np.ndarray]
+"""Return the predicted age, in years, of each row of features."""
+Recipe = Callable[[np.ndarray, np.ndarray, int], Predict]
+"""Train a model: features, age, seed."""
 
 
-def ridge(x: np.ndarray, age: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarray:  # noqa: ARG001
+def ridge(x: np.ndarray, age: np.ndarray, seed: int) -> Predict:  # noqa: ARG001
     """Ridge regression, penalty 100."""
     from sklearn.linear_model import Ridge
 
-    return np.asarray(Ridge(alpha=100.0).fit(x[inside], age[inside]).predict(x))
+    return cast("Predict", Ridge(alpha=100.0).fit(x, age).predict)
 
 
-def support_vectors(x: np.ndarray, age: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarray:  # noqa: ARG001
+def support_vectors(x: np.ndarray, age: np.ndarray, seed: int) -> Predict:  # noqa: ARG001
     """Support-vector regression with a Gaussian kernel."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVR
 
-    model = make_pipeline(StandardScaler(), SVR(C=10.0, epsilon=1.0)).fit(x[inside], age[inside])
-    return np.asarray(model.predict(x))
+    model = make_pipeline(StandardScaler(), SVR(C=10.0, epsilon=1.0)).fit(x, age)
+    return cast("Predict", model.predict)
 
 
-def forest(x: np.ndarray, age: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarray:
+def forest(x: np.ndarray, age: np.ndarray, seed: int) -> Predict:
     """A random forest of 100 trees, the defaults of scikit-learn but for the share of features."""
     from sklearn.ensemble import RandomForestRegressor
 
-    model = RandomForestRegressor(max_features=1 / 3, random_state=seed)
-    return np.asarray(model.fit(x[inside], age[inside]).predict(x))
+    model = RandomForestRegressor(max_features=1 / 3, random_state=seed).fit(x, age)
+    return cast("Predict", model.predict)
 
 
-def mlp(x: np.ndarray, age: np.ndarray, inside: np.ndarray, seed: int) -> np.ndarray:
+def mlp(x: np.ndarray, age: np.ndarray, seed: int) -> Predict:
     """Two hidden layers of 128 units, 60 epochs of Adam."""
     import torch
 
+    mean, spread = float(age.mean()), float(age.std())
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         inputs = torch.as_tensor(x, dtype=torch.float32)
-        mean, spread = float(age[inside].mean()), float(age[inside].std())
         targets = torch.as_tensor((age - mean) / spread, dtype=torch.float32)
         model = torch.nn.Sequential(
             torch.nn.Linear(x.shape[1], 128),
@@ -114,9 +116,14 @@ def mlp(x: np.ndarray, age: np.ndarray, inside: np.ndarray, seed: int) -> np.nda
             torch.nn.ReLU(),
             torch.nn.Linear(128, 1),
         )
-        _descend(model, inputs[inside], targets[inside], epochs=60)
+        _descend(model, inputs, targets, epochs=60)
+
+    def predict(rows: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return np.asarray(model(inputs)[:, 0].numpy(), dtype=float) * spread + mean
+            found = model(torch.as_tensor(rows, dtype=torch.float32))[:, 0]
+        return np.asarray(found.numpy(), dtype=float) * spread + mean
+
+    return predict
 
 
 def _descend(model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor, *, epochs: int) -> None:

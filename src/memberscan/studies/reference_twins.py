@@ -32,15 +32,25 @@ class Twins:
     ----------
     scans
         Columns subject_id and age.
-    predictions
-        Of each scan by each model, in years.
+    answers
+        Predictions of each scan by each model, in years, and those of its copies in further columns.
     inside
         Whether each model was trained on each scan. Rows 2j and 2j + 1 are twins.
     """
 
     scans: pd.DataFrame
-    predictions: Float[np.ndarray, "models scans"]
+    answers: Float[np.ndarray, "models scans one_and_copies"]
     inside: Bool[np.ndarray, "models scans"]
+
+    @property
+    def predictions(self) -> Float[np.ndarray, "models scans"]:
+        """Of the scans themselves."""
+        return self.answers[:, :, 0]
+
+    @property
+    def copies(self) -> Float[np.ndarray, "models scans copies"]:
+        """Of changed copies of the scans."""
+        return self.answers[:, :, 1:]
 
 
 @dataclass(frozen=True)
@@ -103,13 +113,20 @@ def halves(
 
 def of_measures(measures: Measures, name: str, out: Path, *, twins: int, seed: int) -> Twins:
     """Train twin models of a recipe on a table; models that ``out`` has already are kept."""
+    import torch
+
+    from memberscan.models.copies import Copies
+
     people = People.of(measures.scans["subject_id"])
     described = people.covariates(measures.scans[["age", "sex", "site"]])
     inside = halves(people, paired(described), twins, seed)[:, people.of_scan]
     age = measures.scans["age"].to_numpy(float)
+    rows = torch.from_numpy(measures.features)
+    versions = [each.numpy() for each in (rows, *Copies.of_rows(measures.features)(rows))]
 
     def one(k: int) -> np.ndarray:
-        return RECIPES[name](measures.features, age, inside[k], seeds.integer(seed, name, k))
+        predict = RECIPES[name](measures.features[inside[k]], age[inside[k]], seeds.integer(seed, name, k))
+        return np.stack([predict(version) for version in versions], axis=1)
 
     content = fingerprint([measures.features.round(9).tolist(), measures.scans.to_dict("list")])
     request = _request([name], content, twins, seed)
@@ -120,6 +137,7 @@ def of_images(cohort: Cohort, out: Path, kind: Network, *, seed: int) -> Twins:
     """Train twin networks on images; models that ``out`` has already are kept, an unfinished one resumes."""
     from memberscan.runs import Role, Roles
     from memberscan.training import TrainingConfig, train
+    from memberscan.training.recipes import answers_of
 
     people = People.of(cohort.scans["subject_id"])
     described = people.covariates(cohort.scans[["age"]]).assign(sex="", site="")
@@ -131,22 +149,10 @@ def of_images(cohort: Cohort, out: Path, kind: Network, *, seed: int) -> Twins:
         config, options = TrainingConfig(epochs=kind.epochs, seed=k), {"width": kind.width}
         path = out / f"run-{k}"
         made = train(cohort, path, model=kind.model, members=roles, options=options, config=config)
-        return _predicted(made.path, cohort)
+        return answers_of(made.load(), cohort, "auto")
 
     request = _request([kind.model, kind.width, kind.epochs], cohort.fingerprint, kind.twins, seed)
     return Twins(cohort.scans, _kept(out, request, one), inside[:, people.of_scan])
-
-
-def _predicted(run: Path, cohort: Cohort) -> Float[np.ndarray, " scans"]:
-    import torch
-
-    from memberscan.models.inputs import as_inputs, predict
-    from memberscan.runs import Run
-
-    model = Run.open(run).load().eval()
-    with torch.no_grad():
-        rows = [predict(model, as_inputs(cohort, [scan])) for scan in cohort.scans.index]
-    return torch.cat(rows).numpy().astype(float)
 
 
 def _request(recipe: list[Any], content: str, twins: int, seed: int) -> dict[str, Any]:
@@ -156,13 +162,14 @@ def _request(recipe: list[Any], content: str, twins: int, seed: int) -> dict[str
         "content": content,
         "twins": twins,
         "seed": seed,
+        "copies": True,
     }
 
 
 def _kept(
     out: Path, request: dict[str, Any], one: Callable[[int], np.ndarray]
-) -> Float[np.ndarray, "models scans"]:
-    """Compute one row for each model that is not in a directory yet, and read all."""
+) -> Float[np.ndarray, "models scans one_and_copies"]:
+    """Compute the answers of each model that is not in a directory yet, and read all."""
     models = 2 * request["twins"]
     with claim(out, request, done=DONE) as finished, progress(f"training {out.name}", models) as advance:
         for k in range(models):

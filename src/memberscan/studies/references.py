@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from memberscan.attacks import REGISTRY
 from memberscan.attacks.attempt import one_thread
+from memberscan.attacks.references.copies import CopiesAttack, with_copies
 from memberscan.attacks.references.stacking import SHARES, Stack
 from memberscan.attacks.references.trials import Trials
 from memberscan.attacks.with_references import Compared, ReferenceAttack
@@ -30,7 +32,7 @@ REFERENCES = (2, 4, 8, 16, 32)
 TARGETS = 36
 TWINS = 18
 RATES = ("auc", "tpr_1", "tpr_5")
-ERROR = "error:zero-knowledge"
+ERROR, ERROR_ON_COPIES = "error:zero-knowledge", "augmented-error:zero-knowledge"
 TAUGHT = "stacking, taught by other targets"
 FOLDS = 6
 """Parts of the pairs of models: each is attacked by what the others taught."""
@@ -113,20 +115,24 @@ def _folder(name: str) -> str:
 
 def table_of(twins: Twins) -> pd.DataFrame:
     """Attack models of one kind with increasing numbers of references."""
-    attacks = {name: attack for name, attack in REGISTRY.items() if isinstance(attack, ReferenceAttack)}
+    kinds = (ReferenceAttack, CopiesAttack)
+    attacks = {name: attack for name, attack in REGISTRY.items() if isinstance(attack, kinds)}
     models = len(twins.inside)
     targets = np.unique(np.linspace(0, models - 1, min(TARGETS, models)).round().astype(int))
     numbers = [number for number in REFERENCES if number <= models - 2]
     rows = []
     with one_thread(), progress("attacking", len(numbers) * len(targets)) as advance:
         for number in numbers:
-            found: dict[str, list[np.ndarray]] = {name: [] for name in (ERROR, *attacks)}
+            found: dict[str, list[np.ndarray]] = {name: [] for name in (ERROR, ERROR_ON_COPIES, *attacks)}
             for k in targets:
                 compared, people, member = comparison(twins, int(k), number)
                 found[ERROR].append(rates(people.mean(-np.abs(compared.residual)), member))
+                _, excess, _ = compared.also
+                found[ERROR_ON_COPIES].append(rates(people.mean(excess.residual), member))
                 for name, attack in attacks.items():
                     of_people = people.total if attack.log_likelihood_ratio else people.mean
-                    found[name].append(rates(of_people(attack.statistic(compared)), member))
+                    seen = compared if isinstance(attack, CopiesAttack) else replace(compared, also=())
+                    found[name].append(rates(of_people(attack.statistic(seen)), member))
                 advance(1)
             found[TAUGHT] = taught(twins, number, targets)
             rows += [_row(name, number, np.stack(values)) for name, values in found.items()]
@@ -134,13 +140,18 @@ def table_of(twins: Twins) -> pd.DataFrame:
 
 
 def comparison(twins: Twins, k: int, references: int) -> tuple[Compared, People, Bool[np.ndarray, " people"]]:
-    """Return model ``k`` as a target with the next pairs of models as references, and its members."""
+    """Return model ``k`` as a target with the next pairs of models as references, and its members.
+
+    What is compared includes what all of them predict of copies: see :func:`.with_copies`.
+    """
     trials, people = targets_beside(twins, references)
     chosen = np.flatnonzero(trials.used[k])
     compared = Compared(
         trials.residual[k], trials.references[chosen], trials.inside[chosen], label=trials.label
     )
-    return compared, people, people.mean(trials.inside[k]) > 0
+    copied = trials.label[:, None] - twins.copies[:, twins.inside.any(axis=0)]
+    with_also = with_copies(compared, copied[k], copied[chosen])
+    return with_also, people, people.mean(trials.inside[k]) > 0
 
 
 def targets_beside(twins: Twins, references: int) -> tuple[Trials, People]:

@@ -13,7 +13,7 @@ from memberscan.defences import own_code
 from memberscan.defences.answers import Answers, OwnPeople, digests_of
 from memberscan.defences.defence import Defence
 from memberscan.errors import BadInputError, NonFiniteError
-from memberscan.models.copies import copies
+from memberscan.models.copies import Copies
 from memberscan.models.inputs import batches
 from memberscan.progress import progress
 from memberscan.runs.run import SALT
@@ -190,6 +190,8 @@ class Service:
 
     @cached_property
     def _digests_of_copies(self) -> UInt8[np.ndarray, "scans copies 32"]:
+        copies = Copies.of(self.cohort)
+
         def each(inputs: Any) -> np.ndarray:
             return np.stack([digests_of(copy.numpy()) for copy in copies(inputs)], axis=1)
 

@@ -19,9 +19,9 @@ from memberscan.cohort.answers import answer_columns, answers_in
 from memberscan.errors import BadInputError, MemberscanError, ReferencesError
 from memberscan.files import fingerprint
 from memberscan.models import AgeRegressor, ModelSpec
-from memberscan.models.copies import copies
+from memberscan.models.copies import Copies
 from memberscan.models.given_head import give_head
-from memberscan.models.inputs import predict_scans
+from memberscan.models.inputs import as_inputs, predict_scans
 from memberscan.models.network_inputs import NetworkInputs
 from memberscan.models.output_part import choose_output
 from memberscan.models.target_head import class_head
@@ -231,7 +231,7 @@ class UserRecipe(Recipe):
         return named_function(self.name, "recipe", BadInputError)
 
     def _predictions(self, made: Any, cohort: Cohort) -> Answers:
-        """Return predictions in the order of the cohort's scans, from whatever the function returned."""
+        """Return predictions from whatever the function returned; of copies, too, if that is a model."""
         if isinstance(made, torch.nn.Module):
             # Networks of memberscan's own have their head.
             own = isinstance(made, AgeRegressor)
@@ -241,7 +241,15 @@ class UserRecipe(Recipe):
         if hasattr(made, "predict"):
             # scikit-learn and its like take one row of numbers per scan.
             ask = made.predict_proba if cohort.target.classes else made.predict
-            made = ask(cohort.read(cohort.scans.index.tolist()).reshape(len(cohort), -1))
+            scans = as_inputs(cohort, cohort.scans.index.tolist())
+            versions = (scans, *Copies.of(cohort)(scans))
+            # As arrays of their own, because a model may change what it gets in place.
+            answers = [self._in_order(ask(each.flatten(1).numpy().copy()), cohort) for each in versions]
+            return np.stack(answers, axis=1)
+        return self._in_order(made, cohort)
+
+    def _in_order(self, made: Any, cohort: Cohort) -> Float[np.ndarray, " scans"]:
+        """Return one prediction per scan, in the order of the cohort."""
         if isinstance(made, Mapping) or hasattr(made, "reindex"):
             named = dict(made.items())
             if missing := [scan for scan in cohort.scans.index if scan not in named]:
@@ -281,19 +289,12 @@ class UserRecipe(Recipe):
         return answers_in(table, cohort.target, cohort.labels.to_numpy(float))
 
 
-def predictions_of(network: torch.nn.Module, cohort: Cohort, device: str) -> Float[np.ndarray, " scans"]:
-    """Return a network's answers on all scans, in evaluation mode."""
-    return predict_scans(network, cohort, cohort.scans.index.tolist(), device=device)[:, 0]
-
-
 def answers_of(network: torch.nn.Module, cohort: Cohort, device: str) -> Answers:
-    """Return the same; of images in a first column, and predictions of their copies in further ones.
+    """Return a network's answers on all scans, in evaluation mode; on their copies in further columns.
 
-    Five more passes take a few hundredths of the time of a training.
+    The passes over the copies take a few hundredths of the time of a training.
     """
-    if cohort.kind != "volumes":
-        return predictions_of(network, cohort, device)
-    scans = cohort.scans.index.tolist()
+    scans, copies = cohort.scans.index.tolist(), Copies.of(cohort)
     return predict_scans(
         network, cohort, scans, device=device, versions=lambda inputs: [inputs, *copies(inputs)]
     )

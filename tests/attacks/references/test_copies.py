@@ -9,6 +9,7 @@ import pytest
 from memberscan.attacks.attack import NOBODY, Attack
 from memberscan.attacks.references.copies import with_copies
 from memberscan.attacks.references.stacking import STACKING, STACKING_COPIES
+from memberscan.attacks.with_references import Compared
 from memberscan.evidence.roc import aucs_of_rows
 from memberscan.signals import PREDICTION, View
 from memberscan.signals.augmented_predictions import AUGMENTED_PREDICTIONS
@@ -49,7 +50,8 @@ def auc(attack: Attack, view: View, member: np.ndarray) -> float:
 
 def test_what_is_compared_is_shift_excess_and_mean():
     view, _ = drawn(0, people=12)
-    compared = with_copies(view)
+    own, others = (view.label[:, None] - view[signal] for signal in (AUGMENTED_PREDICTIONS, REFERENCE_COPIES))
+    compared = with_copies(Compared.of(view), own, others)
     shift, excess, mean = compared.also
     for k, (own, copies) in enumerate(
         [

@@ -10,7 +10,7 @@ import torch
 
 from memberscan.cohort import Cohort
 from memberscan.errors import StaleError
-from memberscan.models.copies import copies
+from memberscan.models.copies import Copies
 from memberscan.models.inputs import as_inputs, predict
 from memberscan.runs import Run
 from memberscan.signals import see
@@ -29,7 +29,7 @@ def test_they_are_predicted_for_each_scan_alone(run: Run, volumes: Cohort, tmp_p
     for place in (0, 7, 20):
         inputs = as_inputs(volumes, [target.scans.index[place]])
         with torch.no_grad():
-            alone = [predict(model, copy).item() for copy in copies(inputs)]
+            alone = [predict(model, copy).item() for copy in Copies.of(volumes)(inputs)]
         np.testing.assert_allclose(found[place], alone, rtol=1e-5)
     assert (tmp_path / "s").stat().st_mode & 0o077 == 0
 
@@ -54,8 +54,16 @@ def test_they_are_kept_and_those_of_another_model_are_refused(
         predictions_of_copies(TrainedModel.open(other.path, ThreatModel()), tmp_path / "out")
 
 
-def test_tables_cannot_be_moved(table: Cohort, tmp_path: Path):
+def test_rows_of_measures_have_copies_too_which_are_asked_for_by_name_only(
+    run: Run, table: Cohort, tmp_path: Path
+):
     made = train(table, tmp_path / "run", model="mlp", config=TrainingConfig(epochs=1, device="cpu"))
     target = TrainedModel.open(made.path, ThreatModel())
-    reason = PREDICTIONS_OF_COPIES.absent([AUGMENTED_PREDICTIONS], target)
-    assert reason == "needs images; tables of measures cannot be moved"
+    found = see(target, [AUGMENTED_PREDICTIONS], tmp_path / "s")[AUGMENTED_PREDICTIONS]
+    inputs, model = as_inputs(table, target.scans.index.tolist()), target.load()
+    with torch.no_grad():
+        alone = torch.stack([predict(model, copy) for copy in Copies.of(table)(inputs)], dim=1)
+    assert found.shape == (len(table), 20)
+    np.testing.assert_allclose(found, alone, rtol=1e-5)
+    assert not PREDICTIONS_OF_COPIES.adds(target)
+    assert PREDICTIONS_OF_COPIES.adds(TrainedModel.open(run.path, ThreatModel()))

@@ -1,6 +1,6 @@
-"""What moved copies of a scan add to reference models: both were asked about the scan and about its copies.
+"""What changed copies of a scan add to reference models: both were asked about the scan and about its copies.
 
-A model's error on a scan that it was not trained on is nearly that on a moved copy of it. So the difference
+A model's error on a scan that it was not trained on is nearly that on a changed copy of it. So the difference
 of the two hardly varies from one reference to the next, and training on the scan changes it. It is ours.
 """
 
@@ -48,19 +48,29 @@ class CopiesAttack(UnfittedAttack):
 
     def measured(self, view: View) -> Float[np.ndarray, " scans"]:
         """Return the statistic of each scan."""
-        return self.statistic(with_copies(view))
+        of_model, of_references = (
+            view.residuals(view[signal], scans=-2) for signal in (AUGMENTED_PREDICTIONS, REFERENCE_COPIES)
+        )
+        return self.statistic(with_copies(Compared.of(view), of_model, of_references))
 
 
-def with_copies(view: View) -> Compared:
+def with_copies(
+    plain: Compared,
+    of_model: Float[np.ndarray, "scans copies"],
+    of_references: Float[np.ndarray, "references scans copies"],
+) -> Compared:
     """Return what is compared of residuals, and three measurements that copies add.
 
     These are the shift, the residual less its mean over copies; the excess, the mean absolute error on copies
     less that on the scan; and the mean residual over copies.
+
+    Parameters
+    ----------
+    plain
+        The model and its references on the scans.
+    of_model, of_references
+        Their residuals on the copies.
     """
-    plain = Compared.of(view)
-    of_model, of_references = (
-        view.residuals(view[signal], scans=-2) for signal in (AUGMENTED_PREDICTIONS, REFERENCE_COPIES)
-    )
     sides = ((plain.residual, of_model), (plain.references, of_references))
     shift, excess, mean = (
         tuple(measure(own, copies) for own, copies in sides) for measure in (_shift, _excess, _mean)

@@ -142,8 +142,8 @@ STACKING = ReferenceAttack(
 )
 STACKING_COPIES = CopiesAttack(
     "stacking:copies",
-    "all comparisons with reference models, on the scan and on moved copies of it, weighed as the references "
-    "show",
+    "all comparisons with reference models, on the scan and on changed copies of it, weighed as the "
+    "references show",
     statistic=stacking,
     log_likelihood_ratio=True,
     on_request=True,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from memberscan.files import fingerprint
-from memberscan.models.copies import COPIES, copies
+from memberscan.models.copies import Copies
 from memberscan.models.footprint import batch_size
 from memberscan.models.gradients import agrees_with_autograd, capture, capture_slowly
 from memberscan.models.inputs import as_inputs, full_precision, resolve_device
@@ -31,14 +31,14 @@ def activations_of_copies(
     Parameters
     ----------
     target
-        The model with its cohort of volumes.
+        The model with its cohort.
     layer
         Module path of the layer.
     directory
         Where the rows are kept.
     """
     cohort, scan_ids = target.cohort, target.scans.index.tolist()
-    device = resolve_device("auto")
+    device, copies = resolve_device("auto"), Copies.of(cohort)
     model = target.load().to(device)
     example = as_inputs(cohort, scan_ids[:2]).to(device)
     # A model that mixes the samples of a batch gives other activations for single scans.
@@ -49,7 +49,7 @@ def activations_of_copies(
         "weights": target.run.weights_fingerprint,
         "cohort": cohort.fingerprint,
         "scans": fingerprint(scan_ids),
-        "copies": COPIES,
+        "copies": copies.in_words,
         "entering": layer,
         "route": "batched" if together else "one at a time",
         "device": device.type,

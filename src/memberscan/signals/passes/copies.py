@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from memberscan.files import fingerprint
-from memberscan.models.copies import COPIES, copies
+from memberscan.models.copies import Copies
 from memberscan.models.footprint import batch_size
 from memberscan.models.gradients import agrees_with_autograd
 from memberscan.models.inputs import answers_of, as_inputs, full_precision, resolve_device
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def predictions_of_copies(target: TrainedModel, directory: Path) -> Float[np.ndarray, "scans copies"]:
     """Return the answers on all copies of each scan; resumes where it stopped."""
     cohort, scan_ids = target.cohort, target.scans.index.tolist()
-    device = resolve_device("auto")
+    device, copies = resolve_device("auto"), Copies.of(cohort)
     model = target.load().to(device)
     example = as_inputs(cohort, scan_ids[:2]).to(device)
     # A model that mixes the samples of a batch gives other predictions for single scans.
@@ -36,7 +36,7 @@ def predictions_of_copies(target: TrainedModel, directory: Path) -> Float[np.nda
         "weights": target.run.weights_fingerprint,
         "cohort": cohort.fingerprint,
         "scans": fingerprint(scan_ids),
-        "copies": COPIES,
+        "copies": copies.in_words,
         "device": device.type,
         "threads": torch.get_num_threads(),
         "batch": size,
