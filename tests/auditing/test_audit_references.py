@@ -79,9 +79,56 @@ def test_copies_are_compared_where_model_and_references_predict_them(
     target = TrainedModel.open(run.path, ThreatModel())
     assert made is not None
     without = replace(target, references=replace(made, copies=None))
+    of_lab = replace(target, references=replace(made, cohort=None))
+    assert "audit a file of them" in str(REFERENCES.absent([REFERENCE_COPIES], of_lab))
     lacking = "needs references that predict changed copies too, as memberscan references makes them"
     assert REFERENCES.absent([REFERENCE_COPIES], without) == lacking
     assert REFERENCES.absent([REFERENCE_MEMBERS], without) is None
+
+
+def add_copies(path: Path, answers: np.ndarray, rng: np.random.Generator, *, copies: int = 3) -> None:
+    """Add predictions of copies of each scan, which differ a little from one number."""
+    table = pd.read_csv(path, sep="\t")
+    near = answers[:, None] + 0.3 * rng.normal(size=(len(table), copies))
+    table.assign(**{f"copy_{c + 1}_prediction": near[:, c] for c in range(copies)}).to_csv(
+        path, sep="\t", index=False
+    )
+
+
+def test_a_lab_may_ask_its_models_about_copies_and_collect_them(world: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    file, directory = tmp_path / "leaking.tsv", tmp_path / "leaking-refs"
+    shutil.copy(world / "leaking.tsv", file)
+    shutil.copytree(world / "leaking-refs", directory, ignore=shutil.ignore_patterns("references.json"))
+    table = pd.read_csv(file, sep="\t")
+    age, plan = table["age"].to_numpy(), Plan.read(directory)
+    member = table["member"].to_numpy(bool)
+    inside = plan.inside[:, pd.Index(plan.subjects).get_indexer(table["subject_id"])]
+    for path, trained in (
+        (file, member),
+        *zip(sorted((directory / "returned").iterdir()), inside, strict=True),
+    ):
+        error = age - pd.read_csv(path, sep="\t")["prediction"].to_numpy()
+        add_copies(path, age - np.where(trained, 1.5 * error, error), rng)
+    assert not collect_references(directory, []).missing
+    asked = ["stacking", "stacking:copies", "augmented-error:zero-knowledge"]
+    found = audit(file, references=directory, attacks=asked)
+    assert not found.content["not_run"]
+    findings = found.findings.set_index("attack")["auc_value"]
+    assert findings["stacking:copies"] > findings["stacking"] + 0.05
+    assert findings["augmented-error:zero-knowledge"] > 0.8
+
+    # The references of others were not asked, or about other copies.
+    def reason(predictions: Path, references: Path) -> str:
+        (row,) = audit(predictions, references=references, attacks=["stacking", "stacking:copies"]).content[
+            "not_run"
+        ]
+        return str(row["reason"])
+
+    assert reason(file, world / "leaking-refs").startswith("needs references that predict changed copies too")
+    assert reason(world / "leaking.tsv", directory).startswith("needs the model itself")
+    pd.read_csv(file, sep="\t").drop(columns="copy_3_prediction").to_csv(file, sep="\t", index=False)
+    assert reason(file, directory).endswith("the file has 2 of each scan, and the references 3")
 
 
 def test_without_a_leak_the_sentence_says_that_references_were_tried(world: Path) -> None:

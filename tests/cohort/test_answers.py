@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from memberscan.cohort.answers import answer_columns, answers_in, needs_in_words
+from memberscan.cohort.answers import (
+    answer_columns,
+    answers_about_copies,
+    answers_in,
+    copy_columns,
+    needs_in_words,
+)
+from memberscan.errors import BadInputError
 from memberscan.target_variable import AGE, TargetVariable
 
 DX = TargetVariable("dx", classes=("AD", "CN"))
@@ -39,3 +48,26 @@ def test_rounded_probabilities_of_many_classes_are_accepted() -> None:
     p = np.random.default_rng(0).dirichlet(np.ones(20), 50)
     table = pd.DataFrame(p.round(2).astype(str), columns=answer_columns(many))
     assert np.isfinite(answers_in(table, many, np.zeros(50))).all()
+
+
+def test_copies_of_classes_have_a_probability_of_each_class():
+    variable = TargetVariable("diagnosis", classes=("AD", "CN"))
+    names = [f"{copy}p_{name}" for copy in ("", "copy_1_", "copy_2_") for name in ("AD", "CN")]
+    table = pd.DataFrame([["0.8", "0.2", "0.7", "0.3", "0.4", "0.6"]] * 2, columns=names)
+    found = answers_about_copies(table[names[::-1]], variable, np.array([0.0, 1.0]))
+    np.testing.assert_allclose(found, np.log([[0.7, 0.4], [0.3, 0.6]]))
+    assert answers_about_copies(table[names[:2]], variable, np.zeros(2)) is None
+    with pytest.raises(BadInputError, match="no column copy_1_p_CN"):
+        copy_columns(["p_AD", "p_CN", "copy_1_p_AD"], variable)
+
+
+@given(st.sets(st.integers(0, 12)), st.sampled_from(["prediction", "p_AD", "age"]))
+def test_copies_are_numbered_from_one_without_gaps(numbers: set[int], name: str):
+    columns = ["subject_id", *(f"copy_{number}_{name}" for number in numbers), "copy_01_prediction"]
+    given_numbers = numbers - {0} if name == "prediction" else set()
+    if given_numbers and max(given_numbers) > len(given_numbers):
+        with pytest.raises(BadInputError, match="number copies from 1"):
+            copy_columns(columns, AGE)
+    else:
+        expected = [[f"copy_{number}_prediction"] for number in range(1, len(given_numbers) + 1)]
+        assert copy_columns(columns, AGE) == expected

@@ -33,7 +33,35 @@ def change(path: Path, **columns: object) -> None:
 def test_reads_the_predictions_of_the_plan(returned: Path, plan: Plan, scans: pd.DataFrame) -> None:
     found = collect_predictions([returned], plan, scans)
     assert not found.missing
-    np.testing.assert_allclose(np.stack(list(found.predictions.values())), learned(plan, scans))
+    np.testing.assert_allclose(np.stack(list(found.predictions.values()))[:, :, 0], learned(plan, scans))
+
+
+def test_reads_predictions_of_changed_copies_of_all_or_of_none(
+    returned: Path, plan: Plan, scans: pd.DataFrame
+) -> None:
+    copies = np.random.default_rng(1).uniform(20, 80, (6, len(scans), 3))
+    for k, path in enumerate(sorted(returned.iterdir())):
+        of_scan = pd.DataFrame(copies[k], index=scans.index)
+        table = pd.read_csv(path, sep="\t")
+        change(
+            path,
+            **{f"copy_{c + 1}_prediction": of_scan[c].loc[table["scan_id"]].to_numpy() for c in range(3)},
+        )
+    found = collect_predictions([returned], plan, scans)
+    answers = np.stack(list(found.predictions.values()))
+    np.testing.assert_allclose(answers[:, :, 0], learned(plan, scans))
+    np.testing.assert_allclose(answers[:, :, 1:], copies)
+    path = returned / "reference-004.tsv"
+    table = pd.read_csv(path, sep="\t")
+    table.drop(columns="copy_3_prediction").to_csv(path, sep="\t", index=False)
+    with pytest.raises(ReferencesError, match=r"001.tsv has predictions of 3 copies.*004.tsv of 2"):
+        collect_predictions([returned], plan, scans)
+    table.drop(columns="copy_1_prediction").to_csv(path, sep="\t", index=False)
+    with pytest.raises(ReferencesError, match=r"004.tsv: .*no column copy_1_prediction"):
+        collect_predictions([returned], plan, scans)
+    table.assign(copy_2_prediction=np.nan).to_csv(path, sep="\t", index=False)
+    with pytest.raises(ReferencesError, match="no number as the prediction of"):
+        collect_predictions([returned], plan, scans)
 
 
 def test_says_which_are_missing(returned: Path, plan: Plan, scans: pd.DataFrame) -> None:
@@ -49,7 +77,7 @@ def test_subjects_may_be_named_instead_of_scans(returned: Path, plan: Plan, scan
     subjects = scans["subject_id"].loc[table["scan_id"]].to_numpy()
     table.assign(subject_id=subjects).drop(columns="scan_id").to_csv(path, sep="\t", index=False)
     found = collect_predictions([returned], plan, scans)
-    np.testing.assert_allclose(found.predictions["reference-001"], learned(plan, scans)[0])
+    np.testing.assert_allclose(found.predictions["reference-001"][:, 0], learned(plan, scans)[0])
 
 
 def test_refuses_files_that_are_not_of_the_plan(returned: Path, plan: Plan, scans: pd.DataFrame) -> None:

@@ -345,3 +345,41 @@ def test_of_very_many_people_a_part_shows_who_stands_there_again(tmp_path: Path)
         read_predictions(saved(tmp_path, pd.concat([table, again.sample(frac=1, random_state=1)])))
     others = people(60_000, seed=1)
     assert len(read_predictions(saved(tmp_path, others)).member) == 60_000
+
+
+COPIES = "subject_id\tage\tprediction\tmember\tcopy_1_prediction\tcopy_2_prediction\tcopy_number"
+
+
+def test_predictions_of_changed_copies_are_no_covariates(tmp_path: Path) -> None:
+    lines = ("a\t60\t61.5\t1\t62\t63\t1", "b\t70.5\t66\t0\t65\t64\t2")
+    read = read_predictions(write(tmp_path / "p.tsv", rows(*lines, header=COPIES)))
+    np.testing.assert_array_equal(read.copies, [[62, 63], [65, 64]])
+    assert list(read.covariates.columns) == ["copy_number"]
+    assert read_predictions(write(tmp_path / "q.tsv", rows(*GOOD))).copies is None
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "message"),
+    [
+        (
+            COPIES.replace("copy_1_", "copy_3_"),
+            ("a\t60\t61\t1\t62\t63\t1", "b\t70\t66\t0\t65\t64\t2"),
+            "predictions of 2 copies, but no column copy_1_prediction; number copies from 1",
+        ),
+        (
+            COPIES,
+            ("a\t60\t61\t1\t62\t63\t1", "b\t70\t66\t0\t65\tNA\t2"),
+            "a prediction of a copy of scan 'b' is no number",
+        ),
+        (
+            COPIES,
+            ("a\t60\t61\t1\t62\tinf\t1", "b\t70\t66\t0\t65\t64\t2"),
+            "a prediction of a copy of scan 'a' is no number",
+        ),
+    ],
+)
+def test_says_what_is_wrong_with_copies(
+    tmp_path: Path, header: str, lines: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(PredictionsError, match=message):
+        read_predictions(write(tmp_path / "p.tsv", rows(*lines, header=header)))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from memberscan.errors import BadInputError
 from memberscan.target_variable import TargetVariable
 
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
 PREDICTION = "prediction"
 _OF_CLASS = "p_"
+_COPY = re.compile(r"(copy_([1-9][0-9]*)_)(.+)", re.DOTALL)
 _ROUNDING = 0.005
 """Each probability of a row may miss its value by this, that of two decimals, so that their sum misses 1."""
 
@@ -53,6 +57,42 @@ def answers_in(
     # Rounded to zero, a probability would have an infinite logarithm: it is at most half of the last digit.
     least = np.finfo(float).tiny if (own > 0).all() else float(own[own > 0].min(initial=1.0)) / 2
     return np.where(proper, np.log(np.clip(own, least, 1.0)), np.nan)
+
+
+def copy_columns(columns: Iterable[str], variable: TargetVariable) -> list[list[str]]:
+    """Return the names of the columns with answers about changed copies of the scans, for each copy in order.
+
+    They are named as the columns with answers about the scans, such as copy_1_prediction.
+
+    Raises
+    ------
+    BadInputError
+        If the copies are not numbered from one without gaps, or one lacks a column.
+    """
+    answers = answer_columns(variable)
+    split = (_COPY.fullmatch(column) for column in columns)
+    found = {int(match[2]): match[1] for match in split if match and match[3] in answers}
+    every = [[f"copy_{number}_{name}" for name in answers] for number in range(1, max(found, default=0) + 1)]
+    if lacking := [column for copy in every for column in copy if column not in {*columns}]:
+        raise BadInputError(
+            f"there are predictions of {len(found)} copies, but no column {lacking[0]}; number copies from 1"
+        )
+    return every
+
+
+def answers_about_copies(
+    table: pd.DataFrame, variable: TargetVariable, label: Float[np.ndarray, " rows"]
+) -> Float[np.ndarray, "rows copies"] | None:
+    """Return the same as :func:`answers_in` for each of the :func:`copy_columns`; None without any."""
+    copies = copy_columns(table.columns, variable)
+    if not copies:
+        return None
+    return np.column_stack(
+        [
+            answers_in(table[copy].set_axis(answer_columns(variable), axis=1), variable, label)
+            for copy in copies
+        ]
+    )
 
 
 def needs_in_words(variable: TargetVariable) -> str:

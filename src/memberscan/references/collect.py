@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from memberscan.cohort.answers import answer_columns, answers_in, needs_in_words
+from memberscan.cohort.answers import answer_columns, answers_about_copies, answers_in, needs_in_words
 from memberscan.cohort.text_table import read_text_table
 from memberscan.errors import MemberscanError, ReferencesError
 from memberscan.files import OWNER_ONLY, write_text
@@ -43,7 +43,8 @@ def _slurm_script(count: int) -> str:
 # Train all references, one per task of an array. Submit from this directory:
 #   TRAIN="python train.py" sbatch {SLURM}
 # TRAIN is called with two arguments: a list of subjects to train on, one per line, and the table to write:
-# columns scan_id (or subject_id) and prediction, for every scan in scans.tsv, in evaluation mode.
+# columns scan_id (or subject_id) and prediction, for every scan in scans.tsv, in evaluation mode; and, if
+# the audited table has them, copy_1_prediction and so on, for changed copies of each scan.
 #SBATCH --job-name=references
 #SBATCH --array=1-{count}
 #SBATCH --cpus-per-task=4
@@ -64,12 +65,13 @@ class Collected:
     Parameters
     ----------
     predictions
-        Of each scan by the name of the reference; of classes, the log-probability of its own class.
+        Of each scan by the name of the reference; of classes, the log-probability of its own class. Those of
+        changed copies, if there are any, in further columns.
     missing
         References whose predictions are not there yet.
     """
 
-    predictions: Mapping[str, Float[np.ndarray, " scans"]]
+    predictions: Mapping[str, Float[np.ndarray, "scans one_and_copies"]]
     missing: tuple[str, ...]
 
 
@@ -93,7 +95,8 @@ def collect_predictions(
     ------
     ReferencesError
         If a name is not of the plan or is given twice; a scan is missing, repeated or unknown; predictions
-        are constant or equal to those of another reference; or the errors show that a reference was trained
+        are constant or equal to those of another reference; not all are asked about as many copies; or the
+        errors show that a reference was trained
         on other people than planned.
     """
     names = [name_of(k) for k in range(len(plan.inside))]
@@ -107,9 +110,11 @@ def collect_predictions(
         if (other := files.setdefault(name, path)) != path:
             raise ReferencesError(f"{other} and {path} are both {name}; give one of them")
     found = {name: _read(files[name], scans, variable) for name in names if name in files}
-    require_different(found)
+    _require_as_many_copies(files, found)
+    of_scans = {name: answers[:, 0] for name, answers in found.items()}
+    require_different(of_scans)
     places = pd.Index(plan.subjects).get_indexer(pd.Index(scans["subject_id"]))
-    errors = variable.errors(scans["label"].to_numpy(float), found)
+    errors = variable.errors(scans["label"].to_numpy(float), of_scans)
     spot_check(errors, plan.inside[:, places], names)
     return Collected(found, tuple(name for name in names if name not in found))
 
@@ -129,7 +134,20 @@ def _tables(paths: Sequence[Path]) -> list[Path]:
     return tables
 
 
-def _read(path: Path, scans: pd.DataFrame, variable: TargetVariable) -> Float[np.ndarray, " scans"]:
+def _require_as_many_copies(files: Mapping[str, Path], found: Mapping[str, np.ndarray]) -> None:
+    copies = {name: answers.shape[1] - 1 for name, answers in found.items()}
+    for name, count in copies.items():
+        first = next(iter(copies))
+        if count != copies[first]:
+            raise ReferencesError(
+                f"{files[first]} has predictions of {copies[first]} copies of each scan, and {files[name]} "
+                f"of {count}; ask all models about the same copies"
+            )
+
+
+def _read(
+    path: Path, scans: pd.DataFrame, variable: TargetVariable
+) -> Float[np.ndarray, "scans one_and_copies"]:
     """Read one table of predictions, in the order of the scans."""
     try:
         table = read_text_table(path)
@@ -155,9 +173,15 @@ def _read(path: Path, scans: pd.DataFrame, variable: TargetVariable) -> Float[np
     if len(extra := given.difference(wanted)):
         raise ReferencesError(f"{path} has {len(extra)} scans that are not in the plan, such as {extra[0]!r}")
     ordered = table.iloc[given.get_indexer(wanted)]
-    values = answers_in(ordered, variable, scans["label"].to_numpy(float))
+    label = scans["label"].to_numpy(float)
+    try:
+        copies = answers_about_copies(ordered, variable, label)
+    except MemberscanError as error:
+        raise ReferencesError(f"{path}: {error}") from error
+    own = answers_in(ordered, variable, label)[:, None]
+    values = own if copies is None else np.concatenate([own, copies], axis=1)
     if not np.isfinite(values).all():
-        scan = wanted[int(np.argmin(np.isfinite(values)))]
+        scan = wanted[int(np.argmin(np.isfinite(values).all(axis=1)))]
         raise ReferencesError(
             f"{path} has no number as the prediction of {scan!r}, or no probabilities with sum 1; the model "
             "must be repaired"

@@ -32,9 +32,9 @@ class AugmentedPredictions(Provider):
 
     def absent(self, signals: Sequence[Signal], target: Target) -> str | None:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`."""
-        if target.predictions is None:
+        if target.predictions is None or target.copies is not None:
             return None
-        return "needs the model itself, to query it with changed scans"
+        return "needs the model itself, to query it with changed scans, or columns such as copy_1_prediction"
 
     def adds(self, target: Target) -> bool:
         """See :class:`~memberscan.signals.signal.Provider`.
@@ -51,6 +51,8 @@ class AugmentedPredictions(Provider):
 
     def observe(self, signals: Sequence[Signal], target: Target, directory: Path) -> Observed:
         """See :class:`~memberscan.signals.signal.Provider`."""
+        if target.predictions is not None:
+            return Observed(dict.fromkeys(signals, target.copies))
         from memberscan.signals.passes.copies import predictions_of_copies
         from memberscan.targets.trained_model import TrainedModel
 

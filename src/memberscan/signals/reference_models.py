@@ -11,6 +11,7 @@ from memberscan.signals.signal import COPY, REFERENCE, SCAN, BehindService, Obse
 from memberscan.threat import WITH_REFERENCES, Access, ThreatModel
 
 if TYPE_CHECKING:
+    from memberscan.references.ensemble import Ensemble
     from memberscan.targets.target import Target
 
 REFERENCE_PREDICTIONS = Signal("reference-predictions", (REFERENCE, SCAN))
@@ -36,9 +37,7 @@ class ReferenceModels(Provider):
             return (
                 "needs reference models; train some with memberscan references, then audit with --references"
             )
-        if REFERENCE_COPIES in signals and target.references.copies is None:
-            return "needs references that predict changed copies too, as memberscan references makes them"
-        return None
+        return _other_copies(target, target.references) if REFERENCE_COPIES in signals else None
 
     def out_of_sight(self, threat: ThreatModel) -> str:
         """See :class:`~memberscan.signals.signal.Provider`."""
@@ -54,6 +53,29 @@ class ReferenceModels(Provider):
             REFERENCE_COPIES: found.copies,
         }
         return Observed({signal: values[signal] for signal in signals})
+
+
+def _other_copies(target: Target, references: Ensemble) -> str | None:
+    """Return why the references were not asked about the copies that the target is asked about, or None."""
+    if references.copies is None:
+        return "needs references that predict changed copies too, as memberscan references makes them"
+    given = target.predictions is not None
+    if given and target.copies is None:
+        return None
+    # Where a lab trained the references itself, it made their copies, too; otherwise memberscan did.
+    of_lab = references.cohort is None
+    if given and not of_lab:
+        return (
+            "needs references that were asked about the copies of the predictions file: plan and collect them"
+        )
+    if of_lab and not given:
+        return "needs the model's predictions of the copies that the references saw: audit a file of them"
+    if target.copies is not None and target.copies.shape[1] != references.copies.shape[2]:
+        return (
+            f"needs the same copies of both: the file has {target.copies.shape[1]} of each scan, and the "
+            f"references {references.copies.shape[2]}"
+        )
+    return None
 
 
 REFERENCES = ReferenceModels(

@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 
 from memberscan.cohort.ages import MAXIMUM_AGE, Age, age_problem, unit_problem
-from memberscan.cohort.answers import PREDICTION, answer_columns, answers_in
+from memberscan.cohort.answers import (
+    PREDICTION,
+    answer_columns,
+    answers_about_copies,
+    answers_in,
+    copy_columns,
+)
 from memberscan.cohort.cells import is_missing
 from memberscan.cohort.covariates import select_covariates, typed
 from memberscan.cohort.ids import alike, is_nobody, same_person
@@ -63,6 +69,8 @@ class Predictions:
         What the model predicts.
     answers
         The columns with the model's answers, as written: prediction, or a probability of each class.
+    copies
+        The same as ``predictions`` of changed copies of each scan; None if the file has none.
     """
 
     scans: pd.DataFrame
@@ -72,6 +80,7 @@ class Predictions:
     ignored: tuple[str, ...]
     variable: TargetVariable
     answers: pd.DataFrame
+    copies: Float[np.ndarray, "scans copies"] | None
 
 
 def read_predictions(path: Path, asked: Asked = Asked()) -> Predictions:
@@ -79,6 +88,7 @@ def read_predictions(path: Path, asked: Asked = Asked()) -> Predictions:
 
     For another target than age, its own column is in the place of age, which becomes a covariate where it is
     given. For classes, the columns p_CLASS with the probability of each are in the place of prediction.
+    Columns such as copy_1_prediction hold predictions of changed copies of each scan.
 
     Every other column is a covariate by :func:`memberscan.cohort.covariates.select_covariates`; the rest are
     named and ignored.
@@ -127,12 +137,13 @@ def read_predictions(path: Path, asked: Asked = Asked()) -> Predictions:
         predictions = _numbers(path, table["prediction"])
         _require_no_codes(path, predictions)
     _require_finite(predictions)
-    values = _others(path, table, [*_IDS, target, *answers])
+    copies, columns = _copies(path, table, variable, label)
+    values = _others(path, table, [*_IDS, target, *answers, *columns])
     kept, ignored = select_covariates(values)
     member = _membership(path, table)
     found = predictions.to_numpy(float)
     _require_no_twins(path, scans, found, scans["subject_id"].map(member).to_numpy(bool), target)
-    return Predictions(scans, found, member, values[list(kept)], ignored, variable, table[answers])
+    return Predictions(scans, found, member, values[list(kept)], ignored, variable, table[answers], copies)
 
 
 def _require_columns(path: Path, table: pd.DataFrame, needed: Sequence[str]) -> None:
@@ -164,6 +175,24 @@ def _probabilities(path: Path, table: pd.DataFrame, variable: TargetVariable, la
             "class, from 0 to 1, with sum 1"
         )
     return pd.Series(found, index=label.index)
+
+
+def _copies(
+    path: Path, table: pd.DataFrame, variable: TargetVariable, label: pd.Series
+) -> tuple[Float[np.ndarray, "scans copies"] | None, list[str]]:
+    """Return predictions of changed copies, and the columns that hold them."""
+    try:
+        found = answers_about_copies(table, variable, label.to_numpy(float))
+        columns = [name for copy in copy_columns(table.columns, variable) for name in copy]
+    except MemberscanError as error:
+        raise PredictionsError(f"{path}: {error}") from error
+    if found is not None and not np.isfinite(found).all():
+        scan = label.index[int(np.argmin(np.isfinite(found).all(axis=1)))]
+        raise PredictionsError(
+            f"{path}: a prediction of a copy of scan {scan!r} is no number, or its probabilities do not have "
+            "sum 1; give all of them, or leave the copies out"
+        )
+    return found, columns
 
 
 def _indexed(path: Path, table: pd.DataFrame) -> pd.DataFrame:

@@ -60,6 +60,7 @@ class PredictionsTable(Target):
             threat=threat,
             seed=seed,
             predictions=read.predictions[order],
+            copies=None if read.copies is None else read.copies[order],
             digest=fingerprint(read_limited(path, TABLE_LIMIT)),
             made=made,
             variable=read.variable,

@@ -80,6 +80,8 @@ class Target(ABC):
         Root seed of every draw.
     predictions
         Of each scan, if they are given instead of a model; of classes, the log-probability of its own class.
+    copies
+        The same of changed copies of each scan, if they are given too.
     references
         Reference models that the attacker trained, or None.
     variable
@@ -98,6 +100,7 @@ class Target(ABC):
     threat: ThreatModel
     seed: int
     predictions: Float[np.ndarray, " scans"] | None = None
+    copies: Float[np.ndarray, "scans copies"] | None = field(default=None, kw_only=True)
     references: Ensemble | None = field(default=None, kw_only=True)
     variable: TargetVariable = field(default=AGE, kw_only=True)
 
