@@ -89,7 +89,8 @@ def test_an_outsider_with_outputs_does_not_see_weights(run: Run):
 def test_an_outsider_sees_the_final_model_only(threat: ThreatModel, run: Run):
     target = open_target(run.path, threat)
     assert reason("loss-series", target) == (
-        "needs every round's global model; an outsider sees the final model only; use --attacker learner"
+        "needs every round's global model (--attacker learner), or models that were kept in training "
+        "(--checkpoints)"
     )
     for name in ("local-error", "fedmia:cosine", "gradient-ascent"):
         assert reason(name, target) == (

@@ -114,7 +114,7 @@ def test_the_table_has_every_attack_and_its_standard_errors(tmp_path: Path):
     attacks = [name for name, attack in REGISTRY.items() if isinstance(attack, kinds)]
     assert "stacking:copies" in attacks
     alone = [study.ERROR, study.ERROR_ON_COPIES]
-    assert list(table["attack"].unique()) == [*alone, *attacks, study.TAUGHT]
+    assert list(table["attack"].unique()) == [*alone, *attacks, *study.KNOWING, study.TAUGHT]
     assert list(table["references"].unique()) == [2, 4] and (table["targets"] == 8).all()
     assert table["auc"].between(0.4, 1).all() and (table.filter(like="_se") >= 0).all().all()
     # An error does not depend on references.
@@ -124,7 +124,7 @@ def test_the_table_has_every_attack_and_its_standard_errors(tmp_path: Path):
     known = np.where(twins.inside, twins.scans["age"], 0.0)
     leaks = Twins(twins.scans, np.stack([known, 0 * known, 0 * known], axis=2), twins.inside)
     found = study.table_of(leaks).query("references == 2").set_index("attack")["auc"]
-    assert (found[[study.ERROR, study.ERROR_ON_COPIES]] == 1).all()
+    assert (found[[study.ERROR, study.ERROR_ON_COPIES, *study.KNOWING]] == 1).all()
 
 
 def test_what_other_targets_teach_is_nothing_where_no_model_remembers_anybody():

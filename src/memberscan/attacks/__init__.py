@@ -24,9 +24,10 @@ from memberscan.attacks.gradient_magnitude import GRADIENT_MAGNITUDE, ZERO_KNOWL
 from memberscan.attacks.head_outputs import HEAD_LOSS, UNCERTAINTY
 from memberscan.attacks.learned import Block, LearnedAttack
 from memberscan.attacks.least_squares import LEAST_SQUARES
-from memberscan.attacks.leverage_likelihood import LEVERAGE_LIKELIHOOD
+from memberscan.attacks.leverage_likelihood import LEVERAGE_LIKELIHOOD, LEVERAGE_LIKELIHOOD_REFERENCES
 from memberscan.attacks.local_error import LOCAL_ERROR
 from memberscan.attacks.loss_series import LOSS_SERIES, ZERO_KNOWLEDGE_LOSS_SERIES
+from memberscan.attacks.multi_feature import MULTI_FEATURE
 from memberscan.attacks.prediction_label import PREDICTION_LABEL
 from memberscan.attacks.quantile import QUANTILE, QUANTILE_EMBEDDING
 from memberscan.attacks.references.calibration import ATTACK_R, DIFFICULTY
@@ -62,6 +63,8 @@ REGISTRY: dict[str, Attack] = {
         UNCERTAINTY,
         HEAD_LOSS,
         LEVERAGE_LIKELIHOOD,
+        LEVERAGE_LIKELIHOOD_REFERENCES,
+        MULTI_FEATURE,
         QUANTILE,
         QUANTILE_EMBEDDING,
         EMBEDDING_SIMILARITY,
@@ -94,16 +97,21 @@ REGISTRY: dict[str, Attack] = {
 }
 
 
-def default_attacks(threat: ThreatModel, *, references: bool = False) -> tuple[str, ...]:
-    """Return the names of all attacks that this attacker tries unasked, with or without reference models."""
+def default_attacks(
+    threat: ThreatModel, *, references: bool = False, checkpoints: bool = False
+) -> tuple[str, ...]:
+    """Return the names of all attacks that this attacker tries unasked, by what it has beside the target."""
     return tuple(
-        name for name, attack in REGISTRY.items() if tried_by_default(attack, threat, references=references)
+        name
+        for name, attack in REGISTRY.items()
+        if tried_by_default(attack, threat, references=references, checkpoints=checkpoints)
     )
 
 
 def attacks_on(target: Target) -> list[Attack]:
     """Return the attacks that a target's attacker tries unasked: those whose signals may tell something."""
-    names = default_attacks(target.threat, references=target.references is not None)
+    has = {"references": target.references is not None, "checkpoints": target.checkpoints is not None}
+    names = default_attacks(target.threat, **has)
     return [REGISTRY[name] for name in names if adds(REGISTRY[name], target)]
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from memberscan.signals import Provider, Signal, by_provider
 from memberscan.signals.reference_models import REFERENCES
-from memberscan.threat import Access, ThreatModel
+from memberscan.signals.round_predictions import PREDICTIONS_BY_ROUND
+from memberscan.threat import Access, Attacker, ThreatModel
 
 if TYPE_CHECKING:
     from memberscan.attacks.attack import Attack
@@ -62,9 +63,11 @@ def needed_access(attack: Attack, threat: ThreatModel) -> Access:
     return max(needed, key=every.index, default=Access.OUTPUTS)
 
 
-def tried_by_default(attack: Attack, threat: ThreatModel, *, references: bool = False) -> bool:
+def tried_by_default(
+    attack: Attack, threat: ThreatModel, *, references: bool = False, checkpoints: bool = False
+) -> bool:
     """Tell whether this attacker tries an attack unasked; see :func:`suits`."""
-    return not attack.on_request and suits(attack, threat, references=references)
+    return not attack.on_request and suits(attack, threat, references=references, checkpoints=checkpoints)
 
 
 def adds(attack: Attack, target: Target) -> bool:
@@ -72,7 +75,9 @@ def adds(attack: Attack, target: Target) -> bool:
     return all(provider.adds(target) for provider in by_provider(attack.reads))
 
 
-def suits(attack: Attack, threat: ThreatModel, *, references: bool = False) -> bool:
+def suits(
+    attack: Attack, threat: ThreatModel, *, references: bool = False, checkpoints: bool = False
+) -> bool:
     """Tell whether an attack is one of this attacker's, whether or not it can see the signals.
 
     Parameters
@@ -81,8 +86,12 @@ def suits(attack: Attack, threat: ThreatModel, *, references: bool = False) -> b
         The attack and the attacker.
     references
         Whether the target comes with reference models; without them nobody tries attacks that need some.
+    checkpoints
+        Whether an outsider has models that were kept in training; a learner sees those of every round anyway.
     """
     providers = by_provider(attack.reads)
     if REFERENCES in providers and not references:
+        return False
+    if PREDICTIONS_BY_ROUND in providers and threat.attacker is Attacker.OUTSIDER and not checkpoints:
         return False
     return all(threat.attacker in provider.attackers for provider in providers)

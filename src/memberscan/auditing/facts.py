@@ -210,6 +210,7 @@ def _threat(target: Target) -> ThreatFacts:
         known_members=None if threat.attacker is Attacker.LEARNER else members,
         known_nonmembers=nonmembers,
         references=None if target.references is None else len(target.references),
+        checkpoints=None if target.checkpoints is None else len(target.checkpoints),
     )
 
 

@@ -52,6 +52,7 @@ def audit(
     seed: int = 0,
     predictions_from: PredictionsFrom | None = None,
     references: Path | str | None = None,
+    checkpoints: Path | str | None = None,
     target: str | None = None,
     unit: str | None = None,
     classes: Sequence[str] = (),
@@ -93,6 +94,9 @@ def audit(
         one pass over the unaugmented scans of both sides; by default ``"unknown"``, which the verdict names.
     references
         Directory of reference models that the attacker trained: see :func:`memberscan.train_references`.
+    checkpoints
+        Folder of models that were kept in training, where the attacker has them beside the weights; files are
+        taken in the order of the numbers in their names.
     target, unit, classes
         What the model of a predictions file predicts, if not age: its column, and the unit of a number or,
         if they are not all in the column, the names of classes. A run records it.
@@ -116,6 +120,7 @@ def audit(
         seed=seed,
         predictions_from=predictions_from,
         references=None if references is None else Path(references),
+        checkpoints=None if checkpoints is None else Path(checkpoints),
         asked=asked_target(target, unit, classes),
     )
     chosen = given or attacks_on(audited)
@@ -135,6 +140,7 @@ def audit(
         **({} if run is None else facts.stated_of_training(run)),
         "predictions_from": audited.predictions_from,
         "references": None if audited.references is None else audited.references.fingerprint,
+        **({} if audited.checkpoints is None else {"checkpoints": audited.checkpoints.fingerprint}),
         "threat": asdict(threat),
         "attacks": [attack.name for attack in chosen],
         "attack_code": {attack.name: fingerprint(identity(attack)) for attack in chosen},
@@ -188,12 +194,14 @@ def measure(
     threat: ThreatModel,
     attacks: Sequence[str] = (),
     seed: int = 0,
+    checkpoints: Path | None = None,
 ) -> Outcome:
     """Return the unrounded outcome of an audit of a run, for studies of synthetic people.
 
     Only signals are written. Results about real people are published by :func:`audit`.
     """
-    return attack_run(source, directory, threat=threat, attacks=attacks, seed=seed).outcome
+    work = attack_run(source, directory, threat=threat, attacks=attacks, seed=seed, checkpoints=checkpoints)
+    return work.outcome
 
 
 def attack_run(
@@ -205,12 +213,13 @@ def attack_run(
     model: str | None = None,
     device: str = "auto",
     seed: int = 0,
+    checkpoints: Path | None = None,
 ) -> Work:
     """Return an audit of a run as it is before publication, with the data about single people behind it.
 
     Only signals are written. Parameters as of :func:`audit`.
     """
-    target = open_target(source, threat, seed=seed, model=model)
+    target = open_target(source, threat, seed=seed, model=model, checkpoints=checkpoints)
     _require_both_sides(target, SMALLEST_CELL)
     directory.mkdir(parents=True, exist_ok=True)
     chosen = _named(attacks) or attacks_on(target)

@@ -107,6 +107,12 @@ def audit(
     reference_count: Annotated[
         int | None, typer.Option(help="Use only the first of the references; even. By default all.")
     ] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Models kept in training, if an outsider has them beside the weights."
+        ),
+    ] = None,
     target: TargetColumn = None,
     unit: Unit = None,
     classes: Classes = "",
@@ -147,6 +153,7 @@ def audit(
         note=note,
         predictions_from=cast("PredictionsFrom | None", predictions_from),
         references=references,
+        checkpoints=checkpoints,
         target=target,
         unit=unit,
         classes=names_in(classes),

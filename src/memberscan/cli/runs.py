@@ -90,6 +90,9 @@ def train(
             help="Made-up people, each put in by a coin, with which audit reads the guarantee back; 200, say."
         ),
     ] = 0,
+    checkpoints: Annotated[
+        int, typer.Option(help="Models to keep before the end, for audit --checkpoints; 5, say.")
+    ] = 0,
     seed: DrawSeed = None,
     json: Json = False,
 ) -> None:
@@ -112,6 +115,7 @@ def train(
         config=config,
         seed=seed,
         canaries=canaries,
+        checkpoints=checkpoints,
     )
     _print(made, json)
 

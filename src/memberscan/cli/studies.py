@@ -11,7 +11,7 @@ from memberscan.cli.options import Json, Seed, answer, console
 from memberscan.errors import BadInputError
 
 _WITH_LONG = ("coverage", "verdict", "references", "reference-calibration", "defences")
-_WITH_DATA = ("references", "queries", "heads", "encoder", "defences")
+_WITH_DATA = ("references", "queries", "checkpoints", "heads", "encoder", "defences")
 
 
 def register(app: typer.Typer) -> None:
@@ -25,8 +25,8 @@ def study(
         typer.Argument(
             metavar="NAME",
             help="overfitting, verdict, gap, chance, federated, parties, coverage, retraining, "
-            "hidden-difference, exposure, reference-calibration, references, queries, another-visit, "
-            "heads, encoder, defences, federated-defences, canaries or canary-updates.",
+            "hidden-difference, exposure, reference-calibration, references, queries, checkpoints, "
+            "another-visit, heads, encoder, defences, federated-defences, canaries or canary-updates.",
         ),
     ],
     out: Annotated[

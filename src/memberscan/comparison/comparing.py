@@ -237,6 +237,9 @@ def _not_the_same(one: AuditContent, other: AuditContent) -> list[str]:
     if one.threat.references != other.threat.references:
         counts = f"{one.threat.references or 0} and {other.threat.references or 0}"
         said.append(f"The attackers trained different numbers of reference models: {counts}.")
+    if one.threat.checkpoints != other.threat.checkpoints:
+        counts = f"{one.threat.checkpoints or 0} and {other.threat.checkpoints or 0}"
+        said.append(f"The attackers have different numbers of checkpoints: {counts}.")
     if one.threat.known != other.threat.known:
         said.append("The attackers know different numbers of people.")
     if one.target.answers != other.target.answers:

@@ -150,6 +150,10 @@ class Composed(Defence):
             merge = merge.giving(part.merged(merge))
         return merge.average
 
+    def finishes(self) -> bool:
+        """See :class:`.Defence`."""
+        return any(part.finishes() for part in self.parts)
+
     def finished(self, model: AgeRegressor, generator: torch.Generator) -> None:
         """See :class:`~memberscan.defences.defence.Defence`."""
         for part in self.parts:

@@ -291,6 +291,10 @@ class Defence:
     def finished(self, model: AgeRegressor, generator: torch.Generator) -> None:
         """Change a finished model, before its weights are written."""
 
+    def finishes(self) -> bool:
+        """Return whether :meth:`finished` changes the model."""
+        return type(self).finished is not Defence.finished
+
     def answered(self, answers: Answers) -> Float[np.ndarray, " n"]:
         """Return what a service answers in place of the model's predictions, in the unit of the target.
 

@@ -20,6 +20,9 @@ from memberscan.report.content.consortium_json import Entry
 from memberscan.report.content.finding_json import Finding
 from memberscan.report.content.parts import Estimate, Label
 from memberscan.report.sections.summary import outside_attacker, party_attacker
+from memberscan.signals import Signal
+from memberscan.signals.reference_models import REFERENCE_MEMBERS
+from memberscan.signals.round_predictions import ROUND_PREDICTIONS
 
 GRAVEST: tuple[Label, ...] = ("leaks", "confounded", "inconclusive", "no leak shown")
 _EMPTY = {"smallest_detectable_auc": None, "average": None, "group": None, "person": None}
@@ -150,15 +153,22 @@ def can_use(implied: Implied, finding: Finding) -> bool:
     """Return whether an attacker has what an attack of an audit reads."""
     if implied.sees == "outputs" and finding.access != "outputs":
         return False
+    if implied.who == "outsider" and _reads(finding.attack, ROUND_PREDICTIONS):
+        # What is released is the finished model, and not the checkpoints.
+        return False
     return implied.references or not _with_references(finding.attack)
 
 
 def _with_references(attack: str) -> bool:
-    """Return whether an attack compares with reference models; one of a plug-in is not known to."""
-    from memberscan.attacks import REGISTRY
-    from memberscan.signals.reference_models import REFERENCE_MEMBERS
+    """Return whether an attack compares with reference models."""
+    return _reads(attack, REFERENCE_MEMBERS)
 
-    return attack in REGISTRY and REFERENCE_MEMBERS in REGISTRY[attack].reads
+
+def _reads(attack: str, signal: Signal) -> bool:
+    """Return whether an attack reads a signal; one of a plug-in is not known to."""
+    from memberscan.attacks import REGISTRY
+
+    return attack in REGISTRY and signal in REGISTRY[attack].reads
 
 
 def not_all_tried(implied: Implied, audit: AuditContent, usable: Sequence[Finding]) -> str | None:

@@ -88,9 +88,11 @@ def groups(audit: Audited) -> Iterator[tuple[str, tuple[str, ...]]]:
 def threat(audit: Audited) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Tell which attacker was assumed."""
     assumed = audit.content.threat
-    references = f", with {words.people(assumed.references, 'reference model')}" if assumed.references else ""
+    had = f", with {words.people(assumed.references, 'reference model')}" if assumed.references else ""
+    if assumed.checkpoints:
+        had += f", with {words.people(assumed.checkpoints, 'checkpoint')} of the training"
     yield (
-        f"Attacker: {assumed.attacker}, who sees {assumed.access}{references}; it knows {_known(audit)}.",
+        f"Attacker: {assumed.attacker}, who sees {assumed.access}{had}; it knows {_known(audit)}.",
         ("threat",),
     )
 

@@ -20,8 +20,8 @@ _OWNER_ONLY = frozenset({
 })  # fmt: skip
 """They hold scans, or say who is a member, how members were drawn, or what attackers would have to work for:
 see "What each file gives away" in the documentation."""
-_FOLDERS = frozenset({"signals", "rounds", "checkpoint-teachers"})
-"""What attacks read of each scan, every model of every round, and teachers without a defence."""
+_FOLDERS = frozenset({"signals", "rounds", "checkpoints", "checkpoint-teachers"})
+"""What attacks read of each scan, models of every round or of some epochs, and teachers without a defence."""
 
 
 def owner_only(names: Collection[str]) -> list[str]:

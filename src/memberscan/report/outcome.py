@@ -100,6 +100,8 @@ class ThreatFacts:
         Known non-members.
     references
         Reference models that it trained; None where there were none.
+    checkpoints
+        Models of the training that it has beside the finished one; None where there were none.
     """
 
     access: Access
@@ -110,6 +112,7 @@ class ThreatFacts:
     known_members: int | None
     known_nonmembers: int
     references: int | None = None
+    checkpoints: int | None = None
 
     @property
     def known_per_side(self) -> int:

@@ -28,7 +28,7 @@ from memberscan.report.content.audit_json import SCHEMA, AuditContent
 from memberscan.report.content.guarantee_json import Guarantee
 from memberscan.report.content.parts import Auc, Bound, Estimate, NotRun
 from memberscan.report.exposure import exposure, residual_bands
-from memberscan.report.outcome import AttackFacts, Outcome, ProvenanceFacts, TargetFacts
+from memberscan.report.outcome import AttackFacts, Outcome, ProvenanceFacts, TargetFacts, ThreatFacts
 from memberscan.report.published_canaries import canaries
 from memberscan.report.published_parties import federation
 from memberscan.report.published_people import person_exposure
@@ -55,6 +55,12 @@ def publish(outcome: Outcome) -> AuditContent:
     return check(found.dump())
 
 
+def _of_attacker(threat: ThreatFacts) -> dict[str, Any]:
+    """Return what is said of an attacker, apart from whom it knows."""
+    known = {"known_members", "known_nonmembers", *(() if threat.checkpoints else ("checkpoints",))}
+    return {key: value for key, value in asdict(threat).items() if key not in known}
+
+
 def _exact(outcome: Outcome) -> AuditContent:
     """Return what an audit says, with numbers that are not rounded yet."""
     smallest = outcome.smallest_cell
@@ -65,7 +71,7 @@ def _exact(outcome: Outcome) -> AuditContent:
         disclosure=audit_json.Disclosure(smallest_cell=smallest),
         target=_target(outcome),
         threat=audit_json.Threat(
-            **{key: value for key, value in asdict(outcome.threat).items() if not key.startswith("known")},
+            **_of_attacker(outcome.threat),
             known_per_side=outcome.threat.known_per_side,
             known_members=outcome.threat.known_members,
             known_nonmembers=outcome.threat.known_nonmembers,

@@ -107,6 +107,14 @@ def _queries(out: Path, *, seed: int, run: Path | None, data: Path | None = None
     return queries(out, data=data, seed=seed, processes=threads.available())
 
 
+def _checkpoints(out: Path, *, seed: int, run: Path | None, data: Path | None = None) -> pd.DataFrame:
+    from memberscan import threads
+    from memberscan.studies.checkpoints import checkpoints
+
+    del run
+    return checkpoints(out, data=data, seed=seed, processes=threads.available())
+
+
 def _another_visit(out: Path, *, seed: int, run: Path | None) -> pd.DataFrame:
     from memberscan import threads
     from memberscan.studies.another_visit import another_visit
@@ -179,6 +187,7 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "exposure": _exposure,
     "reference-calibration": _reference_calibration,
     "queries": _queries,
+    "checkpoints": _checkpoints,
     "another-visit": _another_visit,
     "heads": _heads,
     "encoder": _encoder,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from memberscan.attacks import REGISTRY
+from memberscan.attacks import REGISTRY, Attack
+from memberscan.attacks.attack import KnownScans
 from memberscan.attacks.attempt import one_thread
 from memberscan.attacks.references.copies import CopiesAttack, with_copies
 from memberscan.attacks.references.stacking import SHARES, Stack
@@ -22,6 +23,9 @@ from memberscan.evidence.roc import aucs_of_rows
 from memberscan.files import write_table
 from memberscan.people import People
 from memberscan.progress import progress
+from memberscan.signals import PREDICTION, View
+from memberscan.signals.augmented_predictions import AUGMENTED_PREDICTIONS
+from memberscan.signals.reference_models import REFERENCE_PREDICTIONS
 from memberscan.studies.reference_recipes import RECIPES, morphometry
 from memberscan.studies.reference_twins import Network, Twins, of_images, of_measures
 
@@ -33,6 +37,8 @@ TARGETS = 36
 TWINS = 18
 RATES = ("auc", "tpr_1", "tpr_5")
 ERROR, ERROR_ON_COPIES = "error:zero-knowledge", "augmented-error:zero-knowledge"
+KNOWING = ("multi-feature",)
+"""Attacks that learn from half of the people, whose membership they know, and are scored on the others."""
 TAUGHT = "stacking, taught by other targets"
 FOLDS = 6
 """Parts of the pairs of models: each is attacked by what the others taught."""
@@ -123,7 +129,9 @@ def table_of(twins: Twins) -> pd.DataFrame:
     rows = []
     with one_thread(), progress("attacking", len(numbers) * len(targets)) as advance:
         for number in numbers:
-            found: dict[str, list[np.ndarray]] = {name: [] for name in (ERROR, ERROR_ON_COPIES, *attacks)}
+            found: dict[str, list[np.ndarray]] = {
+                name: [] for name in (ERROR, ERROR_ON_COPIES, *attacks, *KNOWING)
+            }
             for k in targets:
                 compared, people, member = comparison(twins, int(k), number)
                 found[ERROR].append(rates(people.mean(-np.abs(compared.residual)), member))
@@ -133,6 +141,10 @@ def table_of(twins: Twins) -> pd.DataFrame:
                     of_people = people.total if attack.log_likelihood_ratio else people.mean
                     seen = compared if isinstance(attack, CopiesAttack) else replace(compared, also=())
                     found[name].append(rates(of_people(attack.statistic(seen)), member))
+                for name in KNOWING:
+                    found[name].append(
+                        knowing(REGISTRY[name], view_of(twins, int(k), number), people, member)
+                    )
                 advance(1)
             found[TAUGHT] = taught(twins, number, targets)
             rows += [_row(name, number, np.stack(values)) for name, values in found.items()]
@@ -152,6 +164,33 @@ def comparison(twins: Twins, k: int, references: int) -> tuple[Compared, People,
     copied = trials.label[:, None] - twins.copies[:, twins.inside.any(axis=0)]
     with_also = with_copies(compared, copied[k], copied[chosen])
     return with_also, people, people.mean(trials.inside[k]) > 0
+
+
+def view_of(twins: Twins, k: int, references: int) -> View:
+    """Return what an attacker sees of model ``k``, its copies, and the next pairs of models."""
+    trials, _ = targets_beside(twins, references)
+    scored, chosen = twins.inside.any(axis=0), np.flatnonzero(trials.used[k])
+    values = {
+        PREDICTION: twins.predictions[k, scored],
+        AUGMENTED_PREDICTIONS: twins.copies[k, scored],
+        REFERENCE_PREDICTIONS: twins.predictions[chosen][:, scored],
+    }
+    scans = twins.scans[scored][["subject_id"]].assign(label=trials.label)
+    return View(scans, values)
+
+
+def knowing(
+    attack: Attack, view: View, people: People, member: Bool[np.ndarray, " people"]
+) -> Float[np.ndarray, " 3"]:
+    """Rate an attack that knows a random half of the people, on the others; the mean of both halves."""
+    half = np.random.default_rng(0).permutation(len(people)) % 2 == 0
+    features, found = attack.observe(view), []
+    for known in (half, ~half):
+        places = np.flatnonzero(known[people.of_scan])
+        told = KnownScans(places, member[people.of_scan][places])
+        scores = people.mean(attack.score(features, told))
+        found.append(rates(scores[~known], member[~known]))
+    return np.asarray(np.mean(found, axis=0))
 
 
 def targets_beside(twins: Twins, references: int) -> tuple[Trials, People]:

@@ -11,7 +11,7 @@ from memberscan.errors import BadInputError
 from memberscan.references.ensemble import Ensemble
 from memberscan.targets.predictions_table import PredictionsTable
 from memberscan.targets.target import PredictionsFrom, Target
-from memberscan.threat import WITH_REFERENCES, Attacker, ThreatModel
+from memberscan.threat import WITH_REFERENCES, Access, Attacker, ThreatModel
 
 
 def open_target(
@@ -23,6 +23,7 @@ def open_target(
     seed: int = 0,
     predictions_from: PredictionsFrom | None = None,
     references: Path | None = None,
+    checkpoints: Path | None = None,
     asked: Asked | None = None,
 ) -> Target:
     """Open a run directory or a predictions file for an attacker; nothing is written.
@@ -43,6 +44,8 @@ def open_target(
         How the predictions of a file were made; by default "unknown".
     references
         Directory of reference models.
+    checkpoints
+        Folder of models that were kept in training.
     asked
         What the model of a predictions file predicts, if not age; a run records it itself.
 
@@ -69,10 +72,26 @@ def open_target(
             f"{path} is a directory, and --target is for a file of predictions; leave it out: a run records "
             "what its model predicts"
         )
+    outside = threat.attacker is Attacker.OUTSIDER and threat.access is Access.WEIGHTS
+    if checkpoints is not None and not outside:
+        raise BadInputError(
+            "checkpoints are for an outsider who has the weights too; give --access weights, or leave out "
+            "--checkpoints"
+        )
     target = _open(path, threat, cohort, model, seed, predictions_from or "unknown", asked or Asked())
     # A column that is a copy of membership stops the audit before anything is computed.
     target.copied_columns  # noqa: B018
+    if checkpoints is not None:
+        target = _with_checkpoints(target, checkpoints)
     return target if references is None else _with_references(target, references)
+
+
+def _with_checkpoints(target: Target, folder: Path) -> Target:
+    if lacking := target.lacks(Access.WEIGHTS):
+        raise BadInputError(f"an attack on checkpoints {lacking}; leave out --checkpoints")
+    from memberscan.targets.checkpoints import Checkpoints
+
+    return replace(target, checkpoints=Checkpoints.of(folder))
 
 
 def _with_references(target: Target, directory: Path) -> Target:

@@ -25,6 +25,7 @@ from memberscan.threat import Access, ThreatModel
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
+    from memberscan.targets.checkpoints import Checkpoints
     from memberscan.targets.service import Service
 
 PredictionsFrom = Literal["one-pass", "unknown"]
@@ -84,6 +85,8 @@ class Target(ABC):
         The same of changed copies of each scan, if they are given too.
     references
         Reference models that the attacker trained, or None.
+    checkpoints
+        Models that were kept in training, if the attacker has them.
     variable
         What the model predicts.
 
@@ -102,6 +105,7 @@ class Target(ABC):
     predictions: Float[np.ndarray, " scans"] | None = None
     copies: Float[np.ndarray, "scans copies"] | None = field(default=None, kw_only=True)
     references: Ensemble | None = field(default=None, kw_only=True)
+    checkpoints: Checkpoints | None = field(default=None, kw_only=True)
     variable: TargetVariable = field(default=AGE, kw_only=True)
 
     def __post_init__(self) -> None:

@@ -32,6 +32,7 @@ from memberscan.salts import get_or_create, keyed
 from memberscan.training.canaries import WHAT, draw_canaries, require_canaries
 from memberscan.training.checkpoint import remove_checkpoint
 from memberscan.training.config import TrainingConfig
+from memberscan.training.kept_checkpoints import FOLDER, keeper, require_checkpoints
 from memberscan.training.kept_seeds import (
     CANARY_SEED,
     DEFENCE_SEED,
@@ -59,6 +60,7 @@ def train(
     config: TrainingConfig | None = None,
     seed: int | None = None,
     canaries: int = 0,
+    checkpoints: int = 0,
 ) -> Run:
     """Train a target model and write a run.
 
@@ -88,6 +90,9 @@ def train(
         Number of made-up people, of whom each is put in or left out by a fair coin, so that an audit can read
         back what the training guarantees: see ``memberscan.training.canaries``. The people
         that they are made from, at most half of the non-members, are on neither side of other findings.
+    checkpoints
+        Number of models to keep in the folder ``checkpoints`` of the run, after epochs that are evenly spaced
+        before the last one: for an audit of an attacker who has them beside the finished model.
 
     Raises
     ------
@@ -96,7 +101,7 @@ def train(
     TooFewSubjectsError
         If fewer than ten members or non-members remain.
     BadInputError
-        If the number of canaries is not accepted.
+        If the number of canaries or of checkpoints is not accepted.
     """
     cohort = cohort if isinstance(cohort, Cohort) else Cohort.open(cohort)
     path, config = Path(path), config or TrainingConfig()
@@ -104,8 +109,10 @@ def train(
     randomised = isinstance(members, (int, float))
     resolve_device(config.device)
     require_canaries(canaries)
+    require_checkpoints(checkpoints, config)
     defence_from(config.defence).require_training(None)
     extra = defence_request(path, config, seed) | canary_request(path, canaries, seed)
+    extra |= {"checkpoints": checkpoints} if checkpoints else {}
     seed = kept_seed(path, MEMBERSHIP_SEED, seed) if randomised else None
     roles = chosen_roles(cohort, members, validation, seed or 0)
     planted = None
@@ -155,6 +162,7 @@ def train(
                 defence_seed,
                 guarantee,
                 planted,
+                checkpoints,
                 randomised=randomised,
             )
 
@@ -170,6 +178,7 @@ def _train(
     defence_seed: int,
     guarantee: Mapping[str, Any] | None,
     planted: Canaries | None,
+    checkpoints: int,
     *,
     randomised: bool,
 ) -> Run:
@@ -179,7 +188,10 @@ def _train(
     started = time.perf_counter()
     members, validation = ids[Role.MEMBER], ids[Role.VALIDATION]
     checkpoint, initial = path / CHECKPOINT, partial(new_network, spec)
-    state = fit_or_teach(network, cohort, members, validation, config, checkpoint, initial, defence_seed)
+    keep = keeper(path / FOLDER, network, checkpoints, config.epochs)
+    state = fit_or_teach(
+        network, cohort, members, validation, config, checkpoint, initial, defence_seed, after_epoch=keep
+    )
     finish_with_defence(network, config, defence_seed)
     # The exact errors of every epoch identify the training set: whoever can repeat the training with a
     # guessed set of members can compare them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
 
+def ignored(epoch: int) -> None:
+    """Do nothing after an epoch."""
+
+
 def fit(
     model: AgeRegressor,
     cohort: Cohort,
@@ -47,6 +51,7 @@ def fit(
     *,
     defence_seed: int = 0,
     title: str = "training",
+    after_epoch: Callable[[int], None] = ignored,
 ) -> Progress:
     """Train a model in place on the scans of the members, resuming from ``checkpoint`` if it exists.
 
@@ -66,6 +71,8 @@ def fit(
         Seed of the defence's random numbers.
     title
         What the progress is called.
+    after_epoch
+        Is called with the number of each finished epoch, and again for those that an interruption repeats.
 
     Raises
     ------
@@ -104,6 +111,7 @@ def fit(
             if validation and losses["validation"] < state.best_loss:
                 state.best_epoch, state.best_loss = state.epoch, losses["validation"]
                 state.best_weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+            after_epoch(state.epoch)
             if time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
                 save_checkpoint(checkpoint, model, optimizer, state)
                 saved = time.monotonic()

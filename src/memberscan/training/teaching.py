@@ -24,7 +24,7 @@ from memberscan.models.weights import WEIGHTS_LIMIT
 from memberscan.received import load_safetensors
 from memberscan.training.checkpoint import Progress, teachers_folder
 from memberscan.training.config import TrainingConfig
-from memberscan.training.loop import fit, size_of
+from memberscan.training.loop import fit, ignored, size_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -69,6 +69,7 @@ def fit_or_teach(
     checkpoint: Path,
     initial: Callable[[int], AgeRegressor],
     defence_seed: int = 0,
+    after_epoch: Callable[[int], None] = ignored,
 ) -> Progress:
     """Train a model in place by :func:`.fit`: on the members, or on the answers of its defence's teachers.
 
@@ -77,8 +78,9 @@ def fit_or_teach(
 
     Parameters
     ----------
-    model, cohort, members, validation, config, checkpoint, defence_seed
-        See :func:`.fit`. The caller removes the checkpoint by :func:`.remove_checkpoint`.
+    model, cohort, members, validation, config, checkpoint, defence_seed, after_epoch
+        See :func:`.fit`. The caller removes the checkpoint by :func:`.remove_checkpoint`. After epochs of
+        teachers and of a student nothing is called.
     initial
         Returns a network with the initial weights of a seed.
 
@@ -91,7 +93,10 @@ def fit_or_teach(
     """
     teaching = defence_from(config.defence).teaching()
     if teaching is None:
-        return fit(model, cohort, members, validation, config, checkpoint, defence_seed=defence_seed)
+        return fit(
+            model, cohort, members, validation, config, checkpoint,
+            defence_seed=defence_seed, after_epoch=after_epoch,
+        )  # fmt: skip
     require_students(config, bool(validation))
     parts = shares(cohort, members, teaching.teacher_count(), seeds.generator(defence_seed, "teachers"))
     folder = teachers_folder(checkpoint)

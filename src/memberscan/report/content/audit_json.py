@@ -93,8 +93,7 @@ class Threat(Part):
     access: Access
     """What it sees of the target."""
     leaked: Fraction
-    """Share of the smaller side whose membership it knows; in a federation, share of the held-out subjects
-    that it knows to be non-members."""
+    """Share of the smaller side, or of the held-out people of a federation, whose membership it knows."""
     repeats: Count
     """Draws of the known subjects."""
     attacker: Attacker
@@ -109,6 +108,8 @@ class Threat(Part):
     """Known non-members. Absent in early versions."""
     references: Count | None = None
     """Reference models that it trained; null where there were none. Absent in early versions."""
+    checkpoints: Count | None = None
+    """Models of the training that it has beside the finished one. Absent where there were none."""
 
     @property
     def known(self) -> tuple[int | None, int]:

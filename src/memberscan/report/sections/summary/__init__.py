@@ -192,6 +192,9 @@ def outside_attacker(threat: Threat, variable: Variable) -> list[str]:
         sentences.append(
             f"It trained {words.people(threat.references, 'reference model')} on people like these."
         )
+    if threat.checkpoints:
+        kept = words.people(threat.checkpoints, "model")
+        sentences.append(f"It also has {kept} that were kept before the end of the training.")
     members, nonmembers = threat.known
     if not (members or nonmembers):
         return [*sentences, "It does not know anyone’s membership beforehand."]

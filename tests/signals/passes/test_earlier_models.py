@@ -11,7 +11,7 @@ import torch
 from memberscan.cohort import Cohort
 from memberscan.errors import StaleError, TranscriptError
 from memberscan.models.inputs import as_inputs, predict
-from memberscan.signals.passes.global_models import predictions_by_round
+from memberscan.signals.passes.earlier_models import predictions_by_round
 
 from ...models.awkward import Mixing
 from ..conftest import Federate, party_of
