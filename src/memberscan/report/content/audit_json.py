@@ -391,8 +391,7 @@ class AuditContent(Part):
     verdict: Verdict
     """The answer."""
     federation: Federation | None
-    """The federation that trained the target, and what each pair of its parties showed; null where one party
-    trained alone."""
+    """The federation that trained the target, and what its pairs showed; null where one party trained."""
     provenance: Provenance
     """How to obtain the same result again."""
     references: References | None = None
