@@ -111,7 +111,7 @@ def test_what_is_not_the_same_is_said(quiet: AuditContent, audited: Audited) -> 
     one = changed(quiet, threat={"references": 4})
     other = changed(
         labelled(quiet, "inconclusive"),
-        threat={"references": 8, "known_nonmembers": 3},
+        threat={"references": 8, "checkpoints": 5, "known_nonmembers": 3},
         provenance={"cohort": "another"},
         target={"answers": "rounded"},
     )
@@ -119,6 +119,7 @@ def test_what_is_not_the_same_is_said(quiet: AuditContent, audited: Audited) -> 
     for part in (
         "different data",
         "4 and 8",
+        "different numbers of checkpoints: 0 and 5",
         "different numbers of people",
         "changes its answers",
         "inconclusive",

@@ -82,6 +82,16 @@ def test_attacks_with_references_are_not_for_those_who_train_none(
     assert row(content, "queries").outcome == "inconclusive"
 
 
+def test_attacks_on_checkpoints_are_not_for_those_who_get_the_finished_model(
+    quiet: AuditContent, derived: Derive
+) -> None:
+    followed = renamed(leaking(of_weights(quiet, "error"), "error"), "error", "loss-series")
+    content = derived("open-weights", changed(followed, threat={"checkpoints": 5}))
+    weights = row(content, "reads the weights")
+    assert weights.outcome == "inconclusive" and "more than this attacker has" in weights.reason
+    assert "with 5 checkpoints of the training" in str(content.dump())
+
+
 def test_the_most_exposed_are_those_of_the_references(exposed: AuditContent, derived: Derive) -> None:
     content = derived("api", exposed)
     assert exposed.person_exposure is not None

@@ -259,6 +259,19 @@ def test_only_the_release_that_was_attacked_counts_as_audited(
     assert len(federations) == (1 if name == "leaks" else 3)
 
 
+def test_attacks_on_checkpoints_are_those_of_a_release_of_its_own(examples: Examples) -> None:
+    audit = examples["leaks"]
+    first, *others = audit.findings
+    followed = audit.model_copy(
+        update={"findings": (first.model_copy(update={"attack": "loss-series"}), *others)}
+    )
+    rows = {row[0].text: row[1] for row in not_tried.context_table(followed).rows}
+    assert rows["Checkpoints of the training"].note == f"{len(audit.findings)} attacks"
+    assert rows["Published weights"].note == f"{len(others)} attacks"
+    rows = {row[0].text: row[1] for row in not_tried.context_table(audit).rows}
+    assert rows["Checkpoints of the training"].text == "not audited"
+
+
 def test_whether_the_strongest_attack_needs_known_people_is_said(examples: Examples) -> None:
     audit = examples["leaks"]
     fitted, unfitted = ([f for f in audit.findings if f.fitted == value] for value in (True, False))

@@ -17,6 +17,8 @@ _WITH_REFERENCES = (
     "strongest attack, especially where false alarms must be few. Train some with memberscan references, "
     "and audit again with --references.",
 )
+_ON_CHECKPOINTS = "loss-series"
+"""Names of attacks from outside that read models of the training begin so."""
 _OTHER_ATTACKS = (
     ("Reconstruction", "Recovering scans, or parts of them, from the model or from its updates."),
     ("Attribute inference", "Inferring a person’s sex, diagnosis or other facts from the model."),
@@ -64,11 +66,19 @@ def _contexts(audit: AuditContent) -> list[_Context]:
     attacker = audit.threat.attacker
     outside = audit.findings if attacker == "outsider" else ()
     by_outputs = [finding for finding in outside if finding.access == "outputs"]
-    # An attacker that has the weights has the predictions, too.
-    by_weights = outside if len(by_outputs) < len(outside) else ()
+    # Who has checkpoints has the finished model, too, and an attacker that has the weights the predictions.
+    finished = [finding for finding in outside if not finding.attack.startswith(_ON_CHECKPOINTS)]
+    by_weights = finished if len(by_outputs) < len(finished) else ()
+    by_checkpoints = outside if len(finished) < len(outside) else ()
     contexts = [
         _Context("Query service", "Predictions of the final model.", by_outputs, "--access outputs"),
         _Context("Published weights", "The final model itself.", by_weights, "--access weights"),
+        _Context(
+            "Checkpoints of the training",
+            "The final model, and models that were kept before the end.",
+            by_checkpoints,
+            "--access weights --checkpoints DIR",
+        ),
     ]
     if audit.federation is None and audit.target.kind == "run":
         return contexts
