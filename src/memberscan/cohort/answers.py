@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PREDICTION = "prediction"
 _OF_CLASS = "p_"
-_COPY = re.compile(r"(copy_([1-9][0-9]*)_)(.+)", re.DOTALL)
+_COPY = re.compile(r"copy_([1-9][0-9]{0,3})_(.+)", re.DOTALL)
 _ROUNDING = 0.005
 """Each probability of a row may miss its value by this, that of two decimals, so that their sum misses 1."""
 
@@ -69,11 +69,11 @@ def copy_columns(columns: Iterable[str], variable: TargetVariable) -> list[list[
     BadInputError
         If the copies are not numbered from one without gaps, or one lacks a column.
     """
-    answers = answer_columns(variable)
-    split = (_COPY.fullmatch(column) for column in columns)
-    found = {int(match[2]): match[1] for match in split if match and match[3] in answers}
-    every = [[f"copy_{number}_{name}" for name in answers] for number in range(1, max(found, default=0) + 1)]
-    if lacking := [column for copy in every for column in copy if column not in {*columns}]:
+    answers, given = answer_columns(variable), list(columns)
+    split = (_COPY.fullmatch(column) for column in given)
+    found = {int(match[1]) for match in split if match and match[2] in answers}
+    every = [[f"copy_{number}_{name}" for name in answers] for number in range(1, len(found) + 1)]
+    if lacking := [column for copy in every for column in copy if column not in given]:
         raise BadInputError(
             f"there are predictions of {len(found)} copies, but no column {lacking[0]}; number copies from 1"
         )

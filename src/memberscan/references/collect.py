@@ -96,8 +96,7 @@ def collect_predictions(
     ReferencesError
         If a name is not of the plan or is given twice; a scan is missing, repeated or unknown; predictions
         are constant or equal to those of another reference; not all are asked about as many copies; or the
-        errors show that a reference was trained
-        on other people than planned.
+        errors show that a reference was trained on other people than planned.
     """
     names = [name_of(k) for k in range(len(plan.inside))]
     files: dict[str, Path] = {}
