@@ -14,6 +14,7 @@ from memberscan.attacks.attack import NOBODY, KnownScans
 from memberscan.attacks.attempt import carry_out, observe
 from memberscan.attacks.availability import suits
 from memberscan.attacks.references import learners
+from memberscan.attacks.references.copies import CopiesAttack
 from memberscan.attacks.with_references import ReferenceAttack
 from memberscan.errors import MisalignedError, NonFiniteError, UnknownAttackError
 from memberscan.evidence.delong import DeLong
@@ -75,7 +76,8 @@ def test_every_attack_is_tried_by_somebody_from_whose_place_it_can_be_seen():
     assert with_references == set(REGISTRY) - on_request
     assert all(any(suits(REGISTRY[name], t, references=True) for t in THREATS) for name in on_request)
     # Without references, nobody tries the attacks that need some.
-    needy = {name for name, attack in REGISTRY.items() if isinstance(attack, ReferenceAttack)}
+    kinds = (ReferenceAttack, CopiesAttack)
+    needy = {name for name, attack in REGISTRY.items() if isinstance(attack, kinds)}
     assert set().union(*tried.values()) == with_references - needy and "stacking" in needy
     # Who sees the learners' updates does not work on the final model, and the other way round.
     for attacker, names in tried.items():

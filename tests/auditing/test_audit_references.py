@@ -118,6 +118,12 @@ def test_a_lab_may_ask_its_models_about_copies_and_collect_them(world: Path, tmp
     assert findings["stacking:copies"] > findings["stacking"] + 0.05
     assert findings["augmented-error:zero-knowledge"] > 0.8
 
+    # They are compared unasked, too, but not where there are none.
+    unasked = {row["attack"] for row in audit(file, references=directory).content["findings"]}
+    assert {"stacking:copies", "augmented-error"} <= unasked
+    plain = audit(world / "leaking.tsv", references=world / "leaking-refs").content
+    assert "stacking:copies" not in {row["attack"] for row in (*plain["findings"], *plain["not_run"])}
+
     # The references of others were not asked, or about other copies.
     def reason(predictions: Path, references: Path) -> str:
         (row,) = audit(predictions, references=references, attacks=["stacking", "stacking:copies"]).content[

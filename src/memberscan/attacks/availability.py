@@ -72,7 +72,7 @@ def tried_by_default(
 
 def adds(attack: Attack, target: Target) -> bool:
     """Tell whether an attack reads only signals that can say something of this target: see Provider.adds."""
-    return all(provider.adds(target) for provider in by_provider(attack.reads))
+    return all(provider.adds(signals, target) for provider, signals in by_provider(attack.reads).items())
 
 
 def suits(

@@ -36,13 +36,14 @@ class AugmentedPredictions(Provider):
             return None
         return "needs the model itself, to query it with changed scans, or columns such as copy_1_prediction"
 
-    def adds(self, target: Target) -> bool:
+    def adds(self, signals: Sequence[Signal], target: Target) -> bool:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`.
 
         Copies of rows of measures say little where a model has no references to compare with, and cost twenty
-        queries of each scan, so they are only asked for by name.
+        queries of each scan.
         """
-        if target.predictions is not None:
+        references = target.references
+        if target.predictions is not None or (references is not None and references.copies is not None):
             return True
         from memberscan.targets.trained_model import TrainedModel
 

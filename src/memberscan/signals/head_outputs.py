@@ -30,13 +30,13 @@ class HeadOutputs(OfFinalModel):
         """See :class:`~memberscan.signals.signal.Provider`; a single number has no uncertainty."""
         if (lacking := super().absent(signals, target)) is not None:
             return lacking
-        if self.adds(target):
+        if self.adds(signals, target):
             return None
         return (
             "needs a head that says more than a prediction (classes, or --head gaussian, quantiles or bins)"
         )
 
-    def adds(self, target: Target) -> bool:
+    def adds(self, signals: Sequence[Signal], target: Target) -> bool:  # noqa: ARG002
         """See :class:`~memberscan.signals.signal.Provider`."""
         if target.predictions is not None:
             return False

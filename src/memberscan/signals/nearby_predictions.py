@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ class NearbyPredictions(OfFinalModel):
         """See :class:`~memberscan.signals.signal.Provider`."""
         return "changed"
 
-    def adds(self, target: Target) -> bool:
+    def adds(self, signals: Sequence[Signal], target: Target) -> bool:  # noqa: ARG002
         """Tell whether there is a service, which may answer otherwise than its model."""
         return target.service is not None
 

@@ -39,6 +39,13 @@ class ReferenceModels(Provider):
             )
         return _other_copies(target, target.references) if REFERENCE_COPIES in signals else None
 
+    def adds(self, signals: Sequence[Signal], target: Target) -> bool:
+        """See :class:`~memberscan.signals.signal.Provider`; copies do if both were asked about the same."""
+        if REFERENCE_COPIES not in signals or target.references is None:
+            return True
+        asked = target.predictions is None or target.copies is not None
+        return asked and _other_copies(target, target.references) is None
+
     def out_of_sight(self, threat: ThreatModel) -> str:
         """See :class:`~memberscan.signals.signal.Provider`."""
         return f"is an attack on the global model; this attacker ({threat.attacker}) attacks the updates"

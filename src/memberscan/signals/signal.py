@@ -91,7 +91,7 @@ class Provider(ABC):
         """Return why the target has no such signals for any attacker, or None."""
         return None
 
-    def adds(self, target: Target) -> bool:  # noqa: ARG002
+    def adds(self, signals: Sequence[Signal], target: Target) -> bool:  # noqa: ARG002
         """Tell whether the signals can say more of this target than others do.
 
         Attacks on signals that cannot are not tried unasked.

@@ -54,7 +54,7 @@ def test_they_are_kept_and_those_of_another_model_are_refused(
         predictions_of_copies(TrainedModel.open(other.path, ThreatModel()), tmp_path / "out")
 
 
-def test_rows_of_measures_have_copies_too_which_are_asked_for_by_name_only(
+def test_rows_of_measures_have_copies_too_which_say_little_without_references(
     run: Run, table: Cohort, tmp_path: Path
 ):
     made = train(table, tmp_path / "run", model="mlp", config=TrainingConfig(epochs=1, device="cpu"))
@@ -65,5 +65,6 @@ def test_rows_of_measures_have_copies_too_which_are_asked_for_by_name_only(
         alone = torch.stack([predict(model, copy) for copy in Copies.of(table)(inputs)], dim=1)
     assert found.shape == (len(table), 20)
     np.testing.assert_allclose(found, alone, rtol=1e-5)
-    assert not PREDICTIONS_OF_COPIES.adds(target)
-    assert PREDICTIONS_OF_COPIES.adds(TrainedModel.open(run.path, ThreatModel()))
+    asked = [AUGMENTED_PREDICTIONS]
+    assert not PREDICTIONS_OF_COPIES.adds(asked, target)
+    assert PREDICTIONS_OF_COPIES.adds(asked, TrainedModel.open(run.path, ThreatModel()))

@@ -146,5 +146,4 @@ STACKING_COPIES = CopiesAttack(
     "references show",
     statistic=stacking,
     log_likelihood_ratio=True,
-    on_request=True,
 )
