@@ -92,7 +92,7 @@ LIRA = ReferenceAttack(
 )
 LIRA_FIXED = ReferenceAttack(
     "lira:fixed-variance",
-    "the same, with one variance for all people",
+    "how likely the size of the error is with and without this person, with one variance for all people",
     statistic=on_target(fixed_variance),
     log_likelihood_ratio=True,
 )
