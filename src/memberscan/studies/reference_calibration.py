@@ -11,21 +11,27 @@ import pandas as pd
 from scipy import stats
 
 from memberscan.attacks import REGISTRY
+from memberscan.attacks.references.copies import CopiesAttack
 from memberscan.attacks.with_references import ReferenceAttack
 from memberscan.evidence.roc import aucs_of_rows
 from memberscan.references.ensemble import Ensemble
 from memberscan.references.plan import Plan
 from memberscan.seeds import generator
 from memberscan.signals import PREDICTION, View
-from memberscan.signals.reference_models import REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
+from memberscan.signals.augmented_predictions import AUGMENTED_PREDICTIONS
+from memberscan.signals.reference_models import REFERENCE_COPIES, REFERENCE_MEMBERS, REFERENCE_PREDICTIONS
 from memberscan.studies.verdict_rates import People, audited, nothing, shift, simulated, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jaxtyping import Float
+
 SIDES = (40, 120, 600)
 SHORT, LONG = 20, 100
 """Audits for each row."""
+COPIES = 5
+"""Of each scan, which the model and its references predict, too; a year apart, typically."""
 SCENARIOS: dict[str, tuple[Callable[..., None], int, float]] = {
     "two references": (nothing, 2, 1.0),
     "eight references": (nothing, 8, 1.0),
@@ -90,10 +96,13 @@ def _one_task(task: tuple[str, int, int, int]) -> tuple[str, list[float]]:
     change(people, rng)
     target, view = target_of(people, np.ones(2 * side), rng)
     ensemble = _references(people, view, count, overfit, rng)
-    target = replace(target, references=ensemble)
+    copies = _of_copies(view[PREDICTION], rng)
+    target = replace(target, references=ensemble, copies=copies)
     values = {
         PREDICTION: view[PREDICTION],
+        AUGMENTED_PREDICTIONS: copies,
         REFERENCE_PREDICTIONS: ensemble.predictions,
+        REFERENCE_COPIES: ensemble.copies,
         REFERENCE_MEMBERS: ensemble.inside,
     }
     found = audited(target, View(view.scans, values))
@@ -101,7 +110,7 @@ def _one_task(task: tuple[str, int, int, int]) -> tuple[str, list[float]]:
     aucs = [
         float(aucs_of_rows(each.values, member[None])[0])
         for each in found.scores
-        if isinstance(REGISTRY[each.attack], ReferenceAttack)
+        if isinstance(REGISTRY[each.attack], (ReferenceAttack, CopiesAttack))
     ]
     return found.verdict.label, aucs
 
@@ -116,8 +125,8 @@ def _references(people: People, view: View, count: int, overfit: float, rng: np.
     )
     noise = 0.6 * people.noise + 0.8 * rng.normal(size=plan.inside.shape)
     level, lean = rng.normal(size=(2, count, 1))
-    size = 4 * np.exp(0.3 * people.z) / np.where(plan.inside, overfit, 1.0)
-    residual = size * noise + level + (4 + 0.5 * lean) * people.z
+    size, rest = 4 * np.exp(0.3 * people.z), level + (4 + 0.5 * lean) * people.z
+    residual = size * noise / np.where(plan.inside, overfit, 1.0) + rest
     return Ensemble(
         scans=view.scans,
         predictions=view.label - residual,
@@ -126,4 +135,11 @@ def _references(people: People, view: View, count: int, overfit: float, rng: np.
         recipe="simulated",
         cohort=None,
         fingerprint="",
+        # What training took from an error on a scan it did not take from those on copies.
+        copies=_of_copies(view.label - size * noise - rest, rng),
     )
+
+
+def _of_copies(predictions: np.ndarray, rng: np.random.Generator) -> Float[np.ndarray, "... copies"]:
+    """Return predictions of copies, around those of scans as if these were not trained on."""
+    return np.asarray(predictions[..., None] + rng.normal(size=(*predictions.shape, COPIES)))
