@@ -51,7 +51,8 @@ def findings(names: Collection[str]) -> Iterator[InspectionFinding]:
             "leaks",
             "",
             f"{words.people(len(found), 'file')} that memberscan writes for their owner only: "
-            f"{shown}. They hold scans, or say who is a member or how members were drawn.",
+            f"{shown}. They hold scans or unfinished models, or say who is a member or how members were "
+            "drawn.",
             "Of a run, give away run.json and the weights; of an audit, audit.json and audit.html.",
         )
 

@@ -28,7 +28,7 @@ def require_checkpoints(count: int, config: TrainingConfig) -> None:
     """
     if not 0 <= count < config.epochs:
         raise BadInputError(
-            f"--checkpoints is {count}; give a number below that of the epochs ({config.epochs}), 5, say"
+            f"--checkpoints is {count}; give a number below that of the epochs ({config.epochs})"
         )
     defence = defence_from(config.defence)
     if count and (defence.teaching() is not None or defence.finishes()):
