@@ -13,6 +13,7 @@ import torch
 
 from memberscan.models import read_weights
 from memberscan.received import load_npz
+from memberscan.targets.checkpoints import Checkpoints
 from memberscan.training.checkpoint import load_checkpoint
 
 from . import bombs
@@ -136,6 +137,20 @@ for kind, pickled in PICKLES.items():
         one("w.pt", bombs.legacy_torch_file(pickled)),
         read_weights,
     )
+
+
+def read_checkpoints(path: Path) -> None:
+    """Read the folder of a file as checkpoints of a training."""
+    found = Checkpoints.of(path.parent)
+    assert found.fingerprint and found.weights(0)
+
+
+for kind in ("copies of a dictionary", "a deep key", "a negative storage"):
+    file = one("epoch-1.ckpt", bombs.torch_file(PICKLES[kind]))
+    add(f"checkpoint, {kind}", "targets.checkpoints models.weights", file, read_checkpoints)
+for kind in ("huge", "long"):
+    file = one("epoch-1.safetensors", SAFETENSORS[kind])
+    add(f"checkpoint, safetensors {kind}", "targets.checkpoints", file, read_checkpoints)
 GOOD_TORCH = bombs.torch_file(bombs.torch_pickle(bombs.tensor(4, (4,), (1,))))
 add("torch file, good", "models.weights", one("w.pt", GOOD_TORCH), read_weights, harmless=True)
 add(

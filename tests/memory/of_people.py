@@ -187,6 +187,8 @@ for kind, text in tables(",", "subject_id,age,prediction,member", "x,1,1,1").ite
         one("p.csv", text),
         read_predictions,
     )
+far = "subject_id,age,prediction,member,copy_9999_prediction\nx,1,1,1,1\ny,1,1,0,1\n"
+add("predictions, a copy of a far number", "targets.predictions_file", one("p.csv", far), read_predictions)
 SHORT = ("ragged", "a million columns in a row", "a large cell", "blanks")
 for kind in SHORT:
     text = tables("\t", "subject\trole", "x\tmember 1")[kind]

@@ -155,6 +155,7 @@ OTHERS = {
     "seeds": "reads a digest that it has just made",
     "signals.passes.activations_of_copies": "loads a model by runs",
     "signals.passes.copies": "loads a model by runs",
+    "signals.passes.earlier_models": "loads a model by runs, and weights by targets.checkpoints",
     "signals.passes.final_model": "loads a model by runs",
     "targets.party": "loads a model by runs",
     "targets.trained_model": "loads a model by runs",
