@@ -7,14 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from memberscan.studies import STUDIES, checkpoints
+from memberscan.studies import STUDIES, checkpoints, queries
 
 
 def test_it_has_a_row_for_each_network_and_number_of_checkpoints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(checkpoints, "SUBJECTS", 24)
-    monkeypatch.setattr(checkpoints, "SPACING", 16.0)
+    monkeypatch.setattr(queries, "SUBJECTS", 24)
+    monkeypatch.setattr(queries, "SPACING", 16.0)
     monkeypatch.setattr(checkpoints, "WIDTH", 4)
     monkeypatch.setattr(checkpoints, "EPOCHS", 6)
     monkeypatch.setattr(checkpoints, "MODELS", 2)

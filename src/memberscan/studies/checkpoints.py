@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 
 from memberscan.auditing.stages import measure
-from memberscan.cohort import Cohort
 from memberscan.files import write_table
 from memberscan.reproduction import paper
+from memberscan.studies.queries import people_of
 from memberscan.task_pool import in_order
 from memberscan.threat import Access, ThreatModel
 from memberscan.training import TrainingConfig, train
 from memberscan.training.kept_checkpoints import FOLDER, epochs_of
 
-SUBJECTS, SPACING, WIDTH, EPOCHS = 140, 8.0, 16, 30
+WIDTH, EPOCHS = 16, 30
 MODELS = 6
 """Of each network, with members drawn anew."""
 KEPT = 5
@@ -54,10 +54,7 @@ def checkpoints(out: Path, *, data: Path | None = None, seed: int = 0, processes
         one that knows half of the people. With no checkpoint, these are attacks on the finished model's
         prediction.
     """
-    if data is None:
-        Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
-    else:
-        Cohort.from_bids(data / "ixi", out / "cohort", spacing=SPACING, recentre=True)
+    people_of(out, data, seed)
     cases = list(itertools.product(paper.MODELS, range(MODELS)))
     found = list(in_order(functools.partial(_case, out, seed), cases, processes))
     rows = []

@@ -65,7 +65,7 @@ def queries(out: Path, *, data: Path | None = None, seed: int = 0, processes: in
         with copies, and of stacking with references; and what copies add to stacking, paired by model. The
         references' answers are rounded too.
     """
-    cohort = _cohort(out, data, seed)
+    cohort = people_of(out, data, seed)
     models = trained(cohort, recipe_for(cohort), out / "models", seed=seed, processes=processes)
     assert models.copies is not None
     rows = []
@@ -83,7 +83,8 @@ def queries(out: Path, *, data: Path | None = None, seed: int = 0, processes: in
     return table
 
 
-def _cohort(out: Path, data: Path | None, seed: int) -> Cohort:
+def people_of(out: Path, data: Path | None, seed: int) -> Cohort:
+    """Return phantoms, or the people of a folder with the BIDS dataset ``ixi``."""
     if data is not None:
         return Cohort.from_bids(data / "ixi", out / "cohort", spacing=SPACING, recentre=True)
     return Cohort.phantom(out / "cohort", subjects=SUBJECTS, spacing=SPACING, seed=seed)
