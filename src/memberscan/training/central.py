@@ -119,11 +119,7 @@ def train(
     if canaries:
         planted, roles = draw_canaries(cohort, roles, canaries, extra[CANARY_SEED], config)
         roles.require_both_sides()
-    if (config.keep == "best" or config.patience) and not roles.subjects(Role.VALIDATION):
-        raise BadInputError(
-            "keep best and patience need validation subjects to choose the epoch; add --validation 0.1, "
-            "or give some subjects that role in the roles file"
-        )
+    _require_choice(config, roles)
     network = new_network(spec, config.seed)
     if spec.trained_here:
         require_predicts(network.eval(), as_inputs(cohort, cohort.scans.index[:2].tolist()), spec.name)
@@ -165,6 +161,15 @@ def train(
                 checkpoints,
                 randomised=randomised,
             )
+
+
+def _require_choice(config: TrainingConfig, roles: Roles) -> None:
+    """Refuse a configuration that chooses the epoch where nobody is held out to choose it by."""
+    if (config.keep == "best" or config.patience) and not roles.subjects(Role.VALIDATION):
+        raise BadInputError(
+            "keep best and patience need validation subjects to choose the epoch; add --validation 0.1, "
+            "or give some subjects that role in the roles file"
+        )
 
 
 def _train(
